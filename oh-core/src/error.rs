@@ -1,0 +1,131 @@
+//! What a call to Open Humans can end in, other than well.
+
+use std::time::Duration;
+
+use crate::store::StoreError;
+use crate::transport::TransportError;
+
+/// Why a call did not succeed. No variant holds a secret.
+///
+/// ```
+/// # fn act(error: oh_core::Error) {
+/// match error {
+///     oh_core::Error::Deauthorized => println!("the member has left"),
+///     error if error.is_retryable() => println!("later, then: {error}"),
+///     error => println!("{error}"),
+/// }
+/// # }
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The token, or the client id and secret, are not accepted (401, 403).
+    #[error("Open Humans refused the credentials: {detail}")]
+    Unauthorized {
+        /// What the server said, shortened.
+        detail: String,
+    },
+    /// The access token has expired, and there was no way to renew it.
+    #[error("the access token has expired")]
+    Expired,
+    /// The member has left the project, or was never in it. Trying again cannot help; logging in
+    /// again can.
+    #[error("the member has not authorized this project, or no longer does")]
+    Deauthorized,
+    /// An argument Open Humans would choke on; nothing was sent.
+    #[error("{argument} cannot be sent: {why}")]
+    InvalidInput {
+        /// Which argument.
+        argument: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Open Humans refused the input (400), by field where it says so.
+    #[error("Open Humans refused the request: {}", join(.problems))]
+    Refused {
+        /// Field and problem; the field is empty where none was named.
+        problems: Vec<(String, String)>,
+    },
+    /// There is no such thing (404).
+    #[error("not found")]
+    NotFound,
+    /// More than the server takes (413), or than a limit of ours allows.
+    #[error("too large: {what}")]
+    TooLarge {
+        /// What is, and what the limit is.
+        what: String,
+    },
+    /// Too many requests (429), or a server that asks for patience (503 with `Retry-After`).
+    #[error("Open Humans asks to wait")]
+    RateLimited {
+        /// How long, if it said so.
+        retry_after: Option<Duration>,
+    },
+    /// The server failed (5xx). A request that changes something may have done so.
+    #[error("Open Humans failed with status {status}")]
+    Server {
+        /// The status.
+        status: http::StatusCode,
+    },
+    /// No answer in time.
+    #[error("Open Humans did not answer in time")]
+    Timeout,
+    /// The connection failed.
+    #[error("the connection to Open Humans failed")]
+    Network(#[source] TransportError),
+    /// The answer is not what the protocol promises.
+    #[error("the answer was not understood (status {status}): {excerpt}")]
+    NotUnderstood {
+        /// The status it came with.
+        status: http::StatusCode,
+        /// A short part of it, free of secrets.
+        excerpt: String,
+    },
+    /// The token store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The app did not give what this call needs, such as a master token.
+    #[error("not configured: {what}")]
+    NotConfigured {
+        /// What is missing.
+        what: &'static str,
+    },
+    /// A file or a stream on this side failed.
+    #[error("reading or writing on this side failed")]
+    Io(#[from] std::io::Error),
+}
+
+impl Error {
+    /// Whether the same call may succeed later without anyone changing anything.
+    ///
+    /// For a call that changes something at Open Humans, look first whether it has happened.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::RateLimited { .. } | Self::Server { .. } | Self::Timeout | Self::Network(_) => {
+                true
+            }
+            Self::Store(error) => error.is_retryable(),
+            _ => false,
+        }
+    }
+}
+
+impl From<TransportError> for Error {
+    fn from(error: TransportError) -> Self {
+        match error {
+            TransportError::Timeout(_) => Self::Timeout,
+            other => Self::Network(other),
+        }
+    }
+}
+
+fn join(problems: &[(String, String)]) -> String {
+    let one = |(field, problem): &(String, String)| {
+        if field.is_empty() {
+            problem.clone()
+        } else {
+            format!("{field}: {problem}")
+        }
+    };
+    problems.iter().map(one).collect::<Vec<_>>().join("; ")
+}

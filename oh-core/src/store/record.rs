@@ -1,0 +1,180 @@
+//! What is kept about one member.
+
+use crate::{AccessToken, ProjectMemberId, RefreshToken, Timestamp};
+
+/// Everything the library keeps about one member.
+///
+/// The fields are public because a store writes them down one by one; only the library decides
+/// what stands in them.
+#[derive(Clone, Debug)]
+pub struct MemberRecord {
+    /// Who this is.
+    pub member: ProjectMemberId,
+    /// The Open Humans username, if the member shares it with the project. Any Unicode.
+    pub username: Option<String>,
+    /// The live pair; `None` once the member is deauthorized.
+    pub tokens: Option<Tokens>,
+    /// Which authorization this is. Sessions carry it, and end when it advances.
+    pub epoch: Epoch,
+    /// When the member last authorized the project, by Open Humans' clock.
+    pub authorized_at: Timestamp,
+    /// When the member was deauthorized, by our clock; `None` while authorized.
+    pub deauthorized_at: Option<Timestamp>,
+    /// When Open Humans last answered for this member.
+    pub heard_at: Timestamp,
+    /// Who is refreshing the tokens right now, if anyone.
+    pub refresh: Option<RefreshLease>,
+    /// A refresh was sent whose answer nobody saw: the pair may already have been replaced.
+    pub refresh_unanswered: bool,
+    /// This version of the record; every write brings a new one.
+    pub version: Version,
+}
+
+impl MemberRecord {
+    /// Whether the member is authorized, as far as is known here.
+    pub fn is_authorized(&self) -> bool {
+        self.tokens.is_some()
+    }
+
+    /// The record of a member who left at `at`: no tokens, the epoch advanced, a new version.
+    pub fn deauthorized(&self, at: Timestamp) -> Self {
+        Self {
+            tokens: None,
+            epoch: self.epoch.advance(at),
+            deauthorized_at: Some(at),
+            refresh: None,
+            refresh_unanswered: false,
+            version: Version::fresh(),
+            ..self.clone()
+        }
+    }
+
+    /// The record of a member who left at `at` and of whom nothing else is known. It keeps a
+    /// login that began before from being completed after.
+    pub fn tombstone(member: ProjectMemberId, at: Timestamp) -> Self {
+        Self {
+            member,
+            username: None,
+            tokens: None,
+            epoch: Epoch::begin(at),
+            authorized_at: Timestamp::UNIX_EPOCH,
+            deauthorized_at: Some(at),
+            heard_at: at,
+            refresh: None,
+            refresh_unanswered: false,
+            version: Version::fresh(),
+        }
+    }
+}
+
+/// A member's OAuth2 tokens.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// Sent as `Authorization: Bearer`.
+    pub access_token: AccessToken,
+    /// Exchanged for the next pair.
+    pub refresh_token: RefreshToken,
+    /// When the access token stops working, by our clock.
+    pub expires_at: Timestamp,
+}
+
+/// Which authorization of a member a session belongs to.
+///
+/// Grows each time the member leaves. It starts from the time in microseconds, so that it never
+/// returns to an old value, even when the record was removed in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(i64);
+
+impl Epoch {
+    /// The first of a record begun at `at`.
+    pub fn begin(at: Timestamp) -> Self {
+        Self(at.as_micros())
+    }
+
+    /// The one after this, at `at`: the time, or one more than this if the time is not later.
+    pub fn advance(self, at: Timestamp) -> Self {
+        Self(self.0.saturating_add(1).max(at.as_micros()))
+    }
+
+    /// As a number, for storage.
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+
+    /// From storage.
+    pub const fn from_stored(value: i64) -> Self {
+        Self(value)
+    }
+}
+
+/// Names one state of a record. Random, so that no two writes ever share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Version(i64);
+
+impl Version {
+    /// One that was never used before: 63 random bits.
+    pub fn fresh() -> Self {
+        Self(crate::random::i63())
+    }
+
+    /// As a number, for storage. Never negative.
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+
+    /// From storage.
+    pub const fn from_stored(value: i64) -> Self {
+        Self(value)
+    }
+}
+
+/// The right to refresh one member's tokens, for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefreshLease {
+    /// Who holds it: random text, up to 32 characters.
+    pub holder: String,
+    /// Until when; then anyone may take it.
+    pub until: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_always_grows() {
+        let begun = Epoch::begin(Timestamp::from_micros(1_000));
+        assert_eq!(begun.advance(Timestamp::from_micros(5_000)).get(), 5_000);
+        // The clock was set back.
+        assert_eq!(begun.advance(Timestamp::from_micros(1)).get(), 1_001);
+    }
+
+    #[test]
+    fn versions_are_not_negative_and_differ() {
+        let (a, b) = (Version::fresh(), Version::fresh());
+        assert!(a.get() >= 0 && b.get() >= 0);
+        assert_ne!(a, b);
+    }
+
+    #[test]
+    fn leaving_takes_the_tokens_and_the_lease() {
+        let at = Timestamp::from_micros(7_000);
+        let mut record =
+            MemberRecord::tombstone("01026778".parse().unwrap(), Timestamp::from_micros(1));
+        record.tokens = Some(Tokens {
+            access_token: "a".into(),
+            refresh_token: "r".into(),
+            expires_at: at,
+        });
+        record.refresh = Some(RefreshLease {
+            holder: "h".into(),
+            until: at,
+        });
+        let left = record.deauthorized(at);
+        assert!(!left.is_authorized());
+        assert_eq!(left.refresh, None);
+        assert_eq!(left.deauthorized_at, Some(at));
+        assert!(left.epoch > record.epoch);
+        assert_ne!(left.version, record.version);
+    }
+}
