@@ -1,12 +1,16 @@
 //! Members leaving: what is known of it, what is kept, what is done.
 
+mod desk;
 mod event;
 mod handler;
+mod hints;
 mod inbox;
 mod ledger;
 mod memory;
+pub(crate) mod metrics;
 mod pseudonym;
 
+pub use desk::Deauthorizer;
 pub use event::{DeauthEvent, Erasure, EventId, Pseudonym, Source, UnknownName};
 pub use handler::{DeauthHandler, Departure, TokensOnly};
 pub use inbox::{

@@ -24,7 +24,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::event::{Erasure, EventId, Pseudonym, Source};
-use crate::store::Epoch;
+use crate::store::MemberRecord;
 use crate::{ClientSecret, KeyMaterial, ProjectMemberId, Timestamp};
 
 const NAME_BYTES: usize = 16;
@@ -77,12 +77,18 @@ impl Pseudonymizer {
         ]))
     }
 
-    /// The name of the event of a member whom this side found or made to have left, while the
-    /// record stood at `epoch`. The same finding twice is one event; the next authorization has
-    /// another epoch.
-    pub fn own_event(&self, member: &ProjectMemberId, epoch: Epoch, source: Source) -> EventId {
-        let epoch = epoch.get().to_string();
-        EventId::new(self.name(&[source.as_str(), member.as_str(), &epoch]))
+    /// The name of the event of a member whom this side found or made to have left, by the record
+    /// as it stood then. The same finding twice is one event; the next authorization brings
+    /// another record, and so another event.
+    pub fn own_event(&self, record: &MemberRecord, source: Source) -> EventId {
+        let epoch = record.epoch.get().to_string();
+        let authorized_at = record.authorized_at.as_micros().to_string();
+        EventId::new(self.name(&[
+            source.as_str(),
+            record.member.as_str(),
+            &epoch,
+            &authorized_at,
+        ]))
     }
 
     // No part holds a zero byte, so the parts cannot run into each other.
@@ -131,14 +137,15 @@ mod tests {
         let names = Pseudonymizer::new(&KeyMaterial::new("k".repeat(32)));
         let (a, b) = (member("1"), member("11"));
         let at = Timestamp::from_micros;
+        let record = MemberRecord::tombstone(a.clone(), at(1));
         let ids = HashSet::from([
             names.told_event(&a, at(11), Erasure::Requested),
             names.told_event(&b, at(1), Erasure::Requested),
             names.told_event(&a, at(1), Erasure::Requested),
             names.told_event(&a, at(1), Erasure::NotRequested),
-            names.own_event(&a, Epoch::from_stored(1), Source::Found),
-            names.own_event(&a, Epoch::from_stored(2), Source::Found),
-            names.own_event(&a, Epoch::from_stored(1), Source::Disconnected),
+            names.own_event(&record, Source::Found),
+            names.own_event(&record.deauthorized(at(3)), Source::Found),
+            names.own_event(&record, Source::Disconnected),
         ]);
         assert_eq!(ids.len(), 7);
         assert_eq!(

@@ -1,0 +1,332 @@
+//! Where members leaving are reported, whoever found out: the [`Deauthorizer`].
+//!
+//! One order, always: the event is durably in the inbox, then the tokens go, then the app's
+//! handler is called. So nothing that happens after the first step can make us forget a member,
+//! and a handler never runs while the member's tokens still work. What the first caller does not
+//! get to, because it dies or a database is down, the worker does before it calls the handler.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::event::{DeauthEvent, Erasure, EventId, Source};
+use super::hints::{Hint, Hints};
+use super::inbox::{Accepted, DeauthInbox, InboxError, LedgerQuery, TokenFate};
+use super::ledger::Step;
+use super::metrics;
+use super::pseudonym::Pseudonymizer;
+use crate::store::{MemberRecord, Put, StoreError, TokenStore};
+use crate::transport::BoxError;
+use crate::{Clock, ProjectMemberId, Timestamp};
+
+/// Takes note of members leaving, and sees to their tokens. Cheap to clone.
+#[derive(Clone)]
+pub struct Deauthorizer(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn TokenStore>,
+    inbox: Arc<dyn DeauthInbox>,
+    names: Pseudonymizer,
+    clock: Clock,
+    wake: Notify,
+    hints: Hints,
+    gone: Box<dyn Fn(&ProjectMemberId) + Send + Sync>,
+}
+
+/// What stands in the way of calling the handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ready {
+    /// Nothing: the tokens are gone, and the ledger says so.
+    Yes,
+    /// The member has authorized again since.
+    Stale,
+}
+
+impl Deauthorizer {
+    /// Over an app's stores.
+    pub fn new(
+        store: Arc<dyn TokenStore>,
+        inbox: Arc<dyn DeauthInbox>,
+        names: Pseudonymizer,
+        clock: Clock,
+    ) -> Self {
+        Self::with_hook(store, inbox, names, clock, |_| {})
+    }
+
+    /// As [`new`](Self::new), and calls `gone` for each member whose sessions have just ended, so
+    /// that whoever remembers sessions forgets them.
+    pub fn with_hook(
+        store: Arc<dyn TokenStore>,
+        inbox: Arc<dyn DeauthInbox>,
+        names: Pseudonymizer,
+        clock: Clock,
+        gone: impl Fn(&ProjectMemberId) + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            inbox,
+            names,
+            clock,
+            wake: Notify::new(),
+            hints: Hints::new(),
+            gone: Box::new(gone),
+        }))
+    }
+
+    /// The inbox.
+    pub fn inbox(&self) -> &Arc<dyn DeauthInbox> {
+        &self.0.inbox
+    }
+
+    /// The token store.
+    pub fn token_store(&self) -> &Arc<dyn TokenStore> {
+        &self.0.store
+    }
+
+    /// The names of members and events.
+    pub fn names(&self) -> &Pseudonymizer {
+        &self.0.names
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Open Humans has told, by a signed webhook, that a member left at `left_at`.
+    ///
+    /// # Errors
+    ///
+    /// When the event could not be kept. The webhook then answers 503.
+    pub async fn told(
+        &self,
+        member: &ProjectMemberId,
+        erasure: Erasure,
+        left_at: Timestamp,
+    ) -> Result<Accepted, InboxError> {
+        let id = self.0.names.told_event(member, left_at, erasure);
+        self.accept(self.event(id, member, erasure, Source::Told, left_at))
+            .await
+    }
+
+    /// Open Humans, when asked with the tokens in `observed`, no longer knew them. `None` if the
+    /// record has changed since so that the answer means nothing: the member has authorized again,
+    /// the tokens were refreshed, or the member is deauthorized already.
+    ///
+    /// # Errors
+    ///
+    /// When the record could not be read again, or the event could not be kept.
+    pub async fn found(&self, observed: &MemberRecord) -> Result<Option<Accepted>, BoxError> {
+        let stored = self.0.store.load(&observed.member).await?;
+        if !stored.is_some_and(|stored| same_authorization(&stored, observed)) {
+            return Ok(None);
+        }
+        let event = self.own_event(observed, Erasure::Unknown, Source::Found);
+        Ok(Some(self.accept(event).await?))
+    }
+
+    /// The app disconnects the member of this record, and knows what the member wants.
+    ///
+    /// # Errors
+    ///
+    /// When the event could not be kept.
+    pub async fn disconnected(
+        &self,
+        record: &MemberRecord,
+        erasure: Erasure,
+    ) -> Result<Accepted, InboxError> {
+        let event = self.own_event(record, erasure, Source::Disconnected);
+        self.accept(event).await
+    }
+
+    /// Someone who need not be believed says that this member has left: the legacy unsigned POST.
+    /// Open Humans is asked at once, unless it was asked about this member lately, the member is
+    /// not authorized anyway, or no reconciler runs. True if the question was queued.
+    pub fn hint(&self, member: &ProjectMemberId) -> bool {
+        let member = member.clone();
+        self.0.hints.push(Hint {
+            member,
+            stale: None,
+        })
+    }
+
+    /// Has the worker look for events now.
+    pub fn wake(&self) {
+        self.0.wake.notify_one();
+    }
+
+    /// Keeps an event, then sees to the member's tokens and wakes the worker.
+    ///
+    /// # Errors
+    ///
+    /// When the event could not be kept. Once it is kept, nothing else is an error here: the
+    /// worker makes up for it.
+    #[tracing::instrument(name = "deauth.accept", skip_all, fields(event = %event.id, source = %event.source, erasure = %event.erasure))]
+    pub async fn accept(&self, event: DeauthEvent) -> Result<Accepted, InboxError> {
+        let accepted = self.0.inbox.accept(&event).await.inspect_err(|error| {
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                "an event could not be kept"
+            );
+        })?;
+        let Accepted::New(fate) = accepted else {
+            metrics::duplicate();
+            tracing::info!("the event is known already");
+            return Ok(accepted);
+        };
+        metrics::received(event.source);
+        tracing::info!("a member has left");
+        match fate {
+            TokenFate::Destroyed => {}
+            TokenFate::Stale => self.found_stale(&event),
+            TokenFate::Untouched => {
+                if let Err(error) = self.ready(&event, &[]).await {
+                    tracing::warn!(error = &*error, "the tokens are left to the worker");
+                }
+            }
+        }
+        (self.0.gone)(&event.member);
+        self.wake();
+        Ok(accepted)
+    }
+
+    /// Makes sure that the member's tokens are gone and the ledger says so, unless the member has
+    /// authorized again since. `steps` is what the ledger says of the event.
+    pub(super) async fn ready(
+        &self,
+        event: &DeauthEvent,
+        steps: &[Step],
+    ) -> Result<Ready, BoxError> {
+        // Someone put a stale event back: then it is to be acted on.
+        let stale = steps.iter().rposition(|step| *step == Step::Stale);
+        let revived = steps.iter().rposition(|step| *step == Step::Revived);
+        let insist = stale.is_some() && revived > stale;
+        let recorded = steps.contains(&Step::TokensDestroyed);
+        match self.destroy(event, insist, recorded).await? {
+            Tokens::Newer => return Ok(Ready::Stale),
+            Tokens::Destroyed => (self.0.gone)(&event.member),
+            Tokens::WereGone if recorded => return Ok(Ready::Yes),
+            Tokens::WereGone => {}
+        }
+        let now = self.0.clock.now();
+        self.0
+            .inbox
+            .record(event, Step::TokensDestroyed, now)
+            .await?;
+        Ok(Ready::Yes)
+    }
+
+    /// What the ledger says of an event.
+    pub(super) async fn steps(&self, event: &EventId) -> Result<Vec<Step>, InboxError> {
+        let mut query = LedgerQuery {
+            event: Some(event.clone()),
+            limit: 200,
+            ..LedgerQuery::default()
+        };
+        let mut steps = Vec::new();
+        loop {
+            let lines = self.0.inbox.ledger(&query).await?;
+            steps.extend(lines.iter().map(|line| line.step));
+            match lines.last() {
+                Some(last) if lines.len() == query.limit => query.after = Some(last.seq),
+                _ => return Ok(steps),
+            }
+        }
+    }
+
+    pub(super) fn found_stale(&self, event: &DeauthEvent) {
+        metrics::stale();
+        tracing::warn!(event = %event.id, "an event is older than the member's latest authorization: not acted on");
+        self.0.hints.push(Hint {
+            member: event.member.clone(),
+            stale: Some(event.id.clone()),
+        });
+    }
+
+    pub(super) fn hints(&self) -> &Hints {
+        &self.0.hints
+    }
+
+    pub(super) async fn woken(&self) {
+        self.0.wake.notified().await;
+    }
+
+    async fn destroy(
+        &self,
+        event: &DeauthEvent,
+        insist: bool,
+        recorded: bool,
+    ) -> Result<Tokens, StoreError> {
+        let at = event.received_at;
+        loop {
+            let (next, expected) = match self.0.store.load(&event.member).await? {
+                Some(record) if record.is_authorized() => {
+                    if record.authorized_at > event.left_at && !insist {
+                        return Ok(Tokens::Newer);
+                    }
+                    (record.deauthorized(at), Some(record.version))
+                }
+                _ if recorded => return Ok(Tokens::WereGone),
+                // The tombstone keeps a login that is under way from bringing the member back.
+                Some(record) if record.deauthorized_at >= Some(at) => return Ok(Tokens::WereGone),
+                Some(record) => (record.deauthorized(at), Some(record.version)),
+                None => (MemberRecord::tombstone(event.member.clone(), at), None),
+            };
+            if self.0.store.put(&next, expected).await? == Put::Done {
+                return Ok(Tokens::Destroyed);
+            }
+        }
+    }
+
+    fn own_event(&self, record: &MemberRecord, erasure: Erasure, source: Source) -> DeauthEvent {
+        let id = self.0.names.own_event(record, source);
+        // Their clock may be ahead of ours; the event must not look older than the authorization
+        // that it ends.
+        let left_at = self.0.clock.now().max(record.authorized_at);
+        self.event(id, &record.member, erasure, source, left_at)
+    }
+
+    fn event(
+        &self,
+        id: EventId,
+        member: &ProjectMemberId,
+        erasure: Erasure,
+        source: Source,
+        left_at: Timestamp,
+    ) -> DeauthEvent {
+        DeauthEvent {
+            id,
+            member: member.clone(),
+            pseudonym: self.0.names.pseudonym(member),
+            erasure,
+            source,
+            left_at,
+            received_at: self.0.clock.now(),
+        }
+    }
+}
+
+impl fmt::Debug for Deauthorizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deauthorizer").finish_non_exhaustive()
+    }
+}
+
+enum Tokens {
+    Destroyed,
+    WereGone,
+    Newer,
+}
+
+fn same_authorization(stored: &MemberRecord, observed: &MemberRecord) -> bool {
+    let same_tokens = match (&stored.tokens, &observed.tokens) {
+        (Some(a), Some(b)) => a.access_token.expose() == b.access_token.expose(),
+        _ => false,
+    };
+    same_tokens && stored.epoch == observed.epoch && stored.authorized_at == observed.authorized_at
+}
+
+#[cfg(test)]
+#[path = "desk_tests.rs"]
+mod tests;

@@ -1,0 +1,259 @@
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::KeyMaterial;
+use crate::deauth::{EventState, Held, MemoryInbox, Settlement};
+use crate::store::{Epoch, MemoryStore, Tokens as TokenPair, Version};
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_micros(1_600_000_000_000_000 + seconds * 1_000_000)
+}
+
+fn member() -> ProjectMemberId {
+    "01026778".parse().unwrap()
+}
+
+fn authorized(authorized_at: Timestamp) -> MemberRecord {
+    MemberRecord {
+        member: member(),
+        username: None,
+        tokens: Some(TokenPair {
+            access_token: "a".into(),
+            refresh_token: "r".into(),
+            expires_at: authorized_at + Duration::from_secs(36_000),
+        }),
+        epoch: Epoch::begin(authorized_at),
+        authorized_at,
+        deauthorized_at: None,
+        heard_at: authorized_at,
+        refresh: None,
+        refresh_unanswered: false,
+        version: Version::fresh(),
+    }
+}
+
+struct Setting {
+    store: Arc<dyn TokenStore>,
+    inbox: Arc<MemoryInbox>,
+    desk: Deauthorizer,
+    gone: Arc<Mutex<Vec<ProjectMemberId>>>,
+}
+
+impl Setting {
+    fn new(store: impl TokenStore) -> Self {
+        let store: Arc<dyn TokenStore> = Arc::new(store);
+        let inbox = Arc::new(MemoryInbox::new());
+        let gone = Arc::new(Mutex::new(Vec::new()));
+        let names = Pseudonymizer::new(&KeyMaterial::new("k".repeat(32)));
+        let desk = Deauthorizer::with_hook(
+            store.clone(),
+            inbox.clone(),
+            names,
+            Clock::manual(at(100)),
+            {
+                let gone = gone.clone();
+                move |member| gone.lock().unwrap().push(member.clone())
+            },
+        );
+        Self {
+            store,
+            inbox,
+            desk,
+            gone,
+        }
+    }
+
+    async fn with(record: &MemberRecord) -> Self {
+        let setting = Self::new(MemoryStore::new());
+        assert_eq!(setting.store.put(record, None).await.unwrap(), Put::Done);
+        setting
+    }
+
+    async fn record(&self) -> Option<MemberRecord> {
+        self.store.load(&member()).await.unwrap()
+    }
+
+    async fn told(&self, left_at: Timestamp) -> Accepted {
+        self.desk
+            .told(&member(), Erasure::Requested, left_at)
+            .await
+            .unwrap()
+    }
+
+    async fn all_steps(&self) -> Vec<Step> {
+        let query = LedgerQuery {
+            limit: 100,
+            ..LedgerQuery::default()
+        };
+        let lines = self.inbox.ledger(&query).await.unwrap();
+        lines.into_iter().map(|line| line.step).collect()
+    }
+}
+
+#[tokio::test]
+async fn the_tokens_go_with_the_acceptance_and_sessions_end() {
+    let record = authorized(at(0));
+    let setting = Setting::with(&record).await;
+    assert_eq!(
+        setting.told(at(50)).await,
+        Accepted::New(TokenFate::Untouched)
+    );
+    let left = setting.record().await.unwrap();
+    assert!(!left.is_authorized());
+    assert!(left.epoch > record.epoch);
+    assert_eq!(left.deauthorized_at, Some(at(100)));
+    assert_eq!(*setting.gone.lock().unwrap().last().unwrap(), member());
+    assert_eq!(
+        setting.all_steps().await,
+        [Step::Received, Step::TokensDestroyed]
+    );
+    assert_eq!(setting.told(at(50)).await, Accepted::Duplicate);
+    assert_eq!(setting.all_steps().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_stranger_leaves_a_tombstone() {
+    let setting = Setting::new(MemoryStore::new());
+    let _ = setting.told(at(50)).await;
+    let tombstone = setting.record().await.unwrap();
+    assert!(!tombstone.is_authorized());
+    assert_eq!(tombstone.deauthorized_at, Some(at(100)));
+}
+
+#[tokio::test]
+async fn leaving_again_renews_the_tombstone() {
+    let setting = Setting::new(MemoryStore::new());
+    let _ = setting.told(at(50)).await;
+    setting.desk.clock().advance(Duration::from_secs(10));
+    let _ = setting.told(at(60)).await;
+    let tombstone = setting.record().await.unwrap();
+    assert_eq!(tombstone.deauthorized_at, Some(at(110)));
+}
+
+#[tokio::test]
+async fn an_old_wish_does_not_touch_a_new_authorization() {
+    let setting = Setting::with(&authorized(at(60))).await;
+    let _ = setting.told(at(50)).await;
+    assert!(setting.record().await.unwrap().is_authorized());
+    assert_eq!(setting.all_steps().await, [Step::Received]);
+}
+
+#[tokio::test]
+async fn a_revived_stale_event_is_acted_on() {
+    let setting = Setting::with(&authorized(at(60))).await;
+    let _ = setting.told(at(50)).await;
+    let leased = setting
+        .inbox
+        .lease(at(100), at(160), 1)
+        .await
+        .unwrap()
+        .remove(0);
+    let steps = setting.desk.steps(&leased.event.id).await.unwrap();
+    let ready = setting.desk.ready(&leased.event, &steps).await.unwrap();
+    assert_eq!(ready, Ready::Stale);
+    let settled = setting
+        .inbox
+        .settle(&leased.lease, &Settlement::Stale, at(101))
+        .await
+        .unwrap();
+    assert_eq!(settled, Held::Yes);
+
+    assert!(
+        setting
+            .inbox
+            .revive(&leased.event.id, at(102))
+            .await
+            .unwrap()
+    );
+    let steps = setting.desk.steps(&leased.event.id).await.unwrap();
+    let ready = setting.desk.ready(&leased.event, &steps).await.unwrap();
+    assert_eq!(ready, Ready::Yes);
+    assert!(!setting.record().await.unwrap().is_authorized());
+}
+
+#[tokio::test]
+async fn a_member_is_found_once_for_each_authorization() {
+    let record = authorized(at(0));
+    let setting = Setting::with(&record).await;
+    let first = setting.desk.found(&record).await.unwrap();
+    assert_eq!(first, Some(Accepted::New(TokenFate::Untouched)));
+    // Whoever else asked at the same time comes too late.
+    assert_eq!(setting.desk.found(&record).await.unwrap(), None);
+
+    let tombstone = setting.record().await.unwrap();
+    let mut again = authorized(at(200));
+    again.epoch = tombstone.epoch.advance(at(200));
+    assert_eq!(
+        setting
+            .store
+            .put(&again, Some(tombstone.version))
+            .await
+            .unwrap(),
+        Put::Done
+    );
+    let second = setting.desk.found(&again).await.unwrap();
+    assert_eq!(second, Some(Accepted::New(TokenFate::Untouched)));
+}
+
+#[tokio::test]
+async fn refreshed_tokens_make_the_finding_worthless() {
+    let old = authorized(at(0));
+    let mut refreshed = old.clone();
+    refreshed.version = Version::fresh();
+    if let Some(tokens) = &mut refreshed.tokens {
+        tokens.access_token = "b".into();
+    }
+    let setting = Setting::with(&refreshed).await;
+    assert_eq!(setting.desk.found(&old).await.unwrap(), None);
+    assert!(setting.record().await.unwrap().is_authorized());
+}
+
+#[tokio::test]
+async fn their_clock_may_be_ahead_of_ours() {
+    let record = authorized(at(5_000));
+    let setting = Setting::with(&record).await;
+    assert!(setting.desk.found(&record).await.unwrap().is_some());
+    assert!(!setting.record().await.unwrap().is_authorized());
+}
+
+/// A store that is down.
+struct Down;
+
+#[async_trait]
+impl TokenStore for Down {
+    async fn load(&self, _: &ProjectMemberId) -> Result<Option<MemberRecord>, StoreError> {
+        Err(StoreError::unavailable("down"))
+    }
+
+    async fn put(&self, _: &MemberRecord, _: Option<Version>) -> Result<Put, StoreError> {
+        Err(StoreError::unavailable("down"))
+    }
+
+    async fn remove(&self, _: &ProjectMemberId, _: Version) -> Result<Put, StoreError> {
+        Err(StoreError::unavailable("down"))
+    }
+
+    async fn page(
+        &self,
+        _: Option<&ProjectMemberId>,
+        _: usize,
+    ) -> Result<Vec<MemberRecord>, StoreError> {
+        Err(StoreError::unavailable("down"))
+    }
+}
+
+#[tokio::test]
+async fn once_kept_an_event_is_accepted_even_if_the_tokens_must_wait() {
+    let setting = Setting::new(Down);
+    assert!(matches!(setting.told(at(50)).await, Accepted::New(_)));
+    let query = crate::deauth::EventQuery {
+        state: Some(EventState::Pending),
+        limit: 1,
+        ..Default::default()
+    };
+    assert_eq!(setting.inbox.events(&query).await.unwrap().len(), 1);
+    assert_eq!(setting.all_steps().await, [Step::Received]);
+}
