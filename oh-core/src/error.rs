@@ -81,6 +81,30 @@ pub enum Error {
         /// A short part of it, free of secrets.
         excerpt: String,
     },
+    /// A link in an answer points to another host than the configured one; it was not followed.
+    #[error("the answer links to another host ({host}), which was not followed")]
+    ForeignLink {
+        /// The host it points to.
+        host: String,
+    },
+    /// What arrived is not what was sent: its size or its MD5 is another.
+    #[error("the {what} should be {expected} and is {found}")]
+    Mismatch {
+        /// What was compared: `size` or `md5`.
+        what: &'static str,
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// The object store that holds the files refused or failed.
+    #[error("the object store answered with status {status} ({code})")]
+    ObjectStore {
+        /// The status.
+        status: http::StatusCode,
+        /// The store's own word for it, such as `SignatureDoesNotMatch`; empty where it gave none.
+        code: String,
+    },
     /// The token store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -104,9 +128,27 @@ impl Error {
             Self::RateLimited { .. } | Self::Server { .. } | Self::Timeout | Self::Network(_) => {
                 true
             }
+            Self::ObjectStore { status, .. } => status.is_server_error(),
             Self::Store(error) => error.is_retryable(),
             _ => false,
         }
+    }
+
+    /// What Open Humans said is wrong with `field`, if it refused the input and named that field.
+    pub fn field(&self, field: &str) -> Option<&str> {
+        let Self::Refused { problems } = self else {
+            return None;
+        };
+        let named = problems.iter().find(|(name, _)| name == field);
+        named.map(|(_, problem)| problem.as_str())
+    }
+
+    /// Whether the failed call certainly did nothing: it never left, or it was turned away.
+    pub(crate) fn did_nothing(&self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited { .. } | Self::Network(TransportError::Connect(_))
+        )
     }
 }
 

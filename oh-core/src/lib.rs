@@ -1,5 +1,6 @@
 //! Open Humans for Rust applications: login, tokens, the API, and members leaving.
 
+pub mod api;
 mod clock;
 pub mod deauth;
 mod error;

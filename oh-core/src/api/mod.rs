@@ -1,0 +1,40 @@
+//! The Open Humans API: a member's data, the project's members, and what is public.
+//!
+//! A [`Server`] says which Open Humans and how patiently; it hands out three faces.
+//! [`MemberClient`] is one member, with a live token or with the project's master token on the
+//! member's behalf.
+//!
+//! ```no_run
+//! use oh_core::api::Server;
+//!
+//! # async fn example() -> Result<(), oh_core::Error> {
+//! let server = Server::new("https://www.openhumans.org")?;
+//! let member = server.member("aXBfKym8W1M4fjUMXoy38iHzMEZdWS");
+//! let who = member.exchange_member().await?;
+//! println!("{} shares {:?}", who.project_member_id, who.sources_shared);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Every call has a timeout. Calls that are safe to repeat are repeated after a failure that may
+//! pass, see [`Retries`]. Answers are read into memory up to a limit, and what is quoted from them
+//! in an error holds no token.
+//!
+//! Source: the pages "OAuth2 Project API" and "On-site Project API" of Open Humans' documentation
+//! (`/direct-sharing/oauth2-features/`, `/direct-sharing/on-site-features/`) and the API's answers.
+
+mod answer;
+mod call;
+#[cfg(test)]
+mod fake;
+mod file;
+mod member;
+mod retry;
+mod server;
+mod token;
+
+pub use file::{DataFile, DataFileId, FileOwner};
+pub use member::{ExchangeMember, MemberClient};
+pub use retry::Retries;
+pub use server::Server;
+pub use token::TokenSource;
