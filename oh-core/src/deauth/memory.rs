@@ -329,3 +329,22 @@ impl DeauthInbox for MemoryInbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::acceptance::deauth_inbox;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn keeps_every_promise() {
+        deauth_inbox::all(async || Arc::new(MemoryInbox::new()) as Arc<dyn DeauthInbox>).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn is_one_inbox_however_often_it_is_shared() {
+        let inbox = Arc::new(MemoryInbox::new());
+        deauth_inbox::durable(async || inbox.clone() as Arc<dyn DeauthInbox>).await;
+    }
+}

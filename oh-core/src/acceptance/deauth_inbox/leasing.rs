@@ -1,0 +1,164 @@
+//! Leasing: one holder each, in order, and nothing lost with a holder.
+
+use std::collections::HashSet;
+
+use super::*;
+
+/// By the time received, whatever the order they were accepted in; then by id.
+pub async fn events_come_oldest_first(inbox: Arc<dyn DeauthInbox>) {
+    let (a, b, c, d) = (
+        event(1, 1, 3),
+        event(2, 2, 1),
+        event(3, 3, 2),
+        event(4, 4, 2),
+    );
+    for event in [&a, &b, &c, &d] {
+        accept(&inbox, event).await;
+    }
+    let order: Vec<_> = lease(&inbox, at(10), 10)
+        .await
+        .into_iter()
+        .map(|leased| leased.event.id)
+        .collect();
+    // The ids of these events run backwards.
+    assert_eq!(order, [b.id, d.id, c.id, a.id]);
+    assert!(lease(&inbox, at(10), 10).await.is_empty());
+}
+
+/// A limit is reached although the oldest events cannot be taken.
+pub async fn the_limit_counts_events_that_can_be_taken(inbox: Arc<dyn DeauthInbox>) {
+    for i in 0..30 {
+        // Ten events of one member, then twenty of others.
+        accept(&inbox, &event(i, if i < 10 { 0 } else { i }, i)).await;
+    }
+    assert!(lease(&inbox, at(100), 0).await.is_empty());
+    assert_eq!(lease(&inbox, at(100), 1).await.len(), 1);
+    assert_eq!(lease(&inbox, at(100), 15).await.len(), 15);
+    assert_eq!(lease(&inbox, at(100), 15).await.len(), 5);
+}
+
+/// The next one of a member is there when the one before is settled, and not sooner.
+pub async fn events_of_a_member_come_in_order(inbox: Arc<dyn DeauthInbox>) {
+    let (first, second, third) = (event(1, 1, 1), event(2, 1, 2), event(3, 1, 3));
+    for event in [&third, &first, &second] {
+        accept(&inbox, event).await;
+    }
+    let leased = lease(&inbox, at(10), 10).await;
+    assert_eq!(leased.len(), 1, "one event of a member at a time");
+    assert_eq!(leased[0].event, first);
+    settle(&inbox, &leased[0], &Settlement::Done, at(11)).await;
+
+    let leased = lease_one(&inbox, at(12)).await;
+    assert_eq!(leased.event, second);
+    let retry = Settlement::Retry {
+        due_at: at(100),
+        note: "later".to_owned(),
+    };
+    settle(&inbox, &leased, &retry, at(13)).await;
+    assert!(
+        lease(&inbox, at(14), 10).await.is_empty(),
+        "an event passed one of the same member that waits for another try"
+    );
+
+    let leased = lease_one(&inbox, at(100)).await;
+    assert_eq!(leased.event, second);
+    assert_eq!(leased.attempt, 2);
+    let bury = Settlement::Bury {
+        note: "no".to_owned(),
+    };
+    settle(&inbox, &leased, &bury, at(101)).await;
+    assert_eq!(lease_one(&inbox, at(102)).await.event, third);
+}
+
+/// A member whose event is held or waits does not hold up others.
+pub async fn a_busy_member_holds_up_only_its_own(inbox: Arc<dyn DeauthInbox>) {
+    accept(&inbox, &event(1, 1, 1)).await;
+    accept(&inbox, &event(2, 1, 2)).await;
+    let held = lease_one(&inbox, at(3)).await;
+    let other = event(3, 2, 4);
+    accept(&inbox, &other).await;
+    let leased = lease(&inbox, at(5), 10).await;
+    assert_eq!(leased.len(), 1);
+    assert_eq!(leased[0].event, other);
+    let retry = Settlement::Retry {
+        due_at: at(1_000),
+        note: String::new(),
+    };
+    settle(&inbox, &held, &retry, at(6)).await;
+    let third = event(4, 3, 7);
+    accept(&inbox, &third).await;
+    let leased = lease(&inbox, at(8), 10).await;
+    assert_eq!(leased.len(), 1);
+    assert_eq!(leased[0].event, third);
+}
+
+/// Many workers at once never hold the same event, nor two events of one member, and leave none.
+pub async fn each_event_has_one_holder(inbox: Arc<dyn DeauthInbox>) {
+    let members = 40;
+    for i in 0..members * 2 {
+        accept(&inbox, &event(i, i % members, i)).await;
+    }
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let inbox = inbox.clone();
+            tokio::spawn(async move {
+                let mut taken = Vec::new();
+                loop {
+                    let leased = lease(&inbox, at(1_000), 3).await;
+                    if leased.is_empty() {
+                        return taken;
+                    }
+                    taken.extend(leased);
+                }
+            })
+        })
+        .collect();
+    let mut taken = Vec::new();
+    for task in tasks {
+        taken.extend(task.await.expect("the task ends"));
+    }
+    let ids: HashSet<_> = taken.iter().map(|leased| &leased.event.id).collect();
+    assert_eq!(ids.len(), taken.len(), "an event has two holders");
+    let of: HashSet<_> = taken.iter().map(|leased| &leased.event.member).collect();
+    assert_eq!(of.len(), taken.len(), "two events of one member are held");
+    assert_eq!(taken.len() as i64, members, "an event was left");
+    assert!(taken.iter().all(|leased| leased.attempt == 1));
+}
+
+/// When a lease has run out, another worker has the event, as the next attempt.
+pub async fn a_dead_holder_is_replaced(inbox: Arc<dyn DeauthInbox>) {
+    let event = event(1, 1, 1);
+    accept(&inbox, &event).await;
+    let first = lease_one(&inbox, at(10)).await;
+    assert_eq!(first.attempt, 1);
+    assert!(first.lease.holder.len() <= 32);
+    assert!(lease(&inbox, at(19), 1).await.is_empty());
+    let second = lease_one(&inbox, at(20)).await;
+    assert_eq!(second.event, event);
+    assert_eq!(second.attempt, 2);
+    assert_ne!(second.lease.holder, first.lease.holder);
+    assert_eq!(
+        steps(&inbox, &event).await,
+        [Step::Received, Step::Tried, Step::Tried]
+    );
+}
+
+/// A holder that is still at work keeps the event, also after the lease ran out unnoticed; one
+/// that was replaced does not.
+pub async fn a_lease_can_be_prolonged(inbox: Arc<dyn DeauthInbox>) {
+    accept(&inbox, &event(1, 1, 1)).await;
+    let first = lease_one(&inbox, at(10)).await;
+    let extend = async |leased: &Leased, until| {
+        let held = inbox.extend(&leased.lease, until).await;
+        held.expect("the inbox answers")
+    };
+    assert_eq!(extend(&first, at(30)).await, Held::Yes);
+    assert!(lease(&inbox, at(29), 1).await.is_empty());
+    assert_eq!(extend(&first, at(50)).await, Held::Yes);
+    assert!(lease(&inbox, at(49), 1).await.is_empty());
+    let second = lease_one(&inbox, at(50)).await;
+    assert_eq!(extend(&first, at(90)).await, Held::Lost);
+    assert_eq!(extend(&second, at(70)).await, Held::Yes);
+    settle(&inbox, &second, &Settlement::Done, at(60)).await;
+    assert_eq!(extend(&second, at(90)).await, Held::Lost);
+}

@@ -1,0 +1,299 @@
+//! Settling: once, by the holder, and in the ledger.
+
+use super::*;
+use crate::deauth::{EventState, InboxStats};
+
+fn retry(due: i64) -> Settlement {
+    Settlement::Retry {
+        due_at: at(due),
+        note: "the disk is full".to_owned(),
+    }
+}
+
+fn bury() -> Settlement {
+    Settlement::Bury {
+        note: "it never works".to_owned(),
+    }
+}
+
+async fn late(inbox: &Inbox, leased: &Leased, settlement: &Settlement, now: Timestamp) -> Held {
+    inbox
+        .settle(&leased.lease, settlement, now)
+        .await
+        .expect("the inbox answers")
+}
+
+/// After success the member's id is nowhere in what the inbox tells.
+pub async fn done_leaves_only_the_pseudonym(inbox: Arc<dyn DeauthInbox>) {
+    let (event, other) = (event(1, 87_654_321, 1), event(2, 2, 2));
+    accept(&inbox, &event).await;
+    accept(&inbox, &other).await;
+    let leased = lease_one(&inbox, at(10)).await;
+    settle(&inbox, &leased, &Settlement::Done, at(11)).await;
+    let record = find(&inbox, &event).await;
+    assert_eq!(record.member, None);
+    assert_eq!(record.pseudonym, event.pseudonym);
+    assert_eq!(record.state, EventState::Done);
+    assert_eq!(record.settled_at, Some(at(11)));
+    assert_eq!(record.attempts, 1);
+    let told = format!("{:?} {record:?}", lines(&inbox).await);
+    assert!(!told.contains(event.member.as_str()), "{told}");
+    assert!(find(&inbox, &other).await.member.is_some());
+    assert!(
+        !inbox
+            .revive(&event.id, at(12))
+            .await
+            .expect("the inbox answers"),
+        "what is done stays done"
+    );
+}
+
+/// Not before, and with the count of attempts kept.
+pub async fn a_retry_waits_until_it_is_due(inbox: Arc<dyn DeauthInbox>) {
+    let event = event(1, 1, 1);
+    accept(&inbox, &event).await;
+    let leased = lease_one(&inbox, at(10)).await;
+    settle(&inbox, &leased, &retry(50), at(11)).await;
+    let record = find(&inbox, &event).await;
+    assert_eq!(record.state, EventState::Pending);
+    assert_eq!(record.due_at, at(50));
+    assert_eq!(record.attempts, 1);
+    assert_eq!(record.settled_at, None);
+    assert!(lease(&inbox, at(49), 1).await.is_empty());
+    let again = lease_one(&inbox, at(50)).await;
+    assert_eq!(again.attempt, 2);
+    assert_eq!(again.event, event);
+    let failed = lines(&inbox)
+        .await
+        .into_iter()
+        .find(|line| line.step == Step::Failed)
+        .expect("the failure is in the ledger");
+    assert_eq!(failed.attempt, 1);
+    assert_eq!(failed.at, at(11));
+    assert_eq!(failed.note.as_deref(), Some("the disk is full"));
+    assert_eq!(failed.member, event.pseudonym);
+}
+
+/// Buried is out of the way until someone revives it, with all attempts before it.
+pub async fn a_buried_event_can_be_revived(inbox: Arc<dyn DeauthInbox>) {
+    let event = event(1, 1, 1);
+    accept(&inbox, &event).await;
+    assert!(
+        !inbox
+            .revive(&event.id, at(2))
+            .await
+            .expect("the inbox answers"),
+        "a pending event cannot be revived"
+    );
+    let leased = lease_one(&inbox, at(10)).await;
+    settle(&inbox, &leased, &bury(), at(11)).await;
+    let record = find(&inbox, &event).await;
+    assert_eq!(record.state, EventState::Buried);
+    assert_eq!(record.settled_at, Some(at(11)));
+    assert_eq!(record.member.as_ref(), Some(&event.member));
+    assert!(lease(&inbox, at(1_000), 1).await.is_empty());
+
+    assert!(
+        inbox
+            .revive(&event.id, at(20))
+            .await
+            .expect("the inbox answers")
+    );
+    assert!(
+        !inbox
+            .revive(&event.id, at(20))
+            .await
+            .expect("the inbox answers"),
+        "it was revived already"
+    );
+    assert_eq!(
+        late(&inbox, &leased, &Settlement::Done, at(20)).await,
+        Held::Lost
+    );
+    let record = find(&inbox, &event).await;
+    assert_eq!(record.state, EventState::Pending);
+    assert_eq!(record.attempts, 0);
+    assert_eq!(record.settled_at, None);
+    let leased = lease_one(&inbox, at(20)).await;
+    assert_eq!(leased.attempt, 1);
+    settle(&inbox, &leased, &Settlement::Done, at(21)).await;
+    assert_eq!(
+        steps(&inbox, &event).await,
+        [
+            Step::Received,
+            Step::Tried,
+            Step::Buried,
+            Step::Revived,
+            Step::Tried,
+            Step::Done
+        ]
+    );
+    let unknown = EventId::new("0".repeat(32));
+    assert!(
+        !inbox
+            .revive(&unknown, at(22))
+            .await
+            .expect("the inbox answers")
+    );
+}
+
+/// Flagged, not forgotten.
+pub async fn a_stale_event_is_kept(inbox: Arc<dyn DeauthInbox>) {
+    let event = event(1, 1, 1);
+    accept(&inbox, &event).await;
+    let leased = lease_one(&inbox, at(10)).await;
+    settle(&inbox, &leased, &Settlement::Stale, at(11)).await;
+    let record = find(&inbox, &event).await;
+    assert_eq!(record.state, EventState::Stale);
+    assert_eq!(record.settled_at, Some(at(11)));
+    assert_eq!(record.member.as_ref(), Some(&event.member));
+    assert!(lease(&inbox, at(1_000), 1).await.is_empty());
+    assert!(
+        inbox
+            .revive(&event.id, at(20))
+            .await
+            .expect("the inbox answers")
+    );
+    assert_eq!(lease_one(&inbox, at(20)).await.event, event);
+}
+
+/// Whoever lost the event changes nothing, whatever it wants, before and after the other is done.
+pub async fn settling_after_a_takeover_does_nothing(inbox: Arc<dyn DeauthInbox>) {
+    let event = event(1, 1, 1);
+    accept(&inbox, &event).await;
+    let first = lease_one(&inbox, at(10)).await;
+    let second = lease_one(&inbox, at(20)).await;
+    let all = [Settlement::Done, retry(30), bury(), Settlement::Stale];
+    let before = (find(&inbox, &event).await, lines(&inbox).await);
+    for settlement in &all {
+        assert_eq!(late(&inbox, &first, settlement, at(21)).await, Held::Lost);
+    }
+    let after = (find(&inbox, &event).await, lines(&inbox).await);
+    assert_eq!(before, after, "whoever lost the event changed it");
+    settle(&inbox, &second, &Settlement::Done, at(22)).await;
+    let before = (find(&inbox, &event).await, lines(&inbox).await);
+    for settlement in &all {
+        assert_eq!(late(&inbox, &first, settlement, at(23)).await, Held::Lost);
+        assert_eq!(late(&inbox, &second, settlement, at(23)).await, Held::Lost);
+    }
+    let after = (find(&inbox, &event).await, lines(&inbox).await);
+    assert_eq!(before, after, "a settled event was changed");
+}
+
+/// Work that took too long is not thrown away while nobody repeats it.
+pub async fn settling_late_counts_if_nobody_took_over(inbox: Arc<dyn DeauthInbox>) {
+    let event = event(1, 1, 1);
+    accept(&inbox, &event).await;
+    let leased = lease_one(&inbox, at(10)).await;
+    settle(&inbox, &leased, &Settlement::Done, at(500)).await;
+    assert_eq!(find(&inbox, &event).await.state, EventState::Done);
+}
+
+/// Of a settlement sent twice at once, one counts.
+pub async fn of_two_settlements_one_counts(inbox: Arc<dyn DeauthInbox>) {
+    let event = event(1, 1, 1);
+    accept(&inbox, &event).await;
+    let leased = lease_one(&inbox, at(10)).await;
+    let tasks: Vec<_> = (0..8)
+        .map(|i| {
+            let (inbox, leased) = (inbox.clone(), leased.clone());
+            let settlement = if i % 2 == 0 {
+                Settlement::Done
+            } else {
+                retry(99)
+            };
+            tokio::spawn(async move { late(&inbox, &leased, &settlement, at(11)).await })
+        })
+        .collect();
+    let mut held = 0;
+    for task in tasks {
+        if task.await.expect("the task ends") == Held::Yes {
+            held += 1;
+        }
+    }
+    assert_eq!(held, 1, "one settlement counts");
+    assert_eq!(steps(&inbox, &event).await.len(), 3);
+}
+
+/// A step that the library takes elsewhere, written down here.
+pub async fn steps_can_be_recorded(inbox: Arc<dyn DeauthInbox>) {
+    let event = event(1, 1, 1);
+    accept(&inbox, &event).await;
+    let before = find(&inbox, &event).await;
+    inbox
+        .record(&event, Step::TokensDestroyed, at(5))
+        .await
+        .expect("the inbox answers");
+    let last = lines(&inbox).await.pop().expect("a line");
+    assert_eq!(last.step, Step::TokensDestroyed);
+    assert_eq!(last.at, at(5));
+    assert_eq!(last.event, event.id);
+    assert_eq!(last.member, event.pseudonym);
+    assert_eq!(last.note, None);
+    assert_eq!(find(&inbox, &event).await, before);
+}
+
+/// One line for each step, with its time and attempt, in the order of the steps.
+pub async fn a_whole_life_is_in_the_ledger(inbox: Arc<dyn DeauthInbox>) {
+    let event = event(1, 1, 1);
+    accept(&inbox, &event).await;
+    let first = lease_one(&inbox, at(10)).await;
+    settle(&inbox, &first, &retry(20), at(11)).await;
+    let second = lease_one(&inbox, at(20)).await;
+    settle(&inbox, &second, &bury(), at(21)).await;
+    assert!(
+        inbox
+            .revive(&event.id, at(30))
+            .await
+            .expect("the inbox answers")
+    );
+    let third = lease_one(&inbox, at(31)).await;
+    settle(&inbox, &third, &Settlement::Done, at(32)).await;
+
+    let all: Vec<_> = lines(&inbox)
+        .await
+        .into_iter()
+        .filter(|line| line.step != Step::TokensDestroyed)
+        .collect();
+    assert!(all.windows(2).all(|two| two[0].seq < two[1].seq));
+    assert!(all.iter().all(|line| line.event == event.id));
+    let life: Vec<_> = all
+        .iter()
+        .map(|line| (line.step, line.at, line.attempt, line.note.as_deref()))
+        .collect();
+    assert_eq!(
+        life,
+        [
+            (Step::Received, at(1), 0, None),
+            (Step::Tried, at(10), 1, None),
+            (Step::Failed, at(11), 1, Some("the disk is full")),
+            (Step::Tried, at(20), 2, None),
+            (Step::Buried, at(21), 2, Some("it never works")),
+            (Step::Revived, at(30), 0, None),
+            (Step::Tried, at(31), 1, None),
+            (Step::Done, at(32), 1, None),
+        ]
+    );
+}
+
+/// The counts follow the events.
+pub async fn statistics_add_up(inbox: Arc<dyn DeauthInbox>) {
+    let stats = async || inbox.stats().await.expect("the inbox answers");
+    assert_eq!(stats().await, InboxStats::default());
+    for i in 1..=6 {
+        accept(&inbox, &event(i, i, i)).await;
+    }
+    let leased = lease(&inbox, at(10), 4).await;
+    let ends = [Settlement::Done, bury(), Settlement::Stale, retry(99)];
+    for (leased, end) in leased.iter().zip(&ends) {
+        settle(&inbox, leased, end, at(11)).await;
+    }
+    let expected = InboxStats {
+        pending: 3,
+        oldest_pending: Some(at(4)),
+        done: 1,
+        buried: 1,
+        stale: 1,
+    };
+    assert_eq!(stats().await, expected);
+}

@@ -1,0 +1,69 @@
+//! Turns: one holder at a time, and a note for the next.
+
+use super::*;
+
+async fn take(inbox: &Inbox, job: &str, holder: &str, now: i64, until: i64) -> Option<String> {
+    inbox
+        .take_turn(job, holder, at(now), at(until))
+        .await
+        .expect("the inbox answers")
+}
+
+async fn keep(inbox: &Inbox, job: &str, holder: &str, until: i64, note: &str) -> Held {
+    inbox
+        .keep_turn(job, holder, at(until), note)
+        .await
+        .expect("the inbox answers")
+}
+
+/// One of many at once, until the time is up; each job by itself.
+pub async fn one_holds_the_turn(inbox: Arc<dyn DeauthInbox>) {
+    let tasks: Vec<_> = (0..16)
+        .map(|i| {
+            let inbox = inbox.clone();
+            tokio::spawn(async move { take(&inbox, "job", &format!("h{i}"), 1, 10).await })
+        })
+        .collect();
+    let mut taken = 0;
+    for task in tasks {
+        if let Some(note) = task.await.expect("the task ends") {
+            assert_eq!(note, "", "a first note");
+            taken += 1;
+        }
+    }
+    assert_eq!(taken, 1, "one holds the turn");
+    assert_eq!(take(&inbox, "job", "late", 9, 20).await, None);
+    assert_eq!(
+        take(&inbox, "job", "late", 10, 20).await,
+        Some(String::new())
+    );
+    assert_eq!(
+        take(&inbox, "another job", "x", 9, 20).await,
+        Some(String::new())
+    );
+    // Prolonged by its holder.
+    assert_eq!(
+        take(&inbox, "job", "late", 15, 40).await,
+        Some(String::new())
+    );
+    assert_eq!(take(&inbox, "job", "x", 30, 50).await, None);
+    // Whoever lost it cannot keep it.
+    assert_eq!(keep(&inbox, "job", "x", 90, "mine").await, Held::Lost);
+    assert_eq!(keep(&inbox, "no job", "x", 90, "mine").await, Held::Lost);
+    assert_eq!(take(&inbox, "job", "x", 40, 50).await, Some(String::new()));
+}
+
+/// The next holder reads what the last one wrote, and may come at once if the turn is given up.
+pub async fn a_note_outlives_its_holder(inbox: Arc<dyn DeauthInbox>) {
+    let note = "{\"näxt\": \"2026-11-22T12:00:00Z\"}".repeat(20);
+    assert_eq!(take(&inbox, "job", "a", 1, 10).await, Some(String::new()));
+    assert_eq!(keep(&inbox, "job", "a", 10, &note).await, Held::Yes);
+    assert_eq!(take(&inbox, "job", "b", 9, 20).await, None);
+    assert_eq!(take(&inbox, "job", "b", 10, 20).await, Some(note.clone()));
+    assert_eq!(keep(&inbox, "job", "a", 30, "late").await, Held::Lost);
+    assert_eq!(keep(&inbox, "job", "b", 11, "second").await, Held::Yes);
+    assert_eq!(
+        take(&inbox, "job", "c", 11, 20).await,
+        Some("second".to_owned())
+    );
+}
