@@ -1,3 +1,19 @@
-//! Logging in with Open Humans.
+//! Logging in with Open Humans: OAuth2's authorization code flow (RFC 6749 section 4.1) with
+//! `state` and PKCE (RFC 7636).
+//!
+//! The [routes](crate::routes) do all of it. What an app may add is here: a [`LoginHandler`] that
+//! is told who logged in, and a [`LoginRequest`] for a login the app starts itself.
+
+mod complete;
+mod failure;
+pub(crate) mod flow;
+mod handler;
 mod return_path;
+
+pub(crate) use complete::Completed;
+pub use failure::LoginFailure;
+pub use handler::{
+    ContextTooLong, LoggedIn, LoginHandler, LoginRequest, MAX_CONTEXT, Refusal, Welcome,
+    WelcomeEveryone,
+};
 pub use return_path::{InvalidReturnPath, ReturnPath};

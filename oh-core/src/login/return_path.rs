@@ -37,7 +37,7 @@ impl ReturnPath {
     ///
     /// For anything that a browser could take for another site, and for what is too long.
     pub fn parse(text: &str) -> Result<Self, InvalidReturnPath> {
-        if text.len() > Self::MAX_LEN || text.contains(char::is_whitespace) || !stays_here(text) {
+        if text.len() > Self::MAX_LEN || !text.bytes().all(is_url_byte) || !stays_here(text) {
             return Err(InvalidReturnPath);
         }
         // Only the path decides where a browser goes; what a query holds stays a query.
@@ -62,6 +62,12 @@ impl ReturnPath {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Printable ASCII without what a URL has to encode (RFC 3986 appendix A), so that the path fits
+/// a header and JSON as it is.
+fn is_url_byte(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !b"\"<>\\`".contains(&byte)
 }
 
 /// A path that begins with exactly one slash, with nothing in it that browsers rewrite.

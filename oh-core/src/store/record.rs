@@ -1,5 +1,7 @@
 //! What is kept about one member.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{AccessToken, ProjectMemberId, RefreshToken, Timestamp};
 
 /// Everything the library keeps about one member.
@@ -82,7 +84,8 @@ pub struct Tokens {
 ///
 /// Grows each time the member leaves. It starts from the time in microseconds, so that it never
 /// returns to an old value, even when the record was removed in between.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Epoch(i64);
 
 impl Epoch {

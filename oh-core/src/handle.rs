@@ -1,0 +1,299 @@
+//! The one handle an app holds: [`OpenHumans`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::{HeaderMap, Response};
+
+use crate::api::ApiClient;
+use crate::deauth::{
+    Accepted, DeauthHandler, DeauthInbox, Deauthorizer, Erasure, InboxError, MemoryInbox,
+    Pseudonymizer, TokensOnly,
+};
+use crate::login::flow::FlowCookies;
+use crate::login::{LoginHandler, WelcomeEveryone};
+use crate::oauth::OAuth;
+use crate::session::{Epochs, Member, SessionMember};
+use crate::store::{MemoryStore, StoreError, TokenStore};
+use crate::tokens::LiveTokens;
+use crate::transport::{Transport, TransportError};
+use crate::webhook::Deauthorization;
+use crate::{AccessToken, Clock, Error, ProjectMemberId, Settings};
+
+/// Everything an app does with Open Humans begins here. Cheap to clone; clones share all state.
+///
+/// ```
+/// use oh_core::{OpenHumans, Settings};
+///
+/// let settings = Settings::builder("client-id", "client-secret", "https://app.example").build()?;
+/// let oh = OpenHumans::builder(settings).build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct OpenHumans {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+    pub(crate) oauth: OAuth,
+    pub(crate) api: ApiClient,
+    pub(crate) store: Arc<dyn TokenStore>,
+    pub(crate) login_handler: Arc<dyn LoginHandler>,
+    pub(crate) deauth_handler: Arc<dyn DeauthHandler>,
+    pub(crate) desk: Deauthorizer,
+    pub(crate) flows: FlowCookies,
+    pub(crate) epochs: Arc<Epochs>,
+    pub(crate) tokens: LiveTokens,
+}
+
+impl OpenHumans {
+    /// Starts from the settings; everything else has a default that works in one process.
+    pub fn builder(settings: Settings) -> OpenHumansBuilder {
+        OpenHumansBuilder {
+            settings,
+            clock: Clock::system(),
+            transport: None,
+            store: Arc::new(MemoryStore::new()),
+            inbox: Arc::new(MemoryInbox::new()),
+            login_handler: Arc::new(WelcomeEveryone),
+            deauth_handler: Arc::new(TokensOnly),
+        }
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// Where tokens live.
+    pub fn token_store(&self) -> &Arc<dyn TokenStore> {
+        &self.inner.store
+    }
+
+    /// Where events of members leaving are kept.
+    pub fn inbox(&self) -> &Arc<dyn DeauthInbox> {
+        self.inner.desk.inbox()
+    }
+
+    /// Where members leaving are reported.
+    pub fn deauthorizer(&self) -> &Deauthorizer {
+        &self.inner.desk
+    }
+
+    /// The member a session belongs to, if the member is still authorized and the session not
+    /// older than the authorization.
+    ///
+    /// # Errors
+    ///
+    /// When the token store cannot answer.
+    pub async fn member(
+        &self,
+        session: Option<SessionMember>,
+    ) -> Result<Option<Member>, StoreError> {
+        match session {
+            Some(session) => self.inner.epochs.member(&*self.inner.store, session).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Keeps the event of a verified webhook, durably, and ends the member's authorization here.
+    /// For those who write their own webhook route; the [routes](crate::routes) do it themselves.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be kept. The webhook must then not be answered with success.
+    pub async fn deauthorize(&self, told: &Deauthorization) -> Result<Accepted, InboxError> {
+        let erasure =
+            if told.erasure_requested() { Erasure::Requested } else { Erasure::NotRequested };
+        self.inner.desk.told(told.member(), erasure, told.left_at()).await
+    }
+
+    /// A member's access token that is good for a minute at least, refreshed if need be.
+    ///
+    /// Whatever number of tasks and processes ask at once, Open Humans is asked once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Deauthorized`] when the member has not authorized the project or has left, and
+    /// whatever can go wrong on the way to Open Humans and the store.
+    pub async fn access_token(&self, member: &ProjectMemberId) -> Result<AccessToken, Error> {
+        self.inner.tokens.get(member).await
+    }
+
+    /// Another access token than `refused`, which Open Humans answered with 401.
+    ///
+    /// # Errors
+    ///
+    /// As [`access_token`](Self::access_token).
+    pub async fn refreshed_access_token(
+        &self,
+        member: &ProjectMemberId,
+        refused: &AccessToken,
+    ) -> Result<AccessToken, Error> {
+        self.inner.tokens.replace(member, refused).await
+    }
+
+    /// Starts a login from a handler of the app's own: the answer to give, with its cookie.
+    /// `headers` are those of the request being answered.
+    ///
+    /// ```
+    /// # use oh_core::{OpenHumans, login::{LoginRequest, ContextTooLong}};
+    /// # fn connect(oh: &OpenHumans, headers: &http::HeaderMap) -> Result<(), ContextTooLong> {
+    /// let request = LoginRequest::new().context("connect this to user 42")?;
+    /// let response: http::Response<bytes::Bytes> = oh.start_login(request, headers);
+    /// # Ok(()) }
+    /// ```
+    pub fn start_login(
+        &self,
+        request: crate::login::LoginRequest,
+        headers: &HeaderMap,
+    ) -> Response<bytes::Bytes> {
+        crate::routes::start_login(&self.inner, request, headers)
+    }
+}
+
+impl fmt::Debug for OpenHumans {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenHumans")
+            .field("client_id", &self.inner.settings.client_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The handle could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The built-in HTTP client could not be set up.
+    #[error("the HTTP client could not be set up")]
+    Transport(#[from] TransportError),
+    /// The `http-client` feature is off and no transport was given.
+    #[error("no transport was given, and the http-client feature is off")]
+    NoTransport,
+}
+
+/// Collects what [`OpenHumans`] is made of.
+#[must_use]
+pub struct OpenHumansBuilder {
+    settings: Settings,
+    clock: Clock,
+    transport: Option<Arc<dyn Transport>>,
+    store: Arc<dyn TokenStore>,
+    inbox: Arc<dyn DeauthInbox>,
+    login_handler: Arc<dyn LoginHandler>,
+    deauth_handler: Arc<dyn DeauthHandler>,
+}
+
+impl OpenHumansBuilder {
+    /// Who is welcome, and where to. Default: everyone.
+    pub fn login_handler(mut self, handler: impl LoginHandler) -> Self {
+        self.login_handler = Arc::new(handler);
+        self
+    }
+
+    /// Where tokens live. Default: in memory.
+    pub fn token_store(self, store: impl TokenStore) -> Self {
+        self.token_store_arc(Arc::new(store))
+    }
+
+    /// As [`token_store`](Self::token_store), shared.
+    pub fn token_store_arc(mut self, store: Arc<dyn TokenStore>) -> Self {
+        self.store = store;
+        self
+    }
+
+    /// Where events of members leaving are kept. Default: in memory, lost in a crash.
+    pub fn deauth_inbox(self, inbox: impl DeauthInbox) -> Self {
+        self.deauth_inbox_arc(Arc::new(inbox))
+    }
+
+    /// As [`deauth_inbox`](Self::deauth_inbox), shared.
+    pub fn deauth_inbox_arc(mut self, inbox: Arc<dyn DeauthInbox>) -> Self {
+        self.inbox = inbox;
+        self
+    }
+
+    /// What leaving means to the app. Default: the tokens go, and nothing else.
+    pub fn deauth_handler(mut self, handler: impl DeauthHandler) -> Self {
+        self.deauth_handler = Arc::new(handler);
+        self
+    }
+
+    /// How requests leave. Default: the built-in client.
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.transport = Some(Arc::new(transport));
+        self
+    }
+
+    /// Another clock, for tests.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Makes the handle. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// When the HTTP client cannot be set up.
+    pub fn build(self) -> Result<OpenHumans, BuildError> {
+        let transport = match self.transport {
+            Some(transport) => transport,
+            None => default_transport()?,
+        };
+        let settings = self.settings;
+        let secret = settings.client_secret.expose();
+        let names = match &settings.ledger_key {
+            Some(key) => Pseudonymizer::new(key),
+            None => Pseudonymizer::from_client_secret(&settings.client_secret),
+        };
+        let cookie_key = settings.cookie_key.as_ref().map_or(secret, |key| key.expose());
+        let flows = FlowCookies::new(cookie_key, settings.is_https());
+        let epochs = Arc::new(Epochs::new(settings.session_check));
+        let forget = Arc::clone(&epochs);
+        let desk = Deauthorizer::with_hook(
+            Arc::clone(&self.store),
+            self.inbox,
+            names,
+            self.clock.clone(),
+            move |member| forget.forget(member),
+        );
+        let inner = Arc::new_cyclic(|inner| Inner {
+            oauth: OAuth::new(&settings, Arc::clone(&transport), self.clock.clone()),
+            api: ApiClient::new(&settings, transport, self.clock.clone()),
+            clock: self.clock,
+            store: self.store,
+            login_handler: self.login_handler,
+            deauth_handler: self.deauth_handler,
+            desk,
+            flows,
+            epochs,
+            tokens: LiveTokens::new(inner.clone()),
+            settings,
+        });
+        Ok(OpenHumans { inner })
+    }
+}
+
+impl fmt::Debug for OpenHumansBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenHumansBuilder").finish_non_exhaustive()
+    }
+}
+
+#[cfg(feature = "http-client")]
+fn default_transport() -> Result<Arc<dyn Transport>, BuildError> {
+    Ok(Arc::new(crate::transport::HttpClient::new()?))
+}
+
+#[cfg(not(feature = "http-client"))]
+fn default_transport() -> Result<Arc<dyn Transport>, BuildError> {
+    Err(BuildError::NoTransport)
+}

@@ -1,0 +1,124 @@
+//! The second half of a login: from the code to a stored authorization.
+
+use std::sync::Arc;
+
+use crate::api::ExchangeMember;
+use crate::handle::Inner;
+use crate::oauth::{Granted, TokenError};
+use crate::session::SessionMember;
+use crate::store::{Epoch, MemberRecord, Put, Version};
+use crate::AuthorizationCode;
+
+use super::flow::Flow;
+use super::{LoggedIn, LoginFailure, ReturnPath};
+
+/// A login that succeeded.
+pub(crate) struct Completed {
+    pub(crate) session: SessionMember,
+    /// Where the person goes now.
+    pub(crate) redirect_to: String,
+}
+
+impl Completed {
+    /// Exchanges the code, learns who came, stores the tokens and asks the app.
+    pub(crate) async fn from_code(
+        inner: &Arc<Inner>,
+        flow: &Flow,
+        code: &AuthorizationCode,
+    ) -> Result<Self, LoginFailure> {
+        let granted = inner.oauth.exchange(code, &flow.verifier).await.map_err(|e| match e {
+            TokenError::InvalidGrant => LoginFailure::CodeExpired,
+            TokenError::InvalidClient => LoginFailure::ClientRefused,
+            TokenError::Other(error) => LoginFailure::OpenHumans(error),
+        })?;
+        let who = inner
+            .api
+            .exchange_member(&granted.tokens.access_token)
+            .await
+            .map_err(LoginFailure::OpenHumans)?;
+        let (record, before) = store(inner, flow, &granted, &who).await?;
+        let login = LoggedIn {
+            member: record.member.clone(),
+            username: record.username.clone(),
+            context: flow.context.clone(),
+            return_to: flow.return_to.as_deref().and_then(|path| ReturnPath::parse(path).ok()),
+            returning: before.is_some(),
+        };
+        match inner.login_handler.logged_in(&login).await {
+            Ok(welcome) => Ok(Self {
+                session: SessionMember {
+                    member: record.member,
+                    epoch: record.epoch,
+                    username: record.username,
+                },
+                redirect_to: welcome
+                    .redirect_to
+                    .or(login.return_to.map(|path| path.to_string()))
+                    .unwrap_or_else(|| inner.settings.login_redirect_url.clone()),
+            }),
+            Err(refusal) => {
+                if before.is_none() {
+                    undo(inner, &record).await;
+                }
+                Err(LoginFailure::App(refusal))
+            }
+        }
+    }
+}
+
+/// Stores a fresh authorization. Gives the record, and the version of the authorized record it
+/// replaced, if there was one.
+///
+/// A member who left after this login was begun is not brought back: a code issued before leaving
+/// can still be exchanged after, and its token even answers `exchange-member`.
+async fn store(
+    inner: &Inner,
+    flow: &Flow,
+    granted: &Granted,
+    who: &ExchangeMember,
+) -> Result<(MemberRecord, Option<Version>), LoginFailure> {
+    let member = &who.project_member_id;
+    loop {
+        let stored = inner.store.load(member).await?;
+        if let Some(left) = stored.as_ref().and_then(|record| record.deauthorized_at)
+            && left >= flow.started_at()
+        {
+            tracing::info!("a login began before its member left, and is not completed");
+            return Err(LoginFailure::LeftMeanwhile);
+        }
+        let now = inner.clock.now();
+        let record = MemberRecord {
+            member: member.clone(),
+            username: who.username.clone(),
+            tokens: Some(granted.tokens.clone()),
+            // Devices that are logged in stay so; after leaving, leaving has advanced it.
+            epoch: stored.as_ref().map_or(Epoch::begin(now), |record| record.epoch),
+            authorized_at: granted.at,
+            deauthorized_at: None,
+            heard_at: now,
+            refresh: None,
+            refresh_unanswered: false,
+            version: Version::fresh(),
+        };
+        let expected = stored.as_ref().map(|record| record.version);
+        if inner.store.put(&record, expected).await? == Put::Done {
+            inner.epochs.forget(member);
+            let before = stored.filter(MemberRecord::is_authorized).map(|r| r.version);
+            return Ok((record, before));
+        }
+    }
+}
+
+/// Takes back what [`store`] did, for a member the app does not want. The pair is revoked first,
+/// so that none is left alive that nobody keeps. Failures are logged: the person is kept out.
+async fn undo(inner: &Inner, record: &MemberRecord) {
+    if let Some(tokens) = &record.tokens
+        && let Err(error) = inner.oauth.revoke(&tokens.refresh_token).await
+    {
+        tracing::warn!(%error, "the tokens of a refused member could not be revoked");
+    }
+    if let Err(error) = inner.store.remove(&record.member, record.version).await {
+        tracing::warn!(%error, "the record of a refused member could not be removed");
+    }
+    inner.epochs.forget(&record.member);
+}

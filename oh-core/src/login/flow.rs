@@ -1,0 +1,260 @@
+//! The login in flight: what must come back with the person from Open Humans.
+//!
+//! It travels in a cookie of its own, sealed, one cookie for each login, named after its `state`,
+//! so that two tabs can log in at once. It is not kept in the host's session: a session cookie with
+//! `SameSite=Strict` is not sent when another site leads back here. After use the cookie stays for
+//! its lifetime, marked as spent, so that a second use can be told from a first.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cookie::{Cookie, SameSite};
+use http::header::{COOKIE, HeaderMap, HeaderValue};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::Timestamp;
+use crate::random;
+use crate::sealing::Sealer;
+
+/// How long a login may take. Open Humans' codes live as long.
+pub(crate) const LIFETIME: Duration = Duration::from_secs(30 * 60);
+
+/// How many logins of one browser may be under way; the oldest go first.
+const MOST: usize = 5;
+
+/// One login in flight.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Flow {
+    pub(crate) state: String,
+    /// The PKCE verifier (RFC 7636); empty once spent.
+    pub(crate) verifier: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) return_to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) context: Option<String>,
+    started_micros: i64,
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub(crate) spent: bool,
+}
+
+impl Flow {
+    pub(crate) fn begin(
+        verifier: String,
+        return_to: Option<String>,
+        context: Option<String>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            state: URL_SAFE_NO_PAD.encode(random::bytes::<24>()),
+            verifier,
+            return_to,
+            context,
+            started_micros: now.as_micros(),
+            spent: false,
+        }
+    }
+
+    pub(crate) fn started_at(&self) -> Timestamp {
+        Timestamp::from_micros(self.started_micros)
+    }
+
+    pub(crate) fn has_expired(&self, now: Timestamp) -> bool {
+        now.since(self.started_at()) >= LIFETIME
+    }
+
+    /// What stays in the browser once the login was used, for good or ill.
+    pub(crate) fn into_spent(self) -> Self {
+        Self { verifier: String::new(), context: None, spent: true, ..self }
+    }
+}
+
+/// What the browser brought along for a `state`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Brought {
+    /// The login that has this state.
+    Flow(Flow),
+    /// Logins, but not this one.
+    Others,
+    /// No login at all.
+    Nothing,
+}
+
+/// Puts flows into cookies and takes them out.
+pub(crate) struct FlowCookies {
+    sealer: Sealer,
+    https: bool,
+}
+
+impl FlowCookies {
+    pub(crate) fn new(key: &str, https: bool) -> Self {
+        Self { sealer: Sealer::derive(key, "login cookie"), https }
+    }
+
+    /// `__Host-` makes browsers take the cookie only from this very host, over https.
+    fn prefix(&self) -> &'static str {
+        if self.https { "__Host-oh-login-" } else { "oh-login-" }
+    }
+
+    fn name(&self, state: &str) -> String {
+        let digest = Sha256::digest(state.as_bytes());
+        format!("{}{}", self.prefix(), hex::encode(&digest[..8]))
+    }
+
+    /// The `Set-Cookie` that keeps a flow for what is left of its lifetime.
+    pub(crate) fn keep(&self, flow: &Flow, now: Timestamp) -> HeaderValue {
+        let name = self.name(&flow.state);
+        let json = serde_json::to_vec(flow).expect("a flow of texts and numbers becomes JSON");
+        let left = LIFETIME.saturating_sub(now.since(flow.started_at()));
+        self.cookie(&name, &self.sealer.seal(&name, &json), left)
+    }
+
+    /// The `Set-Cookie`s that make room, when a browser has too many logins under way.
+    pub(crate) fn make_room(&self, headers: &HeaderMap) -> Vec<HeaderValue> {
+        let mut flows: Vec<(Timestamp, String)> = self
+            .brought(headers)
+            .map(|(name, value)| {
+                let began = self.open(&name, &value).map_or(Timestamp::UNIX_EPOCH, |f| f.started_at());
+                (began, name)
+            })
+            .collect();
+        flows.sort();
+        let too_many = (flows.len() + 1).saturating_sub(MOST);
+        let drop = |(_, name): &(Timestamp, String)| self.cookie(name, "", Duration::ZERO);
+        flows.iter().take(too_many).map(drop).collect()
+    }
+
+    /// Finds the login with this state among what the browser sent.
+    pub(crate) fn find(&self, headers: &HeaderMap, state: &str) -> Brought {
+        let wanted = self.name(state);
+        let mut found = Brought::Nothing;
+        for (name, value) in self.brought(headers) {
+            if name == wanted
+                && let Some(flow) = self.open(&name, &value)
+                && flow.state == state
+            {
+                return Brought::Flow(flow);
+            }
+            found = Brought::Others;
+        }
+        found
+    }
+
+    fn brought<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = (String, String)> + 'a {
+        headers
+            .get_all(COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|text| Cookie::split_parse(text).flatten())
+            .filter(|cookie| cookie.name().starts_with(self.prefix()))
+            .map(|cookie| (cookie.name().to_owned(), cookie.value().to_owned()))
+    }
+
+    fn open(&self, name: &str, value: &str) -> Option<Flow> {
+        serde_json::from_slice(&self.sealer.open(name, value)?).ok()
+    }
+
+    /// Lax: sent when another site leads here by a link or a redirect, and in no other case.
+    fn cookie(&self, name: &str, value: &str, age: Duration) -> HeaderValue {
+        let age = i64::try_from(age.as_secs()).unwrap_or(0);
+        let cookie = Cookie::build((name, value))
+            .path("/")
+            .http_only(true)
+            .same_site(SameSite::Lax)
+            .secure(self.https)
+            .max_age(time::Duration::seconds(age));
+        cookie.to_string().parse().expect("a cookie of base64 fits a header")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
+
+    fn flow(at: Timestamp) -> Flow {
+        Flow::begin("verifier".into(), Some("/files".into()), Some("user 42".into()), at)
+    }
+
+    fn sent(set_cookies: &[HeaderValue]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for set in set_cookies {
+            let pair = set.to_str().unwrap().split(';').next().unwrap();
+            headers.append(COOKIE, pair.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn a_login_comes_back_with_the_person() {
+        let cookies = FlowCookies::new("key", true);
+        let flow = flow(NOW);
+        let headers = sent(&[cookies.keep(&flow, NOW)]);
+        assert_eq!(cookies.find(&headers, &flow.state), Brought::Flow(flow));
+    }
+
+    #[test]
+    fn the_cookie_is_host_bound_on_https_and_always_hidden_from_scripts() {
+        let set = FlowCookies::new("key", true).keep(&flow(NOW), NOW);
+        let set = set.to_str().unwrap();
+        assert!(set.starts_with("__Host-oh-login-"), "{set}");
+        for attribute in ["HttpOnly", "SameSite=Lax", "Secure", "Path=/", "Max-Age=1800"] {
+            assert!(set.contains(attribute), "{set}");
+        }
+        assert!(!set.contains("Domain"));
+        let plain = FlowCookies::new("key", false).keep(&flow(NOW), NOW);
+        assert!(!plain.to_str().unwrap().contains("Secure"));
+        assert!(plain.to_str().unwrap().starts_with("oh-login-"));
+    }
+
+    #[test]
+    fn two_tabs_do_not_disturb_each_other() {
+        let cookies = FlowCookies::new("key", true);
+        let (a, b) = (flow(NOW), flow(NOW));
+        let headers = sent(&[cookies.keep(&a, NOW), cookies.keep(&b, NOW)]);
+        assert_eq!(cookies.find(&headers, &a.state), Brought::Flow(a));
+        assert_eq!(cookies.find(&headers, &b.state), Brought::Flow(b));
+        assert_eq!(cookies.find(&headers, "another"), Brought::Others);
+        assert_eq!(cookies.find(&HeaderMap::new(), "another"), Brought::Nothing);
+    }
+
+    #[test]
+    fn a_cookie_of_another_app_or_name_is_no_login() {
+        let flow = flow(NOW);
+        let other = FlowCookies::new("other key", true).keep(&flow, NOW);
+        let cookies = FlowCookies::new("key", true);
+        assert_eq!(cookies.find(&sent(&[other]), &flow.state), Brought::Others);
+    }
+
+    #[test]
+    fn the_oldest_logins_make_room() {
+        let cookies = FlowCookies::new("key", true);
+        let flows: Vec<Flow> = (0..6).map(|i| flow(NOW + Duration::from_secs(i))).collect();
+        let set: Vec<HeaderValue> = flows.iter().map(|flow| cookies.keep(flow, NOW)).collect();
+        assert!(cookies.make_room(&sent(&set[..4])).is_empty());
+        let dropped = cookies.make_room(&sent(&set));
+        assert_eq!(dropped.len(), 2);
+        assert!(dropped[0].to_str().unwrap().starts_with(&cookies.name(&flows[0].state)));
+        assert!(dropped[0].to_str().unwrap().contains("Max-Age=0"));
+    }
+
+    #[test]
+    fn a_spent_login_keeps_no_secret() {
+        let spent = flow(NOW).into_spent();
+        assert!(spent.spent && spent.verifier.is_empty() && spent.context.is_none());
+        assert!(!spent.has_expired(NOW));
+        assert!(spent.has_expired(NOW + LIFETIME));
+    }
+
+    #[test]
+    fn the_largest_login_fits_a_cookie() {
+        let path = format!("/{}", "a".repeat(super::super::ReturnPath::MAX_LEN - 1));
+        let context = "é".repeat(super::super::MAX_CONTEXT / 2);
+        let flow = Flow::begin("v".repeat(43), Some(path), Some(context), NOW);
+        let set = FlowCookies::new("key", true).keep(&flow, NOW);
+        let pair = set.to_str().unwrap().split(';').next().unwrap();
+        assert!(pair.len() <= 4096, "{}", pair.len());
+    }
+}

@@ -1,0 +1,149 @@
+//! What the app has to say when a member logs in.
+
+use async_trait::async_trait;
+use http::StatusCode;
+
+use super::ReturnPath;
+use crate::ProjectMemberId;
+
+/// The longest context of an app, in bytes as JSON: it travels in a cookie.
+pub const MAX_CONTEXT: usize = 1024;
+
+/// A login that the app starts itself.
+#[derive(Clone, Debug, Default)]
+pub struct LoginRequest {
+    pub(crate) return_to: Option<ReturnPath>,
+    pub(crate) context: Option<String>,
+}
+
+/// The app's context is longer than [`MAX_CONTEXT`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the context of a login is at most {MAX_CONTEXT} bytes")]
+pub struct ContextTooLong;
+
+impl LoginRequest {
+    /// One with the usual end and no context.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Where the login should end.
+    #[must_use]
+    pub fn return_to(mut self, path: ReturnPath) -> Self {
+        self.return_to = Some(path);
+        self
+    }
+
+    /// What the app wants to be told again when the member is back, such as "connect this to
+    /// user 42". The browser carries it sealed: it can neither read nor change it.
+    ///
+    /// # Errors
+    ///
+    /// When it is longer than [`MAX_CONTEXT`].
+    pub fn context(mut self, context: impl Into<String>) -> Result<Self, ContextTooLong> {
+        let context = context.into();
+        let as_json = serde_json::to_string(&context).map_or(usize::MAX, |json| json.len());
+        if as_json > MAX_CONTEXT {
+            return Err(ContextTooLong);
+        }
+        self.context = Some(context);
+        Ok(self)
+    }
+}
+
+/// A member who has authorized the project and is about to be logged in.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LoggedIn {
+    /// Who.
+    pub member: ProjectMemberId,
+    /// The Open Humans username, if the member shares it with the project.
+    pub username: Option<String>,
+    /// What the app gave to [`LoginRequest::context`].
+    pub context: Option<String>,
+    /// Where the login was to lead.
+    pub return_to: Option<ReturnPath>,
+    /// Whether the member was authorized already, here or on another device.
+    pub returning: bool,
+}
+
+/// The member may come in.
+#[derive(Clone, Debug, Default)]
+pub struct Welcome {
+    pub(crate) redirect_to: Option<String>,
+}
+
+impl Welcome {
+    /// To where the login was to lead.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// To a path or URL of the app's choice.
+    pub fn to(url: impl Into<String>) -> Self {
+        Self { redirect_to: Some(url.into()) }
+    }
+}
+
+/// The member may not come in.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    pub(crate) reason: String,
+    pub(crate) status: StatusCode,
+}
+
+impl Refusal {
+    /// With a reason the person sees, and status 403.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), status: StatusCode::FORBIDDEN }
+    }
+
+    /// With another status, for instance 503 when the app's own database is down.
+    #[must_use]
+    pub fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+}
+
+/// Tells the app who logged in, and asks whether that is welcome.
+///
+/// The member's tokens are stored before the handler is called, so it may use the API. When it
+/// refuses a member who was not authorized before, they are revoked and removed again.
+///
+/// ```
+/// use oh_core::login::{LoggedIn, LoginHandler, Refusal, Welcome};
+///
+/// struct Users;
+///
+/// #[async_trait::async_trait]
+/// impl LoginHandler for Users {
+///     async fn logged_in(&self, login: &LoggedIn) -> Result<Welcome, Refusal> {
+///         match login.username.as_deref() {
+///             Some("mallory") => Err(Refusal::new("This account is closed.")),
+///             _ if login.returning => Ok(Welcome::new()),
+///             _ => Ok(Welcome::to("/getting-started")),
+///         }
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait LoginHandler: Send + Sync + 'static {
+    /// Called once for each completed login.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`] keeps the member out.
+    async fn logged_in(&self, login: &LoggedIn) -> Result<Welcome, Refusal>;
+}
+
+/// The default: everyone is welcome.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WelcomeEveryone;
+
+#[async_trait]
+impl LoginHandler for WelcomeEveryone {
+    async fn logged_in(&self, _login: &LoggedIn) -> Result<Welcome, Refusal> {
+        Ok(Welcome::new())
+    }
+}

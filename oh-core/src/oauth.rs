@@ -1,0 +1,245 @@
+//! The OAuth2 side of Open Humans: where a member authorizes, and the token endpoint.
+//!
+//! The `oauth2` crate speaks the protocol; this module gives it our transport, and says what went
+//! wrong in our own words. Token requests follow no redirect and are never sent twice: a code and
+//! a refresh token work once.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Limited};
+use oauth2::basic::{BasicClient, BasicErrorResponseType};
+use oauth2::{
+    AuthUrl, AuthorizationCode as Code, ClientId, ClientSecret as Secret, CsrfToken,
+    EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, PkceCodeChallenge, PkceCodeVerifier,
+    RedirectUrl, RefreshToken as Refresh, RequestTokenError, RevocationUrl, StandardRevocableToken,
+    TokenResponse, TokenUrl,
+};
+use url::Url;
+
+use crate::store::Tokens;
+use crate::transport::{Body, BoxError, Transport, TransportError};
+use crate::{AuthorizationCode, Clock, Error, RefreshToken, Settings, Timestamp};
+
+/// The most an answer of the token endpoint may hold, in bytes.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// Open Humans' access tokens live 36,000 s; used when an answer does not say.
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(36_000);
+
+type Client =
+    BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointSet, EndpointSet>;
+
+/// Why there are no tokens.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TokenError {
+    /// The code or the refresh token is not good, or no longer (RFC 6749 section 5.2).
+    #[error("invalid_grant")]
+    InvalidGrant,
+    /// The client id or secret is not good.
+    #[error("invalid_client")]
+    InvalidClient,
+    /// Anything else.
+    #[error(transparent)]
+    Other(Error),
+}
+
+impl TokenError {
+    /// Whether the server may have acted all the same: then a refresh token may be used up.
+    pub(crate) fn may_have_happened(&self) -> bool {
+        match self {
+            Self::InvalidGrant | Self::InvalidClient => false,
+            Self::Other(Error::Network(TransportError::Connect(_))) => false,
+            Self::Other(Error::Refused { .. } | Error::RateLimited { .. }) => false,
+            Self::Other(_) => true,
+        }
+    }
+}
+
+/// New tokens.
+pub(crate) struct Granted {
+    pub(crate) tokens: Tokens,
+    /// When, by Open Humans' clock, rounded down to the second; by ours if it did not say.
+    pub(crate) at: Timestamp,
+}
+
+/// The project's OAuth2 client at Open Humans.
+pub(crate) struct OAuth {
+    client: Client,
+    transport: Arc<dyn Transport>,
+    timeout: Duration,
+    clock: Clock,
+}
+
+impl OAuth {
+    pub(crate) fn new(settings: &Settings, transport: Arc<dyn Transport>, clock: Clock) -> Self {
+        let at = |path: &str| {
+            let base = settings.oh_base_url.as_str().trim_end_matches('/');
+            Url::parse(&format!("{base}{path}")).expect("a base URL and a path make a URL")
+        };
+        let client = BasicClient::new(ClientId::new(settings.client_id.clone()))
+            .set_client_secret(Secret::new(settings.client_secret.expose().to_owned()))
+            .set_auth_uri(AuthUrl::from_url(at("/direct-sharing/projects/oauth2/authorize/")))
+            .set_token_uri(TokenUrl::from_url(at("/oauth2/token/")))
+            .set_revocation_url(RevocationUrl::from_url(at("/oauth2/revoke_token/")))
+            .set_redirect_uri(RedirectUrl::from_url(settings.redirect_uri.clone()));
+        Self { client, transport, timeout: settings.timeout, clock }
+    }
+
+    /// A fresh PKCE verifier.
+    pub(crate) fn verifier() -> String {
+        PkceCodeChallenge::new_random_sha256().1.into_secret()
+    }
+
+    /// Where to send the member.
+    pub(crate) fn authorization_url(&self, state: &str, verifier: &str) -> Url {
+        let verifier = PkceCodeVerifier::new(verifier.to_owned());
+        let challenge = PkceCodeChallenge::from_code_verifier_sha256(&verifier);
+        let state = CsrfToken::new(state.to_owned());
+        self.client.authorize_url(move || state).set_pkce_challenge(challenge).url().0
+    }
+
+    /// Exchanges the code the member came back with.
+    pub(crate) async fn exchange(
+        &self,
+        code: &AuthorizationCode,
+        verifier: &str,
+    ) -> Result<Granted, TokenError> {
+        let caller = Caller::new(self);
+        let answer = self
+            .client
+            .exchange_code(Code::new(code.expose().to_owned()))
+            .set_pkce_verifier(PkceCodeVerifier::new(verifier.to_owned()))
+            .request_async(&|request| caller.call(request))
+            .await;
+        self.granted(answer, &caller, None)
+    }
+
+    /// Exchanges a refresh token. It then no longer works, and the access token neither.
+    pub(crate) async fn refresh(&self, token: &RefreshToken) -> Result<Granted, TokenError> {
+        let caller = Caller::new(self);
+        let refresh = Refresh::new(token.expose().to_owned());
+        let answer = self
+            .client
+            .exchange_refresh_token(&refresh)
+            .request_async(&|request| caller.call(request))
+            .await;
+        self.granted(answer, &caller, Some(token))
+    }
+
+    /// Tells Open Humans that a pair is not wanted any more (RFC 7009).
+    pub(crate) async fn revoke(&self, token: &RefreshToken) -> Result<(), TokenError> {
+        let caller = Caller::new(self);
+        let token = StandardRevocableToken::from(Refresh::new(token.expose().to_owned()));
+        let request = self
+            .client
+            .revoke_token(token)
+            .map_err(|e| TokenError::Other(Error::Network(TransportError::Other(e.into()))))?;
+        match request.request_async(&|request| caller.call(request)).await {
+            Ok(()) => Ok(()),
+            Err(RequestTokenError::Request(CallFailed(error))) => Err(TokenError::Other(error)),
+            Err(_) => Err(TokenError::Other(caller.not_understood())),
+        }
+    }
+
+    fn granted(
+        &self,
+        answer: Result<
+            oauth2::basic::BasicTokenResponse,
+            RequestTokenError<CallFailed, oauth2::basic::BasicErrorResponse>,
+        >,
+        caller: &Caller<'_>,
+        before: Option<&RefreshToken>,
+    ) -> Result<Granted, TokenError> {
+        let answer = answer.map_err(|error| match error {
+            RequestTokenError::ServerResponse(said) => match said.error() {
+                BasicErrorResponseType::InvalidGrant => TokenError::InvalidGrant,
+                BasicErrorResponseType::InvalidClient
+                | BasicErrorResponseType::UnauthorizedClient => TokenError::InvalidClient,
+                other => TokenError::Other(Error::Refused {
+                    problems: vec![(String::new(), other.to_string())],
+                }),
+            },
+            RequestTokenError::Request(CallFailed(error)) => TokenError::Other(error),
+            // An answer that is not the protocol's, such as an HTML page.
+            RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
+                TokenError::Other(caller.not_understood())
+            }
+        })?;
+        let refresh_token = match (answer.refresh_token(), before) {
+            (Some(new), _) => RefreshToken::new(new.secret().as_str()),
+            // RFC 6749 section 6: none given means the old one goes on.
+            (None, Some(old)) => old.clone(),
+            (None, None) => return Err(TokenError::Other(caller.not_understood())),
+        };
+        let lifetime = answer.expires_in().unwrap_or(DEFAULT_LIFETIME);
+        Ok(Granted {
+            tokens: Tokens {
+                access_token: answer.access_token().secret().as_str().into(),
+                refresh_token,
+                expires_at: caller.asked_at + lifetime,
+            },
+            at: caller.seen().date.unwrap_or(caller.asked_at),
+        })
+    }
+}
+
+/// What one call saw of the answer, besides what the `oauth2` crate reads.
+#[derive(Default, Clone, Copy)]
+struct Seen {
+    status: http::StatusCode,
+    date: Option<Timestamp>,
+}
+
+/// Sends one request for the `oauth2` crate.
+struct Caller<'a> {
+    oauth: &'a OAuth,
+    asked_at: Timestamp,
+    seen: Mutex<Seen>,
+}
+
+/// The request got no answer that could be read.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct CallFailed(Error);
+
+impl<'a> Caller<'a> {
+    fn new(oauth: &'a OAuth) -> Self {
+        Self { oauth, asked_at: oauth.clock.now(), seen: Mutex::default() }
+    }
+
+    fn seen(&self) -> Seen {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn not_understood(&self) -> Error {
+        // The body may hold tokens, so none of it is shown.
+        let excerpt = "not an answer of an OAuth2 token endpoint".to_owned();
+        Error::NotUnderstood { status: self.seen().status, excerpt }
+    }
+
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, CallFailed> {
+        tokio::time::timeout(self.oauth.timeout, self.send(request))
+            .await
+            .unwrap_or(Err(CallFailed(Error::Timeout)))
+    }
+
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, CallFailed> {
+        let sent = self.oauth.transport.send(request.map(Body::full)).await;
+        let (head, body) = sent.map_err(|e| CallFailed(e.into()))?.into_parts();
+        let date = head.headers.get(http::header::DATE).and_then(|v| v.to_str().ok());
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) =
+            Seen { status: head.status, date: date.and_then(Timestamp::from_http_date) };
+        if head.status == http::StatusCode::TOO_MANY_REQUESTS {
+            return Err(CallFailed(Error::RateLimited { retry_after: None }));
+        }
+        if head.status.is_server_error() {
+            return Err(CallFailed(Error::Server { status: head.status }));
+        }
+        let body = Limited::new(body, MAX_ANSWER)
+            .collect()
+            .await
+            .map_err(|e: BoxError| CallFailed(Error::Network(TransportError::Other(e))))?;
+        Ok(http::Response::from_parts(head, body.to_bytes().to_vec()))
+    }
+}

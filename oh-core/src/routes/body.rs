@@ -1,0 +1,84 @@
+//! Reading a body that a stranger sends: up to a limit, and not for ever.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use http::header::{CONTENT_LENGTH, HeaderMap};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use crate::transport::BoxError;
+
+/// How long a body may take. Open Humans gives up after about 30 s.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a body was not read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum BodyProblem {
+    TooLarge,
+    TooSlow,
+    Broken,
+}
+
+/// Whether the headers announce more than `limit` bytes.
+pub(super) fn announces_more_than(headers: &HeaderMap, limit: usize) -> bool {
+    headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok())
+        .is_some_and(|length| length > limit as u64)
+}
+
+pub(super) async fn read<B>(body: B, limit: usize) -> Result<Bytes, BodyProblem>
+where
+    B: http_body::Body,
+    B::Data: Buf,
+    B::Error: Into<BoxError>,
+{
+    match tokio::time::timeout(PATIENCE, Limited::new(body, limit).collect()).await {
+        Err(_) => Err(BodyProblem::TooSlow),
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if is_length_limit(&*error) => Err(BodyProblem::TooLarge),
+        Ok(Err(_)) => Err(BodyProblem::Broken),
+    }
+}
+
+/// A host's own limit may lie around the body, and then be some sources down.
+fn is_length_limit(error: &(dyn StdError + 'static)) -> bool {
+    let mut error = Some(error);
+    while let Some(current) = error {
+        if current.is::<LengthLimitError>() {
+            return true;
+        }
+        error = current.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http_body_util::{Full, StreamBody};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn up_to_the_limit_and_no_further() {
+        assert_eq!(read(Full::new(Bytes::from("1234")), 4).await, Ok(Bytes::from("1234")));
+        let more = read(Full::new(Bytes::from("12345")), 4).await;
+        assert_eq!(more, Err(BodyProblem::TooLarge));
+    }
+
+    #[tokio::test]
+    async fn a_limit_of_the_hosts_counts_too() {
+        let limited = Limited::new(Full::new(Bytes::from("12345")), 4);
+        let wrapped = limited.map_err(|e| std::io::Error::other(std::io::Error::other(e)));
+        assert_eq!(read(wrapped, 100).await, Err(BodyProblem::TooLarge));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_is_given_up() {
+        let never = futures_util::stream::pending::<Result<http_body::Frame<Bytes>, Infallible>>();
+        assert_eq!(read(StreamBody::new(never), 4).await, Err(BodyProblem::TooSlow));
+    }
+}

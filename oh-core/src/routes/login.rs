@@ -1,0 +1,193 @@
+//! The routes a person's browser goes through: `login`, `complete` and `logout`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{HeaderMap, LOCATION, SET_COOKIE};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use maud::html;
+use serde::Deserialize;
+
+use super::{Answer, origin, page, plain, see_other};
+use crate::handle::Inner;
+use crate::login::flow::{Brought, Flow};
+use crate::login::{Completed, LoginFailure, LoginRequest, ReturnPath};
+use crate::oauth::OAuth;
+use crate::session::{SessionChange, SessionMember};
+use crate::{AuthorizationCode, OpenHumans};
+
+/// Set on the second of two requests, where the first could not see the session.
+const RESUME: &str = "resume";
+
+pub(super) async fn login(
+    oh: &OpenHumans,
+    head: &Parts,
+    session: Option<SessionMember>,
+) -> Answer {
+    let inner = &oh.inner;
+    let query = head.uri.query().unwrap_or_default();
+    let next = parameter(query, "next").and_then(|next| ReturnPath::parse(&next).ok());
+    if origin::of(&head.headers, &inner.settings.app_base_url) == origin::From::Elsewhere {
+        return Answer::keep(ask_first(inner, head, next));
+    }
+    // Came through the page above. Its own request brings a strict session cookie along that the
+    // first one could not: the person may be logged in already.
+    if parameter(query, RESUME).is_some() && matches!(oh.member(session).await, Ok(Some(_))) {
+        let to = next.as_ref().map_or(inner.settings.login_redirect_url.as_str(), |n| n.as_str());
+        return Answer::keep(see_other(to));
+    }
+    let request = LoginRequest { return_to: next, context: None };
+    Answer::keep(start_login(inner, request, &head.headers))
+}
+
+/// Sends the person to Open Humans, and has the browser remember the login.
+pub(crate) fn start_login(
+    inner: &Inner,
+    request: LoginRequest,
+    headers: &HeaderMap,
+) -> Response<Bytes> {
+    let now = inner.clock.now();
+    let verifier = OAuth::verifier();
+    let return_to = request.return_to.map(|path| path.to_string());
+    let flow = Flow::begin(verifier, return_to, request.context, now);
+    let url = inner.oauth.authorization_url(&flow.state, &flow.verifier);
+    let mut response = see_other(url.as_str());
+    for cookie in inner.flows.make_room(headers) {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    response.headers_mut().append(SET_COOKIE, inner.flows.keep(&flow, now));
+    response
+}
+
+/// Another site has led the person here, who may not have meant to log in.
+fn ask_first(inner: &Inner, head: &Parts, next: Option<ReturnPath>) -> Response<Bytes> {
+    let status = if head.method == Method::POST { StatusCode::FORBIDDEN } else { StatusCode::OK };
+    let markup = page::page(
+        "Log in",
+        "This app asks you to log in with Open Humans.",
+        &login_button(inner, next.as_ref().map(ReturnPath::as_str), "Log in with Open Humans"),
+    );
+    page::answer(status, markup, Some(&open_humans(inner)))
+}
+
+fn login_button(inner: &Inner, next: Option<&str>, label: &str) -> maud::Markup {
+    let mut action = format!("{}?{RESUME}=1", inner.settings.route_path("login"));
+    if let Some(next) = next {
+        let pair = serde_urlencoded::to_string([("next", next)]).unwrap_or_default();
+        action = format!("{action}&{pair}");
+    }
+    html! { form method="post" action=(action) { button type="submit" { (label) } } }
+}
+
+/// Forms on our pages end at Open Humans, by a redirect.
+fn open_humans(inner: &Inner) -> String {
+    inner.settings.oh_base_url.origin().ascii_serialization()
+}
+
+#[derive(Deserialize)]
+struct Callback {
+    state: Option<String>,
+    code: Option<AuthorizationCode>,
+    error: Option<String>,
+}
+
+pub(super) async fn complete(inner: &Arc<Inner>, head: &Parts) -> Answer {
+    let query = head.uri.query().unwrap_or_default();
+    // A parameter that comes twice is an error here, as RFC 6749 section 3.1 has it.
+    let callback = serde_urlencoded::from_str::<Callback>(query)
+        .ok()
+        .filter(|callback| callback.code.is_some() || callback.error.is_some());
+    let Some((callback, state)) = callback.and_then(|mut c| Some((c.state.take()?, c))).map(swap)
+    else {
+        return failed(inner, None, &LoginFailure::Incomplete);
+    };
+    let flow = match inner.flows.find(&head.headers, &state) {
+        Brought::Flow(flow) => flow,
+        Brought::Others => return failed(inner, None, &LoginFailure::StateMismatch),
+        Brought::Nothing => return failed(inner, None, &LoginFailure::StateMissing),
+    };
+    if flow.has_expired(inner.clock.now()) {
+        return failed(inner, Some(flow), &LoginFailure::StateExpired);
+    }
+    if flow.spent {
+        return failed(inner, Some(flow), &LoginFailure::StateUsed);
+    }
+    let Some(code) = callback.code else {
+        let failure = match callback.error.as_deref() {
+            Some("access_denied") | None => LoginFailure::Refused,
+            Some(error) => {
+                LoginFailure::NotAuthorized(error.chars().filter(char::is_ascii_graphic).take(40).collect())
+            }
+        };
+        return failed(inner, Some(flow), &failure);
+    };
+    if origin::keeps_strict_cookies_back(&head.headers) && parameter(query, RESUME).is_none() {
+        let path = inner.settings.redirect_uri.path();
+        let url = format!("{path}?{query}&{RESUME}=1");
+        return Answer::keep(page::answer(StatusCode::OK, page::continue_to(&url), None));
+    }
+    // A login that the browser gives up on is completed all the same: the code works only once.
+    let task = {
+        let (inner, flow) = (Arc::clone(inner), flow.clone());
+        tokio::spawn(async move { Completed::from_code(&inner, &flow, &code).await })
+    };
+    match task.await {
+        Ok(Ok(completed)) => {
+            tracing::info!("a member has logged in");
+            let mut response = see_other(&completed.redirect_to);
+            spend(inner, flow, &mut response);
+            Answer { response, session: SessionChange::LogIn(completed.session) }
+        }
+        Ok(Err(failure)) => failed(inner, Some(flow), &failure),
+        Err(error) => {
+            tracing::error!(%error, "a login panicked");
+            Answer::keep(plain(StatusCode::INTERNAL_SERVER_ERROR, "the login failed\n"))
+        }
+    }
+}
+
+fn swap<A, B>((a, b): (A, B)) -> (B, A) {
+    (b, a)
+}
+
+/// The page that says why there was no login, and lets the person try again.
+fn failed(inner: &Inner, flow: Option<Flow>, failure: &LoginFailure) -> Answer {
+    let status = failure.status();
+    if status.is_server_error() {
+        let error = failure as &dyn std::error::Error;
+        tracing::error!(reason = failure.reason(), error, "a login failed");
+    } else {
+        tracing::info!(reason = failure.reason(), "a login failed");
+    }
+    let (title, text) = failure.explain();
+    let next = flow.as_ref().and_then(|flow| flow.return_to.clone());
+    let again = login_button(inner, next.as_deref(), "Try again");
+    let markup = page::page(title, &text, &again);
+    let mut response = page::answer(status, markup, Some(&open_humans(inner)));
+    if let Some(flow) = flow {
+        spend(inner, flow, &mut response);
+    }
+    Answer::keep(response)
+}
+
+fn spend(inner: &Inner, flow: Flow, response: &mut Response<Bytes>) {
+    let cookie = inner.flows.keep(&flow.into_spent(), inner.clock.now());
+    response.headers_mut().append(SET_COOKIE, cookie);
+}
+
+pub(super) fn logout(inner: &Inner, head: &Parts) -> Answer {
+    if origin::of(&head.headers, &inner.settings.app_base_url) == origin::From::Elsewhere {
+        let line = "only a page of this app may log a member out\n";
+        return Answer::keep(plain(StatusCode::FORBIDDEN, line));
+    }
+    let response = see_other(&inner.settings.logout_redirect_url);
+    debug_assert!(response.headers().contains_key(LOCATION));
+    Answer { response, session: SessionChange::LogOut }
+}
+
+/// A parameter of a query, the first of its name.
+fn parameter(query: &str, name: &str) -> Option<String> {
+    url::form_urlencoded::parse(query.as_bytes())
+        .find_map(|(key, value)| (key == name).then(|| value.into_owned()))
+}

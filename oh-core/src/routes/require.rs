@@ -1,0 +1,64 @@
+//! Letting only members in.
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{origin, plain, see_other};
+use crate::OpenHumans;
+use crate::login::ReturnPath;
+use crate::session::{Member, SessionMember};
+
+const QUERY_VALUE: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+
+impl OpenHumans {
+    /// The member a request comes from, or the answer that sends anyone else away.
+    ///
+    /// `head` must hold the path the browser asked for, not one a router has shortened.
+    ///
+    /// # Errors
+    ///
+    /// A browser that shows pages is redirected to the login, with the way back; anything else
+    /// gets 401. When the token store cannot answer, everyone gets 503.
+    pub async fn require_member(
+        &self,
+        head: &Parts,
+        session: Option<SessionMember>,
+    ) -> Result<Member, Response<Bytes>> {
+        let mut response = match self.member(session).await {
+            Ok(Some(member)) => return Ok(member),
+            Ok(None) if origin::is_navigation(&head.headers) => see_other(&self.login_path(head)),
+            Ok(None) => {
+                let mut response = Response::new(Bytes::from_static(b"{\"error\":\"not_logged_in\"}"));
+                *response.status_mut() = StatusCode::UNAUTHORIZED;
+                let json = HeaderValue::from_static("application/json");
+                response.headers_mut().insert(header::CONTENT_TYPE, json);
+                response
+            }
+            Err(error) => {
+                tracing::error!(%error, "the token store could not be asked who is logged in");
+                plain(StatusCode::SERVICE_UNAVAILABLE, "who is logged in could not be found out\n")
+            }
+        };
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Err(response)
+    }
+
+    fn login_path(&self, head: &Parts) -> String {
+        let login = self.inner.settings.route_path("login");
+        if head.method != Method::GET && head.method != Method::HEAD {
+            return login;
+        }
+        let prefix = self.inner.settings.app_base_url.path().trim_end_matches('/');
+        let here = head.uri.path_and_query().map_or("/", |path| path.as_str());
+        match ReturnPath::parse(&format!("{prefix}{here}")) {
+            Ok(path) => {
+                format!("{login}?next={}", utf8_percent_encode(path.as_str(), QUERY_VALUE))
+            }
+            Err(_) => login,
+        }
+    }
+}
