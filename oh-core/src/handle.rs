@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Response};
 
-use crate::api::ApiClient;
+use crate::api::{MemberClient, Server};
 use crate::deauth::{
     Accepted, DeauthHandler, DeauthInbox, Deauthorizer, Erasure, InboxError, MemoryInbox,
     Pseudonymizer, TokensOnly,
@@ -15,7 +15,7 @@ use crate::login::{LoginHandler, WelcomeEveryone};
 use crate::oauth::OAuth;
 use crate::session::{Epochs, Member, SessionMember};
 use crate::store::{MemoryStore, StoreError, TokenStore};
-use crate::tokens::LiveTokens;
+use crate::tokens::{LiveTokens, MemberTokens};
 use crate::transport::{Transport, TransportError};
 use crate::webhook::Deauthorization;
 use crate::{AccessToken, Clock, Error, ProjectMemberId, Settings};
@@ -38,7 +38,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
     pub(crate) oauth: OAuth,
-    pub(crate) api: ApiClient,
+    pub(crate) server: Server,
     pub(crate) store: Arc<dyn TokenStore>,
     pub(crate) login_handler: Arc<dyn LoginHandler>,
     pub(crate) deauth_handler: Arc<dyn DeauthHandler>,
@@ -110,9 +110,15 @@ impl OpenHumans {
     ///
     /// When it could not be kept. The webhook must then not be answered with success.
     pub async fn deauthorize(&self, told: &Deauthorization) -> Result<Accepted, InboxError> {
-        let erasure =
-            if told.erasure_requested() { Erasure::Requested } else { Erasure::NotRequested };
-        self.inner.desk.told(told.member(), erasure, told.left_at()).await
+        let erasure = if told.erasure_requested() {
+            Erasure::Requested
+        } else {
+            Erasure::NotRequested
+        };
+        self.inner
+            .desk
+            .told(told.member(), erasure, told.left_at())
+            .await
     }
 
     /// A member's access token that is good for a minute at least, refreshed if need be.
@@ -138,6 +144,13 @@ impl OpenHumans {
         refused: &AccessToken,
     ) -> Result<AccessToken, Error> {
         self.inner.tokens.replace(member, refused).await
+    }
+
+    /// The API as one member, with a live token for every call.
+    pub fn member_client(&self, member: &ProjectMemberId) -> MemberClient {
+        self.inner
+            .server
+            .member_with(Arc::new(MemberTokens::new(self.clone(), member.clone())))
     }
 
     /// Starts a login from a handler of the app's own: the answer to give, with its cookie.
@@ -254,7 +267,10 @@ impl OpenHumansBuilder {
             Some(key) => Pseudonymizer::new(key),
             None => Pseudonymizer::from_client_secret(&settings.client_secret),
         };
-        let cookie_key = settings.cookie_key.as_ref().map_or(secret, |key| key.expose());
+        let cookie_key = settings
+            .cookie_key
+            .as_ref()
+            .map_or(secret, |key| key.expose());
         let flows = FlowCookies::new(cookie_key, settings.is_https());
         let epochs = Arc::new(Epochs::new(settings.session_check));
         let forget = Arc::clone(&epochs);
@@ -265,9 +281,13 @@ impl OpenHumansBuilder {
             self.clock.clone(),
             move |member| forget.forget(member),
         );
+        let server = Server::with_transport(settings.oh_base_url.as_str(), Arc::clone(&transport))
+            .expect("the address was checked with the settings")
+            .timeout(settings.timeout)
+            .clock(self.clock.clone());
         let inner = Arc::new_cyclic(|inner| Inner {
-            oauth: OAuth::new(&settings, Arc::clone(&transport), self.clock.clone()),
-            api: ApiClient::new(&settings, transport, self.clock.clone()),
+            oauth: OAuth::new(&settings, transport, self.clock.clone()),
+            server,
             clock: self.clock,
             store: self.store,
             login_handler: self.login_handler,

@@ -6,21 +6,30 @@ pub mod acceptance;
 mod clock;
 pub mod deauth;
 mod error;
+mod handle;
 pub mod login;
 mod member_id;
+mod oauth;
 mod random;
+pub mod routes;
+mod sealing;
 mod secret;
+mod session;
 mod settings;
 pub mod store;
 mod timestamp;
+mod tokens;
 pub mod transport;
+pub mod webhook;
 
 pub use clock::Clock;
 pub use error::Error;
+pub use handle::{BuildError, OpenHumans, OpenHumansBuilder};
 pub use member_id::{InvalidProjectMemberId, ProjectMemberId};
 pub use secret::{
     AccessToken, AuthorizationCode, ClientSecret, KeyMaterial, MasterToken, RefreshToken,
     SecretUrl, WebhookSecret,
 };
+pub use session::{Member, SESSION_KEY, SessionChange, SessionMember};
 pub use settings::{DeletionPolicy, Settings, SettingsBuilder, SettingsError};
 pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -7,13 +7,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt, Limited};
 use oauth2::basic::{BasicClient, BasicErrorResponseType};
 use oauth2::{
-    AuthUrl, AuthorizationCode as Code, ClientId, ClientSecret as Secret, CsrfToken,
-    EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, PkceCodeChallenge, PkceCodeVerifier,
-    RedirectUrl, RefreshToken as Refresh, RequestTokenError, RevocationUrl, StandardRevocableToken,
-    TokenResponse, TokenUrl,
+    AsyncHttpClient, AuthUrl, AuthorizationCode as Code, ClientId, ClientSecret as Secret,
+    CsrfToken, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, PkceCodeChallenge,
+    PkceCodeVerifier, RedirectUrl, RefreshToken as Refresh, RequestTokenError, RevocationUrl,
+    StandardRevocableToken, TokenResponse, TokenUrl,
 };
 use url::Url;
 
@@ -27,8 +29,7 @@ const MAX_ANSWER: usize = 64 * 1024;
 /// Open Humans' access tokens live 36,000 s; used when an answer does not say.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(36_000);
 
-type Client =
-    BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointSet, EndpointSet>;
+type Client = BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointSet, EndpointSet>;
 
 /// Why there are no tokens.
 #[derive(Debug, thiserror::Error)]
@@ -79,11 +80,18 @@ impl OAuth {
         };
         let client = BasicClient::new(ClientId::new(settings.client_id.clone()))
             .set_client_secret(Secret::new(settings.client_secret.expose().to_owned()))
-            .set_auth_uri(AuthUrl::from_url(at("/direct-sharing/projects/oauth2/authorize/")))
+            .set_auth_uri(AuthUrl::from_url(at(
+                "/direct-sharing/projects/oauth2/authorize/",
+            )))
             .set_token_uri(TokenUrl::from_url(at("/oauth2/token/")))
             .set_revocation_url(RevocationUrl::from_url(at("/oauth2/revoke_token/")))
             .set_redirect_uri(RedirectUrl::from_url(settings.redirect_uri.clone()));
-        Self { client, transport, timeout: settings.timeout, clock }
+        Self {
+            client,
+            transport,
+            timeout: settings.timeout,
+            clock,
+        }
     }
 
     /// A fresh PKCE verifier.
@@ -96,7 +104,11 @@ impl OAuth {
         let verifier = PkceCodeVerifier::new(verifier.to_owned());
         let challenge = PkceCodeChallenge::from_code_verifier_sha256(&verifier);
         let state = CsrfToken::new(state.to_owned());
-        self.client.authorize_url(move || state).set_pkce_challenge(challenge).url().0
+        self.client
+            .authorize_url(move || state)
+            .set_pkce_challenge(challenge)
+            .url()
+            .0
     }
 
     /// Exchanges the code the member came back with.
@@ -110,7 +122,7 @@ impl OAuth {
             .client
             .exchange_code(Code::new(code.expose().to_owned()))
             .set_pkce_verifier(PkceCodeVerifier::new(verifier.to_owned()))
-            .request_async(&|request| caller.call(request))
+            .request_async(&caller)
             .await;
         self.granted(answer, &caller, None)
     }
@@ -122,7 +134,7 @@ impl OAuth {
         let answer = self
             .client
             .exchange_refresh_token(&refresh)
-            .request_async(&|request| caller.call(request))
+            .request_async(&caller)
             .await;
         self.granted(answer, &caller, Some(token))
     }
@@ -135,7 +147,7 @@ impl OAuth {
             .client
             .revoke_token(token)
             .map_err(|e| TokenError::Other(Error::Network(TransportError::Other(e.into()))))?;
-        match request.request_async(&|request| caller.call(request)).await {
+        match request.request_async(&caller).await {
             Ok(()) => Ok(()),
             Err(RequestTokenError::Request(CallFailed(error))) => Err(TokenError::Other(error)),
             Err(_) => Err(TokenError::Other(caller.not_understood())),
@@ -205,7 +217,11 @@ struct CallFailed(Error);
 
 impl<'a> Caller<'a> {
     fn new(oauth: &'a OAuth) -> Self {
-        Self { oauth, asked_at: oauth.clock.now(), seen: Mutex::default() }
+        Self {
+            oauth,
+            asked_at: oauth.clock.now(),
+            seen: Mutex::default(),
+        }
     }
 
     fn seen(&self) -> Seen {
@@ -215,31 +231,45 @@ impl<'a> Caller<'a> {
     fn not_understood(&self) -> Error {
         // The body may hold tokens, so none of it is shown.
         let excerpt = "not an answer of an OAuth2 token endpoint".to_owned();
-        Error::NotUnderstood { status: self.seen().status, excerpt }
-    }
-
-    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, CallFailed> {
-        tokio::time::timeout(self.oauth.timeout, self.send(request))
-            .await
-            .unwrap_or(Err(CallFailed(Error::Timeout)))
+        Error::NotUnderstood {
+            status: self.seen().status,
+            excerpt,
+        }
     }
 
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, CallFailed> {
         let sent = self.oauth.transport.send(request.map(Body::full)).await;
         let (head, body) = sent.map_err(|e| CallFailed(e.into()))?.into_parts();
-        let date = head.headers.get(http::header::DATE).and_then(|v| v.to_str().ok());
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) =
-            Seen { status: head.status, date: date.and_then(Timestamp::from_http_date) };
+        let date = head
+            .headers
+            .get(http::header::DATE)
+            .and_then(|v| v.to_str().ok());
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen {
+            status: head.status,
+            date: date.and_then(Timestamp::from_http_date),
+        };
         if head.status == http::StatusCode::TOO_MANY_REQUESTS {
             return Err(CallFailed(Error::RateLimited { retry_after: None }));
         }
         if head.status.is_server_error() {
-            return Err(CallFailed(Error::Server { status: head.status }));
+            return Err(CallFailed(Error::Server {
+                status: head.status,
+            }));
         }
         let body = Limited::new(body, MAX_ANSWER)
             .collect()
             .await
             .map_err(|e: BoxError| CallFailed(Error::Network(TransportError::Other(e))))?;
         Ok(http::Response::from_parts(head, body.to_bytes().to_vec()))
+    }
+}
+
+impl<'c> AsyncHttpClient<'c> for Caller<'_> {
+    type Error = CallFailed;
+    type Future = BoxFuture<'c, Result<HttpResponse, CallFailed>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        let sent = tokio::time::timeout(self.oauth.timeout, self.send(request));
+        async { sent.await.unwrap_or(Err(CallFailed(Error::Timeout))) }.boxed()
     }
 }

@@ -21,12 +21,17 @@ pub(crate) struct Sealer(XChaCha20Poly1305);
 impl Sealer {
     /// Derives a key for one purpose from a secret (HKDF-SHA256, RFC 5869).
     pub(crate) fn derive(secret: &str, purpose: &str) -> Self {
-        Self(XChaCha20Poly1305::new((&*derive_key(secret, purpose)).into()))
+        Self(XChaCha20Poly1305::new(
+            (&*derive_key(secret, purpose)).into(),
+        ))
     }
 
     pub(crate) fn seal(&self, bound_to: &str, text: &[u8]) -> String {
         let nonce: [u8; NONCE] = random::bytes();
-        let payload = Payload { msg: text, aad: bound_to.as_bytes() };
+        let payload = Payload {
+            msg: text,
+            aad: bound_to.as_bytes(),
+        };
         let sealed = self.0.encrypt(&XNonce::from(nonce), payload);
         // The cipher fails on more than 256 GiB only.
         let mut out = nonce.to_vec();
@@ -38,8 +43,14 @@ impl Sealer {
     pub(crate) fn open(&self, bound_to: &str, sealed: &str) -> Option<Zeroizing<Vec<u8>>> {
         let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let (nonce, msg) = bytes.split_first_chunk::<NONCE>()?;
-        let payload = Payload { msg, aad: bound_to.as_bytes() };
-        self.0.decrypt(&XNonce::from(*nonce), payload).ok().map(Zeroizing::new)
+        let payload = Payload {
+            msg,
+            aad: bound_to.as_bytes(),
+        };
+        self.0
+            .decrypt(&XNonce::from(*nonce), payload)
+            .ok()
+            .map(Zeroizing::new)
     }
 }
 
@@ -62,8 +73,16 @@ mod tests {
         let sealed = sealer.seal("here", b"text");
         assert_eq!(sealer.open("here", &sealed).unwrap().as_slice(), b"text");
         assert!(sealer.open("there", &sealed).is_none());
-        assert!(Sealer::derive("secret", "other").open("here", &sealed).is_none());
-        assert!(Sealer::derive("other", "test").open("here", &sealed).is_none());
+        assert!(
+            Sealer::derive("secret", "other")
+                .open("here", &sealed)
+                .is_none()
+        );
+        assert!(
+            Sealer::derive("other", "test")
+                .open("here", &sealed)
+                .is_none()
+        );
         assert_ne!(sealed, sealer.seal("here", b"text"));
     }
 

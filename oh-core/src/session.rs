@@ -70,8 +70,15 @@ impl Epochs {
 
     /// `trust`: how long an answer of the store may be repeated.
     pub(crate) fn new(trust: Duration) -> Self {
-        let cache = || Cache::builder().max_capacity(Self::MOST).time_to_live(trust).build();
-        Self { known: (!trust.is_zero()).then(cache) }
+        let cache = || {
+            Cache::builder()
+                .max_capacity(Self::MOST)
+                .time_to_live(trust)
+                .build()
+        };
+        Self {
+            known: (!trust.is_zero()).then(cache),
+        }
     }
 
     /// The member of a session, if the authorization it came from is still the living one.
@@ -80,7 +87,10 @@ impl Epochs {
         store: &dyn TokenStore,
         session: SessionMember,
     ) -> Result<Option<Member>, StoreError> {
-        let known = self.known.as_ref().and_then(|cache| cache.get(&session.member));
+        let known = self
+            .known
+            .as_ref()
+            .and_then(|cache| cache.get(&session.member));
         let living = match known {
             Some(living) => living,
             None => {
@@ -92,7 +102,10 @@ impl Epochs {
                 living
             }
         };
-        let member = Member { id: session.member, username: session.username };
+        let member = Member {
+            id: session.member,
+            username: session.username,
+        };
         Ok((living == Some(session.epoch)).then_some(member))
     }
 

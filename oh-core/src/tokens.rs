@@ -19,13 +19,15 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
-use crate::deauth::{DeauthEvent, Erasure, Source};
+use async_trait::async_trait;
+
+use crate::api::TokenSource;
 use crate::handle::Inner;
 use crate::oauth::TokenError;
 use crate::random;
 use crate::store::{MemberRecord, Put, RefreshLease, StoreError, Tokens, Version};
 use crate::transport::TransportError;
-use crate::{AccessToken, Error, ProjectMemberId};
+use crate::{AccessToken, Error, OpenHumans, ProjectMemberId};
 
 /// A token with less than this left is refreshed before it is used.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -43,7 +45,10 @@ pub(crate) struct LiveTokens {
 
 impl LiveTokens {
     pub(crate) fn new(inner: Weak<Inner>) -> Self {
-        Self { inner, under_way: Arc::default() }
+        Self {
+            inner,
+            under_way: Arc::default(),
+        }
     }
 
     /// A token that is good for a minute at least.
@@ -62,7 +67,8 @@ impl LiveTokens {
         member: &ProjectMemberId,
         refused: &AccessToken,
     ) -> Result<AccessToken, Error> {
-        self.shared(self.inner(), member, Some(refused.clone())).await
+        self.shared(self.inner(), member, Some(refused.clone()))
+            .await
     }
 
     fn inner(&self) -> Arc<Inner> {
@@ -77,7 +83,10 @@ impl LiveTokens {
         refused: Option<AccessToken>,
     ) -> Result<AccessToken, Error> {
         let refreshing = {
-            let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut under_way = self
+                .under_way
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             match under_way.get(member) {
                 Some(refreshing) => refreshing.clone(),
                 None => {
@@ -85,8 +94,15 @@ impl LiveTokens {
                     let member = member.clone();
                     let key = member.clone();
                     let task = tokio::spawn(async move {
-                        let result = Refresh { inner: &inner, member: &member }.run(refused).await;
-                        done.lock().unwrap_or_else(PoisonError::into_inner).remove(&member);
+                        let result = Refresh {
+                            inner: &inner,
+                            member: &member,
+                        }
+                        .run(refused)
+                        .await;
+                        done.lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .remove(&member);
                         result.map_err(Arc::new)
                     });
                     let key_map = Arc::clone(&self.under_way);
@@ -96,7 +112,9 @@ impl LiveTokens {
                             // The task panicked or the runtime is going down.
                             let mut map = key_map.lock().unwrap_or_else(PoisonError::into_inner);
                             map.remove(&removed);
-                            Err(Arc::new(Error::Network(TransportError::Other(ended.into()))))
+                            Err(Arc::new(Error::Network(TransportError::Other(
+                                ended.into(),
+                            ))))
                         })
                     }
                     .boxed()
@@ -107,6 +125,32 @@ impl LiveTokens {
             }
         };
         refreshing.await.map_err(|error| replicate(&error))
+    }
+}
+
+/// One member's tokens, for the API client.
+pub(crate) struct MemberTokens {
+    oh: OpenHumans,
+    member: ProjectMemberId,
+}
+
+impl MemberTokens {
+    pub(crate) fn new(oh: OpenHumans, member: ProjectMemberId) -> Self {
+        Self { oh, member }
+    }
+}
+
+#[async_trait]
+impl TokenSource for MemberTokens {
+    async fn access_token(&self) -> Result<AccessToken, Error> {
+        self.oh.access_token(&self.member).await
+    }
+
+    async fn refreshed(&self, stale: &AccessToken) -> Result<Option<AccessToken>, Error> {
+        self.oh
+            .refreshed_access_token(&self.member, stale)
+            .await
+            .map(Some)
     }
 }
 
@@ -125,13 +169,18 @@ impl Refresh<'_> {
             let Some((record, tokens)) = living(inner.store.load(self.member).await?) else {
                 return Err(Error::Deauthorized);
             };
-            let is_refused =
-                refused.as_ref().is_some_and(|r| r.expose() == tokens.access_token.expose());
+            let is_refused = refused
+                .as_ref()
+                .is_some_and(|r| r.expose() == tokens.access_token.expose());
             if !is_due(inner, &tokens) && !is_refused {
                 return Ok(tokens.access_token);
             }
             let now = inner.clock.now();
-            if record.refresh.as_ref().is_some_and(|lease| lease.until > now) {
+            if record
+                .refresh
+                .as_ref()
+                .is_some_and(|lease| lease.until > now)
+            {
                 // Another process is at it.
                 tokio::time::sleep(pauses.next().unwrap_or(Duration::from_millis(250))).await;
                 continue;
@@ -152,16 +201,20 @@ impl Refresh<'_> {
             match inner.oauth.refresh(&tokens.refresh_token).await {
                 Ok(granted) => return self.keep(granted.tokens, &tokens).await,
                 Err(TokenError::InvalidGrant) => {
-                    // Unless someone has put another pair there, this one is dead.
-                    let Some(now_stored) = self.still_holding(&tokens).await? else { continue };
-                    return Err(self.found_dead(&now_stored, record.refresh_unanswered).await);
+                    // Unless someone has put another pair there, this one is dead. Either way the
+                    // next look at the store shows what to do.
+                    if let Some(dead) = self.still_holding(&tokens).await? {
+                        self.found_dead(&dead, record.refresh_unanswered).await?;
+                    }
                 }
                 Err(error) => {
                     let unanswered = record.refresh_unanswered || error.may_have_happened();
                     self.give_up(&holder, unanswered).await;
                     return Err(match error {
                         TokenError::Other(error) => error,
-                        _ => Error::Unauthorized { detail: "invalid_client".into() },
+                        _ => Error::Unauthorized {
+                            detail: "invalid_client".into(),
+                        },
                     });
                 }
             }
@@ -225,25 +278,19 @@ impl Refresh<'_> {
     ///
     /// When an earlier refresh got no answer, that one may have used the token up: then it is we
     /// who lost the pair, and nothing says that the member has left.
-    async fn found_dead(&self, record: &MemberRecord, unanswered: bool) -> Error {
-        let inner = self.inner;
-        let source = if unanswered { Source::Lost } else { Source::Found };
-        let now = inner.clock.now();
-        let event = DeauthEvent {
-            id: inner.names.own_event(self.member, record.epoch, source),
-            member: self.member.clone(),
-            pseudonym: inner.names.pseudonym(self.member),
-            erasure: Erasure::Unknown,
-            source,
-            left_at: now,
-            received_at: now,
+    async fn found_dead(&self, record: &MemberRecord, unanswered: bool) -> Result<(), Error> {
+        let desk = &self.inner.desk;
+        let reported = if unanswered {
+            desk.lost(record).await
+        } else {
+            desk.found(record).await
         };
-        match inner.desk.accept(&event).await {
-            Ok(_) => Error::Deauthorized,
+        match reported {
+            Ok(_) => Ok(()),
             Err(error) => {
                 // Nothing is lost: the next caller finds the same.
                 tracing::error!(%error, "a member found to have left could not be recorded");
-                Error::Store(StoreError::unavailable(error))
+                Err(StoreError::unavailable(error).into())
             }
         }
     }
@@ -252,8 +299,14 @@ impl Refresh<'_> {
     async fn give_up(&self, holder: &str, unanswered: bool) {
         let inner = self.inner;
         loop {
-            let Ok(Some(record)) = inner.store.load(self.member).await else { return };
-            if record.refresh.as_ref().is_none_or(|lease| lease.holder != holder) {
+            let Ok(Some(record)) = inner.store.load(self.member).await else {
+                return;
+            };
+            if record
+                .refresh
+                .as_ref()
+                .is_none_or(|lease| lease.holder != holder)
+            {
                 return;
             }
             let next = MemberRecord {
@@ -295,14 +348,21 @@ fn pauses() -> impl Iterator<Item = Duration> {
 fn replicate(error: &Arc<Error>) -> Error {
     match &**error {
         Error::Deauthorized => Error::Deauthorized,
-        Error::Unauthorized { detail } => Error::Unauthorized { detail: detail.clone() },
-        Error::Refused { problems } => Error::Refused { problems: problems.clone() },
-        Error::RateLimited { retry_after } => Error::RateLimited { retry_after: *retry_after },
+        Error::Unauthorized { detail } => Error::Unauthorized {
+            detail: detail.clone(),
+        },
+        Error::Refused { problems } => Error::Refused {
+            problems: problems.clone(),
+        },
+        Error::RateLimited { retry_after } => Error::RateLimited {
+            retry_after: *retry_after,
+        },
         Error::Server { status } => Error::Server { status: *status },
         Error::Timeout => Error::Timeout,
-        Error::NotUnderstood { status, excerpt } => {
-            Error::NotUnderstood { status: *status, excerpt: excerpt.clone() }
-        }
+        Error::NotUnderstood { status, excerpt } => Error::NotUnderstood {
+            status: *status,
+            excerpt: excerpt.clone(),
+        },
         Error::Store(store) if store.is_retryable() => {
             Error::Store(StoreError::unavailable(Arc::clone(error)))
         }

@@ -27,8 +27,7 @@ use sha1::Sha1;
 use crate::{ProjectMemberId, Timestamp, WebhookSecret};
 
 /// The header the signature comes in: `sha1=` and 40 hex digits.
-pub const SIGNATURE_HEADER: HeaderName =
-    HeaderName::from_static("x-openhumans-webhooks-signature");
+pub const SIGNATURE_HEADER: HeaderName = HeaderName::from_static("x-openhumans-webhooks-signature");
 
 /// The most a webhook's body may hold, in bytes. A real one holds about 110.
 pub const MAX_BODY: usize = 16 * 1024;
@@ -128,8 +127,14 @@ pub fn verify(
 ) -> Result<Deauthorization, VerifyError> {
     let signature = signature(secrets, headers)?;
     // Every secret is tried, so that the time taken does not tell which one fits.
-    let fits = secrets.iter().fold(false, |fits, secret| fits | mac(secret, body, &signature));
-    if fits { Deauthorization::parse_unverified(body) } else { Err(VerifyError::Mismatch) }
+    let fits = secrets
+        .iter()
+        .fold(false, |fits, secret| fits | mac(secret, body, &signature));
+    if fits {
+        Deauthorization::parse_unverified(body)
+    } else {
+        Err(VerifyError::Mismatch)
+    }
 }
 
 /// The checks that need no body.
@@ -146,7 +151,10 @@ pub(crate) fn signature(
     if values.next().is_some() {
         return Err(VerifyError::Duplicate);
     }
-    let digits = value.as_bytes().strip_prefix(b"sha1=").ok_or(VerifyError::Malformed)?;
+    let digits = value
+        .as_bytes()
+        .strip_prefix(b"sha1=")
+        .ok_or(VerifyError::Malformed)?;
     let mut signature = [0; 20];
     hex::decode_to_slice(digits, &mut signature).map_err(|_| VerifyError::Malformed)?;
     Ok(signature)
@@ -154,7 +162,9 @@ pub(crate) fn signature(
 
 fn mac(secret: &WebhookSecret, body: &[u8], signature: &[u8; 20]) -> bool {
     let key = secret.expose().as_bytes();
-    let Ok(mac) = Hmac::<Sha1>::new_from_slice(key) else { return false };
+    let Ok(mac) = Hmac::<Sha1>::new_from_slice(key) else {
+        return false;
+    };
     !key.is_empty() && mac.chain_update(body).verify_slice(signature).is_ok()
 }
 
@@ -170,7 +180,11 @@ mod tests {
     const BODY: &[u8] = br#"{"project_member_id": "12345678", "erasure_requested": true, "timestamp": "2020-06-30T20:00:00.000000+00:00"}"#;
     const SIGNATURE: &str = "sha1=ebda5c0a38593a4350ad8401b7d8c8f1cd08ec67";
 
-    fn check(secrets: &[&str], signatures: &[&str], body: &[u8]) -> Result<Deauthorization, VerifyError> {
+    fn check(
+        secrets: &[&str],
+        signatures: &[&str],
+        body: &[u8],
+    ) -> Result<Deauthorization, VerifyError> {
         let secrets: Vec<_> = secrets.iter().map(|s| WebhookSecret::new(*s)).collect();
         let mut headers = HeaderMap::new();
         for signature in signatures {
@@ -199,13 +213,37 @@ mod tests {
             ("missing", &[SECRET], &[]),
             ("duplicate", &[SECRET], &[SIGNATURE, SIGNATURE]),
             ("malformed", &[SECRET], &[""]),
-            ("malformed", &[SECRET], &["ebda5c0a38593a4350ad8401b7d8c8f1cd08ec67"]),
-            ("malformed", &[SECRET], &["SHA1=ebda5c0a38593a4350ad8401b7d8c8f1cd08ec67"]),
-            ("malformed", &[SECRET], &["sha1=ebda5c0a38593a4350ad8401b7d8c8f1cd08ec6"]),
+            (
+                "malformed",
+                &[SECRET],
+                &["ebda5c0a38593a4350ad8401b7d8c8f1cd08ec67"],
+            ),
+            (
+                "malformed",
+                &[SECRET],
+                &["SHA1=ebda5c0a38593a4350ad8401b7d8c8f1cd08ec67"],
+            ),
+            (
+                "malformed",
+                &[SECRET],
+                &["sha1=ebda5c0a38593a4350ad8401b7d8c8f1cd08ec6"],
+            ),
             ("malformed", &[SECRET], &["sha1=eb"]),
-            ("malformed", &[SECRET], &["sha1=ebda5c0a38593a4350ad8401b7d8c8f1cd08ec6700"]),
-            ("malformed", &[SECRET], &["sha1=zbda5c0a38593a4350ad8401b7d8c8f1cd08ec67"]),
-            ("mismatch", &[SECRET], &["sha1=ebda5c0a38593a4350ad8401b7d8c8f1cd08ec68"]),
+            (
+                "malformed",
+                &[SECRET],
+                &["sha1=ebda5c0a38593a4350ad8401b7d8c8f1cd08ec6700"],
+            ),
+            (
+                "malformed",
+                &[SECRET],
+                &["sha1=zbda5c0a38593a4350ad8401b7d8c8f1cd08ec67"],
+            ),
+            (
+                "mismatch",
+                &[SECRET],
+                &["sha1=ebda5c0a38593a4350ad8401b7d8c8f1cd08ec68"],
+            ),
             ("mismatch", &["ponmlkjihgfedcba"], &[SIGNATURE]),
         ] {
             let error = check(secrets, signatures, BODY).unwrap_err();
@@ -215,7 +253,13 @@ mod tests {
 
     #[test]
     fn a_signed_body_must_still_make_sense() {
-        for body in ["", "{}", "[]", "\"{}\"", r#"{"project_member_id": 12345678}"#] {
+        for body in [
+            "",
+            "{}",
+            "[]",
+            "\"{}\"",
+            r#"{"project_member_id": 12345678}"#,
+        ] {
             let mac = Hmac::<Sha1>::new_from_slice(SECRET.as_bytes()).unwrap();
             let tag = mac.chain_update(body).finalize().into_bytes();
             let signature = format!("sha1={}", hex::encode(tag));

@@ -118,11 +118,29 @@ impl Deauthorizer {
     ///
     /// When the record could not be read again, or the event could not be kept.
     pub async fn found(&self, observed: &MemberRecord) -> Result<Option<Accepted>, BoxError> {
+        self.observed(observed, Source::Found).await
+    }
+
+    /// As [`found`](Self::found), when it may be we who used the tokens up without getting the
+    /// next ones: nothing says that the member has left.
+    ///
+    /// # Errors
+    ///
+    /// As [`found`](Self::found).
+    pub async fn lost(&self, observed: &MemberRecord) -> Result<Option<Accepted>, BoxError> {
+        self.observed(observed, Source::Lost).await
+    }
+
+    async fn observed(
+        &self,
+        observed: &MemberRecord,
+        source: Source,
+    ) -> Result<Option<Accepted>, BoxError> {
         let stored = self.0.store.load(&observed.member).await?;
         if !stored.is_some_and(|stored| same_authorization(&stored, observed)) {
             return Ok(None);
         }
-        let event = self.own_event(observed, Erasure::Unknown, Source::Found);
+        let event = self.own_event(observed, Erasure::Unknown, source);
         Ok(Some(self.accept(event).await?))
     }
 

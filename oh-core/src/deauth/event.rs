@@ -118,6 +118,9 @@ named! {
         Told = "told",
         /// We asked, and Open Humans no longer knows the member's authorization.
         Found = "found",
+        /// We lost the tokens: a refresh got no answer, and may have used them up. Whether the
+        /// member has left is not known, so no policy deletes data for this alone.
+        Lost = "lost",
         /// The app itself disconnected the member.
         Disconnected = "disconnected",
     }

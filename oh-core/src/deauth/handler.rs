@@ -34,7 +34,7 @@ use std::future::Future;
 
 use async_trait::async_trait;
 
-use super::event::{DeauthEvent, Erasure};
+use super::event::{DeauthEvent, Erasure, Source};
 use crate::settings::DeletionPolicy;
 use crate::transport::BoxError;
 
@@ -57,7 +57,7 @@ impl Departure {
         let delete_data = match event.erasure {
             Erasure::Requested => policy.on_erasure,
             Erasure::NotRequested => policy.on_deauth,
-            Erasure::Unknown => policy.on_unknown,
+            Erasure::Unknown => policy.on_unknown && event.source != Source::Lost,
         };
         Self {
             event,
@@ -116,7 +116,7 @@ impl DeauthHandler for TokensOnly {
 
 #[cfg(test)]
 mod tests {
-    use super::super::event::{EventId, Pseudonym, Source};
+    use super::super::event::{EventId, Pseudonym};
     use super::*;
     use crate::Timestamp;
 
@@ -147,6 +147,11 @@ mod tests {
         assert!(!delete(Erasure::Requested, other));
         assert!(delete(Erasure::NotRequested, other));
         assert!(delete(Erasure::Unknown, other));
+        let lost = DeauthEvent {
+            source: Source::Lost,
+            ..event(Erasure::Unknown)
+        };
+        assert!(!Departure::new(lost, 1, other).delete_data);
     }
 
     #[tokio::test]

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::AuthorizationCode;
 use crate::api::ExchangeMember;
 use crate::handle::Inner;
 use crate::oauth::{Granted, TokenError};
 use crate::session::SessionMember;
 use crate::store::{Epoch, MemberRecord, Put, Version};
-use crate::AuthorizationCode;
 
 use super::flow::Flow;
 use super::{LoggedIn, LoginFailure, ReturnPath};
@@ -26,14 +26,19 @@ impl Completed {
         flow: &Flow,
         code: &AuthorizationCode,
     ) -> Result<Self, LoginFailure> {
-        let granted = inner.oauth.exchange(code, &flow.verifier).await.map_err(|e| match e {
-            TokenError::InvalidGrant => LoginFailure::CodeExpired,
-            TokenError::InvalidClient => LoginFailure::ClientRefused,
-            TokenError::Other(error) => LoginFailure::OpenHumans(error),
-        })?;
+        let granted = inner
+            .oauth
+            .exchange(code, &flow.verifier)
+            .await
+            .map_err(|e| match e {
+                TokenError::InvalidGrant => LoginFailure::CodeExpired,
+                TokenError::InvalidClient => LoginFailure::ClientRefused,
+                TokenError::Other(error) => LoginFailure::OpenHumans(error),
+            })?;
         let who = inner
-            .api
-            .exchange_member(&granted.tokens.access_token)
+            .server
+            .member(granted.tokens.access_token.clone())
+            .exchange_member()
             .await
             .map_err(LoginFailure::OpenHumans)?;
         let (record, before) = store(inner, flow, &granted, &who).await?;
@@ -41,7 +46,10 @@ impl Completed {
             member: record.member.clone(),
             username: record.username.clone(),
             context: flow.context.clone(),
-            return_to: flow.return_to.as_deref().and_then(|path| ReturnPath::parse(path).ok()),
+            return_to: flow
+                .return_to
+                .as_deref()
+                .and_then(|path| ReturnPath::parse(path).ok()),
             returning: before.is_some(),
         };
         match inner.login_handler.logged_in(&login).await {
@@ -92,7 +100,9 @@ async fn store(
             username: who.username.clone(),
             tokens: Some(granted.tokens.clone()),
             // Devices that are logged in stay so; after leaving, leaving has advanced it.
-            epoch: stored.as_ref().map_or(Epoch::begin(now), |record| record.epoch),
+            epoch: stored
+                .as_ref()
+                .map_or(Epoch::begin(now), |record| record.epoch),
             authorized_at: granted.at,
             deauthorized_at: None,
             heard_at: now,
@@ -103,7 +113,9 @@ async fn store(
         let expected = stored.as_ref().map(|record| record.version);
         if inner.store.put(&record, expected).await? == Put::Done {
             inner.epochs.forget(member);
-            let before = stored.filter(MemberRecord::is_authorized).map(|r| r.version);
+            let before = stored
+                .filter(MemberRecord::is_authorized)
+                .map(|r| r.version);
             return Ok((record, before));
         }
     }

@@ -113,12 +113,14 @@ impl LoginFailure {
                 "That login is not from this browser",
                 "For your safety a login can only be completed in the browser that began it.",
             ),
-            Self::StateExpired => {
-                ("The login took too long", "A login has to be completed within half an hour.")
-            }
-            Self::StateUsed => {
-                ("That login was completed before", "Each login works once. Please log in again.")
-            }
+            Self::StateExpired => (
+                "The login took too long",
+                "A login has to be completed within half an hour.",
+            ),
+            Self::StateUsed => (
+                "That login was completed before",
+                "Each login works once. Please log in again.",
+            ),
             Self::CodeExpired => (
                 "The login took too long",
                 "Open Humans no longer accepts this authorization. Please log in again.",
@@ -137,9 +139,10 @@ impl LoginFailure {
                 "Open Humans did not authorize this login",
                 "This is not your fault. Please try again later.",
             ),
-            Self::OpenHumans(Error::Timeout) => {
-                ("Open Humans is slow", "Open Humans did not answer in time. Please try again.")
-            }
+            Self::OpenHumans(Error::Timeout) => (
+                "Open Humans is slow",
+                "Open Humans did not answer in time. Please try again.",
+            ),
             Self::OpenHumans(_) => (
                 "Open Humans cannot be reached",
                 "Open Humans did not answer as it should. Please try again in a few minutes.",

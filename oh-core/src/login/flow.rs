@@ -66,7 +66,12 @@ impl Flow {
 
     /// What stays in the browser once the login was used, for good or ill.
     pub(crate) fn into_spent(self) -> Self {
-        Self { verifier: String::new(), context: None, spent: true, ..self }
+        Self {
+            verifier: String::new(),
+            context: None,
+            spent: true,
+            ..self
+        }
     }
 }
 
@@ -89,12 +94,19 @@ pub(crate) struct FlowCookies {
 
 impl FlowCookies {
     pub(crate) fn new(key: &str, https: bool) -> Self {
-        Self { sealer: Sealer::derive(key, "login cookie"), https }
+        Self {
+            sealer: Sealer::derive(key, "login cookie"),
+            https,
+        }
     }
 
     /// `__Host-` makes browsers take the cookie only from this very host, over https.
     fn prefix(&self) -> &'static str {
-        if self.https { "__Host-oh-login-" } else { "oh-login-" }
+        if self.https {
+            "__Host-oh-login-"
+        } else {
+            "oh-login-"
+        }
     }
 
     fn name(&self, state: &str) -> String {
@@ -115,7 +127,9 @@ impl FlowCookies {
         let mut flows: Vec<(Timestamp, String)> = self
             .brought(headers)
             .map(|(name, value)| {
-                let began = self.open(&name, &value).map_or(Timestamp::UNIX_EPOCH, |f| f.started_at());
+                let began = self
+                    .open(&name, &value)
+                    .map_or(Timestamp::UNIX_EPOCH, |f| f.started_at());
                 (began, name)
             })
             .collect();
@@ -141,7 +155,10 @@ impl FlowCookies {
         found
     }
 
-    fn brought<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = (String, String)> + 'a {
+    fn brought<'a>(
+        &'a self,
+        headers: &'a HeaderMap,
+    ) -> impl Iterator<Item = (String, String)> + 'a {
         headers
             .get_all(COOKIE)
             .iter()
@@ -164,7 +181,10 @@ impl FlowCookies {
             .same_site(SameSite::Lax)
             .secure(self.https)
             .max_age(time::Duration::seconds(age));
-        cookie.to_string().parse().expect("a cookie of base64 fits a header")
+        cookie
+            .to_string()
+            .parse()
+            .expect("a cookie of base64 fits a header")
     }
 }
 
@@ -175,7 +195,12 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
 
     fn flow(at: Timestamp) -> Flow {
-        Flow::begin("verifier".into(), Some("/files".into()), Some("user 42".into()), at)
+        Flow::begin(
+            "verifier".into(),
+            Some("/files".into()),
+            Some("user 42".into()),
+            at,
+        )
     }
 
     fn sent(set_cookies: &[HeaderValue]) -> HeaderMap {
@@ -200,7 +225,13 @@ mod tests {
         let set = FlowCookies::new("key", true).keep(&flow(NOW), NOW);
         let set = set.to_str().unwrap();
         assert!(set.starts_with("__Host-oh-login-"), "{set}");
-        for attribute in ["HttpOnly", "SameSite=Lax", "Secure", "Path=/", "Max-Age=1800"] {
+        for attribute in [
+            "HttpOnly",
+            "SameSite=Lax",
+            "Secure",
+            "Path=/",
+            "Max-Age=1800",
+        ] {
             assert!(set.contains(attribute), "{set}");
         }
         assert!(!set.contains("Domain"));
@@ -236,7 +267,12 @@ mod tests {
         assert!(cookies.make_room(&sent(&set[..4])).is_empty());
         let dropped = cookies.make_room(&sent(&set));
         assert_eq!(dropped.len(), 2);
-        assert!(dropped[0].to_str().unwrap().starts_with(&cookies.name(&flows[0].state)));
+        assert!(
+            dropped[0]
+                .to_str()
+                .unwrap()
+                .starts_with(&cookies.name(&flows[0].state))
+        );
         assert!(dropped[0].to_str().unwrap().contains("Max-Age=0"));
     }
 

@@ -81,7 +81,9 @@ impl Welcome {
 
     /// To a path or URL of the app's choice.
     pub fn to(url: impl Into<String>) -> Self {
-        Self { redirect_to: Some(url.into()) }
+        Self {
+            redirect_to: Some(url.into()),
+        }
     }
 }
 
@@ -95,7 +97,10 @@ pub struct Refusal {
 impl Refusal {
     /// With a reason the person sees, and status 403.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), status: StatusCode::FORBIDDEN }
+        Self {
+            reason: reason.into(),
+            status: StatusCode::FORBIDDEN,
+        }
     }
 
     /// With another status, for instance 503 when the app's own database is down.

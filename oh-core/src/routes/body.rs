@@ -64,7 +64,10 @@ mod tests {
 
     #[tokio::test]
     async fn up_to_the_limit_and_no_further() {
-        assert_eq!(read(Full::new(Bytes::from("1234")), 4).await, Ok(Bytes::from("1234")));
+        assert_eq!(
+            read(Full::new(Bytes::from("1234")), 4).await,
+            Ok(Bytes::from("1234"))
+        );
         let more = read(Full::new(Bytes::from("12345")), 4).await;
         assert_eq!(more, Err(BodyProblem::TooLarge));
     }
@@ -79,6 +82,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_that_never_ends_is_given_up() {
         let never = futures_util::stream::pending::<Result<http_body::Frame<Bytes>, Infallible>>();
-        assert_eq!(read(StreamBody::new(never), 4).await, Err(BodyProblem::TooSlow));
+        assert_eq!(
+            read(StreamBody::new(never), 4).await,
+            Err(BodyProblem::TooSlow)
+        );
     }
 }

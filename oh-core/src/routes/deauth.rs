@@ -44,7 +44,10 @@ where
             *response.status_mut() = StatusCode::NO_CONTENT;
             response
         }
-        Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "the event could not be kept\n"),
+        Err(_) => plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the event could not be kept\n",
+        ),
     }
 }
 
@@ -82,14 +85,19 @@ impl OpenHumans {
             }
             return Err(refusal(&error));
         }
-        let body = body::read(body, MAX_BODY).await.map_err(|problem| body_refusal(&problem))?;
+        let body = body::read(body, MAX_BODY)
+            .await
+            .map_err(|problem| body_refusal(&problem))?;
         let verified = if unsigned_is_fine {
             Deauthorization::parse_unverified(&body)
         } else {
             webhook::verify(&settings.webhook_secrets, &head.headers, &body)
         };
         match verified {
-            Ok(deauthorization) => Ok(VerifiedWebhook { deauthorization, body }),
+            Ok(deauthorization) => Ok(VerifiedWebhook {
+                deauthorization,
+                body,
+            }),
             Err(error) => Err(refusal(&error)),
         }
     }
@@ -102,12 +110,16 @@ impl OpenHumans {
         B::Data: Buf,
         B::Error: Into<BoxError>,
     {
-        let length = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+        let length = headers
+            .get(CONTENT_LENGTH)
+            .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
         if length.is_none_or(|length| length == 0 || length > MAX_HINT) {
             return;
         }
         let read = body::read(body, MAX_BODY);
-        let Ok(Ok(body)) = tokio::time::timeout(HINT_PATIENCE, read).await else { return };
+        let Ok(Ok(body)) = tokio::time::timeout(HINT_PATIENCE, read).await else {
+            return;
+        };
         let once = serde_json::from_slice::<String>(&body);
         let text = once.as_ref().map_or(&body[..], |text| text.as_bytes());
         if let Ok(told) = Deauthorization::parse_unverified(text) {
@@ -121,16 +133,20 @@ fn refusal(error: &VerifyError) -> Response<Bytes> {
     match error {
         VerifyError::NoSecret => {
             tracing::error!("a webhook was refused: no webhook secret is configured");
-            plain(StatusCode::SERVICE_UNAVAILABLE, "no webhook secret is configured\n")
+            plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no webhook secret is configured\n",
+            )
         }
         VerifyError::NotUnderstood(_) => {
             tracing::warn!(%error, "a signed webhook was refused");
             plain(StatusCode::BAD_REQUEST, "the body was not understood\n")
         }
         VerifyError::Missing => plain(StatusCode::UNAUTHORIZED, "the signature is missing\n"),
-        VerifyError::Duplicate => {
-            plain(StatusCode::UNAUTHORIZED, "there is more than one signature\n")
-        }
+        VerifyError::Duplicate => plain(
+            StatusCode::UNAUTHORIZED,
+            "there is more than one signature\n",
+        ),
         VerifyError::Malformed => plain(StatusCode::UNAUTHORIZED, "the signature is malformed\n"),
         VerifyError::Mismatch => {
             tracing::warn!("a webhook was refused: its signature does not match");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{HeaderMap, LOCATION, SET_COOKIE};
+use http::header::{HeaderMap, SET_COOKIE};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use maud::html;
@@ -20,11 +20,7 @@ use crate::{AuthorizationCode, OpenHumans};
 /// Set on the second of two requests, where the first could not see the session.
 const RESUME: &str = "resume";
 
-pub(super) async fn login(
-    oh: &OpenHumans,
-    head: &Parts,
-    session: Option<SessionMember>,
-) -> Answer {
+pub(super) async fn login(oh: &OpenHumans, head: &Parts, session: Option<SessionMember>) -> Answer {
     let inner = &oh.inner;
     let query = head.uri.query().unwrap_or_default();
     let next = parameter(query, "next").and_then(|next| ReturnPath::parse(&next).ok());
@@ -34,10 +30,15 @@ pub(super) async fn login(
     // Came through the page above. Its own request brings a strict session cookie along that the
     // first one could not: the person may be logged in already.
     if parameter(query, RESUME).is_some() && matches!(oh.member(session).await, Ok(Some(_))) {
-        let to = next.as_ref().map_or(inner.settings.login_redirect_url.as_str(), |n| n.as_str());
+        let to = next
+            .as_ref()
+            .map_or(inner.settings.login_redirect_url.as_str(), |n| n.as_str());
         return Answer::keep(see_other(to));
     }
-    let request = LoginRequest { return_to: next, context: None };
+    let request = LoginRequest {
+        return_to: next,
+        context: None,
+    };
     Answer::keep(start_login(inner, request, &head.headers))
 }
 
@@ -56,17 +57,27 @@ pub(crate) fn start_login(
     for cookie in inner.flows.make_room(headers) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
-    response.headers_mut().append(SET_COOKIE, inner.flows.keep(&flow, now));
+    response
+        .headers_mut()
+        .append(SET_COOKIE, inner.flows.keep(&flow, now));
     response
 }
 
 /// Another site has led the person here, who may not have meant to log in.
 fn ask_first(inner: &Inner, head: &Parts, next: Option<ReturnPath>) -> Response<Bytes> {
-    let status = if head.method == Method::POST { StatusCode::FORBIDDEN } else { StatusCode::OK };
+    let status = if head.method == Method::POST {
+        StatusCode::FORBIDDEN
+    } else {
+        StatusCode::OK
+    };
     let markup = page::page(
         "Log in",
         "This app asks you to log in with Open Humans.",
-        &login_button(inner, next.as_ref().map(ReturnPath::as_str), "Log in with Open Humans"),
+        &login_button(
+            inner,
+            next.as_ref().map(ReturnPath::as_str),
+            "Log in with Open Humans",
+        ),
     );
     page::answer(status, markup, Some(&open_humans(inner)))
 }
@@ -88,20 +99,24 @@ fn open_humans(inner: &Inner) -> String {
 #[derive(Deserialize)]
 struct Callback {
     state: Option<String>,
-    code: Option<AuthorizationCode>,
+    code: Option<String>,
     error: Option<String>,
 }
 
 pub(super) async fn complete(inner: &Arc<Inner>, head: &Parts) -> Answer {
     let query = head.uri.query().unwrap_or_default();
     // A parameter that comes twice is an error here, as RFC 6749 section 3.1 has it.
-    let callback = serde_urlencoded::from_str::<Callback>(query)
-        .ok()
-        .filter(|callback| callback.code.is_some() || callback.error.is_some());
-    let Some((callback, state)) = callback.and_then(|mut c| Some((c.state.take()?, c))).map(swap)
+    let Ok(Callback {
+        state: Some(state),
+        code,
+        error,
+    }) = serde_urlencoded::from_str(query)
     else {
         return failed(inner, None, &LoginFailure::Incomplete);
     };
+    if code.is_none() && error.is_none() {
+        return failed(inner, None, &LoginFailure::Incomplete);
+    }
     let flow = match inner.flows.find(&head.headers, &state) {
         Brought::Flow(flow) => flow,
         Brought::Others => return failed(inner, None, &LoginFailure::StateMismatch),
@@ -113,11 +128,16 @@ pub(super) async fn complete(inner: &Arc<Inner>, head: &Parts) -> Answer {
     if flow.spent {
         return failed(inner, Some(flow), &LoginFailure::StateUsed);
     }
-    let Some(code) = callback.code else {
-        let failure = match callback.error.as_deref() {
+    let Some(code) = code.map(AuthorizationCode::new) else {
+        let failure = match error.as_deref() {
             Some("access_denied") | None => LoginFailure::Refused,
             Some(error) => {
-                LoginFailure::NotAuthorized(error.chars().filter(char::is_ascii_graphic).take(40).collect())
+                let error = error
+                    .chars()
+                    .filter(char::is_ascii_graphic)
+                    .take(40)
+                    .collect();
+                LoginFailure::NotAuthorized(error)
             }
         };
         return failed(inner, Some(flow), &failure);
@@ -137,18 +157,20 @@ pub(super) async fn complete(inner: &Arc<Inner>, head: &Parts) -> Answer {
             tracing::info!("a member has logged in");
             let mut response = see_other(&completed.redirect_to);
             spend(inner, flow, &mut response);
-            Answer { response, session: SessionChange::LogIn(completed.session) }
+            Answer {
+                response,
+                session: SessionChange::LogIn(completed.session),
+            }
         }
         Ok(Err(failure)) => failed(inner, Some(flow), &failure),
         Err(error) => {
             tracing::error!(%error, "a login panicked");
-            Answer::keep(plain(StatusCode::INTERNAL_SERVER_ERROR, "the login failed\n"))
+            Answer::keep(plain(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the login failed\n",
+            ))
         }
     }
-}
-
-fn swap<A, B>((a, b): (A, B)) -> (B, A) {
-    (b, a)
 }
 
 /// The page that says why there was no login, and lets the person try again.
@@ -182,8 +204,10 @@ pub(super) fn logout(inner: &Inner, head: &Parts) -> Answer {
         return Answer::keep(plain(StatusCode::FORBIDDEN, line));
     }
     let response = see_other(&inner.settings.logout_redirect_url);
-    debug_assert!(response.headers().contains_key(LOCATION));
-    Answer { response, session: SessionChange::LogOut }
+    Answer {
+        response,
+        session: SessionChange::LogOut,
+    }
 }
 
 /// A parameter of a query, the first of its name.

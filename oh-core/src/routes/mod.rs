@@ -35,6 +35,7 @@ mod origin;
 mod page;
 mod require;
 
+pub use deauth::VerifiedWebhook;
 pub(crate) use login::start_login;
 
 use bytes::{Buf, Bytes};
@@ -93,7 +94,10 @@ pub struct Answer {
 
 impl Answer {
     fn keep(response: Response<Bytes>) -> Self {
-        Self { response, session: SessionChange::Keep }
+        Self {
+            response,
+            session: SessionChange::Keep,
+        }
     }
 }
 
@@ -126,7 +130,10 @@ impl OpenHumans {
         // No answer of these routes is for anyone but the one who asked, now.
         let headers = answer.response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+        headers.insert(
+            header::REFERRER_POLICY,
+            HeaderValue::from_static("same-origin"),
+        );
         answer
     }
 }
@@ -160,7 +167,10 @@ fn see_other(to: &str) -> Response<Bytes> {
         }
         Err(_) => {
             tracing::error!("the address to redirect to does not fit a header");
-            plain(StatusCode::INTERNAL_SERVER_ERROR, "the app gave an address that cannot be used\n")
+            plain(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the app gave an address that cannot be used\n",
+            )
         }
     }
 }

@@ -26,14 +26,20 @@ pub(super) fn of(headers: &HeaderMap, app: &Url) -> From {
         None => From::Here,
         Some(origin) => {
             let here = app.origin().ascii_serialization();
-            if origin.as_bytes() == here.as_bytes() { From::Here } else { From::Elsewhere }
+            if origin.as_bytes() == here.as_bytes() {
+                From::Here
+            } else {
+                From::Elsewhere
+            }
         }
     }
 }
 
 /// Whether a browser may have kept `SameSite=Strict` cookies back from this request.
 pub(super) fn keeps_strict_cookies_back(headers: &HeaderMap) -> bool {
-    headers.get("sec-fetch-site").is_some_and(|site| site.as_bytes() == b"cross-site")
+    headers
+        .get("sec-fetch-site")
+        .is_some_and(|site| site.as_bytes() == b"cross-site")
 }
 
 /// Whether a person is looking at the answer, rather than a program.
@@ -68,13 +74,19 @@ mod tests {
         assert_eq!(from(&[("sec-fetch-site", "same-site")]), From::Elsewhere);
         assert_eq!(from(&[("sec-fetch-site", "cross-site")]), From::Elsewhere);
         assert_eq!(from(&[("origin", "https://app.example")]), From::Here);
-        assert_eq!(from(&[("origin", "https://app.example.evil")]), From::Elsewhere);
+        assert_eq!(
+            from(&[("origin", "https://app.example.evil")]),
+            From::Elsewhere
+        );
         assert_eq!(from(&[("origin", "null")]), From::Elsewhere);
     }
 
     #[test]
     fn what_the_browser_adds_itself_counts_more() {
-        let pairs = [("sec-fetch-site", "cross-site"), ("origin", "https://app.example")];
+        let pairs = [
+            ("sec-fetch-site", "cross-site"),
+            ("origin", "https://app.example"),
+        ];
         assert_eq!(from(&pairs), From::Elsewhere);
     }
 }

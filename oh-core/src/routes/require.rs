@@ -11,8 +11,12 @@ use crate::OpenHumans;
 use crate::login::ReturnPath;
 use crate::session::{Member, SessionMember};
 
-const QUERY_VALUE: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'/');
 
 impl OpenHumans {
     /// The member a request comes from, or the answer that sends anyone else away.
@@ -32,7 +36,8 @@ impl OpenHumans {
             Ok(Some(member)) => return Ok(member),
             Ok(None) if origin::is_navigation(&head.headers) => see_other(&self.login_path(head)),
             Ok(None) => {
-                let mut response = Response::new(Bytes::from_static(b"{\"error\":\"not_logged_in\"}"));
+                let mut response =
+                    Response::new(Bytes::from_static(b"{\"error\":\"not_logged_in\"}"));
                 *response.status_mut() = StatusCode::UNAUTHORIZED;
                 let json = HeaderValue::from_static("application/json");
                 response.headers_mut().insert(header::CONTENT_TYPE, json);
@@ -40,10 +45,15 @@ impl OpenHumans {
             }
             Err(error) => {
                 tracing::error!(%error, "the token store could not be asked who is logged in");
-                plain(StatusCode::SERVICE_UNAVAILABLE, "who is logged in could not be found out\n")
+                plain(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "who is logged in could not be found out\n",
+                )
             }
         };
-        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         Err(response)
     }
 
@@ -52,11 +62,19 @@ impl OpenHumans {
         if head.method != Method::GET && head.method != Method::HEAD {
             return login;
         }
-        let prefix = self.inner.settings.app_base_url.path().trim_end_matches('/');
+        let prefix = self
+            .inner
+            .settings
+            .app_base_url
+            .path()
+            .trim_end_matches('/');
         let here = head.uri.path_and_query().map_or("/", |path| path.as_str());
         match ReturnPath::parse(&format!("{prefix}{here}")) {
             Ok(path) => {
-                format!("{login}?next={}", utf8_percent_encode(path.as_str(), QUERY_VALUE))
+                format!(
+                    "{login}?next={}",
+                    utf8_percent_encode(path.as_str(), QUERY_VALUE)
+                )
             }
             Err(_) => login,
         }
