@@ -2,7 +2,8 @@
 //!
 //! A [`Server`] says which Open Humans and how patiently; it hands out three faces.
 //! [`MemberClient`] is one member, with a live token or with the project's master token on the
-//! member's behalf.
+//! member's behalf. [`ProjectClient`] is the project, with its master token. [`PublicClient`]
+//! needs no token.
 //!
 //! ```no_run
 //! use oh_core::api::Server;
@@ -28,13 +29,25 @@ mod call;
 #[cfg(test)]
 mod fake;
 mod file;
+mod list;
 mod member;
+mod message;
+mod metadata;
+mod project;
+mod public;
+mod removal;
 mod retry;
 mod server;
 mod token;
 
 pub use file::{DataFile, DataFileId, FileOwner};
+pub use list::List;
 pub use member::{ExchangeMember, MemberClient};
+pub use message::Message;
+pub use metadata::FileMetadata;
+pub use project::{Project, ProjectClient, ProjectMember};
+pub use public::{DataType, MembersOfSource, PublicClient, PublicMember, SourcesOfMember};
+pub use removal::Removal;
 pub use retry::Retries;
 pub use server::Server;
 pub use token::TokenSource;

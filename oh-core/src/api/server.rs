@@ -11,6 +11,8 @@ use url::Url;
 use super::answer::Answer;
 use super::call::{Call, Repeat};
 use super::member::MemberClient;
+use super::project::ProjectClient;
+use super::public::PublicClient;
 use super::retry::Retries;
 use super::token::{FixedToken, TokenSource};
 use crate::settings::is_loopback;
@@ -120,6 +122,16 @@ impl Server {
     /// A member whose token someone keeps alive.
     pub fn member_with(&self, source: Arc<dyn TokenSource>) -> MemberClient {
         MemberClient::new(self.clone(), Auth::Live(source), None)
+    }
+
+    /// The project this master token belongs to.
+    pub fn project(&self, token: impl Into<MasterToken>) -> ProjectClient {
+        ProjectClient::new(self.clone(), token.into())
+    }
+
+    /// What is public.
+    pub fn public(&self) -> PublicClient {
+        PublicClient::new(self.clone())
     }
 
     pub(crate) fn base(&self) -> &Url {
