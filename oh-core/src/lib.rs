@@ -1,8 +1,8 @@
 //! Open Humans for Rust applications: login, tokens, the API, and members leaving.
 
-pub mod api;
 #[cfg(any(test, feature = "acceptance"))]
 pub mod acceptance;
+pub mod api;
 mod clock;
 pub mod deauth;
 mod error;

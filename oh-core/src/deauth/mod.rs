@@ -1,14 +1,21 @@
 //! Members leaving: what is known of it, what is kept, what is done.
 
+mod attempt;
+mod backoff;
 mod desk;
 mod event;
 mod handler;
 mod hints;
+mod housekeeping;
 mod inbox;
 mod ledger;
 mod memory;
 pub(crate) mod metrics;
+mod note;
 mod pseudonym;
+#[cfg(test)]
+mod test_support;
+mod worker;
 
 pub use desk::Deauthorizer;
 pub use event::{DeauthEvent, Erasure, EventId, Pseudonym, Source, UnknownName};
@@ -20,3 +27,4 @@ pub use inbox::{
 pub use ledger::{LedgerLine, Step};
 pub use memory::MemoryInbox;
 pub use pseudonym::Pseudonymizer;
+pub use worker::{Worker, WorkerHandle};

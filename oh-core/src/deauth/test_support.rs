@@ -1,0 +1,210 @@
+//! What tests of this module share: an inbox that can be made to fail, and a small setting.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+
+use super::*;
+use crate::store::{Epoch, MemberRecord, MemoryStore, Put, TokenStore, Tokens, Version};
+use crate::{Clock, KeyMaterial, ProjectMemberId, Timestamp};
+
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_micros(1_600_000_000_000_000 + seconds * 1_000_000)
+}
+
+pub(crate) fn member(number: usize) -> ProjectMemberId {
+    format!("{number:08}").parse().unwrap()
+}
+
+/// The record of a member who authorized at `authorized_at`.
+pub(crate) fn authorized(member: &ProjectMemberId, authorized_at: Timestamp) -> MemberRecord {
+    MemberRecord {
+        member: member.clone(),
+        username: None,
+        tokens: Some(Tokens {
+            access_token: format!("token of {member}").into(),
+            refresh_token: "r".into(),
+            expires_at: authorized_at + Duration::from_secs(36_000),
+        }),
+        epoch: Epoch::begin(authorized_at),
+        authorized_at,
+        deauthorized_at: None,
+        heard_at: authorized_at,
+        refresh: None,
+        refresh_unanswered: false,
+        version: Version::fresh(),
+    }
+}
+
+/// Stores, a desk over them, and a clock that stands at second 100.
+pub(crate) struct Setting {
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) inbox: Arc<FaultyInbox>,
+    pub(crate) clock: Clock,
+    pub(crate) desk: Deauthorizer,
+}
+
+impl Setting {
+    pub(crate) fn new() -> Self {
+        let store = Arc::new(MemoryStore::new());
+        let inbox = Arc::new(FaultyInbox::default());
+        let clock = Clock::manual(at(100));
+        let names = Pseudonymizer::new(&KeyMaterial::new("k".repeat(32)));
+        let desk = Deauthorizer::new(store.clone(), inbox.clone(), names, clock.clone());
+        Self {
+            store,
+            inbox,
+            clock,
+            desk,
+        }
+    }
+
+    pub(crate) async fn authorize(&self, number: usize, authorized_at: Timestamp) {
+        let record = authorized(&member(number), authorized_at);
+        let before = self.store.load(&record.member).await.unwrap();
+        let put = self.store.put(&record, before.map(|r| r.version)).await;
+        assert_eq!(put.unwrap(), Put::Done);
+    }
+
+    pub(crate) async fn told(&self, number: usize, left_at: Timestamp) -> Accepted {
+        self.desk
+            .told(&member(number), Erasure::Requested, left_at)
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn record(&self, number: usize) -> Option<MemberRecord> {
+        self.store.load(&member(number)).await.unwrap()
+    }
+
+    pub(crate) async fn events(&self, state: EventState) -> Vec<EventRecord> {
+        let query = EventQuery {
+            state: Some(state),
+            limit: 10_000,
+            ..EventQuery::default()
+        };
+        self.inbox.events(&query).await.unwrap()
+    }
+
+    pub(crate) async fn lines(&self) -> Vec<LedgerLine> {
+        let query = LedgerQuery {
+            limit: 10_000,
+            ..LedgerQuery::default()
+        };
+        self.inbox.ledger(&query).await.unwrap()
+    }
+
+    pub(crate) async fn steps(&self) -> Vec<Step> {
+        self.lines()
+            .await
+            .into_iter()
+            .map(|line| line.step)
+            .collect()
+    }
+}
+
+/// An inbox in memory that is down when told to be.
+#[derive(Default)]
+pub(crate) struct FaultyInbox {
+    inner: MemoryInbox,
+    down: AtomicBool,
+    /// Told of each call that failed.
+    pub(crate) refused: Notify,
+    /// How often a lease was prolonged, and told of each time.
+    pub(crate) extended: AtomicUsize,
+    pub(crate) extending: Notify,
+}
+
+impl FaultyInbox {
+    pub(crate) fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::SeqCst);
+    }
+
+    fn up(&self) -> Result<&MemoryInbox, InboxError> {
+        if self.down.load(Ordering::SeqCst) {
+            self.refused.notify_one();
+            return Err(InboxError::new("the database is down"));
+        }
+        Ok(&self.inner)
+    }
+}
+
+#[async_trait]
+impl DeauthInbox for FaultyInbox {
+    async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError> {
+        self.up()?.accept(event).await
+    }
+
+    async fn lease(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Leased>, InboxError> {
+        self.up()?.lease(now, until, limit).await
+    }
+
+    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<Held, InboxError> {
+        let held = self.up()?.extend(lease, until).await?;
+        self.extended.fetch_add(1, Ordering::SeqCst);
+        self.extending.notify_one();
+        Ok(held)
+    }
+
+    async fn settle(
+        &self,
+        lease: &Lease,
+        settlement: &Settlement,
+        now: Timestamp,
+    ) -> Result<Held, InboxError> {
+        self.up()?.settle(lease, settlement, now).await
+    }
+
+    async fn record(
+        &self,
+        event: &DeauthEvent,
+        step: Step,
+        now: Timestamp,
+    ) -> Result<(), InboxError> {
+        self.up()?.record(event, step, now).await
+    }
+
+    async fn revive(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
+        self.up()?.revive(event, now).await
+    }
+
+    async fn stats(&self) -> Result<InboxStats, InboxError> {
+        self.up()?.stats().await
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Vec<EventRecord>, InboxError> {
+        self.up()?.events(query).await
+    }
+
+    async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError> {
+        self.up()?.ledger(query).await
+    }
+
+    async fn take_turn(
+        &self,
+        job: &str,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<String>, InboxError> {
+        self.up()?.take_turn(job, holder, now, until).await
+    }
+
+    async fn keep_turn(
+        &self,
+        job: &str,
+        holder: &str,
+        until: Timestamp,
+        note: &str,
+    ) -> Result<Held, InboxError> {
+        self.up()?.keep_turn(job, holder, until, note).await
+    }
+}
