@@ -1,0 +1,144 @@
+//! Who is asking: a member by their token, or the project by its master token.
+
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+
+use crate::call::Call;
+use crate::oauth::tokens::Bearer;
+use crate::params::Params;
+use crate::respond::{Refused, detail, field_error, json_error};
+use crate::secret::same;
+use crate::shared::Shared;
+use crate::world::World;
+
+/// Who is asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caller {
+    Project,
+    /// The member at this place in the list.
+    Member(usize),
+}
+
+/// Why somebody is sent away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    text: &'static str,
+    /// Whether the challenge says that the token is at fault.
+    token_at_fault: bool,
+}
+
+impl Refusal {
+    fn new(text: &'static str) -> Self {
+        Self {
+            text,
+            token_at_fault: false,
+        }
+    }
+
+    fn of_token(text: &'static str) -> Self {
+        Self {
+            text,
+            token_at_fault: true,
+        }
+    }
+
+    pub(crate) fn into_response(self) -> Response {
+        let mut response = detail(StatusCode::UNAUTHORIZED, self.text);
+        let challenge = if self.token_at_fault {
+            "Bearer realm=\"api\",error=\"invalid_token\",error_description=\"The access token is invalid.\""
+        } else {
+            "Bearer realm=\"api\""
+        };
+        response.headers_mut().insert(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static(challenge),
+        );
+        response
+    }
+}
+
+impl Caller {
+    /// Either kind of token.
+    pub(crate) fn anyone(shared: &Shared, call: &Call) -> Result<Self, Refusal> {
+        let token = token(call)?;
+        if same(&token, &shared.credentials.master_token) {
+            return Ok(Self::Project);
+        }
+        let now = shared.clock.now();
+        match shared.world().grants.bearer(&token, now) {
+            Bearer::Member(index) => Ok(Self::Member(index)),
+            Bearer::Expired => Err(Refusal::new("Expired token.")),
+            Bearer::Unknown => Err(Refusal::of_token("Invalid token.")),
+        }
+    }
+
+    /// Only the master token will do.
+    pub(crate) fn project(shared: &Shared, call: &Call) -> Result<Self, Refusal> {
+        match Self::anyone(shared, call)? {
+            Self::Project => Ok(Self::Project),
+            Self::Member(_) => Err(Refusal::new("Invalid token.")),
+        }
+    }
+
+    /// The member that a file is for: the caller's own, or the one the project names.
+    pub(crate) fn member(self, world: &World, params: &Params) -> Result<usize, Refused> {
+        let invalid = || {
+            json_error(
+                StatusCode::BAD_REQUEST,
+                "project_member_id",
+                "project_member_id is invalid",
+            )
+        };
+        match self {
+            Self::Member(index) if world.members[index].joined() => Ok(index),
+            Self::Member(_) => Err(invalid().into()),
+            Self::Project => {
+                let id = params.text("project_member_id");
+                let id =
+                    id.ok_or_else(|| field_error("project_member_id", "This field is required."))?;
+                Ok(world.find_joined(&id).ok_or_else(invalid)?)
+            }
+        }
+    }
+}
+
+/// The token sent. One in the query overrides one in the header, even if it is empty.
+fn token(call: &Call) -> Result<String, Refusal> {
+    let credentials = match call.query.get("access_token") {
+        Some(token) => format!("Bearer {token}"),
+        None => {
+            let value = call.headers.get(header::AUTHORIZATION);
+            // Each byte is a character, as the server reads headers.
+            value
+                .map(|value| {
+                    value
+                        .as_bytes()
+                        .iter()
+                        .map(|&byte| char::from(byte))
+                        .collect()
+                })
+                .unwrap_or_default()
+        }
+    };
+    let mut words = credentials.split_whitespace();
+    if !words
+        .next()
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"))
+    {
+        return Err(Refusal::new(
+            "Authentication credentials were not provided.",
+        ));
+    }
+    match (words.next(), words.next()) {
+        (None, _) => Err(Refusal::new(
+            "Invalid token header. No credentials provided.",
+        )),
+        (_, Some(_)) => Err(Refusal::new(
+            "Invalid token header. Token string should not contain spaces.",
+        )),
+        (Some(token), None) if !token.is_ascii() => Err(Refusal::of_token(
+            "Invalid token header. Token string should not contain invalid characters.",
+        )),
+        (Some(token), None) => Ok(token.to_owned()),
+    }
+}

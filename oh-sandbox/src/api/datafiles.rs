@@ -1,0 +1,107 @@
+//! Data files as the API shows them, and the keys in their download links.
+
+use serde::Serialize;
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::datatypes::DataType;
+use crate::clock::iso;
+use crate::secret::{Key, same, uuid};
+use crate::world::{DataFile, source};
+
+/// How long a download link works.
+const KEY_LIFE: i64 = 3600;
+
+/// A file among a member's.
+#[derive(Serialize)]
+pub(crate) struct Shown<'a> {
+    id: u64,
+    basename: &'a str,
+    created: String,
+    datatypes: Vec<String>,
+    download_url: String,
+    metadata: &'a Value,
+    source: String,
+    source_project: String,
+}
+
+impl<'a> Shown<'a> {
+    pub(crate) fn of(file: &'a DataFile, base: &str, key: &Key, now: OffsetDateTime) -> Self {
+        Self {
+            id: file.id,
+            basename: &file.basename,
+            created: stamp(file.created),
+            datatypes: datatypes(file, base),
+            download_url: download_url(file, base, key, now),
+            metadata: &file.metadata,
+            source: source(file.project),
+            source_project: source_project(file, base),
+        }
+    }
+}
+
+/// A time as the API writes it.
+pub(crate) fn stamp(at: OffsetDateTime) -> String {
+    format!("{}Z", iso(at))
+}
+
+pub(crate) fn datatypes(file: &DataFile, base: &str) -> Vec<String> {
+    file.datatypes
+        .iter()
+        .map(|&id| format!("{base}{}", DataType::path(id)))
+        .collect()
+}
+
+pub(crate) fn source_project(file: &DataFile, base: &str) -> String {
+    format!("{base}/api/public/project/{}/", file.project)
+}
+
+pub(crate) fn download_url(file: &DataFile, base: &str, key: &Key, now: OffsetDateTime) -> String {
+    format!(
+        "{base}/data-management/datafile-download/{}/?key={}",
+        file.id,
+        download_key(key, file.id, now)
+    )
+}
+
+/// A key for one file, made now. It holds its own age, so that nothing need be remembered of the
+/// many keys that a long list makes.
+fn download_key(key: &Key, id: u64, now: OffsetDateTime) -> String {
+    let made = u32::try_from(now.unix_timestamp()).unwrap_or(u32::MAX);
+    let mut bytes = [0; 16];
+    bytes[..4].copy_from_slice(&made.to_be_bytes());
+    bytes[4..].copy_from_slice(&key.mac(&format!("download {id} {made}"))[..12]);
+    uuid(bytes)
+}
+
+/// Whether a key opens a file now.
+pub(crate) fn opens(key: &Key, id: u64, given: &str, now: OffsetDateTime) -> bool {
+    let Some(made) = given
+        .get(..8)
+        .and_then(|text| u32::from_str_radix(text, 16).ok())
+    else {
+        return false;
+    };
+    let made = i64::from(made);
+    let Ok(at) = OffsetDateTime::from_unix_timestamp(made) else {
+        return false;
+    };
+    now.unix_timestamp() - made <= KEY_LIFE && same(given, &download_key(key, id, at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_opens_one_file_for_an_hour() {
+        let key = Key::generate();
+        let now = OffsetDateTime::UNIX_EPOCH + time::Duration::days(10_000);
+        let given = download_key(&key, 7, now);
+        assert!(opens(&key, 7, &given, now + time::Duration::minutes(59)));
+        assert!(!opens(&key, 7, &given, now + time::Duration::minutes(61)));
+        assert!(!opens(&key, 8, &given, now));
+        assert!(!opens(&key, 7, "eabc4c2f-6628-4937-957b-6e7543764ezz", now));
+        assert!(!opens(&key, 7, "", now));
+    }
+}

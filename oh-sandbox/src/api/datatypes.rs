@@ -1,0 +1,201 @@
+//! The kinds of data there are.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::respond::{Refused, crash};
+
+/// A kind of data.
+#[derive(Debug)]
+pub(crate) struct DataType {
+    pub(crate) id: u64,
+    pub(crate) name: &'static str,
+    pub(crate) parent: Option<u64>,
+    pub(crate) uploadable: bool,
+    /// Whether the project is registered to bring such data.
+    pub(crate) registered: bool,
+}
+
+/// All of them.
+pub(crate) const ALL: [DataType; 4] = [
+    DataType {
+        id: 1,
+        name: "All Data",
+        parent: None,
+        uploadable: false,
+        registered: false,
+    },
+    DataType {
+        id: 2,
+        name: "GPS",
+        parent: Some(1),
+        uploadable: true,
+        registered: true,
+    },
+    DataType {
+        id: 3,
+        name: "Steps",
+        parent: Some(1),
+        uploadable: true,
+        registered: true,
+    },
+    DataType {
+        id: 4,
+        name: "Genome",
+        parent: Some(1),
+        uploadable: true,
+        registered: false,
+    },
+];
+
+/// As the public API shows one.
+#[derive(Serialize)]
+pub(crate) struct Shown {
+    id: u64,
+    name: &'static str,
+    parent: Option<u64>,
+    children: Vec<u64>,
+    description: String,
+    details: &'static str,
+    uploadable: bool,
+    source_projects: Vec<String>,
+}
+
+impl DataType {
+    pub(crate) fn find(id: u64) -> Option<&'static Self> {
+        ALL.iter().find(|datatype| datatype.id == id)
+    }
+
+    pub(crate) fn path(id: u64) -> String {
+        format!("/api/public/datatype/{id}/")
+    }
+
+    pub(crate) fn shown(&self) -> Shown {
+        let projects = self
+            .registered
+            .then(|| format!("/api/public/project/{}/", crate::world::PROJECT));
+        Shown {
+            id: self.id,
+            name: self.name,
+            parent: self.parent,
+            children: ALL
+                .iter()
+                .filter(|other| other.parent == Some(self.id))
+                .map(|other| other.id)
+                .collect(),
+            description: format!("{} data", self.name),
+            details: "",
+            uploadable: self.uploadable,
+            source_projects: projects.into_iter().collect(),
+        }
+    }
+}
+
+/// What is wrong with the datatypes of an upload.
+pub(crate) enum Wrong {
+    Complaint(String),
+    Crash(Refused),
+}
+
+/// The datatypes named by an upload, by id or by name.
+pub(crate) fn parse(text: &str) -> Result<Vec<u64>, Wrong> {
+    let Ok(value) = serde_json::from_str::<Value>(text) else {
+        return Err(Wrong::Complaint(format!(
+            "Could not parse the uploaded datatypes from: {}",
+            repr(&text.into())
+        )));
+    };
+    let named: Vec<Value> = match value {
+        Value::Array(items) => items,
+        Value::Object(object) => object.into_iter().map(|(key, _)| key.into()).collect(),
+        Value::String(text) => text
+            .chars()
+            .map(|letter| letter.to_string().into())
+            .collect(),
+        _ => return Err(Wrong::Crash(crash().into())),
+    };
+    let (mut found, mut unknown) = (Vec::new(), Vec::new());
+    for item in named {
+        match find(&item) {
+            Some(datatype) => found.push(datatype),
+            None => unknown.push(item),
+        }
+    }
+    if !unknown.is_empty() {
+        let text = format!(
+            "The following datatypes don't match items in our database: {}",
+            list(&unknown)
+        );
+        return Err(Wrong::Complaint(text));
+    }
+    let strange: Vec<Value> = found
+        .iter()
+        .filter(|datatype| !datatype.registered)
+        .map(|datatype| datatype.id.into())
+        .collect();
+    if !strange.is_empty() {
+        let text = format!(
+            "The following datatypes aren't registered for this project: {}",
+            list(&strange)
+        );
+        return Err(Wrong::Complaint(text));
+    }
+    Ok(found.iter().map(|datatype| datatype.id).collect())
+}
+
+fn find(item: &Value) -> Option<&'static DataType> {
+    if let Some(id) = item.as_u64() {
+        return DataType::find(id);
+    }
+    let text = item.as_str()?;
+    match text.parse() {
+        Ok(id) => DataType::find(id),
+        Err(_) => ALL
+            .iter()
+            .find(|datatype| datatype.name.eq_ignore_ascii_case(text)),
+    }
+}
+
+/// A list as Python shows it.
+fn list(items: &[Value]) -> String {
+    format!(
+        "[{}]",
+        items.iter().map(repr).collect::<Vec<_>>().join(", ")
+    )
+}
+
+fn repr(item: &Value) -> String {
+    match item {
+        Value::String(text) => format!("'{text}'"),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaint(text: &str) -> String {
+        match parse(text) {
+            Err(Wrong::Complaint(complaint)) => complaint,
+            _ => panic!("no complaint about {text}"),
+        }
+    }
+
+    #[test]
+    fn datatypes_go_by_id_or_by_name() {
+        for text in ["[2]", "[\"2\"]", "[\"gps\"]"] {
+            assert!(matches!(parse(text).as_deref(), Ok([2])), "{text}");
+        }
+        assert!(matches!(parse("[]").as_deref(), Ok([])));
+    }
+
+    #[test]
+    fn complaints_show_lists_as_python_does() {
+        assert!(complaint("[4]").ends_with("aren't registered for this project: [4]"));
+        assert!(complaint("[999]").ends_with("don't match items in our database: [999]"));
+        assert!(complaint("{\"a\":1}").ends_with("in our database: ['a']"));
+        assert!(complaint("GPS").ends_with("datatypes from: 'GPS'"));
+        assert!(matches!(parse("5"), Err(Wrong::Crash(_))));
+    }
+}

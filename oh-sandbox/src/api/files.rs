@@ -1,0 +1,77 @@
+//! Downloading files and deleting them.
+
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+
+use super::caller::Caller;
+use super::datafiles::opens;
+use crate::call::Call;
+use crate::params::Params;
+use crate::respond::{field_error, html, json, json_error, not_found};
+use crate::server::segment;
+use crate::shared::Shared;
+use crate::world::PROJECT;
+
+/// `GET /data-management/datafile-download/<id>/`, which leads to the object store.
+pub(crate) fn download(shared: &Shared, call: &Call) -> Response {
+    let id = segment(&call.path, "/data-management/datafile-download/")
+        .and_then(|id| id.parse::<u64>().ok());
+    let Some(id) = id else { return not_found() };
+    let now = shared.clock.now();
+    let given = call.query.get("key").unwrap_or_default();
+    let world = shared.world();
+    let file = world
+        .files
+        .get(&id)
+        .filter(|_| opens(&shared.key, id, given, now));
+    let Some(file) = file else {
+        return html(
+            StatusCode::FORBIDDEN,
+            "<h1>You are not authorized to view this file.</h1>",
+        );
+    };
+    let mut response = html(StatusCode::FOUND, "");
+    if let Ok(link) = HeaderValue::from_str(&shared.objects.get_link(&file.object, given, now)) {
+        response.headers_mut().insert(header::LOCATION, link);
+    }
+    response
+}
+
+/// `POST project/files/delete/`
+///
+/// Only files that the project itself brought, and of those only complete ones, can be deleted;
+/// whatever else is named is as if it did not exist.
+pub(crate) fn delete(shared: &Shared, caller: Caller, params: &Params) -> Response {
+    let mut world = shared.world();
+    let index = match caller.member(&world, params) {
+        Ok(index) => index,
+        Err(refusal) => return *refusal,
+    };
+    let id = match params
+        .text("file_id")
+        .map(|text| text.parse::<i128>())
+        .transpose()
+    {
+        Ok(id) => id.filter(|&id| id != 0),
+        Err(_) => return field_error("file_id", "Enter a whole number."),
+    };
+    let basename = params.text("file_basename");
+    let all = params.flag("all_files");
+    let text = "one of file_id, file_basename, or all_files is required";
+    match usize::from(id.is_some()) + usize::from(basename.is_some()) + usize::from(all) {
+        0 => return json_error(StatusCode::BAD_REQUEST, "missing_field", text),
+        1 => {}
+        _ => return json_error(StatusCode::BAD_REQUEST, "too_many", text),
+    }
+    let own = world.files_of(index).filter(|file| file.project == PROJECT);
+    let ids: Vec<u64> = own
+        .filter(|file| {
+            all || id == Some(i128::from(file.id)) || basename.as_deref() == Some(&file.basename)
+        })
+        .map(|file| file.id)
+        .collect();
+    let objects: Vec<String> = ids.iter().filter_map(|&id| world.remove_file(id)).collect();
+    drop(world);
+    shared.objects.remove(objects);
+    json(StatusCode::OK, &serde_json::json!({ "ids": ids }))
+}

@@ -1,0 +1,205 @@
+//! What an upload has to say about its file, and what the server trips over.
+
+use serde_json::Value;
+
+use crate::respond::{Refused, crash};
+
+/// What is wrong with a file's metadata.
+#[derive(Debug)]
+pub(crate) enum Wrong {
+    Complaint(&'static str),
+    /// The server answers with its error page.
+    Crash(Refused),
+}
+
+fn tripped<T>() -> Result<T, Wrong> {
+    Err(Wrong::Crash(crash().into()))
+}
+
+/// Reads the metadata of an upload, a JSON text.
+pub(crate) fn parse(text: &str) -> Result<Value, Wrong> {
+    let value: Value = match serde_json::from_str(text) {
+        Ok(value) => value,
+        // Python reads these; the database does not.
+        Err(_) if holds_python_numbers(text) => return tripped(),
+        Err(_) => return Err(Wrong::Complaint("could not parse the uploaded metadata")),
+    };
+    check(&value)?;
+    Ok(value)
+}
+
+fn check(value: &Value) -> Result<(), Wrong> {
+    for field in ["description", "tags"] {
+        let there = match value {
+            Value::Object(object) => object.contains_key(field),
+            Value::Array(items) => items.iter().any(|item| item == field),
+            Value::String(text) => text.contains(field),
+            _ => return tripped(),
+        };
+        if !there {
+            return Err(Wrong::Complaint(match field {
+                "tags" => "\"tags\" is a required field of the metadata",
+                _ => "\"description\" is a required field of the metadata",
+            }));
+        }
+    }
+    let Value::Object(object) = value else {
+        return tripped();
+    };
+    if !object["description"].is_string() {
+        return Err(Wrong::Complaint("\"description\" must be a string"));
+    }
+    if !object["tags"].is_array() {
+        return Err(Wrong::Complaint("\"tags\" must be an array of strings"));
+    }
+    for field in ["creation_date", "start_date", "end_date"] {
+        if let Some(date) = object.get(field) {
+            check_date(date)?;
+        }
+    }
+    if let Some(md5) = object.get("md5") {
+        let Some(md5) = md5.as_str() else {
+            return tripped();
+        };
+        if md5.len() != 32 || !md5.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(Wrong::Complaint("Invalid MD5 specified"));
+        }
+    }
+    if holds_nul(value) { tripped() } else { Ok(()) }
+}
+
+/// A number passes for a timestamp; what looks like a date and is none is tripped over.
+fn check_date(date: &Value) -> Result<(), Wrong> {
+    let text = match date {
+        Value::Number(_) => return Ok(()),
+        Value::String(text) => text,
+        _ => return tripped(),
+    };
+    let allowed = |byte: u8| byte.is_ascii_digit() || b"-:.+TZW ".contains(&byte);
+    let year = text.len() >= 4 && text.bytes().take(4).all(|byte| byte.is_ascii_digit());
+    if !year || !text.bytes().all(allowed) {
+        return Err(Wrong::Complaint("Dates must be in ISO 8601 format"));
+    }
+    let number = |range| {
+        text.get(range)
+            .and_then(|part: &str| part.parse::<u8>().ok())
+    };
+    let year = text[..4].parse().unwrap_or(1);
+    let month = number(5..7).unwrap_or(1);
+    let day = number(8..10).unwrap_or(1);
+    let month = time::Month::try_from(month);
+    let date = month.map(|month| time::Date::from_calendar_date(year, month, day));
+    let hour_and_minute = number(11..13).unwrap_or(0) < 24 && number(14..16).unwrap_or(0) < 60;
+    if matches!(date, Ok(Ok(_))) && hour_and_minute {
+        Ok(())
+    } else {
+        tripped()
+    }
+}
+
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_nul),
+        Value::Object(object) => object
+            .iter()
+            .any(|(key, value)| key.contains('\0') || holds_nul(value)),
+        _ => false,
+    }
+}
+
+/// Whether a text would be JSON, were it not for numbers that only Python knows.
+fn holds_python_numbers(text: &str) -> bool {
+    let mut plain = String::with_capacity(text.len());
+    let (mut quoted, mut escaped, mut rest) = (false, false, text);
+    let mut found = false;
+    while let Some(letter) = rest.chars().next() {
+        let word = ["-Infinity", "Infinity", "NaN"]
+            .into_iter()
+            .find(|word| !quoted && rest.starts_with(word));
+        if let Some(word) = word {
+            found = true;
+            plain.push('0');
+            rest = &rest[word.len()..];
+            continue;
+        }
+        if escaped {
+            escaped = false;
+        } else if letter == '\\' {
+            escaped = quoted;
+        } else if letter == '"' {
+            quoted = !quoted;
+        }
+        plain.push(letter);
+        rest = &rest[letter.len_utf8()..];
+    }
+    found && serde_json::from_str::<Value>(&plain).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaint(text: &str) -> &'static str {
+        match parse(text) {
+            Err(Wrong::Complaint(complaint)) => complaint,
+            other => panic!("no complaint about {text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn description_and_tags_are_required_and_of_their_kind() {
+        assert!(parse(r#"{"tags": [1, null], "description": ""}"#).is_ok());
+        assert_eq!(
+            complaint("[]"),
+            "\"description\" is a required field of the metadata"
+        );
+        assert_eq!(
+            complaint(r#"{"description": "x"}"#),
+            "\"tags\" is a required field of the metadata"
+        );
+        assert_eq!(
+            complaint(r#"{"tags": [], "description": 3}"#),
+            "\"description\" must be a string"
+        );
+        assert_eq!(
+            complaint(r#"{"tags": "a", "description": ""}"#),
+            "\"tags\" must be an array of strings"
+        );
+        assert_eq!(complaint("{nope"), "could not parse the uploaded metadata");
+    }
+
+    #[test]
+    fn the_server_trips_over_these() {
+        for text in [
+            "null",
+            "5",
+            r#""description tags""#,
+            r#"{"tags": [], "description": "d", "x": NaN}"#,
+            r#"{"tags": [], "description": "a\u0000b"}"#,
+            r#"{"tags": [], "description": "d", "creation_date": "2020-13-01"}"#,
+            r#"{"tags": [], "description": "d", "creation_date": null}"#,
+            r#"{"tags": [], "description": "d", "md5": 5}"#,
+        ] {
+            assert!(matches!(parse(text), Err(Wrong::Crash(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_and_md5_are_checked() {
+        let with = |field: &str| format!(r#"{{"tags": [], "description": "d", {field}}}"#);
+        for good in [
+            r#""creation_date": "2020-01-02""#,
+            r#""end_date": "2020-01-02T03:04:05.123+02:00""#,
+            r#""start_date": 1577934245"#,
+            r#""md5": "156da7fc980988e51ebd7b7d4d38e6d8""#,
+        ] {
+            assert!(parse(&with(good)).is_ok(), "{good}");
+        }
+        assert_eq!(
+            complaint(&with(r#""creation_date": "yesterday""#)),
+            "Dates must be in ISO 8601 format"
+        );
+        assert_eq!(complaint(&with(r#""md5": "abc""#)), "Invalid MD5 specified");
+    }
+}

@@ -1,0 +1,218 @@
+//! The project's own record, one member, and all members.
+
+use axum::response::Response;
+use http::StatusCode;
+use serde::Serialize;
+
+use super::caller::Caller;
+use super::datafiles::{Shown, stamp};
+use super::datatypes::{self, DataType};
+use super::paging::Page;
+use crate::call::Call;
+use crate::respond::{crash, json, json_error};
+use crate::shared::Shared;
+use crate::world::{OTHER_PROJECT, PROJECT, Standing, World, source};
+
+/// How many files the list of members shows of each.
+const SHOWN_FILES: usize = 10;
+
+/// A project as the API shows it.
+#[derive(Serialize)]
+pub(crate) struct Project {
+    active: bool,
+    approved: bool,
+    authorized_members: usize,
+    badge_image: Option<String>,
+    contact_email: &'static str,
+    id: u64,
+    id_label: String,
+    info_url: String,
+    is_academic_or_nonprofit: bool,
+    is_study: bool,
+    leader: &'static str,
+    long_description: &'static str,
+    pub(crate) name: &'static str,
+    organization: &'static str,
+    registered_datatypes: Vec<String>,
+    requested_sources: Vec<String>,
+    request_sources_access: Vec<String>,
+    request_username_access: bool,
+    returned_data_description: &'static str,
+    short_description: &'static str,
+    slug: &'static str,
+    r#type: &'static str,
+}
+
+impl Project {
+    /// The project under test.
+    pub(crate) fn ours(world: &World) -> Self {
+        let registered = datatypes::ALL.iter().filter(|datatype| datatype.registered);
+        Self {
+            active: world.settings.active,
+            approved: true,
+            authorized_members: world.joined().count(),
+            badge_image: None,
+            contact_email: "project@example.org",
+            id: PROJECT,
+            id_label: source(PROJECT),
+            info_url: "http://localhost:8000/".to_owned(),
+            is_academic_or_nonprofit: true,
+            is_study: false,
+            leader: "Sandbox Leader",
+            long_description: "The project that an app under development belongs to.",
+            name: "Sandbox Project",
+            organization: "Sandbox",
+            registered_datatypes: registered
+                .map(|datatype| DataType::path(datatype.id))
+                .collect(),
+            requested_sources: vec![format!("/api/public/project/{OTHER_PROJECT}/")],
+            request_sources_access: vec![source(OTHER_PROJECT)],
+            request_username_access: true,
+            returned_data_description: "Whatever the app uploads.",
+            short_description: "A project to try things out.",
+            slug: "sandbox-project",
+            r#type: "oauth2",
+        }
+    }
+
+    /// The other one, whose data ours may see.
+    pub(crate) fn other(world: &World) -> Self {
+        Self {
+            active: true,
+            id: OTHER_PROJECT,
+            id_label: source(OTHER_PROJECT),
+            name: "Other Source",
+            slug: "other-source",
+            registered_datatypes: Vec::new(),
+            requested_sources: Vec::new(),
+            request_sources_access: Vec::new(),
+            request_username_access: false,
+            long_description: "A project that members have data from.",
+            returned_data_description: "Other data.",
+            short_description: "Another project.",
+            ..Self::ours(world)
+        }
+    }
+}
+
+/// `GET project/`
+pub(crate) fn project(shared: &Shared) -> Response {
+    json(StatusCode::OK, &Project::ours(&shared.world()))
+}
+
+#[derive(Serialize)]
+struct Exchange<'a> {
+    count: usize,
+    next: Option<String>,
+    previous: Option<String>,
+    created: String,
+    project_member_id: &'a str,
+    sources_shared: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<&'a str>,
+    data: Vec<Shown<'a>>,
+}
+
+/// `GET project/exchange-member/`
+///
+/// The master token gets an answer even for a member who has left, files included.
+pub(crate) fn exchange_member(shared: &Shared, call: &Call, caller: Caller) -> Response {
+    let now = shared.clock.now();
+    let world = shared.world();
+    let index = match caller {
+        Caller::Member(index) => Some(index),
+        Caller::Project => {
+            let Some(id) = call.query.get("project_member_id") else {
+                return crash();
+            };
+            world
+                .find(id)
+                .filter(|&index| world.members[index].standing != Standing::Stranger)
+        }
+    };
+    let Some(index) = index else {
+        return json_error(
+            StatusCode::BAD_REQUEST,
+            "project_member_id",
+            "project_member_id is invalid",
+        );
+    };
+    let member = &world.members[index];
+    let count = world.files_of(index).count();
+    let page = Page::of(call, count);
+    let data = world.files_of(index).skip(page.skip).take(page.take);
+    json(
+        StatusCode::OK,
+        &Exchange {
+            count,
+            data: data
+                .map(|file| Shown::of(file, &call.base, &shared.key, now))
+                .collect(),
+            next: page.next,
+            previous: page.previous,
+            created: stamp(member.created),
+            project_member_id: &member.id,
+            sources_shared: vec![source(OTHER_PROJECT)],
+            username: member.username.as_deref(),
+        },
+    )
+}
+
+#[derive(Serialize)]
+struct Members<'a> {
+    count: usize,
+    next: Option<String>,
+    previous: Option<String>,
+    results: Vec<Listed<'a>>,
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    created: String,
+    project_member_id: &'a str,
+    file_count: usize,
+    exchange_member: String,
+    sources_shared: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<&'a str>,
+    data: Vec<Shown<'a>>,
+}
+
+/// `GET project/members/`
+///
+/// Each entry links to the member's data with the token from the query. Without one there the
+/// server crashes making that link.
+pub(crate) fn members(shared: &Shared, call: &Call) -> Response {
+    let Some(token) = call.query.get("access_token") else {
+        return crash();
+    };
+    let now = shared.clock.now();
+    let world = shared.world();
+    let count = world.joined().count();
+    let page = Page::of(call, count);
+    let results = world.joined().skip(page.skip).take(page.take).map(|index| {
+        let member = &world.members[index];
+        let data = world.files_of(index).take(SHOWN_FILES);
+        Listed {
+            created: stamp(member.created),
+            project_member_id: &member.id,
+            file_count: world.files_of(index).count(),
+            exchange_member: format!(
+                "{}/api/direct-sharing/project/exchange-member/?project_member_id={}&access_token={token}",
+                call.base, member.id
+            ),
+            sources_shared: vec![source(OTHER_PROJECT)],
+            username: member.username.as_deref(),
+            data: data.map(|file| Shown::of(file, &call.base, &shared.key, now)).collect(),
+        }
+    });
+    json(
+        StatusCode::OK,
+        &Members {
+            count,
+            results: results.collect(),
+            next: page.next,
+            previous: page.previous,
+        },
+    )
+}

@@ -1,0 +1,125 @@
+//! Connections that can be reset on purpose.
+//!
+//! Closing a socket is not the failure a client meets in the wild; a reset is. Each connection
+//! carries a switch, handed to the request handlers, that makes the next read or write fail and
+//! sends an RST.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Resets the connection it belongs to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Switch(Arc<AtomicBool>);
+
+impl Switch {
+    pub(crate) fn reset(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn thrown(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// A listener whose connections carry a [`Switch`].
+#[derive(Debug)]
+pub(crate) struct Switchboard(pub(crate) TcpListener);
+
+impl Listener for Switchboard {
+    type Io = Line;
+    type Addr = std::net::SocketAddr;
+
+    async fn accept(&mut self) -> (Line, Self::Addr) {
+        let (stream, peer) = Listener::accept(&mut self.0).await;
+        // Without it small answers wait for the client's delayed acknowledgement.
+        let _ = stream.set_nodelay(true);
+        (
+            Line {
+                stream,
+                switch: Switch::default(),
+            },
+            peer,
+        )
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        self.0.local_addr()
+    }
+}
+
+impl Connected<IncomingStream<'_, Switchboard>> for Switch {
+    fn connect_info(stream: IncomingStream<'_, Switchboard>) -> Self {
+        stream.io().switch.clone()
+    }
+}
+
+/// A connection with its switch.
+#[derive(Debug)]
+pub(crate) struct Line {
+    stream: TcpStream,
+    switch: Switch,
+}
+
+impl Line {
+    fn check(&self) -> io::Result<()> {
+        if self.switch.thrown() {
+            // Dropping the socket now sends an RST rather than a FIN.
+            let _ = self.stream.set_zero_linger();
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Ok(())
+    }
+}
+
+impl AsyncRead for Line {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.check()?;
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Line {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.check()?;
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.check()?;
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check()?;
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check()?;
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,304 @@
+//! The object store: a second host that knows nothing of tokens, only of signed links.
+//!
+//! Contents lie in files of a temporary folder and stream through, so a file of any size takes
+//! little memory. Links are signed as S3's version 2 query authentication does it, which is why a
+//! `Content-Type` on a PUT spoils the signature, and an `Authorization` header is one mechanism
+//! too many.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::extract::Request;
+use axum::response::Response;
+use http::{Method, StatusCode, header};
+use percent::{decode, encode};
+use tempfile::TempDir;
+use time::OffsetDateTime;
+use url::Url;
+
+use crate::call::Fields;
+use crate::respond::{answer, xml_error};
+use crate::secret::{Key, same};
+use crate::{serve, store};
+
+/// Who the links say they are signed by.
+const ACCESS_KEY: &str = "SANDBOX";
+
+/// How long a link to put a file is good.
+const PUT_LIFE: i64 = 6 * 3600;
+
+/// How long a link to get a file is good.
+const GET_LIFE: i64 = 3600;
+
+/// The content of one object. The file goes when nobody needs it any more.
+#[derive(Debug)]
+pub(crate) struct Content {
+    pub(crate) path: PathBuf,
+    pub(crate) size: u64,
+    pub(crate) etag: String,
+    pub(crate) modified: OffsetDateTime,
+}
+
+impl Drop for Content {
+    fn drop(&mut self) {
+        // Best effort: the folder goes with the store anyway.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// All objects, by the path they are asked for.
+pub(crate) struct ObjectStore {
+    url: Url,
+    key: Key,
+    folder: TempDir,
+    last: AtomicU64,
+    objects: Mutex<HashMap<String, Arc<Content>>>,
+}
+
+impl ObjectStore {
+    pub(crate) fn new(url: Url, key: Key) -> io::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("oh-sandbox-").tempdir()?;
+        Ok(Self {
+            url,
+            key,
+            folder,
+            last: AtomicU64::new(0),
+            objects: Mutex::default(),
+        })
+    }
+
+    /// A path nothing lies at yet, for a file of a name.
+    pub(crate) fn new_path(source: &str, name: &str) -> String {
+        let folder = crate::secret::uuid(crate::secret::random());
+        format!("/open-humans-testing/member-files/{source}/{folder}/{name}")
+    }
+
+    /// The link that a file can be put to.
+    pub(crate) fn put_link(&self, path: &str, now: OffsetDateTime) -> String {
+        let expires = now.unix_timestamp() + PUT_LIFE;
+        let path = encode(path);
+        let signature = form(&self.sign("PUT", "", expires, &path));
+        format!(
+            "{}{path}?Signature={signature}&Expires={expires}&AWSAccessKeyId={ACCESS_KEY}",
+            self.base()
+        )
+    }
+
+    /// The link that a file can be got from.
+    pub(crate) fn get_link(&self, path: &str, download_key: &str, now: OffsetDateTime) -> String {
+        let expires = now.unix_timestamp() + GET_LIFE;
+        let path = encode(path);
+        let signature = form(&self.sign("GET", "", expires, &path));
+        format!(
+            "{}{path}?AWSAccessKeyId={ACCESS_KEY}&Signature={signature}&Expires={expires}&x-oh-key={download_key}",
+            self.base()
+        )
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Option<Arc<Content>> {
+        self.lock().get(path).cloned()
+    }
+
+    pub(crate) fn remove(&self, paths: impl IntoIterator<Item = String>) {
+        let mut objects = self.lock();
+        for path in paths {
+            objects.remove(&path);
+        }
+    }
+
+    /// Keeps what a simple upload brought, which is small.
+    pub(crate) fn put_bytes(
+        &self,
+        path: &str,
+        bytes: &[u8],
+        now: OffsetDateTime,
+    ) -> io::Result<()> {
+        let content = store::write(self.new_file(), bytes, now)?;
+        self.lock().insert(path.to_owned(), Arc::new(content));
+        Ok(())
+    }
+
+    /// Answers a request to the store.
+    pub(crate) async fn answer(&self, request: Request, now: OffsetDateTime) -> Response {
+        match *request.method() {
+            Method::PUT | Method::GET | Method::HEAD => {}
+            _ => {
+                return xml_error(
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    "MethodNotAllowed",
+                    "The method is not allowed.",
+                );
+            }
+        }
+        if let Some(refusal) = self.refuse(&request, now) {
+            return refusal;
+        }
+        let path = decode(request.uri().path());
+        if request.method() != Method::PUT {
+            let Some(content) = self.get(&path) else {
+                return xml_error(
+                    StatusCode::NOT_FOUND,
+                    "NoSuchKey",
+                    "The specified key does not exist.",
+                );
+            };
+            return serve::serve(content, request.method(), request.headers(), &path).await;
+        }
+        let announced = request
+            .headers()
+            .get(header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok());
+        let Some(announced) = announced.and_then(|text| text.parse::<u64>().ok()) else {
+            let text = "A header you provided implies functionality that is not implemented";
+            return xml_error(StatusCode::NOT_IMPLEMENTED, "NotImplemented", text);
+        };
+        match store::receive(self.new_file(), request.into_body(), announced, now).await {
+            Ok(content) => {
+                let etag = content.etag.clone();
+                self.lock().insert(path, Arc::new(content));
+                let mut response = answer(StatusCode::OK, "text/html; charset=utf-8", "");
+                if let Ok(etag) = etag.parse() {
+                    response.headers_mut().insert(header::ETAG, etag);
+                }
+                response
+            }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => xml_error(
+                StatusCode::BAD_REQUEST,
+                "IncompleteBody",
+                "Fewer bytes came than were announced.",
+            ),
+            Err(_) => xml_error(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "InternalError",
+                "The object was not stored.",
+            ),
+        }
+    }
+
+    /// Why a request is not even looked at.
+    fn refuse(&self, request: &Request, now: OffsetDateTime) -> Option<Response> {
+        let headers = request.headers();
+        if headers.contains_key(header::AUTHORIZATION) {
+            let text = "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query \
+                        string parameter or the Authorization header should be specified";
+            return Some(xml_error(StatusCode::BAD_REQUEST, "InvalidArgument", text));
+        }
+        let query = Fields::parse(request.uri().query().unwrap_or_default().as_bytes());
+        let denied = |text| Some(xml_error(StatusCode::FORBIDDEN, "AccessDenied", text));
+        let Some(expires) = query
+            .get("Expires")
+            .and_then(|text| text.parse::<i64>().ok())
+        else {
+            return denied(
+                "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters",
+            );
+        };
+        if now.unix_timestamp() > expires {
+            return denied("Request has expired");
+        }
+        let content_type = headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        let signature = self.sign(
+            request.method().as_str(),
+            content_type.unwrap_or_default(),
+            expires,
+            &encode(&decode(request.uri().path())),
+        );
+        if !same(query.get("Signature").unwrap_or_default(), &signature) {
+            let text = "The request signature we calculated does not match the signature you provided. Check your \
+                        key and signing method.";
+            return Some(xml_error(
+                StatusCode::FORBIDDEN,
+                "SignatureDoesNotMatch",
+                text,
+            ));
+        }
+        None
+    }
+
+    fn sign(&self, method: &str, content_type: &str, expires: i64, path: &str) -> String {
+        self.key
+            .signature(&format!("{method}\n\n{content_type}\n{expires}\n{path}"))
+    }
+
+    fn base(&self) -> &str {
+        self.url.as_str().trim_end_matches('/')
+    }
+
+    fn new_file(&self) -> PathBuf {
+        self.folder
+            .path()
+            .join(self.last.fetch_add(1, Ordering::Relaxed).to_string())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Content>>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn form(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+mod percent {
+    //! Paths in links: everything but letters, digits, `-._~` and the slash is encoded.
+
+    pub(super) fn encode(path: &str) -> String {
+        use std::fmt::Write;
+        let mut encoded = String::with_capacity(path.len());
+        for byte in path.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+                encoded.push(char::from(byte));
+            } else {
+                // Writing to a string cannot fail.
+                let _ = write!(encoded, "%{byte:02X}");
+            }
+        }
+        encoded
+    }
+
+    pub(super) fn decode(path: &str) -> String {
+        let mut bytes = Vec::with_capacity(path.len());
+        let mut rest = path.bytes();
+        while let Some(byte) = rest.next() {
+            let mut ahead = rest.clone();
+            let pair = (byte == b'%')
+                .then(|| Some([ahead.next()?, ahead.next()?]))
+                .flatten();
+            let mut value = [0];
+            match pair.filter(|pair| hex::decode_to_slice(pair, &mut value).is_ok()) {
+                Some(_) => {
+                    bytes.push(value[0]);
+                    rest = ahead;
+                }
+                None => bytes.push(byte),
+            }
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn what_is_encoded_decodes_to_itself() {
+            for path in [
+                "/a/b.txt",
+                "/sp ace?q#h&x=y.txt",
+                "/日本.txt",
+                "/100%",
+                "/%zz",
+                "/new\nline",
+            ] {
+                assert_eq!(decode(&encode(path)), path);
+            }
+            assert_eq!(encode("/direct file+é"), "/direct%20file%2B%C3%A9");
+            assert_eq!(decode("/%zz%"), "/%zz%");
+        }
+    }
+}

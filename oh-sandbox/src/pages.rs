@@ -1,0 +1,215 @@
+//! The pages a person sees: choosing a member, allowing, leaving.
+//!
+//! Plain forms that work without scripts, with an `id` on everything a test clicks:
+//! `#member-<id>`, `#allow`, `#refuse`, `#leave-<id>`, `#leave-erase-<id>`, `#logout`.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use url::Url;
+
+use crate::shared::Shared;
+use crate::webhook::Delivery;
+use crate::world::{Standing, World};
+
+/// How many members a page shows. A sandbox may have very many.
+const SHOWN: usize = 50;
+
+const STYLE: &str = "
+:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
+body { margin: 0 auto; max-width: 42rem; padding: 1rem; }
+.note { background: #fff3cd; color: #4d3800; border: 1px solid #b38600; border-radius: .4rem; padding: .6rem 1rem; }
+fieldset, .card { border: 1px solid #8888; border-radius: .4rem; margin: 1rem 0; padding: 1rem; }
+label { display: block; padding: .25rem 0; }
+button { font: inherit; padding: .5rem 1rem; margin: .25rem .5rem .25rem 0; border-radius: .4rem;
+  border: 1px solid #666; background: transparent; color: inherit; cursor: pointer; }
+button.main { background: #0b6bb5; border-color: #0b6bb5; color: #fff; }
+button:focus-visible, input:focus-visible, a:focus-visible { outline: 3px solid #e08a00; outline-offset: 2px; }
+code { word-break: break-word; }
+form.inline { display: inline; }
+";
+
+/// The token that keeps other sites from submitting the forms.
+pub(crate) fn csrf(shared: &Shared) -> String {
+    hex::encode(shared.key.mac("csrf"))
+}
+
+fn page(title: &str, content: &Markup) -> String {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) " - Open Humans sandbox" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                p.note role="note" {
+                    strong { "This is a sandbox." }
+                    " It stands in for Open Humans while an app is built. Nobody here is real, and nothing is kept."
+                }
+                main {
+                    h1 { (title) }
+                    (content)
+                }
+            }
+        }
+    }
+    .into_string()
+}
+
+/// A page that says one thing.
+pub(crate) fn message(title: &str, text: &str) -> String {
+    page(
+        title,
+        &html! { p { (text) } p { a href="/" { "To the sandbox's first page" } } },
+    )
+}
+
+/// Who are you, and do you allow it?
+pub(crate) fn authorize(world: &World, csrf: &str, chosen: Option<usize>, cancel: &Url) -> String {
+    let shown: Vec<usize> = choices(world, chosen);
+    let app = cancel.host_str().unwrap_or("the app");
+    page(
+        "Authorize this app",
+        &html! {
+            p { "The app at " strong { (app) } " asks to take part as a member of Open Humans." }
+            form method="post" {
+                input type="hidden" name="csrfmiddlewaretoken" value=(csrf);
+                fieldset {
+                    legend { "Who are you?" }
+                    @for (position, &index) in shown.iter().enumerate() {
+                        @let member = &world.members[index];
+                        @let checked = chosen.map_or(position == 0, |chosen| chosen == index);
+                        label for={ "member-" (member.id) } {
+                            input type="radio" name="sandbox_member" id={ "member-" (member.id) }
+                                value=(member.id) checked[checked];
+                            " " (member.account_name()) " (" (member.id) ")"
+                        }
+                    }
+                }
+                p { "It will be able to read what you share, send you messages and store files for you." }
+                button.main type="submit" id="allow" name="allow" value="Authorize project" { "Allow" }
+                button type="submit" id="refuse" { "Refuse" }
+            }
+        },
+    )
+}
+
+/// The projects a member takes part in, and the way out of them; here for all members at once.
+pub(crate) fn connections(
+    world: &World,
+    csrf: &str,
+    left: Option<(&str, &[Delivery], bool)>,
+) -> String {
+    let joined: Vec<usize> = world.joined().take(SHOWN).collect();
+    page(
+        "Connections",
+        &html! {
+            @if let Some((id, deliveries, crashed)) = left {
+                div.card role="status" id="left" {
+                    p { "Member " (id) " has left." }
+                    (announced(deliveries, crashed))
+                }
+            }
+            @if joined.is_empty() { p id="nobody" { "Nobody takes part in the project." } }
+            @for index in joined {
+                @let member = &world.members[index];
+                section.card aria-labelledby={ "name-" (member.id) } {
+                    h2 id={ "name-" (member.id) } { (member.account_name()) " (" (member.id) ")" }
+                    (leave_form(csrf, &member.id, false))
+                    (leave_form(csrf, &member.id, true))
+                }
+            }
+            p { a href="/" { "To the sandbox's first page" } }
+        },
+    )
+}
+
+fn leave_form(csrf: &str, id: &str, erase: bool) -> Markup {
+    let button = if erase {
+        format!("leave-erase-{id}")
+    } else {
+        format!("leave-{id}")
+    };
+    html! {
+        form.inline method="post" action={ "/direct-sharing/projects/leave/" (id) "/" } {
+            input type="hidden" name="csrfmiddlewaretoken" value=(csrf);
+            @if erase { input type="hidden" name="erasure_requested" value="on"; }
+            button type="submit" id=(button) {
+                @if erase { "Leave and have my data erased" } @else { "Leave" }
+            }
+        }
+    }
+}
+
+fn announced(deliveries: &[Delivery], crashed: bool) -> Markup {
+    html! {
+        @if deliveries.is_empty() { p { "The project was not told." } } @else {
+            p { "The project was told:" }
+            ul {
+                @for delivery in deliveries {
+                    li {
+                        @if delivery.signed { "signed" } @else { "unsigned" }
+                        @match delivery.status {
+                            Some(status) => { ", answered " (status) }
+                            None => { ", not answered" }
+                        }
+                    }
+                }
+            }
+        }
+        @if crashed { p { "The real server shows its error page here." } }
+    }
+}
+
+/// The first page: what this is and who is in it.
+pub(crate) fn index(shared: &Shared, world: &World, logged_in: Option<&str>) -> String {
+    let settings = &world.settings;
+    page(
+        "Open Humans sandbox",
+        &html! {
+            p { "Client id: " code { (shared.credentials.client_id) } }
+            p { "People come back to:" }
+            ul { @for uri in &settings.redirect_uris { li { code { (uri) } } } }
+            p {
+                "Leaving is announced to: "
+                @match &settings.webhook_url {
+                    Some(url) => { code { (url) } }
+                    None => { "nobody" }
+                }
+            }
+            @if let Some(id) = logged_in {
+                form method="post" action="/account/logout/" {
+                    p { "This browser is logged in here as member " (id) "." }
+                    input type="hidden" name="csrfmiddlewaretoken" value=(csrf(shared));
+                    button type="submit" id="logout" { "Log out of Open Humans" }
+                }
+            }
+            h2 { "Members" }
+            ul {
+                @for &index in &choices(world, None) {
+                    @let member = &world.members[index];
+                    li {
+                        (member.account_name()) " (" (member.id) "): "
+                        @match member.standing {
+                            Standing::Joined => { "takes part" }
+                            Standing::Left => { "has left" }
+                            Standing::Stranger | Standing::Deleted => { "does not take part" }
+                        }
+                    }
+                }
+            }
+            p { a href="/member/me/connections/" { "Leave the project" } }
+        },
+    )
+}
+
+/// The members a page offers: the chosen one always, and the first of all others.
+fn choices(world: &World, chosen: Option<usize>) -> Vec<usize> {
+    let there = |index: &usize| world.members[*index].standing != Standing::Deleted;
+    let mut shown: Vec<usize> = (0..world.members.len()).filter(there).take(SHOWN).collect();
+    if let Some(chosen) = chosen.filter(|chosen| !shown.contains(chosen)) {
+        shown.insert(0, chosen);
+    }
+    shown
+}

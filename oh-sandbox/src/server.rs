@@ -1,0 +1,157 @@
+//! From a request to its answer: counted, made to fail if a fault says so, then answered.
+
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::response::Response;
+use http::{HeaderValue, Method, StatusCode, header};
+
+use crate::call::{Call, GoneAway};
+use crate::connection::Switch;
+use crate::fault::Fault;
+use crate::mischief;
+use crate::oauth::authorize::{SESSION_COOKIE, authorize};
+use crate::oauth::token;
+use crate::params::Params;
+use crate::respond::{add_slash, bad_request_page, crash, not_found, private_html, redirect};
+use crate::shared::{Shared, leave};
+use crate::{Endpoint, admin, api, pages};
+
+/// What the server's front end takes as a request line.
+const LINE_LIMIT: usize = 4094;
+
+/// Answers a request to the site.
+pub(crate) async fn site(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(switch): ConnectInfo<Switch>,
+    request: Request,
+) -> Response {
+    let line = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri());
+    if line.len() > LINE_LIMIT {
+        return bad_request_page();
+    }
+    let endpoint = Endpoint::of(request.uri().path());
+    if let Some(endpoint) = endpoint {
+        shared.counter.arrived(endpoint);
+    }
+    let mut call = match Call::read(request, &shared.host()).await {
+        Ok(call) => call,
+        Err(GoneAway) => return bad_request_page(),
+    };
+    let fault = endpoint.and_then(|endpoint| shared.faults.take(endpoint));
+    if let Some(answer) = mischief::before(&shared.faults, fault.as_ref(), &switch).await {
+        return answer;
+    }
+    call.fault = fault.clone();
+    let answer = dispatch(&shared, &call).await;
+    mischief::after(&shared.faults, fault, &switch, answer).await
+}
+
+async fn dispatch(shared: &Arc<Shared>, call: &Call) -> Response {
+    let path = call.path.as_str();
+    if let Some(rest) = path.strip_prefix("/sandbox/") {
+        return admin::dispatch(shared, call, rest).await;
+    }
+    if Endpoint::wants_slash(path) && Endpoint::of(path).is_none() {
+        return add_slash(path, call.raw_query.as_deref());
+    }
+    if let Some(id) = segment(path, "/direct-sharing/projects/leave/") {
+        return leave_page(shared, call, id).await;
+    }
+    match path {
+        "/direct-sharing/projects/oauth2/authorize/" | "/oauth2/authorize/" => {
+            authorize(shared, call)
+        }
+        "/oauth2/token/" => token::token(shared, call, &Params::read(call).await),
+        "/oauth2/revoke_token/" => token::revoke(shared, call, &Params::read(call).await),
+        "/oauth2/introspect/" => token::introspect(shared, call, &Params::read(call).await),
+        "/direct-sharing/authorize-inactive/" => {
+            let text = "This project is not active, so it cannot be authorized.";
+            private_html(StatusCode::OK, pages::message("Inactive project", text))
+        }
+        "/" | "/account/login/" => {
+            let world = shared.world();
+            let page = pages::index(shared, &world, call.cookie(SESSION_COOKIE));
+            private_html(StatusCode::OK, page)
+        }
+        "/account/logout/" if call.method == Method::POST => logout(shared, call),
+        "/member/me/connections/" => {
+            let world = shared.world();
+            private_html(
+                StatusCode::OK,
+                pages::connections(&world, &pages::csrf(shared), None),
+            )
+        }
+        _ => api::dispatch(shared, call).await.unwrap_or_else(not_found),
+    }
+}
+
+/// The one path segment between a prefix and the closing slash.
+pub(crate) fn segment<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
+    let id = path.strip_prefix(prefix)?.strip_suffix('/')?;
+    (!id.is_empty() && !id.contains('/')).then_some(id)
+}
+
+/// `POST /direct-sharing/projects/leave/<id>/`, where a person leaves. The real one goes back to
+/// the list of connections; this one shows what the project was told on the way.
+async fn leave_page(shared: &Arc<Shared>, call: &Call, id: &str) -> Response {
+    let params = Params::read(call).await;
+    let csrf = pages::csrf(shared);
+    if call.method != Method::POST
+        || params.text("csrfmiddlewaretoken").as_deref() != Some(csrf.as_str())
+    {
+        return private_html(
+            StatusCode::FORBIDDEN,
+            pages::message("Forbidden", "CSRF verification failed."),
+        );
+    }
+    let Some(departure) = leave(shared, id, params.flag("erasure_requested")).await else {
+        let text = "That member takes no part in the project.";
+        return private_html(StatusCode::NOT_FOUND, pages::message("Not Found", text));
+    };
+    let world = shared.world();
+    let left = Some((id, departure.deliveries.as_slice(), departure.crashed));
+    private_html(StatusCode::OK, pages::connections(&world, &csrf, left))
+}
+
+fn logout(shared: &Shared, call: &Call) -> Response {
+    let form = crate::call::Fields::parse(call.body());
+    if form.get("csrfmiddlewaretoken") != Some(pages::csrf(shared).as_str()) {
+        return private_html(
+            StatusCode::FORBIDDEN,
+            pages::message("Forbidden", "CSRF verification failed."),
+        );
+    }
+    let mut response = redirect("/");
+    let cookie = format!("{SESSION_COOKIE}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// Answers a request to the object store, which is another host.
+pub(crate) async fn object_store(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(switch): ConnectInfo<Switch>,
+    request: Request,
+) -> Response {
+    let endpoint = Endpoint::of_object(request.method());
+    if let Some(endpoint) = endpoint {
+        shared.counter.arrived(endpoint);
+    }
+    let fault = endpoint.and_then(|endpoint| shared.faults.take(endpoint));
+    if endpoint == Some(Endpoint::ObjectPut) && fault == Some(Fault::ResetMidBody) {
+        mischief::read_half(request).await;
+        switch.reset();
+        return crash();
+    }
+    if let Some(answer) = mischief::before(&shared.faults, fault.as_ref(), &switch).await {
+        // Whoever is still sending would not hear an answer before they are done.
+        mischief::read_all(request).await;
+        return answer;
+    }
+    let now = shared.clock.now();
+    let answer = shared.objects.answer(request, now).await;
+    mischief::after(&shared.faults, fault, &switch, answer).await
+}

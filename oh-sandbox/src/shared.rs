@@ -1,0 +1,114 @@
+//! What all requests share, and what outlives them.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use url::Url;
+
+use crate::clock::Clock;
+use crate::fault::Faults;
+use crate::objects::ObjectStore;
+use crate::secret::Key;
+use crate::stats::Counter;
+use crate::webhook::{self, Delivery};
+use crate::world::{Settings, World};
+
+/// The project's credentials, which stay the same while the sandbox runs.
+#[derive(Clone)]
+pub(crate) struct Credentials {
+    pub(crate) client_id: String,
+    pub(crate) client_secret: String,
+    pub(crate) master_token: String,
+}
+
+/// The state of a running sandbox.
+pub(crate) struct Shared {
+    pub(crate) url: Url,
+    pub(crate) credentials: Credentials,
+    pub(crate) clock: Clock,
+    pub(crate) faults: Faults,
+    pub(crate) counter: Counter,
+    pub(crate) objects: ObjectStore,
+    pub(crate) key: Key,
+    http: reqwest::Client,
+    world: Mutex<World>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        url: Url,
+        credentials: Credentials,
+        settings: Settings,
+        objects: ObjectStore,
+        key: Key,
+    ) -> reqwest::Result<Self> {
+        Ok(Self {
+            url,
+            credentials,
+            clock: Clock::default(),
+            faults: Faults::default(),
+            counter: Counter::default(),
+            objects,
+            key,
+            http: webhook::client()?,
+            world: Mutex::new(World::new(settings)),
+        })
+    }
+
+    /// The state, for as long as one request's effect takes.
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `127.0.0.1:8001`, for links when the client did not say how it calls this host.
+    pub(crate) fn host(&self) -> String {
+        let host = self.url.host_str().unwrap_or("127.0.0.1");
+        format!("{host}:{}", self.url.port_or_known_default().unwrap_or(80))
+    }
+}
+
+/// What came of a member's leaving.
+#[derive(Debug, Default)]
+pub(crate) struct Departure {
+    pub(crate) deliveries: Vec<Delivery>,
+    /// The real server crashes here, after the member is gone: the announcement could not be
+    /// sent, or got no answer.
+    pub(crate) crashed: bool,
+}
+
+/// Lets a member leave, and tells the project as Open Humans would. `None` if the member takes
+/// no part in the project.
+///
+/// The member's tokens are gone before anything is sent. Once begun it runs to its end, even if
+/// whoever asked for it stops waiting. Has to be called on the sandbox's own runtime.
+pub(crate) async fn leave(shared: &Arc<Shared>, id: &str, erasure: bool) -> Option<Departure> {
+    let now = shared.clock.now();
+    let (settings, id) = {
+        let mut world = shared.world();
+        let index = world.find_joined(id)?;
+        world.leave(index);
+        (world.settings.clone(), world.members[index].id.clone())
+    };
+    let Some(url) = settings.webhook_url else {
+        return Some(Departure::default());
+    };
+    if settings.silent_leave && !erasure {
+        return Some(Departure {
+            deliveries: Vec::new(),
+            crashed: true,
+        });
+    }
+    let body = webhook::body(&id, erasure, now);
+    let shared = shared.clone();
+    let announcing = tokio::spawn(async move {
+        let deliveries =
+            webhook::deliver(&shared.http, &url, settings.webhook_secret.as_deref(), body).await;
+        shared.counter.webhooks(deliveries.len());
+        deliveries
+    });
+    let deliveries = announcing.await.unwrap_or_default();
+    let crashed = deliveries.iter().any(|delivery| delivery.status.is_none());
+    Some(Departure {
+        deliveries,
+        crashed,
+    })
+}
