@@ -44,12 +44,19 @@ where
 
 /// A host's own limit may lie around the body, and then be some sources down.
 fn is_length_limit(error: &(dyn StdError + 'static)) -> bool {
-    let mut error = Some(error);
-    while let Some(current) = error {
-        if current.is::<LengthLimitError>() {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<LengthLimitError>() {
             return true;
         }
-        error = current.source();
+        // An io::Error's source is that of the error it wraps, so the wrapped one is asked first.
+        next = match error
+            .downcast_ref::<std::io::Error>()
+            .and_then(|io| io.get_ref())
+        {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
     }
     false
 }
