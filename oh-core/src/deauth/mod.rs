@@ -1,6 +1,7 @@
 //! Members leaving: what is known of it, what is kept, what is done.
 
 mod attempt;
+mod background;
 mod backoff;
 mod desk;
 mod event;
@@ -13,10 +14,13 @@ mod memory;
 pub(crate) mod metrics;
 mod note;
 mod pseudonym;
+mod reconciler;
+mod report;
 #[cfg(test)]
 mod test_support;
 mod worker;
 
+pub use background::Background;
 pub use desk::Deauthorizer;
 pub use event::{DeauthEvent, Erasure, EventId, Pseudonym, Source, UnknownName};
 pub use handler::{DeauthHandler, Departure, TokensOnly};
@@ -27,4 +31,6 @@ pub use inbox::{
 pub use ledger::{LedgerLine, Step};
 pub use memory::MemoryInbox;
 pub use pseudonym::Pseudonymizer;
+pub use reconciler::{Membership, Reconciler, ReconcilerHandle, Round, Standing};
+pub use report::{DEADLINE, ExportError, Ledger};
 pub use worker::{Worker, WorkerHandle};
