@@ -1,1 +1,66 @@
-//! Open Humans.
+//! Open Humans in an axum application, or any tower stack.
+//!
+//! Three lines mount it: the routes, the layer that the extractors need, and the app's own session
+//! layer around both. Everything that is true of Open Humans is decided in [`oh_core`]; this crate
+//! converts requests, asks, and applies the answer.
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use oh_axum::Member;
+//! use oh_core::{OpenHumans, Settings};
+//! use tower_sessions::{MemoryStore, SessionManagerLayer};
+//!
+//! async fn home(member: Option<Member>) -> String {
+//!     match member {
+//!         Some(member) => format!("You are {}.", member.id()),
+//!         None => "Log in at /openhumans/login".to_owned(),
+//!     }
+//! }
+//!
+//! async fn files(member: Member) -> String {
+//!     // Whoever is not logged in never gets here: browsers are sent to log in and come back.
+//!     format!("The files of {}", member.id())
+//! }
+//!
+//! fn app(openhumans: &OpenHumans) -> Router {
+//!     Router::new()
+//!         .route("/", get(home))
+//!         .route("/files", get(files))
+//!         .nest("/openhumans", oh_axum::router(openhumans))
+//!         .layer(oh_axum::layer(openhumans))
+//!         .layer(SessionManagerLayer::new(MemoryStore::default()))
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let settings = Settings::builder("client-id", "client-secret", "https://app.example").build()?;
+//! let openhumans = OpenHumans::builder(settings).build()?;
+//! let app = app(&openhumans);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`router`] has the routes, for any app state.
+//! - [`Member`], `Option<Member>`, [`Handle`] and [`VerifiedWebhook`] are extractors.
+//! - [`require_member`] and [`verify_webhook`] are layers for any tower stack.
+//! - Sessions are tower-sessions', with its defaults (`SameSite=Strict`, `Secure`) or others.
+//!   Another session library, or another version, needs an implementation of [`HostSession`] and
+//!   then [`router_with_session`] and [`layer_with_session`].
+
+mod context;
+mod extract;
+mod rejection;
+pub mod require_member;
+mod router;
+mod session;
+pub mod verify_webhook;
+
+pub use context::{OpenHumansLayer, layer_with_session};
+pub use extract::{Handle, Member, VerifiedWebhook};
+pub use rejection::Rejection;
+pub use require_member::RequireMemberLayer;
+pub use router::router_with_session;
+pub use session::HostSession;
+pub use verify_webhook::VerifyWebhookLayer;
+
+#[cfg(feature = "tower-sessions")]
+pub use {context::layer, router::router};

@@ -1,1 +1,4 @@
 //! What spans crates.
+
+pub mod visitor;
+pub mod wire;

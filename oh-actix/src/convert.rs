@@ -1,0 +1,86 @@
+//! From actix-web's types, on http 0.2, to the core's, on http 1, and back.
+
+use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use http::request::Parts;
+use http_body::{Body, Frame};
+use http_body_util::StreamBody;
+
+use crate::rejection::Rejection;
+
+/// The request without its body. Fails for nothing that a server has let through: both versions
+/// of the types take the same bytes.
+pub(crate) fn head(request: &HttpRequest) -> Result<Parts, Rejection> {
+    let mut head = http::Request::builder()
+        .method(request.method().as_str())
+        .uri(request.uri().to_string());
+    for (name, value) in request.headers() {
+        head = head.header(name.as_str(), value.as_bytes());
+    }
+    match head.body(()) {
+        Ok(request) => Ok(request.into_parts().0),
+        Err(error) => Err(Rejection::unreadable(&error)),
+    }
+}
+
+/// The body as it comes from the wire: not decompressed, not limited, not yet read.
+pub(crate) fn body(payload: Payload) -> impl Body<Data = Bytes, Error = PayloadError> + Unpin {
+    StreamBody::new(payload.map_ok(Frame::data))
+}
+
+/// The core's answer, letter for letter.
+pub(crate) fn response(response: &http::Response<Bytes>) -> HttpResponse {
+    let internal = StatusCode::INTERNAL_SERVER_ERROR;
+    let status = StatusCode::from_u16(response.status().as_u16()).unwrap_or(internal);
+    let mut answer = HttpResponse::with_body(status, response.body().clone());
+    for (name, value) in response.headers() {
+        let name = HeaderName::from_bytes(name.as_str().as_bytes());
+        let value = HeaderValue::from_bytes(value.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            answer.headers_mut().append(name, value);
+        }
+    }
+    answer.map_into_boxed_body()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn a_head_keeps_every_value_of_every_header_and_the_whole_uri() {
+        let request = TestRequest::with_uri("/openhumans/complete?code=a%20b&state=c")
+            .method(actix_web::http::Method::from_bytes(b"BREW").unwrap())
+            .append_header(("x-twice", "one"))
+            .append_header(("x-twice", "two"))
+            .append_header(("x-bytes", HeaderValue::from_bytes(b"\xfe\xff").unwrap()))
+            .to_http_request();
+        let head = head(&request).unwrap();
+        assert_eq!(head.method, "BREW");
+        assert_eq!(head.uri, "/openhumans/complete?code=a%20b&state=c");
+        let twice: Vec<_> = head.headers.get_all("x-twice").iter().collect();
+        assert_eq!(twice, ["one", "two"]);
+        assert_eq!(head.headers["x-bytes"].as_bytes(), b"\xfe\xff");
+    }
+
+    #[test]
+    fn an_answer_keeps_its_status_and_both_cookies() {
+        let answer = http::Response::builder()
+            .status(418)
+            .header("set-cookie", "a=1")
+            .header("set-cookie", "b=2")
+            .body(Bytes::from_static(b"short and stout"))
+            .unwrap();
+        let answer = response(&answer);
+        assert_eq!(answer.status().as_u16(), 418);
+        let cookies: Vec<_> = answer.headers().get_all("set-cookie").collect();
+        assert_eq!(cookies, ["a=1", "b=2"]);
+    }
+}

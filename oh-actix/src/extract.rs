@@ -1,0 +1,149 @@
+//! Extractors: who is there, the handle, a webhook that is genuine.
+
+use std::future::{Ready, ready};
+use std::ops::Deref;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use http::Request;
+use oh_core::OpenHumans;
+use oh_core::webhook::Deauthorization;
+
+use crate::rejection::Rejection;
+use crate::{convert, session};
+
+/// The member who is logged in, checked to be a member still.
+///
+/// Without one, API callers get a 401 and browsers go to log in and come back. `Option<Member>`
+/// never stops a request: it is `None` when nobody is logged in, and also when that could not be
+/// found out. Needs [`configure`](crate::configure).
+///
+/// ```
+/// use actix_web::web;
+/// use oh_actix::Member;
+///
+/// async fn greet(member: Member) -> String {
+///     format!("Hello, {}", member.username().unwrap_or("member"))
+/// }
+/// # web::get().to(greet);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Member(oh_core::Member);
+
+impl Member {
+    /// The core's member.
+    pub fn into_inner(self) -> oh_core::Member {
+        self.0
+    }
+
+    pub(crate) async fn of(request: &HttpRequest) -> Result<Self, Rejection> {
+        if let Some(member) = request.extensions().get::<Self>() {
+            return Ok(member.clone());
+        }
+        let Handle(openhumans) = Handle::of(request)?;
+        let head = convert::head(request)?;
+        let session = session::member(request);
+        Ok(Self(openhumans.require_member(&head, session).await?))
+    }
+}
+
+impl Deref for Member {
+    type Target = oh_core::Member;
+
+    fn deref(&self) -> &oh_core::Member {
+        &self.0
+    }
+}
+
+impl FromRequest for Member {
+    type Error = Rejection;
+    type Future = LocalBoxFuture<'static, Result<Self, Rejection>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move { Self::of(&request).await })
+    }
+}
+
+/// The [`OpenHumans`] handle. Needs [`configure`](crate::configure).
+///
+/// ```
+/// use actix_web::web;
+/// use oh_actix::Handle;
+///
+/// async fn has_webhook(Handle(openhumans): Handle) -> String {
+///     format!("{} webhook secrets", openhumans.settings().webhook_secrets().len())
+/// }
+/// # web::get().to(has_webhook);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Handle(pub OpenHumans);
+
+impl Handle {
+    pub(crate) fn of(request: &HttpRequest) -> Result<Self, Rejection> {
+        let openhumans = request.app_data::<OpenHumans>().cloned();
+        openhumans.map(Self).ok_or_else(|| {
+            Rejection::misconfigured("no Open Humans in this app: oh_actix::configure is missing")
+        })
+    }
+}
+
+impl FromRequest for Handle {
+    type Error = Rejection;
+    type Future = Ready<Result<Self, Rejection>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        ready(Self::of(request))
+    }
+}
+
+/// A webhook whose signature is right, for those who write their own route for it.
+///
+/// The raw body is verified whatever the app's own body settings are, and is here to read. The
+/// routes of [`configure`](crate::configure) do all of this by themselves.
+///
+/// ```
+/// use actix_web::{HttpResponse, web};
+/// use oh_actix::{Handle, VerifiedWebhook};
+///
+/// async fn webhook(Handle(openhumans): Handle, webhook: VerifiedWebhook) -> HttpResponse {
+///     // Kept durably before the sender hears of success: it does not come again.
+///     match openhumans.deauthorize(&webhook.deauthorization).await {
+///         Ok(_) => HttpResponse::NoContent().finish(),
+///         Err(_) => HttpResponse::ServiceUnavailable().finish(),
+///     }
+/// }
+/// # web::post().to(webhook);
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct VerifiedWebhook {
+    /// Who left, and with what wish.
+    pub deauthorization: Deauthorization,
+    /// The body as it came.
+    pub body: Bytes,
+}
+
+impl VerifiedWebhook {
+    pub(crate) async fn of(request: &HttpRequest, payload: Payload) -> Result<Self, Rejection> {
+        let Handle(openhumans) = Handle::of(request)?;
+        let request = Request::from_parts(convert::head(request)?, convert::body(payload));
+        let webhook = openhumans.verify_webhook(request).await?;
+        Ok(Self {
+            deauthorization: webhook.deauthorization,
+            body: webhook.body,
+        })
+    }
+}
+
+impl FromRequest for VerifiedWebhook {
+    type Error = Rejection;
+    type Future = LocalBoxFuture<'static, Result<Self, Rejection>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move { Self::of(&request, payload).await })
+    }
+}

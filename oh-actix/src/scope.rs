@@ -1,0 +1,57 @@
+//! The routes, as an actix-web scope.
+
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse, Scope};
+use http::Request;
+use oh_core::OpenHumans;
+use oh_core::routes::{Answer, Route};
+
+use crate::rejection::Rejection;
+use crate::{convert, session};
+
+/// Mounts the routes where [`Settings::mount_path`](oh_core::Settings::mount_path) says, and makes
+/// the handle known to the extractors and middleware of this crate.
+///
+/// Needs the app's session middleware around it, and nothing else. See the [crate](crate) for an
+/// example.
+pub fn configure(openhumans: &OpenHumans) -> impl FnOnce(&mut ServiceConfig) + Clone + use<> {
+    let openhumans = openhumans.clone();
+    move |config| {
+        config
+            .service(scope(&openhumans))
+            .app_data(openhumans.clone());
+    }
+}
+
+/// The routes `login`, `complete`, `logout` and `deauth` alone, each with and without a trailing
+/// slash, under the mount path.
+pub fn scope(openhumans: &OpenHumans) -> Scope {
+    Route::ALL
+        .into_iter()
+        .fold(web::scope(openhumans.settings().mount_path()), |scope, route| {
+            let openhumans = openhumans.clone();
+            let answer = move |request, payload| answer(openhumans.clone(), route, request, payload);
+            let paths = [route.path().to_owned(), format!("{}/", route.path())];
+            scope.service(web::resource(paths).to(answer))
+        })
+}
+
+/// Converts, asks, applies. The session is read before and changed after, never held in between.
+async fn answer(
+    openhumans: OpenHumans,
+    route: Route,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Rejection> {
+    let member = session::member(&request);
+    let asked = Request::from_parts(
+        convert::head(&request)?,
+        convert::body(payload.into_inner()),
+    );
+    let Answer {
+        response,
+        session: change,
+    } = openhumans.handle(route, asked, member).await;
+    session::apply(&request, change)?;
+    Ok(convert::response(&response))
+}

@@ -1,0 +1,85 @@
+//! What the extractors need to know, put into each request by a layer.
+
+use std::fmt;
+
+use axum::Extension;
+use http::Extensions;
+use http::request::Parts;
+use oh_core::{OpenHumans, SessionMember};
+
+use crate::extract::Member;
+use crate::rejection::Rejection;
+use crate::session::{AnySession, HostSession, Open, open};
+
+/// The layer that [`layer`] makes, to name it in a type.
+pub type OpenHumansLayer = Extension<Context>;
+
+/// Puts the handle where the extractors find it. Goes inside the app's session layer or outside
+/// of it, but around the routes that use [`Member`] or [`Handle`](crate::Handle).
+///
+/// It works on any tower service whose requests are [`http::Request`]s.
+#[cfg(feature = "tower-sessions")]
+pub fn layer(openhumans: &OpenHumans) -> OpenHumansLayer {
+    layer_with_session::<tower_sessions::Session>(openhumans)
+}
+
+/// As `layer`, for sessions that are not tower-sessions'.
+pub fn layer_with_session<H: HostSession>(openhumans: &OpenHumans) -> OpenHumansLayer {
+    Extension(Context::new::<H>(openhumans))
+}
+
+/// The handle, and how to find the session of a request. What [`OpenHumansLayer`] puts into
+/// requests; of no use by itself.
+#[derive(Clone)]
+pub struct Context {
+    pub(crate) openhumans: OpenHumans,
+    open: Open,
+}
+
+impl Context {
+    pub(crate) fn new<H: HostSession>(openhumans: &OpenHumans) -> Self {
+        Self {
+            openhumans: openhumans.clone(),
+            open: open::<H>,
+        }
+    }
+
+    /// The one that the layer put there.
+    pub(crate) fn of(extensions: &Extensions) -> Result<Self, Rejection> {
+        extensions.get().cloned().ok_or_else(|| {
+            Rejection::misconfigured("no Open Humans in this request: oh_axum::layer is missing")
+        })
+    }
+
+    /// The session of a request.
+    pub(crate) fn session(&self, extensions: &Extensions) -> Result<Box<dyn AnySession>, Rejection> {
+        (self.open)(extensions).ok_or_else(|| {
+            Rejection::misconfigured(
+                "no session in this request: the session layer is missing, is inside of the \
+                 Open Humans routes, or is of another version than oh-axum's",
+            )
+        })
+    }
+
+    /// Who the session says is there, not checked yet.
+    pub(crate) async fn session_member(
+        &self,
+        extensions: &Extensions,
+    ) -> Result<Option<SessionMember>, Rejection> {
+        let session = self.session(extensions)?;
+        session.member().await.map_err(|e| Rejection::session(&*e))
+    }
+
+    /// The member who is there, or the core's answer for when there is none.
+    pub(crate) async fn require_member(&self, parts: &Parts) -> Result<Member, Rejection> {
+        let session = self.session_member(&parts.extensions).await?;
+        let member = self.openhumans.require_member(parts, session).await?;
+        Ok(Member::new(member))
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,140 @@
+//! Extractors: who is there, the handle, a webhook that is genuine.
+
+use std::ops::Deref;
+
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
+use bytes::Bytes;
+use http::request::Parts;
+use oh_core::OpenHumans;
+use oh_core::webhook::Deauthorization;
+
+use crate::context::Context;
+use crate::rejection::Rejection;
+
+/// The member who is logged in, checked to be a member still.
+///
+/// Without one, API callers get a 401 and browsers go to log in and come back. `Option<Member>`
+/// never stops a request: it is `None` when nobody is logged in, and also when that could not be
+/// found out. Needs [`layer`](crate::layer), or [`RequireMemberLayer`](crate::RequireMemberLayer).
+///
+/// ```
+/// use oh_axum::Member;
+///
+/// async fn greet(member: Member) -> String {
+///     format!("Hello, {}", member.username().unwrap_or("member"))
+/// }
+/// # fn takes<T, S>(_: impl axum::handler::Handler<T, S>) {}
+/// # takes::<_, ()>(greet);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Member(oh_core::Member);
+
+impl Member {
+    pub(crate) fn new(member: oh_core::Member) -> Self {
+        Self(member)
+    }
+
+    /// The core's member.
+    pub fn into_inner(self) -> oh_core::Member {
+        self.0
+    }
+}
+
+impl Deref for Member {
+    type Target = oh_core::Member;
+
+    fn deref(&self) -> &oh_core::Member {
+        &self.0
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Member {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
+        if let Some(member) = parts.extensions.get::<Self>() {
+            return Ok(member.clone());
+        }
+        let context = Context::of(&parts.extensions)?;
+        context.require_member(parts).await
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Member {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Rejection> {
+        if let Some(member) = parts.extensions.get::<Self>() {
+            return Ok(Some(member.clone()));
+        }
+        let context = Context::of(&parts.extensions)?;
+        let session = context.session_member(&parts.extensions).await?;
+        let member = context.openhumans.member(session).await;
+        Ok(member.unwrap_or_default().map(Self))
+    }
+}
+
+/// The [`OpenHumans`] handle. Needs [`layer`](crate::layer).
+///
+/// ```
+/// use oh_axum::{Handle, Member};
+///
+/// async fn has_webhook(Handle(openhumans): Handle) -> String {
+///     format!("{} webhook secrets", openhumans.settings().webhook_secrets().len())
+/// }
+/// # fn takes<T, S>(_: impl axum::handler::Handler<T, S>) {}
+/// # takes::<_, ()>(has_webhook);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Handle(pub OpenHumans);
+
+impl<S: Send + Sync> FromRequestParts<S> for Handle {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
+        Ok(Self(Context::of(&parts.extensions)?.openhumans))
+    }
+}
+
+/// A webhook whose signature is right, for those who write their own route for it.
+///
+/// The raw body is verified whatever the app's own body settings are, and is here to read. The
+/// routes of [`router`](crate::router) do all of this by themselves. Needs [`layer`](crate::layer).
+///
+/// ```
+/// use axum::http::StatusCode;
+/// use oh_axum::{Handle, VerifiedWebhook};
+///
+/// async fn webhook(
+///     Handle(openhumans): Handle,
+///     webhook: VerifiedWebhook,
+/// ) -> Result<StatusCode, StatusCode> {
+///     // Kept durably before the sender hears of success: it does not come again.
+///     let accepted = openhumans.deauthorize(&webhook.deauthorization).await;
+///     accepted.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+///     Ok(StatusCode::NO_CONTENT)
+/// }
+/// # fn takes<T, S>(_: impl axum::handler::Handler<T, S>) {}
+/// # takes::<_, ()>(webhook);
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct VerifiedWebhook {
+    /// Who left, and with what wish.
+    pub deauthorization: Deauthorization,
+    /// The body as it came.
+    pub body: Bytes,
+}
+
+impl<S: Send + Sync> FromRequest<S> for VerifiedWebhook {
+    type Rejection = Rejection;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Rejection> {
+        let context = Context::of(request.extensions())?;
+        let webhook = context.openhumans.verify_webhook(request).await?;
+        Ok(Self {
+            deauthorization: webhook.deauthorization,
+            body: webhook.body,
+        })
+    }
+}

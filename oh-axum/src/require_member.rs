@@ -1,0 +1,129 @@
+//! Middleware that lets only members through.
+//!
+//! Whoever is not logged in gets the core's answer: API callers a 401, browsers a redirect to log
+//! in that leads back. The inner service finds the [`Member`] in the request's extensions, and the
+//! [`Member`] extractor takes it from there.
+//!
+//! The request's body may be of any type; the response's must be one that can be made of bytes.
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use oh_axum::{Member, RequireMemberLayer};
+//! use oh_core::OpenHumans;
+//!
+//! async fn files(member: Member) -> String {
+//!     format!("The files of {}", member.id())
+//! }
+//!
+//! fn members_only(openhumans: &OpenHumans) -> Router {
+//!     Router::new()
+//!         .route("/files", get(files))
+//!         .route_layer(RequireMemberLayer::new(openhumans))
+//! }
+//! ```
+//!
+//! The app's session layer goes around it.
+
+use std::fmt;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use oh_core::OpenHumans;
+use tower::{Layer, Service};
+
+use crate::context::Context;
+use crate::extract::Member;
+use crate::session::HostSession;
+
+/// Layer that applies [`RequireMember`]. See the [module](self) for an example.
+#[derive(Clone, Debug)]
+pub struct RequireMemberLayer {
+    context: Context,
+}
+
+impl RequireMemberLayer {
+    /// For tower-sessions' sessions.
+    #[cfg(feature = "tower-sessions")]
+    pub fn new(openhumans: &OpenHumans) -> Self {
+        Self::with_session::<tower_sessions::Session>(openhumans)
+    }
+
+    /// For another library's sessions.
+    pub fn with_session<H: HostSession>(openhumans: &OpenHumans) -> Self {
+        Self {
+            context: Context::new::<H>(openhumans),
+        }
+    }
+}
+
+impl<S> Layer<S> for RequireMemberLayer {
+    type Service = RequireMember<S>;
+
+    fn layer(&self, inner: S) -> RequireMember<S> {
+        RequireMember {
+            inner,
+            context: self.context.clone(),
+        }
+    }
+}
+
+/// Service that passes requests of members on, and answers all others itself.
+#[derive(Clone, Debug)]
+pub struct RequireMember<S> {
+    inner: S,
+    context: Context,
+}
+
+impl<S, B, R> Service<Request<B>> for RequireMember<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Send + 'static,
+    R: From<Bytes>,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = ResponseFuture<R, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let context = self.context.clone();
+        // The one that is ready is the one to call.
+        let clone = self.inner.clone();
+        let mut inner = mem::replace(&mut self.inner, clone);
+        ResponseFuture(Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            match context.require_member(&parts).await {
+                Ok(member) => {
+                    parts.extensions.insert::<Member>(member);
+                    inner.call(Request::from_parts(parts, body)).await
+                }
+                Err(rejection) => Ok(rejection.into_inner().map(R::from)),
+            }
+        }))
+    }
+}
+
+/// Response future of [`RequireMember`].
+pub struct ResponseFuture<R, E>(BoxFuture<'static, Result<Response<R>, E>>);
+
+impl<R, E> Future for ResponseFuture<R, E> {
+    type Output = Result<Response<R>, E>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl<R, E> fmt::Debug for ResponseFuture<R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,70 @@
+//! The routes, as an axum router.
+
+use axum::body::Body;
+use axum::extract::{OriginalUri, Request};
+use axum::response::Response;
+use axum::routing::{Router, any};
+use oh_core::OpenHumans;
+use oh_core::routes::{Answer, Route};
+
+use crate::context::Context;
+use crate::rejection::Rejection;
+use crate::session::HostSession;
+
+/// The routes `login`, `complete`, `logout` and `deauth`, each with and without a trailing slash,
+/// to nest where [`Settings::mount_path`](oh_core::Settings::mount_path) says. Fits any app state.
+///
+/// Needs the app's session layer around it, and nothing else.
+///
+/// ```
+/// # fn mount(openhumans: &oh_core::OpenHumans) -> axum::Router {
+/// axum::Router::new().nest(openhumans.settings().mount_path(), oh_axum::router(openhumans))
+/// # }
+/// ```
+#[cfg(feature = "tower-sessions")]
+pub fn router<S>(openhumans: &OpenHumans) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    router_with_session::<tower_sessions::Session, S>(openhumans)
+}
+
+/// As `router`, for sessions that are not tower-sessions'.
+pub fn router_with_session<H, S>(openhumans: &OpenHumans) -> Router<S>
+where
+    H: HostSession,
+    S: Clone + Send + Sync + 'static,
+{
+    let context = Context::new::<H>(openhumans);
+    Route::ALL.into_iter().fold(Router::new(), |router, route| {
+        let context = context.clone();
+        let answer = any(move |request| answer(context, route, request));
+        router
+            .route(&format!("{}/", route.path()), answer.clone())
+            .route(route.path(), answer)
+    })
+}
+
+/// Converts, asks, applies.
+async fn answer(context: Context, route: Route, request: Request) -> Result<Response, Rejection> {
+    let session = context.session(request.extensions())?;
+    let member = session.member().await.map_err(|e| Rejection::session(&*e))?;
+    let request = whole_uri(request);
+    let Answer {
+        response,
+        session: change,
+    } = context.openhumans.handle(route, request, member).await;
+    session
+        .apply(change)
+        .await
+        .map_err(|e| Rejection::session(&*e))?;
+    Ok(response.map(Body::from))
+}
+
+/// Nesting takes the prefix off a request's URI; the core is shown what the caller asked for.
+fn whole_uri(mut request: Request) -> Request {
+    if let Some(OriginalUri(uri)) = request.extensions().get() {
+        *request.uri_mut() = uri.clone();
+    }
+    request
+}

@@ -1,0 +1,127 @@
+//! Middleware that lets only genuine webhooks through.
+//!
+//! The signature is verified over the raw body, which the inner service then gets unchanged, as
+//! [`Full<Bytes>`]. Wrong method, a length over the limit and a missing signature are answered
+//! without reading the body. The inner service finds the [`Deauthorization`] in the request's
+//! extensions.
+//!
+//! ```
+//! use axum::{Extension, Router, routing::post};
+//! use oh_axum::VerifyWebhookLayer;
+//! use oh_core::OpenHumans;
+//! use oh_core::webhook::Deauthorization;
+//!
+//! async fn webhook(Extension(left): Extension<Deauthorization>, body: String) {
+//!     println!("{} bytes, signed by Open Humans", body.len());
+//! }
+//!
+//! fn own_route(openhumans: &OpenHumans) -> Router {
+//!     Router::new()
+//!         .route("/left", post(webhook))
+//!         .layer(VerifyWebhookLayer::new(openhumans))
+//! }
+//! ```
+
+use std::fmt;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+use oh_core::transport::BoxError;
+use oh_core::OpenHumans;
+use oh_core::webhook::Deauthorization;
+use tower::{Layer, Service};
+
+/// Layer that applies [`VerifyWebhook`]. See the [module](self) for an example.
+#[derive(Clone, Debug)]
+pub struct VerifyWebhookLayer {
+    openhumans: OpenHumans,
+}
+
+impl VerifyWebhookLayer {
+    /// Verifies with the handle's webhook secrets.
+    pub fn new(openhumans: &OpenHumans) -> Self {
+        Self {
+            openhumans: openhumans.clone(),
+        }
+    }
+}
+
+impl<S> Layer<S> for VerifyWebhookLayer {
+    type Service = VerifyWebhook<S>;
+
+    fn layer(&self, inner: S) -> VerifyWebhook<S> {
+        VerifyWebhook {
+            inner,
+            openhumans: self.openhumans.clone(),
+        }
+    }
+}
+
+/// Service that passes genuine webhooks on, and answers everything else itself.
+#[derive(Clone, Debug)]
+pub struct VerifyWebhook<S> {
+    inner: S,
+    openhumans: OpenHumans,
+}
+
+impl<S, B, R> Service<Request<B>> for VerifyWebhook<S>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+    R: From<Bytes>,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = ResponseFuture<R, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let openhumans = self.openhumans.clone();
+        // The one that is ready is the one to call.
+        let clone = self.inner.clone();
+        let mut inner = mem::replace(&mut self.inner, clone);
+        ResponseFuture(Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            let asked = Request::from_parts(parts.clone(), body);
+            match openhumans.verify_webhook(asked).await {
+                Ok(webhook) => {
+                    parts
+                        .extensions
+                        .insert::<Deauthorization>(webhook.deauthorization);
+                    let body = Full::new(webhook.body);
+                    inner.call(Request::from_parts(parts, body)).await
+                }
+                Err(response) => Ok(response.map(R::from)),
+            }
+        }))
+    }
+}
+
+/// Response future of [`VerifyWebhook`].
+pub struct ResponseFuture<R, E>(BoxFuture<'static, Result<Response<R>, E>>);
+
+impl<R, E> Future for ResponseFuture<R, E> {
+    type Output = Result<Response<R>, E>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl<R, E> fmt::Debug for ResponseFuture<R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

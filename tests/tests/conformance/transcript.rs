@@ -1,0 +1,134 @@
+//! What was asked and answered, with everything that may differ by chance taken out.
+//!
+//! Two apps that behave alike have the same transcript, letter for letter: statuses, every header
+//! with every attribute, bodies. Only dates, ports and random values are replaced by names.
+
+use std::fmt::Write;
+
+use oh_tests::wire::Answer;
+
+/// All exchanges of one scenario with one app.
+#[derive(Debug)]
+pub struct Transcript {
+    app: String,
+    open_humans: String,
+    entries: Vec<String>,
+}
+
+impl Transcript {
+    pub fn new(app: &str, open_humans: &str) -> Self {
+        Self {
+            app: app.trim_end_matches('/').to_owned(),
+            open_humans: open_humans.trim_end_matches('/').to_owned(),
+            entries: Vec::new(),
+        }
+    }
+
+    /// Writes down an answer.
+    pub fn note(&mut self, label: &str, answer: &Answer) {
+        let mut headers: Vec<_> = answer
+            .headers
+            .iter()
+            .filter(|(name, _)| name != "date")
+            .map(|(name, value)| match name.as_str() {
+                "set-cookie" => format!("{name}: {}", self.cookie(value)),
+                "content-length" => format!("{name}: {}", self.length(answer, value)),
+                _ => format!("{name}: {}", self.mask(value)),
+            })
+            .collect();
+        headers.sort();
+        let mut entry = format!("{label}\n  {}\n", answer.status);
+        for header in headers {
+            let _ = writeln!(entry, "  {header}");
+        }
+        let _ = writeln!(entry, "  | {}", self.mask(&answer.text()));
+        self.entries.push(entry);
+    }
+
+    /// Where the two differ; nothing if they do not.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let mut differences = Vec::new();
+        for at in 0..self.entries.len().max(other.entries.len()) {
+            let (a, b) = (self.entries.get(at), other.entries.get(at));
+            if a != b {
+                let absent = "(nothing)\n".to_owned();
+                let (a, b) = (a.unwrap_or(&absent), b.unwrap_or(&absent));
+                differences.push(format!("--- one\n{a}+++ other\n{b}"));
+            }
+        }
+        differences
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn mask(&self, text: &str) -> String {
+        let mut text = text
+            .replace(&self.app, "{app}")
+            .replace(&encoded(&self.app), "{app}")
+            .replace(&self.open_humans, "{oh}")
+            .replace(&encoded(&self.open_humans), "{oh}");
+        for name in ["state=", "code=", "code_challenge="] {
+            text = mask_after(&text, name);
+        }
+        text
+    }
+
+    /// A length follows from the body; where masking changed the body, it says nothing.
+    fn length(&self, answer: &Answer, value: &str) -> String {
+        let text = answer.text();
+        if self.mask(&text) == text {
+            value.to_owned()
+        } else {
+            assert_eq!(value, answer.body.len().to_string());
+            "{length}".to_owned()
+        }
+    }
+
+    /// Names and attributes stay; sealed and random values go.
+    fn cookie(&self, cookie: &str) -> String {
+        let (pair, attributes) = cookie.split_once(';').unwrap_or((cookie, ""));
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = match name.split_once("oh-login-") {
+            Some((prefix, digest)) => format!("{prefix}oh-login-{{{} digits}}", digest.len()),
+            None => name.to_owned(),
+        };
+        let value = if value.is_empty() { "" } else { "{value}" };
+        let attributes = attributes
+            .split(';')
+            .map(|attribute| match attribute.trim().split_once('=') {
+                // A second may pass between the login's start and this.
+                Some(("Max-Age", seconds)) => match seconds.parse() {
+                    Ok(1_790..=1_800) => "Max-Age={half an hour}".to_owned(),
+                    _ => attribute.trim().to_owned(),
+                },
+                Some(("Expires", _)) => "Expires={date}".to_owned(),
+                _ => attribute.trim().to_owned(),
+            })
+            .collect::<Vec<_>>()
+            .join("; ");
+        format!("{name}={value}; {attributes}")
+    }
+}
+
+/// As a query value.
+fn encoded(url: &str) -> String {
+    url::form_urlencoded::byte_serialize(url.as_bytes()).collect()
+}
+
+/// Replaces what stands behind each `name`, up to the next character no random value holds.
+fn mask_after(text: &str, name: &str) -> String {
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(name) {
+        let (before, after) = rest.split_at(at + name.len());
+        let random = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~');
+        let end = after.find(|c| !random(c)).unwrap_or(after.len());
+        masked.push_str(before);
+        // Short values are those that a test made up; they stay.
+        masked.push_str(if end < 20 { &after[..end] } else { "{random}" });
+        rest = &after[end..];
+    }
+    masked + rest
+}
