@@ -26,14 +26,16 @@ pub fn configure(openhumans: &OpenHumans) -> impl FnOnce(&mut ServiceConfig) + C
 /// The routes `login`, `complete`, `logout` and `deauth` alone, each with and without a trailing
 /// slash, under the mount path.
 pub fn scope(openhumans: &OpenHumans) -> Scope {
-    Route::ALL
-        .into_iter()
-        .fold(web::scope(openhumans.settings().mount_path()), |scope, route| {
+    Route::ALL.into_iter().fold(
+        web::scope(openhumans.settings().mount_path()),
+        |scope, route| {
             let openhumans = openhumans.clone();
-            let answer = move |request, payload| answer(openhumans.clone(), route, request, payload);
+            let answer =
+                move |request, payload| answer(openhumans.clone(), route, request, payload);
             let paths = [route.path().to_owned(), format!("{}/", route.path())];
             scope.service(web::resource(paths).to(answer))
-        })
+        },
+    )
 }
 
 /// Converts, asks, applies. The session is read before and changed after, never held in between.

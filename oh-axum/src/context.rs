@@ -52,7 +52,10 @@ impl Context {
     }
 
     /// The session of a request.
-    pub(crate) fn session(&self, extensions: &Extensions) -> Result<Box<dyn AnySession>, Rejection> {
+    pub(crate) fn session(
+        &self,
+        extensions: &Extensions,
+    ) -> Result<Box<dyn AnySession>, Rejection> {
         (self.open)(extensions).ok_or_else(|| {
             Rejection::misconfigured(
                 "no session in this request: the session layer is missing, is inside of the \

@@ -48,7 +48,10 @@ where
 /// Converts, asks, applies.
 async fn answer(context: Context, route: Route, request: Request) -> Result<Response, Rejection> {
     let session = context.session(request.extensions())?;
-    let member = session.member().await.map_err(|e| Rejection::session(&*e))?;
+    let member = session
+        .member()
+        .await
+        .map_err(|e| Rejection::session(&*e))?;
     let request = whole_uri(request);
     let Answer {
         response,

@@ -32,8 +32,8 @@ use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
-use oh_core::transport::BoxError;
 use oh_core::OpenHumans;
+use oh_core::transport::BoxError;
 use oh_core::webhook::Deauthorization;
 use tower::{Layer, Service};
 

@@ -10,16 +10,17 @@ mod start;
 mod users;
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::routing::get;
-use axum::{Router, http::StatusCode};
 use maud::Markup;
 use oh_axum::{Handle, Member};
 use oh_core::OpenHumans;
-use oh_core::deauth::EventQuery;
+use oh_core::deauth::{EventQuery, Worker};
 use oh_core::transport::BoxError;
-use oh_sqlx::SqliteStore;
 use tokio::net::TcpListener;
 use tower_sessions::{MemoryStore, SessionManagerLayer};
 
@@ -42,44 +43,60 @@ async fn home(
     Handle(openhumans): Handle,
     member: Option<Member>,
 ) -> Markup {
-    let known = member.as_deref().map(|member| (member, users.get(member.id())));
+    let known = member
+        .as_deref()
+        .map(|member| (member, users.get(member.id())));
     page::home(&openhumans, known)
 }
 
 async fn files(Handle(openhumans): Handle, member: Member) -> (StatusCode, Markup) {
-    match openhumans.member_client(member.id()).files().await {
-        Ok(files) => (StatusCode::OK, page::files(&files)),
+    match openhumans
+        .member_client(member.id())
+        .exchange_member()
+        .await
+    {
+        Ok(member) => (StatusCode::OK, page::files(&member.data)),
         Err(error) => (StatusCode::BAD_GATEWAY, page::problem(&error.to_string())),
     }
 }
 
 async fn ledger(Handle(openhumans): Handle) -> (StatusCode, Markup) {
     let inbox = openhumans.inbox();
-    let query = EventQuery { limit: 100, ..EventQuery::default() };
+    let query = EventQuery {
+        limit: 100,
+        ..EventQuery::default()
+    };
     match futures_util::try_join!(inbox.stats(), inbox.events(&query)) {
         Ok((stats, events)) => (StatusCode::OK, page::ledger(&stats, &events)),
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, page::problem(&error.to_string())),
+        Err(error) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            page::problem(&error.to_string()),
+        ),
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    tracing_subscriber::fmt().with_env_filter(start::log_filter()).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(start::log_filter())
+        .init();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, start::port("PORT", 8000)?)).await?;
     let (settings, sandbox) = start::settings(listener.local_addr()?).await?;
     let users = Users::default();
-    let store = SqliteStore::connect(start::database("axum-app.sqlite")).await?;
     let openhumans = OpenHumans::builder(settings)
-        .token_store(store.clone())
-        .deauth_inbox(store)
         .login_handler(users.clone())
         .deauth_handler(users.clone())
         .build()?;
-    let background = openhumans.start_background();
+    let worker = Worker::new(
+        openhumans.deauthorizer().clone(),
+        Arc::new(users.clone()),
+        openhumans.settings().deletion(),
+    )
+    .spawn();
     start::say(&openhumans, sandbox.as_ref());
     axum::serve(listener, app(&openhumans, users))
-        .with_graceful_shutdown(start::told_to_stop())
+        .with_graceful_shutdown(async { tokio::signal::ctrl_c().await.unwrap_or_default() })
         .await?;
-    background.stop().await;
+    worker.stop().await;
     Ok(())
 }

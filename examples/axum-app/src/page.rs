@@ -8,14 +8,17 @@ use oh_core::{Member, OpenHumans};
 use crate::users::User;
 
 /// The first page: a way in, or who you are and the ways out.
-pub fn home(openhumans: &OpenHumans, member: Option<(&Member, User)>) -> Markup {
+pub(crate) fn home(openhumans: &OpenHumans, member: Option<(&Member, User)>) -> Markup {
     let Some((member, user)) = member else {
         return page(&html! {
             p { "This app shows you your files at Open Humans." }
             p { a #login href="/openhumans/login?next=/" { "Log in with Open Humans" } }
         });
     };
-    let leave = format!("{}member/me/connections/", openhumans.settings().oh_base_url());
+    let leave = format!(
+        "{}member/me/connections/",
+        openhumans.settings().oh_base_url()
+    );
     page(&html! {
         p {
             "You are " strong #whoami { (member.username().unwrap_or("a member")) }
@@ -31,7 +34,7 @@ pub fn home(openhumans: &OpenHumans, member: Option<(&Member, User)>) -> Markup 
 }
 
 /// A member's files, as Open Humans lists them.
-pub fn files(files: &[DataFile]) -> Markup {
+pub(crate) fn files(files: &[DataFile]) -> Markup {
     page(&html! {
         h2 { "Your files" }
         ul #files {
@@ -44,7 +47,7 @@ pub fn files(files: &[DataFile]) -> Markup {
 }
 
 /// What became of those who left. It names nobody: after erasure only pseudonyms are left.
-pub fn ledger(stats: &InboxStats, events: &[EventRecord]) -> Markup {
+pub(crate) fn ledger(stats: &InboxStats, events: &[EventRecord]) -> Markup {
     page(&html! {
         h2 { "Members who left" }
         p {
@@ -64,7 +67,7 @@ pub fn ledger(stats: &InboxStats, events: &[EventRecord]) -> Markup {
 }
 
 /// Something did not work.
-pub fn problem(text: &str) -> Markup {
+pub(crate) fn problem(text: &str) -> Markup {
     page(&html! { p #problem role="alert" { (text) } })
 }
 

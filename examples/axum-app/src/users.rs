@@ -11,18 +11,18 @@ use oh_core::transport::BoxError;
 
 /// What the app itself knows about someone.
 #[derive(Clone, Debug, Default)]
-pub struct User {
+pub(crate) struct User {
     /// How often they have logged in.
-    pub logins: u32,
+    pub(crate) logins: u32,
 }
 
 /// All users, in memory. A real app has a table here.
 #[derive(Clone, Default)]
-pub struct Users(Arc<Mutex<BTreeMap<ProjectMemberId, User>>>);
+pub(crate) struct Users(Arc<Mutex<BTreeMap<ProjectMemberId, User>>>);
 
 impl Users {
     /// What is known about a member; nothing, after erasure.
-    pub fn get(&self, member: &ProjectMemberId) -> User {
+    pub(crate) fn get(&self, member: &ProjectMemberId) -> User {
         self.lock().get(member).cloned().unwrap_or_default()
     }
 
