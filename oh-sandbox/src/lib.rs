@@ -70,6 +70,7 @@ mod admin;
 mod api;
 mod builder;
 mod call;
+mod client;
 mod clock;
 mod connection;
 mod endpoint;

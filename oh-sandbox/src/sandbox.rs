@@ -239,8 +239,7 @@ impl Sandbox {
         url.query_pairs_mut().extend_pairs(decision);
         let asking = self.runtime.spawn(async move {
             let no_redirects = reqwest::redirect::Policy::none();
-            let client = reqwest::Client::builder()
-                .no_proxy()
+            let client = crate::client::builder()
                 .redirect(no_redirects)
                 .build()
                 .ok()?;

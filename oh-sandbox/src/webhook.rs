@@ -101,8 +101,7 @@ pub(crate) fn client() -> reqwest::Result<reqwest::Client> {
         http::header::ACCEPT_ENCODING,
         http::HeaderValue::from_static("gzip, deflate, br"),
     );
-    reqwest::Client::builder()
-        .no_proxy()
+    crate::client::builder()
         .http1_only()
         .user_agent("python-requests/2.32.3")
         .default_headers(headers)

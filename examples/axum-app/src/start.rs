@@ -50,11 +50,6 @@ pub(crate) async fn settings(app: SocketAddr) -> Result<(Settings, Option<Sandbo
     Ok((settings, Some(sandbox)))
 }
 
-/// The database file: `DATABASE`, or the usual one in the current directory.
-pub(crate) fn database(usual: &str) -> String {
-    env::var("DATABASE").unwrap_or_else(|_| usual.to_owned())
-}
-
 /// Tells whoever started the app where to go.
 #[expect(
     clippy::print_stdout,
