@@ -1,0 +1,173 @@
+//! Finding members who left unannounced, against an Open Humans that announces nothing unless
+//! erasure was asked for, while others join and leave.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::time::Duration;
+
+use oh_core::deauth::{EventState, Source};
+use oh_core::store::{Epoch, MemberRecord, MemoryStore, Put, TokenStore, Tokens, Version};
+use oh_core::{Clock, OpenHumans, Settings, Timestamp};
+use oh_sandbox::{Endpoint, Fault, Sandbox};
+
+type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+struct Setting {
+    sandbox: Sandbox,
+    oh: OpenHumans,
+    clock: Clock,
+}
+
+impl Setting {
+    async fn new(with_master_token: bool) -> Result<Self> {
+        let sandbox = Sandbox::builder()
+            .redirect_uri("http://localhost:8000/openhumans/complete")
+            .silent_leave(true)
+            .start()
+            .await?;
+        let mut settings = Settings::builder(
+            sandbox.client_id(),
+            sandbox.client_secret(),
+            "http://localhost:8000",
+        )
+        .oh_base_url(sandbox.url().as_str());
+        if with_master_token {
+            settings = settings.master_token(sandbox.master_token());
+        }
+        let clock = Clock::manual(Timestamp::now());
+        let oh = OpenHumans::builder(settings.build()?)
+            .token_store(MemoryStore::new())
+            .clock(clock.clone())
+            .build()?;
+        Ok(Self { sandbox, oh, clock })
+    }
+
+    /// A member logs in, without a browser.
+    async fn log_in(&self, id: &str) -> Result {
+        let issued = self.sandbox.issue_tokens(id);
+        let now = self.clock.now();
+        let member = id.parse()?;
+        let stored = self.oh.token_store().load(&member).await?;
+        let record = MemberRecord {
+            epoch: stored
+                .as_ref()
+                .map_or(Epoch::begin(now), |record| record.epoch),
+            member,
+            username: None,
+            tokens: Some(Tokens {
+                access_token: issued.access_token.into(),
+                refresh_token: issued.refresh_token.into(),
+                expires_at: now + Duration::from_secs(issued.expires_in),
+            }),
+            authorized_at: now,
+            deauthorized_at: None,
+            heard_at: now,
+            refresh: None,
+            refresh_unanswered: false,
+            version: Version::fresh(),
+        };
+        let expected = stored.map(|record| record.version);
+        let put = self.oh.token_store().put(&record, expected).await?;
+        assert_eq!(put, Put::Done);
+        Ok(())
+    }
+
+    /// Who the app thinks is in, and who is.
+    async fn who_is_in(&self) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
+        let records = self.oh.token_store().page(None, 100_000).await?;
+        let ids = records.iter().map(|record| record.member.to_string());
+        let really = ids.filter(|id| self.sandbox.is_joined(id)).collect();
+        let stored = records
+            .iter()
+            .filter(|record| record.is_authorized())
+            .map(|record| record.member.to_string())
+            .collect();
+        Ok((stored, really))
+    }
+}
+
+fn id(number: usize) -> String {
+    format!("{number:08}")
+}
+
+async fn comes_to_the_truth(with_master_token: bool) -> Result {
+    let setting = Setting::new(with_master_token).await?;
+    let members = 350;
+    for number in 0..members {
+        setting.log_in(&id(number)).await?;
+    }
+    // Some leave in all the ways there are to leave unannounced.
+    for number in (0..members).step_by(29) {
+        assert!(setting.sandbox.leave(&id(number), false).await.is_empty());
+    }
+    setting.sandbox.delete_account(&id(7));
+    setting.clock.advance(DAY);
+    let reconciler = setting.oh.reconciler().pace(Duration::ZERO);
+
+    // While the round goes on others join, leave, and come back. Pages shift under the reader.
+    setting
+        .sandbox
+        .fault(Endpoint::Members, Fault::ShiftingPages { by: 3 });
+    let bustle = async {
+        for number in 0..60 {
+            let (joins, leaves, returns) = (id(1_000 + number), id(100 + number), id(number));
+            setting.log_in(&joins).await.expect("a login");
+            if number % 10 == 1 {
+                setting.sandbox.leave(&leaves, false).await;
+            }
+            if number % 29 == 0 {
+                setting.log_in(&returns).await.expect("a login");
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let (round, ()) = tokio::join!(reconciler.round(), bustle);
+    let round = round.map_err(|error| error.to_string())?;
+    assert!(round.gone > 0, "{round:?}");
+    // Those who left after they had been listed are found a day later.
+    setting.sandbox.clear_faults();
+    setting.clock.advance(DAY);
+    reconciler.round().await.map_err(|error| error.to_string())?;
+
+    let (stored, really) = setting.who_is_in().await?;
+    assert_eq!(stored, really);
+    let events = setting.oh.ledger().events(EventState::Pending).await?;
+    assert!(events.iter().all(|event| event.source == Source::Found));
+    let gone = setting.oh.token_store().page(None, 100_000).await?;
+    let gone = gone.iter().filter(|record| !record.is_authorized()).count();
+    assert!(events.len() >= gone, "each of them has an event");
+    Ok(())
+}
+
+#[tokio::test]
+async fn by_the_members_own_tokens() -> Result {
+    comes_to_the_truth(false).await
+}
+
+#[tokio::test]
+async fn by_the_list_of_members() -> Result {
+    comes_to_the_truth(true).await
+}
+
+#[tokio::test]
+async fn an_open_humans_that_is_down_makes_nobody_leave() -> Result {
+    let setting = Setting::new(true).await?;
+    for number in 0..20 {
+        setting.log_in(&id(number)).await?;
+    }
+    setting.clock.advance(DAY);
+    for endpoint in [Endpoint::Members, Endpoint::ExchangeMember, Endpoint::Token] {
+        setting.sandbox.fault(endpoint, Fault::json(400, "{}"));
+    }
+    let reconciler = setting.oh.reconciler().pace(Duration::ZERO);
+    assert!(reconciler.round().await.is_err());
+    let (stored, _) = setting.who_is_in().await?;
+    assert_eq!(stored.len(), 20);
+
+    setting.sandbox.clear_faults();
+    let round = reconciler.round().await.map_err(|error| error.to_string())?;
+    assert_eq!((round.due, round.listed, round.gone), (20, 20, 0));
+    Ok(())
+}
