@@ -6,7 +6,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use oh_core::deauth::{EventState, Source};
-use oh_core::store::{Epoch, MemberRecord, MemoryStore, Put, TokenStore, Tokens, Version};
+use oh_core::store::{Epoch, MemberRecord, MemoryStore, Put, Tokens, Version};
 use oh_core::{Clock, OpenHumans, Settings, Timestamp};
 use oh_sandbox::{Endpoint, Fault, Sandbox};
 
@@ -129,7 +129,10 @@ async fn comes_to_the_truth(with_master_token: bool) -> Result {
     // Those who left after they had been listed are found a day later.
     setting.sandbox.clear_faults();
     setting.clock.advance(DAY);
-    reconciler.round().await.map_err(|error| error.to_string())?;
+    reconciler
+        .round()
+        .await
+        .map_err(|error| error.to_string())?;
 
     let (stored, really) = setting.who_is_in().await?;
     assert_eq!(stored, really);
@@ -167,7 +170,10 @@ async fn an_open_humans_that_is_down_makes_nobody_leave() -> Result {
     assert_eq!(stored.len(), 20);
 
     setting.sandbox.clear_faults();
-    let round = reconciler.round().await.map_err(|error| error.to_string())?;
+    let round = reconciler
+        .round()
+        .await
+        .map_err(|error| error.to_string())?;
     assert_eq!((round.due, round.listed, round.gone), (20, 20, 0));
     Ok(())
 }
