@@ -1,0 +1,287 @@
+//! Live tokens against the sandbox: refreshed once, by one, and never against the truth.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oh_core::deauth::{EventQuery, Source};
+use oh_core::store::{
+    Epoch, MemberRecord, MemoryStore, Put, RefreshLease, TokenStore, Tokens, Version,
+};
+use oh_core::{Clock, Error, OpenHumans, Timestamp};
+use oh_sandbox::{Endpoint, Fault, Sandbox};
+use support::*;
+
+struct World {
+    sandbox: Sandbox,
+    store: Arc<MemoryStore>,
+    clock: Clock,
+}
+
+impl World {
+    /// A member whose access token has expired.
+    async fn new() -> Self {
+        let sandbox = sandbox().await;
+        let issued = sandbox.issue_tokens(ALICE);
+        sandbox.expire_tokens(ALICE);
+        let store = Arc::new(MemoryStore::new());
+        let now = Timestamp::now();
+        let record = MemberRecord {
+            member: alice(),
+            username: None,
+            tokens: Some(Tokens {
+                access_token: issued.access_token.as_str().into(),
+                refresh_token: issued.refresh_token.as_str().into(),
+                expires_at: now,
+            }),
+            epoch: Epoch::begin(now),
+            authorized_at: now,
+            deauthorized_at: None,
+            heard_at: now,
+            refresh: None,
+            refresh_unanswered: false,
+            version: Version::fresh(),
+        };
+        assert_eq!(store.put(&record, None).await.unwrap(), Put::Done);
+        Self {
+            sandbox,
+            store,
+            clock: Clock::manual(now),
+        }
+    }
+
+    /// One process of the app.
+    fn process(&self) -> OpenHumans {
+        let store: Arc<dyn TokenStore> = self.store.clone();
+        app(&self.sandbox)
+            .token_store_arc(store)
+            .clock(self.clock.clone())
+            .build()
+            .unwrap()
+    }
+
+    async fn record(&self) -> MemberRecord {
+        self.store.load(&alice()).await.unwrap().unwrap()
+    }
+
+    async fn change(&self, change: impl FnOnce(&mut MemberRecord)) {
+        let old = self.record().await;
+        let mut new = MemberRecord {
+            version: Version::fresh(),
+            ..old.clone()
+        };
+        change(&mut new);
+        assert_eq!(
+            self.store.put(&new, Some(old.version)).await.unwrap(),
+            Put::Done
+        );
+    }
+}
+
+async fn sources(oh: &OpenHumans) -> Vec<Source> {
+    let query = EventQuery {
+        limit: 10,
+        ..EventQuery::default()
+    };
+    oh.inbox()
+        .events(&query)
+        .await
+        .unwrap()
+        .iter()
+        .map(|event| event.source)
+        .collect()
+}
+
+#[tokio::test]
+async fn a_thousand_callers_share_one_refresh() {
+    let world = World::new().await;
+    let oh = world.process();
+    let calls = (0..1_000).map(|_| {
+        let oh = oh.clone();
+        tokio::spawn(async move { oh.access_token(&alice()).await })
+    });
+    let mut tokens = Vec::new();
+    for call in calls.collect::<Vec<_>>() {
+        tokens.push(call.await.unwrap().unwrap().expose().to_owned());
+    }
+    tokens.dedup();
+    assert_eq!(tokens.len(), 1);
+    assert_eq!(world.sandbox.token_requests(), 1);
+    let record = world.record().await;
+    assert!(record.refresh.is_none() && !record.refresh_unanswered);
+}
+
+#[tokio::test]
+async fn processes_share_one_refresh_by_lease() {
+    let world = World::new().await;
+    let (one, two) = (world.process(), world.process());
+    let member = alice();
+    let (a, b) = tokio::join!(one.access_token(&member), two.access_token(&member));
+    assert_eq!(a.unwrap().expose(), b.unwrap().expose());
+    assert_eq!(world.sandbox.token_requests(), 1);
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_does_not_cancel_the_refresh() {
+    let world = World::new().await;
+    let oh = world.process();
+    world.sandbox.fault_next(Endpoint::Token, 1, Fault::Hang);
+    let caller = tokio::spawn({
+        let oh = oh.clone();
+        async move { oh.access_token(&alice()).await }
+    });
+    world.sandbox.wait_for(Endpoint::Token, 1).await;
+    caller.abort();
+    world.sandbox.release();
+    assert!(oh.access_token(&alice()).await.is_ok());
+    assert_eq!(world.sandbox.token_requests(), 1);
+}
+
+#[tokio::test]
+async fn a_holder_that_died_holds_the_others_up_no_longer_than_its_lease() {
+    let world = World::new().await;
+    let until = world.clock.now() + Duration::from_secs(25);
+    let lease = RefreshLease {
+        holder: "dead".into(),
+        until,
+    };
+    world.change(|record| record.refresh = Some(lease)).await;
+    let oh = world.process();
+    let waiting = tokio::spawn({
+        let oh = oh.clone();
+        async move { oh.access_token(&alice()).await }
+    });
+    world.clock.advance(Duration::from_secs(25));
+    assert!(waiting.await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn invalid_grant_is_not_believed_when_someone_else_was_faster() {
+    let world = World::new().await;
+    let oh = world.process();
+    world.sandbox.fault_next(Endpoint::Token, 1, Fault::Hang);
+    let caller = tokio::spawn({
+        let oh = oh.clone();
+        async move { oh.access_token(&alice()).await }
+    });
+    world.sandbox.wait_for(Endpoint::Token, 1).await;
+    // Meanwhile the member logs in anew, and the pair that is being refreshed is revoked.
+    world.sandbox.revoke_tokens(ALICE);
+    let mut browser = Browser::default();
+    browser.log_in(&oh, &world.sandbox, ALICE).await;
+    let fresh = world.record().await.tokens.unwrap();
+    world.sandbox.release();
+    assert_eq!(
+        caller.await.unwrap().unwrap().expose(),
+        fresh.access_token.expose()
+    );
+    assert!(sources(&oh).await.is_empty());
+    assert!(oh.member(browser.session).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_member_who_left_is_found_by_the_refresh() {
+    let world = World::new().await;
+    let oh = world.process();
+    world.sandbox.delete_account(ALICE);
+    assert!(matches!(
+        oh.access_token(&alice()).await,
+        Err(Error::Deauthorized)
+    ));
+    assert_eq!(sources(&oh).await, [Source::Found]);
+    assert!(!world.record().await.is_authorized());
+    // No second question, no second event.
+    assert!(matches!(
+        oh.access_token(&alice()).await,
+        Err(Error::Deauthorized)
+    ));
+    assert_eq!(world.sandbox.token_requests(), 1);
+    assert_eq!(sources(&oh).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_pair_that_we_may_have_used_up_says_nothing_of_the_member() {
+    let world = World::new().await;
+    let oh = world.process();
+    // The refresh happened; the answer was lost on the way.
+    world
+        .sandbox
+        .fault_next(Endpoint::Token, 1, Fault::ResetAfter);
+    let error = oh.access_token(&alice()).await.unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+    assert!(world.record().await.refresh.is_none());
+    assert!(matches!(
+        oh.access_token(&alice()).await,
+        Err(Error::Deauthorized)
+    ));
+    assert_eq!(sources(&oh).await, [Source::Lost]);
+}
+
+#[tokio::test]
+async fn a_refresh_in_flight_does_not_bring_back_who_has_left() {
+    let world = World::new().await;
+    let oh = world.process();
+    world
+        .sandbox
+        .fault_next(Endpoint::Token, 1, Fault::HangAfter);
+    let caller = tokio::spawn({
+        let oh = oh.clone();
+        async move { oh.access_token(&alice()).await }
+    });
+    world.sandbox.wait_for(Endpoint::Token, 1).await;
+    let record = world.record().await;
+    oh.deauthorizer().found(&record).await.unwrap().unwrap();
+    world.sandbox.release();
+    assert!(matches!(caller.await.unwrap(), Err(Error::Deauthorized)));
+    assert!(!world.record().await.is_authorized());
+}
+
+#[tokio::test]
+async fn a_server_in_trouble_costs_nobody_the_login() {
+    let world = World::new().await;
+    let oh = world.process();
+    for fault in [
+        Fault::Html500,
+        Fault::RateLimited {
+            retry_after: Some(1),
+        },
+        Fault::Reset,
+    ] {
+        world.sandbox.fault_next(Endpoint::Token, 1, fault);
+        assert!(oh.access_token(&alice()).await.unwrap_err().is_retryable());
+        assert!(world.record().await.is_authorized());
+    }
+    assert!(oh.access_token(&alice()).await.is_ok());
+    assert!(!world.record().await.refresh_unanswered);
+}
+
+#[tokio::test]
+async fn a_refused_token_is_replaced_within_the_call() {
+    let world = World::new().await;
+    world
+        .change(|record| {
+            let tokens = record.tokens.as_mut().unwrap();
+            tokens.expires_at = record.authorized_at + Duration::from_secs(36_000);
+        })
+        .await;
+    // We think the token is good; Open Humans knows that it has expired.
+    let oh = world.process();
+    let who = oh.member_client(&alice()).exchange_member().await.unwrap();
+    assert_eq!(who.project_member_id, alice());
+    assert_eq!(world.sandbox.token_requests(), 1);
+}
+
+#[tokio::test]
+async fn nobody_is_asked_about_a_stranger() {
+    let world = World::new().await;
+    let oh = world.process();
+    let stranger = "99999999".parse().unwrap();
+    assert!(matches!(
+        oh.access_token(&stranger).await,
+        Err(Error::Deauthorized)
+    ));
+    assert_eq!(world.sandbox.token_requests(), 0);
+}
