@@ -187,15 +187,24 @@ impl Faults {
         self.released.send_modify(|generation| *generation += 1);
     }
 
-    /// Hangs until the next release.
-    pub(crate) async fn hang(&self) {
-        let mut released = self.released.subscribe();
-        // The sender lives as long as `self`, so this cannot fail before it has changed.
-        let _ = released.changed().await;
+    /// What a request waits on if it hangs. Taken as it arrives, so that no release after that is
+    /// missed, however far the request has come.
+    pub(crate) fn hold(&self) -> Hold {
+        Hold(self.released.subscribe())
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Endpoint, VecDeque<Planted>>> {
         self.planted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits for the first release after it was made.
+pub(crate) struct Hold(watch::Receiver<u64>);
+
+impl Hold {
+    pub(crate) async fn until_released(&mut self) {
+        // Fails only when the sandbox is gone, and then nobody need wait.
+        let _ = self.0.changed().await;
     }
 }
 
@@ -218,11 +227,19 @@ mod tests {
 
     #[tokio::test]
     async fn release_lets_go_those_who_hang() {
-        let faults = std::sync::Arc::new(Faults::default());
-        let hanging = faults.clone();
-        let mut waiting = Box::pin(async move { hanging.hang().await });
+        let faults = Faults::default();
+        let mut arrived = faults.hold();
+        let mut waiting = Box::pin(arrived.until_released());
         assert!(futures_util::poll!(&mut waiting).is_pending());
         faults.release();
         waiting.await;
+    }
+
+    #[tokio::test]
+    async fn a_release_between_arriving_and_hanging_counts() {
+        let faults = Faults::default();
+        let mut arrived = faults.hold();
+        faults.release();
+        arrived.until_released().await;
     }
 }

@@ -12,7 +12,7 @@ use futures_util::stream::{self, StreamExt};
 use http::{HeaderValue, StatusCode, header};
 
 use crate::connection::Switch;
-use crate::fault::{Fault, Faults};
+use crate::fault::{Fault, Hold};
 use crate::respond::{answer, crash, json};
 
 /// How much of an answer is held to cut it in half. Objects beyond it are cut there.
@@ -20,7 +20,7 @@ const HELD: usize = 64 << 20;
 
 /// What happens before the request has any effect. An answer from here keeps it from having one.
 pub(crate) async fn before(
-    faults: &Faults,
+    hold: &mut Hold,
     fault: Option<&Fault>,
     switch: &Switch,
 ) -> Option<Response> {
@@ -50,7 +50,7 @@ pub(crate) async fn before(
         }
         // When the client goes away this future is dropped, and nothing comes after it.
         Fault::Hang => {
-            faults.hang().await;
+            hold.until_released().await;
             None
         }
         Fault::Slow { delay_ms, .. } => {
@@ -63,7 +63,7 @@ pub(crate) async fn before(
 
 /// What happens to the answer once the request has taken effect.
 pub(crate) async fn after(
-    faults: &Faults,
+    hold: &mut Hold,
     fault: Option<Fault>,
     switch: &Switch,
     answer: Response,
@@ -71,7 +71,7 @@ pub(crate) async fn after(
     match fault {
         Some(Fault::Html500After) => crash(),
         Some(Fault::HangAfter) => {
-            faults.hang().await;
+            hold.until_released().await;
             answer
         }
         Some(Fault::ResetAfter) => {

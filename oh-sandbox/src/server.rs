@@ -30,6 +30,7 @@ pub(crate) async fn site(
     if line.len() > LINE_LIMIT {
         return bad_request_page();
     }
+    let mut hold = shared.faults.hold();
     let endpoint = Endpoint::of(request.uri().path());
     if let Some(endpoint) = endpoint {
         shared.counter.arrived(endpoint);
@@ -39,12 +40,12 @@ pub(crate) async fn site(
         Err(GoneAway) => return bad_request_page(),
     };
     let fault = endpoint.and_then(|endpoint| shared.faults.take(endpoint));
-    if let Some(answer) = mischief::before(&shared.faults, fault.as_ref(), &switch).await {
+    if let Some(answer) = mischief::before(&mut hold, fault.as_ref(), &switch).await {
         return answer;
     }
     call.fault = fault.clone();
     let answer = dispatch(&shared, &call).await;
-    mischief::after(&shared.faults, fault, &switch, answer).await
+    mischief::after(&mut hold, fault, &switch, answer).await
 }
 
 async fn dispatch(shared: &Arc<Shared>, call: &Call) -> Response {
@@ -136,6 +137,7 @@ pub(crate) async fn object_store(
     ConnectInfo(switch): ConnectInfo<Switch>,
     request: Request,
 ) -> Response {
+    let mut hold = shared.faults.hold();
     let endpoint = Endpoint::of_object(request.method());
     if let Some(endpoint) = endpoint {
         shared.counter.arrived(endpoint);
@@ -146,12 +148,12 @@ pub(crate) async fn object_store(
         switch.reset();
         return crash();
     }
-    if let Some(answer) = mischief::before(&shared.faults, fault.as_ref(), &switch).await {
+    if let Some(answer) = mischief::before(&mut hold, fault.as_ref(), &switch).await {
         // Whoever is still sending would not hear an answer before they are done.
         mischief::read_all(request).await;
         return answer;
     }
     let now = shared.clock.now();
     let answer = shared.objects.answer(request, now).await;
-    mischief::after(&shared.faults, fault, &switch, answer).await
+    mischief::after(&mut hold, fault, &switch, answer).await
 }
