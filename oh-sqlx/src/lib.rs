@@ -1,1 +1,45 @@
-//! Open Humans.
+//! Members' tokens and the deauthorization inbox on SQLite and PostgreSQL.
+//!
+//! [`SqliteStore`] is the embedded default: one file, one machine, any number of processes.
+//! [`PgStore`] is for many machines. Each is both a [`TokenStore`] and a [`DeauthInbox`] over one
+//! database, so that one commit keeps the news that a member has left *and* destroys the member's
+//! tokens. Hand a clone to each side:
+//!
+//! ```no_run
+//! # #[cfg(feature = "sqlite")]
+//! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! use oh_sqlx::SqliteStore;
+//!
+//! let store = SqliteStore::connect("openhumans.sqlite").await?;
+//! let (token_store, deauth_inbox) = (store.clone(), store);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `connect` opens a pool of its own and brings the tables up to date. An app that has a pool
+//! passes it to `new`; its tables and ours live side by side, ours all begin with `oh_`. Then
+//! `migrate` makes them, or the app's own tool does, from `MIGRATIONS`.
+//!
+//! Tokens are kept as they are given. To keep them encrypted wrap the token side in
+//! `oh_core::store::SealedStore`; the inbox side destroys tokens without reading
+//! them and needs no key.
+//!
+//! [`TokenStore`]: oh_core::store::TokenStore
+//! [`DeauthInbox`]: oh_core::deauth::DeauthInbox
+
+mod errors;
+mod rows;
+mod schema;
+mod settlement;
+mod writer;
+
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+#[cfg(feature = "postgres")]
+pub use postgres::PgStore;
+pub use schema::{Migration, SchemaError};
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;

@@ -1,0 +1,81 @@
+-- Schema 1 for PostgreSQL. Times are microseconds since 1970 in UTC.
+-- Ids sort by their bytes, whatever the collation of the database.
+
+CREATE TABLE oh_schema (
+    version INTEGER PRIMARY KEY
+);
+
+-- One row for each member: oh_core::store::MemberRecord.
+CREATE TABLE oh_members (
+    member TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    username TEXT,
+    access_token TEXT,
+    refresh_token TEXT,
+    expires_at BIGINT,
+    epoch BIGINT NOT NULL,
+    authorized_at BIGINT NOT NULL,
+    deauthorized_at BIGINT,
+    heard_at BIGINT NOT NULL,
+    refresh_holder TEXT,
+    refresh_until BIGINT,
+    refresh_unanswered BOOLEAN NOT NULL,
+    version BIGINT NOT NULL,
+    CHECK ((access_token IS NULL) = (refresh_token IS NULL)),
+    CHECK ((access_token IS NULL) = (expires_at IS NULL)),
+    CHECK ((refresh_holder IS NULL) = (refresh_until IS NULL))
+);
+
+-- One row for each member leaving: oh_core::deauth::EventRecord. member is NULL once done.
+-- waits_until: not to be looked at before; NULL while in the queue.
+CREATE TABLE oh_events (
+    id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    member TEXT COLLATE "C",
+    pseudonym TEXT COLLATE "C" NOT NULL,
+    erasure TEXT NOT NULL,
+    source TEXT NOT NULL,
+    left_at BIGINT NOT NULL,
+    received_at BIGINT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'pending',
+    attempts BIGINT NOT NULL DEFAULT 0,
+    due_at BIGINT NOT NULL,
+    waits_until BIGINT,
+    lease_holder TEXT,
+    lease_until BIGINT,
+    settled_at BIGINT,
+    CHECK (state <> 'pending' OR member IS NOT NULL),
+    CHECK ((lease_holder IS NULL) = (lease_until IS NULL))
+);
+
+CREATE INDEX oh_events_queue ON oh_events (received_at, id)
+    WHERE state = 'pending' AND waits_until IS NULL;
+CREATE INDEX oh_events_waiting ON oh_events (waits_until)
+    WHERE state = 'pending' AND waits_until IS NOT NULL;
+CREATE INDEX oh_events_of_member ON oh_events (member, received_at, id)
+    WHERE state = 'pending';
+CREATE INDEX oh_events_by_state ON oh_events (state, received_at, id);
+CREATE INDEX oh_events_by_time ON oh_events (received_at, id);
+CREATE INDEX oh_events_by_pseudonym ON oh_events (pseudonym, received_at, id);
+
+-- Only ever added to: oh_core::deauth::LedgerLine. Holds no project member ids.
+CREATE TABLE oh_ledger (
+    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    event TEXT COLLATE "C" NOT NULL,
+    member TEXT COLLATE "C" NOT NULL,
+    at BIGINT NOT NULL,
+    step TEXT NOT NULL,
+    attempt BIGINT NOT NULL,
+    note TEXT
+);
+
+CREATE INDEX oh_ledger_by_event ON oh_ledger (event, seq);
+CREATE INDEX oh_ledger_by_member ON oh_ledger (member, seq);
+
+-- Whose turn it is at jobs that one process of many does at a time.
+CREATE TABLE oh_turns (
+    job TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    holder TEXT NOT NULL,
+    until BIGINT NOT NULL,
+    note TEXT NOT NULL DEFAULT ''
+);
+
+INSERT INTO oh_schema (version) VALUES (1);

@@ -1,0 +1,166 @@
+//! Events that arrive together, kept by two statements and one commit.
+
+use std::collections::HashSet;
+
+use oh_core::deauth::{Accepted, DeauthEvent, TokenFate};
+use oh_core::store::Version;
+use sqlx::{Error as SqlError, PgConnection, PgPool};
+
+use super::inbox::BARRIER;
+use crate::writer::Backend;
+
+/// Keeps events.
+pub(super) struct AcceptBackend {
+    pub(super) pool: PgPool,
+    pub(super) tokens_live_here: bool,
+}
+
+impl Backend for AcceptBackend {
+    type Job = DeauthEvent;
+    type Outcome = Accepted;
+
+    async fn commit(&self, events: &[DeauthEvent]) -> Result<Vec<Accepted>, SqlError> {
+        let mut tx = self.pool.begin().await?;
+        let mut outcomes = Vec::with_capacity(events.len());
+        for run in runs(events) {
+            let kept = keep(&mut tx, run).await?;
+            let new: Vec<&DeauthEvent> = run
+                .iter()
+                .filter(|e| kept.contains(e.id.as_str()))
+                .collect();
+            let left = if new.is_empty() {
+                HashSet::new()
+            } else if self.tokens_live_here {
+                destroy_tokens(&mut tx, &new).await?
+            } else {
+                note_received(&mut tx, &new).await?;
+                HashSet::new()
+            };
+            outcomes.extend(run.iter().map(|event| {
+                if !kept.contains(event.id.as_str()) {
+                    Accepted::Duplicate
+                } else if !self.tokens_live_here {
+                    Accepted::New(TokenFate::Untouched)
+                } else if left.contains(event.member.as_str()) {
+                    Accepted::New(TokenFate::Destroyed)
+                } else {
+                    Accepted::New(TokenFate::Stale)
+                }
+            }));
+        }
+        tx.commit().await?;
+        Ok(outcomes)
+    }
+}
+
+/// Cuts the batch so that no member and no event is twice in one piece: one statement can change
+/// a row only once, and what comes second must find what came first.
+fn runs(events: &[DeauthEvent]) -> impl Iterator<Item = &[DeauthEvent]> {
+    let mut rest = events;
+    std::iter::from_fn(move || {
+        let (mut members, mut ids) = (HashSet::new(), HashSet::new());
+        let end = rest
+            .iter()
+            .position(|e| !members.insert(&e.member) || !ids.insert(&e.id))
+            .unwrap_or(rest.len());
+        let (run, after) = rest.split_at(end);
+        rest = after;
+        (!run.is_empty()).then_some(run)
+    })
+}
+
+fn column<T>(events: &[&DeauthEvent], of: impl Fn(&DeauthEvent) -> T) -> Vec<T> {
+    events.iter().map(|event| of(event)).collect()
+}
+
+/// Keeps those that are new, and tells which. In the order of their ids, so that two processes
+/// with the same events wait for one another rather than deadlock.
+async fn keep(
+    conn: &mut PgConnection,
+    events: &[DeauthEvent],
+) -> Result<HashSet<String>, SqlError> {
+    let events: Vec<&DeauthEvent> = events.iter().collect();
+    let kept: Vec<String> = sqlx::query_scalar(concat!(
+        "INSERT INTO oh_events (id, member, pseudonym, erasure, source, left_at, received_at, \
+         due_at) \
+         SELECT id, member, pseudonym, erasure, source, left_at, received_at, received_at \
+         FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], \
+         $7::bigint[]) AS t (id, member, pseudonym, erasure, source, left_at, received_at) \
+         WHERE ",
+        BARRIER!(),
+        " ORDER BY id ON CONFLICT (id) DO NOTHING RETURNING id",
+    ))
+    .bind(column(&events, |e| e.id.to_string()))
+    .bind(column(&events, |e| e.member.to_string()))
+    .bind(column(&events, |e| e.pseudonym.to_string()))
+    .bind(column(&events, |e| e.erasure.as_str()))
+    .bind(column(&events, |e| e.source.as_str()))
+    .bind(column(&events, |e| e.left_at.as_micros()))
+    .bind(column(&events, |e| e.received_at.as_micros()))
+    .fetch_all(conn)
+    .await?;
+    Ok(kept.into_iter().collect())
+}
+
+/// Destroys the tokens of the members of new events and advances their epochs, unless they have
+/// authorized again since; then the event is settled as stale. Tells who left.
+async fn destroy_tokens(
+    conn: &mut PgConnection,
+    events: &[&DeauthEvent],
+) -> Result<HashSet<String>, SqlError> {
+    let left: Vec<String> = sqlx::query_scalar(
+        "WITH input AS MATERIALIZED ( \
+             SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], \
+             $6::bigint[]) WITH ORDINALITY \
+             AS t (id, member, pseudonym, left_at, received_at, version, place)), \
+         gone AS ( \
+             INSERT INTO oh_members (member, epoch, authorized_at, deauthorized_at, heard_at, \
+             refresh_unanswered, version) \
+             SELECT member, received_at, 0, received_at, received_at, false, version \
+             FROM input ORDER BY member \
+             ON CONFLICT (member) DO UPDATE SET access_token = NULL, refresh_token = NULL, \
+             expires_at = NULL, epoch = greatest(oh_members.epoch + 1, excluded.epoch), \
+             deauthorized_at = excluded.deauthorized_at, refresh_holder = NULL, \
+             refresh_until = NULL, refresh_unanswered = false, version = excluded.version \
+             WHERE oh_members.access_token IS NULL OR oh_members.authorized_at <= \
+             (SELECT input.left_at FROM input WHERE input.member = oh_members.member) \
+             RETURNING member), \
+         fate AS ( \
+             SELECT input.*, gone.member IS NOT NULL AS left_now \
+             FROM input LEFT JOIN gone ON gone.member = input.member), \
+         stale AS ( \
+             UPDATE oh_events SET state = 'stale', settled_at = oh_events.received_at \
+             FROM fate WHERE oh_events.id = fate.id AND NOT fate.left_now), \
+         lines AS ( \
+             INSERT INTO oh_ledger (event, member, at, step, attempt) \
+             SELECT fate.id, fate.pseudonym, fate.received_at, CASE \
+                 WHEN line = 1 THEN 'received' \
+                 WHEN fate.left_now THEN 'tokens_destroyed' ELSE 'stale' END, 0 \
+             FROM fate CROSS JOIN generate_series(1, 2) AS line ORDER BY fate.place, line) \
+         SELECT member FROM gone",
+    )
+    .bind(column(events, |e| e.id.to_string()))
+    .bind(column(events, |e| e.member.to_string()))
+    .bind(column(events, |e| e.pseudonym.to_string()))
+    .bind(column(events, |e| e.left_at.as_micros()))
+    .bind(column(events, |e| e.received_at.as_micros()))
+    .bind(column(events, |_| Version::fresh().get()))
+    .fetch_all(conn)
+    .await?;
+    Ok(left.into_iter().collect())
+}
+
+async fn note_received(conn: &mut PgConnection, events: &[&DeauthEvent]) -> Result<(), SqlError> {
+    sqlx::query(
+        "INSERT INTO oh_ledger (event, member, at, step, attempt) \
+         SELECT id, pseudonym, received_at, 'received', 0 \
+         FROM UNNEST($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY \
+         AS t (id, pseudonym, received_at, place) ORDER BY place",
+    )
+    .bind(column(events, |e| e.id.to_string()))
+    .bind(column(events, |e| e.pseudonym.to_string()))
+    .bind(column(events, |e| e.received_at.as_micros()))
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,275 @@
+//! Statements on `oh_events`, `oh_ledger` and `oh_turns`.
+//!
+//! Line numbers of the ledger are drawn before a transaction commits, so a reader could see line
+//! 8 before line 7 is there, take note that it has read up to 8, and never see 7. Therefore all
+//! who write lines share an advisory lock until they commit, taken before any row is locked, and
+//! who reads first takes it alone for a moment: then no line is under way, and the last number is
+//! one up to which nothing is missing.
+
+use oh_core::Timestamp;
+use oh_core::deauth::{EventId, EventQuery, Held, Lease, Leased, LedgerQuery, Settlement, Step};
+use sqlx::{Error as SqlError, PgPool, Postgres, QueryBuilder};
+
+use super::text;
+use crate::rows::{self, EventRow, LedgerRow, StatsRow};
+use crate::settlement::Change;
+
+/// A condition that is true once this transaction holds its share of the ledger's lock
+/// ("ohledger" in ASCII). PostgreSQL evaluates it once, before it looks at a row.
+macro_rules! barrier {
+    () => {
+        "(SELECT pg_advisory_xact_lock_shared(8027785518519903602) IS NOT NULL)"
+    };
+}
+pub(super) use barrier as BARRIER;
+
+/// Adds a line to the ledger about an event as it stands. Does nothing if there is no such event.
+pub(super) async fn line(
+    pool: &PgPool,
+    event: &EventId,
+    step: Step,
+    now: Timestamp,
+) -> Result<(), SqlError> {
+    sqlx::query(concat!(
+        "INSERT INTO oh_ledger (event, member, at, step, attempt) \
+         SELECT id, pseudonym, $2, $3, attempts FROM oh_events WHERE id = $1 AND ",
+        barrier!(),
+    ))
+    .bind(event.as_str())
+    .bind(now.as_micros())
+    .bind(step.as_str())
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Two indexes keep this flat however many events wait. An event that may not be taken before
+/// some time (the end of a lease, the next try) is in `oh_events_waiting` until then, and the
+/// first call after puts it back into `oh_events_queue`, which is read from its beginning.
+///
+/// The condition on the member's first event is written as a subquery with a limit, which
+/// PostgreSQL cannot turn into a join over all that wait.
+pub(super) async fn lease(
+    pool: &PgPool,
+    now: Timestamp,
+    until: Timestamp,
+    limit: usize,
+) -> Result<Vec<Leased>, SqlError> {
+    sqlx::query(
+        "UPDATE oh_events SET waits_until = NULL WHERE id IN ( \
+             SELECT id FROM oh_events WHERE state = 'pending' AND waits_until <= $1 \
+             FOR UPDATE SKIP LOCKED)",
+    )
+    .bind(now.as_micros())
+    .execute(pool)
+    .await?;
+    let holder = rows::holder();
+    let taken: Vec<EventRow> = sqlx::query_as(concat!(
+        "WITH due AS MATERIALIZED ( \
+             SELECT e.id FROM oh_events e \
+             WHERE e.state = 'pending' AND e.waits_until IS NULL AND e.due_at <= $1 \
+             AND e.id = (SELECT first.id FROM oh_events first \
+                 WHERE first.state = 'pending' AND first.member = e.member \
+                 ORDER BY first.received_at, first.id LIMIT 1) \
+             AND ",
+        barrier!(),
+        "    ORDER BY e.received_at, e.id LIMIT $2 FOR UPDATE OF e SKIP LOCKED), \
+         taken AS ( \
+             UPDATE oh_events SET attempts = attempts + 1, lease_holder = $3, lease_until = $4, \
+             waits_until = $4 FROM due WHERE oh_events.id = due.id RETURNING oh_events.*), \
+         lines AS ( \
+             INSERT INTO oh_ledger (event, member, at, step, attempt) \
+             SELECT id, pseudonym, $1, 'tried', attempts FROM taken ORDER BY received_at, id) \
+         SELECT * FROM taken ORDER BY received_at, id",
+    ))
+    .bind(now.as_micros())
+    .bind(rows::limit(limit))
+    .bind(&holder)
+    .bind(until.as_micros())
+    .fetch_all(pool)
+    .await?;
+    taken
+        .into_iter()
+        .map(|row| row.leased(&holder).map_err(SqlError::Decode))
+        .collect()
+}
+
+pub(super) async fn extend(
+    pool: &PgPool,
+    lease: &Lease,
+    until: Timestamp,
+) -> Result<Held, SqlError> {
+    let extended = sqlx::query(
+        "UPDATE oh_events SET lease_until = $3, waits_until = $3 \
+         WHERE id = $1 AND lease_holder = $2",
+    )
+    .bind(lease.event.as_str())
+    .bind(&lease.holder)
+    .bind(until.as_micros())
+    .execute(pool)
+    .await?;
+    Ok(held_if(extended.rows_affected()))
+}
+
+pub(super) async fn settle(
+    pool: &PgPool,
+    lease: &Lease,
+    settlement: &Settlement,
+    now: Timestamp,
+) -> Result<Held, SqlError> {
+    let change = Change::of(settlement, now);
+    let settled = sqlx::query(concat!(
+        "WITH settled AS ( \
+             UPDATE oh_events SET state = $3, due_at = coalesce($4, due_at), waits_until = $4, \
+             settled_at = $5, member = CASE WHEN $6 THEN NULL ELSE member END, \
+             lease_holder = NULL, lease_until = NULL \
+             WHERE id = $1 AND lease_holder = $2 AND ",
+        barrier!(),
+        "    RETURNING id, pseudonym, attempts) \
+         INSERT INTO oh_ledger (event, member, at, step, attempt, note) \
+         SELECT id, pseudonym, $7, $8, attempts, $9 FROM settled",
+    ))
+    .bind(lease.event.as_str())
+    .bind(&lease.holder)
+    .bind(change.state.as_str())
+    .bind(change.due_at)
+    .bind(change.settled_at)
+    .bind(change.forget)
+    .bind(now.as_micros())
+    .bind(change.step.as_str())
+    .bind(change.note.map(text))
+    .execute(pool)
+    .await?;
+    Ok(held_if(settled.rows_affected()))
+}
+
+pub(super) async fn revive(
+    pool: &PgPool,
+    event: &EventId,
+    now: Timestamp,
+) -> Result<bool, SqlError> {
+    let revived = sqlx::query(concat!(
+        "WITH revived AS ( \
+             UPDATE oh_events SET state = 'pending', attempts = 0, due_at = $2, \
+             settled_at = NULL WHERE id = $1 AND state IN ('buried', 'stale') AND ",
+        barrier!(),
+        "    RETURNING id, pseudonym) \
+         INSERT INTO oh_ledger (event, member, at, step, attempt) \
+         SELECT id, pseudonym, $2, 'revived', 0 FROM revived",
+    ))
+    .bind(event.as_str())
+    .bind(now.as_micros())
+    .execute(pool)
+    .await?;
+    Ok(revived.rows_affected() > 0)
+}
+
+pub(super) async fn stats(pool: &PgPool) -> Result<StatsRow, SqlError> {
+    sqlx::query_as(
+        "SELECT (SELECT count(*) FROM oh_events WHERE state = 'pending') AS pending, \
+         (SELECT min(received_at) FROM oh_events WHERE state = 'pending') AS oldest_pending, \
+         (SELECT count(*) FROM oh_events WHERE state = 'done') AS done, \
+         (SELECT count(*) FROM oh_events WHERE state = 'buried') AS buried, \
+         (SELECT count(*) FROM oh_events WHERE state = 'stale') AS stale",
+    )
+    .fetch_one(pool)
+    .await
+}
+
+pub(super) async fn events(pool: &PgPool, query: &EventQuery) -> Result<Vec<EventRow>, SqlError> {
+    let mut sql = QueryBuilder::<Postgres>::new("SELECT * FROM oh_events WHERE TRUE");
+    if let Some(state) = query.state {
+        sql.push(" AND state = ").push_bind(state.as_str());
+    }
+    if let Some(pseudonym) = &query.pseudonym {
+        sql.push(" AND pseudonym = ").push_bind(pseudonym.as_str());
+    }
+    if let Some(before) = query.received_before {
+        sql.push(" AND received_at < ")
+            .push_bind(before.as_micros());
+    }
+    if let Some((at, id)) = &query.after {
+        sql.push(" AND (received_at, id) > (")
+            .push_bind(at.as_micros());
+        sql.push(", ").push_bind(id.as_str()).push(")");
+    }
+    sql.push(" ORDER BY received_at, id LIMIT ")
+        .push_bind(rows::limit(query.limit));
+    sql.build_query_as().fetch_all(pool).await
+}
+
+pub(super) async fn ledger(pool: &PgPool, query: &LedgerQuery) -> Result<Vec<LedgerRow>, SqlError> {
+    let Some(last) = last_line(pool).await? else {
+        return Ok(Vec::new());
+    };
+    let mut sql = QueryBuilder::<Postgres>::new("SELECT * FROM oh_ledger WHERE seq <= ");
+    sql.push_bind(last);
+    if let Some(event) = &query.event {
+        sql.push(" AND event = ").push_bind(event.as_str());
+    }
+    if let Some(member) = &query.member {
+        sql.push(" AND member = ").push_bind(member.as_str());
+    }
+    if let Some(after) = query.after {
+        sql.push(" AND seq > ").push_bind(after);
+    }
+    sql.push(" ORDER BY seq LIMIT ")
+        .push_bind(rows::limit(query.limit));
+    sql.build_query_as().fetch_all(pool).await
+}
+
+/// The number up to which every line is there that ever will be.
+async fn last_line(pool: &PgPool) -> Result<Option<i64>, SqlError> {
+    let mut tx = pool.begin().await?;
+    sqlx::query("SELECT pg_advisory_xact_lock(8027785518519903602)")
+        .execute(&mut *tx)
+        .await?;
+    let last = sqlx::query_scalar("SELECT max(seq) FROM oh_ledger")
+        .fetch_one(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(last)
+}
+
+pub(super) async fn take_turn(
+    pool: &PgPool,
+    job: &str,
+    holder: &str,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Option<String>, SqlError> {
+    sqlx::query_scalar(
+        "INSERT INTO oh_turns (job, holder, until) VALUES ($1, $2, $3) \
+         ON CONFLICT (job) DO UPDATE SET holder = excluded.holder, until = excluded.until \
+         WHERE oh_turns.holder = excluded.holder OR oh_turns.until <= $4 \
+         RETURNING note",
+    )
+    .bind(job)
+    .bind(holder)
+    .bind(until.as_micros())
+    .bind(now.as_micros())
+    .fetch_optional(pool)
+    .await
+}
+
+pub(super) async fn keep_turn(
+    pool: &PgPool,
+    job: &str,
+    holder: &str,
+    until: Timestamp,
+    note: &str,
+) -> Result<Held, SqlError> {
+    let kept =
+        sqlx::query("UPDATE oh_turns SET until = $3, note = $4 WHERE job = $1 AND holder = $2")
+            .bind(job)
+            .bind(holder)
+            .bind(until.as_micros())
+            .bind(text(note))
+            .execute(pool)
+            .await?;
+    Ok(held_if(kept.rows_affected()))
+}
+
+fn held_if(rows: u64) -> Held {
+    if rows > 0 { Held::Yes } else { Held::Lost }
+}

@@ -1,0 +1,327 @@
+//! [`PgStore`]: a PostgreSQL database, for many machines.
+//!
+//! Tables are found through the connection's `search_path`, so they can live in a schema of their
+//! own.
+//!
+//! # No trace of tokens
+//!
+//! PostgreSQL never overwrites: a deleted row version stays in the table's files until a vacuum,
+//! and its bytes can outlast a plain one. [`PgStore::purge`] rewrites the tables that hold
+//! tokens and ids (`VACUUM FULL`); run it from time to time, say once a day. They are small, but
+//! locked meanwhile. The server's write-ahead log, its backups and replicas keep what was written
+//! for as long as they are kept: for those, keep the tokens
+//! [sealed](oh_core::store::SealedStore).
+
+mod accept;
+mod inbox;
+mod members;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use oh_core::deauth::{
+    Accepted, DeauthEvent, DeauthInbox, EventId, EventQuery, EventRecord, Held, InboxError,
+    InboxStats, Lease, Leased, LedgerLine, LedgerQuery, Settlement, Step,
+};
+use oh_core::store::{MemberRecord, Put, StoreError, TokenStore, Version};
+use oh_core::{ProjectMemberId, Timestamp};
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+
+use crate::errors::{in_time, inbox_error, store_error};
+use crate::schema::{self, Migration, SchemaError};
+use crate::writer::Writer;
+use accept::AcceptBackend;
+
+/// The schema, version by version, for an app that runs migrations itself.
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "members_and_inbox",
+    sql: include_str!("../../migrations/postgres/0001_members_and_inbox.sql"),
+}];
+
+/// How long a caller waits before hearing that the database does not answer.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// How long a caller waits for a connection.
+const ACQUIRE: Duration = Duration::from_secs(3);
+
+/// Members' tokens and the deauthorization inbox in PostgreSQL. Cheap to clone.
+///
+/// ```no_run
+/// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+/// use oh_core::store::TokenStore;
+/// use oh_sqlx::PgStore;
+///
+/// let store = PgStore::connect("postgres://app@localhost/app").await?;
+/// assert!(store.load(&"01026778".parse()?).await?.is_none());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct PgStore {
+    pool: PgPool,
+    accepts: Arc<Writer<AcceptBackend>>,
+}
+
+impl PgStore {
+    /// Connects with a pool of its own and brings the tables up to date.
+    ///
+    /// The URL is sqlx's and libpq's: `postgres://user:password@host/database`.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be reached, or its tables are of a newer release.
+    pub async fn connect(url: &str) -> Result<Self, SchemaError> {
+        let pool = PgPoolOptions::new()
+            .acquire_timeout(ACQUIRE)
+            .connect(url)
+            .await?;
+        let store = Self::new(pool);
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// Over the app's own pool. Nothing is changed yet; see [`migrate`](Self::migrate).
+    ///
+    /// Give the pool an `acquire_timeout` of a few seconds, so that a webhook is refused before
+    /// its sender gives up. The isolation level must be PostgreSQL's default, `READ COMMITTED`,
+    /// and `synchronous_commit` not off.
+    pub fn new(pool: PgPool) -> Self {
+        Self::with(pool, true)
+    }
+
+    /// For an app whose tokens live elsewhere: [`accept`](DeauthInbox::accept) then leaves
+    /// `oh_members` alone, and the library sees to the tokens in the store they are in.
+    #[must_use]
+    pub fn inbox_only(self) -> Self {
+        Self::with(self.pool, false)
+    }
+
+    fn with(pool: PgPool, tokens_live_here: bool) -> Self {
+        let backend = AcceptBackend {
+            pool: pool.clone(),
+            tokens_live_here,
+        };
+        Self {
+            pool,
+            accepts: Arc::new(Writer::new(backend, PATIENCE)),
+        }
+    }
+
+    /// The pool.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Brings the tables up to date. Does nothing where they are, and may be run by several
+    /// processes at once.
+    ///
+    /// # Errors
+    ///
+    /// When the tables are of a newer release, or the database fails.
+    pub async fn migrate(&self) -> Result<(), SchemaError> {
+        let mut tx = self.pool.begin().await?;
+        // "ohschema" in ASCII. Whoever comes second waits here, and then finds everything done.
+        sqlx::query("SELECT pg_advisory_xact_lock(8027793206578343265)")
+            .execute(&mut *tx)
+            .await?;
+        let found = found_schema(&mut tx).await?;
+        for migration in schema::pending(MIGRATIONS, found)? {
+            sqlx::raw_sql(migration.sql).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Whether the tables are those this release works with, for an app that runs migrations
+    /// itself.
+    ///
+    /// # Errors
+    ///
+    /// When they are not, or the database fails.
+    pub async fn check_schema(&self) -> Result<(), SchemaError> {
+        let mut conn = self.pool.acquire().await?;
+        schema::check(MIGRATIONS, found_schema(&mut conn).await?)
+    }
+
+    /// Rewrites the tables that held tokens and member ids, so that their files hold no trace of
+    /// those deleted. See the [module](self).
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be reached, or the user does not own the tables.
+    pub async fn purge(&self) -> Result<(), StoreError> {
+        for statement in ["VACUUM (FULL) oh_members", "VACUUM (FULL) oh_events"] {
+            sqlx::query(statement)
+                .execute(&self.pool)
+                .await
+                .map_err(|e| store_error(e.into()))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for PgStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PgStore(..)")
+    }
+}
+
+async fn found_schema(conn: &mut sqlx::PgConnection) -> Result<i64, SchemaError> {
+    let there: bool = sqlx::query_scalar("SELECT to_regclass('oh_schema') IS NOT NULL")
+        .fetch_one(&mut *conn)
+        .await?;
+    if !there {
+        return Ok(0);
+    }
+    let found: Option<i64> = sqlx::query_scalar("SELECT max(version)::bigint FROM oh_schema")
+        .fetch_one(conn)
+        .await?;
+    Ok(found.unwrap_or(0))
+}
+
+#[async_trait]
+impl TokenStore for PgStore {
+    async fn load(&self, member: &ProjectMemberId) -> Result<Option<MemberRecord>, StoreError> {
+        let row = in_time(PATIENCE, members::load(&self.pool, member)).await;
+        row.map_err(store_error)?
+            .map(|row| row.record().map_err(StoreError::unreadable))
+            .transpose()
+    }
+
+    async fn put(
+        &self,
+        record: &MemberRecord,
+        expected: Option<Version>,
+    ) -> Result<Put, StoreError> {
+        let put = in_time(PATIENCE, members::put(&self.pool, record, expected)).await;
+        put.map_err(store_error)
+    }
+
+    async fn remove(&self, member: &ProjectMemberId, expected: Version) -> Result<Put, StoreError> {
+        let put = in_time(PATIENCE, members::remove(&self.pool, member, expected)).await;
+        put.map_err(store_error)
+    }
+
+    async fn page(
+        &self,
+        after: Option<&ProjectMemberId>,
+        limit: usize,
+    ) -> Result<Vec<MemberRecord>, StoreError> {
+        let rows = in_time(PATIENCE, members::page(&self.pool, after, limit)).await;
+        rows.map_err(store_error)?
+            .into_iter()
+            .map(|row| row.record().map_err(StoreError::unreadable))
+            .collect()
+    }
+}
+
+#[async_trait]
+impl DeauthInbox for PgStore {
+    async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError> {
+        self.accepts.run(event.clone()).await.map_err(inbox_error)
+    }
+
+    async fn lease(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Leased>, InboxError> {
+        let leased = in_time(PATIENCE, inbox::lease(&self.pool, now, until, limit)).await;
+        leased.map_err(inbox_error)
+    }
+
+    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<Held, InboxError> {
+        let held = in_time(PATIENCE, inbox::extend(&self.pool, lease, until)).await;
+        held.map_err(inbox_error)
+    }
+
+    async fn settle(
+        &self,
+        lease: &Lease,
+        settlement: &Settlement,
+        now: Timestamp,
+    ) -> Result<Held, InboxError> {
+        let held = in_time(PATIENCE, inbox::settle(&self.pool, lease, settlement, now)).await;
+        held.map_err(inbox_error)
+    }
+
+    async fn record(
+        &self,
+        event: &DeauthEvent,
+        step: Step,
+        now: Timestamp,
+    ) -> Result<(), InboxError> {
+        let line = in_time(PATIENCE, inbox::line(&self.pool, &event.id, step, now)).await;
+        line.map_err(inbox_error)
+    }
+
+    async fn revive(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
+        let revived = in_time(PATIENCE, inbox::revive(&self.pool, event, now)).await;
+        revived.map_err(inbox_error)
+    }
+
+    async fn stats(&self) -> Result<InboxStats, InboxError> {
+        let row = in_time(PATIENCE, inbox::stats(&self.pool)).await;
+        row.map(|row| row.stats()).map_err(inbox_error)
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Vec<EventRecord>, InboxError> {
+        let rows = in_time(PATIENCE, inbox::events(&self.pool, query)).await;
+        rows.map_err(inbox_error)?
+            .into_iter()
+            .map(|row| row.record().map_err(InboxError::new))
+            .collect()
+    }
+
+    async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError> {
+        let rows = in_time(PATIENCE, inbox::ledger(&self.pool, query)).await;
+        rows.map_err(inbox_error)?
+            .into_iter()
+            .map(|row| row.line().map_err(InboxError::new))
+            .collect()
+    }
+
+    async fn take_turn(
+        &self,
+        job: &str,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<String>, InboxError> {
+        let turn = in_time(
+            PATIENCE,
+            inbox::take_turn(&self.pool, job, holder, now, until),
+        )
+        .await;
+        turn.map_err(inbox_error)
+    }
+
+    async fn keep_turn(
+        &self,
+        job: &str,
+        holder: &str,
+        until: Timestamp,
+        note: &str,
+    ) -> Result<Held, InboxError> {
+        let held = in_time(
+            PATIENCE,
+            inbox::keep_turn(&self.pool, job, holder, until, note),
+        )
+        .await;
+        held.map_err(inbox_error)
+    }
+}
+
+/// PostgreSQL's text holds every character but NUL. Where one comes from outside, in a username
+/// or an error's message, the replacement character stands for it.
+fn text(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}").into()
+    } else {
+        text.into()
+    }
+}

@@ -1,0 +1,296 @@
+//! Statements on `oh_events`, `oh_ledger` and `oh_turns`.
+
+use oh_core::Timestamp;
+use oh_core::deauth::{
+    Accepted, DeauthEvent, EventId, EventQuery, Held, Lease, Leased, LedgerQuery, Settlement, Step,
+    TokenFate,
+};
+use sqlx::{Error as SqlError, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
+
+use super::members;
+use crate::rows::{self, EventRow, LedgerRow, StatsRow};
+use crate::settlement::Change;
+
+pub(super) async fn accept(
+    conn: &mut SqliteConnection,
+    event: &DeauthEvent,
+    tokens_live_here: bool,
+) -> Result<Accepted, SqlError> {
+    let kept = sqlx::query(
+        "INSERT INTO oh_events (id, member, pseudonym, erasure, source, left_at, received_at, \
+         due_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7) ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(event.id.as_str())
+    .bind(event.member.as_str())
+    .bind(event.pseudonym.as_str())
+    .bind(event.erasure.as_str())
+    .bind(event.source.as_str())
+    .bind(event.left_at.as_micros())
+    .bind(event.received_at.as_micros())
+    .execute(&mut *conn)
+    .await?;
+    if kept.rows_affected() == 0 {
+        return Ok(Accepted::Duplicate);
+    }
+    if !tokens_live_here {
+        line(conn, &event.id, Step::Received, event.received_at, None).await?;
+        return Ok(Accepted::New(TokenFate::Untouched));
+    }
+    let (fate, step) = if members::leave(conn, event).await? {
+        (TokenFate::Destroyed, Step::TokensDestroyed)
+    } else {
+        sqlx::query("UPDATE oh_events SET state = 'stale', settled_at = received_at WHERE id = ?1")
+            .bind(event.id.as_str())
+            .execute(&mut *conn)
+            .await?;
+        (TokenFate::Stale, Step::Stale)
+    };
+    sqlx::query(
+        "INSERT INTO oh_ledger (event, member, at, step, attempt) \
+         VALUES (?1, ?2, ?3, 'received', 0), (?1, ?2, ?3, ?4, 0)",
+    )
+    .bind(event.id.as_str())
+    .bind(event.pseudonym.as_str())
+    .bind(event.received_at.as_micros())
+    .bind(step.as_str())
+    .execute(conn)
+    .await?;
+    Ok(Accepted::New(fate))
+}
+
+/// Adds a line to the ledger about an event as it stands. Does nothing if there is no such event.
+pub(super) async fn line(
+    conn: &mut SqliteConnection,
+    event: &EventId,
+    step: Step,
+    now: Timestamp,
+    note: Option<&str>,
+) -> Result<(), SqlError> {
+    sqlx::query(
+        "INSERT INTO oh_ledger (event, member, at, step, attempt, note) \
+         SELECT id, pseudonym, ?2, ?3, attempts, ?4 FROM oh_events WHERE id = ?1",
+    )
+    .bind(event.as_str())
+    .bind(now.as_micros())
+    .bind(step.as_str())
+    .bind(note)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn is_there_work(pool: &SqlitePool, now: Timestamp) -> Result<bool, SqlError> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM oh_events INDEXED BY oh_events_queue \
+         WHERE state = 'pending' AND waits_until IS NULL) \
+         OR EXISTS (SELECT 1 FROM oh_events INDEXED BY oh_events_waiting \
+         WHERE state = 'pending' AND waits_until <= ?1)",
+    )
+    .bind(now.as_micros())
+    .fetch_one(pool)
+    .await
+}
+
+/// Two indexes keep this flat however many events wait. An event that may not be taken before
+/// some time (the end of a lease, the next try) is in `oh_events_waiting` until then, and the
+/// first call after puts it back into `oh_events_queue`, which is read from its beginning.
+pub(super) async fn lease(
+    conn: &mut SqliteConnection,
+    now: Timestamp,
+    until: Timestamp,
+    limit: usize,
+) -> Result<Vec<Leased>, SqlError> {
+    sqlx::query(
+        "UPDATE oh_events SET waits_until = NULL WHERE state = 'pending' AND waits_until <= ?1",
+    )
+    .bind(now.as_micros())
+    .execute(&mut *conn)
+    .await?;
+    let holder = rows::holder();
+    let mut taken: Vec<EventRow> = sqlx::query_as(
+        "UPDATE oh_events SET attempts = attempts + 1, lease_holder = ?1, lease_until = ?2, \
+         waits_until = ?2 WHERE id IN ( \
+             SELECT e.id FROM oh_events e INDEXED BY oh_events_queue \
+             WHERE e.state = 'pending' AND e.waits_until IS NULL AND e.due_at <= ?3 \
+             AND e.id = (SELECT first.id FROM oh_events first INDEXED BY oh_events_of_member \
+                 WHERE first.state = 'pending' AND first.member = e.member \
+                 ORDER BY first.received_at, first.id LIMIT 1) \
+             ORDER BY e.received_at, e.id LIMIT ?4) \
+         RETURNING *",
+    )
+    .bind(&holder)
+    .bind(until.as_micros())
+    .bind(now.as_micros())
+    .bind(rows::limit(limit))
+    .fetch_all(&mut *conn)
+    .await?;
+    taken.sort_unstable_by(|a, b| a.place().cmp(&b.place()));
+    let mut leased = Vec::with_capacity(taken.len());
+    for row in taken {
+        let one = row.leased(&holder).map_err(SqlError::Decode)?;
+        line(conn, &one.event.id, Step::Tried, now, None).await?;
+        leased.push(one);
+    }
+    Ok(leased)
+}
+
+pub(super) async fn extend(
+    conn: &mut SqliteConnection,
+    lease: &Lease,
+    until: Timestamp,
+) -> Result<Held, SqlError> {
+    let extended = sqlx::query(
+        "UPDATE oh_events SET lease_until = ?3, waits_until = ?3 \
+         WHERE id = ?1 AND lease_holder = ?2",
+    )
+    .bind(lease.event.as_str())
+    .bind(&lease.holder)
+    .bind(until.as_micros())
+    .execute(conn)
+    .await?;
+    Ok(held_if(extended.rows_affected()))
+}
+
+pub(super) async fn settle(
+    conn: &mut SqliteConnection,
+    lease: &Lease,
+    settlement: &Settlement,
+    now: Timestamp,
+) -> Result<Held, SqlError> {
+    let change = Change::of(settlement, now);
+    let settled = sqlx::query(
+        "UPDATE oh_events SET state = ?3, due_at = coalesce(?4, due_at), waits_until = ?4, \
+         settled_at = ?5, member = CASE WHEN ?6 THEN NULL ELSE member END, \
+         lease_holder = NULL, lease_until = NULL WHERE id = ?1 AND lease_holder = ?2",
+    )
+    .bind(lease.event.as_str())
+    .bind(&lease.holder)
+    .bind(change.state.as_str())
+    .bind(change.due_at)
+    .bind(change.settled_at)
+    .bind(change.forget)
+    .execute(&mut *conn)
+    .await?;
+    if settled.rows_affected() > 0 {
+        line(conn, &lease.event, change.step, now, change.note).await?;
+    }
+    Ok(held_if(settled.rows_affected()))
+}
+
+pub(super) async fn revive(
+    conn: &mut SqliteConnection,
+    event: &EventId,
+    now: Timestamp,
+) -> Result<bool, SqlError> {
+    let revived = sqlx::query(
+        "UPDATE oh_events SET state = 'pending', attempts = 0, due_at = ?2, settled_at = NULL \
+         WHERE id = ?1 AND state IN ('buried', 'stale')",
+    )
+    .bind(event.as_str())
+    .bind(now.as_micros())
+    .execute(&mut *conn)
+    .await?;
+    if revived.rows_affected() > 0 {
+        line(conn, event, Step::Revived, now, None).await?;
+    }
+    Ok(revived.rows_affected() > 0)
+}
+
+pub(super) async fn stats(pool: &SqlitePool) -> Result<StatsRow, SqlError> {
+    sqlx::query_as(
+        "SELECT (SELECT count(*) FROM oh_events WHERE state = 'pending') AS pending, \
+         (SELECT min(received_at) FROM oh_events WHERE state = 'pending') AS oldest_pending, \
+         (SELECT count(*) FROM oh_events WHERE state = 'done') AS done, \
+         (SELECT count(*) FROM oh_events WHERE state = 'buried') AS buried, \
+         (SELECT count(*) FROM oh_events WHERE state = 'stale') AS stale",
+    )
+    .fetch_one(pool)
+    .await
+}
+
+pub(super) async fn events(
+    pool: &SqlitePool,
+    query: &EventQuery,
+) -> Result<Vec<EventRow>, SqlError> {
+    let mut sql = QueryBuilder::<Sqlite>::new("SELECT * FROM oh_events WHERE TRUE");
+    if let Some(state) = query.state {
+        sql.push(" AND state = ").push_bind(state.as_str());
+    }
+    if let Some(pseudonym) = &query.pseudonym {
+        sql.push(" AND pseudonym = ").push_bind(pseudonym.as_str());
+    }
+    if let Some(before) = query.received_before {
+        sql.push(" AND received_at < ")
+            .push_bind(before.as_micros());
+    }
+    if let Some((at, id)) = &query.after {
+        sql.push(" AND (received_at, id) > (")
+            .push_bind(at.as_micros());
+        sql.push(", ").push_bind(id.as_str()).push(")");
+    }
+    sql.push(" ORDER BY received_at, id LIMIT ")
+        .push_bind(rows::limit(query.limit));
+    sql.build_query_as().fetch_all(pool).await
+}
+
+pub(super) async fn ledger(
+    pool: &SqlitePool,
+    query: &LedgerQuery,
+) -> Result<Vec<LedgerRow>, SqlError> {
+    let mut sql = QueryBuilder::<Sqlite>::new("SELECT * FROM oh_ledger WHERE TRUE");
+    if let Some(event) = &query.event {
+        sql.push(" AND event = ").push_bind(event.as_str());
+    }
+    if let Some(member) = &query.member {
+        sql.push(" AND member = ").push_bind(member.as_str());
+    }
+    if let Some(after) = query.after {
+        sql.push(" AND seq > ").push_bind(after);
+    }
+    sql.push(" ORDER BY seq LIMIT ")
+        .push_bind(rows::limit(query.limit));
+    sql.build_query_as().fetch_all(pool).await
+}
+
+pub(super) async fn take_turn(
+    conn: &mut SqliteConnection,
+    job: &str,
+    holder: &str,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Option<String>, SqlError> {
+    sqlx::query_scalar(
+        "INSERT INTO oh_turns (job, holder, until) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (job) DO UPDATE SET holder = excluded.holder, until = excluded.until \
+         WHERE oh_turns.holder = excluded.holder OR oh_turns.until <= ?4 \
+         RETURNING note",
+    )
+    .bind(job)
+    .bind(holder)
+    .bind(until.as_micros())
+    .bind(now.as_micros())
+    .fetch_optional(conn)
+    .await
+}
+
+pub(super) async fn keep_turn(
+    conn: &mut SqliteConnection,
+    job: &str,
+    holder: &str,
+    until: Timestamp,
+    note: &str,
+) -> Result<Held, SqlError> {
+    let kept =
+        sqlx::query("UPDATE oh_turns SET until = ?3, note = ?4 WHERE job = ?1 AND holder = ?2")
+            .bind(job)
+            .bind(holder)
+            .bind(until.as_micros())
+            .bind(note)
+            .execute(conn)
+            .await?;
+    Ok(held_if(kept.rows_affected()))
+}
+
+fn held_if(rows: u64) -> Held {
+    if rows > 0 { Held::Yes } else { Held::Lost }
+}

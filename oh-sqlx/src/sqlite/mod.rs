@@ -1,0 +1,393 @@
+//! [`SqliteStore`]: one file, for one machine.
+//!
+//! Writes of one process go through one task that commits what has gathered as one transaction
+//! ([group commit](crate)); several processes may share the file. Reads go straight to the pool.
+//!
+//! # No trace of tokens
+//!
+//! Connections that write have `secure_delete` on: SQLite overwrites with zeros what a statement
+//! deletes. What was in the write-ahead log is gone once that is written back and cut to zero
+//! length, which the store does about a second after a member's record was removed or its tokens
+//! destroyed, as soon as no other process is in the middle of reading. [`SqliteStore::purge`] does
+//! it at once and says whether it was done. What the file system or a backup keeps of a file's
+//! former content is beyond any database: for that, keep the tokens
+//! [sealed](oh_core::store::SealedStore).
+
+mod inbox;
+mod members;
+mod write;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use oh_core::deauth::{
+    Accepted, DeauthEvent, DeauthInbox, EventId, EventQuery, EventRecord, Held, InboxError,
+    InboxStats, Lease, Leased, LedgerLine, LedgerQuery, Settlement, Step,
+};
+use oh_core::store::{MemberRecord, Put, StoreError, TokenStore, Version};
+use oh_core::{ProjectMemberId, Timestamp};
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use crate::errors::{in_time, inbox_error, store_error};
+use crate::schema::{self, Migration, SchemaError};
+use crate::writer::{Failure, Writer};
+use write::{Op, Outcome, SqliteBackend};
+
+/// The schema, version by version, for an app that runs migrations itself.
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "members_and_inbox",
+    sql: include_str!("../../migrations/sqlite/0001_members_and_inbox.sql"),
+}];
+
+/// How long a statement may wait for another process to finish writing.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a caller waits before hearing that the database does not answer.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Members' tokens and the deauthorization inbox in an SQLite file. Cheap to clone.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("openhumans.sqlite");
+/// use oh_core::store::TokenStore;
+/// use oh_sqlx::SqliteStore;
+///
+/// let store = SqliteStore::connect(&path).await?;
+/// assert!(store.load(&"01026778".parse()?).await?.is_none());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct SqliteStore(Arc<Writer<SqliteBackend>>);
+
+impl SqliteStore {
+    /// Opens the file, made if it is not there (readable by its owner only), with a pool of its
+    /// own, and brings the tables up to date.
+    ///
+    /// Journal in WAL mode, every commit flushed (`synchronous=FULL`), `secure_delete` on.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened, or its tables are of a newer release.
+    pub async fn connect(path: impl AsRef<Path>) -> Result<Self, SchemaError> {
+        let path = path.as_ref();
+        create_private(path).map_err(|e| SchemaError::Database(e.into()))?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true)
+            .pragma("secure_delete", "ON");
+        let pool = SqlitePoolOptions::new()
+            .acquire_timeout(PATIENCE)
+            .connect_with(options)
+            .await?;
+        let store = Self::new(pool);
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// Over the app's own pool. Nothing is opened or changed yet; see [`migrate`](Self::migrate).
+    ///
+    /// The file should be in WAL mode, and its connections should wait when another process
+    /// writes (sqlx's default `busy_timeout` of 5 s is good). Connections the store writes with
+    /// are switched to `synchronous=FULL` and `secure_delete=ON`, and stay so.
+    pub fn new(pool: SqlitePool) -> Self {
+        Self(Arc::new(Writer::new(
+            SqliteBackend::new(pool, true),
+            PATIENCE,
+        )))
+    }
+
+    /// For an app whose tokens live elsewhere: [`accept`](DeauthInbox::accept) then leaves
+    /// `oh_members` alone, and the library sees to the tokens in the store they are in.
+    #[must_use]
+    pub fn inbox_only(self) -> Self {
+        let pool = self.pool().clone();
+        Self(Arc::new(Writer::new(
+            SqliteBackend::new(pool, false),
+            PATIENCE,
+        )))
+    }
+
+    /// The pool.
+    pub fn pool(&self) -> &SqlitePool {
+        &self.0.backend().pool
+    }
+
+    /// Brings the tables up to date. Does nothing where they are, and may be run by several
+    /// processes at once.
+    ///
+    /// # Errors
+    ///
+    /// When the tables are of a newer release, or the database fails.
+    pub async fn migrate(&self) -> Result<(), SchemaError> {
+        // IMMEDIATE: whoever comes second waits here, and then finds everything done.
+        let mut tx = self.pool().begin_with("BEGIN IMMEDIATE").await?;
+        let found = found_schema(&mut tx).await?;
+        for migration in schema::pending(MIGRATIONS, found)? {
+            sqlx::raw_sql(migration.sql).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Whether the tables are those this release works with, for an app that runs migrations
+    /// itself.
+    ///
+    /// # Errors
+    ///
+    /// When they are not, or the database fails.
+    pub async fn check_schema(&self) -> Result<(), SchemaError> {
+        let mut conn = self.pool().acquire().await?;
+        schema::check(MIGRATIONS, found_schema(&mut conn).await?)
+    }
+
+    /// Removes, now, what the write-ahead log still holds of deleted tokens. See the
+    /// [module](self); it also happens by itself.
+    ///
+    /// # Errors
+    ///
+    /// When another process kept reading or writing all the time. Try again.
+    pub async fn purge(&self) -> Result<(), StoreError> {
+        let purged = in_time(PATIENCE, self.0.backend().checkpoint(BUSY_TIMEOUT)).await;
+        match purged.map_err(store_error)? {
+            true => Ok(()),
+            false => Err(StoreError::unavailable(
+                "the write-ahead log is being read by another connection",
+            )),
+        }
+    }
+
+    async fn write(&self, op: Op) -> Result<Outcome, Failure> {
+        self.0.run(op).await
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SqliteStore(..)")
+    }
+}
+
+async fn found_schema(conn: &mut sqlx::SqliteConnection) -> Result<i64, SchemaError> {
+    let there: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'oh_schema'",
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    if there == 0 {
+        return Ok(0);
+    }
+    let found: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM oh_schema")
+        .fetch_one(conn)
+        .await?;
+    Ok(found.unwrap_or(0))
+}
+
+/// SQLite gives its other files the permissions of the first.
+fn create_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// The outcome that belongs to the operation; the backend gives no other.
+macro_rules! expect {
+    ($outcome:expr, $variant:ident) => {
+        match $outcome {
+            Outcome::$variant(it) => Ok(it),
+            _ => Err(Failure::Died),
+        }
+    };
+}
+
+#[async_trait]
+impl TokenStore for SqliteStore {
+    async fn load(&self, member: &ProjectMemberId) -> Result<Option<MemberRecord>, StoreError> {
+        let row = in_time(PATIENCE, members::load(self.pool(), member)).await;
+        row.map_err(store_error)?
+            .map(|row| row.record().map_err(StoreError::unreadable))
+            .transpose()
+    }
+
+    async fn put(
+        &self,
+        record: &MemberRecord,
+        expected: Option<Version>,
+    ) -> Result<Put, StoreError> {
+        let op = Op::Put {
+            record: record.clone(),
+            expected,
+        };
+        let outcome = self.write(op).await.map_err(store_error)?;
+        expect!(outcome, Put).map_err(store_error)
+    }
+
+    async fn remove(&self, member: &ProjectMemberId, expected: Version) -> Result<Put, StoreError> {
+        let op = Op::Remove {
+            member: member.clone(),
+            expected,
+        };
+        let outcome = self.write(op).await.map_err(store_error)?;
+        expect!(outcome, Put).map_err(store_error)
+    }
+
+    async fn page(
+        &self,
+        after: Option<&ProjectMemberId>,
+        limit: usize,
+    ) -> Result<Vec<MemberRecord>, StoreError> {
+        let rows = in_time(PATIENCE, members::page(self.pool(), after, limit)).await;
+        rows.map_err(store_error)?
+            .into_iter()
+            .map(|row| row.record().map_err(StoreError::unreadable))
+            .collect()
+    }
+}
+
+#[async_trait]
+impl DeauthInbox for SqliteStore {
+    async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError> {
+        let outcome = self
+            .write(Op::Accept(event.clone()))
+            .await
+            .map_err(inbox_error)?;
+        expect!(outcome, Accepted).map_err(inbox_error)
+    }
+
+    async fn lease(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Leased>, InboxError> {
+        // Looking costs nothing; writing takes the file's one lock. Idle workers only look.
+        let work = in_time(PATIENCE, inbox::is_there_work(self.pool(), now)).await;
+        if limit == 0 || !work.map_err(inbox_error)? {
+            return Ok(Vec::new());
+        }
+        let outcome = self
+            .write(Op::Lease { now, until, limit })
+            .await
+            .map_err(inbox_error)?;
+        expect!(outcome, Leased).map_err(inbox_error)
+    }
+
+    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<Held, InboxError> {
+        let op = Op::Extend {
+            lease: lease.clone(),
+            until,
+        };
+        let outcome = self.write(op).await.map_err(inbox_error)?;
+        expect!(outcome, Held).map_err(inbox_error)
+    }
+
+    async fn settle(
+        &self,
+        lease: &Lease,
+        settlement: &Settlement,
+        now: Timestamp,
+    ) -> Result<Held, InboxError> {
+        let op = Op::Settle {
+            lease: lease.clone(),
+            settlement: settlement.clone(),
+            now,
+        };
+        let outcome = self.write(op).await.map_err(inbox_error)?;
+        expect!(outcome, Held).map_err(inbox_error)
+    }
+
+    async fn record(
+        &self,
+        event: &DeauthEvent,
+        step: Step,
+        now: Timestamp,
+    ) -> Result<(), InboxError> {
+        let op = Op::Record {
+            event: event.id.clone(),
+            step,
+            now,
+        };
+        let outcome = self.write(op).await.map_err(inbox_error)?;
+        expect!(outcome, Recorded).map_err(inbox_error)
+    }
+
+    async fn revive(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
+        let op = Op::Revive {
+            event: event.clone(),
+            now,
+        };
+        let outcome = self.write(op).await.map_err(inbox_error)?;
+        expect!(outcome, Revived).map_err(inbox_error)
+    }
+
+    async fn stats(&self) -> Result<InboxStats, InboxError> {
+        let row = in_time(PATIENCE, inbox::stats(self.pool())).await;
+        row.map(|row| row.stats()).map_err(inbox_error)
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Vec<EventRecord>, InboxError> {
+        let rows = in_time(PATIENCE, inbox::events(self.pool(), query)).await;
+        rows.map_err(inbox_error)?
+            .into_iter()
+            .map(|row| row.record().map_err(InboxError::new))
+            .collect()
+    }
+
+    async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError> {
+        let rows = in_time(PATIENCE, inbox::ledger(self.pool(), query)).await;
+        rows.map_err(inbox_error)?
+            .into_iter()
+            .map(|row| row.line().map_err(InboxError::new))
+            .collect()
+    }
+
+    async fn take_turn(
+        &self,
+        job: &str,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<String>, InboxError> {
+        let op = Op::TakeTurn {
+            job: job.to_owned(),
+            holder: holder.to_owned(),
+            now,
+            until,
+        };
+        let outcome = self.write(op).await.map_err(inbox_error)?;
+        expect!(outcome, Turn).map_err(inbox_error)
+    }
+
+    async fn keep_turn(
+        &self,
+        job: &str,
+        holder: &str,
+        until: Timestamp,
+        note: &str,
+    ) -> Result<Held, InboxError> {
+        let op = Op::KeepTurn {
+            job: job.to_owned(),
+            holder: holder.to_owned(),
+            until,
+            note: note.to_owned(),
+        };
+        let outcome = self.write(op).await.map_err(inbox_error)?;
+        expect!(outcome, Held).map_err(inbox_error)
+    }
+}
