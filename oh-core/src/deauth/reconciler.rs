@@ -33,7 +33,6 @@ use crate::transport::BoxError;
 use crate::{Error, ProjectMemberId, Timestamp};
 
 const JOB: &str = "reconciler";
-const TURN: Duration = Duration::from_secs(120);
 const PAGE: usize = 200;
 /// As many failures in a row end a round: Open Humans is down, or we are cut off.
 const PATIENCE: u32 = 10;
@@ -101,6 +100,7 @@ pub struct Reconciler {
     membership: Arc<dyn Membership>,
     every: Duration,
     pace: Duration,
+    turn: Duration,
 }
 
 /// What the turn's note says.
@@ -118,6 +118,7 @@ impl Reconciler {
             membership,
             every: Duration::from_secs(24 * 3_600),
             pace: Duration::from_millis(200),
+            turn: Duration::from_secs(120),
         }
     }
 
@@ -131,6 +132,13 @@ impl Reconciler {
     /// second.
     pub fn pace(mut self, pace: Duration) -> Self {
         self.pace = pace;
+        self
+    }
+
+    /// How long the turn to ask stays with a process that died; one that lives keeps it for as
+    /// long as a round takes. Default 120 s, at least 1 s.
+    pub fn turn(mut self, turn: Duration) -> Self {
+        self.turn = turn.max(Duration::from_secs(1));
         self
     }
 
@@ -177,7 +185,7 @@ impl Reconciler {
     async fn rounds(&self, holder: &str) {
         let rest = self.rest();
         loop {
-            let wait = match self.turn(holder).await {
+            let wait = match self.take_turn(holder).await {
                 Ok(wait) => wait,
                 Err(error) => {
                     tracing::warn!(error = &*error, "asking about members was given up for now");
@@ -194,11 +202,11 @@ impl Reconciler {
     }
 
     /// Makes a round if it is our turn and time. Gives how long to wait until the next look.
-    async fn turn(&self, holder: &str) -> Result<Duration, BoxError> {
+    async fn take_turn(&self, holder: &str) -> Result<Duration, BoxError> {
         let inbox = self.desk.inbox();
         let now = self.desk.clock().now();
-        let Some(note) = inbox.take_turn(JOB, holder, now, now + TURN).await? else {
-            return Ok(TURN.min(self.rest()));
+        let Some(note) = inbox.take_turn(JOB, holder, now, now + self.turn).await? else {
+            return Ok(self.turn.min(self.rest()));
         };
         if let Ok(last) = serde_json::from_str::<Note>(&note) {
             let rested = now.since(last.finished);
@@ -391,7 +399,7 @@ impl Walk<'_> {
 
     async fn due(&mut self, record: &MemberRecord) -> Result<(), BoxError> {
         if let Listing::NotRead = self.listed {
-            self.listed = self.read_list().await;
+            self.listed = self.read_list().await?;
         }
         match &self.listed {
             Listing::Read(members) if members.contains(&record.member) => {
@@ -407,8 +415,18 @@ impl Walk<'_> {
         }
     }
 
-    async fn read_list(&self) -> Listing {
-        match self.reconciler.membership.listed().await {
+    /// Reads the list, which can take longer than a turn.
+    async fn read_list(&mut self) -> Result<Listing, BoxError> {
+        let membership = self.reconciler.membership.clone();
+        let mut listed = std::pin::pin!(membership.listed());
+        let mut beat = tokio::time::interval(self.reconciler.turn / 3);
+        let listed = loop {
+            tokio::select! {
+                listed = &mut listed => break listed,
+                _ = beat.tick() => self.keep_turn().await?,
+            }
+        };
+        Ok(match listed {
             Ok(Some(members)) => Listing::Read(members),
             Ok(None) => Listing::None,
             Err(error) => {
@@ -418,7 +436,7 @@ impl Walk<'_> {
                 );
                 Listing::None
             }
-        }
+        })
     }
 
     /// Those who were not on the list: on a second one, or asked about.
@@ -426,7 +444,7 @@ impl Walk<'_> {
         if self.absent.is_empty() {
             return Ok(());
         }
-        self.listed = self.read_list().await;
+        self.listed = self.read_list().await?;
         self.keep_turn().await?;
         for member in std::mem::take(&mut self.absent) {
             if let Listing::Read(members) = &self.listed
@@ -477,17 +495,14 @@ impl Walk<'_> {
         let Some(holder) = self.holder else {
             return Ok(());
         };
-        if self.turn_kept.elapsed() < TURN / 4 {
+        let turn = self.reconciler.turn;
+        if self.turn_kept.elapsed() < turn / 4 {
             return Ok(());
         }
         let desk = &self.reconciler.desk;
         let now = desk.clock().now();
-        if desk
-            .inbox()
-            .take_turn(JOB, holder, now, now + TURN)
-            .await?
-            .is_none()
-        {
+        let kept = desk.inbox().take_turn(JOB, holder, now, now + turn).await?;
+        if kept.is_none() {
             return Err("another process has taken the turn".into());
         }
         self.turn_kept = Instant::now();

@@ -200,17 +200,20 @@ async fn one_process_asks_at_a_time_and_another_takes_over() {
     let reconciler = setting.reconciler(&project);
     let now = setting.clock.now();
     let inbox = setting.desk.inbox();
-    let taken = inbox.take_turn(JOB, "dead", now, now + TURN).await.unwrap();
+    let taken = inbox
+        .take_turn(JOB, "dead", now, now + reconciler.turn)
+        .await
+        .unwrap();
     assert!(taken.is_some());
-    reconciler.turn("other").await.unwrap();
+    reconciler.take_turn("other").await.unwrap();
     assert!(project.asked().is_empty());
 
-    setting.clock.advance(TURN);
-    reconciler.turn("other").await.unwrap();
+    setting.clock.advance(reconciler.turn);
+    reconciler.take_turn("other").await.unwrap();
     assert_eq!(project.asked().len(), 5);
     // The round is noted: nobody starts another one now, in this process or the next.
     setting.clock.advance(Duration::from_secs(60));
-    let wait = reconciler.turn("third").await.unwrap();
+    let wait = reconciler.take_turn("third").await.unwrap();
     assert_eq!(wait, reconciler.rest() - Duration::from_secs(60));
     let mut turn = inbox
         .take_turn(JOB, "fourth", now + DAY, now + DAY)
