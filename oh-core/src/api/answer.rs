@@ -147,7 +147,7 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
 fn shorten(text: &str) -> String {
     let mut out = String::new();
     let mut run = String::new();
-    let mut flush = |run: &mut String, out: &mut String| {
+    let flush = |run: &mut String, out: &mut String| {
         if run.len() >= TOKEN_LIKE {
             out.push('…');
         } else {
