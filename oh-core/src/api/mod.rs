@@ -26,6 +26,7 @@
 
 mod answer;
 mod call;
+mod download;
 #[cfg(test)]
 mod fake;
 mod file;
@@ -44,6 +45,7 @@ mod store_url;
 mod token;
 mod upload;
 
+pub use download::{Download, DownloadStream, Downloaded, safe_file_name};
 pub use file::{DataFile, DataFileId, FileOwner};
 pub use list::List;
 pub use member::{ExchangeMember, MemberClient};

@@ -236,6 +236,10 @@ impl PublicClient {
         self.list("members by source", path.into())
     }
 
+    pub(crate) fn server(&self) -> &Server {
+        &self.server
+    }
+
     fn list<T>(&self, name: &'static str, path: String) -> List<T>
     where
         T: DeserializeOwned + Send + 'static,
