@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Response};
 
-use crate::api::{MemberClient, Server};
+use crate::api::{MemberClient, ProjectClient, PublicClient, Server};
 use crate::deauth::{
     Accepted, DeauthHandler, DeauthInbox, Deauthorizer, Erasure, InboxError, MemoryInbox,
     Pseudonymizer, TokensOnly,
@@ -151,6 +151,24 @@ impl OpenHumans {
         self.inner
             .server
             .member_with(Arc::new(MemberTokens::new(self.clone(), member.clone())))
+    }
+
+    /// The API as the project, with the master token.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotConfigured`] when the settings hold no master token.
+    pub fn project_client(&self) -> Result<ProjectClient, Error> {
+        let token = self.inner.settings.master_token.clone();
+        let token = token.ok_or(Error::NotConfigured {
+            what: "a master token",
+        })?;
+        Ok(self.inner.server.project(token))
+    }
+
+    /// What Open Humans shows to everyone.
+    pub fn public_client(&self) -> PublicClient {
+        self.inner.server.public()
     }
 
     /// Starts a login from a handler of the app's own: the answer to give, with its cookie.

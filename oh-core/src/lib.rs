@@ -5,6 +5,7 @@ pub mod acceptance;
 pub mod api;
 mod clock;
 pub mod deauth;
+mod disconnect;
 mod error;
 mod handle;
 pub mod login;

@@ -1,0 +1,70 @@
+//! The app itself lets a member go.
+
+use crate::api::Removal;
+use crate::deauth::Erasure;
+use crate::store::{MemberRecord, StoreError};
+use crate::{AccessToken, Error, OpenHumans, ProjectMemberId};
+
+impl OpenHumans {
+    /// Ends a member's authorization from the app's side, for instance when the person deletes
+    /// their account: removes the member from the project at Open Humans (unless
+    /// `OPENHUMANS_DEAUTH_ON_DELETE` is false), forgets the tokens, ends the sessions, and has the
+    /// `DeauthHandler` do with the data what `erasure` says.
+    ///
+    /// Open Humans calls the project's webhook in the middle of this. That event is kept like any
+    /// other; if `erasure` adds nothing to it, it stays the only one.
+    ///
+    /// # Errors
+    ///
+    /// When it is not certain that Open Humans has removed the member, or the event could not be
+    /// kept. Nothing is forgotten then, and it is safe to call again.
+    pub async fn disconnect(
+        &self,
+        member: &ProjectMemberId,
+        erasure: Erasure,
+    ) -> Result<(), Error> {
+        if self.inner.settings.deauth_on_delete {
+            self.remove_at_open_humans(member).await?;
+        }
+        let Some(record) = self.inner.store.load(member).await? else {
+            return Ok(());
+        };
+        if !record.is_authorized() && erasure != Erasure::Requested {
+            // The webhook was faster, or the member had left before.
+            return Ok(());
+        }
+        self.report(&record, erasure).await
+    }
+
+    async fn report(&self, record: &MemberRecord, erasure: Erasure) -> Result<(), Error> {
+        let reported = self.inner.desk.disconnected(record, erasure).await;
+        reported
+            .map(|_| ())
+            .map_err(|error| StoreError::unavailable(error).into())
+    }
+
+    /// Whoever is not there any more is as good as removed.
+    async fn remove_at_open_humans(&self, member: &ProjectMemberId) -> Result<(), Error> {
+        let removed = async {
+            let token = self.access_token(member).await?;
+            match self.remove_with(&token).await {
+                // Another process may have refreshed in between, which kills this token.
+                Err(Error::Unauthorized { .. } | Error::Expired) => {
+                    let token = self.refreshed_access_token(member, &token).await?;
+                    self.remove_with(&token).await
+                }
+                done => done,
+            }
+        };
+        match removed.await {
+            Ok(_) | Err(Error::Deauthorized) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// With this token and no other: after the removal none is alive, and a refresh would find a
+    /// member who has left.
+    async fn remove_with(&self, token: &AccessToken) -> Result<Removal, Error> {
+        self.inner.server.member(token.clone()).remove().await
+    }
+}

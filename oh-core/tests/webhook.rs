@@ -1,0 +1,212 @@
+//! The webhook route and `disconnect`, against the sandbox that calls it.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use oh_core::OpenHumans;
+use oh_core::deauth::{Erasure, EventQuery, EventRecord, Source};
+use oh_core::routes::Route;
+use oh_core::webhook::SIGNATURE_HEADER;
+use oh_sandbox::{Endpoint, Fault, webhook};
+use support::*;
+use time::OffsetDateTime;
+use tokio::net::TcpListener;
+
+async fn post(oh: &OpenHumans, body: &str, signatures: &[&str]) -> Response<Bytes> {
+    let mut request = Request::post("/openhumans/deauth").header("content-length", body.len());
+    for signature in signatures {
+        request = request.header(SIGNATURE_HEADER, *signature);
+    }
+    let request = request
+        .body(Full::new(Bytes::from(body.to_owned())))
+        .unwrap();
+    oh.handle(Route::Deauth, request, None).await.response
+}
+
+async fn events(oh: &OpenHumans) -> Vec<EventRecord> {
+    let query = EventQuery {
+        limit: 10,
+        ..EventQuery::default()
+    };
+    oh.inbox().events(&query).await.unwrap()
+}
+
+fn body_now(member: &str) -> String {
+    webhook::body(member, true, OffsetDateTime::now_utc())
+}
+
+#[tokio::test]
+async fn a_signed_webhook_ends_the_authorization_at_once() {
+    let sandbox = sandbox().await;
+    let oh = app(&sandbox).build().unwrap();
+    let mut browser = Browser::default();
+    browser.log_in(&oh, &sandbox, ALICE).await;
+    let body = body_now(ALICE);
+    let signature = webhook::sign(WEBHOOK_SECRET, &body);
+    assert_eq!(post(&oh, &body, &[&signature]).await.status(), 204);
+    assert!(oh.member(browser.session).await.unwrap().is_none());
+    assert!(
+        !oh.token_store()
+            .load(&alice())
+            .await
+            .unwrap()
+            .unwrap()
+            .is_authorized()
+    );
+    // Sent again, it is the same event.
+    assert_eq!(post(&oh, &body, &[&signature]).await.status(), 204);
+    let events = events(&oh).await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(
+        (events[0].source, events[0].erasure),
+        (Source::Told, Erasure::Requested)
+    );
+}
+
+#[tokio::test]
+async fn an_old_webhook_after_a_rejoin_is_kept_and_not_acted_on() {
+    let sandbox = sandbox().await;
+    let oh = app(&sandbox).build().unwrap();
+    let mut browser = Browser::default();
+    let old = webhook::body(
+        ALICE,
+        true,
+        OffsetDateTime::now_utc() - time::Duration::hours(1),
+    );
+    browser.log_in(&oh, &sandbox, ALICE).await;
+    let signature = webhook::sign(WEBHOOK_SECRET, &old);
+    assert_eq!(post(&oh, &old, &[&signature]).await.status(), 204);
+    assert!(oh.member(browser.session).await.unwrap().is_some());
+    assert_eq!(events(&oh).await.len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_but_a_good_signature_is_believed() {
+    let sandbox = sandbox().await;
+    let oh = app(&sandbox).build().unwrap();
+    let body = body_now(ALICE);
+    let good = webhook::sign(WEBHOOK_SECRET, &body);
+    let wrong = webhook::sign("ponmlkjihgfedcba", &body);
+    for signatures in [&[][..], &[&*wrong], &[&*good, &*good], &["sha1=00"]] {
+        assert_eq!(post(&oh, &body, signatures).await.status(), 401);
+    }
+    assert_eq!(
+        post(&oh, &webhook::encode_twice(&body), &[]).await.status(),
+        401
+    );
+    let huge = "x".repeat(20_000);
+    assert_eq!(post(&oh, &huge, &[&good]).await.status(), 413);
+    let odd = r#"{"project_member_id": 1}"#;
+    assert_eq!(
+        post(&oh, odd, &[&webhook::sign(WEBHOOK_SECRET, odd)])
+            .await
+            .status(),
+        400
+    );
+    assert!(events(&oh).await.is_empty());
+}
+
+#[tokio::test]
+async fn without_a_secret_nothing_is_accepted_unless_the_app_insists() {
+    let sandbox = sandbox().await;
+    let bare = || {
+        oh_core::Settings::builder(sandbox.client_id(), sandbox.client_secret(), APP)
+            .oh_base_url(sandbox.url().as_str())
+    };
+    let oh = OpenHumans::builder(bare().build().unwrap())
+        .build()
+        .unwrap();
+    let body = body_now(ALICE);
+    let signature = webhook::sign(WEBHOOK_SECRET, &body);
+    assert_eq!(post(&oh, &body, &[&signature]).await.status(), 503);
+    let insists = bare()
+        .dangerously_accept_unsigned_webhooks()
+        .build()
+        .unwrap();
+    let oh = OpenHumans::builder(insists).build().unwrap();
+    assert_eq!(post(&oh, &body, &[]).await.status(), 204);
+}
+
+/// Serves the webhook route alone, on a socket, for the sandbox to call.
+async fn serve(oh: &OpenHumans) -> url::Url {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!(
+        "http://{}/openhumans/deauth",
+        listener.local_addr().unwrap()
+    );
+    let oh = oh.clone();
+    let answer = move |request: axum::extract::Request| {
+        let oh = oh.clone();
+        async move {
+            oh.handle(Route::Deauth, request, None)
+                .await
+                .response
+                .map(axum::body::Body::from)
+        }
+    };
+    let app = axum::Router::new().route("/openhumans/deauth", axum::routing::any(answer));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    url.parse().unwrap()
+}
+
+#[tokio::test]
+async fn disconnecting_is_safe_against_the_webhook_it_provokes() {
+    let sandbox = sandbox().await;
+    let oh = app(&sandbox).build().unwrap();
+    sandbox.set_webhook_url(Some(serve(&oh).await));
+    for fails in [false, true] {
+        sandbox.set_remove_members_fails(fails);
+        let mut browser = Browser::default();
+        browser.log_in(&oh, &sandbox, ALICE).await;
+        oh.disconnect(&alice(), Erasure::NotRequested)
+            .await
+            .unwrap();
+        assert!(!sandbox.is_joined(ALICE));
+        assert!(oh.member(browser.session).await.unwrap().is_none());
+    }
+    // Each time one event, be it the webhook's or ours.
+    assert_eq!(events(&oh).await.len(), 2);
+}
+
+#[tokio::test]
+async fn disconnecting_passes_the_wish_on() {
+    let sandbox = sandbox().await;
+    let oh = app(&sandbox).build().unwrap();
+    sandbox.set_webhook_url(None);
+    Browser::default().log_in(&oh, &sandbox, ALICE).await;
+    oh.disconnect(&alice(), Erasure::Requested).await.unwrap();
+    let events = events(&oh).await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(
+        (events[0].source, events[0].erasure),
+        (Source::Disconnected, Erasure::Requested)
+    );
+    // A stranger is nobody's concern.
+    oh.disconnect(&"99999999".parse().unwrap(), Erasure::Requested)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_forgotten_while_open_humans_is_in_trouble() {
+    let sandbox = sandbox().await;
+    let oh = app(&sandbox).build().unwrap();
+    Browser::default().log_in(&oh, &sandbox, ALICE).await;
+    sandbox.fault(Endpoint::RemoveMembers, Fault::Html500);
+    assert!(oh.disconnect(&alice(), Erasure::Requested).await.is_err());
+    assert!(
+        oh.token_store()
+            .load(&alice())
+            .await
+            .unwrap()
+            .unwrap()
+            .is_authorized()
+    );
+    sandbox.clear_faults();
+    oh.disconnect(&alice(), Erasure::Requested).await.unwrap();
+    assert!(!sandbox.is_joined(ALICE));
+}
