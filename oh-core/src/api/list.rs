@@ -38,13 +38,15 @@ use crate::Error;
 /// ```
 #[must_use = "a list fetches nothing until it is read"]
 pub struct List<T> {
-    fetch: Arc<dyn Fn(Position) -> BoxFuture<'static, Result<Page<T>, Error>> + Send + Sync>,
-    fetching: Option<BoxFuture<'static, Result<Page<T>, Error>>>,
+    fetch: Arc<dyn Fn(Position) -> Fetching<T> + Send + Sync>,
+    fetching: Option<Fetching<T>>,
     page: std::vec::IntoIter<T>,
     next: Option<Position>,
     total: Option<u64>,
     read: u64,
 }
+
+type Fetching<T> = BoxFuture<'static, Result<Page<T>, Error>>;
 
 /// Where a page begins, and how long it is. The server's own choice where it is `None`.
 #[derive(Clone, Copy, Default)]
@@ -62,7 +64,7 @@ pub(crate) struct Page<T> {
 impl<T: Send + 'static> List<T> {
     fn new<Fetch>(fetch: Fetch) -> Self
     where
-        Fetch: Fn(Position) -> BoxFuture<'static, Result<Page<T>, Error>> + Send + Sync + 'static,
+        Fetch: Fn(Position) -> Fetching<T> + Send + Sync + 'static,
     {
         Self {
             fetch: Arc::new(fetch),

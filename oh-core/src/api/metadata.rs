@@ -45,6 +45,11 @@ impl FileMetadata {
         }
     }
 
+    pub(crate) fn with_description(mut self, description: &str) -> Self {
+        self.description = description.into();
+        self
+    }
+
     /// Adds tags.
     pub fn tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
         self.tags.extend(tags.into_iter().map(Into::into));
@@ -180,7 +185,7 @@ fn is_iso_8601(text: &str) -> bool {
 
 fn is_date(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
-    let &[year, month, day] = parts.as_slice() else {
+    let [year, month, day] = *parts.as_slice() else {
         return false;
     };
     let (Some(year), Some(month), Some(day)) = (
@@ -204,11 +209,9 @@ fn is_time(text: &str) -> bool {
         None => (clock, None),
     };
     let parts: Vec<Option<u8>> = clock.split(':').map(|part| digits(part, 2)).collect();
-    let whole = match parts.as_slice() {
-        &[Some(hour), Some(minute)] => {
-            fraction.is_none() && Time::from_hms(hour, minute, 0).is_ok()
-        }
-        &[Some(hour), Some(minute), Some(second)] => Time::from_hms(hour, minute, second).is_ok(),
+    let whole = match *parts.as_slice() {
+        [Some(hour), Some(minute)] => fraction.is_none() && Time::from_hms(hour, minute, 0).is_ok(),
+        [Some(hour), Some(minute), Some(second)] => Time::from_hms(hour, minute, second).is_ok(),
         _ => false,
     };
     let fraction_good = fraction

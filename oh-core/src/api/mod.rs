@@ -25,6 +25,7 @@
 //! (`/direct-sharing/oauth2-features/`, `/direct-sharing/on-site-features/`) and the API's answers.
 
 mod answer;
+pub mod bulk;
 mod call;
 mod download;
 #[cfg(test)]

@@ -160,14 +160,13 @@ impl Upload {
 }
 
 impl MemberClient {
-    /// Uploads a file. It replaces one of the same name that the project uploaded before.
+    /// Uploads a file. One of the same name stays beside it: files are told apart by their ids.
     ///
     /// Dropping the future cancels the upload. What a direct upload has begun at Open Humans by
     /// then, or by the time it fails, is deleted again, in the background after a drop.
     ///
     /// A simple upload is not repeated where it may have arrived: after [`Error::Timeout`],
-    /// [`Error::Network`] or [`Error::Server`] the file may be there. Uploading it again replaces
-    /// it.
+    /// [`Error::Network`] or [`Error::Server`] the file may be there.
     ///
     /// # Errors
     ///
@@ -271,7 +270,7 @@ impl MemberClient {
         };
         match done.await {
             Ok(done) => {
-                unfinished.is_finished();
+                unfinished.finish();
                 Ok(done)
             }
             Err(error) => {

@@ -35,7 +35,7 @@ impl Unfinished {
     }
 
     /// The file is complete; nothing is to be cleaned up.
-    pub(super) fn is_finished(mut self) {
+    pub(super) fn finish(mut self) {
         self.begun = None;
     }
 
