@@ -12,6 +12,9 @@ pub(crate) enum Wrong {
     Crash(Refused),
 }
 
+/// What is said about metadata that is not JSON in a text.
+pub(crate) const UNREADABLE: Wrong = Wrong::Complaint("could not parse the uploaded metadata");
+
 fn tripped<T>() -> Result<T, Wrong> {
     Err(Wrong::Crash(crash().into()))
 }
@@ -22,7 +25,7 @@ pub(crate) fn parse(text: &str) -> Result<Value, Wrong> {
         Ok(value) => value,
         // Python reads these; the database does not.
         Err(_) if holds_python_numbers(text) => return tripped(),
-        Err(_) => return Err(Wrong::Complaint("could not parse the uploaded metadata")),
+        Err(_) => return Err(UNREADABLE),
     };
     check(&value)?;
     Ok(value)

@@ -2,14 +2,14 @@
 
 use axum::response::Response;
 use http::StatusCode;
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use super::caller::Caller;
 use super::{datatypes, metadata};
 use crate::call::{Call, RequestBody};
 use crate::objects::ObjectStore;
-use crate::params::{Params, UPLOAD_LIMIT};
+use crate::params::{Param, Params, UPLOAD_LIMIT};
 use crate::respond::{Refused, crash, detail, field_error, json};
 use crate::shared::Shared;
 use crate::world::{DataFile, PROJECT, source};
@@ -17,17 +17,23 @@ use crate::world::{DataFile, PROJECT, source};
 /// What the database holds of a path.
 const PATH_LIMIT: usize = 1024;
 
-/// A form's complaints, field by field.
+/// A form's complaints, field by field in the order of the form.
 #[derive(Default)]
-struct Complaints(Map<String, Value>);
+struct Complaints(Vec<(&'static str, [String; 1])>);
+
+impl Serialize for Complaints {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(field, texts)| (field, texts)))
+    }
+}
 
 impl Complaints {
-    fn add(&mut self, field: &str, text: &str) {
-        self.0.insert(field.to_owned(), serde_json::json!([text]));
+    fn add(&mut self, field: &'static str, text: &str) {
+        self.0.push((field, [text.to_owned()]));
     }
 
     fn answer(self) -> Option<Response> {
-        (!self.0.is_empty()).then(|| json(StatusCode::BAD_REQUEST, &Value::Object(self.0)))
+        (!self.0.is_empty()).then(|| json(StatusCode::BAD_REQUEST, &self))
     }
 }
 
@@ -42,18 +48,20 @@ fn about(params: &Params, complaints: &mut Complaints) -> Result<About, Refused>
         metadata: Value::Null,
         datatypes: Vec::new(),
     };
-    // In a JSON body too, metadata is a text that holds JSON.
-    match params.text("metadata").map(|text| metadata::parse(&text)) {
+    // In a JSON body too, metadata is a text that holds JSON; an object is none.
+    let object = matches!(params.get("metadata"), Some(Param::Json(Value::Object(_))));
+    let text = params.text("metadata");
+    match text.map(|text| {
+        if object {
+            Err(metadata::UNREADABLE)
+        } else {
+            metadata::parse(&text)
+        }
+    }) {
         None => complaints.add("metadata", "This field is required."),
         Some(Ok(metadata)) => about.metadata = metadata,
         Some(Err(metadata::Wrong::Complaint(text))) => complaints.add("metadata", text),
         Some(Err(metadata::Wrong::Crash(crash))) => return Err(crash),
-    }
-    if matches!(
-        params.get("metadata"),
-        Some(crate::params::Param::Json(Value::Object(_)))
-    ) {
-        complaints.add("metadata", "could not parse the uploaded metadata");
     }
     match params.text("datatypes").map(|text| datatypes::parse(&text)) {
         None => {}
