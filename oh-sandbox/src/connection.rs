@@ -5,27 +5,53 @@
 //! sends an RST.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// Resets the connection it belongs to.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Switch(Arc<AtomicBool>);
+pub(crate) struct Switch(Arc<Wires>);
+
+#[derive(Debug, Default)]
+struct Wires {
+    thrown: AtomicBool,
+    /// Bytes handed to the network so far.
+    written: AtomicU64,
+    wrote: Notify,
+}
 
 impl Switch {
     pub(crate) fn reset(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.thrown.store(true, Ordering::Release);
+    }
+
+    /// How much has been handed to the network so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.0.written.load(Ordering::Acquire)
+    }
+
+    /// Waits until so much has been handed to the network.
+    pub(crate) async fn wait_until_written(&self, bytes: u64) {
+        loop {
+            let mut wrote = pin!(self.0.wrote.notified());
+            wrote.as_mut().enable();
+            if self.written() >= bytes {
+                return;
+            }
+            wrote.await;
+        }
     }
 
     fn thrown(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.thrown.load(Ordering::Acquire)
     }
 }
 
@@ -77,6 +103,17 @@ impl Line {
         }
         Ok(())
     }
+
+    fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = result {
+            self.switch
+                .0
+                .written
+                .fetch_add(bytes as u64, Ordering::AcqRel);
+            self.switch.0.wrote.notify_waiters();
+        }
+        result
+    }
 }
 
 impl AsyncRead for Line {
@@ -97,7 +134,8 @@ impl AsyncWrite for Line {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.check()?;
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.wrote(result)
     }
 
     fn poll_write_vectored(
@@ -106,7 +144,8 @@ impl AsyncWrite for Line {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.check()?;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.wrote(result)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -47,7 +47,8 @@ pub enum Fault {
     /// A 500 page, although the request has taken effect.
     Html500After,
     /// No answer until [`Sandbox::release`](crate::Sandbox::release), then the real one. The
-    /// request takes effect only then, and not at all if the client has gone away.
+    /// request takes effect only then, and not at all if the client has gone away, which
+    /// [`Sandbox::wait_for_hanging`](crate::Sandbox::wait_for_hanging) tells.
     Hang,
     /// The request takes effect at once, the answer comes after
     /// [`Sandbox::release`](crate::Sandbox::release).
@@ -137,6 +138,7 @@ impl Fault {
 pub(crate) struct Faults {
     planted: Mutex<HashMap<Endpoint, VecDeque<Planted>>>,
     released: watch::Sender<u64>,
+    hanging: watch::Sender<usize>,
 }
 
 #[derive(Debug)]
@@ -151,6 +153,7 @@ impl Default for Faults {
         Self {
             planted: Mutex::default(),
             released: watch::Sender::new(0),
+            hanging: watch::Sender::new(0),
         }
     }
 }
@@ -190,7 +193,20 @@ impl Faults {
     /// What a request waits on if it hangs. Taken as it arrives, so that no release after that is
     /// missed, however far the request has come.
     pub(crate) fn hold(&self) -> Hold {
-        Hold(self.released.subscribe())
+        Hold {
+            released: self.released.subscribe(),
+            hanging: self.hanging.clone(),
+        }
+    }
+
+    /// Waits until just so many requests hang.
+    pub(crate) async fn wait_for_hanging(&self, requests: usize) {
+        // Fails only when the sandbox is gone, and then nobody need wait.
+        let _ = self
+            .hanging
+            .subscribe()
+            .wait_for(|&hanging| hanging == requests)
+            .await;
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Endpoint, VecDeque<Planted>>> {
@@ -199,12 +215,32 @@ impl Faults {
 }
 
 /// Waits for the first release after it was made.
-pub(crate) struct Hold(watch::Receiver<u64>);
+pub(crate) struct Hold {
+    released: watch::Receiver<u64>,
+    hanging: watch::Sender<usize>,
+}
 
 impl Hold {
     pub(crate) async fn until_released(&mut self) {
+        let _hanging = Hanging::one_more(&self.hanging);
         // Fails only when the sandbox is gone, and then nobody need wait.
-        let _ = self.0.changed().await;
+        let _ = self.released.changed().await;
+    }
+}
+
+/// Counts a request that hangs for as long as it does, its being given up included.
+struct Hanging<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Hanging<'a> {
+    fn one_more(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Hanging<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
     }
 }
 

@@ -1,6 +1,5 @@
 //! What the planted faults do to a request and its answer.
 
-use std::convert::Infallible;
 use std::io;
 use std::time::Duration;
 
@@ -80,7 +79,7 @@ pub(crate) async fn after(
         }
         Some(Fault::ResetMidBody) => reset_mid_body(answer, switch.clone()).await,
         Some(Fault::TruncatedJson) => truncated(answer).await,
-        Some(Fault::WrongContentLength) => too_short(answer).await,
+        Some(Fault::WrongContentLength) => too_short(answer, switch.clone()).await,
         Some(Fault::Slow {
             bytes_per_second: Some(rate),
             ..
@@ -145,16 +144,30 @@ async fn reset_mid_body(answer: Response, switch: Switch) -> Response {
     parts
         .headers
         .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    let sent = stream::once(async move { Ok::<_, io::Error>(half) });
-    let cut = stream::once(async move {
-        // Lets what there is be written before the line goes dead.
-        for _ in 0..16 {
-            tokio::task::yield_now().await;
-        }
-        switch.reset();
-        Err(io::ErrorKind::ConnectionReset.into())
+    let error = || Err(io::ErrorKind::ConnectionReset.into());
+    Response::from_parts(
+        parts,
+        ending(half, switch, move |switch| {
+            switch.reset();
+            Some(error())
+        }),
+    )
+}
+
+/// A body of one piece that ends as it is told to, once the piece has been handed to the network.
+/// Without the wait, a server that finds its answer spoilt throws all of it away.
+fn ending(
+    piece: Bytes,
+    switch: Switch,
+    end: impl FnOnce(&Switch) -> Option<io::Result<Bytes>> + Send + 'static,
+) -> Body {
+    let enough = switch.written() + piece.len() as u64;
+    let first = stream::once(async move { Ok(piece) });
+    let last = stream::once(async move {
+        switch.wait_until_written(enough).await;
+        end(&switch)
     });
-    Response::from_parts(parts, Body::from_stream(sent.chain(cut)))
+    Body::from_stream(first.chain(last.filter_map(std::future::ready)))
 }
 
 async fn truncated(answer: Response) -> Response {
@@ -163,16 +176,13 @@ async fn truncated(answer: Response) -> Response {
     Response::from_parts(parts, Body::from(half))
 }
 
-async fn too_short(answer: Response) -> Response {
+async fn too_short(answer: Response, switch: Switch) -> Response {
     let (mut parts, body) = answer.into_parts();
     let whole = to_bytes(body, HELD).await.unwrap_or_default();
     parts
         .headers
         .insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len() + 10));
-    Response::from_parts(
-        parts,
-        Body::from_stream(stream::once(async move { Ok::<_, Infallible>(whole) })),
-    )
+    Response::from_parts(parts, ending(whole, switch, |_| None))
 }
 
 /// Ten portions a second.

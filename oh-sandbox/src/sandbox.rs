@@ -421,6 +421,12 @@ impl Sandbox {
         self.shared.faults.release();
     }
 
+    /// Waits until just so many requests hang: one, to know that it hangs; none, to know that the
+    /// sandbox has noticed its client going away.
+    pub async fn wait_for_hanging(&self, requests: usize) {
+        self.shared.faults.wait_for_hanging(requests).await;
+    }
+
     /// How often an endpoint was asked, whatever became of it.
     #[must_use]
     pub fn count(&self, endpoint: Endpoint) -> u64 {

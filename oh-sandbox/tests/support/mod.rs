@@ -8,13 +8,16 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use url::Url;
 
+/// The sandbox's own way to make a client, whatever features the workspace gives reqwest.
+#[path = "../../src/client.rs"]
+mod plain;
+
 pub(crate) const ALICE: &str = "01026778";
 pub(crate) const BOB: &str = "00169953";
 
 /// A client that follows no redirects and knows no proxy.
 pub(crate) fn client() -> Client {
-    Client::builder()
-        .no_proxy()
+    plain::builder()
         .redirect(Policy::none())
         .build()
         .expect("a client can be built")
@@ -143,4 +146,27 @@ pub(crate) async fn direct(sandbox: &Sandbox, token: &str, filename: &str) -> (u
         body["id"].as_u64().expect("an id"),
         body["url"].as_str().expect("a URL").to_owned(),
     )
+}
+
+/// The object store's link to a file, by way of its download URL.
+pub(crate) async fn download_link(sandbox: &Sandbox, token: &str, file_id: u64) -> String {
+    let form = [("file_id", &*file_id.to_string())];
+    answer(post_form(
+        api(sandbox, "files/upload/complete/"),
+        token,
+        &form,
+    ))
+    .await;
+    let (_, member) = exchange_member(sandbox, token).await;
+    let files = member["data"].as_array().expect("a list");
+    let file = files
+        .iter()
+        .find(|file| file["id"] == file_id)
+        .expect("the file is listed");
+    let url = file["download_url"].as_str().expect("a URL");
+    let response = client().get(url).send().await.expect("an answer");
+    response.headers()["location"]
+        .to_str()
+        .expect("a link")
+        .to_owned()
 }
