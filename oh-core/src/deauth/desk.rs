@@ -169,6 +169,22 @@ impl Deauthorizer {
         })
     }
 
+    /// Puts a buried or stale event back, to be acted on now. A stale one is then acted on although
+    /// the member has authorized again since: whoever calls this has decided that. False if there
+    /// is no such event in one of those states.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be committed.
+    pub async fn revive(&self, event: &EventId) -> Result<bool, InboxError> {
+        let revived = self.0.inbox.revive(event, self.0.clock.now()).await?;
+        if revived {
+            tracing::info!(%event, "an event was put back");
+            self.wake();
+        }
+        Ok(revived)
+    }
+
     /// Has the worker look for events now.
     pub fn wake(&self) {
         self.0.wake.notify_one();

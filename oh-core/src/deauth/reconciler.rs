@@ -287,12 +287,10 @@ impl Reconciler {
         }
         tracing::info!("a member has left unannounced");
         // The event that looked stale was right after all, and it knows what the member wants.
-        if let Some(event) = stale {
-            let now = self.desk.clock().now();
-            if self.desk.inbox().revive(event, now).await? {
-                self.desk.wake();
-                return Ok(());
-            }
+        if let Some(event) = stale
+            && self.desk.revive(event).await?
+        {
+            return Ok(());
         }
         self.desk.found(record).await?;
         Ok(())

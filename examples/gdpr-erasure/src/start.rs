@@ -1,0 +1,51 @@
+//! Where the app finds its database and Open Humans: from the environment, or made for the
+//! occasion.
+
+use std::env;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use oh_core::Settings;
+use oh_core::transport::BoxError;
+use oh_sandbox::Sandbox;
+use tempfile::TempDir;
+
+/// A port from the environment, or the usual one.
+pub(crate) fn port(name: &str, usual: u16) -> Result<u16, BoxError> {
+    match env::var(name) {
+        Ok(text) => Ok(text.parse().map_err(|_| format!("{name} is not a port"))?),
+        Err(_) => Ok(usual),
+    }
+}
+
+/// The database file `GDPR_ERASURE_DB` names, or one in a folder that goes when it is dropped.
+pub(crate) fn database() -> Result<(PathBuf, Option<TempDir>), BoxError> {
+    if let Some(path) = env::var_os("GDPR_ERASURE_DB") {
+        return Ok((path.into(), None));
+    }
+    let folder = tempfile::tempdir()?;
+    Ok((folder.path().join("diary.sqlite"), Some(folder)))
+}
+
+/// Settings from the environment, or a sandbox and the settings for it.
+pub(crate) async fn settings(
+    app: SocketAddr,
+    sandbox_port: u16,
+) -> Result<(Settings, Option<Sandbox>), BoxError> {
+    if env::var_os("OPENHUMANS_CLIENT_ID").is_some() {
+        return Ok((Settings::from_env()?, None));
+    }
+    let app_base_url = format!("http://localhost:{}", app.port());
+    let sandbox = Sandbox::builder()
+        .listen(SocketAddr::from(([127, 0, 0, 1], sandbox_port)))
+        .redirect_uri(format!("{app_base_url}/openhumans/complete"))
+        .webhook_url(format!("{app_base_url}/openhumans/deauth"))
+        .start()
+        .await?;
+    let settings = Settings::builder(sandbox.client_id(), sandbox.client_secret(), app_base_url)
+        .oh_base_url(sandbox.url().as_str())
+        .webhook_secret(sandbox.webhook_secret())
+        .master_token(sandbox.master_token())
+        .build()?;
+    Ok((settings, Some(sandbox)))
+}
