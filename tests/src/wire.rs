@@ -140,7 +140,8 @@ pub struct Answer {
 impl Answer {
     /// The first value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.all(name).next()
+        let mut named = self.headers.iter().filter(|(n, _)| n == name);
+        named.next().map(|(_, value)| value.as_str())
     }
 
     /// Every value of a header.

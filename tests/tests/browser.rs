@@ -9,9 +9,11 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::process::Stdio;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use thirtyfour::prelude::*;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -37,13 +39,16 @@ async fn whole_story(package: &str) {
     let app = App::start(package).await;
     let driver = &browser.driver;
     // The browser is closed also when a step fails, so the outcome waits.
-    let told = tokio::spawn(story(driver.clone(), app.home.clone(), app.sandbox.clone())).await;
+    let story = story(driver.clone(), app.home.clone(), app.sandbox.clone());
+    let told = AssertUnwindSafe(story).catch_unwind().await;
     if told.is_err() {
         let page = driver.source().await.unwrap_or_default();
         eprintln!("{package} at {:?}:\n{page}", driver.current_url().await);
     }
     browser.stop().await;
-    told.unwrap();
+    if let Err(panic) = told {
+        resume_unwind(panic);
+    }
 }
 
 async fn story(driver: WebDriver, home: String, sandbox: String) {
@@ -86,10 +91,9 @@ async fn story(driver: WebDriver, home: String, sandbox: String) {
     page.leave("#leave-erase-01026778").await;
     page.goto("/").await;
     page.wait_for("#login").await;
-    page.wait_until("the erasure is done", async || {
+    page.wait_until("both departures are done", async || {
         page.goto("/ledger").await;
-        let text = page.text().await;
-        text.contains("tokens_destroyed") && text.contains("done")
+        page.text().await.contains("2 done")
     })
     .await;
     let ledger = page.text().await;
@@ -236,6 +240,8 @@ impl Browser {
                 break;
             }
         }
+        // The WebDriver client leaves the choice of cryptography to the program.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut chrome = DesiredCapabilities::chrome();
         for argument in [
             "--headless=new",
