@@ -19,11 +19,14 @@ const NONCE: usize = 24;
 pub(crate) struct Sealer(XChaCha20Poly1305);
 
 impl Sealer {
+    /// With a key of its own.
+    pub(crate) fn new(key: &[u8; 32]) -> Self {
+        Self(XChaCha20Poly1305::new(key.into()))
+    }
+
     /// Derives a key for one purpose from a secret (HKDF-SHA256, RFC 5869).
     pub(crate) fn derive(secret: &str, purpose: &str) -> Self {
-        Self(XChaCha20Poly1305::new(
-            (&*derive_key(secret, purpose)).into(),
-        ))
+        Self::new(&derive_key(secret, purpose))
     }
 
     pub(crate) fn seal(&self, bound_to: &str, text: &[u8]) -> String {

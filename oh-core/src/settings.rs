@@ -487,7 +487,8 @@ const WANTED_APP_BASE_URL: &str = "the app's public address, such as https://app
 const WANTED_OH_BASE_URL: &str = "the address of Open Humans, such as https://www.openhumans.org";
 const WANTED_REDIRECT_URI: &str = "the redirect URL registered with the project";
 
-struct Environment<F>(F);
+/// Reads variables that may also be given as files.
+pub(crate) struct Environment<F>(pub(crate) F);
 
 impl<F: Fn(&str) -> Option<String>> Environment<F> {
     /// The value of `NAME`, or the contents of the file `NAME_FILE` names. Empty counts as absent.
@@ -508,7 +509,11 @@ impl<F: Fn(&str) -> Option<String>> Environment<F> {
         }
     }
 
-    fn required(&self, name: &'static str, wanted: &'static str) -> Result<String, SettingsError> {
+    pub(crate) fn required(
+        &self,
+        name: &'static str,
+        wanted: &'static str,
+    ) -> Result<String, SettingsError> {
         self.get(name)?
             .ok_or(SettingsError::Missing { name, wanted })
     }

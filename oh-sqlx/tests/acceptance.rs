@@ -9,7 +9,7 @@ use common::{PgSchema, SqliteFile};
 use oh_core::acceptance::deauth_inbox;
 use oh_core::acceptance::token_store::Subject;
 use oh_core::deauth::DeauthInbox;
-use oh_core::store::TokenStore;
+use oh_core::store::{Keyring, SealedStore, TokenStore};
 
 struct OnSqlite(SqliteFile);
 
@@ -33,8 +33,33 @@ impl Subject for OnPostgres {
     }
 }
 
+/// Another subject, sealed.
+struct Sealed<S>(S);
+
+#[async_trait]
+impl<S: Subject> Subject for Sealed<S> {
+    async fn open(&self) -> Arc<dyn TokenStore> {
+        let keys = Keyring::parse("test:tLZ4OThwsQVVCEPB5z8QsFBR8nzVXZ4k6Kv1EIUcyZo=");
+        Arc::new(SealedStore::new(self.0.open().await, keys.unwrap()))
+    }
+
+    fn skip(&self) -> Option<String> {
+        self.0.skip()
+    }
+}
+
 mod sqlite {
     use super::*;
+
+    mod sealed {
+        use super::{Sealed, subject as plain};
+
+        async fn subject() -> Sealed<super::OnSqlite> {
+            Sealed(plain().await)
+        }
+
+        oh_core::token_store_acceptance!(subject);
+    }
 
     async fn subject() -> OnSqlite {
         OnSqlite(SqliteFile::new())
@@ -72,6 +97,16 @@ mod sqlite {
 
 mod postgres {
     use super::*;
+
+    mod sealed {
+        use super::{Sealed, subject as plain};
+
+        async fn subject() -> Sealed<super::OnPostgres> {
+            Sealed(plain().await)
+        }
+
+        oh_core::token_store_acceptance!(subject);
+    }
 
     async fn subject() -> OnPostgres {
         OnPostgres(PgSchema::new().await)

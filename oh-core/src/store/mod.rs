@@ -66,11 +66,17 @@
 //! Whoever writes one runs the acceptance suite against it: `oh_core::acceptance::token_store`,
 //! behind the `acceptance` feature.
 
+mod keyring;
 mod memory;
 mod record;
+mod sealed;
 
+pub use keyring::{Keyring, KeyringError};
 pub use memory::MemoryStore;
 pub use record::{Epoch, MemberRecord, RefreshLease, Tokens, Version};
+pub use sealed::{OpenError, Resealed, SealedStore};
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -161,4 +167,32 @@ pub trait TokenStore: Send + Sync + 'static {
         after: Option<&ProjectMemberId>,
         limit: usize,
     ) -> Result<Vec<MemberRecord>, StoreError>;
+}
+
+/// A shared store is a store.
+#[async_trait]
+impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
+    async fn load(&self, member: &ProjectMemberId) -> Result<Option<MemberRecord>, StoreError> {
+        (**self).load(member).await
+    }
+
+    async fn put(
+        &self,
+        record: &MemberRecord,
+        expected: Option<Version>,
+    ) -> Result<Put, StoreError> {
+        (**self).put(record, expected).await
+    }
+
+    async fn remove(&self, member: &ProjectMemberId, expected: Version) -> Result<Put, StoreError> {
+        (**self).remove(member, expected).await
+    }
+
+    async fn page(
+        &self,
+        after: Option<&ProjectMemberId>,
+        limit: usize,
+    ) -> Result<Vec<MemberRecord>, StoreError> {
+        (**self).page(after, limit).await
+    }
 }

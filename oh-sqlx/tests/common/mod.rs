@@ -12,32 +12,32 @@ use sqlx::{AssertSqlSafe, PgPool};
 use tempfile::TempDir;
 
 /// A folder with one SQLite file in it.
-pub struct SqliteFile(TempDir);
+pub(crate) struct SqliteFile(TempDir);
 
 impl SqliteFile {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    pub fn path(&self) -> std::path::PathBuf {
+    pub(crate) fn path(&self) -> std::path::PathBuf {
         self.0.path().join("openhumans.sqlite")
     }
 
     /// Another pool over the same file.
-    pub async fn open(&self) -> SqliteStore {
+    pub(crate) async fn open(&self) -> SqliteStore {
         SqliteStore::connect(self.path()).await.unwrap()
     }
 }
 
 /// A schema in the database that `DATABASE_URL` names.
-pub struct PgSchema {
+pub(crate) struct PgSchema {
     options: PgConnectOptions,
     name: String,
 }
 
 impl PgSchema {
     /// `None` if there is no database; then it has been said, unless it must be there.
-    pub async fn new() -> Option<Self> {
+    pub(crate) async fn new() -> Option<Self> {
         let url = postgres_url()?;
         let options = PgConnectOptions::from_str(&url).expect("DATABASE_URL is a PostgreSQL URL");
         let name = format!("oh_test_{:x}", Version::fresh().get());
@@ -58,12 +58,12 @@ impl PgSchema {
         pool.close().await;
     }
 
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// A pool that sees this schema only.
-    pub async fn pool(&self) -> PgPool {
+    pub(crate) async fn pool(&self) -> PgPool {
         let options = self.options.clone().options([("search_path", &self.name)]);
         PgPoolOptions::new()
             .max_connections(8)
@@ -73,7 +73,7 @@ impl PgSchema {
     }
 
     /// Another pool over the same tables.
-    pub async fn open(&self) -> PgStore {
+    pub(crate) async fn open(&self) -> PgStore {
         let store = PgStore::new(self.pool().await);
         store.migrate().await.unwrap();
         store
@@ -106,7 +106,7 @@ impl Drop for PgSchema {
 /// `DATABASE_URL`, or `None` after saying that the tests are skipped.
 ///
 /// Where they must not be skipped (in CI, or with `OH_REQUIRE_POSTGRES=1`) this panics.
-pub fn postgres_url() -> Option<String> {
+pub(crate) fn postgres_url() -> Option<String> {
     static SAID: Once = Once::new();
     let url = std::env::var("DATABASE_URL")
         .ok()

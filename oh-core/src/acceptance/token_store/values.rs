@@ -1,0 +1,103 @@
+//! Ids, names and tokens of every kind.
+
+use std::sync::Arc;
+
+use super::{Subject, assert_stored, at, id, load, make, put, record, remove, walk};
+use crate::store::{MemberRecord, Put, TokenStore, Tokens};
+
+/// Ids are text: `1` and `01` are two members, and their order is that of text.
+pub async fn leading_zeros_are_kept(subject: impl Subject) {
+    let store = subject.open().await;
+    let ids = [
+        "0",
+        "0000000000000001",
+        "00000001",
+        "01",
+        "1",
+        "10",
+        "2",
+        "9999999999999999",
+    ];
+    for member in ids.iter().rev() {
+        make(&store, &record(member)).await;
+    }
+    for member in ids {
+        assert_stored_tokens(&store, member).await;
+    }
+    let walked: Vec<String> = walk(&store, 3)
+        .await
+        .iter()
+        .map(|r| r.member.to_string())
+        .collect();
+    assert_eq!(walked, ids, "the order of ids as text");
+    let one = load(&store, &id("1")).await.expect("it is there");
+    assert_eq!(remove(&store, &one.member, one.version).await, Put::Done);
+    assert_stored_tokens(&store, "01").await;
+    assert_stored_tokens(&store, "00000001").await;
+}
+
+async fn assert_stored_tokens(store: &Arc<dyn TokenStore>, member: &str) {
+    let found = load(store, &id(member)).await.expect("the record is there");
+    let access = found.tokens.expect("its tokens are there").access_token;
+    assert_eq!(
+        access.expose(),
+        format!("access-{member}"),
+        "the tokens of {member}"
+    );
+}
+
+/// A username comes back as it was: not trimmed, not folded, not normalised, not interpreted.
+pub async fn usernames_are_any_text(subject: impl Subject) {
+    let store = subject.open().await;
+    let names = [
+        "",
+        " spaces, before and after ",
+        "Ünïcödé",
+        "e\u{301} is not \u{e9}",
+        "名前",
+        "مستخدم",
+        "👩🏽‍🔬",
+        "line\nbreak\ttab\r",
+        "'; DROP TABLE oh_members; --",
+        "\"quoted\" \\ {json} %s $1 ?",
+        "\u{feff}\u{202e}\u{10ffff}",
+        "null",
+    ];
+    for (n, name) in names.iter().enumerate() {
+        let named = MemberRecord {
+            username: Some((*name).into()),
+            ..record(&format!("{n:08}"))
+        };
+        make(&store, &named).await;
+        assert_stored(&store, &named).await;
+    }
+    assert_eq!(walk(&store, 5).await.len(), names.len());
+}
+
+/// 100 KB each of access token, refresh token and username.
+pub async fn very_long_values_are_kept_whole(subject: impl Subject) {
+    const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/=";
+    let store = subject.open().await;
+    let long = |seed: usize| -> String {
+        (0..100 * 1024)
+            .map(|n| char::from(LETTERS[(n * seed) % LETTERS.len()]))
+            .collect()
+    };
+    let huge = MemberRecord {
+        username: Some(long(7)),
+        tokens: Some(Tokens {
+            access_token: long(11).into(),
+            refresh_token: long(13).into(),
+            expires_at: at(1),
+        }),
+        ..record("40000001")
+    };
+    make(&store, &huge).await;
+    assert_stored(&store, &huge).await;
+    let small = MemberRecord {
+        username: None,
+        ..record("40000001")
+    };
+    assert_eq!(put(&store, &small, Some(huge.version)).await, Put::Done);
+    assert_stored(&store, &small).await;
+}

@@ -1,0 +1,353 @@
+//! Accepting an event and destroying the member's tokens is one commit.
+
+mod common;
+
+use common::{PgSchema, SqliteFile};
+use oh_core::deauth::{
+    Accepted, DeauthEvent, DeauthInbox, Erasure, EventId, EventQuery, EventState, LedgerQuery,
+    Pseudonym, Source, Step, TokenFate,
+};
+use oh_core::store::{
+    Epoch, MemberRecord, MemoryStore, Put, RefreshLease, TokenStore, Tokens, Version,
+};
+use oh_core::{ProjectMemberId, Timestamp};
+use oh_sqlx::{PgStore, SqliteStore};
+
+trait Both: TokenStore + DeauthInbox + Clone {}
+impl Both for SqliteStore {}
+impl Both for PgStore {}
+
+/// One test on each database.
+macro_rules! on_both {
+    ($($test:ident)+) => {
+        mod sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $test() {
+                    let file = super::SqliteFile::new();
+                    super::$test(file.open().await).await;
+                }
+            )+
+        }
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $test() {
+                    let Some(schema) = super::PgSchema::new().await else { return };
+                    super::$test(schema.open().await).await;
+                }
+            )+
+        }
+    };
+}
+
+on_both! {
+    tokens_go_with_the_event
+    a_member_never_seen_gets_a_tombstone
+    one_who_came_back_keeps_the_tokens
+    leaving_twice_advances_the_epoch_twice
+    a_login_in_flight_comes_too_late
+    many_at_once_are_each_told_the_truth
+    the_same_member_many_times_in_one_batch
+    no_line_of_the_ledger_is_skipped
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_micros(1_700_000_000_000_000 + seconds * 1_000_000)
+}
+
+fn id(number: u32) -> ProjectMemberId {
+    format!("{number:08}").parse().unwrap()
+}
+
+/// Member `number` left at `left` and it reached us a second later.
+fn event(name: &str, number: u32, left: i64) -> DeauthEvent {
+    DeauthEvent {
+        id: EventId::new(name),
+        member: id(number),
+        pseudonym: Pseudonym::new(format!("p{number}")),
+        erasure: Erasure::Requested,
+        source: Source::Told,
+        left_at: at(left),
+        received_at: at(left + 1),
+    }
+}
+
+fn authorized(number: u32, when: i64) -> MemberRecord {
+    MemberRecord {
+        member: id(number),
+        username: Some("someone".into()),
+        tokens: Some(Tokens {
+            access_token: "access".into(),
+            refresh_token: "refresh".into(),
+            expires_at: at(when + 36_000),
+        }),
+        epoch: Epoch::begin(at(when)),
+        authorized_at: at(when),
+        deauthorized_at: None,
+        heard_at: at(when),
+        refresh: Some(RefreshLease {
+            holder: "h".into(),
+            until: at(when + 60),
+        }),
+        refresh_unanswered: true,
+        version: Version::fresh(),
+    }
+}
+
+async fn steps(inbox: &impl DeauthInbox, name: &str) -> Vec<Step> {
+    let query = LedgerQuery {
+        event: Some(EventId::new(name)),
+        limit: 100,
+        ..LedgerQuery::default()
+    };
+    inbox
+        .ledger(&query)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|line| line.step)
+        .collect()
+}
+
+async fn state(inbox: &impl DeauthInbox, name: &str) -> EventState {
+    let query = EventQuery {
+        limit: 10_000,
+        ..EventQuery::default()
+    };
+    let events = inbox.events(&query).await.unwrap();
+    events
+        .into_iter()
+        .find(|e| e.id.as_str() == name)
+        .unwrap()
+        .state
+}
+
+async fn load(store: &impl TokenStore, number: u32) -> MemberRecord {
+    store.load(&id(number)).await.unwrap().unwrap()
+}
+
+/// Everything but the version.
+fn assert_like(found: &MemberRecord, wanted: &MemberRecord) {
+    let fields = |r: &MemberRecord| {
+        (
+            (
+                r.member.clone(),
+                r.username.clone(),
+                r.tokens.is_some(),
+                r.epoch,
+            ),
+            (r.authorized_at, r.deauthorized_at, r.heard_at),
+            (r.refresh.clone(), r.refresh_unanswered),
+        )
+    };
+    assert_eq!(fields(found), fields(wanted));
+}
+
+async fn tokens_go_with_the_event(store: impl Both) {
+    let before = authorized(1, 0);
+    assert_eq!(store.put(&before, None).await.unwrap(), Put::Done);
+    let accepted = store.accept(&event("e", 1, 100)).await.unwrap();
+    assert_eq!(accepted, Accepted::New(TokenFate::Destroyed));
+    let after = load(&store, 1).await;
+    assert_like(&after, &before.deauthorized(at(101)));
+    assert_ne!(after.version, before.version);
+    assert_eq!(
+        steps(&store, "e").await,
+        [Step::Received, Step::TokensDestroyed]
+    );
+    // Again: nothing changes, not even the version.
+    assert_eq!(
+        store.accept(&event("e", 1, 100)).await.unwrap(),
+        Accepted::Duplicate
+    );
+    assert_eq!(load(&store, 1).await.version, after.version);
+    assert_eq!(steps(&store, "e").await.len(), 2);
+    let leased = store.lease(at(200), at(260), 10).await.unwrap();
+    assert_eq!(leased.len(), 1);
+    assert_eq!(leased[0].event, event("e", 1, 100));
+}
+
+async fn a_member_never_seen_gets_a_tombstone(store: impl Both) {
+    let accepted = store.accept(&event("e", 2, 100)).await.unwrap();
+    assert_eq!(accepted, Accepted::New(TokenFate::Destroyed));
+    assert_like(
+        &load(&store, 2).await,
+        &MemberRecord::tombstone(id(2), at(101)),
+    );
+}
+
+async fn one_who_came_back_keeps_the_tokens(store: impl Both) {
+    let back = authorized(3, 200);
+    assert_eq!(store.put(&back, None).await.unwrap(), Put::Done);
+    let accepted = store.accept(&event("old", 3, 100)).await.unwrap();
+    assert_eq!(accepted, Accepted::New(TokenFate::Stale));
+    assert_eq!(load(&store, 3).await.version, back.version);
+    assert_eq!(state(&store, "old").await, EventState::Stale);
+    assert_eq!(steps(&store, "old").await, [Step::Received, Step::Stale]);
+    assert!(store.lease(at(500), at(600), 10).await.unwrap().is_empty());
+    // The same moment is not later.
+    let accepted = store.accept(&event("now", 3, 200)).await.unwrap();
+    assert_eq!(accepted, Accepted::New(TokenFate::Destroyed));
+    // Someone decides that the old wish stands after all.
+    assert!(store.revive(&EventId::new("old"), at(700)).await.unwrap());
+    let leased = store.lease(at(700), at(800), 10).await.unwrap();
+    assert_eq!(leased[0].event.id.as_str(), "old");
+}
+
+async fn leaving_twice_advances_the_epoch_twice(store: impl Both) {
+    let before = authorized(4, 0);
+    assert_eq!(store.put(&before, None).await.unwrap(), Put::Done);
+    let _ = store.accept(&event("one", 4, 10)).await.unwrap();
+    let first = load(&store, 4).await;
+    // Received in the same microsecond as the first: greater all the same.
+    let _ = store.accept(&event("two", 4, 10)).await.unwrap();
+    let second = load(&store, 4).await;
+    assert!(before.epoch < first.epoch && first.epoch < second.epoch);
+    // Only the first is taken; the second waits for it.
+    let leased = store.lease(at(20), at(30), 10).await.unwrap();
+    let names: Vec<_> = leased.iter().map(|l| l.event.id.as_str()).collect();
+    assert_eq!(names, ["one"]);
+}
+
+async fn a_login_in_flight_comes_too_late(store: impl Both) {
+    let before = authorized(5, 0);
+    assert_eq!(store.put(&before, None).await.unwrap(), Put::Done);
+    let _ = store.accept(&event("e", 5, 10)).await.unwrap();
+    let late = MemberRecord {
+        version: Version::fresh(),
+        ..before.clone()
+    };
+    assert_eq!(
+        store.put(&late, Some(before.version)).await.unwrap(),
+        Put::Conflict
+    );
+    assert_eq!(store.put(&late, None).await.unwrap(), Put::Conflict);
+    assert!(!load(&store, 5).await.is_authorized());
+}
+
+async fn many_at_once_are_each_told_the_truth(store: impl Both) {
+    // A third is authorized, a third has come back since, a third was never seen.
+    for n in 0..200 {
+        match n % 3 {
+            0 => assert_eq!(store.put(&authorized(n, 0), None).await.unwrap(), Put::Done),
+            1 => assert_eq!(
+                store.put(&authorized(n, 500), None).await.unwrap(),
+                Put::Done
+            ),
+            _ => {}
+        }
+    }
+    // Each event three times.
+    let mut tasks = Vec::new();
+    for n in (0..200).chain(0..200).chain(0..200) {
+        let store = store.clone();
+        tasks.push(tokio::spawn(async move {
+            (
+                n,
+                store
+                    .accept(&event(&format!("e{n:03}"), n, 100))
+                    .await
+                    .unwrap(),
+            )
+        }));
+    }
+    let mut new = std::collections::BTreeMap::new();
+    for task in tasks {
+        let (n, accepted) = task.await.unwrap();
+        if let Accepted::New(fate) = accepted {
+            assert!(new.insert(n, fate).is_none(), "accepted twice: {n}");
+        }
+    }
+    for n in 0..200 {
+        let wanted = if n % 3 == 1 {
+            TokenFate::Stale
+        } else {
+            TokenFate::Destroyed
+        };
+        assert_eq!(new[&n], wanted, "{n}");
+        assert_eq!(load(&store, n).await.is_authorized(), n % 3 == 1);
+        assert_eq!(steps(&store, &format!("e{n:03}")).await.len(), 2);
+    }
+    let stats = store.stats().await.unwrap();
+    assert_eq!((stats.stale, stats.pending), (67, 133));
+    assert_eq!(stats.oldest_pending, Some(at(101)));
+}
+
+async fn the_same_member_many_times_in_one_batch(store: impl Both) {
+    assert_eq!(
+        store.put(&authorized(6, 50), None).await.unwrap(),
+        Put::Done
+    );
+    let mut tasks = Vec::new();
+    for n in 0..40 {
+        let store = store.clone();
+        // Half of them from before the authorization.
+        let event = event(&format!("e{n}"), 6, if n % 2 == 0 { 40 } else { 60 });
+        tasks.push(tokio::spawn(
+            async move { store.accept(&event).await.unwrap() },
+        ));
+    }
+    for (n, task) in tasks.into_iter().enumerate() {
+        let accepted = task.await.unwrap();
+        if n % 2 == 1 {
+            assert_eq!(accepted, Accepted::New(TokenFate::Destroyed), "{n}");
+        } else {
+            assert_ne!(accepted, Accepted::Duplicate, "{n}");
+        }
+    }
+    assert!(!load(&store, 6).await.is_authorized());
+}
+
+/// Whoever follows the ledger by number sees every line, while many write.
+async fn no_line_of_the_ledger_is_skipped(store: impl Both) {
+    let mut writers = Vec::new();
+    for n in 0..8 {
+        let store = store.clone();
+        writers.push(tokio::spawn(async move {
+            for i in 0..25 {
+                let event = event(&format!("e{n}-{i}"), n * 100 + i, 1);
+                let _ = store.accept(&event).await.unwrap();
+                store.record(&event, Step::Tried, at(3)).await.unwrap();
+            }
+        }));
+    }
+    let (mut seen, mut after) = (0, None);
+    loop {
+        let done = writers.iter().all(tokio::task::JoinHandle::is_finished);
+        let query = LedgerQuery {
+            after,
+            limit: 50,
+            ..LedgerQuery::default()
+        };
+        let lines = store.ledger(&query).await.unwrap();
+        after = lines.last().map(|line| line.seq).or(after);
+        seen += lines.len();
+        if done && lines.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(seen, 8 * 25 * 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_that_live_elsewhere_are_left_alone() {
+    let elsewhere = MemoryStore::new();
+    assert_eq!(
+        elsewhere.put(&authorized(1, 0), None).await.unwrap(),
+        Put::Done
+    );
+    let file = SqliteFile::new();
+    let inbox = file.open().await.inbox_only();
+    let accepted = inbox.accept(&event("e", 1, 100)).await.unwrap();
+    assert_eq!(accepted, Accepted::New(TokenFate::Untouched));
+    assert!(TokenStore::load(&inbox, &id(1)).await.unwrap().is_none());
+    assert_eq!(steps(&inbox, "e").await, [Step::Received]);
+    if let Some(schema) = PgSchema::new().await {
+        let inbox = schema.open().await.inbox_only();
+        let accepted = inbox.accept(&event("e", 1, 100)).await.unwrap();
+        assert_eq!(accepted, Accepted::New(TokenFate::Untouched));
+        assert!(TokenStore::load(&inbox, &id(1)).await.unwrap().is_none());
+        assert_eq!(steps(&inbox, "e").await, [Step::Received]);
+    }
+}
