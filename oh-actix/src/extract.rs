@@ -4,11 +4,12 @@ use std::future::{Ready, ready};
 use std::ops::Deref;
 
 use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use http::Request;
 use oh_core::OpenHumans;
+use oh_core::login::LoginRequest;
 use oh_core::webhook::Deauthorization;
 
 use crate::rejection::Rejection;
@@ -82,6 +83,34 @@ impl FromRequest for Member {
 pub struct Handle(pub OpenHumans);
 
 impl Handle {
+    /// Starts a login from a handler of the app's own, which may give it a context to be told
+    /// again when the member is back.
+    ///
+    /// ```
+    /// use actix_web::{HttpRequest, HttpResponse, web};
+    /// use oh_actix::{Handle, Rejection};
+    /// use oh_core::login::LoginRequest;
+    ///
+    /// async fn connect(handle: Handle, request: HttpRequest) -> Result<HttpResponse, Rejection> {
+    ///     let login = LoginRequest::new().context("connect this to user 42");
+    ///     let Ok(login) = login else { return Ok(HttpResponse::UriTooLong().finish()) };
+    ///     handle.start_login(login, &request)
+    /// }
+    /// # web::get().to(connect);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the request's head is not one in http 1, which no server lets through.
+    pub fn start_login(
+        &self,
+        login: LoginRequest,
+        request: &HttpRequest,
+    ) -> Result<HttpResponse, Rejection> {
+        let head = convert::head(request)?;
+        Ok(convert::response(&self.0.start_login(login, &head.headers)))
+    }
+
     pub(crate) fn of(request: &HttpRequest) -> Result<Self, Rejection> {
         let openhumans = request.app_data::<OpenHumans>().cloned();
         openhumans.map(Self).ok_or_else(|| {

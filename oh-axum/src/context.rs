@@ -1,10 +1,12 @@
 //! What the extractors need to know, put into each request by a layer.
 
 use std::fmt;
+use std::mem;
 
 use axum::Extension;
-use http::Extensions;
+use axum::extract::OriginalUri;
 use http::request::Parts;
+use http::{Extensions, Uri};
 use oh_core::{OpenHumans, SessionMember};
 
 use crate::extract::Member;
@@ -74,11 +76,21 @@ impl Context {
     }
 
     /// The member who is there, or the core's answer for when there is none.
-    pub(crate) async fn require_member(&self, parts: &Parts) -> Result<Member, Rejection> {
+    pub(crate) async fn require_member(&self, parts: &mut Parts) -> Result<Member, Rejection> {
         let session = self.session_member(&parts.extensions).await?;
-        let member = self.openhumans.require_member(parts, session).await?;
-        Ok(Member::new(member))
+        let nested = show_whole_uri(parts);
+        let member = self.openhumans.require_member(parts, session).await;
+        parts.uri = nested;
+        Ok(Member::new(member?))
     }
+}
+
+/// Nesting takes the prefix off a request's URI. Puts what the caller asked for in its place, for
+/// the core to see, and gives back what was there.
+pub(crate) fn show_whole_uri(parts: &mut Parts) -> Uri {
+    let whole = parts.extensions.get::<OriginalUri>();
+    let whole = whole.map_or_else(|| parts.uri.clone(), |OriginalUri(uri)| uri.clone());
+    mem::replace(&mut parts.uri, whole)
 }
 
 impl fmt::Debug for Context {

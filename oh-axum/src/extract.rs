@@ -2,10 +2,14 @@
 
 use std::ops::Deref;
 
+use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
+use axum::response::Response;
 use bytes::Bytes;
+use http::HeaderMap;
 use http::request::Parts;
 use oh_core::OpenHumans;
+use oh_core::login::LoginRequest;
 use oh_core::webhook::Deauthorization;
 
 use crate::context::Context;
@@ -87,6 +91,29 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Member {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Handle(pub OpenHumans);
+
+impl Handle {
+    /// Starts a login from a handler of the app's own, which may give it a context to be told
+    /// again when the member is back.
+    ///
+    /// ```
+    /// use axum::http::{HeaderMap, StatusCode};
+    /// use axum::response::Response;
+    /// use oh_axum::Handle;
+    /// use oh_core::login::LoginRequest;
+    ///
+    /// async fn connect(handle: Handle, headers: HeaderMap) -> Result<Response, StatusCode> {
+    ///     let login = LoginRequest::new().context("connect this to user 42");
+    ///     let login = login.map_err(|_| StatusCode::URI_TOO_LONG)?;
+    ///     Ok(handle.start_login(login, &headers))
+    /// }
+    /// # fn takes<T, S>(_: impl axum::handler::Handler<T, S>) {}
+    /// # takes::<_, ()>(connect);
+    /// ```
+    pub fn start_login(&self, login: LoginRequest, headers: &HeaderMap) -> Response {
+        self.0.start_login(login, headers).map(Body::from)
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Handle {
     type Rejection = Rejection;

@@ -1,13 +1,13 @@
 //! The routes, as an axum router.
 
 use axum::body::Body;
-use axum::extract::{OriginalUri, Request};
+use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::{Router, any};
 use oh_core::OpenHumans;
 use oh_core::routes::{Answer, Route};
 
-use crate::context::Context;
+use crate::context::{Context, show_whole_uri};
 use crate::rejection::Rejection;
 use crate::session::HostSession;
 
@@ -52,7 +52,9 @@ async fn answer(context: Context, route: Route, request: Request) -> Result<Resp
         .member()
         .await
         .map_err(|e| Rejection::session(&*e))?;
-    let request = whole_uri(request);
+    let (mut head, body) = request.into_parts();
+    show_whole_uri(&mut head);
+    let request = Request::from_parts(head, body);
     let Answer {
         response,
         session: change,
@@ -62,12 +64,4 @@ async fn answer(context: Context, route: Route, request: Request) -> Result<Resp
         .await
         .map_err(|e| Rejection::session(&*e))?;
     Ok(response.map(Body::from))
-}
-
-/// Nesting takes the prefix off a request's URI; the core is shown what the caller asked for.
-fn whole_uri(mut request: Request) -> Request {
-    if let Some(OriginalUri(uri)) = request.extensions().get() {
-        *request.uri_mut() = uri.clone();
-    }
-    request
 }

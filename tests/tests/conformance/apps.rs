@@ -1,0 +1,269 @@
+//! The same small app in both frameworks, with the routes mounted and a sandbox behind it.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use oh_core::store::{MemberRecord, MemoryStore, Put, StoreError, TokenStore, Version};
+use oh_core::{
+    Clock, OpenHumans, OpenHumansBuilder, ProjectMemberId, Settings, SettingsBuilder, Timestamp,
+};
+use oh_sandbox::Sandbox;
+use oh_tests::visitor::Visitor;
+use oh_tests::wire::{self, Answer, Request};
+
+use crate::transcript::Transcript;
+use crate::{actix_app, axum_app};
+
+/// What the sandbox signs with, and the app believes.
+pub(crate) const SECRET: &str = "abcdefghijklmnop";
+
+/// Valid as well, as while rotating.
+pub(crate) const OTHER_SECRET: &str = "ponmlkjihgfedcba";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SameSite {
+    Strict,
+    Lax,
+}
+
+/// How the app is to be; the same for both frameworks.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    pub(crate) same_site: SameSite,
+    /// The app's public address, if it is not where it listens.
+    pub(crate) public: Option<&'static str>,
+    pub(crate) settings: fn(SettingsBuilder) -> SettingsBuilder,
+    pub(crate) build: fn(OpenHumansBuilder) -> OpenHumansBuilder,
+    /// Makes the actix app differ by a header, to see that it is noticed.
+    pub(crate) differ: bool,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            same_site: SameSite::Strict,
+            public: None,
+            settings: |settings| settings,
+            build: |builder| builder,
+            differ: false,
+        }
+    }
+}
+
+/// What the frameworks' halves need to start.
+pub(crate) struct Parts {
+    pub(crate) openhumans: OpenHumans,
+    pub(crate) listener: TcpListener,
+    pub(crate) same_site: SameSite,
+    pub(crate) differ: bool,
+}
+
+/// A running app, and the sandbox behind it.
+pub(crate) struct App {
+    pub(crate) addr: SocketAddr,
+    pub(crate) host: String,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) openhumans: OpenHumans,
+    pub(crate) clock: Clock,
+    pub(crate) store: Arc<Switchable>,
+    pub(crate) transcript: Transcript,
+}
+
+impl App {
+    /// Someone who never was here before.
+    pub(crate) fn visitor(&self) -> Visitor {
+        Visitor::new(self.addr)
+    }
+
+    /// Sends a request without any cookies, and writes the answer down.
+    pub(crate) async fn send(&mut self, label: &str, request: &Request) -> Answer {
+        let answer = wire::send(self.addr, &self.host, request).await;
+        self.note(
+            label,
+            answer.unwrap_or_else(|error| panic!("{label}: {error}")),
+        )
+    }
+
+    /// Writes an answer down.
+    pub(crate) fn note(&mut self, label: &str, answer: Answer) -> Answer {
+        self.transcript.note(label, &answer);
+        answer
+    }
+
+    /// What of a URL of this app comes after its address.
+    pub(crate) fn local(&self, url: &str) -> String {
+        let base = self.openhumans.settings().app_base_url().as_str();
+        let path = url.strip_prefix(base.trim_end_matches('/')).unwrap_or(url);
+        assert!(path.starts_with('/'), "not of this app: {url}");
+        path.to_owned()
+    }
+
+    /// Begins a login, allows it at the sandbox, and gives the path that the browser is sent to.
+    pub(crate) async fn authorize(
+        &mut self,
+        visitor: &mut Visitor,
+        login: &str,
+        member: &str,
+    ) -> String {
+        let answer = visitor.get(login).await;
+        let answer = self.note(&format!("GET {login}"), answer);
+        let back = self.sandbox.authorize(member, answer.location()).await;
+        self.local(back.expect("the sandbox sends back").as_str())
+    }
+
+    /// Comes back from Open Humans as a browser does, over the page that leads on. The last
+    /// answer is the one to the login itself.
+    pub(crate) async fn come_back(&mut self, visitor: &mut Visitor, callback: &str) -> Answer {
+        let answer = visitor.get_from_elsewhere(callback).await;
+        let answer = self.note("the callback, from another site", answer);
+        if answer.status != 200 {
+            return answer;
+        }
+        let text = answer.text();
+        let (_, url) = text.split_once("0;url=").expect("a page that leads on");
+        let url = url.split('"').next().unwrap_or_default();
+        let path = url.replace("&amp;", "&");
+        let answer = visitor
+            .navigate("GET", &path, oh_tests::visitor::From::SameOrigin)
+            .await;
+        self.note("the callback, once more", answer)
+    }
+
+    /// Logs a member in from beginning to end.
+    pub(crate) async fn log_in(&mut self, visitor: &mut Visitor, member: &str) -> Answer {
+        let callback = self.authorize(visitor, "/openhumans/login", member).await;
+        let answer = self.come_back(visitor, &callback).await;
+        assert_eq!(answer.status, 303, "{answer:?}");
+        answer
+    }
+
+    /// How many events the inbox holds.
+    pub(crate) async fn events(&self) -> u64 {
+        let stats = self.openhumans.inbox().stats().await;
+        stats.expect("the inbox is in memory").pending
+    }
+}
+
+/// Runs a scenario over both apps at once, and compares what they answered.
+pub(crate) async fn both(plan: Plan, scenario: impl AsyncFn(&mut App)) {
+    let (mut axum, mut actix) = pair(plan).await;
+    tokio::join!(scenario(&mut axum), scenario(&mut actix));
+    assert!(axum.transcript.len() > 0, "a scenario without an exchange");
+    let differences = axum.transcript.differences(&actix.transcript);
+    assert!(
+        differences.is_empty(),
+        "axum and actix differ:\n{}",
+        differences.join("\n")
+    );
+}
+
+/// The two apps, started.
+pub(crate) async fn pair(plan: Plan) -> (App, App) {
+    let (axum, parts) = prepare(&plan).await;
+    axum_app::start(parts);
+    let (actix, parts) = prepare(&plan).await;
+    actix_app::start(parts);
+    (axum, actix)
+}
+
+async fn prepare(plan: &Plan) -> (App, Parts) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let addr = listener.local_addr().expect("an address");
+    let host = format!("localhost:{}", addr.port());
+    let base = match plan.public {
+        Some(public) => public.to_owned(),
+        None => format!("http://{host}"),
+    };
+    let sandbox = Sandbox::builder()
+        .redirect_uri(format!("{base}/openhumans/complete"))
+        .webhook_url(format!(
+            "http://127.0.0.1:{}/openhumans/deauth",
+            addr.port()
+        ))
+        .webhook_secret(SECRET)
+        .member("01026778", Some("alice"))
+        .member("00169953", Some("bob"))
+        .start()
+        .await
+        .expect("the sandbox starts");
+    let settings = Settings::builder(sandbox.client_id(), sandbox.client_secret(), base.as_str())
+        .oh_base_url(sandbox.url().as_str())
+        .webhook_secret(OTHER_SECRET)
+        .webhook_secret(SECRET);
+    let settings = (plan.settings)(settings).build().expect("good settings");
+    let clock = Clock::manual(Timestamp::now());
+    let store = Arc::new(Switchable::default());
+    let builder = OpenHumans::builder(settings)
+        .token_store_arc(Arc::clone(&store) as Arc<dyn TokenStore>)
+        .clock(clock.clone());
+    let openhumans = (plan.build)(builder).build().expect("a handle");
+    let app = App {
+        addr,
+        host,
+        transcript: Transcript::new(&base, sandbox.url().as_str()),
+        sandbox,
+        openhumans: openhumans.clone(),
+        clock,
+        store,
+    };
+    let parts = Parts {
+        openhumans,
+        listener,
+        same_site: plan.same_site,
+        differ: plan.differ,
+    };
+    (app, parts)
+}
+
+/// A store that can be switched off.
+#[derive(Default)]
+pub(crate) struct Switchable {
+    store: MemoryStore,
+    down: AtomicBool,
+}
+
+impl Switchable {
+    pub(crate) fn switch_off(&self) {
+        self.down.store(true, Ordering::SeqCst);
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(StoreError::unavailable("switched off"));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl TokenStore for Switchable {
+    async fn load(&self, member: &ProjectMemberId) -> Result<Option<MemberRecord>, StoreError> {
+        self.check()?;
+        self.store.load(member).await
+    }
+
+    async fn put(
+        &self,
+        record: &MemberRecord,
+        expected: Option<Version>,
+    ) -> Result<Put, StoreError> {
+        self.check()?;
+        self.store.put(record, expected).await
+    }
+
+    async fn remove(&self, member: &ProjectMemberId, expected: Version) -> Result<Put, StoreError> {
+        self.check()?;
+        self.store.remove(member, expected).await
+    }
+
+    async fn page(
+        &self,
+        after: Option<&ProjectMemberId>,
+        limit: usize,
+    ) -> Result<Vec<MemberRecord>, StoreError> {
+        self.check()?;
+        self.store.page(after, limit).await
+    }
+}

@@ -1,0 +1,284 @@
+//! Every way a login can fail: a status, a page a person understands, a way to try again.
+
+use std::time::Duration;
+
+use oh_sandbox::{Endpoint, Fault};
+use oh_tests::wire::Answer;
+
+use crate::apps::{App, Plan, both};
+
+fn assert_explained(answer: &Answer, status: u16, words: &str) {
+    assert_eq!(answer.status, status, "{answer:?}");
+    assert_eq!(
+        answer.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    let text = answer.text();
+    assert!(text.contains(words), "{words}: {text}");
+    assert!(
+        text.contains("Try again") && text.contains("<form method=\"post\""),
+        "{text}"
+    );
+}
+
+/// Begins a login, lets something happen, comes back, and must not be in.
+async fn fails(
+    app: &mut App,
+    meanwhile: impl AsyncFnOnce(&mut App, &mut oh_tests::visitor::Visitor, String) -> String,
+    status: u16,
+    words: &str,
+) {
+    let mut alice = app.visitor();
+    let callback = app
+        .authorize(&mut alice, "/openhumans/login?next=/member", "01026778")
+        .await;
+    let callback = meanwhile(app, &mut alice, callback).await;
+    let answer = app.come_back(&mut alice, &callback).await;
+    assert_explained(&answer, status, words);
+    let answer = alice.get("/").await;
+    assert_eq!(app.note("nobody is in", answer).text(), "nobody");
+}
+
+#[tokio::test]
+async fn refused_by_the_member() {
+    both(Plan::default(), async |app| {
+        let mut alice = app.visitor();
+        let answer = alice.get("/openhumans/login?next=/member").await;
+        let answer = app.note("login", answer);
+        let back = app
+            .sandbox
+            .refuse(answer.location())
+            .await
+            .expect("a redirect");
+        let callback = app.local(back.as_str());
+        let answer = app.come_back(&mut alice, &callback).await;
+        assert_explained(&answer, 403, "You chose not to authorize");
+        assert!(
+            answer.text().contains("next=%2Fmember"),
+            "the way back is kept"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_error_of_open_humans() {
+    both(Plan::default(), async |app| {
+        for error in ["server_error", "invalid_scope", "<script>"] {
+            let swap = async |_: &mut App, _: &mut _, callback: String| {
+                let state = callback
+                    .split("state=")
+                    .nth(1)
+                    .unwrap()
+                    .split('&')
+                    .next()
+                    .unwrap();
+                let error: String =
+                    url::form_urlencoded::byte_serialize(error.as_bytes()).collect();
+                format!("/openhumans/complete?error={error}&state={state}")
+            };
+            fails(app, swap, 502, "Open Humans did not authorize").await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_state_is_missing_wrong_or_of_another_browser() {
+    both(Plan::default(), async |app| {
+        fails(
+            app,
+            async |_, _, _| "/openhumans/complete?code=abc".into(),
+            400,
+            "incomplete",
+        )
+        .await;
+        fails(
+            app,
+            async |_, _, _| "/openhumans/complete?state=abc".into(),
+            400,
+            "incomplete",
+        )
+        .await;
+        fails(
+            app,
+            async |_, _, _| "/openhumans/complete".into(),
+            400,
+            "incomplete",
+        )
+        .await;
+        let twice =
+            async |_: &mut App, _: &mut _, callback: String| format!("{callback}&state=abc");
+        fails(app, twice, 400, "incomplete").await;
+        let wrong = "/openhumans/complete?code=abc&state=def";
+        fails(
+            app,
+            async |_, _, _| wrong.into(),
+            400,
+            "not from this browser",
+        )
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_callback_replayed_in_another_browser() {
+    both(Plan::default(), async |app| {
+        let mut alice = app.visitor();
+        let callback = app
+            .authorize(&mut alice, "/openhumans/login", "01026778")
+            .await;
+        let mut mallory = app.visitor();
+        let answer = app.come_back(&mut mallory, &callback).await;
+        assert_explained(&answer, 400, "begun in another browser");
+        // One with a login of their own under way fares no better.
+        let answer = mallory.get("/openhumans/login").await;
+        app.note("mallory begins a login", answer);
+        let answer = app.come_back(&mut mallory, &callback).await;
+        assert_explained(&answer, 400, "not from this browser");
+        // And it still works where it belongs.
+        assert_eq!(app.come_back(&mut alice, &callback).await.status, 303);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_login_cookie_that_was_tampered_with() {
+    both(Plan::default(), async |app| {
+        let tamper = async |_: &mut App, alice: &mut oh_tests::visitor::Visitor, callback| {
+            let name = alice
+                .cookie_names()
+                .find(|n| n.starts_with("oh-login-"))
+                .unwrap()
+                .to_owned();
+            let mut value = alice.cookie(&name).unwrap().to_owned();
+            let other = if value.ends_with('A') { "B" } else { "A" };
+            value.replace_range(10..11, other);
+            alice.plant(&name, &value);
+            callback
+        };
+        fails(app, tamper, 400, "not from this browser").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_callback_used_twice() {
+    both(Plan::default(), async |app| {
+        let mut alice = app.visitor();
+        let callback = app
+            .authorize(&mut alice, "/openhumans/login", "01026778")
+            .await;
+        assert_eq!(app.come_back(&mut alice, &callback).await.status, 303);
+        let answer = app.come_back(&mut alice, &callback).await;
+        assert_explained(&answer, 400, "completed before");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_login_that_took_too_long() {
+    both(Plan::default(), async |app| {
+        let wait = async |app: &mut App, _: &mut _, callback| {
+            app.clock.advance(Duration::from_secs(30 * 60));
+            callback
+        };
+        fails(app, wait, 400, "within half an hour").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_code_that_is_no_longer_good() {
+    both(Plan::default(), async |app| {
+        let expire = async |app: &mut App, _: &mut _, callback| {
+            app.sandbox.expire_codes();
+            callback
+        };
+        fails(app, expire, 400, "no longer accepts this authorization").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn open_humans_is_down_or_answers_nonsense() {
+    both(Plan::default(), async |app| {
+        for (fault, endpoint) in [
+            (Fault::Html500, Endpoint::Token),
+            (Fault::page(502), Endpoint::Token),
+            (Fault::page(200), Endpoint::Token),
+            (Fault::TruncatedJson, Endpoint::Token),
+            (Fault::Reset, Endpoint::Token),
+            (Fault::page(200), Endpoint::ExchangeMember),
+        ] {
+            let spoil = async |app: &mut App, _: &mut _, callback| {
+                app.sandbox.fault(endpoint, fault.clone());
+                callback
+            };
+            fails(app, spoil, 502, "did not answer as it should").await;
+            app.sandbox.clear_faults();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn open_humans_is_slow() {
+    let plan = Plan {
+        settings: |settings| settings.timeout(Duration::from_millis(300)),
+        ..Plan::default()
+    };
+    both(plan, async |app| {
+        let hang = async |app: &mut App, _: &mut _, callback| {
+            app.sandbox.fault(Endpoint::Token, Fault::Hang);
+            callback
+        };
+        fails(app, hang, 504, "did not answer in time").await;
+        app.sandbox.release();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_client_secret_is_wrong() {
+    both(Plan::default(), async |app| {
+        let refuse = async |app: &mut App, _: &mut _, callback| {
+            let answer = Fault::json(401, r#"{"error": "invalid_client"}"#);
+            app.sandbox.fault(Endpoint::Token, answer);
+            callback
+        };
+        fails(app, refuse, 500, "not set up correctly").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_apps_own_store_is_down() {
+    both(Plan::default(), async |app| {
+        let mut alice = app.visitor();
+        let callback = app
+            .authorize(&mut alice, "/openhumans/login", "01026778")
+            .await;
+        app.store.switch_off();
+        let answer = app.come_back(&mut alice, &callback).await;
+        assert_explained(&answer, 503, "could not be saved");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_member_who_left_while_logging_in() {
+    both(Plan::default(), async |app| {
+        let mut earlier = app.visitor();
+        app.log_in(&mut earlier, "01026778").await;
+        let leave = async |app: &mut App, _: &mut _, callback| {
+            app.clock.advance(Duration::from_secs(1));
+            let sent = app.sandbox.leave("01026778", true).await;
+            assert!(sent.last().is_some_and(|sent| sent.accepted()), "{sent:?}");
+            callback
+        };
+        fails(app, leave, 409, "You left this project").await;
+    })
+    .await;
+}

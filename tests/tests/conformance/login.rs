@@ -1,0 +1,278 @@
+//! From the link to being logged in.
+
+use async_trait::async_trait;
+use oh_core::login::{LoggedIn, LoginHandler, Refusal, Welcome};
+use oh_tests::visitor::From;
+use oh_tests::wire::Request;
+
+use crate::apps::{Plan, SameSite, both};
+
+#[tokio::test]
+async fn a_login_leads_to_open_humans_and_is_remembered_in_a_cookie() {
+    both(Plan::default(), async |app| {
+        for path in [
+            "/openhumans/login",
+            "/openhumans/login/",
+            "/openhumans/login?next=/files",
+        ] {
+            let answer = app.send(path, &Request::get(path)).await;
+            assert_eq!(answer.status, 303);
+            let location = answer.location();
+            let authorize = app
+                .sandbox
+                .url()
+                .join("direct-sharing/projects/oauth2/authorize/");
+            assert!(
+                location.starts_with(authorize.unwrap().as_str()),
+                "{location}"
+            );
+            assert!(location.contains("code_challenge_method=S256"));
+            let cookie = answer.header("set-cookie").unwrap();
+            assert!(cookie.starts_with("oh-login-"), "{cookie}");
+            assert!(
+                cookie.ends_with("; HttpOnly; SameSite=Lax; Path=/; Max-Age=1800"),
+                "{cookie}"
+            );
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn on_https_the_cookie_is_secure_and_bound_to_the_host() {
+    let plan = Plan {
+        public: Some("https://app.example"),
+        ..Plan::default()
+    };
+    both(plan, async |app| {
+        let answer = app.send("login", &Request::get("/openhumans/login")).await;
+        let cookie = answer.header("set-cookie").unwrap();
+        assert!(cookie.starts_with("__Host-oh-login-"), "{cookie}");
+        assert!(cookie.contains("; Secure"), "{cookie}");
+        assert!(
+            answer
+                .location()
+                .contains("redirect_uri=https%3A%2F%2Fapp.example%2Fopenhumans")
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_site_cannot_send_anyone_to_log_in() {
+    both(Plan::default(), async |app| {
+        for (name, value) in [
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-site", "same-site"),
+            ("origin", "https://evil.example"),
+            ("origin", "null"),
+        ] {
+            for (method, status) in [("GET", 200), ("POST", 403)] {
+                let request = Request::new(method, "/openhumans/login?next=/a").header(name, value);
+                let answer = app
+                    .send(&format!("{method} {name}: {value}"), &request)
+                    .await;
+                assert_eq!(answer.status, status);
+                assert!(
+                    answer.text().contains("<button"),
+                    "a button to do it oneself"
+                );
+                assert_eq!(answer.header("set-cookie"), None);
+            }
+        }
+    })
+    .await;
+}
+
+async fn log_in_and_out(app: &mut crate::apps::App, session_before: bool) {
+    let mut alice = app.visitor();
+    if session_before {
+        let answer = alice.post("/session/set/dark").await;
+        app.note("a session of the app's own", answer);
+    }
+    let callback = app
+        .authorize(&mut alice, "/openhumans/login?next=/member", "01026778")
+        .await;
+    let answer = app.come_back(&mut alice, &callback).await;
+    assert_eq!((answer.status, answer.location()), (303, "/member"));
+    let answer = alice.get("/member").await;
+    assert_eq!(app.note("a member's page", answer).text(), "01026778 alice");
+    let answer = alice.get("/session/show").await;
+    let theme = if session_before {
+        "Some(\"dark\")"
+    } else {
+        "None"
+    };
+    let kept = format!("theme {theme}, ours true");
+    assert_eq!(app.note("the session", answer).text(), kept);
+
+    // With something of the app's own in it, the session outlives the logout.
+    let answer = alice.post("/session/set/light").await;
+    app.note("the session is changed", answer);
+    let answer = alice.post("/openhumans/logout").await;
+    let answer = app.note("logout", answer);
+    assert_eq!((answer.status, answer.location()), (303, "/"));
+    let answer = alice.get("/session/show").await;
+    let kept = "theme Some(\"light\"), ours false";
+    assert_eq!(app.note("the session", answer).text(), kept);
+    let answer = alice.get("/member").await;
+    let answer = app.note("no longer a member's page", answer);
+    assert_eq!(
+        (answer.status, answer.location()),
+        (303, "/openhumans/login?next=/member")
+    );
+}
+
+#[tokio::test]
+async fn a_member_logs_in_and_out_with_strict_session_cookies() {
+    both(Plan::default(), async |app| {
+        log_in_and_out(app, false).await;
+        log_in_and_out(app, true).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_member_logs_in_and_out_with_lax_session_cookies() {
+    let plan = Plan {
+        same_site: SameSite::Lax,
+        ..Plan::default()
+    };
+    both(plan, async |app| {
+        log_in_and_out(app, false).await;
+        log_in_and_out(app, true).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_login_leads_back_to_a_path_of_this_app_or_to_the_usual_place() {
+    let plan = Plan {
+        settings: |settings| settings.login_redirect_url("/welcome"),
+        ..Plan::default()
+    };
+    both(plan, async |app| {
+        for (next, end) in [
+            ("/a?b=c%26d", "/a?b=c%26d"),
+            ("/%C3%A9", "/%C3%A9"),
+            ("//evil.example", "/welcome"),
+            (r"/\evil.example", "/welcome"),
+            ("https:evil.example", "/welcome"),
+            ("https://evil.example/", "/welcome"),
+            ("/%2Fevil.example", "/welcome"),
+            ("/\t/evil.example", "/welcome"),
+            ("javascript:alert(1)", "/welcome"),
+            ("", "/welcome"),
+        ] {
+            let mut alice = app.visitor();
+            let next = url::form_urlencoded::byte_serialize(next.as_bytes()).collect::<String>();
+            let login = format!("/openhumans/login?next={next}");
+            let callback = app.authorize(&mut alice, &login, "01026778").await;
+            let answer = app.come_back(&mut alice, &callback).await;
+            assert_eq!((answer.status, answer.location()), (303, end), "{login}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_tabs_log_in_at_once() {
+    both(Plan::default(), async |app| {
+        let mut alice = app.visitor();
+        let one = app
+            .authorize(&mut alice, "/openhumans/login?next=/one", "01026778")
+            .await;
+        let two = app
+            .authorize(&mut alice, "/openhumans/login?next=/two", "01026778")
+            .await;
+        for (callback, end) in [(one, "/one"), (two, "/two")] {
+            let answer = app.come_back(&mut alice, &callback).await;
+            assert_eq!((answer.status, answer.location()), (303, end));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_browser_with_many_logins_under_way_keeps_the_latest() {
+    both(Plan::default(), async |app| {
+        let mut alice = app.visitor();
+        let mut callbacks = Vec::new();
+        for _ in 0..7 {
+            callbacks.push(
+                app.authorize(&mut alice, "/openhumans/login", "01026778")
+                    .await,
+            );
+            app.clock.advance(std::time::Duration::from_secs(1));
+        }
+        let kept = alice
+            .cookie_names()
+            .filter(|name| name.starts_with("oh-login-"))
+            .count();
+        assert_eq!(kept, 5);
+        let latest = callbacks.pop().unwrap();
+        assert_eq!(app.come_back(&mut alice, &latest).await.status, 303);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_who_is_logged_in_and_presses_the_button_goes_straight_on() {
+    both(Plan::default(), async |app| {
+        let mut alice = app.visitor();
+        app.log_in(&mut alice, "01026778").await;
+        let answer = alice
+            .get_from_elsewhere("/openhumans/login?next=/member")
+            .await;
+        let answer = app.note("a link on another site", answer);
+        let text = answer.text();
+        let (_, action) = text.split_once("action=\"").expect("a form");
+        let action = action.split('"').next().unwrap().replace("&amp;", "&");
+        let answer = alice.navigate("POST", &action, From::SameOrigin).await;
+        let answer = app.note("the button", answer);
+        assert_eq!((answer.status, answer.location()), (303, "/member"));
+    })
+    .await;
+}
+
+struct Doorkeeper;
+
+#[async_trait]
+impl LoginHandler for Doorkeeper {
+    async fn logged_in(&self, login: &LoggedIn) -> Result<Welcome, Refusal> {
+        match (login.member.as_str(), login.context.as_deref()) {
+            ("00169953", _) => Err(Refusal::new("Bob has been <b>banned</b>.")),
+            (_, Some(context)) => Ok(Welcome::to(format!("/for/{}", context.replace(' ', "-")))),
+            _ => Ok(Welcome::new()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_app_is_asked_and_may_refuse_or_give_a_context() {
+    let plan = Plan {
+        build: |builder| builder.login_handler(Doorkeeper),
+        ..Plan::default()
+    };
+    both(plan, async |app| {
+        let mut bob = app.visitor();
+        let callback = app
+            .authorize(&mut bob, "/openhumans/login", "00169953")
+            .await;
+        let answer = app.come_back(&mut bob, &callback).await;
+        assert_eq!(answer.status, 403);
+        assert!(
+            answer
+                .text()
+                .contains("Bob has been &lt;b&gt;banned&lt;/b&gt;.")
+        );
+        let answer = bob.get("/").await;
+        assert_eq!(app.note("bob is not in", answer).text(), "nobody");
+
+        let mut alice = app.visitor();
+        let callback = app.authorize(&mut alice, "/connect", "01026778").await;
+        let answer = app.come_back(&mut alice, &callback).await;
+        assert_eq!((answer.status, answer.location()), (303, "/for/user-42"));
+    })
+    .await;
+}

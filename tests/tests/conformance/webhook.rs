@@ -1,0 +1,291 @@
+//! The webhook: what is believed, and what is not.
+
+use async_trait::async_trait;
+use oh_core::Timestamp;
+use oh_core::deauth::{
+    Accepted, DeauthEvent, DeauthInbox, EventId, EventQuery, EventRecord, Held, InboxError,
+    InboxStats, Lease, Leased, LedgerLine, LedgerQuery, Settlement, Step,
+};
+use oh_sandbox::webhook::sign;
+use oh_tests::wire::Request;
+
+use crate::apps::{App, OTHER_SECRET, Plan, SECRET, both};
+
+/// The three ways in: our route, the extractor, the middleware.
+pub(crate) const PATHS: [&str; 3] = ["/openhumans/deauth", "/webhook/extractor", "/webhook/layer"];
+
+/// As Open Humans writes it.
+pub(crate) const BODY: &str = r#"{"project_member_id": "01026778", "erasure_requested": true, "timestamp": "2026-11-22T16:31:27.299665+00:00"}"#;
+
+const HEADER: &str = "X-OpenHumans-Webhooks-Signature";
+
+pub(crate) fn signed(path: &str, body: &str) -> Request {
+    post(path, body).header(HEADER, sign(SECRET, body))
+}
+
+pub(crate) fn post(path: &str, body: &str) -> Request {
+    Request::post(path)
+        .header("content-type", "application/json")
+        .body(body)
+}
+
+/// Sends to each way in; all must answer with the status, and no event may come of it unless the
+/// status says so.
+pub(crate) async fn everywhere(
+    app: &mut App,
+    label: &str,
+    status: u16,
+    request: impl Fn(&str) -> Request,
+) {
+    let before = app.events().await;
+    for path in PATHS {
+        let answer = app.send(&format!("{path}: {label}"), &request(path)).await;
+        let ours = path == "/openhumans/deauth";
+        let wanted = if status == 200 && ours { 204 } else { status };
+        assert_eq!(answer.status, wanted, "{path}: {label}: {answer:?}");
+    }
+    let kept = app.events().await - before;
+    assert!(kept == 0 || status == 200, "{label}: an event was kept");
+}
+
+#[tokio::test]
+async fn one_that_is_signed_is_kept_once() {
+    both(Plan::default(), async |app| {
+        everywhere(app, "signed", 200, |path| signed(path, BODY)).await;
+        everywhere(app, "the same again", 200, |path| signed(path, BODY)).await;
+        assert_eq!(app.events().await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn signatures_that_are_not_good() {
+    both(Plan::default(), async |app| {
+        let good = sign(SECRET, BODY);
+        let digits = good.trim_start_matches("sha1=").to_owned();
+        for (label, values) in [
+            ("missing", vec![]),
+            ("twice", vec![good.clone(), good.clone()]),
+            (
+                "good and bad",
+                vec![good.clone(), sign("another secret 0123", BODY)],
+            ),
+            ("two in one header", vec![format!("{good}, {good}")]),
+            ("empty", vec![String::new()]),
+            ("no digits", vec!["sha1=".to_owned()]),
+            ("no algorithm", vec![digits.clone()]),
+            ("another algorithm", vec![format!("sha256={digits}")]),
+            ("the algorithm in capitals", vec![format!("SHA1={digits}")]),
+            ("a space before the digits", vec![format!("sha1= {digits}")]),
+            ("truncated by one", vec![good[..good.len() - 1].to_owned()]),
+            (
+                "truncated by a byte",
+                vec![good[..good.len() - 2].to_owned()],
+            ),
+            ("one byte only", vec![good[..7].to_owned()]),
+            ("too long", vec![format!("{good}00")]),
+            ("not hex", vec![format!("sha1=g{}", &digits[1..])]),
+            ("of another secret", vec![sign("another secret 0123", BODY)]),
+            ("of another body", vec![sign(SECRET, "{}")]),
+        ] {
+            everywhere(app, label, 401, |path| {
+                values.iter().fold(post(path, BODY), |request, value| {
+                    request.header(HEADER, value)
+                })
+            })
+            .await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_text_in_the_signature() {
+    both(Plan::default(), async |app| {
+        everywhere(app, "bytes", 401, |path| {
+            post(path, BODY).header(HEADER, b"sha1=\xff\xfe")
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn hex_digits_may_be_in_capitals() {
+    both(Plan::default(), async |app| {
+        let digits = sign(SECRET, BODY)
+            .trim_start_matches("sha1=")
+            .to_ascii_uppercase();
+        let value = format!("sha1={digits}");
+        everywhere(app, "capitals", 200, |path| {
+            post(path, BODY).header(HEADER, &value)
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn either_secret_is_good_while_rotating() {
+    both(Plan::default(), async |app| {
+        for secret in [SECRET, OTHER_SECRET] {
+            let value = sign(secret, BODY);
+            everywhere(app, "rotating", 200, |path| {
+                post(path, BODY).header(HEADER, &value)
+            })
+            .await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_signed_must_still_make_sense() {
+    both(Plan::default(), async |app| {
+        for body in [
+            "",
+            "{}",
+            "null",
+            "not json",
+            r#"{"project_member_id": 1026778, "erasure_requested": true, "timestamp": "2026-11-22T16:31:27.299665+00:00"}"#,
+            r#"{"project_member_id": "01026778", "erasure_requested": "yes", "timestamp": "2026-11-22T16:31:27.299665+00:00"}"#,
+            r#"{"project_member_id": "01026778", "erasure_requested": true, "timestamp": "yesterday"}"#,
+            r#"{"project_member_id": "../../etc", "erasure_requested": true, "timestamp": "2026-11-22T16:31:27.299665+00:00"}"#,
+        ] {
+            everywhere(app, body, 400, |path| signed(path, body)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_a_secret_nothing_is_believed() {
+    let plan = Plan {
+        settings: |_| {
+            // The sandbox signs; the app was not told the secret.
+            oh_core::Settings::builder("id", "secret", "http://localhost:8000")
+        },
+        ..Plan::default()
+    };
+    both(plan, async |app| {
+        everywhere(app, "no secret", 503, |path| signed(path, BODY)).await;
+        everywhere(app, "no secret, no signature", 503, |path| post(path, BODY)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_unsigned_second_attempt_is_never_believed() {
+    both(Plan::default(), async |app| {
+        let doubled = oh_sandbox::webhook::encode_twice(BODY);
+        everywhere(app, "doubly encoded", 401, |path| post(path, &doubled)).await;
+        // Even signed it is not what Open Humans signs.
+        everywhere(app, "doubly encoded, signed", 400, |path| {
+            signed(path, &doubled)
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_sandbox_sends_what_is_believed() {
+    both(Plan::default(), async |app| {
+        let mut alice = app.visitor();
+        app.log_in(&mut alice, "01026778").await;
+        let sent = app.sandbox.leave("01026778", true).await;
+        assert_eq!(sent.len(), 1, "one attempt is enough: {sent:?}");
+        assert_eq!(app.events().await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn unsigned_ones_are_believed_where_the_app_says_so_by_name() {
+    let plan = Plan {
+        settings: |_| {
+            oh_core::Settings::builder("id", "secret", "http://localhost:8000")
+                .dangerously_accept_unsigned_webhooks()
+        },
+        ..Plan::default()
+    };
+    both(plan, async |app| {
+        everywhere(app, "unsigned", 200, |path| post(path, BODY)).await;
+        everywhere(app, "unsigned nonsense", 400, |path| post(path, "{}")).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_is_not_answered_with_success() {
+    let plan = Plan {
+        build: |builder| builder.deauth_inbox(FullDisk),
+        ..Plan::default()
+    };
+    both(plan, async |app| {
+        let request = signed("/openhumans/deauth", BODY);
+        let answer = app.send("the disk is full", &request).await;
+        assert_eq!(answer.status, 503);
+    })
+    .await;
+}
+
+/// An inbox that keeps nothing.
+struct FullDisk;
+
+fn full<T>() -> Result<T, InboxError> {
+    Err(InboxError::new("the disk is full"))
+}
+
+#[async_trait]
+impl DeauthInbox for FullDisk {
+    async fn accept(&self, _: &DeauthEvent) -> Result<Accepted, InboxError> {
+        full()
+    }
+
+    async fn lease(&self, _: Timestamp, _: Timestamp, _: usize) -> Result<Vec<Leased>, InboxError> {
+        full()
+    }
+
+    async fn extend(&self, _: &Lease, _: Timestamp) -> Result<Held, InboxError> {
+        full()
+    }
+
+    async fn settle(&self, _: &Lease, _: &Settlement, _: Timestamp) -> Result<Held, InboxError> {
+        full()
+    }
+
+    async fn record(&self, _: &DeauthEvent, _: Step, _: Timestamp) -> Result<(), InboxError> {
+        full()
+    }
+
+    async fn revive(&self, _: &EventId, _: Timestamp) -> Result<bool, InboxError> {
+        full()
+    }
+
+    async fn stats(&self) -> Result<InboxStats, InboxError> {
+        full()
+    }
+
+    async fn events(&self, _: &EventQuery) -> Result<Vec<EventRecord>, InboxError> {
+        full()
+    }
+
+    async fn ledger(&self, _: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError> {
+        full()
+    }
+
+    async fn take_turn(
+        &self,
+        _: &str,
+        _: &str,
+        _: Timestamp,
+        _: Timestamp,
+    ) -> Result<Option<String>, InboxError> {
+        full()
+    }
+
+    async fn keep_turn(&self, _: &str, _: &str, _: Timestamp, _: &str) -> Result<Held, InboxError> {
+        full()
+    }
+}
