@@ -45,7 +45,7 @@ async fn answer(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Rejection> {
-    let member = session::member(&request);
+    let member = route.uses_session().then(|| session::member(&request));
     let asked = Request::from_parts(
         convert::head(&request)?,
         convert::body(payload.into_inner()),
@@ -53,7 +53,7 @@ async fn answer(
     let Answer {
         response,
         session: change,
-    } = openhumans.handle(route, asked, member).await;
+    } = openhumans.handle(route, asked, member.flatten()).await;
     session::apply(&request, change)?;
     Ok(convert::response(&response))
 }

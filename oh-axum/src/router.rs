@@ -5,7 +5,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::{Router, any};
 use oh_core::OpenHumans;
-use oh_core::routes::{Answer, Route};
+use oh_core::routes::Route;
 
 use crate::context::{Context, show_whole_uri};
 use crate::rejection::Rejection;
@@ -47,21 +47,21 @@ where
 
 /// Converts, asks, applies.
 async fn answer(context: Context, route: Route, request: Request) -> Result<Response, Rejection> {
-    let session = context.session(request.extensions())?;
+    let (mut head, body) = request.into_parts();
+    show_whole_uri(&mut head);
+    if !route.uses_session() {
+        let request = Request::from_parts(head, body);
+        let answer = context.openhumans.handle(route, request, None).await;
+        return Ok(answer.response.map(Body::from));
+    }
+    let session = context.session(&head.extensions)?;
     let member = session
         .member()
         .await
         .map_err(|e| Rejection::session(&*e))?;
-    let (mut head, body) = request.into_parts();
-    show_whole_uri(&mut head);
     let request = Request::from_parts(head, body);
-    let Answer {
-        response,
-        session: change,
-    } = context.openhumans.handle(route, request, member).await;
-    session
-        .apply(change)
-        .await
-        .map_err(|e| Rejection::session(&*e))?;
-    Ok(response.map(Body::from))
+    let answer = context.openhumans.handle(route, request, member).await;
+    let applied = session.apply(answer.session).await;
+    applied.map_err(|e| Rejection::session(&*e))?;
+    Ok(answer.response.map(Body::from))
 }

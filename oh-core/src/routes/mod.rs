@@ -74,6 +74,12 @@ impl Route {
         }
     }
 
+    /// Whether it looks at the session. The webhook does not: it must be taken in also when
+    /// sessions do not work.
+    pub const fn uses_session(self) -> bool {
+        !matches!(self, Self::Deauth)
+    }
+
     const fn methods(self) -> &'static [Method] {
         match self {
             Self::Login => &[Method::GET, Method::POST],
