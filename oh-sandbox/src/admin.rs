@@ -11,13 +11,14 @@ use serde::Deserialize;
 use serde_json::{Value, json as object};
 use url::Url;
 
+use crate::api::store_file;
 use crate::call::{Call, Fields};
 use crate::oauth::tokens::SCOPES;
 use crate::params::Params;
 use crate::respond::{detail, json};
 use crate::sandbox::populate;
 use crate::shared::{Shared, leave};
-use crate::world::Standing;
+use crate::world::{OTHER_PROJECT, PROJECT, Standing};
 use crate::{Endpoint, Fault};
 
 /// The places under `/sandbox/`.
@@ -55,6 +56,10 @@ const HELP: &[(&str, &str)] = &[
     (
         "POST /sandbox/members/ID/delete-account",
         "the account goes, announced to nobody",
+    ),
+    (
+        "POST /sandbox/members/ID/files",
+        "add a file: basename, content or a data_file, metadata, shared=true for one of another source",
     ),
     (
         "POST /sandbox/expire-codes",
@@ -273,6 +278,7 @@ async fn member(shared: &Arc<Shared>, id: &str, what: &str, given: &Given<'_>) -
             );
         }
         "expire-tokens" => shared.world().grants.expire(index, now),
+        "files" => return add_file(shared, index, given),
         "revoke-tokens" => shared.world().grants.revoke_all(index),
         "delete-account" => {
             let objects = shared.world().delete_account(index);
@@ -286,6 +292,43 @@ async fn member(shared: &Arc<Shared>, id: &str, what: &str, given: &Given<'_>) -
         }
     }
     done()
+}
+
+fn add_file(shared: &Shared, index: usize, given: &Given<'_>) -> Response {
+    let sent = given.params.file("data_file");
+    let basename = given
+        .text("basename")
+        .or_else(|| sent.map(|file| file.file_name.clone()));
+    let Some(basename) = basename else {
+        return bad("basename is required");
+    };
+    let text = given.text("content").unwrap_or_default();
+    let content = sent.map_or(text.as_bytes(), |file| &file.content);
+    let metadata = given
+        .text("metadata")
+        .map(|text| serde_json::from_str(&text))
+        .transpose();
+    let Ok(metadata) = metadata else {
+        return bad("metadata has to be JSON");
+    };
+    let metadata = metadata.unwrap_or_else(|| object!({ "tags": [], "description": "" }));
+    let project = if given.flag("shared") == Some(true) {
+        OTHER_PROJECT
+    } else {
+        PROJECT
+    };
+    match store_file(
+        shared,
+        index,
+        project,
+        &basename,
+        content,
+        metadata,
+        Vec::new(),
+    ) {
+        Ok(id) => json(StatusCode::CREATED, &object!({ "id": id })),
+        Err(error) => detail(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
 }
 
 fn settings(shared: &Shared, given: &Given<'_>) -> Response {

@@ -258,7 +258,7 @@ impl SandboxBuilder {
         let beside = SocketAddr::new(site.local_addr()?.ip(), 0);
         let store = self.bind(self.object_store_listen.unwrap_or(beside))?;
         let key = Key::generate();
-        let objects = ObjectStore::new(address_url(&store)?, key.clone())?;
+        let objects = ObjectStore::new(address_url(&store)?, key.clone());
         let settings = self.settings()?;
         let members = self.members()?;
         let shared = Shared::new(

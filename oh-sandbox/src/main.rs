@@ -130,6 +130,22 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     println!("Members:       {}member/me/connections/", sandbox.url());
     println!();
     println!("Stop it with Ctrl-C.");
-    tokio::signal::ctrl_c().await?;
+    interrupted().await?;
+    // Dropping the sandbox removes the contents of its files.
     Ok(())
+}
+
+/// Waits for Ctrl-C, or for the polite request to end that service managers send.
+async fn interrupted() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            result = tokio::signal::ctrl_c() => result,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
 }

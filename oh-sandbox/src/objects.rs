@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::extract::Request;
 use axum::response::Response;
@@ -53,21 +53,21 @@ impl Drop for Content {
 pub(crate) struct ObjectStore {
     url: Url,
     key: Key,
-    folder: TempDir,
+    /// Made when the first object comes: most sandboxes never see one.
+    folder: OnceLock<TempDir>,
     last: AtomicU64,
     objects: Mutex<HashMap<String, Arc<Content>>>,
 }
 
 impl ObjectStore {
-    pub(crate) fn new(url: Url, key: Key) -> io::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("oh-sandbox-").tempdir()?;
-        Ok(Self {
+    pub(crate) fn new(url: Url, key: Key) -> Self {
+        Self {
             url,
             key,
-            folder,
+            folder: OnceLock::new(),
             last: AtomicU64::new(0),
             objects: Mutex::default(),
-        })
+        }
     }
 
     /// A path nothing lies at yet, for a file of a name.
@@ -116,7 +116,7 @@ impl ObjectStore {
         bytes: &[u8],
         now: OffsetDateTime,
     ) -> io::Result<()> {
-        let content = store::write(self.new_file(), bytes, now)?;
+        let content = store::write(self.new_file()?, bytes, now)?;
         self.lock().insert(path.to_owned(), Arc::new(content));
         Ok(())
     }
@@ -155,7 +155,11 @@ impl ObjectStore {
             let text = "A header you provided implies functionality that is not implemented";
             return xml_error(StatusCode::NOT_IMPLEMENTED, "NotImplemented", text);
         };
-        match store::receive(self.new_file(), request.into_body(), announced, now).await {
+        let stored = match self.new_file() {
+            Ok(file) => store::receive(file, request.into_body(), announced, now).await,
+            Err(error) => Err(error),
+        };
+        match stored {
             Ok(content) => {
                 let etag = content.etag.clone();
                 self.lock().insert(path, Arc::new(content));
@@ -229,10 +233,16 @@ impl ObjectStore {
         self.url.as_str().trim_end_matches('/')
     }
 
-    fn new_file(&self) -> PathBuf {
-        self.folder
+    fn new_file(&self) -> io::Result<PathBuf> {
+        if self.folder.get().is_none() {
+            let folder = tempfile::Builder::new().prefix("oh-sandbox-").tempdir()?;
+            // Whoever was faster made another; this one then goes again.
+            let _ = self.folder.set(folder);
+        }
+        let folder = self.folder.get().ok_or(io::ErrorKind::NotFound)?;
+        Ok(folder
             .path()
-            .join(self.last.fetch_add(1, Ordering::Relaxed).to_string())
+            .join(self.last.fetch_add(1, Ordering::Relaxed).to_string()))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Content>>> {
