@@ -233,7 +233,7 @@ async fn a_refresh_in_flight_does_not_bring_back_who_has_left() {
     });
     world.sandbox.wait_for(Endpoint::Token, 1).await;
     let record = world.record().await;
-    oh.deauthorizer().found(&record).await.unwrap().unwrap();
+    let _ = oh.deauthorizer().found(&record).await.unwrap().unwrap();
     world.sandbox.release();
     assert!(matches!(caller.await.unwrap(), Err(Error::Deauthorized)));
     assert!(!world.record().await.is_authorized());

@@ -1,0 +1,212 @@
+//! Collecting the settings, and checking them all at once.
+
+use std::time::Duration;
+
+use super::check::{
+    WANTED_APP_BASE_URL, WANTED_CLIENT_ID, WANTED_OH_BASE_URL, WANTED_REDIRECT_URI, base_url,
+    check_client_secret, https_or_loopback, is_redirect_target, mount_path,
+};
+use super::{DeletionPolicy, Settings, SettingsError};
+use crate::secret::{ClientSecret, KeyMaterial, MasterToken, WebhookSecret};
+
+/// Collects [`Settings`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct SettingsBuilder {
+    pub(super) client_id: String,
+    pub(super) client_secret: ClientSecret,
+    pub(super) app_base_url: String,
+    pub(super) oh_base_url: String,
+    pub(super) mount_path: String,
+    pub(super) redirect_uri: Option<String>,
+    pub(super) webhook_secrets: Vec<WebhookSecret>,
+    pub(super) unsigned_webhooks: bool,
+    pub(super) master_token: Option<MasterToken>,
+    pub(super) login_redirect_url: String,
+    pub(super) logout_redirect_url: String,
+    pub(super) deauth_on_delete: bool,
+    pub(super) deletion: DeletionPolicy,
+    pub(super) cookie_key: Option<KeyMaterial>,
+    pub(super) ledger_key: Option<KeyMaterial>,
+    pub(super) session_check: Duration,
+    pub(super) timeout: Duration,
+}
+
+impl SettingsBuilder {
+    /// Another Open Humans than `https://www.openhumans.org`.
+    pub fn oh_base_url(mut self, url: impl Into<String>) -> Self {
+        self.oh_base_url = url.into();
+        self
+    }
+
+    /// Where the routes are mounted, if not under `/openhumans`.
+    pub fn mount_path(mut self, path: impl Into<String>) -> Self {
+        self.mount_path = path.into();
+        self
+    }
+
+    /// The registered redirect URI, if it does not follow from the address and the mount path.
+    pub fn redirect_uri(mut self, url: impl Into<String>) -> Self {
+        self.redirect_uri = Some(url.into());
+        self
+    }
+
+    /// Adds a webhook secret. Several may be valid at once while one replaces another.
+    pub fn webhook_secret(mut self, secret: impl Into<String>) -> Self {
+        self.webhook_secrets.push(WebhookSecret::new(secret));
+        self
+    }
+
+    /// Believes webhooks that nobody signed. Anyone who can reach the route can then end any
+    /// member's authorization and have data erased. Only for a project without a secret, behind
+    /// something else that keeps strangers out.
+    pub fn dangerously_accept_unsigned_webhooks(mut self) -> Self {
+        self.unsigned_webhooks = true;
+        self
+    }
+
+    /// The project's master access token.
+    pub fn master_token(mut self, token: impl Into<String>) -> Self {
+        self.master_token = Some(MasterToken::new(token));
+        self
+    }
+
+    /// Where a login without a return path of its own ends. Default `/`.
+    pub fn login_redirect_url(mut self, url: impl Into<String>) -> Self {
+        self.login_redirect_url = url.into();
+        self
+    }
+
+    /// Where a logout ends. Default `/`.
+    pub fn logout_redirect_url(mut self, url: impl Into<String>) -> Self {
+        self.logout_redirect_url = url.into();
+        self
+    }
+
+    /// Whether `disconnect` also removes the member at Open Humans. Default true.
+    pub fn deauth_on_delete(mut self, yes: bool) -> Self {
+        self.deauth_on_delete = yes;
+        self
+    }
+
+    /// What to delete, by what is known of the member's wish.
+    pub fn deletion(mut self, policy: DeletionPolicy) -> Self {
+        self.deletion = policy;
+        self
+    }
+
+    /// The key that seals the login cookie, shared by all processes of the app.
+    pub fn cookie_key(mut self, key: impl Into<String>) -> Self {
+        self.cookie_key = Some(KeyMaterial::new(key));
+        self
+    }
+
+    /// The key of the pseudonyms in the ledger. Keep it as long as the ledger must be readable.
+    pub fn ledger_key(mut self, key: impl Into<String>) -> Self {
+        self.ledger_key = Some(KeyMaterial::new(key));
+        self
+    }
+
+    /// How long a process may go on believing a session before it asks the token store whether
+    /// the member is still there. A deauthorization seen by this process counts at once; one seen
+    /// by another process counts within this time. Default 5 s; zero asks every time.
+    pub fn session_check(mut self, every: Duration) -> Self {
+        self.session_check = every;
+        self
+    }
+
+    /// How long to wait for an answer of Open Humans. Default 15 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Checks everything.
+    ///
+    /// # Errors
+    ///
+    /// When a value cannot be used, naming the setting.
+    pub fn build(self) -> Result<Settings, SettingsError> {
+        if self.client_id.trim().is_empty() {
+            return Err(SettingsError::Missing {
+                name: "OPENHUMANS_CLIENT_ID",
+                wanted: WANTED_CLIENT_ID,
+            });
+        }
+        check_client_secret(&self.client_secret)?;
+        let app_base_url = base_url(
+            "OPENHUMANS_APP_BASE_URL",
+            &self.app_base_url,
+            WANTED_APP_BASE_URL,
+        )?;
+        let oh_base_url = base_url(
+            "OPENHUMANS_OH_BASE_URL",
+            &self.oh_base_url,
+            WANTED_OH_BASE_URL,
+        )?;
+        let mount_path = mount_path(&self.mount_path)?;
+        let redirect_uri = match &self.redirect_uri {
+            Some(url) => https_or_loopback("OPENHUMANS_REDIRECT_URI", url, WANTED_REDIRECT_URI)?,
+            None => {
+                let base = app_base_url.as_str().trim_end_matches('/');
+                let url = format!("{base}{mount_path}/complete");
+                https_or_loopback("OPENHUMANS_REDIRECT_URI", &url, WANTED_REDIRECT_URI)?
+            }
+        };
+        for secret in &self.webhook_secrets {
+            let text = secret.expose();
+            if !(16..=64).contains(&text.len()) || !text.bytes().all(|b| b.is_ascii_graphic()) {
+                return Err(SettingsError::Invalid {
+                    name: "OPENHUMANS_WEBHOOK_SECRET",
+                    why: "a secret is empty, too short, too long or not printable ASCII".into(),
+                    wanted: "16 to 64 ASCII characters, or several such separated by commas",
+                });
+            }
+        }
+        for (name, key) in [
+            ("OPENHUMANS_COOKIE_KEY", &self.cookie_key),
+            ("OPENHUMANS_LEDGER_KEY", &self.ledger_key),
+        ] {
+            if key.as_ref().is_some_and(|key| key.expose().len() < 32) {
+                return Err(SettingsError::Invalid {
+                    name,
+                    why: "it is too short".into(),
+                    wanted: "32 random characters or more",
+                });
+            }
+        }
+        let redirect = |name, url: String| {
+            if is_redirect_target(&url) {
+                Ok(url)
+            } else {
+                Err(SettingsError::Invalid {
+                    name,
+                    why: "it is neither a path nor an http address".into(),
+                    wanted: "a path of the app such as /home, or a whole https URL",
+                })
+            }
+        };
+        Ok(Settings {
+            client_id: self.client_id,
+            client_secret: self.client_secret,
+            login_redirect_url: redirect("OPENHUMANS_LOGIN_REDIRECT_URL", self.login_redirect_url)?,
+            logout_redirect_url: redirect(
+                "OPENHUMANS_LOGOUT_REDIRECT_URL",
+                self.logout_redirect_url,
+            )?,
+            app_base_url,
+            oh_base_url,
+            mount_path,
+            redirect_uri,
+            webhook_secrets: self.webhook_secrets,
+            unsigned_webhooks: self.unsigned_webhooks,
+            master_token: self.master_token,
+            deauth_on_delete: self.deauth_on_delete,
+            deletion: self.deletion,
+            cookie_key: self.cookie_key,
+            ledger_key: self.ledger_key,
+            session_check: self.session_check,
+            timeout: self.timeout,
+        })
+    }
+}

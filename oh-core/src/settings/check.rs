@@ -1,0 +1,116 @@
+//! What a value must be to be of use.
+
+use url::{Host, Url};
+
+use super::SettingsError;
+use crate::secret::ClientSecret;
+
+pub(super) const WANTED_CLIENT_ID: &str =
+    "the OAuth2 client id from the project's page at Open Humans";
+pub(super) const WANTED_CLIENT_SECRET: &str =
+    "the OAuth2 client secret, as Open Humans showed it when the project was made";
+pub(super) const WANTED_APP_BASE_URL: &str =
+    "the app's public address, such as https://app.example";
+pub(super) const WANTED_OH_BASE_URL: &str =
+    "the address of Open Humans, such as https://www.openhumans.org";
+pub(super) const WANTED_REDIRECT_URI: &str = "the redirect URL registered with the project";
+
+pub(super) fn check_client_secret(secret: &ClientSecret) -> Result<(), SettingsError> {
+    let name = "OPENHUMANS_CLIENT_SECRET";
+    let text = secret.expose();
+    if text.trim().is_empty() {
+        return Err(SettingsError::Missing {
+            name,
+            wanted: WANTED_CLIENT_SECRET,
+        });
+    }
+    let looks_hashed = ["pbkdf2_", "argon2", "bcrypt", "scrypt$"]
+        .iter()
+        .any(|p| text.starts_with(p));
+    if looks_hashed {
+        return Err(SettingsError::Invalid {
+            name,
+            why: "it is a password hash: Open Humans' project page shows the stored hash of the \
+                  secret, which never works as the secret"
+                .into(),
+            wanted: WANTED_CLIENT_SECRET,
+        });
+    }
+    Ok(())
+}
+
+/// An address without credentials, query and fragment.
+pub(super) fn base_url(
+    name: &'static str,
+    text: &str,
+    wanted: &'static str,
+) -> Result<Url, SettingsError> {
+    let url = https_or_loopback(name, text, wanted)?;
+    if url.query().is_some() {
+        let why = "it has a query".into();
+        return Err(SettingsError::Invalid { name, why, wanted });
+    }
+    Ok(url)
+}
+
+pub(super) fn https_or_loopback(
+    name: &'static str,
+    text: &str,
+    wanted: &'static str,
+) -> Result<Url, SettingsError> {
+    let invalid = |why: &str| SettingsError::Invalid {
+        name,
+        why: why.to_owned(),
+        wanted,
+    };
+    let url = Url::parse(text).map_err(|e| invalid(&format!("it is not a URL ({e})")))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(invalid("it has credentials in it"));
+    }
+    if url.fragment().is_some() {
+        return Err(invalid("it has a fragment"));
+    }
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_loopback(&url) => Ok(url),
+        "http" => Err(invalid(
+            "plain http would send secrets in the clear; only loopback may",
+        )),
+        _ => Err(invalid("it is not an https address")),
+    }
+}
+
+/// Whether a URL's host is this machine itself.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => false,
+    }
+}
+
+pub(super) fn mount_path(text: &str) -> Result<String, SettingsError> {
+    let path = text.trim_end_matches('/');
+    let ok = path.is_empty()
+        || path.starts_with('/')
+            && !path.contains("//")
+            && path
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"/-_.~".contains(&b))
+            && path.split('/').all(|part| part != "." && part != "..");
+    if ok {
+        Ok(path.to_owned())
+    } else {
+        Err(SettingsError::Invalid {
+            name: "the mount path",
+            why: "it is not a plain path".into(),
+            wanted: "a path such as /openhumans",
+        })
+    }
+}
+
+pub(super) fn is_redirect_target(text: &str) -> bool {
+    crate::login::ReturnPath::parse(text).is_ok()
+        || Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+}

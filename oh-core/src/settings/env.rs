@@ -1,0 +1,47 @@
+//! Named values from the environment, or from files that it names.
+
+use super::SettingsError;
+
+/// Where named values come from.
+pub(crate) struct Environment<F>(pub(super) F);
+
+impl<F: Fn(&str) -> Option<String>> Environment<F> {
+    /// The value of `NAME`, or the contents of the file `NAME_FILE` names. Empty counts as absent.
+    pub(crate) fn get(&self, name: &'static str) -> Result<Option<String>, SettingsError> {
+        let present = |name: &str| (self.0)(name).filter(|value| !value.trim().is_empty());
+        match (present(name), present(&format!("{name}_FILE"))) {
+            (Some(_), Some(_)) => Err(SettingsError::Both { name }),
+            (Some(value), None) => Ok(Some(value.trim().to_owned())),
+            (None, Some(path)) => match std::fs::read_to_string(&path) {
+                Ok(text) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
+                Err(source) => Err(SettingsError::File {
+                    name,
+                    path: path.into(),
+                    source,
+                }),
+            },
+            (None, None) => Ok(None),
+        }
+    }
+
+    pub(crate) fn required(
+        &self,
+        name: &'static str,
+        wanted: &'static str,
+    ) -> Result<String, SettingsError> {
+        self.get(name)?
+            .ok_or(SettingsError::Missing { name, wanted })
+    }
+}
+
+pub(crate) fn parse_bool(name: &'static str, text: &str) -> Result<bool, SettingsError> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err(SettingsError::Invalid {
+            name,
+            why: "it is neither true nor false".into(),
+            wanted: "true or false",
+        }),
+    }
+}

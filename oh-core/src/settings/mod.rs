@@ -1,0 +1,291 @@
+//! What the app must say once: who it is to Open Humans, and where it lives.
+//!
+//! From a builder, or from the environment under the names django-open-humans uses, so that a
+//! team moving over keeps its environment. Each variable may also be given as `NAME_FILE`, the
+//! path of a file that holds the value (as container secrets are).
+//!
+//! | variable | wanted |
+//! |---|---|
+//! | `OPENHUMANS_CLIENT_ID` | the project's OAuth2 client id |
+//! | `OPENHUMANS_CLIENT_SECRET` | its client secret, as first shown, not the hash |
+//! | `OPENHUMANS_APP_BASE_URL` | the app's public address, such as `https://app.example` |
+//! | `OPENHUMANS_OH_BASE_URL` | Open Humans' address; default `https://www.openhumans.org` |
+//! | `OPENHUMANS_REDIRECT_URI` | default: the app's address, the mount path, `/complete` |
+//! | `OPENHUMANS_WEBHOOK_SECRET` | the webhook secret; a comma-separated list while rotating |
+//! | `OPENHUMANS_MASTER_TOKEN` | the project's master access token |
+//! | `OPENHUMANS_LOGIN_REDIRECT_URL` | where a login without a return path ends; default `/` |
+//! | `OPENHUMANS_LOGOUT_REDIRECT_URL` | where a logout ends; default `/` |
+//! | `OPENHUMANS_DEAUTH_ON_DELETE` | whether `disconnect` removes the member at Open Humans; default `true` |
+//! | `OPENHUMANS_DELETE_ON_ERASURE` | delete data when erasure was asked for; default `true` |
+//! | `OPENHUMANS_DELETE_ON_DEAUTH` | delete data when it was not; default `false` |
+//! | `OPENHUMANS_DELETE_ON_UNKNOWN` | delete data when nobody knows; default `false` |
+//! | `OPENHUMANS_COOKIE_KEY` | seals the login cookie; default: derived from the client secret |
+//! | `OPENHUMANS_LEDGER_KEY` | pseudonyms in the ledger; default: derived from the client secret |
+//!
+//! ```
+//! use oh_core::Settings;
+//!
+//! let settings = Settings::builder("client-id", "client-secret", "https://app.example")
+//!     .webhook_secret("abcdefghijklmnop")
+//!     .build()?;
+//! assert_eq!(settings.redirect_uri().as_str(), "https://app.example/openhumans/complete");
+//! # Ok::<(), oh_core::SettingsError>(())
+//! ```
+
+mod builder;
+mod check;
+mod env;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+pub use builder::SettingsBuilder;
+pub(crate) use check::is_loopback;
+use check::{WANTED_APP_BASE_URL, WANTED_CLIENT_ID, WANTED_CLIENT_SECRET};
+pub(crate) use env::Environment;
+use env::parse_bool;
+
+use crate::secret::{ClientSecret, KeyMaterial, MasterToken, WebhookSecret};
+
+const OH_BASE_URL: &str = "https://www.openhumans.org";
+const MOUNT_PATH: &str = "/openhumans";
+
+/// What the library needs to know about the app and its project. Checked when built.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub(crate) client_id: String,
+    pub(crate) client_secret: ClientSecret,
+    pub(crate) app_base_url: Url,
+    pub(crate) oh_base_url: Url,
+    pub(crate) mount_path: String,
+    pub(crate) redirect_uri: Url,
+    pub(crate) webhook_secrets: Vec<WebhookSecret>,
+    pub(crate) unsigned_webhooks: bool,
+    pub(crate) master_token: Option<MasterToken>,
+    pub(crate) login_redirect_url: String,
+    pub(crate) logout_redirect_url: String,
+    pub(crate) deauth_on_delete: bool,
+    pub(crate) deletion: DeletionPolicy,
+    pub(crate) cookie_key: Option<KeyMaterial>,
+    pub(crate) ledger_key: Option<KeyMaterial>,
+    pub(crate) session_check: Duration,
+    pub(crate) timeout: Duration,
+}
+
+/// Whether a member's data should go, by what is known of the member's wish.
+///
+/// Names and defaults are django-open-humans'. The answer reaches the app's `DeauthHandler` with
+/// each event; tokens go in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeletionPolicy {
+    /// Erasure was asked for: `OPENHUMANS_DELETE_ON_ERASURE`, default true.
+    pub on_erasure: bool,
+    /// The member left and did not ask for it: `OPENHUMANS_DELETE_ON_DEAUTH`, default false.
+    pub on_deauth: bool,
+    /// The member was found to have left, and the wish is not known:
+    /// `OPENHUMANS_DELETE_ON_UNKNOWN`, default false.
+    pub on_unknown: bool,
+}
+
+impl Default for DeletionPolicy {
+    fn default() -> Self {
+        Self {
+            on_erasure: true,
+            on_deauth: false,
+            on_unknown: false,
+        }
+    }
+}
+
+/// A setting that is missing or cannot be used. Names the setting, never its value.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// A required setting is absent or empty.
+    #[error("{name} is not set: wanted is {wanted}")]
+    Missing {
+        /// The environment variable's name.
+        name: &'static str,
+        /// What belongs there.
+        wanted: &'static str,
+    },
+    /// The value cannot be used.
+    #[error("{name} cannot be used: {why}; wanted is {wanted}")]
+    Invalid {
+        /// The environment variable's name.
+        name: &'static str,
+        /// What is wrong with it.
+        why: String,
+        /// What belongs there.
+        wanted: &'static str,
+    },
+    /// Both `NAME` and `NAME_FILE` are set.
+    #[error("{name} and {name}_FILE are both set: give one")]
+    Both {
+        /// The environment variable's name.
+        name: &'static str,
+    },
+    /// The file that `NAME_FILE` names cannot be read.
+    #[error("{name}_FILE names {}, which cannot be read", path.display())]
+    File {
+        /// The environment variable's name.
+        name: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Settings {
+    /// Starts from the three values that have no default.
+    pub fn builder(
+        client_id: impl Into<String>,
+        client_secret: impl Into<String>,
+        app_base_url: impl Into<String>,
+    ) -> SettingsBuilder {
+        SettingsBuilder {
+            client_id: client_id.into(),
+            client_secret: ClientSecret::new(client_secret),
+            app_base_url: app_base_url.into(),
+            oh_base_url: OH_BASE_URL.into(),
+            mount_path: MOUNT_PATH.into(),
+            redirect_uri: None,
+            webhook_secrets: Vec::new(),
+            unsigned_webhooks: false,
+            master_token: None,
+            login_redirect_url: "/".into(),
+            logout_redirect_url: "/".into(),
+            deauth_on_delete: true,
+            deletion: DeletionPolicy::default(),
+            cookie_key: None,
+            ledger_key: None,
+            session_check: Duration::from_secs(5),
+            timeout: Duration::from_secs(15),
+        }
+    }
+
+    /// Reads the environment; see the module's table.
+    ///
+    /// # Errors
+    ///
+    /// When a variable is missing or cannot be used, naming it.
+    pub fn from_env() -> Result<Self, SettingsError> {
+        Self::builder_from_env()?.build()
+    }
+
+    /// Reads the environment, and leaves the result open for changes in code.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env).
+    pub fn builder_from_env() -> Result<SettingsBuilder, SettingsError> {
+        Self::from_lookup(|name| std::env::var(name).ok())
+    }
+
+    /// As [`builder_from_env`](Self::builder_from_env), from any source of named values.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env).
+    pub fn from_lookup(
+        lookup: impl Fn(&str) -> Option<String>,
+    ) -> Result<SettingsBuilder, SettingsError> {
+        let env = Environment(lookup);
+        let mut builder = Self::builder(
+            env.required("OPENHUMANS_CLIENT_ID", WANTED_CLIENT_ID)?,
+            env.required("OPENHUMANS_CLIENT_SECRET", WANTED_CLIENT_SECRET)?,
+            env.required("OPENHUMANS_APP_BASE_URL", WANTED_APP_BASE_URL)?,
+        );
+        if let Some(url) = env.get("OPENHUMANS_OH_BASE_URL")? {
+            builder.oh_base_url = url;
+        }
+        builder.redirect_uri = env.get("OPENHUMANS_REDIRECT_URI")?;
+        if let Some(list) = env.get("OPENHUMANS_WEBHOOK_SECRET")? {
+            builder.webhook_secrets = list
+                .split(',')
+                .map(|s| WebhookSecret::new(s.trim()))
+                .collect();
+        }
+        builder.master_token = env.get("OPENHUMANS_MASTER_TOKEN")?.map(MasterToken::new);
+        if let Some(url) = env.get("OPENHUMANS_LOGIN_REDIRECT_URL")? {
+            builder.login_redirect_url = url;
+        }
+        if let Some(url) = env.get("OPENHUMANS_LOGOUT_REDIRECT_URL")? {
+            builder.logout_redirect_url = url;
+        }
+        for (name, flag) in [
+            ("OPENHUMANS_DEAUTH_ON_DELETE", &mut builder.deauth_on_delete),
+            (
+                "OPENHUMANS_DELETE_ON_ERASURE",
+                &mut builder.deletion.on_erasure,
+            ),
+            (
+                "OPENHUMANS_DELETE_ON_DEAUTH",
+                &mut builder.deletion.on_deauth,
+            ),
+            (
+                "OPENHUMANS_DELETE_ON_UNKNOWN",
+                &mut builder.deletion.on_unknown,
+            ),
+        ] {
+            if let Some(text) = env.get(name)? {
+                *flag = parse_bool(name, &text)?;
+            }
+        }
+        builder.cookie_key = env.get("OPENHUMANS_COOKIE_KEY")?.map(KeyMaterial::new);
+        builder.ledger_key = env.get("OPENHUMANS_LEDGER_KEY")?.map(KeyMaterial::new);
+        Ok(builder)
+    }
+
+    /// The project's OAuth2 client id.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// The app's public address.
+    pub fn app_base_url(&self) -> &Url {
+        &self.app_base_url
+    }
+
+    /// Open Humans' address.
+    pub fn oh_base_url(&self) -> &Url {
+        &self.oh_base_url
+    }
+
+    /// The path the routes are mounted under, such as `/openhumans`.
+    pub fn mount_path(&self) -> &str {
+        &self.mount_path
+    }
+
+    /// The redirect URI, to be registered with the project at Open Humans letter for letter.
+    pub fn redirect_uri(&self) -> &Url {
+        &self.redirect_uri
+    }
+
+    /// The secrets the webhook may be signed with.
+    pub fn webhook_secrets(&self) -> &[WebhookSecret] {
+        &self.webhook_secrets
+    }
+
+    /// What to delete, by what is known of the member's wish.
+    pub fn deletion(&self) -> DeletionPolicy {
+        self.deletion
+    }
+
+    /// Whether the app is reached over https, so that its cookies must be `Secure`.
+    pub(crate) fn is_https(&self) -> bool {
+        self.app_base_url.scheme() == "https"
+    }
+
+    /// The path a browser sees for a route, the app's own path prefix included.
+    pub(crate) fn route_path(&self, route: &str) -> String {
+        let prefix = self.app_base_url.path().trim_end_matches('/');
+        format!("{prefix}{}/{route}", self.mount_path)
+    }
+}

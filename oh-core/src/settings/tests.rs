@@ -1,0 +1,115 @@
+//! How settings are read, and what is refused.
+
+use std::collections::HashMap;
+
+use super::*;
+
+fn read(pairs: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let map: HashMap<String, String> = pairs
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect();
+    Settings::from_lookup(|name| map.get(name).cloned())?.build()
+}
+
+const GOOD: [(&str, &str); 3] = [
+    ("OPENHUMANS_CLIENT_ID", "id"),
+    ("OPENHUMANS_CLIENT_SECRET", "secret"),
+    ("OPENHUMANS_APP_BASE_URL", "https://app.example/"),
+];
+
+fn with(extra: &[(&'static str, &'static str)]) -> Result<Settings, SettingsError> {
+    let mut pairs = GOOD.to_vec();
+    pairs.retain(|(name, _)| !extra.iter().any(|(other, _)| other == name));
+    pairs.extend_from_slice(extra);
+    read(&pairs)
+}
+
+#[test]
+fn three_values_are_enough() {
+    let settings = with(&[]).unwrap();
+    assert_eq!(
+        settings.redirect_uri().as_str(),
+        "https://app.example/openhumans/complete"
+    );
+    assert_eq!(
+        settings.oh_base_url().as_str(),
+        "https://www.openhumans.org/"
+    );
+    assert!(settings.deauth_on_delete);
+    assert_eq!(settings.deletion(), DeletionPolicy::default());
+}
+
+#[test]
+fn an_error_names_the_setting_and_never_its_value() {
+    for (name, bad) in [
+        ("OPENHUMANS_CLIENT_ID", " "),
+        ("OPENHUMANS_CLIENT_SECRET", "pbkdf2_sha256$260000$topsecret"),
+        ("OPENHUMANS_APP_BASE_URL", "http://topsecret.example"),
+        (
+            "OPENHUMANS_APP_BASE_URL",
+            "https://user:topsecret@app.example",
+        ),
+        ("OPENHUMANS_APP_BASE_URL", "topsecret"),
+        ("OPENHUMANS_OH_BASE_URL", "ftp://topsecret.example"),
+        ("OPENHUMANS_WEBHOOK_SECRET", "topsecret"),
+        ("OPENHUMANS_WEBHOOK_SECRET", "abcdefghijklmnop,,"),
+        ("OPENHUMANS_LOGIN_REDIRECT_URL", "javascript:topsecret()"),
+        ("OPENHUMANS_DELETE_ON_DEAUTH", "topsecret"),
+        ("OPENHUMANS_COOKIE_KEY", "topsecret"),
+        ("OPENHUMANS_MASTER_TOKEN_FILE", "/nonexistent/file"),
+    ] {
+        let error = with(&[(name, bad)]).unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(text.contains(name.trim_end_matches("_FILE")), "{text}");
+        assert!(!text.contains("topsecret"), "{text}");
+    }
+}
+
+#[test]
+fn plain_http_is_for_loopback() {
+    for url in [
+        "http://localhost:8000",
+        "http://127.0.0.2",
+        "http://[::1]:1",
+        "http://a.localhost",
+    ] {
+        assert!(
+            with(&[(
+                "OPENHUMANS_APP_BASE_URL",
+                Box::leak(url.to_owned().into_boxed_str())
+            )])
+            .is_ok()
+        );
+    }
+    assert!(with(&[("OPENHUMANS_APP_BASE_URL", "http://localhost.evil.example")]).is_err());
+}
+
+#[test]
+fn secrets_may_come_from_a_file_but_not_from_two_places() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "abcdefghijklmnop\n").unwrap();
+    let path: &'static str = Box::leak(file.path().to_str().unwrap().to_owned().into_boxed_str());
+    let settings = with(&[("OPENHUMANS_WEBHOOK_SECRET_FILE", path)]).unwrap();
+    assert_eq!(settings.webhook_secrets()[0].expose(), "abcdefghijklmnop");
+    let both = with(&[
+        ("OPENHUMANS_WEBHOOK_SECRET_FILE", path),
+        ("OPENHUMANS_WEBHOOK_SECRET", "abcdefghijklmnop"),
+    ]);
+    assert!(matches!(
+        both,
+        Err(SettingsError::Both {
+            name: "OPENHUMANS_WEBHOOK_SECRET"
+        })
+    ));
+}
+
+#[test]
+fn several_webhook_secrets_while_rotating() {
+    let settings = with(&[(
+        "OPENHUMANS_WEBHOOK_SECRET",
+        "abcdefghijklmnop, ponmlkjihgfedcba",
+    )])
+    .unwrap();
+    assert_eq!(settings.webhook_secrets().len(), 2);
+}
