@@ -3,7 +3,7 @@
 use super::SettingsError;
 
 /// Where named values come from.
-pub(crate) struct Environment<F>(pub(super) F);
+pub(crate) struct Environment<F>(pub(crate) F);
 
 impl<F: Fn(&str) -> Option<String>> Environment<F> {
     /// The value of `NAME`, or the contents of the file `NAME_FILE` names. Empty counts as absent.
