@@ -190,7 +190,6 @@ impl App {
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
             .env("PORT", port.to_string())
             .env("SANDBOX_PORT", sandbox_port.to_string())
-            .env("DATABASE", ":memory:")
             .env_remove("OPENHUMANS_CLIENT_ID")
             .stdout(Stdio::piped())
             .kill_on_drop(true)

@@ -3,8 +3,8 @@
 //! `cargo run -p actix-app` starts it with a sandbox that stands in for Open Humans. With
 //! `OPENHUMANS_CLIENT_ID` and its siblings set, it talks to the server they name.
 //!
-//! Everything about Open Humans is in [`routes`] and where `main` wraps the sessions around it; the
-//! pages, the users and the start are those of `axum-app`, its twin.
+//! What an app needs for Open Humans is all in [`routes`] and [`main`]. The pages, the users and
+//! the start are those of its twin, `axum-app`.
 
 #[path = "../../axum-app/src/page.rs"]
 mod page;
@@ -14,19 +14,21 @@ mod start;
 mod users;
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::sync::Arc;
 
 use actix_session::SessionMiddleware;
 use actix_session::storage::CookieSessionStore;
 use actix_web::cookie::Key;
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::web::{Data, ServiceConfig, get};
 use actix_web::{App, HttpServer, Responder};
+use futures_util::{TryStreamExt, try_join};
 use oh_actix::{Handle, Member};
 use oh_core::OpenHumans;
-use oh_core::deauth::{EventQuery, Worker};
+use oh_core::deauth::EventQuery;
 use oh_core::transport::BoxError;
+use oh_sqlx::SqliteStore;
 
+use crate::start::Start;
 use crate::users::Users;
 
 /// The routes of Open Humans beside the app's own.
@@ -34,11 +36,12 @@ fn routes(config: &mut ServiceConfig, openhumans: &OpenHumans, users: &Users) {
     config
         .configure(oh_actix::configure(openhumans))
         .app_data(Data::new(users.clone()))
-        .route("/", web::get().to(home))
-        .route("/files", web::get().to(files))
-        .route("/ledger", web::get().to(ledger));
+        .route("/", get().to(home))
+        .route("/files", get().to(files))
+        .route("/ledger", get().to(ledger));
 }
 
+/// Anyone's page.
 async fn home(
     users: Data<Users>,
     Handle(openhumans): Handle,
@@ -50,21 +53,23 @@ async fn home(
     page::home(&openhumans, known)
 }
 
+/// A page for members: everyone else is sent to log in, and comes back to it.
 async fn files(Handle(openhumans): Handle, member: Member) -> impl Responder {
-    let client = openhumans.member_client(member.id());
-    match client.exchange_member().await {
-        Ok(member) => (page::files(&member.data), StatusCode::OK),
+    let files = openhumans.member_client(member.id()).files();
+    match files.try_collect::<Vec<_>>().await {
+        Ok(files) => (page::files(&files), StatusCode::OK),
         Err(error) => (page::problem(&error.to_string()), StatusCode::BAD_GATEWAY),
     }
 }
 
+/// What became of those who left. A real app shows it to its staff only.
 async fn ledger(Handle(openhumans): Handle) -> impl Responder {
     let inbox = openhumans.inbox();
     let query = EventQuery {
         limit: 100,
         ..EventQuery::default()
     };
-    match futures_util::try_join!(inbox.stats(), inbox.events(&query)) {
+    match try_join!(inbox.stats(), inbox.events(&query)) {
         Ok((stats, events)) => (page::ledger(&stats, &events), StatusCode::OK),
         Err(error) => {
             let problem = page::problem(&error.to_string());
@@ -75,36 +80,32 @@ async fn ledger(Handle(openhumans): Handle) -> impl Responder {
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    tracing_subscriber::fmt()
-        .with_env_filter(start::log_filter())
-        .init();
+    start::log();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, start::port("PORT", 8000)?))?;
-    let (settings, sandbox) = start::settings(listener.local_addr()?).await?;
+    let start = Start::new(listener.local_addr()?).await?;
+
     let users = Users::default();
-    let openhumans = OpenHumans::builder(settings)
+    let store = SqliteStore::connect(&start.database).await?;
+    let openhumans = OpenHumans::builder(start.settings.clone())
+        .token_store(store.clone())
+        .deauth_inbox(store)
         .login_handler(users.clone())
         .deauth_handler(users.clone())
         .build()?;
-    let worker = Worker::new(
-        openhumans.deauthorizer().clone(),
-        Arc::new(users.clone()),
-        openhumans.settings().deletion(),
-    )
-    .spawn();
-    start::say(&openhumans, sandbox.as_ref());
-    // Made anew at each start: whoever was logged in logs in again.
+    let background = openhumans.start_background();
+
+    start.say_where();
+    // A key made at each start: sessions end when the app does.
     let key = Key::generate();
     HttpServer::new(move || {
+        let sessions = SessionMiddleware::new(CookieSessionStore::default(), key.clone());
         App::new()
             .configure(|config| routes(config, &openhumans, &users))
-            .wrap(SessionMiddleware::new(
-                CookieSessionStore::default(),
-                key.clone(),
-            ))
+            .wrap(sessions)
     })
     .listen(listener)?
     .run()
     .await?;
-    worker.stop().await;
+    background.stop().await;
     Ok(())
 }

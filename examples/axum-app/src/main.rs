@@ -3,27 +3,30 @@
 //! `cargo run -p axum-app` starts it with a sandbox that stands in for Open Humans. With
 //! `OPENHUMANS_CLIENT_ID` and its siblings set, it talks to the server they name.
 //!
-//! Everything about Open Humans is in [`app`]; the rest is what any app has: pages, users, start.
+//! What an app needs for Open Humans is all in [`app`] and [`main`]; the rest is what any app has:
+//! pages, users, a start.
 
 mod page;
 mod start;
 mod users;
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
+use futures_util::{TryStreamExt, try_join};
 use maud::Markup;
 use oh_axum::{Handle, Member};
 use oh_core::OpenHumans;
-use oh_core::deauth::{EventQuery, Worker};
+use oh_core::deauth::EventQuery;
 use oh_core::transport::BoxError;
+use oh_sqlx::SqliteStore;
 use tokio::net::TcpListener;
 use tower_sessions::{MemoryStore, SessionManagerLayer};
 
+use crate::start::Start;
 use crate::users::Users;
 
 /// The routes of Open Humans beside the app's own, inside the app's sessions.
@@ -38,6 +41,7 @@ fn app(openhumans: &OpenHumans, users: Users) -> Router {
         .layer(SessionManagerLayer::new(MemoryStore::default()))
 }
 
+/// Anyone's page.
 async fn home(
     State(users): State<Users>,
     Handle(openhumans): Handle,
@@ -49,54 +53,51 @@ async fn home(
     page::home(&openhumans, known)
 }
 
+/// A page for members: everyone else is sent to log in, and comes back to it.
 async fn files(Handle(openhumans): Handle, member: Member) -> (StatusCode, Markup) {
-    match openhumans
-        .member_client(member.id())
-        .exchange_member()
-        .await
-    {
-        Ok(member) => (StatusCode::OK, page::files(&member.data)),
+    let files = openhumans.member_client(member.id()).files();
+    match files.try_collect::<Vec<_>>().await {
+        Ok(files) => (StatusCode::OK, page::files(&files)),
         Err(error) => (StatusCode::BAD_GATEWAY, page::problem(&error.to_string())),
     }
 }
 
+/// What became of those who left. A real app shows it to its staff only.
 async fn ledger(Handle(openhumans): Handle) -> (StatusCode, Markup) {
     let inbox = openhumans.inbox();
     let query = EventQuery {
         limit: 100,
         ..EventQuery::default()
     };
-    match futures_util::try_join!(inbox.stats(), inbox.events(&query)) {
+    match try_join!(inbox.stats(), inbox.events(&query)) {
         Ok((stats, events)) => (StatusCode::OK, page::ledger(&stats, &events)),
-        Err(error) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            page::problem(&error.to_string()),
-        ),
+        Err(error) => {
+            let problem = page::problem(&error.to_string());
+            (StatusCode::SERVICE_UNAVAILABLE, problem)
+        }
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    tracing_subscriber::fmt()
-        .with_env_filter(start::log_filter())
-        .init();
+    start::log();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, start::port("PORT", 8000)?)).await?;
-    let (settings, sandbox) = start::settings(listener.local_addr()?).await?;
+    let start = Start::new(listener.local_addr()?).await?;
+
     let users = Users::default();
-    let openhumans = OpenHumans::builder(settings)
+    let store = SqliteStore::connect(&start.database).await?;
+    let openhumans = OpenHumans::builder(start.settings.clone())
+        .token_store(store.clone())
+        .deauth_inbox(store)
         .login_handler(users.clone())
         .deauth_handler(users.clone())
         .build()?;
-    let worker = Worker::new(
-        openhumans.deauthorizer().clone(),
-        Arc::new(users.clone()),
-        openhumans.settings().deletion(),
-    )
-    .spawn();
-    start::say(&openhumans, sandbox.as_ref());
+    let background = openhumans.start_background();
+
+    start.say_where();
     axum::serve(listener, app(&openhumans, users))
         .with_graceful_shutdown(async { tokio::signal::ctrl_c().await.unwrap_or_default() })
         .await?;
-    worker.stop().await;
+    background.stop().await;
     Ok(())
 }

@@ -2,15 +2,67 @@
 
 use std::env;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
+use oh_core::Settings;
 use oh_core::transport::BoxError;
-use oh_core::{OpenHumans, Settings};
 use oh_sandbox::{Sandbox, defaults};
+use tempfile::TempDir;
 use tracing_subscriber::EnvFilter;
 
-/// What is logged: `RUST_LOG`, or what is worth knowing.
-pub(crate) fn log_filter() -> EnvFilter {
-    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"))
+/// What the app is started with. A sandbox, and the database beside it, last as long as this.
+pub(crate) struct Start {
+    pub(crate) settings: Settings,
+    pub(crate) database: PathBuf,
+    sandbox: Option<(Sandbox, TempDir)>,
+}
+
+impl Start {
+    /// For an app that listens at `app`. With `OPENHUMANS_CLIENT_ID` set, everything comes from
+    /// the environment, the database is the file `DATABASE` names, and no sandbox starts.
+    pub(crate) async fn new(app: SocketAddr) -> Result<Self, BoxError> {
+        if env::var_os("OPENHUMANS_CLIENT_ID").is_some() {
+            let database = env::var_os("DATABASE").unwrap_or_else(|| "openhumans.sqlite".into());
+            return Ok(Self {
+                settings: Settings::from_env()?,
+                database: database.into(),
+                sandbox: None,
+            });
+        }
+        let home = format!("http://localhost:{}", app.port());
+        let listen = SocketAddr::from(([127, 0, 0, 1], port("SANDBOX_PORT", 8001)?));
+        let sandbox = Sandbox::builder()
+            .listen(listen)
+            .redirect_uri(format!("{home}/openhumans/complete"))
+            .webhook_url(format!("{home}/openhumans/deauth"));
+        let sandbox = defaults::MEMBERS
+            .iter()
+            .fold(sandbox, |sandbox, (id, username)| {
+                sandbox.member(*id, *username)
+            })
+            .start()
+            .await?;
+        let settings = Settings::builder(sandbox.client_id(), sandbox.client_secret(), home)
+            .oh_base_url(sandbox.url().as_str())
+            .webhook_secret(sandbox.webhook_secret())
+            .master_token(sandbox.master_token())
+            .build()?;
+        let folder = tempfile::tempdir()?;
+        Ok(Self {
+            settings,
+            database: folder.path().join("openhumans.sqlite"),
+            sandbox: Some((sandbox, folder)),
+        })
+    }
+
+    /// Tells whoever started the app where to go.
+    #[expect(clippy::print_stdout, reason = "a program says where it is")]
+    pub(crate) fn say_where(&self) {
+        if let Some((sandbox, _)) = &self.sandbox {
+            println!("A sandbox stands in for Open Humans at {}", sandbox.url());
+        }
+        println!("Open {} in a browser.", self.settings.app_base_url());
+    }
 }
 
 /// The port in an environment variable, or the usual one. 0 takes any that is free.
@@ -23,42 +75,11 @@ pub(crate) fn port(name: &str, usual: u16) -> Result<u16, BoxError> {
     }
 }
 
-/// The settings for an app at `app`, and the sandbox if one was started; it runs until dropped.
-///
-/// With `OPENHUMANS_CLIENT_ID` set, everything comes from the environment and no sandbox starts.
-pub(crate) async fn settings(app: SocketAddr) -> Result<(Settings, Option<Sandbox>), BoxError> {
-    if env::var_os("OPENHUMANS_CLIENT_ID").is_some() {
-        return Ok((Settings::from_env()?, None));
-    }
-    let app_base_url = format!("http://localhost:{}", app.port());
-    let mut sandbox = Sandbox::builder()
-        .listen(SocketAddr::from((
-            [127, 0, 0, 1],
-            port("SANDBOX_PORT", 8001)?,
-        )))
-        .redirect_uri(format!("{app_base_url}/openhumans/complete"))
-        .webhook_url(format!("{app_base_url}/openhumans/deauth"));
-    for (id, username) in defaults::MEMBERS {
-        sandbox = sandbox.member(id, username);
-    }
-    let sandbox = sandbox.start().await?;
-    let settings = Settings::builder(sandbox.client_id(), sandbox.client_secret(), app_base_url)
-        .oh_base_url(sandbox.url().as_str())
-        .webhook_secret(sandbox.webhook_secret())
-        .master_token(sandbox.master_token())
-        .build()?;
-    Ok((settings, Some(sandbox)))
-}
-
-/// Tells whoever started the app where to go.
-#[expect(
-    clippy::print_stdout,
-    reason = "a program that says where it can be found"
-)]
-pub(crate) fn say(openhumans: &OpenHumans, sandbox: Option<&Sandbox>) {
-    println!("the app:         {}", openhumans.settings().app_base_url());
-    match sandbox {
-        Some(sandbox) => println!("its Open Humans: {} (a sandbox)", sandbox.url()),
-        None => println!("its Open Humans: {}", openhumans.settings().oh_base_url()),
-    }
+/// Logs what `RUST_LOG` asks for, or what is worth knowing.
+pub(crate) fn log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
 }
