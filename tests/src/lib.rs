@@ -1,4 +1,9 @@
 //! What spans crates.
 
+/// The README's code compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
+
 pub mod visitor;
 pub mod wire;

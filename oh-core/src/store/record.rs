@@ -38,9 +38,11 @@ impl MemberRecord {
         self.tokens.is_some()
     }
 
-    /// The record of a member who left at `at`: no tokens, the epoch advanced, a new version.
+    /// The record of a member who left at `at`: no username, no tokens, the epoch advanced, a new
+    /// version.
     pub fn deauthorized(&self, at: Timestamp) -> Self {
         Self {
+            username: None,
             tokens: None,
             epoch: self.epoch.advance(at),
             deauthorized_at: Some(at),
@@ -164,6 +166,7 @@ mod tests {
         let at = Timestamp::from_micros(7_000);
         let mut record =
             MemberRecord::tombstone("01026778".parse().unwrap(), Timestamp::from_micros(1));
+        record.username = Some("alice".into());
         record.tokens = Some(Tokens {
             access_token: "a".into(),
             refresh_token: "r".into(),
@@ -175,6 +178,7 @@ mod tests {
         });
         let left = record.deauthorized(at);
         assert!(!left.is_authorized());
+        assert_eq!(left.username, None);
         assert_eq!(left.refresh, None);
         assert_eq!(left.deauthorized_at, Some(at));
         assert!(left.epoch > record.epoch);

@@ -94,7 +94,7 @@ pub(super) async fn leave(
     let left = sqlx::query(
         "INSERT INTO oh_members (member, epoch, authorized_at, deauthorized_at, heard_at, \
          refresh_unanswered, version) VALUES (?1, ?2, 0, ?2, ?2, 0, ?3) \
-         ON CONFLICT (member) DO UPDATE SET access_token = NULL, refresh_token = NULL, \
+         ON CONFLICT (member) DO UPDATE SET username = NULL, access_token = NULL, refresh_token = NULL, \
          expires_at = NULL, epoch = max(epoch + 1, excluded.epoch), \
          deauthorized_at = excluded.deauthorized_at, refresh_holder = NULL, \
          refresh_until = NULL, refresh_unanswered = 0, version = excluded.version \
