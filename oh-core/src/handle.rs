@@ -37,7 +37,7 @@ pub struct OpenHumans {
 pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
-    pub(crate) oauth: OAuth,
+    pub(crate) oauth: Arc<OAuth>,
     pub(crate) server: Server,
     pub(crate) store: Arc<dyn TokenStore>,
     pub(crate) login_handler: Arc<dyn LoginHandler>,
@@ -303,8 +303,10 @@ impl OpenHumansBuilder {
             .expect("the address was checked with the settings")
             .timeout(settings.timeout)
             .clock(self.clock.clone());
-        let inner = Arc::new_cyclic(|inner| Inner {
-            oauth: OAuth::new(&settings, transport, self.clock.clone()),
+        let oauth = Arc::new(OAuth::new(&settings, transport, self.clock.clone()));
+        let tokens = LiveTokens::new(Arc::clone(&oauth), desk.clone(), settings.timeout);
+        let inner = Arc::new(Inner {
+            oauth,
             server,
             clock: self.clock,
             store: self.store,
@@ -313,7 +315,7 @@ impl OpenHumansBuilder {
             desk,
             flows,
             epochs,
-            tokens: LiveTokens::new(inner.clone()),
+            tokens,
             settings,
         });
         Ok(OpenHumans { inner })

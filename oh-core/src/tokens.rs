@@ -12,7 +12,8 @@
 //!   meantime stays gone.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -22,12 +23,12 @@ use futures_util::future::{BoxFuture, Shared};
 use async_trait::async_trait;
 
 use crate::api::TokenSource;
-use crate::handle::Inner;
-use crate::oauth::TokenError;
+use crate::deauth::Deauthorizer;
+use crate::oauth::{OAuth, TokenError};
 use crate::random;
-use crate::store::{MemberRecord, Put, RefreshLease, StoreError, Tokens, Version};
+use crate::store::{MemberRecord, Put, RefreshLease, StoreError, TokenStore, Tokens, Version};
 use crate::transport::TransportError;
-use crate::{AccessToken, Error, OpenHumans, ProjectMemberId};
+use crate::{AccessToken, Error, OpenHumans, ProjectMemberId, Timestamp};
 
 /// A token with less than this left is refreshed before it is used.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -37,27 +38,37 @@ const LEASE_OVER_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Refreshing = Shared<BoxFuture<'static, Result<AccessToken, Arc<Error>>>>;
 
-/// Hands out live access tokens.
-pub(crate) struct LiveTokens {
-    inner: Weak<Inner>,
-    under_way: Arc<Mutex<HashMap<ProjectMemberId, Refreshing>>>,
+/// Hands out live access tokens. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct LiveTokens(Arc<State>);
+
+struct State {
+    oauth: Arc<OAuth>,
+    desk: Deauthorizer,
+    /// How long a refresh may keep others waiting.
+    lease: Duration,
+    under_way: Mutex<HashMap<ProjectMemberId, Refreshing>>,
 }
 
 impl LiveTokens {
-    pub(crate) fn new(inner: Weak<Inner>) -> Self {
-        Self {
-            inner,
-            under_way: Arc::default(),
-        }
+    /// `timeout`: how long a token request may take.
+    pub(crate) fn new(oauth: Arc<OAuth>, desk: Deauthorizer, timeout: Duration) -> Self {
+        let lease = timeout + LEASE_OVER_TIMEOUT;
+        let under_way = Mutex::default();
+        Self(Arc::new(State {
+            oauth,
+            desk,
+            lease,
+            under_way,
+        }))
     }
 
     /// A token that is good for a minute at least.
     pub(crate) async fn get(&self, member: &ProjectMemberId) -> Result<AccessToken, Error> {
-        let inner = self.inner();
-        match living(inner.store.load(member).await?) {
+        match living(self.store().load(member).await?) {
             None => Err(Error::Deauthorized),
-            Some((_, tokens)) if !is_due(&inner, &tokens) => Ok(tokens.access_token),
-            Some(_) => self.shared(inner, member, None).await,
+            Some((_, tokens)) if !self.is_due(&tokens) => Ok(tokens.access_token),
+            Some(_) => self.shared(member, None).await,
         }
     }
 
@@ -67,64 +78,81 @@ impl LiveTokens {
         member: &ProjectMemberId,
         refused: &AccessToken,
     ) -> Result<AccessToken, Error> {
-        self.shared(self.inner(), member, Some(refused.clone()))
-            .await
-    }
-
-    fn inner(&self) -> Arc<Inner> {
-        self.inner.upgrade().expect("the handle owns its tokens")
+        let token = self.shared(member, Some(refused.clone())).await?;
+        if token.expose() != refused.expose() {
+            return Ok(token);
+        }
+        // Joined a look at the store that began before anyone knew of the refusal.
+        self.shared(member, Some(refused.clone())).await
     }
 
     /// Joins the refresh that is under way for this member, or begins one.
     async fn shared(
         &self,
-        inner: Arc<Inner>,
         member: &ProjectMemberId,
         refused: Option<AccessToken>,
     ) -> Result<AccessToken, Error> {
-        let refreshing = {
-            let mut under_way = self
-                .under_way
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            match under_way.get(member) {
-                Some(refreshing) => refreshing.clone(),
-                None => {
-                    let done = Arc::clone(&self.under_way);
-                    let member = member.clone();
-                    let key = member.clone();
-                    let task = tokio::spawn(async move {
-                        let result = Refresh {
-                            inner: &inner,
-                            member: &member,
-                        }
-                        .run(refused)
-                        .await;
-                        done.lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .remove(&member);
-                        result.map_err(Arc::new)
-                    });
-                    let key_map = Arc::clone(&self.under_way);
-                    let removed = key.clone();
-                    let refreshing = async move {
-                        task.await.unwrap_or_else(|ended| {
-                            // The task panicked or the runtime is going down.
-                            let mut map = key_map.lock().unwrap_or_else(PoisonError::into_inner);
-                            map.remove(&removed);
-                            Err(Arc::new(Error::Network(TransportError::Other(
-                                ended.into(),
-                            ))))
-                        })
-                    }
-                    .boxed()
-                    .shared();
-                    under_way.insert(key, refreshing.clone());
-                    refreshing
-                }
-            }
+        let refreshing = match self.under_way().entry(member.clone()) {
+            Entry::Occupied(refreshing) => refreshing.get().clone(),
+            Entry::Vacant(place) => place.insert(self.begin(member.clone(), refused)).clone(),
         };
         refreshing.await.map_err(|error| replicate(&error))
+    }
+
+    /// Begins a refresh in a task of its own.
+    fn begin(&self, member: ProjectMemberId, refused: Option<AccessToken>) -> Refreshing {
+        let ended = UnderWay {
+            tokens: self.clone(),
+            member: member.clone(),
+        };
+        let refresh = Refresh {
+            tokens: self.clone(),
+            member,
+        };
+        let task = tokio::spawn(async move {
+            let _ended = ended;
+            refresh.run(refused).await.map_err(Arc::new)
+        });
+        let result = async {
+            // The task panicked, or the runtime is going down.
+            task.await.unwrap_or_else(|ended| {
+                Err(Arc::new(Error::Network(TransportError::Other(
+                    ended.into(),
+                ))))
+            })
+        };
+        result.boxed().shared()
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashMap<ProjectMemberId, Refreshing>> {
+        self.0
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn store(&self) -> &dyn TokenStore {
+        &**self.0.desk.token_store()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.desk.clock().now()
+    }
+
+    fn is_due(&self, tokens: &Tokens) -> bool {
+        tokens.expires_at.since(self.now()) < MARGIN
+    }
+}
+
+/// Takes a refresh off the list however it ends.
+struct UnderWay {
+    tokens: LiveTokens,
+    member: ProjectMemberId,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.tokens.under_way().remove(&self.member);
     }
 }
 
@@ -155,27 +183,27 @@ impl TokenSource for MemberTokens {
 }
 
 /// One refresh of one member's tokens.
-struct Refresh<'a> {
-    inner: &'a Inner,
-    member: &'a ProjectMemberId,
+struct Refresh {
+    tokens: LiveTokens,
+    member: ProjectMemberId,
 }
 
-impl Refresh<'_> {
+impl Refresh {
     /// Gives a token that is not due and not the refused one.
     async fn run(&self, refused: Option<AccessToken>) -> Result<AccessToken, Error> {
-        let inner = self.inner;
         let mut pauses = pauses();
         loop {
-            let Some((record, tokens)) = living(inner.store.load(self.member).await?) else {
+            let Some((record, tokens)) = living(self.tokens.store().load(&self.member).await?)
+            else {
                 return Err(Error::Deauthorized);
             };
             let is_refused = refused
                 .as_ref()
                 .is_some_and(|r| r.expose() == tokens.access_token.expose());
-            if !is_due(inner, &tokens) && !is_refused {
+            if !self.tokens.is_due(&tokens) && !is_refused {
                 return Ok(tokens.access_token);
             }
-            let now = inner.clock.now();
+            let now = self.tokens.now();
             if record
                 .refresh
                 .as_ref()
@@ -189,22 +217,29 @@ impl Refresh<'_> {
             let leased = MemberRecord {
                 refresh: Some(RefreshLease {
                     holder: holder.clone(),
-                    until: now + inner.settings.timeout + LEASE_OVER_TIMEOUT,
+                    until: now + self.tokens.0.lease,
                 }),
                 refresh_unanswered: true,
                 version: Version::fresh(),
                 ..record.clone()
             };
-            if inner.store.put(&leased, Some(record.version)).await? == Put::Conflict {
+            if self
+                .tokens
+                .store()
+                .put(&leased, Some(record.version))
+                .await?
+                == Put::Conflict
+            {
                 continue;
             }
-            match inner.oauth.refresh(&tokens.refresh_token).await {
+            match self.tokens.0.oauth.refresh(&tokens.refresh_token).await {
                 Ok(granted) => return self.keep(granted.tokens, &tokens).await,
                 Err(TokenError::InvalidGrant) => {
-                    // Unless someone has put another pair there, this one is dead. Either way the
-                    // next look at the store shows what to do.
-                    if let Some(dead) = self.still_holding(&tokens).await? {
-                        self.found_dead(&dead, record.refresh_unanswered).await?;
+                    // Unless someone has put another pair there, this one is dead.
+                    if let Some(dead) = self.still_holding(&tokens).await?
+                        && self.found_dead(&dead, record.refresh_unanswered).await?
+                    {
+                        return Err(Error::Deauthorized);
                     }
                 }
                 Err(error) => {
@@ -242,9 +277,9 @@ impl Refresh<'_> {
         new: &Tokens,
         old: &Tokens,
     ) -> Result<Option<AccessToken>, StoreError> {
-        let inner = self.inner;
         loop {
-            let Some((record, stored)) = living(inner.store.load(self.member).await?) else {
+            let Some((record, stored)) = living(self.tokens.store().load(&self.member).await?)
+            else {
                 return Ok(None);
             };
             let is_new = stored.refresh_token.expose() == new.refresh_token.expose();
@@ -254,13 +289,13 @@ impl Refresh<'_> {
             }
             let next = MemberRecord {
                 tokens: Some(new.clone()),
-                heard_at: inner.clock.now(),
+                heard_at: self.tokens.now(),
                 refresh: None,
                 refresh_unanswered: false,
                 version: Version::fresh(),
                 ..record.clone()
             };
-            if inner.store.put(&next, Some(record.version)).await? == Put::Done {
+            if self.tokens.store().put(&next, Some(record.version)).await? == Put::Done {
                 return Ok(Some(new.access_token.clone()));
             }
         }
@@ -268,7 +303,7 @@ impl Refresh<'_> {
 
     /// The record, if it still holds the refresh token that was sent.
     async fn still_holding(&self, sent: &Tokens) -> Result<Option<MemberRecord>, Error> {
-        let stored = living(self.inner.store.load(self.member).await?);
+        let stored = living(self.tokens.store().load(&self.member).await?);
         Ok(stored.and_then(|(record, tokens)| {
             (tokens.refresh_token.expose() == sent.refresh_token.expose()).then_some(record)
         }))
@@ -278,15 +313,17 @@ impl Refresh<'_> {
     ///
     /// When an earlier refresh got no answer, that one may have used the token up: then it is we
     /// who lost the pair, and nothing says that the member has left.
-    async fn found_dead(&self, record: &MemberRecord, unanswered: bool) -> Result<(), Error> {
-        let desk = &self.inner.desk;
+    ///
+    /// False if the record has changed once more, so that the answer means nothing.
+    async fn found_dead(&self, record: &MemberRecord, unanswered: bool) -> Result<bool, Error> {
+        let desk = &self.tokens.0.desk;
         let reported = if unanswered {
             desk.lost(record).await
         } else {
             desk.found(record).await
         };
         match reported {
-            Ok(_) => Ok(()),
+            Ok(reported) => Ok(reported.is_some()),
             Err(error) => {
                 // Nothing is lost: the next caller finds the same.
                 tracing::error!(%error, "a member found to have left could not be recorded");
@@ -297,9 +334,8 @@ impl Refresh<'_> {
 
     /// Gives the lease back after a refresh that did not succeed.
     async fn give_up(&self, holder: &str, unanswered: bool) {
-        let inner = self.inner;
         loop {
-            let Ok(Some(record)) = inner.store.load(self.member).await else {
+            let Ok(Some(record)) = self.tokens.store().load(&self.member).await else {
                 return;
             };
             if record
@@ -315,7 +351,7 @@ impl Refresh<'_> {
                 version: Version::fresh(),
                 ..record.clone()
             };
-            match inner.store.put(&next, Some(record.version)).await {
+            match self.tokens.store().put(&next, Some(record.version)).await {
                 Ok(Put::Conflict) => {}
                 // If it failed, the lease runs out by itself.
                 Ok(Put::Done) | Err(_) => return,
@@ -328,10 +364,6 @@ fn living(record: Option<MemberRecord>) -> Option<(MemberRecord, Tokens)> {
     let record = record?;
     let tokens = record.tokens.clone()?;
     Some((record, tokens))
-}
-
-fn is_due(inner: &Inner, tokens: &Tokens) -> bool {
-    tokens.expires_at.since(inner.clock.now()) < MARGIN
 }
 
 /// Between looks at what another process does: short at first, then four times a second.
