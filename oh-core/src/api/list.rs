@@ -21,7 +21,8 @@ use crate::Error;
 /// Items from as many pages as it takes, each page fetched when the one before is used up.
 ///
 /// A [`Stream`] of `Result<T, Error>`; [`try_next`](Self::try_next) reads it without a stream
-/// library. After an error the list can be read on: it asks for the same page again.
+/// library. A page that fails is asked for again as [`Retries`](super::Retries) say; after that the
+/// error is the last item.
 ///
 /// Open Humans' lists have no order that holds between pages. While members or files come and go
 /// an item can appear twice or be missed; whoever must be sure reads again, or asks for the one
@@ -126,7 +127,10 @@ impl<T: Send + 'static> Stream for List<T> {
                     list.next = page.next;
                     list.total = page.total.or(list.total);
                 }
-                Err(error) => return Poll::Ready(Some(Err(error))),
+                Err(error) => {
+                    list.next = None;
+                    return Poll::Ready(Some(Err(error)));
+                }
             }
         }
     }
@@ -323,13 +327,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reads_on_after_an_error() {
+    async fn an_error_is_the_last_item() {
         let fake = Fake::new();
-        fake.then(404, "").then(200, page(&[1], None));
-        let mut list = list(&fake);
-        assert!(matches!(list.try_next().await, Err(Error::NotFound)));
-        assert_eq!(list.try_next().await.unwrap(), Some(1));
-        assert_eq!(list.try_next().await.unwrap(), None);
+        fake.then(404, "");
+        let items: Vec<_> = list(&fake).collect().await;
+        assert!(matches!(items.as_slice(), [Err(Error::NotFound)]));
     }
 
     #[tokio::test]
