@@ -142,6 +142,10 @@ impl Server {
         self.timeout
     }
 
+    pub(crate) fn time(&self) -> &Clock {
+        &self.clock
+    }
+
     pub(crate) fn retry_policy(&self) -> Retries {
         self.retries
     }
