@@ -1,0 +1,256 @@
+//! Files: up, listed, down, and gone.
+
+use std::io::Cursor;
+
+use futures_util::TryStreamExt;
+use oh_core::Error;
+use oh_core::api::{DataFile, DataFileId, FileMetadata, MemberClient, Upload, Via};
+
+use crate::world::{World, in_sandbox, promise};
+
+const BIG: usize = 3 << 20;
+
+fn content(size: usize) -> Vec<u8> {
+    (0..=250).cycle().take(size).collect()
+}
+
+fn metadata() -> FileMetadata {
+    FileMetadata::new("From the contract suite")
+        .tags(["contract", "csv"])
+        .creation_date("2020-01-02T03:04:05Z")
+        .field("round", 3)
+}
+
+async fn listed(member: &MemberClient, id: DataFileId) -> Option<DataFile> {
+    let mut files = member.files();
+    while let Some(file) = files.try_next().await.unwrap() {
+        if file.id == id {
+            return Some(file);
+        }
+    }
+    None
+}
+
+/// Uploads, and holds what is listed and downloaded against what was sent.
+async fn round_trip(member: &MemberClient, upload: Upload, name: &str, bytes: &[u8]) -> DataFile {
+    let upload = upload.metadata(metadata()).with_md5();
+    let uploaded = member.upload(upload).await.unwrap();
+    assert_eq!(uploaded.size, bytes.len() as u64);
+    let file = listed(member, uploaded.id).await.expect("it is not listed");
+    assert_eq!(file.basename, name);
+    assert_eq!(file.description(), "From the contract suite");
+    assert_eq!(file.tags().collect::<Vec<_>>(), ["contract", "csv"]);
+    assert_eq!(file.metadata["round"], 3);
+    assert_eq!(file.md5(), uploaded.md5);
+    assert!(file.created.is_some() && file.source.is_some());
+    let downloaded = member.download(&file).bytes().await.unwrap();
+    assert!(downloaded == bytes, "{name} came back changed");
+    file
+}
+
+#[tokio::test]
+async fn a_small_file_goes_up_comes_down_and_goes() {
+    promise(async |world| {
+        for member in [&world.member, &world.by_master()] {
+            let bytes = content(1000);
+            let upload = Upload::bytes("contract.csv", bytes.clone());
+            let file = round_trip(member, upload, "contract.csv", &bytes).await;
+            assert_eq!(member.delete_file(file.id).await.unwrap(), [file.id]);
+            assert!(listed(member, file.id).await.is_none());
+            assert!(member.delete_file(file.id).await.unwrap().is_empty());
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_large_file_goes_through_the_object_store_from_any_source() {
+    promise(async |world| {
+        let bytes = content(BIG);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("contract big.bin");
+        std::fs::write(&path, &bytes).unwrap();
+        let name = "contract big.bin";
+        for upload in [
+            Upload::path(&path),
+            Upload::bytes(name, bytes.clone()),
+            Upload::reader(name, Cursor::new(bytes.clone())),
+            Upload::sized_reader(name, Cursor::new(bytes.clone()), BIG as u64),
+        ] {
+            let file = round_trip(&world.member, upload, name, &bytes).await;
+            world.member.delete_file(file.id).await.unwrap();
+        }
+        let by_master = Upload::bytes(name, bytes.clone());
+        round_trip(&world.by_master(), by_master, name, &bytes).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_small_but_special_goes_direct_and_keeps_its_name() {
+    promise(async |world| {
+        for name in [
+            "a b+c&d.txt",
+            "naïve-日本.txt",
+            "sp ace?q#h&x=y.txt",
+            "100%.txt",
+        ] {
+            let upload = Upload::bytes(name, "x");
+            round_trip(&world.member, upload, name, b"x").await;
+        }
+        let empty = Upload::bytes("contract-empty.txt", "");
+        round_trip(&world.member, empty, "contract-empty.txt", b"").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_simple_way_takes_what_is_said_to_fit() {
+    promise(async |world| {
+        // The longest that goes in one request, and one byte more.
+        let fits = |size: usize| Upload::bytes("contract.bin", content(size)).via(Via::Simple);
+        let (mut low, mut high) = (2_600_000, 2_621_440);
+        let member = world.server.member("none");
+        while low + 1 < high {
+            let middle = (low + high) / 2;
+            match member.upload(fits(middle)).await.unwrap_err() {
+                Error::TooLarge { .. } => high = middle,
+                Error::Unauthorized { .. } => low = middle,
+                other => panic!("{other}"),
+            }
+        }
+        let uploaded = world.member.upload(fits(low)).await.unwrap();
+        let file = listed(&world.member, uploaded.id).await.unwrap();
+        let downloaded = world.member.download(&file).bytes().await.unwrap();
+        assert_eq!(downloaded.len(), low);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn files_can_be_deleted_by_name() {
+    promise(async |world| {
+        let name = "contract-by-name.txt";
+        let mut ids = Vec::new();
+        for _ in 0..2 {
+            let uploaded = world.member.upload(Upload::bytes(name, "x")).await.unwrap();
+            ids.push(uploaded.id);
+        }
+        let mut deleted = world.member.delete_files_named(name).await.unwrap();
+        deleted.sort();
+        assert_eq!(deleted, ids);
+        assert!(
+            world
+                .member
+                .delete_files_named(name)
+                .await
+                .unwrap()
+                .is_empty()
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn all_own_files_can_be_deleted_and_shared_ones_stay() {
+    in_sandbox(async |world, sandbox| {
+        let id = world.id.as_str();
+        sandbox
+            .add_file(id, "a", b"1", serde_json::json!({}))
+            .unwrap();
+        sandbox
+            .add_file(id, "b", b"2", serde_json::json!({}))
+            .unwrap();
+        let shared = sandbox.add_shared_file(id, "c", b"3", serde_json::json!({}));
+        assert_eq!(world.member.delete_all_files().await.unwrap().len(), 2);
+        let left = world.member.exchange_member().await.unwrap().data;
+        assert_eq!(left[0].id.get(), shared.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn data_types_are_taken_where_the_project_has_them() {
+    promise(async |world| {
+        let upload = Upload::bytes("contract.txt", "x").data_types(["no such data type"]);
+        let error = world.member.upload(upload).await.unwrap_err();
+        assert!(error.field("datatypes").is_some(), "{error}");
+        let registered = world.project.project().await.unwrap().registered_datatypes;
+        let Some(path) = registered.first() else {
+            return;
+        };
+        let id = path.trim_end_matches('/').rsplit('/').next().unwrap();
+        for via in [Via::Simple, Via::Direct] {
+            let upload = Upload::bytes("contract.txt", "x").data_types([id]).via(via);
+            let uploaded = world.member.upload(upload).await.unwrap();
+            let file = listed(&world.member, uploaded.id).await.unwrap();
+            assert_eq!(file.datatypes.unwrap().len(), 1);
+        }
+    })
+    .await;
+}
+
+async fn uploaded(world: &World, size: usize) -> DataFile {
+    let upload = Upload::bytes("contract-down.bin", content(size)).with_md5();
+    let id = world.member.upload(upload).await.unwrap().id;
+    listed(&world.member, id).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_download_goes_to_memory_a_writer_a_stream_and_a_path() {
+    promise(async |world| {
+        let file = uploaded(world, BIG).await;
+        let download = || world.member.download(&file);
+        assert_eq!(download().bytes().await.unwrap(), content(BIG));
+
+        let mut written = Vec::new();
+        let size = download().to_writer(&mut written).await.unwrap();
+        assert_eq!((size, written), (BIG as u64, content(BIG)));
+
+        let stream = download().stream().await.unwrap();
+        assert_eq!(stream.size(), Some(BIG as u64));
+        let chunks: Vec<_> = stream.try_collect().await.unwrap();
+        assert_eq!(chunks.concat(), content(BIG));
+
+        let dir = tempfile::tempdir().unwrap();
+        let done = download().into_dir(dir.path()).await.unwrap();
+        assert_eq!(done.path, dir.path().join("contract-down.bin"));
+        assert_eq!(std::fs::read(&done.path).unwrap(), content(BIG));
+        let again = download().keep_existing().into_dir(dir.path()).await;
+        assert!(again.unwrap().kept);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+
+        let error = download()
+            .max_size(BIG as u64 - 1)
+            .bytes()
+            .await
+            .unwrap_err();
+        assert!(matches!(error, Error::TooLarge { .. }));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_with_another_key_is_unauthorized() {
+    promise(async |world| {
+        let mut file = uploaded(world, 10).await;
+        let address = file.download_url.expose().replace("key=", "key=0");
+        file.download_url = address.into();
+        let error = world.member.download(&file).bytes().await.unwrap_err();
+        assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains("key="), "{text}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_is_dead_after_an_hour() {
+    in_sandbox(async |world, sandbox| {
+        let file = uploaded(world, 10).await;
+        sandbox.advance(std::time::Duration::from_secs(3_660));
+        let error = world.member.download(&file).bytes().await.unwrap_err();
+        assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
+    })
+    .await;
+}
