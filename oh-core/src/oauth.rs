@@ -7,15 +7,18 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use http::HeaderValue;
 use http_body_util::{BodyExt, Limited};
 use oauth2::basic::{BasicClient, BasicErrorResponseType};
 use oauth2::{
     AsyncHttpClient, AuthUrl, AuthorizationCode as Code, ClientId, ClientSecret as Secret,
     CsrfToken, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, PkceCodeChallenge,
-    PkceCodeVerifier, RedirectUrl, RefreshToken as Refresh, RequestTokenError, RevocationUrl,
-    StandardRevocableToken, TokenResponse, TokenUrl,
+    PkceCodeVerifier, RedirectUrl, RefreshToken as Refresh, RequestTokenError, TokenResponse,
+    TokenUrl,
 };
 use url::Url;
 
@@ -29,7 +32,7 @@ const MAX_ANSWER: usize = 64 * 1024;
 /// Open Humans' access tokens live 36,000 s; used when an answer does not say.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(36_000);
 
-type Client = BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointSet, EndpointSet>;
+type Client = BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 
 /// Why there are no tokens.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +70,9 @@ pub(crate) struct Granted {
 /// The project's OAuth2 client at Open Humans.
 pub(crate) struct OAuth {
     client: Client,
+    /// Client id and secret, as a header.
+    credentials: HeaderValue,
+    revocation_url: Url,
     transport: Arc<dyn Transport>,
     timeout: Duration,
     clock: Clock,
@@ -84,10 +90,11 @@ impl OAuth {
                 "/direct-sharing/projects/oauth2/authorize/",
             )))
             .set_token_uri(TokenUrl::from_url(at("/oauth2/token/")))
-            .set_revocation_url(RevocationUrl::from_url(at("/oauth2/revoke_token/")))
             .set_redirect_uri(RedirectUrl::from_url(settings.redirect_uri.clone()));
         Self {
             client,
+            credentials: basic(&settings.client_id, settings.client_secret.expose()),
+            revocation_url: at("/oauth2/revoke_token/"),
             transport,
             timeout: settings.timeout,
             clock,
@@ -141,16 +148,29 @@ impl OAuth {
 
     /// Tells Open Humans that a pair is not wanted any more (RFC 7009).
     pub(crate) async fn revoke(&self, token: &RefreshToken) -> Result<(), TokenError> {
+        // The crate would refuse to send this to loopback, where there is only http.
+        let form = [
+            ("token", token.expose()),
+            ("token_type_hint", "refresh_token"),
+        ];
+        let form = serde_urlencoded::to_string(form).expect("two texts make a form");
+        let request = http::Request::post(self.revocation_url.as_str())
+            .header(http::header::ACCEPT, "*/*")
+            .header(http::header::AUTHORIZATION, self.credentials.clone())
+            .header(
+                http::header::CONTENT_TYPE,
+                "application/x-www-form-urlencoded",
+            )
+            .body(form.into_bytes())
+            .expect("an address, two headers and a form make a request");
         let caller = Caller::new(self);
-        let token = StandardRevocableToken::from(Refresh::new(token.expose().to_owned()));
-        let request = self
-            .client
-            .revoke_token(token)
-            .map_err(|e| TokenError::Other(Error::Network(TransportError::Other(e.into()))))?;
-        match request.request_async(&caller).await {
-            Ok(()) => Ok(()),
-            Err(RequestTokenError::Request(CallFailed(error))) => Err(TokenError::Other(error)),
-            Err(_) => Err(TokenError::Other(caller.not_understood())),
+        let answer = caller.call(request).await;
+        match answer.map_err(|CallFailed(error)| TokenError::Other(error))? {
+            answer if answer.status().is_success() => Ok(()),
+            answer if answer.status() == http::StatusCode::UNAUTHORIZED => {
+                Err(TokenError::InvalidClient)
+            }
+            _ => Err(TokenError::Other(caller.not_understood())),
         }
     }
 
@@ -194,6 +214,19 @@ impl OAuth {
             at: caller.seen().date.unwrap_or(caller.asked_at),
         })
     }
+}
+
+/// Client credentials as HTTP Basic wants them (RFC 6749 section 2.3.1).
+fn basic(id: &str, secret: &str) -> HeaderValue {
+    let encoded = |text: &str| {
+        let text = text.as_bytes();
+        url::form_urlencoded::byte_serialize(text).collect::<String>()
+    };
+    let both = format!("{}:{}", encoded(id), encoded(secret));
+    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(both)))
+        .expect("base64 makes a header value");
+    value.set_sensitive(true);
+    value
 }
 
 /// What one call saw of the answer, besides what the `oauth2` crate reads.

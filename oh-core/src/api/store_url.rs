@@ -1,6 +1,7 @@
 //! Speaking to the object store: signed addresses, no token, its own errors.
 
 use http::{HeaderMap, Request, Response, StatusCode, header};
+use http_body::Body as _;
 use url::Url;
 
 use super::server::{Server, read_all};
@@ -27,14 +28,16 @@ pub(crate) fn checked(server: &Server, url: &SecretUrl) -> Result<Url, Error> {
 
 /// A request that carries no token and no content type.
 pub(crate) fn request(method: http::Method, url: &Url, body: Body) -> Result<Request<Body>, Error> {
-    Request::builder()
-        .method(method)
-        .uri(url.as_str())
-        .body(body)
-        .map_err(|_| Error::NotUnderstood {
-            status: StatusCode::OK,
-            excerpt: "the file's address is not one a request can be sent to".into(),
-        })
+    let mut request = Request::builder().method(method.clone()).uri(url.as_str());
+    if method == http::Method::PUT {
+        // Said even of an empty file: the object store takes none of unknown length.
+        let length = body.size_hint().exact().unwrap_or(0);
+        request = request.header(header::CONTENT_LENGTH, length);
+    }
+    request.body(body).map_err(|_| Error::NotUnderstood {
+        status: StatusCode::OK,
+        excerpt: "the file's address is not one a request can be sent to".into(),
+    })
 }
 
 /// The error an answer of the object store, or of Open Humans' redirect to it, stands for.

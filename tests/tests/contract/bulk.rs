@@ -50,7 +50,7 @@ fn populate(sandbox: &Sandbox) {
         }
         sandbox.add_file(member, "own.txt", b"older", json!({}));
         sandbox.add_file(member, "own.txt", b"newer", json!({}));
-        sandbox.add_file(member, "../../own.txt", b"out of here", json!({}));
+        sandbox.add_file(member, "..\\..\\out.txt", b"out of here", json!({}));
     }
 }
 

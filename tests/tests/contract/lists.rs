@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use oh_core::Error;
 use oh_core::api::{Retries, Upload};
 use oh_sandbox::{Endpoint, Fault};
