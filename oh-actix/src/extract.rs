@@ -176,3 +176,56 @@ impl FromRequest for VerifiedWebhook {
         Box::pin(async move { Self::of(&request, payload).await })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::middleware::from_fn;
+    use actix_web::test::{TestRequest, call_service, init_service};
+    use actix_web::{App, web};
+    use oh_core::Settings;
+
+    use super::*;
+
+    /// Without `configure` nothing panics: those who need the handle get a 500.
+    #[actix_web::test]
+    async fn an_app_put_together_wrongly_answers_with_an_error() {
+        let app = App::new()
+            .route("/member", web::get().to(async |_: Member| ""))
+            .route("/handle", web::get().to(async |_: Handle| ""))
+            .route("/webhook", web::get().to(async |_: VerifiedWebhook| ""))
+            .service(
+                web::resource("/guarded")
+                    .wrap(from_fn(crate::require_member))
+                    .to(async || ""),
+            )
+            .service(
+                web::resource("/verified")
+                    .wrap(from_fn(crate::verify_webhook))
+                    .to(async || ""),
+            );
+        let service = init_service(app).await;
+        for path in ["/member", "/handle", "/webhook", "/guarded", "/verified"] {
+            let request = TestRequest::with_uri(path).to_request();
+            let response = call_service(&service, request).await;
+            assert_eq!(response.status(), 500, "{path}");
+        }
+    }
+
+    /// Without `SessionMiddleware` nobody is logged in, and nothing panics.
+    #[actix_web::test]
+    async fn without_sessions_nobody_is_in() {
+        let settings = Settings::builder("id", "secret", "http://localhost:8000");
+        let openhumans = OpenHumans::builder(settings.build().unwrap()).build();
+        let app = App::new()
+            .configure(crate::configure(&openhumans.unwrap()))
+            .route("/", web::get().to(async |_: Member| ""));
+        let service = init_service(app).await;
+        for (path, status) in [("/", 401), ("/openhumans/login", 303)] {
+            let request = TestRequest::with_uri(path).to_request();
+            let response = call_service(&service, request).await;
+            assert_eq!(response.status(), status, "{path}");
+        }
+        let logout = TestRequest::post().uri("/openhumans/logout").to_request();
+        assert_eq!(call_service(&service, logout).await.status(), 303);
+    }
+}

@@ -165,3 +165,58 @@ impl<S: Send + Sync> FromRequest<S> for VerifiedWebhook {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::get;
+    use http::{Request, StatusCode};
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::layer_with_session;
+    use crate::test_support::{OtherSession, alice};
+
+    async fn status(app: Router, session: Option<OtherSession>) -> StatusCode {
+        let mut request = Request::get("/").body(Body::empty()).unwrap();
+        if let Some(session) = session {
+            request.extensions_mut().insert(session);
+        }
+        app.oneshot(request).await.unwrap().status()
+    }
+
+    #[tokio::test]
+    async fn an_app_put_together_wrongly_answers_with_an_error() {
+        let (openhumans, _) = alice().await;
+        let failed = StatusCode::INTERNAL_SERVER_ERROR;
+        for app in [
+            Router::new().route("/", get(async |_: Member| "")),
+            Router::new().route("/", get(async |_: Option<Member>| "")),
+            Router::new().route("/", get(async |_: Handle| "")),
+            Router::new().route("/", get(async |_: VerifiedWebhook| "")),
+        ] {
+            assert_eq!(status(app.clone(), None).await, failed, "no layer");
+        }
+        let app = Router::new().route("/", get(async |_: Option<Member>| ""));
+        let app = app.layer(layer_with_session::<OtherSession>(&openhumans));
+        assert_eq!(status(app.clone(), None).await, failed, "no session");
+        let session = Some(OtherSession::default());
+        assert_eq!(status(app, session).await, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn extractors_fit_any_app_state() {
+        #[derive(Clone)]
+        struct State;
+        let (openhumans, _) = alice().await;
+        let app: Router<State> = Router::new()
+            .route("/", get(async |_: Handle, _: Option<Member>| ""))
+            .nest(
+                "/openhumans",
+                crate::router_with_session::<OtherSession, State>(&openhumans),
+            )
+            .layer(layer_with_session::<OtherSession>(&openhumans));
+        let session = Some(OtherSession::default());
+        assert_eq!(status(app.with_state(State), session).await, StatusCode::OK);
+    }
+}

@@ -52,6 +52,8 @@ mod rejection;
 pub mod require_member;
 mod router;
 mod session;
+#[cfg(test)]
+mod test_support;
 pub mod verify_webhook;
 
 pub use context::{OpenHumansLayer, layer_with_session};

@@ -127,3 +127,75 @@ impl<R, E> fmt::Debug for ResponseFuture<R, E> {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::StatusCode;
+    use http_body_util::Full;
+    use oh_core::SessionMember;
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+    use crate::test_support::{OtherSession, alice};
+
+    /// No body of axum's, nor of anyone's: any type will do.
+    struct Anything;
+
+    async fn greet(request: Request<Anything>) -> Result<Response<Full<Bytes>>, Infallible> {
+        let member = request.extensions().get::<Member>().unwrap();
+        Ok(Response::new(member.id().to_string().into()))
+    }
+
+    async fn ask(openhumans: &OpenHumans, session: Option<SessionMember>) -> Response<Full<Bytes>> {
+        let session = OtherSession(std::sync::Arc::new(std::sync::Mutex::new(session)));
+        let mut request = Request::new(Anything);
+        request.extensions_mut().insert(session);
+        let layer = RequireMemberLayer::with_session::<OtherSession>(openhumans);
+        let service = layer.layer(service_fn(greet));
+        service.oneshot(request).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_member_gets_through_and_is_known_inside() {
+        let (openhumans, session) = alice().await;
+        let response = ask(&openhumans, Some(session)).await;
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn nobody_else_does() {
+        let (openhumans, mut session) = alice().await;
+        assert_eq!(
+            ask(&openhumans, None).await.status(),
+            StatusCode::UNAUTHORIZED
+        );
+        session.member = "00169953".parse().unwrap();
+        let other = ask(&openhumans, Some(session)).await;
+        assert_eq!(other.status(), StatusCode::UNAUTHORIZED);
+    }
+
+    #[tokio::test]
+    async fn without_a_session_layer_the_answer_is_an_error_and_no_panic() {
+        let (openhumans, _) = alice().await;
+        let layer = RequireMemberLayer::with_session::<OtherSession>(&openhumans);
+        let service = layer.layer(service_fn(greet));
+        let response = service.oneshot(Request::new(Anything)).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
+    #[tokio::test]
+    async fn the_service_that_is_called_is_the_one_that_was_ready() {
+        let (openhumans, session) = alice().await;
+        let session = OtherSession(std::sync::Arc::new(std::sync::Mutex::new(Some(session))));
+        let mut request = Request::new(Anything);
+        request.extensions_mut().insert(session);
+        // Panics when called without having been ready.
+        let inner = tower::limit::ConcurrencyLimit::new(service_fn(greet), 1);
+        let layer = RequireMemberLayer::with_session::<OtherSession>(&openhumans);
+        let mut service = layer.layer(inner);
+        let response = service.ready().await.unwrap().call(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+}

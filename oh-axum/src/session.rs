@@ -121,3 +121,45 @@ pub(crate) fn open<H: HostSession>(extensions: &Extensions) -> Option<Box<dyn An
     let session = extensions.get::<H>()?;
     Some(Box::new(session.clone()))
 }
+
+#[cfg(all(test, feature = "tower-sessions"))]
+mod tests {
+    use std::sync::Arc;
+
+    use tower_sessions::{MemoryStore, Session};
+
+    use super::*;
+    use crate::test_support::alice;
+
+    #[tokio::test]
+    async fn logging_in_and_out_renews_the_id_and_leaves_the_rest_alone() {
+        let (_, alice) = alice().await;
+        let session = Session::new(None, Arc::new(MemoryStore::default()), None);
+        session.insert("theme", "dark").await.unwrap();
+        session.save().await.unwrap();
+        let mut ids = vec![session.id()];
+
+        session.log_in(&alice).await.unwrap();
+        session.save().await.unwrap();
+        ids.push(session.id());
+        assert_eq!(HostSession::member(&session).await.unwrap(), Some(alice));
+
+        session.log_out().await.unwrap();
+        session.save().await.unwrap();
+        ids.push(session.id());
+        assert_eq!(HostSession::member(&session).await.unwrap(), None);
+
+        let theme: Option<String> = session.get("theme").await.unwrap();
+        assert_eq!(theme.as_deref(), Some("dark"));
+        assert!(ids.iter().all(Option::is_some));
+        ids.dedup();
+        assert_eq!(ids.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_value_that_cannot_be_read_counts_as_none() {
+        let session = Session::new(None, Arc::new(MemoryStore::default()), None);
+        session.insert(oh_core::SESSION_KEY, 42).await.unwrap();
+        assert_eq!(HostSession::member(&session).await.unwrap(), None);
+    }
+}

@@ -125,3 +125,82 @@ impl<R, E> fmt::Debug for ResponseFuture<R, E> {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream;
+    use http::StatusCode;
+    use http_body::Frame;
+    use http_body_util::{BodyExt, StreamBody};
+    use oh_core::webhook::SIGNATURE_HEADER;
+    use oh_sandbox::webhook::sign;
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+    use crate::test_support::{SECRET, alice};
+
+    const BODY: &str = r#"{"project_member_id": "01026778", "erasure_requested": true, "timestamp": "2026-11-22T16:31:27.299665+00:00"}"#;
+
+    /// Says who left, and the body as it came.
+    async fn told(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
+        let (parts, body) = request.into_parts();
+        let told: &Deauthorization = parts.extensions.get().unwrap();
+        assert_eq!(told.member().as_str(), "01026778");
+        Ok(Response::new(Full::new(body.collect().await?.to_bytes())))
+    }
+
+    async fn send<B>(request: Request<B>) -> (StatusCode, Bytes)
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        let (openhumans, _) = alice().await;
+        let service = VerifyWebhookLayer::new(&openhumans).layer(service_fn(told));
+        let response = service.oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap();
+        (status, body.to_bytes())
+    }
+
+    fn signed<B>(body: B) -> Request<B> {
+        let request = Request::post("/").header(SIGNATURE_HEADER, sign(SECRET, BODY));
+        request.body(body).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_body_comes_through_unchanged_whatever_its_type() {
+        let whole = (StatusCode::OK, Bytes::from_static(BODY.as_bytes()));
+        assert_eq!(send(signed(BODY.to_owned())).await, whole);
+        let pieces = BODY
+            .as_bytes()
+            .chunks(10)
+            .map(|piece| Ok::<_, BoxError>(Frame::data(piece)));
+        assert_eq!(
+            send(signed(StreamBody::new(stream::iter(pieces)))).await,
+            whole
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_not_signed_goes_no_further() {
+        assert_eq!(
+            send(Request::new(BODY.to_owned())).await.0,
+            StatusCode::UNAUTHORIZED
+        );
+        let (status, _) = send(signed(BODY.replace("true", "false"))).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_not_believed() {
+        let pieces = [
+            Ok(Frame::data(BODY.as_bytes())),
+            Err(BoxError::from("gone")),
+        ];
+        let (status, _) = send(signed(StreamBody::new(stream::iter(pieces)))).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+    }
+}

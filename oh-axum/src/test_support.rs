@@ -1,0 +1,64 @@
+//! A handle with one member in it, and a session library of three lines.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use oh_core::store::{Epoch, MemberRecord, MemoryStore, TokenStore, Tokens, Version};
+use oh_core::{OpenHumans, SessionMember, Settings, Timestamp};
+
+use crate::session::HostSession;
+
+pub(crate) const SECRET: &str = "abcdefghijklmnop";
+
+/// A handle whose store knows one member, and the session of that member.
+pub(crate) async fn alice() -> (OpenHumans, SessionMember) {
+    let now = Timestamp::now();
+    let tokens = Tokens {
+        access_token: "a".into(),
+        refresh_token: "r".into(),
+        expires_at: now,
+    };
+    let record = MemberRecord {
+        username: Some("alice".to_owned()),
+        tokens: Some(tokens),
+        deauthorized_at: None,
+        version: Version::fresh(),
+        ..MemberRecord::tombstone("01026778".parse().unwrap(), now)
+    };
+    let store = MemoryStore::new();
+    let put = store.put(&record, None).await.unwrap();
+    assert_eq!(put, oh_core::store::Put::Done);
+    let session = SessionMember {
+        member: record.member,
+        epoch: Epoch::begin(now),
+        username: record.username,
+    };
+    let settings = Settings::builder("id", "secret", "http://localhost:8000")
+        .webhook_secret(SECRET)
+        .build()
+        .unwrap();
+    let openhumans = OpenHumans::builder(settings).token_store(store).build();
+    (openhumans.unwrap(), session)
+}
+
+/// Another session library's session.
+#[derive(Clone, Default)]
+pub(crate) struct OtherSession(pub(crate) Arc<Mutex<Option<SessionMember>>>);
+
+impl HostSession for OtherSession {
+    type Error = Infallible;
+
+    async fn member(&self) -> Result<Option<SessionMember>, Infallible> {
+        Ok(self.0.lock().unwrap().clone())
+    }
+
+    async fn log_in(&self, member: &SessionMember) -> Result<(), Infallible> {
+        *self.0.lock().unwrap() = Some(member.clone());
+        Ok(())
+    }
+
+    async fn log_out(&self) -> Result<(), Infallible> {
+        *self.0.lock().unwrap() = None;
+        Ok(())
+    }
+}
