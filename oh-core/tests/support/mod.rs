@@ -15,15 +15,15 @@ use oh_core::{
 use oh_sandbox::Sandbox;
 use url::Url;
 
-pub const APP: &str = "https://app.example";
-pub const ALICE: &str = "01026778";
-pub const WEBHOOK_SECRET: &str = "abcdefghijklmnop";
+pub(crate) const APP: &str = "https://app.example";
+pub(crate) const ALICE: &str = "01026778";
+pub(crate) const WEBHOOK_SECRET: &str = "abcdefghijklmnop";
 
-pub fn alice() -> ProjectMemberId {
+pub(crate) fn alice() -> ProjectMemberId {
     ALICE.parse().unwrap()
 }
 
-pub async fn sandbox() -> Sandbox {
+pub(crate) async fn sandbox() -> Sandbox {
     Sandbox::builder()
         .redirect_uri(format!("{APP}/openhumans/complete"))
         .webhook_secret(WEBHOOK_SECRET)
@@ -33,32 +33,32 @@ pub async fn sandbox() -> Sandbox {
         .unwrap()
 }
 
-pub fn settings(sandbox: &Sandbox) -> oh_core::SettingsBuilder {
+pub(crate) fn settings(sandbox: &Sandbox) -> oh_core::SettingsBuilder {
     Settings::builder(sandbox.client_id(), sandbox.client_secret(), APP)
         .oh_base_url(sandbox.url().as_str())
         .master_token(sandbox.master_token())
         .webhook_secret(WEBHOOK_SECRET)
 }
 
-pub fn app(sandbox: &Sandbox) -> OpenHumansBuilder {
+pub(crate) fn app(sandbox: &Sandbox) -> OpenHumansBuilder {
     OpenHumans::builder(settings(sandbox).build().unwrap())
 }
 
-pub fn clock() -> Clock {
+pub(crate) fn clock() -> Clock {
     Clock::manual(oh_core::Timestamp::now())
 }
 
 /// Keeps cookies and one session, as a browser and a host would.
 #[derive(Clone, Default)]
-pub struct Browser {
-    pub cookies: BTreeMap<String, String>,
-    pub session: Option<SessionMember>,
+pub(crate) struct Browser {
+    pub(crate) cookies: BTreeMap<String, String>,
+    pub(crate) session: Option<SessionMember>,
     /// How often the session's id was renewed.
-    pub renewals: u32,
+    pub(crate) renewals: u32,
 }
 
 impl Browser {
-    pub async fn send(
+    pub(crate) async fn send(
         &mut self,
         oh: &OpenHumans,
         route: Route,
@@ -99,19 +99,24 @@ impl Browser {
         answer.response
     }
 
-    pub async fn get(&mut self, oh: &OpenHumans, route: Route, path: &str) -> Response<Bytes> {
+    pub(crate) async fn get(
+        &mut self,
+        oh: &OpenHumans,
+        route: Route,
+        path: &str,
+    ) -> Response<Bytes> {
         self.send(oh, route, Request::get(path)).await
     }
 
     /// Follows the login route; gives Open Humans' authorization URL.
-    pub async fn begin(&mut self, oh: &OpenHumans, path: &str) -> Url {
+    pub(crate) async fn begin(&mut self, oh: &OpenHumans, path: &str) -> Url {
         let response = self.get(oh, Route::Login, path).await;
         assert_eq!(response.status(), 303);
         location(&response).parse().unwrap()
     }
 
     /// Comes back from Open Humans by this URL.
-    pub async fn come_back(&mut self, oh: &OpenHumans, url: &Url) -> Response<Bytes> {
+    pub(crate) async fn come_back(&mut self, oh: &OpenHumans, url: &Url) -> Response<Bytes> {
         self.get(
             oh,
             Route::Complete,
@@ -120,7 +125,7 @@ impl Browser {
         .await
     }
 
-    pub async fn log_in(
+    pub(crate) async fn log_in(
         &mut self,
         oh: &OpenHumans,
         sandbox: &Sandbox,
@@ -132,10 +137,10 @@ impl Browser {
     }
 }
 
-pub fn location(response: &Response<Bytes>) -> &str {
+pub(crate) fn location(response: &Response<Bytes>) -> &str {
     response.headers()[LOCATION].to_str().unwrap()
 }
 
-pub fn text(response: &Response<Bytes>) -> &str {
+pub(crate) fn text(response: &Response<Bytes>) -> &str {
     std::str::from_utf8(response.body()).unwrap()
 }
