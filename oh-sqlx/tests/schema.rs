@@ -1,0 +1,258 @@
+//! Making the tables, finding them made, and opening those of each released schema.
+
+mod common;
+
+use std::future::Future;
+
+use common::{PgSchema, SqliteFile};
+use oh_core::Timestamp;
+use oh_core::deauth::{DeauthInbox, EventQuery, EventState, LedgerQuery, Settlement};
+use oh_core::store::{Put, TokenStore, Version};
+use oh_sqlx::{PgStore, SchemaError, SqliteStore, postgres, sqlite};
+use sqlx::SqlitePool;
+use sqlx::sqlite::SqliteConnectOptions;
+
+async fn empty_sqlite(file: &SqliteFile) -> SqlitePool {
+    let options = SqliteConnectOptions::new()
+        .filename(file.path())
+        .create_if_missing(true);
+    SqlitePool::connect_with(options).await.unwrap()
+}
+
+/// What was put into each released schema before it was dumped, and that it still works.
+async fn assert_schema_1_is_whole(store: &(impl TokenStore + DeauthInbox)) {
+    let members = store.page(None, 10).await.unwrap();
+    let ids: Vec<_> = members.iter().map(|m| m.member.as_str()).collect();
+    assert_eq!(ids, ["00000001", "00000002", "01026778"]);
+    let (live, busy, gone) = (&members[0], &members[1], &members[2]);
+    assert_eq!(live.username.as_deref(), Some("Zoë O'Hara 名前"));
+    let tokens = live.tokens.as_ref().unwrap();
+    assert_eq!(tokens.access_token.expose(), "schema-1-access");
+    assert_eq!(tokens.refresh_token.expose(), "schema-1-refresh");
+    assert_eq!(tokens.expires_at.as_micros(), 1_764_000_036_000_001);
+    assert_eq!(live.version.get(), 9_223_372_036_854_775_807);
+    assert_eq!(
+        busy.refresh.as_ref().unwrap().holder,
+        "0123456789abcdef0123456789abcdef"
+    );
+    assert!(busy.refresh_unanswered);
+    assert!(gone.tokens.is_none() && gone.deauthorized_at.is_some());
+    assert_eq!(gone.epoch.get(), 1_764_000_100_000_000);
+
+    let query = EventQuery {
+        limit: 10,
+        ..EventQuery::default()
+    };
+    let events = store.events(&query).await.unwrap();
+    let states: Vec<_> = events.iter().map(|e| e.state).collect();
+    assert_eq!(
+        states,
+        [
+            EventState::Done,
+            EventState::Buried,
+            EventState::Stale,
+            EventState::Pending
+        ]
+    );
+    assert!(events[0].member.is_none());
+    let query = LedgerQuery {
+        limit: 100,
+        ..LedgerQuery::default()
+    };
+    let lines = store.ledger(&query).await.unwrap();
+    assert_eq!(lines.len(), 13);
+    assert_eq!(
+        lines
+            .iter()
+            .filter(|l| l.note.as_deref() == Some("it's full: 名前"))
+            .count(),
+        1
+    );
+
+    // And it can be worked with.
+    let next = oh_core::store::MemberRecord {
+        version: Version::fresh(),
+        ..live.clone()
+    };
+    assert_eq!(
+        store.put(&next, Some(live.version)).await.unwrap(),
+        Put::Done
+    );
+    let now = Timestamp::from_micros(1_764_100_000_000_000);
+    let leased = store.lease(now, now, 10).await.unwrap();
+    assert_eq!(leased.len(), 1);
+    assert_eq!(leased[0].attempt, 2);
+    let _ = store
+        .settle(&leased[0].lease, &Settlement::Done, now)
+        .await
+        .unwrap();
+    let after = lines.last().map(|line| line.seq);
+    let query = LedgerQuery {
+        after,
+        limit: 100,
+        ..LedgerQuery::default()
+    };
+    assert_eq!(store.ledger(&query).await.unwrap().len(), 2);
+    let note = store.take_turn("reconcile", "me", now, now).await.unwrap();
+    assert_eq!(note.as_deref(), Some("{\"offset\":300}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_sqlite_file_of_schema_1_is_opened() {
+    let file = SqliteFile::new();
+    let pool = empty_sqlite(&file).await;
+    let dump = include_str!("fixtures/schema-1.sqlite.sql");
+    sqlx::raw_sql(dump).execute(&pool).await.unwrap();
+    pool.close().await;
+    let store = file.open().await;
+    store.check_schema().await.unwrap();
+    assert_schema_1_is_whole(&store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgres_database_of_schema_1_is_opened() {
+    let Some(schema) = PgSchema::new().await else {
+        return;
+    };
+    let dump = include_str!("fixtures/schema-1.postgres.sql");
+    sqlx::raw_sql(dump)
+        .execute(&schema.pool().await)
+        .await
+        .unwrap();
+    let store = schema.open().await;
+    store.check_schema().await.unwrap();
+    assert_schema_1_is_whole(&store).await;
+}
+
+/// All at once, as when many processes start together.
+async fn eight_times<F: Future<Output = Result<(), SchemaError>> + Send + 'static>(
+    migrate: impl Fn() -> F,
+) {
+    let tasks: Vec<_> = (0..8).map(|_| tokio::spawn(migrate())).collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_start_together_make_the_sqlite_tables_once() {
+    let file = std::sync::Arc::new(SqliteFile::new());
+    eight_times(|| {
+        let file = std::sync::Arc::clone(&file);
+        async move {
+            let store = SqliteStore::connect(file.path()).await?;
+            store.migrate().await
+        }
+    })
+    .await;
+    file.open().await.check_schema().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_start_together_make_the_postgres_tables_once() {
+    let Some(schema) = PgSchema::new().await else {
+        return;
+    };
+    let schema = std::sync::Arc::new(schema);
+    eight_times(|| {
+        let schema = std::sync::Arc::clone(&schema);
+        async move { PgStore::new(schema.pool().await).migrate().await }
+    })
+    .await;
+    schema.open().await.check_schema().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_can_run_the_migrations_itself() {
+    let file = SqliteFile::new();
+    let pool = empty_sqlite(&file).await;
+    sqlx::raw_sql("CREATE TABLE users (id INTEGER PRIMARY KEY)")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let store = SqliteStore::new(pool.clone());
+    let missing = store.check_schema().await.unwrap_err();
+    assert!(
+        matches!(
+            missing,
+            SchemaError::Older {
+                found: 0,
+                needed: 1,
+                ..
+            }
+        ),
+        "{missing}"
+    );
+    for migration in sqlite::MIGRATIONS {
+        sqlx::raw_sql(migration.sql).execute(&pool).await.unwrap();
+    }
+    store.check_schema().await.unwrap();
+    store.migrate().await.unwrap();
+    if let Some(schema) = PgSchema::new().await {
+        let pool = schema.pool().await;
+        let store = PgStore::new(pool.clone());
+        let missing = store.check_schema().await.unwrap_err();
+        assert!(
+            matches!(
+                missing,
+                SchemaError::Older {
+                    found: 0,
+                    needed: 1,
+                    ..
+                }
+            ),
+            "{missing}"
+        );
+        for migration in postgres::MIGRATIONS {
+            sqlx::raw_sql(migration.sql).execute(&pool).await.unwrap();
+        }
+        store.check_schema().await.unwrap();
+        store.migrate().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_of_a_newer_release_are_left_alone() {
+    let newer = "INSERT INTO oh_schema (version) VALUES (99)";
+    let file = SqliteFile::new();
+    let store = file.open().await;
+    sqlx::raw_sql(newer).execute(store.pool()).await.unwrap();
+    for refused in [store.migrate().await, store.check_schema().await] {
+        assert!(matches!(
+            refused,
+            Err(SchemaError::Newer {
+                found: 99,
+                known: 1,
+                ..
+            })
+        ));
+    }
+    assert!(SqliteStore::connect(file.path()).await.is_err());
+    if let Some(schema) = PgSchema::new().await {
+        let store = schema.open().await;
+        sqlx::raw_sql(newer).execute(store.pool()).await.unwrap();
+        for refused in [store.migrate().await, store.check_schema().await] {
+            assert!(matches!(
+                refused,
+                Err(SchemaError::Newer {
+                    found: 99,
+                    known: 1,
+                    ..
+                })
+            ));
+        }
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_sqlite_file_is_readable_by_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let file = SqliteFile::new();
+    let _store = file.open().await;
+    for suffix in ["", "-wal", "-shm"] {
+        let path = format!("{}{suffix}", file.path().display());
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{path}");
+    }
+}
