@@ -24,6 +24,27 @@ CREATE TABLE oh_members (
     CHECK ((refresh_holder IS NULL) = (refresh_until IS NULL))
 ) STRICT, WITHOUT ROWID;
 
+-- Empty, except in the middle of a transaction that rewrites oh_members, which clears the pages of
+-- copies that SQLite left behind when it moved rows.
+CREATE TABLE oh_members_copy (
+    member TEXT NOT NULL PRIMARY KEY,
+    username TEXT,
+    access_token TEXT,
+    refresh_token TEXT,
+    expires_at INTEGER,
+    epoch INTEGER NOT NULL,
+    authorized_at INTEGER NOT NULL,
+    deauthorized_at INTEGER,
+    heard_at INTEGER NOT NULL,
+    refresh_holder TEXT,
+    refresh_until INTEGER,
+    refresh_unanswered INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    CHECK ((access_token IS NULL) = (refresh_token IS NULL)),
+    CHECK ((access_token IS NULL) = (expires_at IS NULL)),
+    CHECK ((refresh_holder IS NULL) = (refresh_until IS NULL))
+) STRICT, WITHOUT ROWID;
+
 -- One row for each member leaving: oh_core::deauth::EventRecord. member is NULL once done.
 -- waits_until: not to be looked at before; NULL while in the queue.
 CREATE TABLE oh_events (

@@ -118,8 +118,9 @@ async fn destroy_tokens(
              refresh_unanswered, version) \
              SELECT member, received_at, 0, received_at, received_at, false, version \
              FROM input ORDER BY member \
-             ON CONFLICT (member) DO UPDATE SET username = NULL, access_token = NULL, refresh_token = NULL, \
-             expires_at = NULL, epoch = greatest(oh_members.epoch + 1, excluded.epoch), \
+             ON CONFLICT (member) DO UPDATE SET username = NULL, access_token = NULL, \
+             refresh_token = NULL, expires_at = NULL, \
+             epoch = greatest(oh_members.epoch + 1, excluded.epoch), \
              deauthorized_at = excluded.deauthorized_at, refresh_holder = NULL, \
              refresh_until = NULL, refresh_unanswered = false, version = excluded.version \
              WHERE oh_members.access_token IS NULL OR oh_members.authorized_at <= \

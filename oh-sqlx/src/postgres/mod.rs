@@ -43,7 +43,7 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
 }];
 
 /// How long a caller waits before hearing that the database does not answer.
-const PATIENCE: Duration = Duration::from_secs(8);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a caller waits for a connection.
 const ACQUIRE: Duration = Duration::from_secs(3);
 

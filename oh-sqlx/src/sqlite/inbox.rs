@@ -7,15 +7,16 @@ use oh_core::deauth::{
 };
 use sqlx::{Error as SqlError, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 
-use super::members;
+use super::members::{self, Left};
 use crate::rows::{self, EventRow, LedgerRow, StatsRow};
 use crate::settlement::Change;
 
+/// Also tells whether there may have been tokens.
 pub(super) async fn accept(
     conn: &mut SqliteConnection,
     event: &DeauthEvent,
     tokens_live_here: bool,
-) -> Result<Accepted, SqlError> {
+) -> Result<(Accepted, bool), SqlError> {
     let kept = sqlx::query(
         "INSERT INTO oh_events (id, member, pseudonym, erasure, source, left_at, received_at, \
          due_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7) ON CONFLICT (id) DO NOTHING",
@@ -30,13 +31,14 @@ pub(super) async fn accept(
     .execute(&mut *conn)
     .await?;
     if kept.rows_affected() == 0 {
-        return Ok(Accepted::Duplicate);
+        return Ok((Accepted::Duplicate, false));
     }
     if !tokens_live_here {
         line(conn, &event.id, Step::Received, event.received_at, None).await?;
-        return Ok(Accepted::New(TokenFate::Untouched));
+        return Ok((Accepted::New(TokenFate::Untouched), false));
     }
-    let (fate, step) = if members::leave(conn, event).await? {
+    let left = members::leave(conn, event).await?;
+    let (fate, step) = if let Left::Unknown | Left::Gone = left {
         (TokenFate::Destroyed, Step::TokensDestroyed)
     } else {
         sqlx::query("UPDATE oh_events SET state = 'stale', settled_at = received_at WHERE id = ?1")
@@ -55,7 +57,7 @@ pub(super) async fn accept(
     .bind(step.as_str())
     .execute(conn)
     .await?;
-    Ok(Accepted::New(fate))
+    Ok((Accepted::New(fate), matches!(left, Left::Gone)))
 }
 
 /// Adds a line to the ledger about an event as it stands. Does nothing if there is no such event.

@@ -85,20 +85,39 @@ pub(super) async fn remove(
     Ok(done_if(removed.rows_affected()))
 }
 
-/// Destroys the member's tokens and advances the epoch, unless the member has authorized again
-/// since the event. False if so.
+/// What leaving meant for a member's record.
+pub(super) enum Left {
+    /// There was none; now there is a tombstone.
+    Unknown,
+    /// Its tokens are destroyed and its epoch has advanced.
+    Gone,
+    /// The member has authorized again since the event; nothing was done.
+    Back,
+}
+
+/// Destroys the member's tokens and advances the epoch, unless the member has authorized again.
 pub(super) async fn leave(
     conn: &mut SqliteConnection,
     event: &DeauthEvent,
-) -> Result<bool, SqlError> {
-    let left = sqlx::query(
+) -> Result<Left, SqlError> {
+    let made = sqlx::query(
         "INSERT INTO oh_members (member, epoch, authorized_at, deauthorized_at, heard_at, \
          refresh_unanswered, version) VALUES (?1, ?2, 0, ?2, ?2, 0, ?3) \
-         ON CONFLICT (member) DO UPDATE SET username = NULL, access_token = NULL, refresh_token = NULL, \
-         expires_at = NULL, epoch = max(epoch + 1, excluded.epoch), \
-         deauthorized_at = excluded.deauthorized_at, refresh_holder = NULL, \
-         refresh_until = NULL, refresh_unanswered = 0, version = excluded.version \
-         WHERE access_token IS NULL OR authorized_at <= ?4",
+         ON CONFLICT (member) DO NOTHING",
+    )
+    .bind(event.member.as_str())
+    .bind(event.received_at.as_micros())
+    .bind(Version::fresh().get())
+    .execute(&mut *conn)
+    .await?;
+    if made.rows_affected() > 0 {
+        return Ok(Left::Unknown);
+    }
+    let left = sqlx::query(
+        "UPDATE oh_members SET username = NULL, access_token = NULL, refresh_token = NULL, \
+         expires_at = NULL, epoch = max(epoch + 1, ?2), deauthorized_at = ?2, refresh_holder = NULL, \
+         refresh_until = NULL, refresh_unanswered = 0, version = ?3 \
+         WHERE member = ?1 AND (access_token IS NULL OR authorized_at <= ?4)",
     )
     .bind(event.member.as_str())
     .bind(event.received_at.as_micros())
@@ -106,7 +125,27 @@ pub(super) async fn leave(
     .bind(event.left_at.as_micros())
     .execute(conn)
     .await?;
-    Ok(left.rows_affected() > 0)
+    Ok(if left.rows_affected() > 0 {
+        Left::Gone
+    } else {
+        Left::Back
+    })
+}
+
+/// Rewrites the table, so that its pages hold what is in it and nothing else.
+///
+/// `secure_delete` clears what is deleted, but not the copies that stay in a page's free space
+/// when rows are moved to other pages. Pages that are given up are cleared as a whole.
+pub(super) async fn rewrite(conn: &mut SqliteConnection) -> Result<(), SqlError> {
+    for statement in [
+        "INSERT INTO oh_members_copy SELECT * FROM oh_members ORDER BY member",
+        "DELETE FROM oh_members",
+        "INSERT INTO oh_members SELECT * FROM oh_members_copy ORDER BY member",
+        "DELETE FROM oh_members_copy",
+    ] {
+        sqlx::query(statement).execute(&mut *conn).await?;
+    }
+    Ok(())
 }
 
 fn done_if(rows: u64) -> Put {

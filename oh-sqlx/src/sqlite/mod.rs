@@ -5,11 +5,13 @@
 //!
 //! # No trace of tokens
 //!
-//! Connections that write have `secure_delete` on: SQLite overwrites with zeros what a statement
-//! deletes. What was in the write-ahead log is gone once that is written back and cut to zero
-//! length, which the store does about a second after a member's record was removed or its tokens
-//! destroyed, as soon as no other process is in the middle of reading. [`SqliteStore::purge`] does
-//! it at once and says whether it was done. What the file system or a backup keeps of a file's
+//! Connections that write have `secure_delete` on, so SQLite overwrites with zeros what a
+//! statement deletes. Copies can stay all the same: in the free space of pages, from when rows were
+//! moved, and in the write-ahead log. So about a second after a member's record was removed or its
+//! tokens destroyed the store rewrites its table of members and cuts the log, and then no trace of
+//! the tokens is in the files. (While another process reads without pause the log cannot be cut;
+//! it is tried again.) [`SqliteStore::purge`] rewrites the whole file, and with it every trace of
+//! the ids of members whose erasure is done. What the file system or a backup keeps of a file's
 //! former content is beyond any database: for that, keep the tokens
 //! [sealed](oh_core::store::SealedStore).
 
@@ -45,9 +47,9 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
 }];
 
 /// How long a statement may wait for another process to finish writing.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long a caller waits before hearing that the database does not answer.
-const PATIENCE: Duration = Duration::from_secs(8);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Members' tokens and the deauthorization inbox in an SQLite file. Cheap to clone.
 ///
@@ -152,15 +154,19 @@ impl SqliteStore {
         schema::check(MIGRATIONS, found_schema(&mut conn).await?)
     }
 
-    /// Removes, now, what the write-ahead log still holds of deleted tokens. See the
-    /// [module](self); it also happens by itself.
+    /// Rewrites the whole file (`VACUUM`) and cuts the log, so that nothing deleted is left in
+    /// either. See the [module](self): of tokens this happens by itself.
+    ///
+    /// Nobody else can write meanwhile, which takes about a second for every few hundred megabytes.
     ///
     /// # Errors
     ///
     /// When another process kept reading or writing all the time. Try again.
     pub async fn purge(&self) -> Result<(), StoreError> {
-        let purged = in_time(PATIENCE, self.0.backend().checkpoint(BUSY_TIMEOUT)).await;
-        match purged.map_err(store_error)? {
+        let backend = self.0.backend();
+        backend.vacuum().await.map_err(|e| store_error(e.into()))?;
+        let cut = backend.checkpoint(BUSY_TIMEOUT).await;
+        match cut.map_err(|e| store_error(e.into()))? {
             true => Ok(()),
             false => Err(StoreError::unavailable(
                 "the write-ahead log is being read by another connection",

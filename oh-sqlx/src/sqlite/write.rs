@@ -6,15 +6,18 @@ use std::time::Duration;
 use oh_core::deauth::{Accepted, DeauthEvent, EventId, Held, Lease, Leased, Settlement, Step};
 use oh_core::store::{MemberRecord, Put, Version};
 use oh_core::{ProjectMemberId, Timestamp};
-use sqlx::{Connection, Error as SqlError, SqliteConnection, SqlitePool};
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection, Error as SqlError, Sqlite, SqliteConnection, SqlitePool};
 use tokio::time::Instant;
 
 use super::{inbox, members};
 use crate::writer::Backend;
 
-/// After tokens were deleted, the log that may still hold them is cut this much later, so that
-/// many deletions share it.
+/// After tokens were deleted, the file is cleared of their traces this much later, so that many
+/// deletions share it.
 const TIDY_AFTER: Duration = Duration::from_secs(1);
+/// And not again for so many times as long as it took.
+const TIDY_PAUSE: u32 = 20;
 /// How long that may keep others from writing while it waits for those who read.
 const TIDY_WAIT: Duration = Duration::from_millis(200);
 
@@ -77,32 +80,24 @@ pub(super) enum Outcome {
     Turn(Option<String>),
 }
 
-impl Op {
-    /// Whether the log may hold, afterwards, what should be gone.
-    fn leaves_traces(&self) -> bool {
-        match self {
-            Self::Put { record, expected } => record.tokens.is_none() && expected.is_some(),
-            Self::Settle { settlement, .. } => matches!(settlement, Settlement::Done),
-            Self::Remove { .. } | Self::Accept(_) => true,
-            _ => false,
-        }
-    }
-}
-
 /// Writes to the file.
 pub(super) struct SqliteBackend {
     pub(super) pool: SqlitePool,
     tokens_live_here: bool,
     // Another process may have died before it tidied up: the first to write sees to that.
     tidy_at: Mutex<Option<Instant>>,
+    // Not before.
+    rested: Mutex<Instant>,
 }
 
 impl SqliteBackend {
     pub(super) fn new(pool: SqlitePool, tokens_live_here: bool) -> Self {
+        let at = Instant::now() + TIDY_AFTER;
         Self {
             pool,
             tokens_live_here,
-            tidy_at: Mutex::new(Some(Instant::now() + TIDY_AFTER)),
+            tidy_at: Mutex::new(Some(at)),
+            rested: Mutex::new(at),
         }
     }
 
@@ -111,16 +106,26 @@ impl SqliteBackend {
         *at = change(*at);
     }
 
-    async fn run(&self, conn: &mut SqliteConnection, op: &Op) -> Result<Outcome, SqlError> {
+    /// Does one write. Sets `traces` if tokens were deleted.
+    async fn run(
+        &self,
+        conn: &mut SqliteConnection,
+        op: &Op,
+        traces: &mut bool,
+    ) -> Result<Outcome, SqlError> {
         Ok(match op {
             Op::Put { record, expected } => {
+                *traces |= record.tokens.is_none() && expected.is_some();
                 Outcome::Put(members::put(conn, record, *expected).await?)
             }
             Op::Remove { member, expected } => {
+                *traces = true;
                 Outcome::Put(members::remove(conn, member, *expected).await?)
             }
             Op::Accept(event) => {
-                Outcome::Accepted(inbox::accept(conn, event, self.tokens_live_here).await?)
+                let (accepted, gone) = inbox::accept(conn, event, self.tokens_live_here).await?;
+                *traces |= gone;
+                Outcome::Accepted(accepted)
             }
             Op::Lease { now, until, limit } => {
                 Outcome::Leased(inbox::lease(conn, *now, *until, *limit).await?)
@@ -150,6 +155,32 @@ impl SqliteBackend {
         })
     }
 
+    /// A connection that flushes what it commits and clears what it deletes.
+    async fn writing(&self) -> Result<PoolConnection<Sqlite>, SqlError> {
+        let mut conn = self.pool.acquire().await?;
+        sqlx::raw_sql("PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;")
+            .execute(&mut *conn)
+            .await?;
+        Ok(conn)
+    }
+
+    async fn rewrite_members(&self) -> Result<(), SqlError> {
+        if !self.tokens_live_here {
+            return Ok(());
+        }
+        let mut conn = self.writing().await?;
+        let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
+        members::rewrite(&mut tx).await?;
+        tx.commit().await
+    }
+
+    /// Rewrites the whole file.
+    pub(super) async fn vacuum(&self) -> Result<(), SqlError> {
+        let mut conn = self.writing().await?;
+        sqlx::query("VACUUM").execute(&mut *conn).await?;
+        Ok(())
+    }
+
     /// Writes the log back into the file and cuts it to nothing. False if someone was in the way.
     pub(super) async fn checkpoint(&self, wait: Duration) -> Result<bool, SqlError> {
         let mut conn = self.pool.acquire().await?;
@@ -166,9 +197,6 @@ impl SqliteBackend {
             .await;
         set_busy_timeout(&mut conn, before).await?;
         let (busy, _, _) = done?;
-        if busy == 0 {
-            self.set_tidy_at(|_| None);
-        }
         Ok(busy == 0)
     }
 }
@@ -185,18 +213,18 @@ impl Backend for SqliteBackend {
     type Outcome = Outcome;
 
     async fn commit(&self, ops: &[Op]) -> Result<Vec<Outcome>, SqlError> {
-        let mut conn = self.pool.acquire().await?;
-        sqlx::raw_sql("PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;")
-            .execute(&mut *conn)
-            .await?;
+        let mut conn = self.writing().await?;
         let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
         let mut outcomes = Vec::with_capacity(ops.len());
+        let mut traces = false;
         for op in ops {
-            outcomes.push(self.run(&mut tx, op).await?);
+            outcomes.push(self.run(&mut tx, op, &mut traces).await?);
         }
         tx.commit().await?;
-        if ops.iter().any(Op::leaves_traces) {
-            self.set_tidy_at(|at| at.or_else(|| Some(Instant::now() + TIDY_AFTER)));
+        if traces {
+            let rested = *self.rested.lock().unwrap_or_else(PoisonError::into_inner);
+            let soon = (Instant::now() + TIDY_AFTER).max(rested);
+            self.set_tidy_at(|at| Some(at.unwrap_or(soon)));
         }
         Ok(outcomes)
     }
@@ -206,13 +234,18 @@ impl Backend for SqliteBackend {
     }
 
     async fn tidy(&self) {
-        match self.checkpoint(TIDY_WAIT).await {
-            Ok(true) => {}
-            Ok(false) => self.set_tidy_at(|_| Some(Instant::now() + TIDY_AFTER)),
-            Err(error) => {
-                tracing::warn!(%error, "the write-ahead log could not be cut; later");
-                self.set_tidy_at(|_| Some(Instant::now() + TIDY_AFTER));
-            }
+        let began = Instant::now();
+        let done = match self.rewrite_members().await {
+            Ok(()) => self.checkpoint(TIDY_WAIT).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &done {
+            tracing::warn!(%error, "deleted tokens could not be cleared from the file; later");
         }
+        // In a flood of deletions this takes its small part of the time, however large the table.
+        let pause = TIDY_AFTER.max(TIDY_PAUSE * began.elapsed());
+        *self.rested.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + pause;
+        let again = !matches!(done, Ok(true));
+        self.set_tidy_at(|_| again.then(|| Instant::now() + pause));
     }
 }

@@ -1,0 +1,284 @@
+//! Of tokens that were destroyed nothing is left in the files, looked at byte by byte.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use common::{PgSchema, SqliteFile};
+use oh_core::deauth::{DeauthEvent, DeauthInbox, Erasure, EventId, Pseudonym, Settlement, Source};
+use oh_core::store::{Epoch, Keyring, MemberRecord, Put, SealedStore, TokenStore, Tokens, Version};
+use oh_core::{ProjectMemberId, Timestamp};
+use sqlx::PgPool;
+
+const MEMBERS: u32 = 600;
+const REFRESHES: u32 = 3;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_micros(1_700_000_000_000_000 + seconds * 1_000_000)
+}
+
+fn id(number: u32) -> ProjectMemberId {
+    format!("{number:08}").parse().unwrap()
+}
+
+/// What to search for. Each holds its number, so that none is part of another.
+fn needle(kind: &str, number: u32, refresh: u32) -> String {
+    format!("<{kind}-{number:08}-{refresh}>")
+}
+
+/// Most tokens are as short as Open Humans', some are longer than a page. Random, or PostgreSQL
+/// would compress them.
+fn token(kind: &str, number: u32, refresh: u32) -> String {
+    let mut token = needle(kind, number, refresh);
+    if number % 50 == 0 {
+        while token.len() < 6_000 {
+            token += &format!("{:x}", Version::fresh().get());
+        }
+    }
+    token
+}
+
+fn record(number: u32, refresh: u32) -> MemberRecord {
+    MemberRecord {
+        member: id(number),
+        username: Some(format!("user{number}")),
+        tokens: Some(Tokens {
+            access_token: token("access", number, refresh).into(),
+            refresh_token: token("refresh", number, refresh).into(),
+            expires_at: at(36_000),
+        }),
+        epoch: Epoch::begin(at(0)),
+        authorized_at: at(0),
+        deauthorized_at: None,
+        heard_at: at(0),
+        refresh: None,
+        refresh_unanswered: false,
+        version: Version::fresh(),
+    }
+}
+
+fn event(number: u32) -> DeauthEvent {
+    DeauthEvent {
+        id: EventId::new(format!("e{number}")),
+        member: id(number),
+        pseudonym: Pseudonym::new(format!("p{number}")),
+        erasure: Erasure::Requested,
+        source: Source::Told,
+        left_at: at(100),
+        received_at: at(101),
+    }
+}
+
+fn leaves(number: u32) -> bool {
+    number % 3 == 0
+}
+
+fn is_removed(number: u32) -> bool {
+    number % 3 == 1
+}
+
+/// Members log in, are refreshed a few times, and two of three go, by webhook or by removal.
+async fn a_busy_time(store: &(impl TokenStore + DeauthInbox)) {
+    let mut versions = Vec::new();
+    for n in 0..MEMBERS {
+        let record = record(n, 0);
+        assert_eq!(store.put(&record, None).await.unwrap(), Put::Done);
+        versions.push(record.version);
+    }
+    for refresh in 1..=REFRESHES {
+        for n in 0..MEMBERS {
+            let record = record(n, refresh);
+            let old = std::mem::replace(&mut versions[n as usize], record.version);
+            assert_eq!(store.put(&record, Some(old)).await.unwrap(), Put::Done);
+        }
+    }
+    for n in 0..MEMBERS {
+        if leaves(n) {
+            let _ = store.accept(&event(n)).await.unwrap();
+        } else if is_removed(n) {
+            let version = versions[n as usize];
+            assert_eq!(store.remove(&id(n), version).await.unwrap(), Put::Done);
+        }
+    }
+}
+
+fn holds(bytes: &[u8], needle: &str) -> bool {
+    memchr::memmem::find(bytes, needle.as_bytes()).is_some()
+}
+
+/// Which of the tokens that should be gone are still there.
+fn traces(bytes: &[u8]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for start in memchr::memchr_iter(b'<', bytes) {
+        let after = &bytes[start..];
+        if !after.starts_with(b"<access-") && !after.starts_with(b"<refresh-") {
+            continue;
+        }
+        // What is cut off in the middle is a trace as well.
+        let end = after
+            .iter()
+            .take(24)
+            .position(|b| *b == b'>')
+            .map_or(12, |end| end + 1);
+        found.insert(String::from_utf8_lossy(&after[..end]).into_owned());
+    }
+    for n in (2..MEMBERS).step_by(3) {
+        for kind in ["access", "refresh"] {
+            found.remove(&needle(kind, n, REFRESHES));
+        }
+    }
+    found
+}
+
+/// That the search finds what is there.
+fn assert_live_are_there(bytes: &[u8]) {
+    for n in (2..MEMBERS).step_by(3) {
+        let live = needle("access", n, REFRESHES);
+        assert!(holds(bytes, &live), "{live}");
+    }
+}
+
+/// The database, its log, and whatever else lies beside them.
+fn files(file: &SqliteFile) -> Vec<u8> {
+    let folder = file.path();
+    let mut bytes = Vec::new();
+    for entry in std::fs::read_dir(folder.parent().unwrap()).unwrap() {
+        bytes.extend(std::fs::read(entry.unwrap().path()).unwrap());
+    }
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_in_sqlites_files() {
+    let file = SqliteFile::new();
+    let store = file.open().await;
+    a_busy_time(&store).await;
+    // It sees to that by itself.
+    let gone = async {
+        while !traces(&files(&file)).is_empty() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    if tokio::time::timeout(Duration::from_secs(30), gone)
+        .await
+        .is_err()
+    {
+        let found = traces(&files(&file));
+        panic!("{} traces, {:?} …", found.len(), found.first());
+    }
+    store.purge().await.unwrap();
+    assert_live_are_there(&files(&file));
+    for n in (2..MEMBERS).step_by(3) {
+        let tokens = store.load(&id(n)).await.unwrap().unwrap().tokens.unwrap();
+        assert!(
+            tokens
+                .access_token
+                .expose()
+                .starts_with(&needle("access", n, REFRESHES))
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_of_an_id_that_was_erased() {
+    let file = SqliteFile::new();
+    let store = file.open().await;
+    for n in 0..MEMBERS {
+        let _ = store.accept(&event(n)).await.unwrap();
+    }
+    let leased = store
+        .lease(at(200), at(300), MEMBERS as usize)
+        .await
+        .unwrap();
+    for one in &leased {
+        let _ = store
+            .settle(&one.lease, &Settlement::Done, at(201))
+            .await
+            .unwrap();
+        let version = store
+            .load(&one.event.member)
+            .await
+            .unwrap()
+            .unwrap()
+            .version;
+        assert_eq!(
+            store.remove(&one.event.member, version).await.unwrap(),
+            Put::Done
+        );
+    }
+    store.purge().await.unwrap();
+    let bytes = files(&file);
+    let found: Vec<_> = (0..MEMBERS)
+        .filter(|n| holds(&bytes, &format!("{n:08}")))
+        .collect();
+    assert!(
+        found.is_empty(),
+        "{} ids, {:?} …",
+        found.len(),
+        &found[..found.len().min(5)]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sealed_store_shows_no_token_at_all() {
+    let keys = || Keyring::parse("k:tLZ4OThwsQVVCEPB5z8QsFBR8nzVXZ4k6Kv1EIUcyZo=").unwrap();
+    let written = record(2, 0);
+    let file = SqliteFile::new();
+    let sealed = SealedStore::new(file.open().await, keys());
+    assert_eq!(sealed.put(&written, None).await.unwrap(), Put::Done);
+    let bytes = files(&file);
+    assert!(holds(&bytes, "ohs1.k.") && holds(&bytes, "user2"));
+    assert!(!holds(&bytes, "<access") && !holds(&bytes, "<refresh"));
+
+    let Some(schema) = PgSchema::new().await else {
+        return;
+    };
+    let pool = schema.pool().await;
+    let sealed = SealedStore::new(schema.open().await, keys());
+    assert_eq!(sealed.put(&written, None).await.unwrap(), Put::Done);
+    let bytes = heap(&pool).await;
+    assert!(holds(&bytes, "ohs1.k.") && holds(&bytes, "user2"));
+    assert!(!holds(&bytes, "<access") && !holds(&bytes, "<refresh"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_in_postgresqls_heap_after_vacuum() {
+    let Some(schema) = PgSchema::new().await else {
+        return;
+    };
+    let store = schema.open().await;
+    a_busy_time(&store).await;
+    store.purge().await.unwrap();
+    let bytes = heap(&schema.pool().await).await;
+    assert_live_are_there(&bytes);
+    let found = traces(&bytes);
+    assert!(
+        found.is_empty(),
+        "{} traces, {:?} …",
+        found.len(),
+        found.first()
+    );
+}
+
+/// The files of the tables, with what was moved out of line and their indexes, as on the disk.
+async fn heap(pool: &PgPool) -> Vec<u8> {
+    sqlx::raw_sql("CHECKPOINT")
+        .execute(pool)
+        .await
+        .expect("a superuser runs these tests");
+    let files: Vec<Vec<u8>> = sqlx::query_scalar(
+        "WITH tables AS ( \
+             SELECT oid, reltoastrelid FROM pg_class \
+             WHERE oid IN ('oh_members'::regclass, 'oh_events'::regclass, 'oh_ledger'::regclass)), \
+         relations AS ( \
+             SELECT oid FROM tables UNION SELECT reltoastrelid FROM tables WHERE reltoastrelid > 0 \
+             UNION SELECT indexrelid FROM pg_index WHERE indrelid IN ( \
+                 SELECT oid FROM tables UNION SELECT reltoastrelid FROM tables)) \
+         SELECT pg_read_binary_file(pg_relation_filepath(oid)) FROM relations",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    files.concat()
+}
