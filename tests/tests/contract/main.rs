@@ -17,6 +17,9 @@
 //! is back, tokens are revoked. What cannot be taken back is one message to that member for each
 //! test that sends one. Tests of faults are the sandbox's alone.
 
+// Helpers of tests may unwrap as tests do.
+#![allow(clippy::unwrap_used)]
+
 mod bulk;
 mod faults;
 mod files;
