@@ -1,0 +1,167 @@
+//! One process of the app: what it does, and how this one starts and kills it.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::net::Ipv4Addr;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use oh_core::OpenHumans;
+use oh_core::deauth::{DeauthHandler, DeauthInbox, Departure, EventQuery, EventState};
+use oh_core::transport::BoxError;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpListener;
+use tokio::process;
+use tower_sessions::{MemoryStore, SessionManagerLayer};
+
+use crate::cast::random;
+use crate::place::Place;
+use crate::rows::Rows;
+use crate::{Arguments, Result, settings};
+
+/// Erases the member's rows, four times in five.
+struct Erase {
+    rows: Rows,
+    inbox: Arc<dyn DeauthInbox>,
+}
+
+impl Erase {
+    /// Whether success was recorded for this event before this call.
+    async fn is_done(&self, departure: &Departure) -> Result<bool> {
+        let query = EventQuery {
+            state: Some(EventState::Done),
+            pseudonym: Some(departure.event.pseudonym.clone()),
+            limit: 10,
+            ..EventQuery::default()
+        };
+        let done = self.inbox.events(&query).await?;
+        Ok(done.iter().any(|event| event.id == departure.event.id))
+    }
+}
+
+#[async_trait]
+impl DeauthHandler for Erase {
+    async fn deauthorized(&self, departure: &Departure) -> Result<(), BoxError> {
+        let after_done = self.is_done(departure).await?;
+        let fails = RandomState::new().build_hasher().finish() % 5 == 0;
+        // Half of the failures come after the work is done: that, too, must do no harm.
+        let fails_early = fails && random(2) == 0;
+        if fails_early {
+            return Err("one in five fails, this one before it began".into());
+        }
+        self.rows.handle(departure, after_done).await?;
+        if fails {
+            return Err("one in five fails, this one after it was done".into());
+        }
+        Ok(())
+    }
+}
+
+/// The app: until it is killed. Says its port on standard output.
+#[expect(clippy::print_stdout, reason = "the parent reads the port there")]
+pub(crate) async fn serve(place: &Place, open_humans: &str) -> Result {
+    let opened = place.open().await?;
+    let openhumans = OpenHumans::builder(settings(open_humans)?)
+        .token_store_arc(opened.store)
+        .deauth_inbox_arc(opened.inbox.clone())
+        .deauth_handler(Erase {
+            rows: opened.rows,
+            inbox: opened.inbox,
+        })
+        .build()?;
+    let _worker = openhumans
+        .worker()
+        .lease(Duration::from_secs(2))
+        .poll(Duration::from_millis(100))
+        .waits(Duration::from_millis(20), Duration::from_secs(1))
+        .max_attempts(1_000)
+        .spawn();
+    let _reconciler = openhumans
+        .reconciler()
+        .every(Duration::from_secs(4))
+        .pace(Duration::from_millis(1))
+        .turn(Duration::from_secs(2))
+        .spawn();
+    let app = Router::new()
+        .nest("/openhumans", oh_axum::router(&openhumans))
+        .layer(oh_axum::layer(&openhumans))
+        .layer(SessionManagerLayer::new(MemoryStore::default()));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    println!("{}", listener.local_addr()?.port());
+    axum::serve(listener, app).await?;
+    Ok(())
+}
+
+/// Where each of the two processes listens; 0 while it does not.
+pub(crate) type Ports = Arc<[AtomicU16; 2]>;
+
+/// The two processes, seen from outside. Killed when dropped.
+pub(crate) struct Pair<'a> {
+    arguments: &'a Arguments,
+    place: &'a Place,
+    open_humans: String,
+    ports: Ports,
+    processes: Vec<process::Child>,
+}
+
+impl<'a> Pair<'a> {
+    /// Starts both.
+    pub(crate) fn start(
+        arguments: &'a Arguments,
+        place: &'a Place,
+        open_humans: &str,
+    ) -> Result<Self> {
+        let mut pair = Self {
+            arguments,
+            place,
+            open_humans: open_humans.to_owned(),
+            ports: Ports::default(),
+            processes: Vec::new(),
+        };
+        for which in 0..2 {
+            let process = pair.spawn(which)?;
+            pair.processes.push(process);
+        }
+        Ok(pair)
+    }
+
+    pub(crate) fn ports(&self) -> Ports {
+        self.ports.clone()
+    }
+
+    /// Kills either one with SIGKILL, wherever it is, and starts another in its place.
+    pub(crate) async fn replace_one(&mut self) -> Result {
+        let which = usize::try_from(random(2))?;
+        self.processes[which].kill().await?;
+        self.ports[which].store(0, Ordering::SeqCst);
+        self.processes[which] = self.spawn(which)?;
+        Ok(())
+    }
+
+    fn spawn(&self, which: usize) -> Result<process::Child> {
+        let mut command = process::Command::new(std::env::current_exe()?);
+        let store = format!("{:?}", self.arguments.store).to_lowercase();
+        command
+            .args(["--store", &store, "--child", &self.place.name()])
+            .args(["--open-humans", &self.open_humans])
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        if let Some(url) = &self.arguments.database_url {
+            command.env("DATABASE_URL", url);
+        }
+        let mut process = command.spawn()?;
+        let output = process.stdout.take().ok_or("the output is piped")?;
+        let ports = self.ports.clone();
+        tokio::spawn(async move {
+            let mut lines = BufReader::new(output).lines();
+            if let Ok(Some(port)) = lines.next_line().await {
+                ports[which].store(port.parse().unwrap_or(0), Ordering::SeqCst);
+            }
+        });
+        Ok(process)
+    }
+}

@@ -1,0 +1,155 @@
+//! The play: members join, write their rows, and leave in all the ways there are.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use http::Request;
+use oh_core::deauth::{Erasure, EventId};
+use oh_core::store::{Epoch, MemberRecord, Put, Tokens, Version};
+use oh_core::transport::{Body, HttpClient, Transport};
+use oh_core::{OpenHumans, ProjectMemberId, Timestamp};
+use oh_sandbox::{Sandbox, webhook};
+use url::Url;
+
+use crate::Result;
+use crate::cast::{Cast, Part, Player, random};
+use crate::child::Ports;
+use crate::rows::Rows;
+
+/// So many members are on stage at once.
+const AT_ONCE: usize = 8;
+
+pub(crate) struct Stage<'a> {
+    pub(crate) sandbox: &'a Sandbox,
+    pub(crate) openhumans: &'a OpenHumans,
+    pub(crate) rows: &'a Rows,
+    pub(crate) ports: Ports,
+    pub(crate) cast: &'a Cast,
+    pub(crate) client: HttpClient,
+}
+
+impl Stage<'_> {
+    /// Goes on until the cast is closed, and then until everyone on stage has finished.
+    pub(crate) async fn play(&self) -> Result {
+        try_join_all((0..AT_ONCE).map(|_| self.scenes())).await?;
+        Ok(())
+    }
+
+    async fn scenes(&self) -> Result {
+        while let Some((member, part)) = self.cast.next()? {
+            let joined = self.joins(&member).await?;
+            // The pace of the stream: some hundred members a second.
+            tokio::time::sleep(Duration::from_millis(random(40))).await;
+            let accepted = match part {
+                Part::Asks => Some(self.sends(&member, Erasure::Requested, None).await?),
+                Part::Leaves => Some(self.sends(&member, Erasure::NotRequested, None).await?),
+                Part::AsksAtTheSandbox => self.leaves_there(&member).await?,
+                Part::StaysDespiteAReplay => {
+                    let before = joined - Duration::from_secs(60);
+                    Some(
+                        self.sends(&member, Erasure::Requested, Some(before))
+                            .await?,
+                    )
+                }
+                Part::Stays => None,
+            };
+            self.cast.has_played(Player {
+                member,
+                part,
+                accepted,
+            });
+        }
+        Ok(())
+    }
+
+    /// A login, and rows of the app's own. Says when.
+    async fn joins(&self, member: &ProjectMemberId) -> Result<Timestamp> {
+        let issued = self.sandbox.issue_tokens(member.as_str());
+        self.rows.add(member.as_str()).await?;
+        let now = Timestamp::now();
+        let record = MemberRecord {
+            member: member.clone(),
+            username: None,
+            tokens: Some(Tokens {
+                access_token: issued.access_token.into(),
+                refresh_token: issued.refresh_token.into(),
+                expires_at: now + Duration::from_secs(issued.expires_in),
+            }),
+            epoch: Epoch::begin(now),
+            authorized_at: now,
+            deauthorized_at: None,
+            heard_at: now,
+            refresh: None,
+            refresh_unanswered: false,
+            version: Version::fresh(),
+        };
+        match self.openhumans.token_store().put(&record, None).await? {
+            Put::Done => Ok(now),
+            Put::Conflict => Err("a member joined twice".into()),
+        }
+    }
+
+    /// Leaves at the sandbox, whose one webhook may meet a dead process.
+    async fn leaves_there(&self, member: &ProjectMemberId) -> Result<Option<EventId>> {
+        if let Some(url) = self.address() {
+            self.sandbox.set_webhook_url(Some(url));
+        }
+        let deliveries = self.sandbox.leave(member.as_str(), true).await;
+        let Some(accepted) = deliveries.iter().find(|delivery| delivery.accepted()) else {
+            return Ok(None);
+        };
+        let told: serde_json::Value = serde_json::from_str(&accepted.body)?;
+        let left_at = told["timestamp"].as_str().ok_or("a timestamp")?.parse()?;
+        Ok(Some(self.event(member, left_at, Erasure::Requested)))
+    }
+
+    /// Sends a signed webhook to either process until one of them has answered 2xx; now and then
+    /// once more.
+    async fn sends(
+        &self,
+        member: &ProjectMemberId,
+        erasure: Erasure,
+        left_at: Option<Timestamp>,
+    ) -> Result<EventId> {
+        let left_at = left_at.unwrap_or_else(Timestamp::now);
+        let body = format!(
+            r#"{{"project_member_id": "{member}", "erasure_requested": {}, "timestamp": "{left_at}"}}"#,
+            erasure == Erasure::Requested
+        );
+        while !self.post(&body).await? {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        if random(10) == 0 {
+            self.post(&body).await?;
+        }
+        Ok(self.event(member, left_at, erasure))
+    }
+
+    /// One request. Whether it was answered 2xx.
+    async fn post(&self, body: &str) -> Result<bool> {
+        let Some(url) = self.address() else {
+            return Ok(false);
+        };
+        let signature = webhook::sign(&self.sandbox.webhook_secret(), body);
+        let request = Request::post(url.as_str())
+            .header("Content-Type", "application/json")
+            .header(webhook::SIGNATURE_HEADER, signature)
+            .body(Body::full(Bytes::copy_from_slice(body.as_bytes())))?;
+        let answer = tokio::time::timeout(Duration::from_secs(20), self.client.send(request)).await;
+        Ok(matches!(answer, Ok(Ok(response)) if response.status().is_success()))
+    }
+
+    fn address(&self) -> Option<Url> {
+        let first = usize::try_from(random(2)).unwrap_or(0);
+        let ports = [first, 1 - first].map(|which| self.ports[which].load(Ordering::SeqCst));
+        let port = ports.into_iter().find(|port| *port != 0)?;
+        Url::parse(&format!("http://127.0.0.1:{port}/openhumans/deauth")).ok()
+    }
+
+    fn event(&self, member: &ProjectMemberId, left_at: Timestamp, erasure: Erasure) -> EventId {
+        let names = self.openhumans.deauthorizer().names();
+        names.told_event(member, left_at, erasure)
+    }
+}

@@ -1,0 +1,204 @@
+//! Kills an app again and again while members leave, and counts who was forgotten.
+//!
+//! `cargo run --release -p oh-tests --bin erasure-crash -- --store sqlite --kills 100`
+//!
+//! Two processes of one app share a database: routes, worker and reconciler each, and a handler
+//! that fails one time in five and erases the member's rows in the same database. This process
+//! runs the sandbox, has members leave and sends webhooks of its own, and kills either process
+//! with SIGKILL at random moments. In the end it looks at every member and every ledger. The last
+//! line is JSON; the exit code is 0 if nobody was forgotten and nobody was wronged.
+//!
+//! For PostgreSQL it makes a schema of its own in the database `DATABASE_URL` names, and drops it.
+
+mod audit;
+mod cast;
+mod child;
+mod drive;
+mod place;
+mod rows;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::{Parser, ValueEnum};
+use oh_core::deauth::EventState;
+use oh_core::transport::{BoxError, HttpClient};
+use oh_core::{DeletionPolicy, OpenHumans, Settings};
+use oh_sandbox::Sandbox;
+use serde_json::json;
+
+use crate::audit::Audit;
+use crate::cast::Cast;
+use crate::child::Pair;
+use crate::drive::Stage;
+use crate::place::Place;
+
+type Result<T = ()> = std::result::Result<T, BoxError>;
+
+/// The address the app would have; its processes listen elsewhere.
+const APP: &str = "http://localhost:8000";
+
+/// How long the last events may take after the last kill.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Store {
+    Sqlite,
+    Postgres,
+}
+
+/// Kills an app again and again while members leave, and counts who was forgotten.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Where the app keeps everything.
+    #[arg(long, value_enum)]
+    store: Store,
+    /// How often to kill one of the two processes.
+    #[arg(long, default_value_t = 100)]
+    kills: u32,
+    /// The PostgreSQL database.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// Be one of the two processes, over the SQLite file or PostgreSQL schema of this name.
+    #[arg(long, hide = true, requires = "open_humans")]
+    child: Option<String>,
+    /// Where the sandbox is, for such a process.
+    #[arg(long, hide = true)]
+    open_humans: Option<String>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let arguments = Arguments::parse();
+    let done = match (&arguments.child, &arguments.open_humans) {
+        (Some(name), Some(open_humans)) => run_child(&arguments, name, open_humans).await,
+        _ => run(&arguments).await,
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            say(&format!("{error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a program that says what it found")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+async fn run_child(arguments: &Arguments, name: &str, open_humans: &str) -> Result<bool> {
+    let place = Place::named(arguments.store, name, arguments.database_url.as_deref())?;
+    child::serve(&place, open_humans).await?;
+    Ok(true)
+}
+
+/// The settings all processes share. Who left without our hearing of the wish is erased: in this
+/// play everyone who leaves silently has asked for it.
+fn settings(open_humans: &str) -> Result<Settings> {
+    Ok(Settings::builder(
+        oh_sandbox::defaults::CLIENT_ID,
+        oh_sandbox::defaults::CLIENT_SECRET,
+        APP,
+    )
+    .oh_base_url(open_humans)
+    .webhook_secret(oh_sandbox::defaults::WEBHOOK_SECRET)
+    .master_token(oh_sandbox::defaults::MASTER_TOKEN)
+    .deletion(DeletionPolicy {
+        on_unknown: true,
+        ..DeletionPolicy::default()
+    })
+    .build()?)
+}
+
+async fn run(arguments: &Arguments) -> Result<bool> {
+    let began = Instant::now();
+    let place = Place::fresh(arguments.store, arguments.database_url.as_deref()).await?;
+    let sandbox = Sandbox::builder()
+        .redirect_uri(format!("{APP}/openhumans/complete"))
+        .start()
+        .await?;
+    let opened = place.open().await?;
+    opened.rows.create().await?;
+    let openhumans = OpenHumans::builder(settings(sandbox.url().as_str())?)
+        .token_store_arc(opened.store.clone())
+        .deauth_inbox_arc(opened.inbox.clone())
+        .build()?;
+
+    let mut pair = Pair::start(arguments, &place, sandbox.url().as_str())?;
+    let cast = Cast::default();
+    let stage = Stage {
+        sandbox: &sandbox,
+        openhumans: &openhumans,
+        rows: &opened.rows,
+        ports: pair.ports(),
+        cast: &cast,
+        client: HttpClient::new()?,
+    };
+    let killing = async {
+        for kill in 1..=arguments.kills {
+            tokio::time::sleep(Duration::from_millis(50 + cast::random(300))).await;
+            pair.replace_one().await?;
+            if kill % 20 == 0 {
+                say(&format!("{kill} kills, {} members so far", cast.len()));
+            }
+        }
+        // Whoever is on stage plays to the end.
+        cast.close();
+        Ok::<(), BoxError>(())
+    };
+    tokio::try_join!(killing, stage.play())?;
+    let settled = settle(&openhumans, &cast).await?;
+    drop(pair);
+
+    let audit = Audit::of(&openhumans, &opened.rows, &cast).await?;
+    place.remove().await?;
+    let report = json!({
+        "store": format!("{:?}", arguments.store).to_lowercase(),
+        "accepted": audit.accepted,
+        "erased": audit.erased,
+        "missing": audit.missing,
+        "wrongly_erased": audit.wrongly_erased,
+        "handled_after_done": audit.handled_after_done,
+        "incomplete_ledgers": audit.incomplete_ledgers,
+        "kills": arguments.kills,
+        "members": cast.len(),
+        "found": audit.found,
+        "stale": audit.stale,
+        "handler_calls": audit.handler_calls,
+        "ids_left": audit.ids_left,
+        "settled": settled,
+        "seconds": began.elapsed().as_secs_f64(),
+    });
+    say(&report.to_string());
+    Ok(settled && audit.is_clean())
+}
+
+/// Waits until nothing is pending and all who left are known to have. False if that takes too
+/// long.
+async fn settle(openhumans: &OpenHumans, cast: &Cast) -> Result<bool> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let pending = openhumans.ledger().stats().await?.pending;
+        let buried = openhumans.ledger().events(EventState::Buried).await?.len();
+        let unnoticed = cast.unnoticed(openhumans).await?;
+        if pending == 0 && unnoticed == 0 {
+            return Ok(buried == 0);
+        }
+        if Instant::now() > deadline {
+            say(&format!(
+                "{pending} pending, {unnoticed} unnoticed, {buried} buried"
+            ));
+            return Ok(false);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}

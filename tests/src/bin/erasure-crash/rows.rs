@@ -1,0 +1,92 @@
+//! The app's own tables: rows about members, and a note of each call of the handler.
+
+use std::collections::HashSet;
+
+use oh_core::deauth::Departure;
+use sqlx::{PgPool, SqlitePool};
+
+use crate::Result;
+
+#[derive(Clone)]
+pub(crate) enum Rows {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// Runs the same statements on either database.
+macro_rules! on {
+    ($rows:expr, $pool:ident => $work:expr) => {
+        match $rows {
+            Rows::Sqlite($pool) => $work,
+            Rows::Postgres($pool) => $work,
+        }
+    };
+}
+
+impl Rows {
+    pub(crate) async fn create(&self) -> Result {
+        on!(self, pool => {
+            sqlx::raw_sql(
+                "CREATE TABLE app_rows (member TEXT NOT NULL, row_text TEXT NOT NULL); \
+                 CREATE INDEX app_rows_member ON app_rows (member); \
+                 CREATE TABLE app_calls (event TEXT NOT NULL, attempt INT NOT NULL, \
+                 after_done INT NOT NULL);",
+            )
+            .execute(pool)
+            .await?;
+        });
+        Ok(())
+    }
+
+    /// Two rows about a member.
+    pub(crate) async fn add(&self, member: &str) -> Result {
+        on!(self, pool => {
+            sqlx::query("INSERT INTO app_rows VALUES ($1, 'a diary'), ($1, 'a picture')")
+                .bind(member)
+                .execute(pool)
+                .await?;
+        });
+        Ok(())
+    }
+
+    /// Notes a call of the handler, and erases the member's rows if that is to be; in one commit.
+    pub(crate) async fn handle(&self, departure: &Departure, after_done: bool) -> Result {
+        on!(self, pool => {
+            let mut tx = pool.begin().await?;
+            sqlx::query("INSERT INTO app_calls VALUES ($1, $2, $3)")
+                .bind(departure.event.id.as_str())
+                .bind(i32::try_from(departure.attempt)?)
+                .bind(i32::from(after_done))
+                .execute(&mut *tx)
+                .await?;
+            if departure.delete_data {
+                sqlx::query("DELETE FROM app_rows WHERE member = $1")
+                    .bind(departure.event.member.as_str())
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            tx.commit().await?;
+        });
+        Ok(())
+    }
+
+    /// Members with rows.
+    pub(crate) async fn members(&self) -> Result<HashSet<String>> {
+        let members: Vec<String> = on!(self, pool => {
+            sqlx::query_scalar("SELECT DISTINCT member FROM app_rows")
+                .fetch_all(pool)
+                .await?
+        });
+        Ok(members.into_iter().collect())
+    }
+
+    /// How often the handler was called, and how often of that after success was recorded.
+    pub(crate) async fn calls(&self) -> Result<(i64, i64)> {
+        let counts = on!(self, pool => {
+            sqlx::query_as("SELECT count(*), coalesce(sum(after_done), 0) FROM app_calls")
+                .fetch_one(pool)
+                .await?
+        });
+        Ok(counts)
+    }
+}
