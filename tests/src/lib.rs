@@ -5,5 +5,6 @@
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
 
+pub mod cluster;
 pub mod visitor;
 pub mod wire;

@@ -1,7 +1,5 @@
 //! One process of the app: what it does, and how this one starts and kills it.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::net::Ipv4Addr;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -12,7 +10,6 @@ use async_trait::async_trait;
 use axum::Router;
 use oh_core::OpenHumans;
 use oh_core::deauth::{DeauthHandler, DeauthInbox, Departure, EventQuery, EventState};
-use oh_core::transport::BoxError;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process;
@@ -45,9 +42,9 @@ impl Erase {
 
 #[async_trait]
 impl DeauthHandler for Erase {
-    async fn deauthorized(&self, departure: &Departure) -> Result<(), BoxError> {
+    async fn deauthorized(&self, departure: &Departure) -> Result {
         let after_done = self.is_done(departure).await?;
-        let fails = RandomState::new().build_hasher().finish() % 5 == 0;
+        let fails = random(5) == 0;
         // Half of the failures come after the work is done: that, too, must do no harm.
         let fails_early = fails && random(2) == 0;
         if fails_early {

@@ -1,0 +1,131 @@
+//! The baseline: the event's row and nothing else, as fast as the database takes it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use oh_core::deauth::DeauthEvent;
+use sqlx::QueryBuilder;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use crate::place::{Place, Pool};
+use crate::{Result, SENDERS, event, rate};
+
+const TABLE: &str = "CREATE TABLE bare (id TEXT PRIMARY KEY, member TEXT, pseudonym TEXT NOT NULL, \
+    erasure TEXT NOT NULL, source TEXT NOT NULL, left_at BIGINT NOT NULL, \
+    received_at BIGINT NOT NULL, due_at BIGINT NOT NULL)";
+const INTO: &str =
+    "INSERT INTO bare (id, member, pseudonym, erasure, source, left_at, received_at, due_at) ";
+
+macro_rules! insert {
+    ($database:ty, $events:expr, $on:expr) => {{
+        let mut query = QueryBuilder::<$database>::new(INTO);
+        query.push_values($events, |mut row, event: &DeauthEvent| {
+            row.push_bind(event.id.to_string())
+                .push_bind(event.member.to_string())
+                .push_bind(event.pseudonym.to_string())
+                .push_bind(event.erasure.to_string())
+                .push_bind(event.source.to_string())
+                .push_bind(event.left_at.as_micros())
+                .push_bind(event.received_at.as_micros())
+                .push_bind(event.received_at.as_micros());
+        });
+        query.build().execute($on).await?;
+    }};
+}
+
+impl Pool {
+    async fn make_table(&self) -> Result {
+        match self {
+            Self::Sqlite(pool) => sqlx::raw_sql(TABLE).execute(pool).await.map(|_| ())?,
+            Self::Postgres(pool) => sqlx::raw_sql(TABLE).execute(pool).await.map(|_| ())?,
+        }
+        Ok(())
+    }
+
+    /// One statement, one commit.
+    async fn insert(&self, events: &[DeauthEvent]) -> Result {
+        match self {
+            Self::Sqlite(pool) => insert!(sqlx::Sqlite, events, pool),
+            Self::Postgres(pool) => insert!(sqlx::Postgres, events, pool),
+        }
+        Ok(())
+    }
+}
+
+/// A commit for each row.
+pub(crate) async fn each_alone(place: &Place, count: usize) -> Result<f64> {
+    let database = place.fresh().await?;
+    database.pool.make_table().await?;
+    let pool = Arc::new(database.pool);
+    // SQLite has one writer: connections that fight for it only make it slower.
+    let turn = matches!(*pool, Pool::Sqlite(_)).then(|| Arc::new(Mutex::new(())));
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut tasks = JoinSet::new();
+    let began = Instant::now();
+    for _ in 0..SENDERS {
+        let (pool, next, turn) = (pool.clone(), next.clone(), turn.clone());
+        tasks.spawn(async move {
+            loop {
+                let number = next.fetch_add(1, Ordering::SeqCst);
+                if number >= count {
+                    return Ok::<(), crate::BoxError>(());
+                }
+                let event = [event(number)?];
+                let _turn = match &turn {
+                    Some(turn) => Some(turn.lock().await),
+                    None => None,
+                };
+                pool.insert(&event).await?;
+            }
+        });
+    }
+    while let Some(task) = tasks.join_next().await {
+        task??;
+    }
+    Ok(rate(count, began.elapsed()))
+}
+
+/// Those who wait share a commit.
+pub(crate) async fn shared(place: &Place, count: usize) -> Result<f64> {
+    let database = place.fresh().await?;
+    database.pool.make_table().await?;
+    let pool = database.pool;
+    let (queue, mut queued) = mpsc::channel::<(DeauthEvent, oneshot::Sender<()>)>(SENDERS);
+    let writer = tokio::spawn(async move {
+        let mut batch = Vec::new();
+        while queued.recv_many(&mut batch, SENDERS).await > 0 {
+            let (events, answers): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+            pool.insert(&events).await?;
+            for answer in answers {
+                let _ = answer.send(());
+            }
+        }
+        Ok::<(), crate::BoxError>(())
+    });
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut tasks = JoinSet::new();
+    let began = Instant::now();
+    for _ in 0..SENDERS {
+        let (queue, next) = (queue.clone(), next.clone());
+        tasks.spawn(async move {
+            loop {
+                let number = next.fetch_add(1, Ordering::SeqCst);
+                if number >= count {
+                    return Ok::<(), crate::BoxError>(());
+                }
+                let (answer, answered) = oneshot::channel();
+                queue.send((event(number)?, answer)).await?;
+                answered.await?;
+            }
+        });
+    }
+    drop(queue);
+    while let Some(task) = tasks.join_next().await {
+        task??;
+    }
+    let took = began.elapsed();
+    writer.await??;
+    Ok(rate(count, took))
+}

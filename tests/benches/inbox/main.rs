@@ -1,0 +1,137 @@
+//! How fast the inbox takes events in and works them off, beside bare inserts in the same run.
+//!
+//! `cargo bench -p oh-tests --bench inbox -- [--store sqlite|postgres] [--events 10000]`
+//!
+//! PostgreSQL is the one of `DATABASE_URL`, or a private cluster with the machine's binaries. Both
+//! databases run at full durability: every commit is flushed before it is answered.
+//!
+//! - *bare*: 64 tasks insert the event's row, each in a commit of its own, over 64 connections
+//!   (one for SQLite, which has one writer at a time), into a table without further indexes.
+//! - *bare, shared*: the same rows, but those that wait share a commit, as the inbox does it.
+//! - *accepted*: 64 tasks hand signed webhooks to the route: verification, event, ledger and
+//!   tokens, each answered after its commit.
+//! - *latency*: over real sockets, from the request to its answer.
+//! - *worker*: events a second through one worker process and through two, with a handler that
+//!   does nothing; and the memory of one while 100,000 events wait.
+
+mod accepting;
+mod bare;
+mod place;
+mod working;
+
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use oh_core::deauth::{DeauthEvent, Erasure, Pseudonymizer, Source};
+use oh_core::transport::BoxError;
+use oh_core::{ClientSecret, Timestamp};
+
+use crate::place::Place;
+
+type Result<T = ()> = std::result::Result<T, BoxError>;
+
+const SENDERS: usize = 64;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Store {
+    Sqlite,
+    Postgres,
+}
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Only this store.
+    #[arg(long, value_enum)]
+    store: Option<Store>,
+    /// How many events each measurement takes.
+    #[arg(long, default_value_t = 10_000)]
+    events: usize,
+    /// How many events wait while memory is measured.
+    #[arg(long, default_value_t = 100_000)]
+    pending: usize,
+    /// Be a worker over the store of this name, until nothing is pending.
+    #[arg(long, hide = true, requires = "store")]
+    worker: Option<String>,
+    /// What `cargo bench` passes.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[expect(clippy::print_stdout, reason = "a benchmark says what it measured")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+/// How many a second.
+#[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
+fn rate(count: usize, took: Duration) -> f64 {
+    count as f64 / took.as_secs_f64()
+}
+
+/// The event of member number `number`, who left just now.
+fn event(number: usize) -> Result<DeauthEvent> {
+    let names = Pseudonymizer::from_client_secret(&ClientSecret::new("secret"));
+    let member = format!("{number:08}").parse()?;
+    let now = Timestamp::now();
+    Ok(DeauthEvent {
+        id: names.told_event(&member, now, Erasure::Requested),
+        pseudonym: names.pseudonym(&member),
+        member,
+        erasure: Erasure::Requested,
+        source: Source::Told,
+        left_at: now,
+        received_at: now,
+    })
+}
+
+#[tokio::main]
+async fn main() -> Result {
+    let arguments = Arguments::parse();
+    if let (Some(name), Some(store)) = (&arguments.worker, arguments.store) {
+        return working::be_worker(store, name).await;
+    }
+    let stores = match arguments.store {
+        Some(store) => vec![store],
+        None => vec![Store::Sqlite, Store::Postgres],
+    };
+    for store in stores {
+        let Some(place) = Place::make(store)? else {
+            continue;
+        };
+        say(&format!("{store:?}"));
+        measure(&place, &arguments).await?;
+    }
+    Ok(())
+}
+
+async fn measure(place: &Place, arguments: &Arguments) -> Result {
+    let events = arguments.events;
+    let bare = bare::each_alone(place, events).await?;
+    say(&format!("  bare:          {bare:9.0} rows/s"));
+    let shared = bare::shared(place, events).await?;
+    say(&format!("  bare, shared:  {shared:9.0} rows/s"));
+    let accepted = accepting::throughput(place, events).await?;
+    say(&format!(
+        "  accepted:      {accepted:9.0} webhooks/s with {SENDERS} senders, {:.0} % of bare, {:.0} % of bare, shared",
+        100.0 * accepted / bare,
+        100.0 * accepted / shared
+    ));
+    for senders in [1, SENDERS] {
+        let (median, worst) = accepting::latency(place, senders, events / 4).await?;
+        say(&format!(
+            "  latency:       {median:9.2?} median, {worst:.2?} at the 99th percentile, {senders} senders over sockets"
+        ));
+    }
+    for workers in [1, 2] {
+        let worked = working::throughput(place, workers, events).await?;
+        say(&format!(
+            "  worker:        {worked:9.0} events/s with {workers} processes"
+        ));
+    }
+    let memory = working::memory(place, arguments.pending).await?;
+    say(&format!(
+        "  memory:        {} KiB idle; {} to {} KiB with {} and fewer events pending",
+        memory.idle, memory.least, memory.most, arguments.pending
+    ));
+    Ok(())
+}

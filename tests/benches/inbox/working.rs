@@ -1,0 +1,167 @@
+//! Events out: worker processes, how fast they are and how much memory they take.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use oh_core::deauth::{Departure, EventState};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::task::JoinSet;
+
+use crate::place::{Database, Place, open};
+use crate::{Result, SENDERS, Store, accepting, event, rate, say};
+
+/// A worker process: says its memory, waits for a line, works until nothing is pending, saying its
+/// memory as it goes, and ends.
+pub(crate) async fn be_worker(store: Store, name: &str) -> Result {
+    let database = open(store, name, std::env::var("DATABASE_URL").ok().as_deref()).await?;
+    let openhumans = accepting::handle(&database)?;
+    say(&memory_now()?);
+    let mut line = String::new();
+    BufReader::new(tokio::io::stdin())
+        .read_line(&mut line)
+        .await?;
+    let handler = |_: Departure| async { Ok(()) };
+    let worker = oh_core::deauth::Worker::new(
+        openhumans.deauthorizer().clone(),
+        std::sync::Arc::new(handler),
+        openhumans.settings().deletion(),
+    )
+    .concurrency(SENDERS)
+    .spawn();
+    let saying = async {
+        let mut every = tokio::time::interval(Duration::from_millis(200));
+        loop {
+            every.tick().await;
+            say(&memory_now()?);
+        }
+    };
+    let working = async {
+        // Events that the other process holds are not waited for.
+        worker.drain().await;
+        Ok::<(), crate::BoxError>(())
+    };
+    tokio::select! {
+        done = working => done,
+        failed = saying => failed,
+    }
+}
+
+/// Resident memory, in KiB.
+fn memory_now() -> Result<String> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().next());
+    Ok(kib.ok_or("no VmRSS")?.to_owned())
+}
+
+async fn fill(database: &Database, count: usize) -> Result {
+    let mut tasks = JoinSet::new();
+    for part in 0..SENDERS {
+        let inbox = database.inbox.clone();
+        tasks.spawn(async move {
+            for number in (part..count).step_by(SENDERS) {
+                let _ = inbox.accept(&event(number)?).await?;
+            }
+            Ok::<(), crate::BoxError>(())
+        });
+    }
+    while let Some(task) = tasks.join_next().await {
+        task??;
+    }
+    Ok(())
+}
+
+struct Worker {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    idle: u64,
+}
+
+impl Worker {
+    async fn start(place: &Place, database: &Database) -> Result<Self> {
+        let store = format!("{:?}", place.store()).to_lowercase();
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .args(["--store", &store, "--worker", &database.name])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        if let Some(url) = place.url() {
+            command.env("DATABASE_URL", url);
+        }
+        let mut process = command.spawn()?;
+        let output = process.stdout.take().ok_or("the output is piped")?;
+        let mut lines = BufReader::new(output).lines();
+        let idle = lines.next_line().await?.ok_or("no worker")?.parse()?;
+        Ok(Self {
+            process,
+            lines,
+            idle,
+        })
+    }
+
+    async fn go(&mut self) -> Result {
+        let input = self.process.stdin.as_mut().ok_or("the input is piped")?;
+        Ok(input.write_all(b"go\n").await?)
+    }
+
+    /// Until it ends: the least and most memory it said.
+    async fn finish(&mut self) -> Result<(u64, u64)> {
+        let (mut least, mut most) = (u64::MAX, 0);
+        while let Some(line) = self.lines.next_line().await? {
+            let kib = line.parse()?;
+            least = least.min(kib);
+            most = most.max(kib);
+        }
+        let status = self.process.wait().await?;
+        if status.success() {
+            Ok((least, most))
+        } else {
+            Err(format!("a worker ended with {status}").into())
+        }
+    }
+}
+
+/// Events a second through so many processes.
+pub(crate) async fn throughput(place: &Place, workers: usize, count: usize) -> Result<f64> {
+    let database = place.fresh().await?;
+    fill(&database, count).await?;
+    let mut processes = Vec::new();
+    for _ in 0..workers {
+        processes.push(Worker::start(place, &database).await?);
+    }
+    let began = Instant::now();
+    for process in &mut processes {
+        process.go().await?;
+    }
+    for process in &mut processes {
+        process.finish().await?;
+    }
+    let took = began.elapsed();
+    let done = database.inbox.stats().await?.done;
+    if usize::try_from(done)? != count {
+        return Err(format!("{done} of {count} events are {}", EventState::Done).into());
+    }
+    Ok(rate(count, took))
+}
+
+pub(crate) struct Memory {
+    pub(crate) idle: u64,
+    pub(crate) least: u64,
+    pub(crate) most: u64,
+}
+
+/// One worker process with so many events pending, until none is.
+pub(crate) async fn memory(place: &Place, pending: usize) -> Result<Memory> {
+    let database = place.fresh().await?;
+    fill(&database, pending).await?;
+    let mut worker = Worker::start(place, &database).await?;
+    worker.go().await?;
+    let (least, most) = worker.finish().await?;
+    Ok(Memory {
+        idle: worker.idle,
+        least,
+        most,
+    })
+}
