@@ -1,0 +1,53 @@
+"""Steps that build on each other: done in order, each said, each counted."""
+
+import traceback
+
+
+class Tally:
+    def __init__(self):
+        self.passed = 0
+        self.failed = 0
+
+    def walk(self, job):
+        """Does the public methods of an object as steps, in the order they are written in.
+
+        The first line of a method's documentation says what holds once it is done.
+        """
+        print(f"\n{type(job).__doc__.splitlines()[0]}", flush=True)
+        for name, step in vars(type(job)).items():
+            if name.startswith("_") or not callable(step):
+                continue
+            said = step.__doc__.splitlines()[0]
+            try:
+                step(job)
+            # SystemExit too: a tool that ends the program must not end the check.
+            except (Exception, SystemExit) as error:
+                self.failed += 1
+                at = traceback.extract_tb(error.__traceback__)[-1]
+                print(f"  FAILED  {said}", flush=True)
+                print(f"          {type(error).__name__}: {error}", flush=True)
+                print(f"          in {name}, {at.filename}:{at.lineno}", flush=True)
+            else:
+                self.passed += 1
+                print(f"  ok      {said}", flush=True)
+
+
+def same(what, got, wanted):
+    """Says both sides when they differ."""
+    assert got == wanted, f"{what} is {got!r}, not {wanted!r}"
+
+
+def within(text, whole):
+    """Says the whole when the text is not in it."""
+    assert text in whole, f"{text!r} is not in {whole!r}"
+
+
+def fails(call, *texts):
+    """The call raises an exception that says all of the texts."""
+    try:
+        returned = call()
+    except Exception as error:
+        for text in texts:
+            within(text, str(error))
+        return
+    raise AssertionError(f"that should have failed, saying {texts!r}, but returned {returned!r}")
