@@ -5,34 +5,16 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::KeyMaterial;
+use crate::deauth::test_support::{self, at};
 use crate::deauth::{EventState, Held, MemoryInbox, Settlement};
-use crate::store::{Epoch, MemoryStore, Tokens as TokenPair, Version};
-
-fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_micros(1_600_000_000_000_000 + seconds * 1_000_000)
-}
+use crate::store::{MemoryStore, Version};
 
 fn member() -> ProjectMemberId {
-    "01026778".parse().unwrap()
+    test_support::member(1_026_778)
 }
 
 fn authorized(authorized_at: Timestamp) -> MemberRecord {
-    MemberRecord {
-        member: member(),
-        username: None,
-        tokens: Some(TokenPair {
-            access_token: "a".into(),
-            refresh_token: "r".into(),
-            expires_at: authorized_at + Duration::from_secs(36_000),
-        }),
-        epoch: Epoch::begin(authorized_at),
-        authorized_at,
-        deauthorized_at: None,
-        heard_at: authorized_at,
-        refresh: None,
-        refresh_unanswered: false,
-        version: Version::fresh(),
-    }
+    test_support::authorized(&member(), authorized_at)
 }
 
 struct Setting {

@@ -73,3 +73,7 @@ pub(crate) fn stand(stats: &InboxStats, now: Timestamp) {
 }
 #[cfg(not(feature = "metrics"))]
 pub(crate) fn stand(_: &InboxStats, _: Timestamp) {}
+
+#[cfg(all(test, feature = "metrics"))]
+#[path = "metrics_tests.rs"]
+mod tests;

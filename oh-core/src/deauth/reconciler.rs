@@ -20,23 +20,24 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::attempt::TROUBLE;
 use super::desk::Deauthorizer;
 use super::event::EventId;
 use super::hints::Hint;
 use super::metrics;
+use super::round::{Round, Walk};
 use crate::store::{MemberRecord, Put, StoreError, Version};
 use crate::transport::BoxError;
 use crate::{Error, ProjectMemberId, Timestamp};
 
-const JOB: &str = "reconciler";
-const PAGE: usize = 200;
-/// As many failures in a row end a round: Open Humans is down, or we are cut off.
-const PATIENCE: u32 = 10;
+pub(super) const JOB: &str = "reconciler";
+/// Between two questions that hints led to.
 const HINT_PACE: Duration = Duration::from_secs(1);
+/// So often a hint is tried before it is left to the rounds: about a minute and a half.
+const HINT_PATIENCE: u32 = 20;
 
 /// What Open Humans says of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,29 +79,15 @@ pub trait Membership: Send + Sync + 'static {
     async fn listed(&self) -> Result<Option<HashSet<ProjectMemberId>>, Error>;
 }
 
-/// What a round of questions came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Round {
-    /// Members not heard of for a while.
-    pub due: u64,
-    /// Of those, members found on the project's list.
-    pub listed: u64,
-    /// Of those, members asked about.
-    pub asked: u64,
-    /// Of those, members who have left.
-    pub gone: u64,
-}
-
 /// Asks about members not heard of for a while. See the [module](self).
 #[derive(Clone)]
 #[must_use = "a reconciler does nothing until it is started"]
 pub struct Reconciler {
-    desk: Deauthorizer,
-    membership: Arc<dyn Membership>,
-    every: Duration,
-    pace: Duration,
-    turn: Duration,
+    pub(super) desk: Deauthorizer,
+    pub(super) membership: Arc<dyn Membership>,
+    pub(super) every: Duration,
+    pub(super) pace: Duration,
+    pub(super) turn: Duration,
 }
 
 /// What the turn's note says.
@@ -225,30 +212,26 @@ impl Reconciler {
 
     #[tracing::instrument(name = "deauth.reconcile", skip_all)]
     async fn walk(&self, holder: Option<&str>) -> Result<Round, BoxError> {
-        let mut walk = Walk {
-            reconciler: self,
-            holder,
-            turn_kept: Instant::now(),
-            listed: Listing::NotRead,
-            absent: Vec::new(),
-            failures: 0,
-            round: Round::default(),
-        };
-        walk.all().await?;
-        walk.absentees().await?;
-        Ok(walk.round)
+        Walk::new(self, holder).make().await
     }
 
     async fn hints(&self) {
         // Another reconciler of this process may have it, and then goes on having it.
         let mut hints = self.desk.hints().receiver().await;
         while let Some(hint) = hints.recv().await {
-            match self.ask_about(&hint).await {
-                Ok(None) => {}
-                Ok(Some(_)) => tokio::time::sleep(HINT_PACE).await,
-                Err(error) => {
-                    tracing::warn!(error = &*error, "a hint could not be followed");
-                    tokio::time::sleep(HINT_PACE).await;
+            // A hint often comes because the database was down for the webhook before it. What
+            // cannot be followed now can be in a while; the others have the same trouble.
+            for failures in 1..=HINT_PATIENCE {
+                match self.ask_about(&hint).await {
+                    Ok(None) => break,
+                    Ok(Some(_)) => {
+                        tokio::time::sleep(HINT_PACE).await;
+                        break;
+                    }
+                    Err(error) => {
+                        tracing::warn!(error = &*error, "a hint could not be followed");
+                        tokio::time::sleep(HINT_PACE + TROUBLE.wait(failures)).await;
+                    }
                 }
             }
         }
@@ -264,7 +247,7 @@ impl Reconciler {
     }
 
     /// Asks about a member and acts on the answer.
-    async fn question(
+    pub(super) async fn question(
         &self,
         record: &MemberRecord,
         stale: Option<&EventId>,
@@ -297,7 +280,7 @@ impl Reconciler {
     }
 
     /// Writes down that Open Humans answered for this member.
-    async fn heard(&self, record: &MemberRecord) -> Result<(), StoreError> {
+    pub(super) async fn heard(&self, record: &MemberRecord) -> Result<(), StoreError> {
         let store = self.desk.token_store();
         let mut record = record.clone();
         for _ in 0..3 {
@@ -347,164 +330,6 @@ impl ReconcilerHandle {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "the reconciler ended badly");
         }
-    }
-}
-
-/// What is known of the project's list in this round.
-enum Listing {
-    /// Nobody was due so far.
-    NotRead,
-    /// There is no list, or it could not be read: members are asked about one by one.
-    None,
-    /// These were on it.
-    Read(HashSet<ProjectMemberId>),
-}
-
-/// A round under way.
-struct Walk<'a> {
-    reconciler: &'a Reconciler,
-    // Whose turn is to be kept meanwhile.
-    holder: Option<&'a str>,
-    turn_kept: Instant,
-    listed: Listing,
-    absent: Vec<ProjectMemberId>,
-    failures: u32,
-    round: Round,
-}
-
-impl Walk<'_> {
-    async fn all(&mut self) -> Result<(), BoxError> {
-        let reconciler = self.reconciler;
-        let store = reconciler.desk.token_store();
-        let mut after: Option<ProjectMemberId> = None;
-        loop {
-            let page = store.page(after.as_ref(), PAGE).await?;
-            let Some(last) = page.last() else {
-                return Ok(());
-            };
-            after = Some(last.member.clone());
-            for record in &page {
-                let now = reconciler.desk.clock().now();
-                if !record.is_authorized() || record.heard_at + reconciler.every > now {
-                    continue;
-                }
-                self.round.due += 1;
-                self.due(record).await?;
-            }
-            self.keep_turn().await?;
-        }
-    }
-
-    async fn due(&mut self, record: &MemberRecord) -> Result<(), BoxError> {
-        if let Listing::NotRead = self.listed {
-            self.listed = self.read_list().await?;
-        }
-        match &self.listed {
-            Listing::Read(members) if members.contains(&record.member) => {
-                self.round.listed += 1;
-                self.reconciler.heard(record).await?;
-                Ok(())
-            }
-            Listing::Read(_) => {
-                self.absent.push(record.member.clone());
-                Ok(())
-            }
-            Listing::NotRead | Listing::None => self.ask(&record.member).await,
-        }
-    }
-
-    /// Reads the list, which can take longer than a turn.
-    async fn read_list(&mut self) -> Result<Listing, BoxError> {
-        let membership = self.reconciler.membership.clone();
-        let mut listed = std::pin::pin!(membership.listed());
-        let mut beat = tokio::time::interval(self.reconciler.turn / 3);
-        let listed = loop {
-            tokio::select! {
-                listed = &mut listed => break listed,
-                _ = beat.tick() => self.keep_turn().await?,
-            }
-        };
-        Ok(match listed {
-            Ok(Some(members)) => Listing::Read(members),
-            Ok(None) => Listing::None,
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the list of members could not be read: asking about each instead"
-                );
-                Listing::None
-            }
-        })
-    }
-
-    /// Those who were not on the list: on a second one, or asked about.
-    async fn absentees(&mut self) -> Result<(), BoxError> {
-        if self.absent.is_empty() {
-            return Ok(());
-        }
-        self.listed = self.read_list().await?;
-        self.keep_turn().await?;
-        for member in std::mem::take(&mut self.absent) {
-            if let Listing::Read(members) = &self.listed
-                && members.contains(&member)
-            {
-                self.round.listed += 1;
-                if let Some(record) = self.reconciler.desk.token_store().load(&member).await? {
-                    self.reconciler.heard(&record).await?;
-                }
-            } else {
-                self.ask(&member).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn ask(&mut self, member: &ProjectMemberId) -> Result<(), BoxError> {
-        if self.round.asked > 0 {
-            tokio::time::sleep(self.reconciler.pace).await;
-        }
-        self.keep_turn().await?;
-        // As it is now: the page may be minutes old.
-        let stored = self.reconciler.desk.token_store().load(member).await?;
-        let Some(record) = stored.filter(MemberRecord::is_authorized) else {
-            return Ok(());
-        };
-        self.round.asked += 1;
-        match self.reconciler.question(&record, None).await {
-            Ok(standing) => {
-                self.failures = 0;
-                if standing == Standing::Gone {
-                    self.round.gone += 1;
-                }
-                Ok(())
-            }
-            Err(error) => {
-                self.failures += 1;
-                if self.failures >= PATIENCE {
-                    return Err(error);
-                }
-                tracing::debug!(error = &*error, "a member could not be asked about");
-                Ok(())
-            }
-        }
-    }
-
-    async fn keep_turn(&mut self) -> Result<(), BoxError> {
-        let Some(holder) = self.holder else {
-            return Ok(());
-        };
-        let turn = self.reconciler.turn;
-        if self.turn_kept.elapsed() < turn / 4 {
-            return Ok(());
-        }
-        let desk = &self.reconciler.desk;
-        let now = desk.clock().now();
-        let kept = desk.inbox().take_turn(JOB, holder, now, now + turn).await?;
-        if kept.is_none() {
-            return Err("another process has taken the turn".into());
-        }
-        self.turn_kept = Instant::now();
-        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
 use super::*;
+use crate::deauth::round::PATIENCE;
 use crate::deauth::test_support::{Setting, at, member};
 use crate::deauth::{EventState, Source, Step};
 use crate::store::TokenStore;
@@ -250,6 +251,24 @@ async fn a_hint_is_followed_at_once() {
     );
     assert_eq!(setting.gone().await, [member(2)]);
     handle.stop().await;
+}
+
+#[tokio::test]
+async fn a_hint_outlives_the_trouble_that_led_to_it() {
+    let setting = Setting::new();
+    let project = Arc::new(Project::of([]));
+    setting.authorize(1, at(0)).await;
+    project.down.store(true, Ordering::SeqCst);
+    assert!(setting.desk.hint(&member(1)));
+    tokio::time::pause();
+    let handle = setting.reconciler(&project).spawn();
+    for _ in 0..3 {
+        project.question.notified().await;
+    }
+    project.down.store(false, Ordering::SeqCst);
+    project.question.notified().await;
+    handle.stop().await;
+    assert_eq!(setting.gone().await, [member(1)]);
 }
 
 #[tokio::test]

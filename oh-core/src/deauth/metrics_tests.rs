@@ -1,0 +1,115 @@
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use metrics::{
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder, SharedString,
+    Unit,
+};
+
+use crate::DeletionPolicy;
+use crate::deauth::test_support::{Setting, at};
+use crate::deauth::{Departure, Worker};
+
+/// Keeps what it is told, by name and labels.
+#[derive(Default)]
+struct Told(Mutex<BTreeMap<String, Arc<Number>>>);
+
+#[derive(Default)]
+struct Number(AtomicU64);
+
+impl CounterFn for Number {
+    fn increment(&self, value: u64) {
+        self.0.fetch_add(value, Ordering::SeqCst);
+    }
+
+    fn absolute(&self, value: u64) {
+        self.0.store(value, Ordering::SeqCst);
+    }
+}
+
+impl GaugeFn for Number {
+    fn increment(&self, _: f64) {}
+
+    fn decrement(&self, _: f64) {}
+
+    fn set(&self, value: f64) {
+        self.0.store(value.to_bits(), Ordering::SeqCst);
+    }
+}
+
+impl Told {
+    fn number(&self, key: &Key) -> Arc<Number> {
+        let labels = key.labels().map(|label| format!(" {label:?}"));
+        let name = format!("{}{}", key.name(), labels.collect::<String>());
+        self.0.lock().unwrap().entry(name).or_default().clone()
+    }
+
+    fn count(&self, name: &str) -> u64 {
+        let told = self.0.lock().unwrap();
+        let of_name = told.iter().filter(|(key, _)| key.starts_with(name));
+        of_name.map(|(_, n)| n.0.load(Ordering::SeqCst)).sum()
+    }
+}
+
+impl Recorder for Told {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(self.number(key))
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(self.number(key))
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+#[tokio::test]
+async fn what_happens_is_counted_and_names_nobody() {
+    let told = Told::default();
+    let _here = metrics::set_default_local_recorder(&told);
+    let setting = Setting::new();
+    setting.authorize(3, at(60)).await;
+    for number in 1..=3 {
+        let _ = setting.told(number, at(50)).await;
+    }
+    let _ = setting.told(1, at(50)).await;
+    super::refused("missing");
+    let only_the_first = |departure: Departure| async move {
+        match departure.event.member.as_str() {
+            "00000001" => Ok(()),
+            _ => Err("no".into()),
+        }
+    };
+    let policy = DeletionPolicy::default();
+    let worker = Worker::new(setting.desk.clone(), Arc::new(only_the_first), policy)
+        .max_attempts(1)
+        .spawn();
+    worker.drain().await;
+    let stats = setting.desk.inbox().stats().await.unwrap();
+    super::stand(&stats, setting.clock.now());
+
+    for (name, count) in [
+        ("openhumans_deauth_received_total", 3),
+        ("openhumans_deauth_duplicates_total", 1),
+        ("openhumans_deauth_refused_total", 1),
+        ("openhumans_deauth_failed_total", 1),
+        ("openhumans_deauth_done_total", 1),
+        ("openhumans_deauth_buried_total", 1),
+        ("openhumans_deauth_stale_total", 1),
+        ("openhumans_deauth_pending", 0.0_f64.to_bits()),
+    ] {
+        assert_eq!(told.count(name), count, "{name}");
+    }
+    let names: Vec<_> = told.0.lock().unwrap().keys().cloned().collect();
+    assert!(!names.concat().contains("0000000"), "{names:?}");
+    worker.stop().await;
+}
