@@ -26,8 +26,13 @@ impl OpenHumans {
         if self.inner.settings.deauth_on_delete {
             self.remove_at_open_humans(member).await?;
         }
-        let Some(record) = self.inner.store.load(member).await? else {
-            return Ok(());
+        let record = match self.inner.store.load(member).await? {
+            Some(record) => record,
+            // The member left long ago, and now asks for more than was done then.
+            None if erasure == Erasure::Requested => {
+                MemberRecord::tombstone(member.clone(), self.inner.clock.now())
+            }
+            None => return Ok(()),
         };
         if !record.is_authorized() && erasure != Erasure::Requested {
             // The webhook was faster, or the member had left before.

@@ -4,6 +4,7 @@
 //! epoch of the authorization it came from; when the member leaves, the epoch advances and every
 //! session of that member is over, on every device.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -62,6 +63,8 @@ impl Member {
 /// Knows which epoch is the living one, for a short while without asking the store.
 pub(crate) struct Epochs {
     known: Option<Cache<ProjectMemberId, Option<Epoch>>>,
+    /// Counts what was forgotten: an answer of the store from before is not kept.
+    forgotten: AtomicU64,
 }
 
 impl Epochs {
@@ -78,6 +81,7 @@ impl Epochs {
         };
         Self {
             known: (!trust.is_zero()).then(cache),
+            forgotten: AtomicU64::new(0),
         }
     }
 
@@ -94,9 +98,12 @@ impl Epochs {
         let living = match known {
             Some(living) => living,
             None => {
+                let before = self.forgotten.load(Ordering::SeqCst);
                 let record = store.load(&session.member).await?;
                 let living = record.filter(|r| r.is_authorized()).map(|r| r.epoch);
-                if let Some(cache) = &self.known {
+                if let Some(cache) = &self.known
+                    && self.forgotten.load(Ordering::SeqCst) == before
+                {
                     cache.insert(session.member.clone(), living);
                 }
                 living
@@ -111,6 +118,7 @@ impl Epochs {
 
     /// Asks the store again next time.
     pub(crate) fn forget(&self, member: &ProjectMemberId) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
         if let Some(cache) = &self.known {
             cache.invalidate(member);
         }

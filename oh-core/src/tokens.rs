@@ -236,10 +236,14 @@ impl Refresh {
                 Ok(granted) => return self.keep(granted.tokens, &tokens).await,
                 Err(TokenError::InvalidGrant) => {
                     // Unless someone has put another pair there, this one is dead.
-                    if let Some(dead) = self.still_holding(&tokens).await?
-                        && self.found_dead(&dead, record.refresh_unanswered).await?
-                    {
-                        return Err(Error::Deauthorized);
+                    match self.report_dead(&tokens, record.refresh_unanswered).await {
+                        Ok(true) => return Err(Error::Deauthorized),
+                        Ok(false) => {}
+                        Err(error) => {
+                            // This one was answered, whatever became of the report.
+                            self.give_up(&holder, record.refresh_unanswered).await;
+                            return Err(error);
+                        }
                     }
                 }
                 Err(error) => {
@@ -298,6 +302,15 @@ impl Refresh {
             if self.tokens.store().put(&next, Some(record.version)).await? == Put::Done {
                 return Ok(Some(new.access_token.clone()));
             }
+        }
+    }
+
+    /// Reports the member as gone, if the store still holds the pair that was refused. False if
+    /// that answer means nothing.
+    async fn report_dead(&self, sent: &Tokens, unanswered: bool) -> Result<bool, Error> {
+        match self.still_holding(sent).await? {
+            Some(dead) => self.found_dead(&dead, unanswered).await,
+            None => Ok(false),
         }
     }
 

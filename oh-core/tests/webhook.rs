@@ -185,10 +185,14 @@ async fn disconnecting_passes_the_wish_on() {
         (events[0].source, events[0].erasure),
         (Source::Disconnected, Erasure::Requested)
     );
-    // A stranger is nobody's concern.
-    oh.disconnect(&"99999999".parse().unwrap(), Erasure::Requested)
+    // Of someone who left long ago nothing is known here, but the app may have data.
+    let stranger = "99999999".parse().unwrap();
+    oh.disconnect(&stranger, Erasure::NotRequested)
         .await
         .unwrap();
+    assert_eq!(self::events(&oh).await.len(), 1);
+    oh.disconnect(&stranger, Erasure::Requested).await.unwrap();
+    assert_eq!(self::events(&oh).await.len(), 2);
 }
 
 #[tokio::test]

@@ -230,17 +230,13 @@ impl Deauthorizer {
     pub(super) async fn ready(
         &self,
         event: &DeauthEvent,
-        steps: &[Step],
+        steps: &[(Step, Timestamp)],
     ) -> Result<Ready, BoxError> {
-        // Someone put a stale event back: then it is to be acted on.
-        let stale = steps.iter().rposition(|step| *step == Step::Stale);
-        let revived = steps.iter().rposition(|step| *step == Step::Revived);
-        let insist = stale.is_some() && revived > stale;
-        let recorded = steps.contains(&Step::TokensDestroyed);
-        match self.destroy(event, insist, recorded).await? {
+        let past = Past::of(steps);
+        match self.destroy(event, past).await? {
             Tokens::Newer => return Ok(Ready::Stale),
             Tokens::Destroyed => (self.0.gone)(&event.member),
-            Tokens::WereGone if recorded => return Ok(Ready::Yes),
+            Tokens::WereGone if past == Past::Destroyed => return Ok(Ready::Yes),
             Tokens::WereGone => {}
         }
         let now = self.0.clock.now();
@@ -251,8 +247,11 @@ impl Deauthorizer {
         Ok(Ready::Yes)
     }
 
-    /// What the ledger says of an event.
-    pub(super) async fn steps(&self, event: &EventId) -> Result<Vec<Step>, InboxError> {
+    /// What the ledger says of an event, and when.
+    pub(super) async fn steps(
+        &self,
+        event: &EventId,
+    ) -> Result<Vec<(Step, Timestamp)>, InboxError> {
         let mut query = LedgerQuery {
             event: Some(event.clone()),
             limit: 200,
@@ -261,7 +260,7 @@ impl Deauthorizer {
         let mut steps = Vec::new();
         loop {
             let lines = self.0.inbox.ledger(&query).await?;
-            steps.extend(lines.iter().map(|line| line.step));
+            steps.extend(lines.iter().map(|line| (line.step, line.at)));
             match lines.last() {
                 Some(last) if lines.len() == query.limit => query.after = Some(last.seq),
                 _ => return Ok(steps),
@@ -286,22 +285,19 @@ impl Deauthorizer {
         self.0.wake.notified().await;
     }
 
-    async fn destroy(
-        &self,
-        event: &DeauthEvent,
-        insist: bool,
-        recorded: bool,
-    ) -> Result<Tokens, StoreError> {
-        let at = event.received_at;
+    async fn destroy(&self, event: &DeauthEvent, past: Past) -> Result<Tokens, StoreError> {
+        let at = match past {
+            // The event may be weeks old, and a login may be under way now.
+            Past::Revived(at) => at,
+            Past::New | Past::Destroyed => event.received_at,
+        };
         loop {
             let (next, expected) = match self.0.store.load(&event.member).await? {
+                Some(record) if past.is_before(&record, event) => return Ok(Tokens::Newer),
                 Some(record) if record.is_authorized() => {
-                    if record.authorized_at > event.left_at && !insist {
-                        return Ok(Tokens::Newer);
-                    }
                     (record.deauthorized(at), Some(record.version))
                 }
-                _ if recorded => return Ok(Tokens::WereGone),
+                _ if past == Past::Destroyed => return Ok(Tokens::WereGone),
                 // The tombstone keeps a login that is under way from bringing the member back.
                 Some(record) if record.deauthorized_at >= Some(at) => return Ok(Tokens::WereGone),
                 Some(record) => (record.deauthorized(at), Some(record.version)),
@@ -344,6 +340,44 @@ impl Deauthorizer {
 impl fmt::Debug for Deauthorizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Deauthorizer").finish_non_exhaustive()
+    }
+}
+
+/// What has become of an event so far, as far as the member's tokens are concerned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Past {
+    /// The tokens were not seen to.
+    New,
+    /// The tokens were destroyed for it.
+    Destroyed,
+    /// It was stale, and someone put it back, then.
+    Revived(Timestamp),
+}
+
+impl Past {
+    fn of(steps: &[(Step, Timestamp)]) -> Self {
+        let last = |wanted| steps.iter().rposition(|(step, _)| *step == wanted);
+        let (stale, revived) = (last(Step::Stale), last(Step::Revived));
+        let destroyed = last(Step::TokensDestroyed);
+        match revived {
+            Some(at) if stale.is_some() && revived > stale && destroyed < revived => {
+                Self::Revived(steps[at].1)
+            }
+            _ if destroyed.is_some() => Self::Destroyed,
+            _ => Self::New,
+        }
+    }
+
+    /// Whether the member has authorized since what the event tells of, and took it back by that.
+    fn is_before(self, record: &MemberRecord, event: &DeauthEvent) -> bool {
+        match self {
+            Self::New => record.authorized_at > event.left_at,
+            // The tokens that were there are gone, so these are of a later login, whatever the
+            // clocks say.
+            Self::Destroyed => record.is_authorized(),
+            // Whoever put it back knew of the authorizations there were.
+            Self::Revived(at) => record.is_authorized() && record.authorized_at > at,
+        }
     }
 }
 

@@ -58,6 +58,17 @@ impl Setting {
         self.store.load(&member()).await.unwrap()
     }
 
+    async fn change(&self, change: impl FnOnce(&mut MemberRecord)) {
+        let stored = self.record().await.unwrap();
+        let mut next = MemberRecord {
+            version: Version::fresh(),
+            ..stored.clone()
+        };
+        change(&mut next);
+        let put = self.store.put(&next, Some(stored.version)).await;
+        assert_eq!(put.unwrap(), Put::Done);
+    }
+
     async fn told(&self, left_at: Timestamp) -> Accepted {
         self.desk
             .told(&member(), Erasure::Requested, left_at)
@@ -154,6 +165,41 @@ async fn a_revived_stale_event_is_acted_on() {
     let ready = setting.desk.ready(&leased.event, &steps).await.unwrap();
     assert_eq!(ready, Ready::Yes);
     assert!(!setting.record().await.unwrap().is_authorized());
+}
+
+#[tokio::test]
+async fn putting_a_stale_event_back_does_not_reach_into_the_future() {
+    let setting = Setting::with(&authorized(at(60))).await;
+    let _ = setting.told(at(50)).await;
+    let leased = setting.inbox.lease(at(100), at(160), 1).await.unwrap();
+    let event = &leased[0].event;
+    let put_back = [(Step::Stale, at(101)), (Step::Revived, at(102))];
+    // Someone who authorizes after that has taken the wish back.
+    setting
+        .change(|record| record.authorized_at = at(103))
+        .await;
+    let ready = setting.desk.ready(event, &put_back).await.unwrap();
+    assert_eq!(ready, Ready::Stale);
+    // And whoever is there after the tokens were destroyed has come back too.
+    setting.change(|record| record.authorized_at = at(40)).await;
+    let destroyed = [put_back[0], put_back[1], (Step::TokensDestroyed, at(104))];
+    let ready = setting.desk.ready(event, &destroyed).await.unwrap();
+    assert_eq!(ready, Ready::Stale);
+    assert!(setting.record().await.unwrap().is_authorized());
+}
+
+#[tokio::test]
+async fn an_old_wish_is_not_acted_on_after_a_later_leave_either() {
+    let setting = Setting::with(&authorized(at(60))).await;
+    let left = setting.record().await.unwrap();
+    let _ = setting.desk.found(&left).await.unwrap();
+    let desk = &setting.desk;
+    let id = desk
+        .names()
+        .told_event(&member(), at(50), Erasure::Requested);
+    let old = desk.event(id, &member(), Erasure::Requested, Source::Told, at(50));
+    let ready = setting.desk.ready(&old, &[]).await.unwrap();
+    assert_eq!(ready, Ready::Stale);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use crate::api::ExchangeMember;
 use crate::handle::Inner;
 use crate::oauth::{Granted, TokenError};
 use crate::session::SessionMember;
-use crate::store::{Epoch, MemberRecord, Put, Version};
+use crate::store::{Epoch, MemberRecord, Put, Tokens, Version};
 
 use super::flow::Flow;
 use super::{LoggedIn, LoginFailure, ReturnPath};
@@ -79,6 +79,10 @@ impl Completed {
 ///
 /// A member who left after this login was begun is not brought back: a code issued before leaving
 /// can still be exchanged after, and its token even answers `exchange-member`.
+///
+/// The authorization counts from the moment the login was begun, by Open Humans' clock: the code
+/// came later than that, and whatever a member wished before the code is not undone by exchanging
+/// it.
 async fn store(
     inner: &Inner,
     flow: &Flow,
@@ -92,6 +96,7 @@ async fn store(
             && left >= flow.started_at()
         {
             tracing::info!("a login began before its member left, and is not completed");
+            revoke(inner, &granted.tokens).await;
             return Err(LoginFailure::LeftMeanwhile);
         }
         let now = inner.clock.now();
@@ -103,7 +108,7 @@ async fn store(
             epoch: stored
                 .as_ref()
                 .map_or(Epoch::begin(now), |record| record.epoch),
-            authorized_at: granted.at,
+            authorized_at: granted.at - now.since(flow.started_at()),
             deauthorized_at: None,
             heard_at: now,
             refresh: None,
@@ -124,13 +129,18 @@ async fn store(
 /// Takes back what [`store`] did, for a member the app does not want. The pair is revoked first,
 /// so that none is left alive that nobody keeps. Failures are logged: the person is kept out.
 async fn undo(inner: &Inner, record: &MemberRecord) {
-    if let Some(tokens) = &record.tokens
-        && let Err(error) = inner.oauth.revoke(&tokens.refresh_token).await
-    {
-        tracing::warn!(%error, "the tokens of a refused member could not be revoked");
+    if let Some(tokens) = &record.tokens {
+        revoke(inner, tokens).await;
     }
     if let Err(error) = inner.store.remove(&record.member, record.version).await {
         tracing::warn!(%error, "the record of a refused member could not be removed");
     }
     inner.epochs.forget(&record.member);
+}
+
+/// Tells Open Humans that a pair is not kept, so that it does not stay alive.
+async fn revoke(inner: &Inner, tokens: &Tokens) {
+    if let Err(error) = inner.oauth.revoke(&tokens.refresh_token).await {
+        tracing::warn!(%error, "tokens that are not kept could not be revoked");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use backon::{ExponentialBuilder, Retryable};
 use bytes::{Buf, Bytes};
 use http::header::{CONTENT_LENGTH, HeaderMap};
 use http::{Request, Response, StatusCode};
@@ -9,7 +10,7 @@ use http::{Request, Response, StatusCode};
 use super::body::{self, BodyProblem};
 use super::plain;
 use crate::OpenHumans;
-use crate::deauth::metrics;
+use crate::deauth::{Accepted, InboxError, metrics};
 use crate::transport::BoxError;
 use crate::webhook::{self, Deauthorization, MAX_BODY, VerifyError};
 
@@ -21,6 +22,9 @@ pub struct VerifiedWebhook {
     /// The raw body.
     pub body: Bytes,
 }
+
+/// How long to go on trying to keep an event.
+const KEEP_PATIENCE: Duration = Duration::from_secs(6);
 
 /// The most an unsigned body may hold to be looked at for a hint, in bytes.
 const MAX_HINT: u64 = 1024;
@@ -38,7 +42,7 @@ where
         Ok(verified) => verified.deauthorization,
         Err(refusal) => return refusal,
     };
-    match oh.deauthorize(&told).await {
+    match keep(oh, &told).await {
         Ok(_) => {
             let mut response = Response::new(Bytes::new());
             *response.status_mut() = StatusCode::NO_CONTENT;
@@ -49,6 +53,16 @@ where
             "the event could not be kept\n",
         ),
     }
+}
+
+/// Keeps the event, and does not give up at once when the inbox is away: Open Humans tells of a
+/// leave once, and what the member wished cannot be asked for later. It waits about 30 s.
+async fn keep(oh: &OpenHumans, told: &Deauthorization) -> Result<Accepted, InboxError> {
+    let tries = ExponentialBuilder::new()
+        .with_jitter()
+        .with_min_delay(Duration::from_millis(200))
+        .with_total_delay(Some(KEEP_PATIENCE));
+    (|| oh.deauthorize(told)).retry(tries).await
 }
 
 impl OpenHumans {
