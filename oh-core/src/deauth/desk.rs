@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -19,6 +20,9 @@ use super::pseudonym::Pseudonymizer;
 use crate::store::{MemberRecord, Put, StoreError, TokenStore};
 use crate::transport::BoxError;
 use crate::{Clock, ProjectMemberId, Timestamp};
+
+/// How old an event may be that is put back when its member turns out to be gone.
+const DOUBT: Duration = Duration::from_secs(3_600);
 
 /// Takes note of members leaving, and sees to their tokens. Cheap to clone.
 #[derive(Clone)]
@@ -271,9 +275,12 @@ impl Deauthorizer {
     pub(super) fn found_stale(&self, event: &DeauthEvent) {
         metrics::stale();
         tracing::warn!(event = %event.id, "an event is older than the member's latest authorization: not acted on");
+        // Of two clocks that differ a little, one may make a fresh wish look old. An old one stays
+        // old, whoever sends it again.
+        let in_doubt = self.0.clock.now().since(event.left_at) < DOUBT;
         self.0.hints.push(Hint {
             member: event.member.clone(),
-            stale: Some(event.id.clone()),
+            stale: in_doubt.then(|| event.id.clone()),
         });
     }
 
