@@ -87,7 +87,7 @@ impl Context {
 
 /// Nesting takes the prefix off a request's URI. Puts what the caller asked for in its place, for
 /// the core to see, and gives back what was there.
-pub(crate) fn show_whole_uri(parts: &mut Parts) -> Uri {
+fn show_whole_uri(parts: &mut Parts) -> Uri {
     let whole = parts.extensions.get::<OriginalUri>();
     let whole = whole.map_or_else(|| parts.uri.clone(), |OriginalUri(uri)| uri.clone());
     mem::replace(&mut parts.uri, whole)

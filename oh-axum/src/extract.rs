@@ -73,8 +73,13 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Member {
         }
         let context = Context::of(&parts.extensions)?;
         let session = context.session_member(&parts.extensions).await?;
-        let member = context.openhumans.member(session).await;
-        Ok(member.unwrap_or_default().map(Self))
+        match context.openhumans.member(session).await {
+            Ok(member) => Ok(member.map(Self)),
+            Err(error) => {
+                tracing::error!(%error, "who is logged in could not be found out");
+                Ok(None)
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use axum::routing::{Router, any};
 use oh_core::OpenHumans;
 use oh_core::routes::Route;
 
-use crate::context::{Context, show_whole_uri};
+use crate::context::Context;
 use crate::rejection::Rejection;
 use crate::session::HostSession;
 
@@ -47,19 +47,15 @@ where
 
 /// Converts, asks, applies.
 async fn answer(context: Context, route: Route, request: Request) -> Result<Response, Rejection> {
-    let (mut head, body) = request.into_parts();
-    show_whole_uri(&mut head);
     if !route.uses_session() {
-        let request = Request::from_parts(head, body);
         let answer = context.openhumans.handle(route, request, None).await;
         return Ok(answer.response.map(Body::from));
     }
-    let session = context.session(&head.extensions)?;
+    let session = context.session(request.extensions())?;
     let member = session
         .member()
         .await
         .map_err(|e| Rejection::session(&*e))?;
-    let request = Request::from_parts(head, body);
     let answer = context.openhumans.handle(route, request, member).await;
     let applied = session.apply(answer.session).await;
     applied.map_err(|e| Rejection::session(&*e))?;
