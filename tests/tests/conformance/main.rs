@@ -4,6 +4,8 @@
 //! then compares the two transcripts: statuses, every header, cookie attributes, bodies. Only
 //! dates and random values may differ.
 
+#![allow(clippy::unwrap_used)]
+
 mod actix_app;
 mod apps;
 mod axum_app;

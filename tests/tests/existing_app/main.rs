@@ -2,6 +2,8 @@
 //! and its own 404 stay as they are when it mounts the routes of Open Humans, and those work
 //! inside all of it.
 
+#![allow(clippy::unwrap_used)]
+
 mod actix_app;
 mod axum_app;
 
