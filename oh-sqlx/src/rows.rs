@@ -35,6 +35,9 @@ pub(crate) fn limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
+/// So many events are put back into the queue in one commit.
+pub(crate) const CHUNK: u64 = 2_000;
+
 /// A random name for whoever holds a lease.
 pub(crate) fn holder() -> String {
     format!(

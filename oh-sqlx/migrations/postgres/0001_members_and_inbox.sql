@@ -27,6 +27,7 @@ CREATE TABLE oh_members (
 
 -- One row for each member leaving: oh_core::deauth::EventRecord. member is NULL once done.
 -- waits_until: not to be looked at before; NULL while in the queue.
+-- Vacuumed early: the front of the queue is where dead rows gather.
 CREATE TABLE oh_events (
     id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     member TEXT COLLATE "C",
@@ -44,7 +45,7 @@ CREATE TABLE oh_events (
     settled_at BIGINT,
     CHECK (state <> 'pending' OR member IS NOT NULL),
     CHECK ((lease_holder IS NULL) = (lease_until IS NULL))
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.02);
 
 CREATE INDEX oh_events_queue ON oh_events (received_at, id)
     WHERE state = 'pending' AND waits_until IS NULL;

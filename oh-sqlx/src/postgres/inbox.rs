@@ -55,14 +55,6 @@ pub(super) async fn lease(
     until: Timestamp,
     limit: usize,
 ) -> Result<Vec<Leased>, SqlError> {
-    sqlx::query(
-        "UPDATE oh_events SET waits_until = NULL WHERE id IN ( \
-             SELECT id FROM oh_events WHERE state = 'pending' AND waits_until <= $1 \
-             FOR UPDATE SKIP LOCKED)",
-    )
-    .bind(now.as_micros())
-    .execute(pool)
-    .await?;
     let holder = rows::holder();
     let taken: Vec<EventRow> = sqlx::query_as(concat!(
         "WITH due AS MATERIALIZED ( \
@@ -92,6 +84,21 @@ pub(super) async fn lease(
         .into_iter()
         .map(|row| row.leased(&holder).map_err(SqlError::Decode))
         .collect()
+}
+
+/// Puts some events that have waited long enough back into the queue. Not all at once: after an
+/// outage there may be very many, and what is done so far must stay done. True if that was all.
+pub(super) async fn put_back(pool: &PgPool, now: Timestamp) -> Result<bool, SqlError> {
+    let back = sqlx::query(
+        "UPDATE oh_events SET waits_until = NULL WHERE id IN ( \
+             SELECT id FROM oh_events WHERE state = 'pending' AND waits_until <= $1 \
+             ORDER BY waits_until LIMIT $2 FOR UPDATE SKIP LOCKED)",
+    )
+    .bind(now.as_micros())
+    .bind(rows::CHUNK.cast_signed())
+    .execute(pool)
+    .await?;
+    Ok(back.rows_affected() < rows::CHUNK)
 }
 
 pub(super) async fn extend(

@@ -230,6 +230,10 @@ impl DeauthInbox for PgStore {
         until: Timestamp,
         limit: usize,
     ) -> Result<Vec<Leased>, InboxError> {
+        while !in_time(PATIENCE, inbox::put_back(&self.pool, now))
+            .await
+            .map_err(inbox_error)?
+        {}
         let leased = in_time(PATIENCE, inbox::lease(&self.pool, now, until, limit)).await;
         leased.map_err(inbox_error)
     }

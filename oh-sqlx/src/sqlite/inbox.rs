@@ -81,16 +81,38 @@ pub(super) async fn line(
     Ok(())
 }
 
-pub(super) async fn is_there_work(pool: &SqlitePool, now: Timestamp) -> Result<bool, SqlError> {
-    sqlx::query_scalar(
+/// Whether there are events in the queue, and some to be put back into it.
+pub(super) async fn is_there_work(
+    pool: &SqlitePool,
+    now: Timestamp,
+) -> Result<(bool, bool), SqlError> {
+    sqlx::query_as(
         "SELECT EXISTS (SELECT 1 FROM oh_events INDEXED BY oh_events_queue \
-         WHERE state = 'pending' AND waits_until IS NULL) \
-         OR EXISTS (SELECT 1 FROM oh_events INDEXED BY oh_events_waiting \
+         WHERE state = 'pending' AND waits_until IS NULL), \
+         EXISTS (SELECT 1 FROM oh_events INDEXED BY oh_events_waiting \
          WHERE state = 'pending' AND waits_until <= ?1)",
     )
     .bind(now.as_micros())
     .fetch_one(pool)
     .await
+}
+
+/// Puts some events that have waited long enough back into the queue. Not all at once: after an
+/// outage there may be very many, and what is done so far must stay done. True if that was all.
+pub(super) async fn put_back(
+    conn: &mut SqliteConnection,
+    now: Timestamp,
+) -> Result<bool, SqlError> {
+    let back = sqlx::query(
+        "UPDATE oh_events SET waits_until = NULL WHERE id IN ( \
+             SELECT id FROM oh_events INDEXED BY oh_events_waiting \
+             WHERE state = 'pending' AND waits_until <= ?1 ORDER BY waits_until LIMIT ?2)",
+    )
+    .bind(now.as_micros())
+    .bind(rows::CHUNK.cast_signed())
+    .execute(conn)
+    .await?;
+    Ok(back.rows_affected() < rows::CHUNK)
 }
 
 /// Two indexes keep this flat however many events wait. An event that may not be taken before
@@ -102,12 +124,6 @@ pub(super) async fn lease(
     until: Timestamp,
     limit: usize,
 ) -> Result<Vec<Leased>, SqlError> {
-    sqlx::query(
-        "UPDATE oh_events SET waits_until = NULL WHERE state = 'pending' AND waits_until <= ?1",
-    )
-    .bind(now.as_micros())
-    .execute(&mut *conn)
-    .await?;
     let holder = rows::holder();
     let mut taken: Vec<EventRow> = sqlx::query_as(
         "UPDATE oh_events SET attempts = attempts + 1, lease_holder = ?1, lease_until = ?2, \

@@ -115,8 +115,8 @@ pub(super) async fn leave(
     }
     let left = sqlx::query(
         "UPDATE oh_members SET username = NULL, access_token = NULL, refresh_token = NULL, \
-         expires_at = NULL, epoch = max(epoch + 1, ?2), deauthorized_at = ?2, refresh_holder = NULL, \
-         refresh_until = NULL, refresh_unanswered = 0, version = ?3 \
+         expires_at = NULL, epoch = max(epoch + 1, ?2), deauthorized_at = ?2, \
+         refresh_holder = NULL, refresh_until = NULL, refresh_unanswered = 0, version = ?3 \
          WHERE member = ?1 AND (access_token IS NULL OR authorized_at <= ?4)",
     )
     .bind(event.member.as_str())

@@ -284,8 +284,14 @@ impl DeauthInbox for SqliteStore {
     ) -> Result<Vec<Leased>, InboxError> {
         // Looking costs nothing; writing takes the file's one lock. Idle workers only look.
         let work = in_time(PATIENCE, inbox::is_there_work(self.pool(), now)).await;
-        if limit == 0 || !work.map_err(inbox_error)? {
+        let (waiting, mut returning) = work.map_err(inbox_error)?;
+        if limit == 0 || !(waiting || returning) {
             return Ok(Vec::new());
+        }
+        while returning {
+            let outcome = self.write(Op::PutBack { now }).await.map_err(inbox_error)?;
+            let all = expect!(outcome, PutBack).map_err(inbox_error)?;
+            returning = !all;
         }
         let outcome = self
             .write(Op::Lease { now, until, limit })

@@ -37,6 +37,9 @@ pub(super) enum Op {
         until: Timestamp,
         limit: usize,
     },
+    PutBack {
+        now: Timestamp,
+    },
     Extend {
         lease: Lease,
         until: Timestamp,
@@ -76,6 +79,7 @@ pub(super) enum Outcome {
     Leased(Vec<Leased>),
     Held(Held),
     Recorded(()),
+    PutBack(bool),
     Revived(bool),
     Turn(Option<String>),
 }
@@ -130,6 +134,7 @@ impl SqliteBackend {
             Op::Lease { now, until, limit } => {
                 Outcome::Leased(inbox::lease(conn, *now, *until, *limit).await?)
             }
+            Op::PutBack { now } => Outcome::PutBack(inbox::put_back(conn, *now).await?),
             Op::Extend { lease, until } => Outcome::Held(inbox::extend(conn, lease, *until).await?),
             Op::Settle {
                 lease,
