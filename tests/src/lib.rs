@@ -6,5 +6,6 @@
 pub struct Readme;
 
 pub mod cluster;
+pub mod place;
 pub mod visitor;
 pub mod wire;

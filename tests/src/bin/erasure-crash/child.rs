@@ -10,13 +10,13 @@ use async_trait::async_trait;
 use axum::Router;
 use oh_core::OpenHumans;
 use oh_core::deauth::{DeauthHandler, DeauthInbox, Departure, EventQuery, EventState};
+use oh_tests::place::Place;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process;
 use tower_sessions::{MemoryStore, SessionManagerLayer};
 
 use crate::cast::random;
-use crate::place::Place;
 use crate::rows::Rows;
 use crate::{Arguments, Result, settings};
 
@@ -66,7 +66,7 @@ pub(crate) async fn serve(place: &Place, open_humans: &str) -> Result {
         .token_store_arc(opened.store)
         .deauth_inbox_arc(opened.inbox.clone())
         .deauth_handler(Erase {
-            rows: opened.rows,
+            rows: Rows::from(opened.pool),
             inbox: opened.inbox,
         })
         .build()?;

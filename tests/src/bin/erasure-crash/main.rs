@@ -14,24 +14,24 @@ mod audit;
 mod cast;
 mod child;
 mod drive;
-mod place;
 mod rows;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use oh_core::deauth::EventState;
 use oh_core::transport::{BoxError, HttpClient};
 use oh_core::{DeletionPolicy, OpenHumans, Settings};
 use oh_sandbox::Sandbox;
+use oh_tests::place::{Place, Store};
 use serde_json::json;
 
 use crate::audit::Audit;
 use crate::cast::Cast;
 use crate::child::Pair;
 use crate::drive::Stage;
-use crate::place::Place;
+use crate::rows::Rows;
 
 type Result<T = ()> = std::result::Result<T, BoxError>;
 
@@ -40,12 +40,6 @@ const APP: &str = "http://localhost:8000";
 
 /// How long the last events may take after the last kill.
 const PATIENCE: Duration = Duration::from_secs(180);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Store {
-    Sqlite,
-    Postgres,
-}
 
 /// Kills an app again and again while members leave, and counts who was forgotten.
 #[derive(Debug, Parser)]
@@ -121,13 +115,19 @@ fn settings(open_humans: &str) -> Result<Settings> {
 
 async fn run(arguments: &Arguments) -> Result<bool> {
     let began = Instant::now();
-    let place = Place::fresh(arguments.store, arguments.database_url.as_deref()).await?;
+    let place = Place::fresh(
+        arguments.store,
+        "erasure_crash",
+        arguments.database_url.as_deref(),
+    )
+    .await?;
     let sandbox = Sandbox::builder()
         .redirect_uri(format!("{APP}/openhumans/complete"))
         .start()
         .await?;
     let opened = place.open().await?;
-    opened.rows.create().await?;
+    let rows = Rows::from(opened.pool.clone());
+    rows.create().await?;
     let openhumans = OpenHumans::builder(settings(sandbox.url().as_str())?)
         .token_store_arc(opened.store.clone())
         .deauth_inbox_arc(opened.inbox.clone())
@@ -138,7 +138,7 @@ async fn run(arguments: &Arguments) -> Result<bool> {
     let stage = Stage {
         sandbox: &sandbox,
         openhumans: &openhumans,
-        rows: &opened.rows,
+        rows: &rows,
         ports: pair.ports(),
         cast: &cast,
         client: HttpClient::new()?,
@@ -159,7 +159,7 @@ async fn run(arguments: &Arguments) -> Result<bool> {
     let settled = settle(&openhumans, &cast).await?;
     drop(pair);
 
-    let audit = Audit::of(&openhumans, &opened.rows, &cast).await?;
+    let audit = Audit::of(&openhumans, &rows, &cast).await?;
     place.remove().await?;
     let report = json!({
         "store": format!("{:?}", arguments.store).to_lowercase(),

@@ -3,22 +3,25 @@
 use std::collections::HashSet;
 
 use oh_core::deauth::Departure;
-use sqlx::{PgPool, SqlitePool};
+use oh_tests::place::Pool;
 
 use crate::Result;
 
 #[derive(Clone)]
-pub(crate) enum Rows {
-    Sqlite(SqlitePool),
-    Postgres(PgPool),
+pub(crate) struct Rows(Pool);
+
+impl From<Pool> for Rows {
+    fn from(pool: Pool) -> Self {
+        Self(pool)
+    }
 }
 
 /// Runs the same statements on either database.
 macro_rules! on {
     ($rows:expr, $pool:ident => $work:expr) => {
-        match $rows {
-            Rows::Sqlite($pool) => $work,
-            Rows::Postgres($pool) => $work,
+        match &$rows.0 {
+            Pool::Sqlite($pool) => $work,
+            Pool::Postgres($pool) => $work,
         }
     };
 }

@@ -1,4 +1,4 @@
-//! Where the app of the play keeps everything: an SQLite file, or a schema in PostgreSQL.
+//! Where an app of several processes keeps everything: an SQLite file, or a schema in PostgreSQL.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,46 +6,81 @@ use std::time::Duration;
 
 use oh_core::deauth::DeauthInbox;
 use oh_core::store::TokenStore;
+use oh_core::transport::BoxError;
 use oh_sqlx::{PgStore, SqliteStore};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use sqlx::{PgPool, SqlitePool};
 use tempfile::TempDir;
 
-use crate::rows::Rows;
-use crate::{Result, Store};
+type Result<T = ()> = std::result::Result<T, BoxError>;
 
-pub(crate) enum Place {
+/// Which database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Store {
+    /// An SQLite file.
+    Sqlite,
+    /// A schema in PostgreSQL.
+    Postgres,
+}
+
+/// A place that several processes can open by its name.
+#[derive(Debug)]
+pub enum Place {
+    /// An SQLite file.
     Sqlite {
+        /// The file.
         file: PathBuf,
-        // Removed with the last of us.
-        _folder: Option<TempDir>,
+        /// Removed with this value, if it was made for it.
+        folder: Option<TempDir>,
     },
+    /// A schema in PostgreSQL.
     Postgres {
+        /// How to get there.
         options: Box<PgConnectOptions>,
+        /// Its name.
         schema: String,
     },
 }
 
 /// Everything the app keeps, opened.
-pub(crate) struct Opened {
-    pub(crate) store: Arc<dyn TokenStore>,
-    pub(crate) inbox: Arc<dyn DeauthInbox>,
-    pub(crate) rows: Rows,
+#[expect(missing_debug_implementations, reason = "stores are trait objects")]
+pub struct Opened {
+    /// Its tokens.
+    pub store: Arc<dyn TokenStore>,
+    /// Its inbox.
+    pub inbox: Arc<dyn DeauthInbox>,
+    /// For tables of its own.
+    pub pool: Pool,
+}
+
+/// Connections to either database.
+#[derive(Clone, Debug)]
+pub enum Pool {
+    /// To an SQLite file.
+    Sqlite(SqlitePool),
+    /// To PostgreSQL.
+    Postgres(PgPool),
 }
 
 impl Place {
-    /// A new, empty one.
-    pub(crate) async fn fresh(store: Store, database_url: Option<&str>) -> Result<Self> {
+    /// A new, empty one. PostgreSQL is the one at `database_url`, the schema named after `purpose`,
+    /// which is letters and underscores.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made.
+    pub async fn fresh(store: Store, purpose: &str, database_url: Option<&str>) -> Result<Self> {
         match store {
             Store::Sqlite => {
                 let folder = tempfile::tempdir()?;
                 Ok(Self::Sqlite {
                     file: folder.path().join("app.sqlite"),
-                    _folder: Some(folder),
+                    folder: Some(folder),
                 })
             }
             Store::Postgres => {
-                let schema = format!("erasure_crash_{}", std::process::id());
+                let schema = format!("{purpose}_{}", std::process::id());
                 let place = Self::named(store, &schema, database_url)?;
                 if let Self::Postgres { options, .. } = &place {
                     let mut connection = options.connect().await?;
@@ -61,11 +96,15 @@ impl Place {
     }
 
     /// One that is there.
-    pub(crate) fn named(store: Store, name: &str, database_url: Option<&str>) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// When the database's address is missing or cannot be used.
+    pub fn named(store: Store, name: &str, database_url: Option<&str>) -> Result<Self> {
         Ok(match store {
             Store::Sqlite => Self::Sqlite {
                 file: name.into(),
-                _folder: None,
+                folder: None,
             },
             Store::Postgres => {
                 let url = database_url.ok_or("for PostgreSQL set DATABASE_URL")?;
@@ -79,19 +118,25 @@ impl Place {
     }
 
     /// What [`named`](Self::named) takes.
-    pub(crate) fn name(&self) -> String {
+    #[must_use]
+    pub fn name(&self) -> String {
         match self {
             Self::Sqlite { file, .. } => file.display().to_string(),
             Self::Postgres { schema, .. } => schema.clone(),
         }
     }
 
-    pub(crate) async fn open(&self) -> Result<Opened> {
+    /// Opens it, and brings our tables up to date.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be reached.
+    pub async fn open(&self) -> Result<Opened> {
         match self {
             Self::Sqlite { file, .. } => {
                 let store = SqliteStore::connect(file).await?;
                 Ok(Opened {
-                    rows: Rows::Sqlite(store.pool().clone()),
+                    pool: Pool::Sqlite(store.pool().clone()),
                     store: Arc::new(store.clone()),
                     inbox: Arc::new(store),
                 })
@@ -104,7 +149,7 @@ impl Place {
                 let store = PgStore::new(pool.clone());
                 store.migrate().await?;
                 Ok(Opened {
-                    rows: Rows::Postgres(pool),
+                    pool: Pool::Postgres(pool),
                     store: Arc::new(store.clone()),
                     inbox: Arc::new(store),
                 })
@@ -113,7 +158,11 @@ impl Place {
     }
 
     /// Leaves nothing behind.
-    pub(crate) async fn remove(&self) -> Result {
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be reached.
+    pub async fn remove(&self) -> Result {
         if let Self::Postgres { options, schema } = self {
             let mut connection = options.connect().await?;
             sqlx::raw_sql(AssertSqlSafe(format!("DROP SCHEMA {schema} CASCADE")))
