@@ -47,7 +47,7 @@ pub(crate) fn holder() -> String {
     )
 }
 
-/// A row of `oh_members`.
+/// A row of `oh_members`, with the tokens.
 #[derive(FromRow)]
 pub(crate) struct MemberRow {
     member: String,

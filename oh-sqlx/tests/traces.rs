@@ -181,6 +181,57 @@ async fn nothing_is_left_in_sqlites_files() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn clearing_traces_leaves_the_apps_tables_alone() {
+    let file = SqliteFile::new();
+    let store = file.open().await;
+    sqlx::raw_sql(
+        "CREATE TABLE app_profiles ( \
+             member TEXT NOT NULL REFERENCES oh_members (member) ON DELETE CASCADE); \
+         CREATE TABLE app_log (member TEXT NOT NULL); \
+         CREATE TRIGGER app_gone AFTER DELETE ON oh_members \
+             BEGIN INSERT INTO app_log VALUES (old.member); END;",
+    )
+    .execute(store.pool())
+    .await
+    .unwrap();
+    for n in 0..3 {
+        let record = record(n, 0);
+        assert_eq!(store.put(&record, None).await.unwrap(), Put::Done);
+        sqlx::query("INSERT INTO app_profiles VALUES (?1)")
+            .bind(id(n).as_str())
+            .execute(store.pool())
+            .await
+            .unwrap();
+    }
+    let _ = store.accept(&event(1)).await.unwrap();
+    let removed = record(2, 0).member;
+    let version = store.load(&removed).await.unwrap().unwrap().version;
+    assert_eq!(store.remove(&removed, version).await.unwrap(), Put::Done);
+    let (left, removed) = (needle("access", 1, 0), needle("access", 2, 0));
+    let gone = async {
+        while [&left, &removed].iter().any(|n| holds(&files(&file), n)) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone)
+        .await
+        .expect("the traces go");
+    // The member who was removed took its row along; nobody else's went.
+    let profiles: Vec<String> = sqlx::query_scalar("SELECT member FROM app_profiles ORDER BY 1")
+        .fetch_all(store.pool())
+        .await
+        .unwrap();
+    assert_eq!(profiles, ["00000000", "00000001"]);
+    let log: Vec<String> = sqlx::query_scalar("SELECT member FROM app_log")
+        .fetch_all(store.pool())
+        .await
+        .unwrap();
+    assert_eq!(log, ["00000002"]);
+    // And the search finds what is there.
+    assert!(holds(&files(&file), &needle("access", 0, 0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_left_of_an_id_that_was_erased() {
     let file = SqliteFile::new();
     let store = file.open().await;

@@ -4,13 +4,10 @@ CREATE TABLE oh_schema (
     version INTEGER PRIMARY KEY
 ) STRICT;
 
--- One row for each member: oh_core::store::MemberRecord.
+-- One row for each member: oh_core::store::MemberRecord without the tokens.
 CREATE TABLE oh_members (
     member TEXT NOT NULL PRIMARY KEY,
     username TEXT,
-    access_token TEXT,
-    refresh_token TEXT,
-    expires_at INTEGER,
     epoch INTEGER NOT NULL,
     authorized_at INTEGER NOT NULL,
     deauthorized_at INTEGER,
@@ -19,30 +16,25 @@ CREATE TABLE oh_members (
     refresh_until INTEGER,
     refresh_unanswered INTEGER NOT NULL,
     version INTEGER NOT NULL,
-    CHECK ((access_token IS NULL) = (refresh_token IS NULL)),
-    CHECK ((access_token IS NULL) = (expires_at IS NULL)),
     CHECK ((refresh_holder IS NULL) = (refresh_until IS NULL))
 ) STRICT, WITHOUT ROWID;
 
--- Empty, except in the middle of a transaction that rewrites oh_members, which clears the pages of
--- copies that SQLite left behind when it moved rows.
-CREATE TABLE oh_members_copy (
+-- One row for each member who is authorized. A table of its own, because it is rewritten as a whole
+-- now and then: other tables may reference oh_members, and none may reference this.
+CREATE TABLE oh_tokens (
     member TEXT NOT NULL PRIMARY KEY,
-    username TEXT,
-    access_token TEXT,
-    refresh_token TEXT,
-    expires_at INTEGER,
-    epoch INTEGER NOT NULL,
-    authorized_at INTEGER NOT NULL,
-    deauthorized_at INTEGER,
-    heard_at INTEGER NOT NULL,
-    refresh_holder TEXT,
-    refresh_until INTEGER,
-    refresh_unanswered INTEGER NOT NULL,
-    version INTEGER NOT NULL,
-    CHECK ((access_token IS NULL) = (refresh_token IS NULL)),
-    CHECK ((access_token IS NULL) = (expires_at IS NULL)),
-    CHECK ((refresh_holder IS NULL) = (refresh_until IS NULL))
+    access_token TEXT NOT NULL,
+    refresh_token TEXT NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Empty, except in the middle of a transaction that rewrites oh_tokens, which clears the pages of
+-- copies that SQLite left behind when it moved rows.
+CREATE TABLE oh_tokens_copy (
+    member TEXT NOT NULL PRIMARY KEY,
+    access_token TEXT NOT NULL,
+    refresh_token TEXT NOT NULL,
+    expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- One row for each member leaving: oh_core::deauth::EventRecord. member is NULL once done.

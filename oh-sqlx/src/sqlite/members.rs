@@ -1,8 +1,8 @@
-//! Statements on `oh_members`.
+//! Statements on `oh_members` and `oh_tokens`.
 
 use oh_core::ProjectMemberId;
 use oh_core::deauth::DeauthEvent;
-use oh_core::store::{MemberRecord, Put, Version};
+use oh_core::store::{MemberRecord, Put, Tokens, Version};
 use sqlx::{Error as SqlError, SqliteConnection, SqlitePool};
 
 use crate::rows::{self, MemberRow};
@@ -11,7 +11,7 @@ pub(super) async fn load(
     pool: &SqlitePool,
     member: &ProjectMemberId,
 ) -> Result<Option<MemberRow>, SqlError> {
-    sqlx::query_as("SELECT * FROM oh_members WHERE member = ?1")
+    sqlx::query_as("SELECT * FROM oh_members LEFT JOIN oh_tokens USING (member) WHERE member = ?1")
         .bind(member.as_str())
         .fetch_optional(pool)
         .await
@@ -23,11 +23,14 @@ pub(super) async fn page(
     limit: usize,
 ) -> Result<Vec<MemberRow>, SqlError> {
     // No id is empty, so the empty text comes before all.
-    sqlx::query_as("SELECT * FROM oh_members WHERE member > ?1 ORDER BY member LIMIT ?2")
-        .bind(after.map_or("", ProjectMemberId::as_str))
-        .bind(rows::limit(limit))
-        .fetch_all(pool)
-        .await
+    sqlx::query_as(
+        "SELECT * FROM oh_members LEFT JOIN oh_tokens USING (member) \
+         WHERE member > ?1 ORDER BY member LIMIT ?2",
+    )
+    .bind(after.map_or("", ProjectMemberId::as_str))
+    .bind(rows::limit(limit))
+    .fetch_all(pool)
+    .await
 }
 
 pub(super) async fn put(
@@ -37,27 +40,20 @@ pub(super) async fn put(
 ) -> Result<Put, SqlError> {
     let statement = match expected {
         None => {
-            "INSERT INTO oh_members (member, username, access_token, refresh_token, expires_at, \
-             epoch, authorized_at, deauthorized_at, heard_at, refresh_holder, refresh_until, \
-             refresh_unanswered, version) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
-             ON CONFLICT (member) DO NOTHING"
+            "INSERT INTO oh_members (member, username, epoch, authorized_at, deauthorized_at, \
+             heard_at, refresh_holder, refresh_until, refresh_unanswered, version) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (member) DO NOTHING"
         }
         Some(_) => {
-            "UPDATE oh_members SET username = ?2, access_token = ?3, refresh_token = ?4, \
-             expires_at = ?5, epoch = ?6, authorized_at = ?7, deauthorized_at = ?8, \
-             heard_at = ?9, refresh_holder = ?10, refresh_until = ?11, refresh_unanswered = ?12, \
-             version = ?13 WHERE member = ?1 AND version = ?14"
+            "UPDATE oh_members SET username = ?2, epoch = ?3, authorized_at = ?4, \
+             deauthorized_at = ?5, heard_at = ?6, refresh_holder = ?7, refresh_until = ?8, \
+             refresh_unanswered = ?9, version = ?10 WHERE member = ?1 AND version = ?11"
         }
     };
-    let tokens = record.tokens.as_ref();
     let refresh = record.refresh.as_ref();
     let mut query = sqlx::query(statement)
         .bind(record.member.as_str())
         .bind(record.username.as_deref())
-        .bind(tokens.map(|t| t.access_token.expose()))
-        .bind(tokens.map(|t| t.refresh_token.expose()))
-        .bind(tokens.map(|t| t.expires_at.as_micros()))
         .bind(record.epoch.get())
         .bind(record.authorized_at.as_micros())
         .bind(record.deauthorized_at.map(|at| at.as_micros()))
@@ -69,7 +65,48 @@ pub(super) async fn put(
     if let Some(version) = expected {
         query = query.bind(version.get());
     }
-    Ok(done_if(query.execute(conn).await?.rows_affected()))
+    if query.execute(&mut *conn).await?.rows_affected() == 0 {
+        return Ok(Put::Conflict);
+    }
+    put_tokens(conn, &record.member, record.tokens.as_ref()).await?;
+    Ok(Put::Done)
+}
+
+async fn put_tokens(
+    conn: &mut SqliteConnection,
+    member: &ProjectMemberId,
+    tokens: Option<&Tokens>,
+) -> Result<(), SqlError> {
+    let Some(tokens) = tokens else {
+        return forget_tokens(conn, member).await;
+    };
+    // What has not changed is not written: most writes are about something else.
+    sqlx::query(
+        "INSERT INTO oh_tokens (member, access_token, refresh_token, expires_at) \
+         VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (member) DO UPDATE SET access_token = excluded.access_token, \
+         refresh_token = excluded.refresh_token, expires_at = excluded.expires_at \
+         WHERE (oh_tokens.access_token, oh_tokens.refresh_token, oh_tokens.expires_at) \
+         <> (excluded.access_token, excluded.refresh_token, excluded.expires_at)",
+    )
+    .bind(member.as_str())
+    .bind(tokens.access_token.expose())
+    .bind(tokens.refresh_token.expose())
+    .bind(tokens.expires_at.as_micros())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn forget_tokens(
+    conn: &mut SqliteConnection,
+    member: &ProjectMemberId,
+) -> Result<(), SqlError> {
+    sqlx::query("DELETE FROM oh_tokens WHERE member = ?1")
+        .bind(member.as_str())
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 pub(super) async fn remove(
@@ -80,9 +117,13 @@ pub(super) async fn remove(
     let removed = sqlx::query("DELETE FROM oh_members WHERE member = ?1 AND version = ?2")
         .bind(member.as_str())
         .bind(expected.get())
-        .execute(conn)
+        .execute(&mut *conn)
         .await?;
-    Ok(done_if(removed.rows_affected()))
+    if removed.rows_affected() == 0 {
+        return Ok(Put::Conflict);
+    }
+    forget_tokens(conn, member).await?;
+    Ok(Put::Done)
 }
 
 /// What leaving meant for a member's record.
@@ -114,40 +155,37 @@ pub(super) async fn leave(
         return Ok(Left::Unknown);
     }
     let left = sqlx::query(
-        "UPDATE oh_members SET username = NULL, access_token = NULL, refresh_token = NULL, \
-         expires_at = NULL, epoch = max(epoch + 1, ?2), deauthorized_at = ?2, \
-         refresh_holder = NULL, refresh_until = NULL, refresh_unanswered = 0, version = ?3 \
-         WHERE member = ?1 AND (access_token IS NULL OR authorized_at <= ?4)",
+        "UPDATE oh_members SET username = NULL, epoch = max(epoch + 1, ?2), \
+         deauthorized_at = ?2, refresh_holder = NULL, refresh_until = NULL, \
+         refresh_unanswered = 0, version = ?3 \
+         WHERE member = ?1 AND (authorized_at <= ?4 OR NOT EXISTS \
+         (SELECT 1 FROM oh_tokens WHERE oh_tokens.member = oh_members.member))",
     )
     .bind(event.member.as_str())
     .bind(event.received_at.as_micros())
     .bind(Version::fresh().get())
     .bind(event.left_at.as_micros())
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    Ok(if left.rows_affected() > 0 {
-        Left::Gone
-    } else {
-        Left::Back
-    })
+    if left.rows_affected() == 0 {
+        return Ok(Left::Back);
+    }
+    forget_tokens(conn, &event.member).await?;
+    Ok(Left::Gone)
 }
 
-/// Rewrites the table, so that its pages hold what is in it and nothing else.
+/// Rewrites the table of tokens, so that its pages hold what is in it and nothing else.
 ///
 /// `secure_delete` clears what is deleted, but not the copies that stay in a page's free space
 /// when rows are moved to other pages. Pages that are given up are cleared as a whole.
-pub(super) async fn rewrite(conn: &mut SqliteConnection) -> Result<(), SqlError> {
+pub(super) async fn rewrite_tokens(conn: &mut SqliteConnection) -> Result<(), SqlError> {
     for statement in [
-        "INSERT INTO oh_members_copy SELECT * FROM oh_members ORDER BY member",
-        "DELETE FROM oh_members",
-        "INSERT INTO oh_members SELECT * FROM oh_members_copy ORDER BY member",
-        "DELETE FROM oh_members_copy",
+        "INSERT INTO oh_tokens_copy SELECT * FROM oh_tokens ORDER BY member",
+        "DELETE FROM oh_tokens",
+        "INSERT INTO oh_tokens SELECT * FROM oh_tokens_copy ORDER BY member",
+        "DELETE FROM oh_tokens_copy",
     ] {
         sqlx::query(statement).execute(&mut *conn).await?;
     }
     Ok(())
-}
-
-fn done_if(rows: u64) -> Put {
-    if rows > 0 { Put::Done } else { Put::Conflict }
 }

@@ -8,10 +8,10 @@
 //! Connections that write have `secure_delete` on, so SQLite overwrites with zeros what a
 //! statement deletes. Copies can stay all the same: in the free space of pages, from when rows were
 //! moved, and in the write-ahead log. So about a second after a member's record was removed or its
-//! tokens destroyed the store rewrites its table of members and cuts the log, and then no trace of
+//! tokens destroyed the store rewrites its table of tokens and cuts the log, and then no trace of
 //! the tokens is in the files. (While another process reads without pause the log cannot be cut;
 //! it is tried again.) [`SqliteStore::purge`] rewrites the whole file, and with it every trace of
-//! the ids of members whose erasure is done. What the file system or a backup keeps of a file's
+//! the ids and names of members whose erasure is done. What the file system or a backup keeps of a file's
 //! former content is beyond any database: for that, keep the tokens
 //! [sealed](oh_core::store::SealedStore).
 
@@ -111,7 +111,7 @@ impl SqliteStore {
     }
 
     /// For an app whose tokens live elsewhere: [`accept`](DeauthInbox::accept) then leaves
-    /// `oh_members` alone, and the library sees to the tokens in the store they are in.
+    /// `oh_members` and `oh_tokens` alone, and the library sees to the tokens in the store they are in.
     #[must_use]
     pub fn inbox_only(self) -> Self {
         let pool = self.pool().clone();

@@ -1,6 +1,6 @@
 //! The writes of a process, one batch at a time.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use oh_core::deauth::{Accepted, DeauthEvent, EventId, Held, Lease, Leased, Settlement, Step};
@@ -88,26 +88,37 @@ pub(super) enum Outcome {
 pub(super) struct SqliteBackend {
     pub(super) pool: SqlitePool,
     tokens_live_here: bool,
-    // Another process may have died before it tidied up: the first to write sees to that.
-    tidy_at: Mutex<Option<Instant>>,
-    // Not before.
-    rested: Mutex<Instant>,
+    tidy: Mutex<Tidy>,
+}
+
+/// What there is to tidy.
+struct Tidy {
+    /// When, if there is something.
+    at: Option<Instant>,
+    /// The table of tokens is to be rewritten first. If not, only the log is left to be cut.
+    rewrite: bool,
+    /// Not before.
+    rested: Instant,
 }
 
 impl SqliteBackend {
     pub(super) fn new(pool: SqlitePool, tokens_live_here: bool) -> Self {
         let at = Instant::now() + TIDY_AFTER;
+        // Another process may have died before it tidied up: the first to write sees to that.
+        let tidy = Tidy {
+            at: Some(at),
+            rewrite: tokens_live_here,
+            rested: at,
+        };
         Self {
             pool,
             tokens_live_here,
-            tidy_at: Mutex::new(Some(at)),
-            rested: Mutex::new(at),
+            tidy: Mutex::new(tidy),
         }
     }
 
-    fn set_tidy_at(&self, change: impl FnOnce(Option<Instant>) -> Option<Instant>) {
-        let mut at = self.tidy_at.lock().unwrap_or_else(PoisonError::into_inner);
-        *at = change(*at);
+    fn to_tidy(&self) -> MutexGuard<'_, Tidy> {
+        self.tidy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does one write. Sets `traces` if tokens were deleted.
@@ -169,13 +180,10 @@ impl SqliteBackend {
         Ok(conn)
     }
 
-    async fn rewrite_members(&self) -> Result<(), SqlError> {
-        if !self.tokens_live_here {
-            return Ok(());
-        }
+    async fn rewrite_tokens(&self) -> Result<(), SqlError> {
         let mut conn = self.writing().await?;
         let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
-        members::rewrite(&mut tx).await?;
+        members::rewrite_tokens(&mut tx).await?;
         tx.commit().await
     }
 
@@ -225,22 +233,33 @@ impl Backend for SqliteBackend {
         for op in ops {
             outcomes.push(self.run(&mut tx, op, &mut traces).await?);
         }
-        tx.commit().await?;
         if traces {
-            let rested = *self.rested.lock().unwrap_or_else(PoisonError::into_inner);
-            let soon = (Instant::now() + TIDY_AFTER).max(rested);
-            self.set_tidy_at(|at| Some(at.unwrap_or(soon)));
+            // Noted before the commit: nobody may be there to note it afterwards.
+            let mut tidy = self.to_tidy();
+            let soon = (Instant::now() + TIDY_AFTER).max(tidy.rested);
+            tidy.rewrite = true;
+            tidy.at.get_or_insert(soon);
         }
+        tx.commit().await?;
         Ok(outcomes)
     }
 
     fn tidy_at(&self) -> Option<Instant> {
-        *self.tidy_at.lock().unwrap_or_else(PoisonError::into_inner)
+        self.to_tidy().at
     }
 
     async fn tidy(&self) {
         let began = Instant::now();
-        let done = match self.rewrite_members().await {
+        let rewrite = self.to_tidy().rewrite;
+        let rewritten = if rewrite {
+            self.rewrite_tokens().await
+        } else {
+            Ok(())
+        };
+        // Whoever reads can keep the log from being cut. Only that is then tried again: to rewrite
+        // once more would make the log longer each time.
+        let still_to_rewrite = rewritten.is_err();
+        let done = match rewritten {
             Ok(()) => self.checkpoint(TIDY_WAIT).await,
             Err(error) => Err(error),
         };
@@ -249,8 +268,9 @@ impl Backend for SqliteBackend {
         }
         // In a flood of deletions this takes its small part of the time, however large the table.
         let pause = TIDY_AFTER.max(TIDY_PAUSE * began.elapsed());
-        *self.rested.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + pause;
-        let again = !matches!(done, Ok(true));
-        self.set_tidy_at(|_| again.then(|| Instant::now() + pause));
+        let mut tidy = self.to_tidy();
+        tidy.rewrite = still_to_rewrite;
+        tidy.rested = Instant::now() + pause;
+        tidy.at = (!matches!(done, Ok(true))).then_some(tidy.rested);
     }
 }
