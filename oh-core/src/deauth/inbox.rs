@@ -212,7 +212,10 @@ pub trait DeauthInbox: Send + Sync + 'static {
     /// runs, oldest first, until `until`; counts the attempt and writes [`Step::Tried`] for each.
     ///
     /// Of one member's pending events only the oldest (by `received_at`, then id) may be taken:
-    /// while it is pending, due or not, the others wait. All leases of one call share a holder.
+    /// while it is pending, due or not, the others wait. And it waits in turn while another of the
+    /// member's events is under a lease that still runs, as when an older one arrives late or is
+    /// revived: no two of a member's events are worked on at once. All leases of one call share a
+    /// holder.
     ///
     /// # Errors
     ///

@@ -25,6 +25,8 @@ struct State {
     events: HashMap<EventId, Entry>,
     // The pending ones, oldest first.
     pending: BTreeSet<(Timestamp, EventId)>,
+    // Those with a lease, run out or not.
+    leased: HashSet<EventId>,
     ledger: Vec<LedgerLine>,
     turns: HashMap<String, Turn>,
 }
@@ -137,6 +139,13 @@ impl DeauthInbox for MemoryInbox {
         let holder = crate::random::hex();
         let mut chosen = Vec::new();
         {
+            let busy: HashSet<_> = state
+                .leased
+                .iter()
+                .map(|id| &state.events[id])
+                .filter(|entry| matches!(&entry.lease, Some((_, until)) if *until > now))
+                .map(|entry| &entry.record.pseudonym)
+                .collect();
             // The first pending event of a member that is met stands for the member.
             let mut met = HashSet::new();
             for (_, id) in &state.pending {
@@ -145,7 +154,7 @@ impl DeauthInbox for MemoryInbox {
                 }
                 let entry = &state.events[id];
                 let first = met.insert(&entry.record.pseudonym);
-                let free = !matches!(&entry.lease, Some((_, until)) if *until > now);
+                let free = !busy.contains(&entry.record.pseudonym);
                 if first && free && entry.record.due_at <= now {
                     chosen.push(id.clone());
                 }
@@ -168,6 +177,7 @@ impl DeauthInbox for MemoryInbox {
                 attempt: entry.record.attempts,
             });
             state.write(&id, Step::Tried, now, None);
+            state.leased.insert(id);
         }
         Ok(leased)
     }
@@ -211,6 +221,7 @@ impl DeauthInbox for MemoryInbox {
             entry.record.settled_at = Some(now);
             state.pending.remove(&place);
         }
+        state.leased.remove(&lease.event);
         state.write(&lease.event, step, now, note);
         Ok(Held::Yes)
     }

@@ -64,6 +64,8 @@ CREATE INDEX oh_events_waiting ON oh_events (waits_until)
     WHERE state = 'pending' AND waits_until IS NOT NULL;
 CREATE INDEX oh_events_of_member ON oh_events (member, received_at, id)
     WHERE state = 'pending';
+CREATE INDEX oh_events_held ON oh_events (member, lease_until)
+    WHERE lease_until IS NOT NULL;
 CREATE INDEX oh_events_by_state ON oh_events (state, received_at, id);
 CREATE INDEX oh_events_by_time ON oh_events (received_at, id);
 CREATE INDEX oh_events_by_pseudonym ON oh_events (pseudonym, received_at, id);

@@ -43,18 +43,39 @@ pub(super) async fn line(
     Ok(())
 }
 
+async fn is_there_work(pool: &PgPool, now: Timestamp) -> Result<bool, SqlError> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM oh_events \
+         WHERE state = 'pending' AND waits_until IS NULL) \
+         OR EXISTS (SELECT 1 FROM oh_events WHERE state = 'pending' AND waits_until <= $1)",
+    )
+    .bind(now.as_micros())
+    .fetch_one(pool)
+    .await
+}
+
 /// Two indexes keep this flat however many events wait. An event that may not be taken before
 /// some time (the end of a lease, the next try) is in `oh_events_waiting` until then, and the
 /// first call after puts it back into `oh_events_queue`, which is read from its beginning.
 ///
 /// The condition on the member's first event is written as a subquery with a limit, which
 /// PostgreSQL cannot turn into a join over all that wait.
+///
+/// Those who lease wait for one another ("ohleases" in ASCII), and each looks only after the one
+/// before has committed. Otherwise two could each take an event of one member, blind to the
+/// other's. Workers with nothing to do only look, and wait for nobody.
 pub(super) async fn lease(
     pool: &PgPool,
     now: Timestamp,
     until: Timestamp,
     limit: usize,
 ) -> Result<Vec<Leased>, SqlError> {
+    if limit == 0 || !is_there_work(pool, now).await? {
+        return Ok(Vec::new());
+    }
+    let mut tx = pool
+        .begin_with("BEGIN; SELECT pg_advisory_xact_lock(8027785518470358387)")
+        .await?;
     let holder = rows::holder();
     let taken: Vec<EventRow> = sqlx::query_as(concat!(
         "WITH due AS MATERIALIZED ( \
@@ -63,6 +84,8 @@ pub(super) async fn lease(
              AND e.id = (SELECT first.id FROM oh_events first \
                  WHERE first.state = 'pending' AND first.member = e.member \
                  ORDER BY first.received_at, first.id LIMIT 1) \
+             AND NOT EXISTS (SELECT 1 FROM oh_events held \
+                 WHERE held.member = e.member AND held.lease_until > $1) \
              AND ",
         barrier!(),
         "    ORDER BY e.received_at, e.id LIMIT $2 FOR UPDATE OF e SKIP LOCKED), \
@@ -78,8 +101,9 @@ pub(super) async fn lease(
     .bind(rows::limit(limit))
     .bind(&holder)
     .bind(until.as_micros())
-    .fetch_all(pool)
+    .fetch_all(&mut *tx)
     .await?;
+    tx.commit().await?;
     taken
         .into_iter()
         .map(|row| row.leased(&holder).map_err(SqlError::Decode))

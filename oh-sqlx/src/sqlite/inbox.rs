@@ -133,6 +133,8 @@ pub(super) async fn lease(
              AND e.id = (SELECT first.id FROM oh_events first INDEXED BY oh_events_of_member \
                  WHERE first.state = 'pending' AND first.member = e.member \
                  ORDER BY first.received_at, first.id LIMIT 1) \
+             AND NOT EXISTS (SELECT 1 FROM oh_events held INDEXED BY oh_events_held \
+                 WHERE held.member = e.member AND held.lease_until > ?3) \
              ORDER BY e.received_at, e.id LIMIT ?4) \
          RETURNING *",
     )

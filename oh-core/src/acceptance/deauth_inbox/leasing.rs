@@ -92,6 +92,60 @@ pub async fn a_busy_member_holds_up_only_its_own(inbox: Arc<dyn DeauthInbox>) {
     assert_eq!(leased[0].event, third);
 }
 
+/// An event that is older than one its member's holder is at work on, but arrived later, waits
+/// until the holder is done, and then comes first.
+pub async fn an_older_event_that_arrives_late_waits_for_the_holder(inbox: Arc<dyn DeauthInbox>) {
+    let (older, newer, newest) = (event(1, 1, 1), event(2, 1, 2), event(3, 1, 3));
+    accept(&inbox, &newer).await;
+    let held = lease_one(&inbox, at(10)).await;
+    assert_eq!(held.event, newer);
+    accept(&inbox, &older).await;
+    accept(&inbox, &newest).await;
+    assert!(
+        lease(&inbox, at(11), 10).await.is_empty(),
+        "two events of one member are held"
+    );
+    let retry = Settlement::Retry {
+        due_at: at(12),
+        note: String::new(),
+    };
+    settle(&inbox, &held, &retry, at(12)).await;
+    for next in [&older, &newer, &newest] {
+        let leased = lease(&inbox, at(13), 10).await;
+        assert_eq!(leased.len(), 1, "one event of a member at a time");
+        assert_eq!(leased[0].event, *next);
+        settle(&inbox, &leased[0], &Settlement::Done, at(14)).await;
+    }
+}
+
+/// So does an older one that is revived, for as long as the holder's lease runs.
+pub async fn an_older_event_that_is_revived_waits_for_the_holder(inbox: Arc<dyn DeauthInbox>) {
+    let (older, newer) = (event(1, 1, 1), event(2, 1, 2));
+    accept(&inbox, &older).await;
+    accept(&inbox, &newer).await;
+    let first = lease_one(&inbox, at(10)).await;
+    let bury = Settlement::Bury {
+        note: "no".to_owned(),
+    };
+    settle(&inbox, &first, &bury, at(11)).await;
+    let held = lease_one(&inbox, at(12)).await;
+    assert_eq!(held.event, newer);
+    assert!(
+        inbox
+            .revive(&older.id, at(13))
+            .await
+            .expect("the inbox answers")
+    );
+    assert!(
+        lease(&inbox, at(21), 10).await.is_empty(),
+        "two events of one member are held"
+    );
+    // The holder died.
+    let leased = lease(&inbox, at(22), 10).await;
+    assert_eq!(leased.len(), 1, "one event of a member at a time");
+    assert_eq!(leased[0].event, older);
+}
+
 /// Many workers at once never hold the same event, nor two events of one member, and leave none.
 pub async fn each_event_has_one_holder(inbox: Arc<dyn DeauthInbox>) {
     let members = 40;

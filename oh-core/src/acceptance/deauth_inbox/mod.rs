@@ -28,7 +28,9 @@ pub use accepting::{
 };
 pub use leasing::{
     a_busy_member_holds_up_only_its_own, a_dead_holder_is_replaced, a_lease_can_be_prolonged,
-    each_event_has_one_holder, events_come_oldest_first, events_of_a_member_come_in_order,
+    an_older_event_that_arrives_late_waits_for_the_holder,
+    an_older_event_that_is_revived_waits_for_the_holder, each_event_has_one_holder,
+    events_come_oldest_first, events_of_a_member_come_in_order,
     the_limit_counts_events_that_can_be_taken,
 };
 pub use listing::{events_are_listed_page_by_page, the_ledger_is_listed_page_by_page};
@@ -71,6 +73,8 @@ where
     the_limit_counts_events_that_can_be_taken(fresh().await).await;
     events_of_a_member_come_in_order(fresh().await).await;
     a_busy_member_holds_up_only_its_own(fresh().await).await;
+    an_older_event_that_arrives_late_waits_for_the_holder(fresh().await).await;
+    an_older_event_that_is_revived_waits_for_the_holder(fresh().await).await;
     each_event_has_one_holder(fresh().await).await;
     a_dead_holder_is_replaced(fresh().await).await;
     a_lease_can_be_prolonged(fresh().await).await;
