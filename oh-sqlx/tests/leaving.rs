@@ -45,6 +45,7 @@ on_both! {
     tokens_go_with_the_event
     a_member_never_seen_gets_a_tombstone
     one_who_came_back_keeps_the_tokens
+    an_old_wish_is_stale_after_a_later_membership_too
     leaving_twice_advances_the_epoch_twice
     a_login_in_flight_comes_too_late
     many_at_once_are_each_told_the_truth
@@ -193,6 +194,23 @@ async fn one_who_came_back_keeps_the_tokens(store: impl Both) {
     assert!(store.revive(&EventId::new("old"), at(700)).await.unwrap());
     let leased = store.lease(at(700), at(800), 10).await.unwrap();
     assert_eq!(leased[0].event.id.as_str(), "old");
+}
+
+async fn an_old_wish_is_stale_after_a_later_membership_too(store: impl Both) {
+    let back = authorized(7, 200);
+    assert_eq!(store.put(&back, None).await.unwrap(), Put::Done);
+    let accepted = store.accept(&event("later", 7, 300)).await.unwrap();
+    assert_eq!(accepted, Accepted::New(TokenFate::Destroyed));
+    let gone = load(&store, 7).await;
+    let accepted = store.accept(&event("earlier", 7, 100)).await.unwrap();
+    assert_eq!(accepted, Accepted::New(TokenFate::Stale));
+    assert_eq!(load(&store, 7).await.version, gone.version);
+    assert_eq!(state(&store, "earlier").await, EventState::Stale);
+    // One who was never seen has no later membership.
+    let accepted = store.accept(&event("first", 8, 300)).await.unwrap();
+    assert_eq!(accepted, Accepted::New(TokenFate::Destroyed));
+    let accepted = store.accept(&event("second", 8, 100)).await.unwrap();
+    assert_eq!(accepted, Accepted::New(TokenFate::Destroyed));
 }
 
 async fn leaving_twice_advances_the_epoch_twice(store: impl Both) {

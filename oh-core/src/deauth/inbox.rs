@@ -49,8 +49,9 @@ pub enum TokenFate {
     /// It destroyed them and advanced the epoch, leaving a tombstone, and wrote the ledger line
     /// [`Step::TokensDestroyed`]. Only for an inbox that shares a database with the token store.
     Destroyed,
-    /// It found the member to have authorized again after the event: the event is settled as
-    /// [`EventState::Stale`], the tokens are untouched.
+    /// It found the member to have authorized again after the event, whether or not that
+    /// authorization has ended since: the event is settled as [`EventState::Stale`], the tokens
+    /// are untouched.
     Stale,
     /// Nothing: the tokens live elsewhere. The library sees to them next.
     Untouched,

@@ -103,7 +103,8 @@ async fn keep(
 }
 
 /// Destroys the tokens of the members of new events and advances their epochs, unless they have
-/// authorized again since; then the event is settled as stale. Tells who left.
+/// authorized again since; then the event is settled as stale, also when that authorization has
+/// ended as well: an event of an earlier membership says nothing about the latest. Tells who left.
 async fn destroy_tokens(
     conn: &mut PgConnection,
     events: &[&DeauthEvent],
@@ -123,7 +124,7 @@ async fn destroy_tokens(
              epoch = greatest(oh_members.epoch + 1, excluded.epoch), \
              deauthorized_at = excluded.deauthorized_at, refresh_holder = NULL, \
              refresh_until = NULL, refresh_unanswered = false, version = excluded.version \
-             WHERE oh_members.access_token IS NULL OR oh_members.authorized_at <= \
+             WHERE oh_members.authorized_at <= \
              (SELECT input.left_at FROM input WHERE input.member = oh_members.member) \
              RETURNING member), \
          fate AS ( \

@@ -136,7 +136,9 @@ pub(super) enum Left {
     Back,
 }
 
-/// Destroys the member's tokens and advances the epoch, unless the member has authorized again.
+/// Destroys the member's tokens and advances the epoch, unless the member has authorized again
+/// since, and be it that this authorization has ended as well: an event of an earlier membership
+/// says nothing about the latest.
 pub(super) async fn leave(
     conn: &mut SqliteConnection,
     event: &DeauthEvent,
@@ -158,8 +160,7 @@ pub(super) async fn leave(
         "UPDATE oh_members SET username = NULL, epoch = max(epoch + 1, ?2), \
          deauthorized_at = ?2, refresh_holder = NULL, refresh_until = NULL, \
          refresh_unanswered = 0, version = ?3 \
-         WHERE member = ?1 AND (authorized_at <= ?4 OR NOT EXISTS \
-         (SELECT 1 FROM oh_tokens WHERE oh_tokens.member = oh_members.member))",
+         WHERE member = ?1 AND authorized_at <= ?4",
     )
     .bind(event.member.as_str())
     .bind(event.received_at.as_micros())
