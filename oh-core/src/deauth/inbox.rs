@@ -104,8 +104,10 @@ pub enum Held {
 /// How work on an event ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settlement {
-    /// The handler succeeded. The member's id is removed from the event; the pseudonym stays.
-    /// Writes [`Step::Done`].
+    /// The handler succeeded. The member's id is removed from the event; the pseudonym stays. So
+    /// is it, in the same commit, from the member's stale events, and from those buried with a
+    /// [`left_at`](DeauthEvent::left_at) not later than this one's: they cannot be revived any
+    /// more, and need not be. Writes [`Step::Done`].
     Done,
     /// Another try at `due_at`. Writes [`Step::Failed`] with the note.
     Retry {
@@ -128,7 +130,8 @@ pub enum Settlement {
 pub struct EventRecord {
     /// Its name.
     pub id: EventId,
-    /// Who left; `None` once done.
+    /// Who left; `None` once done, or once an event of the same member is done that makes up for
+    /// this one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub member: Option<ProjectMemberId>,
     /// Who left, by pseudonym.
@@ -261,7 +264,8 @@ pub trait DeauthInbox: Send + Sync + 'static {
     ) -> Result<(), InboxError>;
 
     /// Makes a buried or stale event pending again, due now, with its attempts counted from zero,
-    /// and writes [`Step::Revived`]. False if there is no such event in one of those states.
+    /// and writes [`Step::Revived`]. False if there is no such event in one of those states, or its
+    /// member's id is gone (see [`Settlement::Done`]).
     ///
     /// # Errors
     ///

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::event::{DeauthEvent, EventId};
+use super::event::{DeauthEvent, EventId, Pseudonym};
 use super::inbox::{
     Accepted, DeauthInbox, EventQuery, EventRecord, EventState, Held, InboxError, InboxStats,
     Lease, Leased, LedgerQuery, Settlement, TokenFate,
@@ -27,6 +27,8 @@ struct State {
     pending: BTreeSet<(Timestamp, EventId)>,
     // Those with a lease, run out or not.
     leased: HashSet<EventId>,
+    // The stale and buried ones that still hold the member's id.
+    settled: HashMap<Pseudonym, HashSet<EventId>>,
     ledger: Vec<LedgerLine>,
     turns: HashMap<String, Turn>,
 }
@@ -70,6 +72,27 @@ impl State {
             step,
             attempt: entry.record.attempts,
             note,
+        });
+    }
+
+    /// Removes the member's id from what a done event makes up for.
+    fn forget_settled(&mut self, done: &EventId) {
+        let Some(done) = self.events.get(done).map(|entry| &entry.record) else {
+            return;
+        };
+        let left_at = done.left_at;
+        let Some(settled) = self.settled.get_mut(&done.pseudonym) else {
+            return;
+        };
+        settled.retain(|id| {
+            let Some(Entry { record, .. }) = self.events.get_mut(id) else {
+                return false;
+            };
+            let later = record.state == EventState::Buried && record.left_at > left_at;
+            if !later {
+                record.member = None;
+            }
+            later
         });
     }
 
@@ -203,6 +226,7 @@ impl DeauthInbox for MemoryInbox {
             return Ok(Held::Lost);
         };
         let place = entry.place();
+        let pseudonym = entry.record.pseudonym.clone();
         entry.lease = None;
         let (to, step, note) = match settlement {
             Settlement::Done => {
@@ -220,6 +244,14 @@ impl DeauthInbox for MemoryInbox {
         if to != EventState::Pending {
             entry.record.settled_at = Some(now);
             state.pending.remove(&place);
+        }
+        match to {
+            EventState::Done => state.forget_settled(&lease.event),
+            EventState::Buried | EventState::Stale => {
+                let of_member = state.settled.entry(pseudonym).or_default();
+                of_member.insert(lease.event.clone());
+            }
+            EventState::Pending => {}
         }
         state.leased.remove(&lease.event);
         state.write(&lease.event, step, now, note);
@@ -241,15 +273,19 @@ impl DeauthInbox for MemoryInbox {
         let Some(entry) = state.events.get_mut(event) else {
             return Ok(false);
         };
-        if !matches!(entry.record.state, EventState::Buried | EventState::Stale) {
+        let settled = matches!(entry.record.state, EventState::Buried | EventState::Stale);
+        if !settled || entry.record.member.is_none() {
             return Ok(false);
         }
         entry.record.state = EventState::Pending;
         entry.record.attempts = 0;
         entry.record.due_at = now;
         entry.record.settled_at = None;
-        let place = entry.place();
+        let (place, pseudonym) = (entry.place(), entry.record.pseudonym.clone());
         state.pending.insert(place);
+        if let Some(settled) = state.settled.get_mut(&pseudonym) {
+            settled.remove(event);
+        }
         state.write(event, Step::Revived, now, None);
         Ok(true)
     }

@@ -142,6 +142,7 @@ pub(super) async fn extend(
     Ok(held_if(extended.rows_affected()))
 }
 
+/// A done event also takes the member's id from the settled events that it makes up for.
 pub(super) async fn settle(
     pool: &PgPool,
     lease: &Lease,
@@ -156,7 +157,12 @@ pub(super) async fn settle(
              lease_holder = NULL, lease_until = NULL \
              WHERE id = $1 AND lease_holder = $2 AND ",
         barrier!(),
-        "    RETURNING id, pseudonym, attempts) \
+        "    RETURNING id, pseudonym, attempts, left_at), \
+         forgotten AS ( \
+             UPDATE oh_events SET member = NULL FROM settled \
+             WHERE $6 AND oh_events.pseudonym = settled.pseudonym \
+             AND oh_events.member IS NOT NULL AND (oh_events.state = 'stale' \
+                 OR (oh_events.state = 'buried' AND oh_events.left_at <= settled.left_at))) \
          INSERT INTO oh_ledger (event, member, at, step, attempt, note) \
          SELECT id, pseudonym, $7, $8, attempts, $9 FROM settled",
     ))
@@ -182,7 +188,8 @@ pub(super) async fn revive(
     let revived = sqlx::query(concat!(
         "WITH revived AS ( \
              UPDATE oh_events SET state = 'pending', attempts = 0, due_at = $2, \
-             settled_at = NULL WHERE id = $1 AND state IN ('buried', 'stale') AND ",
+             settled_at = NULL WHERE id = $1 AND state IN ('buried', 'stale') \
+             AND member IS NOT NULL AND ",
         barrier!(),
         "    RETURNING id, pseudonym) \
          INSERT INTO oh_ledger (event, member, at, step, attempt) \

@@ -193,8 +193,26 @@ pub(super) async fn settle(
     .await?;
     if settled.rows_affected() > 0 {
         line(conn, &lease.event, change.step, now, change.note).await?;
+        if change.forget {
+            forget_settled(conn, &lease.event).await?;
+        }
     }
     Ok(held_if(settled.rows_affected()))
+}
+
+/// Removes the member's id from what a done event makes up for.
+async fn forget_settled(conn: &mut SqliteConnection, done: &EventId) -> Result<(), SqlError> {
+    sqlx::query(
+        "UPDATE oh_events INDEXED BY oh_events_by_pseudonym SET member = NULL \
+         FROM oh_events AS done WHERE done.id = ?1 \
+         AND oh_events.pseudonym = done.pseudonym AND oh_events.member IS NOT NULL \
+         AND (oh_events.state = 'stale' \
+             OR (oh_events.state = 'buried' AND oh_events.left_at <= done.left_at))",
+    )
+    .bind(done.as_str())
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 pub(super) async fn revive(
@@ -204,7 +222,7 @@ pub(super) async fn revive(
 ) -> Result<bool, SqlError> {
     let revived = sqlx::query(
         "UPDATE oh_events SET state = 'pending', attempts = 0, due_at = ?2, settled_at = NULL \
-         WHERE id = ?1 AND state IN ('buried', 'stale')",
+         WHERE id = ?1 AND state IN ('buried', 'stale') AND member IS NOT NULL",
     )
     .bind(event.as_str())
     .bind(now.as_micros())

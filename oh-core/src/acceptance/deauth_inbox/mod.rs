@@ -36,7 +36,8 @@ pub use leasing::{
 pub use listing::{events_are_listed_page_by_page, the_ledger_is_listed_page_by_page};
 pub use settling::{
     a_buried_event_can_be_revived, a_retry_waits_until_it_is_due, a_stale_event_is_kept,
-    a_whole_life_is_in_the_ledger, done_leaves_only_the_pseudonym, of_two_settlements_one_counts,
+    a_whole_life_is_in_the_ledger, done_forgets_what_it_makes_up_for,
+    done_leaves_only_the_pseudonym, of_two_settlements_one_counts,
     settling_after_a_takeover_does_nothing, settling_late_counts_if_nobody_took_over,
     statistics_add_up, steps_can_be_recorded,
 };
@@ -80,6 +81,7 @@ where
     a_lease_can_be_prolonged(fresh().await).await;
 
     done_leaves_only_the_pseudonym(fresh().await).await;
+    done_forgets_what_it_makes_up_for(fresh().await).await;
     a_retry_waits_until_it_is_due(fresh().await).await;
     a_buried_event_can_be_revived(fresh().await).await;
     a_stale_event_is_kept(fresh().await).await;

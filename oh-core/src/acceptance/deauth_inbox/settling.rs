@@ -48,6 +48,58 @@ pub async fn done_leaves_only_the_pseudonym(inbox: Arc<dyn DeauthInbox>) {
     );
 }
 
+/// Nor is the id in the member's events that were settled otherwise, once one is done that makes
+/// up for them: all that are stale, and those buried that are not of a later leaving.
+pub async fn done_forgets_what_it_makes_up_for(inbox: Arc<dyn DeauthInbox>) {
+    let stale = event(1, 87_654_321, 1);
+    let buried = event(2, 87_654_321, 2);
+    let later = DeauthEvent {
+        left_at: at(8),
+        ..event(3, 87_654_321, 3)
+    };
+    let done = event(4, 87_654_321, 4);
+    let (others, last) = (event(5, 5, 5), event(6, 87_654_321, 9));
+    for event in [&stale, &buried, &later, &done, &others, &last] {
+        accept(&inbox, event).await;
+    }
+    let revive = async |event: &DeauthEvent, now| {
+        let revived = inbox.revive(&event.id, now).await;
+        revived.expect("the inbox answers")
+    };
+    let leased = lease(&inbox, at(10), 10).await;
+    assert_eq!(leased.len(), 2);
+    settle(&inbox, &leased[0], &Settlement::Stale, at(11)).await;
+    settle(&inbox, &leased[1], &Settlement::Stale, at(11)).await;
+    for _ in [&buried, &later] {
+        let leased = lease_one(&inbox, at(12)).await;
+        settle(&inbox, &leased, &bury(), at(13)).await;
+    }
+    for settled in [&stale, &buried, &later] {
+        assert!(find(&inbox, settled).await.member.is_some());
+    }
+
+    let leased = lease_one(&inbox, at(14)).await;
+    assert_eq!(leased.event, done);
+    // Another try forgets nothing.
+    settle(&inbox, &leased, &retry(15), at(14)).await;
+    assert!(find(&inbox, &stale).await.member.is_some());
+    let leased = lease_one(&inbox, at(15)).await;
+    settle(&inbox, &leased, &Settlement::Done, at(16)).await;
+    for (forgotten, state) in [(&stale, EventState::Stale), (&buried, EventState::Buried)] {
+        let record = find(&inbox, forgotten).await;
+        assert_eq!(record.member, None);
+        assert_eq!(record.pseudonym, forgotten.pseudonym);
+        assert_eq!(record.state, state);
+        assert!(!revive(forgotten, at(17)).await, "nobody is left to erase");
+        assert!(!steps(&inbox, forgotten).await.contains(&Step::Revived));
+    }
+    for kept in [&later, &others, &last] {
+        assert!(find(&inbox, kept).await.member.is_some());
+    }
+    assert!(revive(&later, at(18)).await);
+    assert!(revive(&others, at(18)).await);
+}
+
 /// Not before, and with the count of attempts kept.
 pub async fn a_retry_waits_until_it_is_due(inbox: Arc<dyn DeauthInbox>) {
     let event = event(1, 1, 1);
