@@ -95,7 +95,8 @@ impl<B: Backend> Writer<B> {
         &self.backend
     }
 
-    /// Hands in a job and waits until it is committed.
+    /// Hands in a job and waits until it is committed, for three times the patience at most. A job
+    /// that was not answered in time may still be done.
     pub(crate) async fn run(&self, job: B::Job) -> Result<B::Outcome, Failure> {
         let (answer, answered) = oneshot::channel();
         let queue = self.queue();
@@ -104,7 +105,12 @@ impl<B: Backend> Writer<B> {
             .map_err(|_| Failure::Slow)?
             .map_err(|_| Failure::Died)?;
         drop(queue);
-        answered.await.map_err(|_| Failure::Died)?
+        // Behind a full queue there are a few batches before ours; more than one that took all
+        // its time is a database that does not answer.
+        match timeout(2 * self.patience, answered).await {
+            Ok(answer) => answer.map_err(|_| Failure::Died)?,
+            Err(_) => Err(Failure::Slow),
+        }
     }
 
     fn queue(&self) -> mpsc::Sender<Entry<B>> {
@@ -176,9 +182,20 @@ async fn commit<B: Backend>(
         }
         Err(failure) => {
             tracing::warn!(jobs = jobs.len(), error = %failure, "a commit failed; one by one now");
+            let mut everybodys = None;
             for (job, answer) in jobs.chunks(1).zip(answers) {
-                let done = bounded(patience, backend.commit(job)).await;
-                let done = done.and_then(|mut one| one.pop().ok_or(Failure::Died));
+                let done = match &everybodys {
+                    Some(failure) => Err(Failure::clone(failure)),
+                    None => bounded(patience, backend.commit(job))
+                        .await
+                        .and_then(|mut one| one.pop().ok_or(Failure::Died)),
+                };
+                if let Err(failure) = &done
+                    && is_everybodys(failure)
+                {
+                    // The rest would meet it too, each after its own wait.
+                    everybodys = Some(failure.clone());
+                }
                 let _ = answer.send(done);
             }
         }
@@ -219,7 +236,8 @@ mod tests {
 
     use super::*;
 
-    /// Commits when the gate lets it; 13 cannot be done, 666 kills the task.
+    /// Commits when the gate lets it; 13 cannot be done, 404 finds the database gone, 666 kills the
+    /// task.
     struct Gate {
         open: Semaphore,
         batches: AtomicUsize,
@@ -236,6 +254,9 @@ mod tests {
             assert!(!jobs.contains(&666), "a panic in the writing task");
             if jobs.contains(&13) {
                 return Err(SqlError::Encode("13 cannot be written".into()));
+            }
+            if jobs == [404] {
+                return Err(SqlError::PoolTimedOut);
             }
             self.done.lock().unwrap().extend(jobs);
             Ok(jobs.iter().map(|job| job * 2).collect())
@@ -293,6 +314,38 @@ mod tests {
         assert!(matches!(answers[2], Err(Failure::Database(_))));
         assert_eq!(answers.iter().filter(|a| a.is_ok()).count(), 3);
         assert_eq!(*gate.done.lock().unwrap(), [1, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn what_would_meet_the_rest_is_not_tried_on_each() {
+        let (gate, writer) = gate(0);
+        let jobs = [1, 2, 13, 404, 5, 6, 7];
+        let answers = flood(&gate, &writer, &jobs).await;
+        let failed = |answer: &Result<u32, Failure>| answer.is_err();
+        assert_eq!(
+            answers.iter().map(failed).collect::<Vec<_>>(),
+            [false, false, true, true, true, true, true]
+        );
+        assert!(matches!(&answers[6], Err(Failure::Database(e))
+            if matches!(**e, SqlError::PoolTimedOut)));
+        assert_eq!(*gate.done.lock().unwrap(), [1, 2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_ever_behind_others() {
+        let (gate, writer) = gate(0);
+        let begun = Instant::now();
+        // So many batches, each of which takes all its time, that the last would wait for long.
+        let mut tasks = JoinSet::new();
+        for job in 0..(QUEUE as u32) {
+            let writer = Arc::clone(&writer);
+            tasks.spawn(async move { writer.run(job).await });
+        }
+        while let Some(answer) = tasks.join_next().await {
+            assert!(matches!(answer.unwrap(), Err(Failure::Slow)));
+        }
+        assert!(begun.elapsed() <= 3 * Duration::from_secs(60));
+        assert!(gate.done.lock().unwrap().is_empty());
     }
 
     #[tokio::test]
