@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use oh_core::deauth::{Accepted, DeauthEvent, TokenFate};
 use oh_core::store::Version;
-use sqlx::{Error as SqlError, PgConnection, PgPool};
+use sqlx::{Connection, Error as SqlError, PgConnection, PgPool};
 
 use super::inbox::BARRIER;
+use super::taken::Taken;
 use crate::writer::Backend;
 
 /// Keeps events.
@@ -20,7 +21,20 @@ impl Backend for AcceptBackend {
     type Outcome = Accepted;
 
     async fn commit(&self, events: &[DeauthEvent]) -> Result<Vec<Accepted>, SqlError> {
-        let mut tx = self.pool.begin().await?;
+        let mut taken = Taken::from(&self.pool).await?;
+        let done = self.keep_all(&mut taken.conn, events).await;
+        taken.is_free();
+        done
+    }
+}
+
+impl AcceptBackend {
+    async fn keep_all(
+        &self,
+        conn: &mut PgConnection,
+        events: &[DeauthEvent],
+    ) -> Result<Vec<Accepted>, SqlError> {
+        let mut tx = conn.begin().await?;
         let mut outcomes = Vec::with_capacity(events.len());
         for run in runs(events) {
             let kept = keep(&mut tx, run).await?;

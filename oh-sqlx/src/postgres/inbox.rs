@@ -8,24 +8,27 @@
 
 use oh_core::Timestamp;
 use oh_core::deauth::{EventId, EventQuery, Held, Lease, Leased, LedgerQuery, Settlement, Step};
-use sqlx::{Error as SqlError, PgPool, Postgres, QueryBuilder};
+use sqlx::{Connection, Error as SqlError, PgConnection, Postgres, QueryBuilder, Row};
 
 use super::text;
 use crate::rows::{self, EventRow, LedgerRow, StatsRow};
 use crate::settlement::Change;
 
 /// A condition that is true once this transaction holds its share of the ledger's lock
-/// ("ohledger" in ASCII). PostgreSQL evaluates it once, before it looks at a row.
+/// ("ohledger" in ASCII), and is sure to be flushed when it commits, whatever the database's
+/// default. PostgreSQL evaluates it once, before it looks at a row.
 macro_rules! barrier {
     () => {
-        "(SELECT pg_advisory_xact_lock_shared(8027785518519903602) IS NOT NULL)"
+        "(SELECT pg_advisory_xact_lock_shared(8027785518519903602) IS NOT NULL \
+         AND CASE current_setting('synchronous_commit') WHEN 'off' \
+         THEN set_config('synchronous_commit', 'on', true) IS NOT NULL ELSE true END)"
     };
 }
 pub(super) use barrier as BARRIER;
 
 /// Adds a line to the ledger about an event as it stands. Does nothing if there is no such event.
 pub(super) async fn line(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     event: &EventId,
     step: Step,
     now: Timestamp,
@@ -38,19 +41,19 @@ pub(super) async fn line(
     .bind(event.as_str())
     .bind(now.as_micros())
     .bind(step.as_str())
-    .execute(pool)
+    .execute(conn)
     .await?;
     Ok(())
 }
 
-async fn is_there_work(pool: &PgPool, now: Timestamp) -> Result<bool, SqlError> {
+async fn is_there_work(conn: &mut PgConnection, now: Timestamp) -> Result<bool, SqlError> {
     sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM oh_events \
          WHERE state = 'pending' AND waits_until IS NULL) \
          OR EXISTS (SELECT 1 FROM oh_events WHERE state = 'pending' AND waits_until <= $1)",
     )
     .bind(now.as_micros())
-    .fetch_one(pool)
+    .fetch_one(conn)
     .await
 }
 
@@ -65,15 +68,15 @@ async fn is_there_work(pool: &PgPool, now: Timestamp) -> Result<bool, SqlError> 
 /// before has committed. Otherwise two could each take an event of one member, blind to the
 /// other's. Workers with nothing to do only look, and wait for nobody.
 pub(super) async fn lease(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     now: Timestamp,
     until: Timestamp,
     limit: usize,
 ) -> Result<Vec<Leased>, SqlError> {
-    if limit == 0 || !is_there_work(pool, now).await? {
+    if limit == 0 || !is_there_work(conn, now).await? {
         return Ok(Vec::new());
     }
-    let mut tx = pool
+    let mut tx = conn
         .begin_with("BEGIN; SELECT pg_advisory_xact_lock(8027785518470358387)")
         .await?;
     let holder = rows::holder();
@@ -112,7 +115,7 @@ pub(super) async fn lease(
 
 /// Puts some events that have waited long enough back into the queue. Not all at once: after an
 /// outage there may be very many, and what is done so far must stay done. True if that was all.
-pub(super) async fn put_back(pool: &PgPool, now: Timestamp) -> Result<bool, SqlError> {
+pub(super) async fn put_back(conn: &mut PgConnection, now: Timestamp) -> Result<bool, SqlError> {
     let back = sqlx::query(
         "UPDATE oh_events SET waits_until = NULL WHERE id IN ( \
              SELECT id FROM oh_events WHERE state = 'pending' AND waits_until <= $1 \
@@ -120,13 +123,13 @@ pub(super) async fn put_back(pool: &PgPool, now: Timestamp) -> Result<bool, SqlE
     )
     .bind(now.as_micros())
     .bind(rows::CHUNK.cast_signed())
-    .execute(pool)
+    .execute(conn)
     .await?;
     Ok(back.rows_affected() < rows::CHUNK)
 }
 
 pub(super) async fn extend(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     lease: &Lease,
     until: Timestamp,
 ) -> Result<Held, SqlError> {
@@ -137,14 +140,14 @@ pub(super) async fn extend(
     .bind(lease.event.as_str())
     .bind(&lease.holder)
     .bind(until.as_micros())
-    .execute(pool)
+    .execute(conn)
     .await?;
     Ok(held_if(extended.rows_affected()))
 }
 
 /// A done event also takes the member's id from the settled events that it makes up for.
 pub(super) async fn settle(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     lease: &Lease,
     settlement: &Settlement,
     now: Timestamp,
@@ -175,13 +178,13 @@ pub(super) async fn settle(
     .bind(now.as_micros())
     .bind(change.step.as_str())
     .bind(change.note.map(text))
-    .execute(pool)
+    .execute(conn)
     .await?;
     Ok(held_if(settled.rows_affected()))
 }
 
 pub(super) async fn revive(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     event: &EventId,
     now: Timestamp,
 ) -> Result<bool, SqlError> {
@@ -197,12 +200,12 @@ pub(super) async fn revive(
     ))
     .bind(event.as_str())
     .bind(now.as_micros())
-    .execute(pool)
+    .execute(conn)
     .await?;
     Ok(revived.rows_affected() > 0)
 }
 
-pub(super) async fn stats(pool: &PgPool) -> Result<StatsRow, SqlError> {
+pub(super) async fn stats(conn: &mut PgConnection) -> Result<StatsRow, SqlError> {
     sqlx::query_as(
         "SELECT (SELECT count(*) FROM oh_events WHERE state = 'pending') AS pending, \
          (SELECT min(received_at) FROM oh_events WHERE state = 'pending') AS oldest_pending, \
@@ -210,11 +213,14 @@ pub(super) async fn stats(pool: &PgPool) -> Result<StatsRow, SqlError> {
          (SELECT count(*) FROM oh_events WHERE state = 'buried') AS buried, \
          (SELECT count(*) FROM oh_events WHERE state = 'stale') AS stale",
     )
-    .fetch_one(pool)
+    .fetch_one(conn)
     .await
 }
 
-pub(super) async fn events(pool: &PgPool, query: &EventQuery) -> Result<Vec<EventRow>, SqlError> {
+pub(super) async fn events(
+    conn: &mut PgConnection,
+    query: &EventQuery,
+) -> Result<Vec<EventRow>, SqlError> {
     let mut sql = QueryBuilder::<Postgres>::new("SELECT * FROM oh_events WHERE TRUE");
     if let Some(state) = query.state {
         sql.push(" AND state = ").push_bind(state.as_str());
@@ -233,15 +239,22 @@ pub(super) async fn events(pool: &PgPool, query: &EventQuery) -> Result<Vec<Even
     }
     sql.push(" ORDER BY received_at, id LIMIT ")
         .push_bind(rows::limit(query.limit));
-    sql.build_query_as().fetch_all(pool).await
+    sql.build_query_as().fetch_all(conn).await
 }
 
-pub(super) async fn ledger(pool: &PgPool, query: &LedgerQuery) -> Result<Vec<LedgerRow>, SqlError> {
-    let Some(last) = last_line(pool).await? else {
-        return Ok(Vec::new());
-    };
-    let mut sql = QueryBuilder::<Postgres>::new("SELECT * FROM oh_ledger WHERE seq <= ");
-    sql.push_bind(last);
+pub(super) async fn ledger(
+    conn: &mut PgConnection,
+    query: &LedgerQuery,
+) -> Result<Vec<LedgerRow>, SqlError> {
+    let mut sql = QueryBuilder::<Postgres>::new("SELECT * FROM oh_ledger WHERE TRUE");
+    // Of one event all is asked for, and by its one holder: there is no order among writers to
+    // wait for. That goes for every attempt, and so waits for nobody.
+    if query.event.is_none() {
+        let Some(last) = last_line(conn).await? else {
+            return Ok(Vec::new());
+        };
+        sql.push(" AND seq <= ").push_bind(last);
+    }
     if let Some(event) = &query.event {
         sql.push(" AND event = ").push_bind(event.as_str());
     }
@@ -253,24 +266,30 @@ pub(super) async fn ledger(pool: &PgPool, query: &LedgerQuery) -> Result<Vec<Led
     }
     sql.push(" ORDER BY seq LIMIT ")
         .push_bind(rows::limit(query.limit));
-    sql.build_query_as().fetch_all(pool).await
+    sql.build_query_as().fetch_all(conn).await
 }
 
 /// The number up to which every line is there that ever will be.
-async fn last_line(pool: &PgPool) -> Result<Option<i64>, SqlError> {
-    let mut tx = pool.begin().await?;
-    sqlx::query("SELECT pg_advisory_xact_lock(8027785518519903602)")
-        .execute(&mut *tx)
-        .await?;
-    let last = sqlx::query_scalar("SELECT max(seq) FROM oh_ledger")
-        .fetch_one(&mut *tx)
-        .await?;
-    tx.commit().await?;
-    Ok(last)
+///
+/// In one round trip, so that the lock is gone again whatever becomes of us; and not waited for
+/// without end, because those who write queue up behind us. Each statement sees what was committed
+/// when it began: the last one, what was written by those we waited for.
+async fn last_line(conn: &mut PgConnection) -> Result<Option<i64>, SqlError> {
+    let answers = sqlx::raw_sql(
+        "SET LOCAL lock_timeout = '2s'; \
+         SELECT pg_advisory_xact_lock(8027785518519903602); \
+         SELECT max(seq) FROM oh_ledger",
+    )
+    .fetch_all(conn)
+    .await?;
+    match answers.last() {
+        Some(row) => row.try_get(0),
+        None => Err(SqlError::RowNotFound),
+    }
 }
 
 pub(super) async fn take_turn(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     job: &str,
     holder: &str,
     now: Timestamp,
@@ -286,12 +305,12 @@ pub(super) async fn take_turn(
     .bind(holder)
     .bind(until.as_micros())
     .bind(now.as_micros())
-    .fetch_optional(pool)
+    .fetch_optional(conn)
     .await
 }
 
 pub(super) async fn keep_turn(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     job: &str,
     holder: &str,
     until: Timestamp,
@@ -303,7 +322,7 @@ pub(super) async fn keep_turn(
             .bind(holder)
             .bind(until.as_micros())
             .bind(text(note))
-            .execute(pool)
+            .execute(conn)
             .await?;
     Ok(held_if(kept.rows_affected()))
 }

@@ -2,23 +2,23 @@
 
 use oh_core::ProjectMemberId;
 use oh_core::store::{MemberRecord, Put, Version};
-use sqlx::{Error as SqlError, PgPool};
+use sqlx::{Error as SqlError, PgConnection};
 
 use super::text;
 use crate::rows::{self, MemberRow};
 
 pub(super) async fn load(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     member: &ProjectMemberId,
 ) -> Result<Option<MemberRow>, SqlError> {
     sqlx::query_as("SELECT * FROM oh_members WHERE member = $1")
         .bind(member.as_str())
-        .fetch_optional(pool)
+        .fetch_optional(conn)
         .await
 }
 
 pub(super) async fn page(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     after: Option<&ProjectMemberId>,
     limit: usize,
 ) -> Result<Vec<MemberRow>, SqlError> {
@@ -26,12 +26,12 @@ pub(super) async fn page(
     sqlx::query_as("SELECT * FROM oh_members WHERE member > $1 ORDER BY member LIMIT $2")
         .bind(after.map_or("", ProjectMemberId::as_str))
         .bind(rows::limit(limit))
-        .fetch_all(pool)
+        .fetch_all(conn)
         .await
 }
 
 pub(super) async fn put(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     record: &MemberRecord,
     expected: Option<Version>,
 ) -> Result<Put, SqlError> {
@@ -69,18 +69,18 @@ pub(super) async fn put(
     if let Some(version) = expected {
         query = query.bind(version.get());
     }
-    Ok(done_if(query.execute(pool).await?.rows_affected()))
+    Ok(done_if(query.execute(conn).await?.rows_affected()))
 }
 
 pub(super) async fn remove(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     member: &ProjectMemberId,
     expected: Version,
 ) -> Result<Put, SqlError> {
     let removed = sqlx::query("DELETE FROM oh_members WHERE member = $1 AND version = $2")
         .bind(member.as_str())
         .bind(expected.get())
-        .execute(pool)
+        .execute(conn)
         .await?;
     Ok(done_if(removed.rows_affected()))
 }

@@ -15,6 +15,7 @@
 mod accept;
 mod inbox;
 mod members;
+mod taken;
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use crate::errors::{in_time, inbox_error, store_error};
 use crate::schema::{self, Migration, SchemaError};
 use crate::writer::Writer;
 use accept::AcceptBackend;
+use taken::Taken;
 
 /// The schema, version by version, for an app that runs migrations itself.
 pub const MIGRATIONS: &[Migration] = &[Migration {
@@ -46,6 +48,10 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a caller waits for a connection.
 const ACQUIRE: Duration = Duration::from_secs(3);
+
+/// What the server is told of that, or it would go on with what nobody waits for any more.
+const LIMITS: &str = "SET statement_timeout = '5s'; SET lock_timeout = '4s'; \
+    SET idle_in_transaction_session_timeout = '10s'";
 
 /// Members' tokens and the deauthorization inbox in PostgreSQL. Cheap to clone.
 ///
@@ -68,7 +74,8 @@ pub struct PgStore {
 impl PgStore {
     /// Connects with a pool of its own and brings the tables up to date.
     ///
-    /// The URL is sqlx's and libpq's: `postgres://user:password@host/database`.
+    /// The URL is sqlx's and libpq's: `postgres://user:password@host/database`. Statements have
+    /// five seconds, and waiting for a lock four.
     ///
     /// # Errors
     ///
@@ -76,6 +83,12 @@ impl PgStore {
     pub async fn connect(url: &str) -> Result<Self, SchemaError> {
         let pool = PgPoolOptions::new()
             .acquire_timeout(ACQUIRE)
+            .after_connect(|conn, _| {
+                Box::pin(async move {
+                    sqlx::raw_sql(LIMITS).execute(conn).await?;
+                    Ok(())
+                })
+            })
             .connect(url)
             .await?;
         let store = Self::new(pool);
@@ -86,8 +99,10 @@ impl PgStore {
     /// Over the app's own pool. Nothing is changed yet; see [`migrate`](Self::migrate).
     ///
     /// Give the pool an `acquire_timeout` of a few seconds, so that a webhook is refused before
-    /// its sender gives up. The isolation level must be PostgreSQL's default, `READ COMMITTED`,
-    /// and `synchronous_commit` not off.
+    /// its sender gives up, and its connections a `statement_timeout` and an
+    /// `idle_in_transaction_session_timeout`, so that the server ends what nobody waits for any
+    /// more. The isolation level must be PostgreSQL's default, `READ COMMITTED`. What the inbox
+    /// writes is flushed even where `synchronous_commit` is off; members' records then are not.
     pub fn new(pool: PgPool) -> Self {
         Self::with(pool, true)
     }
@@ -122,7 +137,9 @@ impl PgStore {
     ///
     /// When the tables are of a newer release, or the database fails.
     pub async fn migrate(&self) -> Result<(), SchemaError> {
-        let mut tx = self.pool.begin().await?;
+        // Making tables may take its time.
+        let begin = "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0";
+        let mut tx = self.pool.begin_with(begin).await?;
         // "ohschema" in ASCII. Whoever comes second waits here, and then finds everything done.
         sqlx::query("SELECT pg_advisory_xact_lock(8027793206578343265)")
             .execute(&mut *tx)
@@ -151,15 +168,24 @@ impl PgStore {
     ///
     /// # Errors
     ///
-    /// When the database cannot be reached, or the user does not own the tables.
+    /// When the database cannot be reached, the user does not own the tables, or others had them
+    /// locked for two seconds (then try again: whoever comes after would have to wait as well).
     pub async fn purge(&self) -> Result<(), StoreError> {
-        for statement in ["VACUUM (FULL) oh_members", "VACUUM (FULL) oh_events"] {
-            sqlx::query(statement)
-                .execute(&self.pool)
-                .await
-                .map_err(|e| store_error(e.into()))?;
-        }
-        Ok(())
+        let purged = async {
+            let mut conn = self.pool.acquire().await?;
+            // What is set here is for this connection's life.
+            conn.close_on_drop();
+            for statement in [
+                "SET statement_timeout = 0",
+                "SET lock_timeout = '2s'",
+                "VACUUM (FULL) oh_members",
+                "VACUUM (FULL) oh_events",
+            ] {
+                sqlx::query(statement).execute(&mut *conn).await?;
+            }
+            Ok(())
+        };
+        purged.await.map_err(|e: sqlx::Error| store_error(e.into()))
     }
 }
 
@@ -182,10 +208,24 @@ async fn found_schema(conn: &mut sqlx::PgConnection) -> Result<i64, SchemaError>
     Ok(found.unwrap_or(0))
 }
 
+/// Does the work on a connection, and waits for it only so long.
+macro_rules! ask {
+    ($store:ident, $conn:ident => $work:expr) => {
+        in_time(PATIENCE, async {
+            let mut taken = Taken::from(&$store.pool).await?;
+            let $conn = &mut *taken.conn;
+            let done = $work.await;
+            taken.is_free();
+            done
+        })
+        .await
+    };
+}
+
 #[async_trait]
 impl TokenStore for PgStore {
     async fn load(&self, member: &ProjectMemberId) -> Result<Option<MemberRecord>, StoreError> {
-        let row = in_time(PATIENCE, members::load(&self.pool, member)).await;
+        let row = ask!(self, conn => members::load(conn, member));
         row.map_err(store_error)?
             .map(|row| row.record().map_err(StoreError::unreadable))
             .transpose()
@@ -196,12 +236,12 @@ impl TokenStore for PgStore {
         record: &MemberRecord,
         expected: Option<Version>,
     ) -> Result<Put, StoreError> {
-        let put = in_time(PATIENCE, members::put(&self.pool, record, expected)).await;
+        let put = ask!(self, conn => members::put(conn, record, expected));
         put.map_err(store_error)
     }
 
     async fn remove(&self, member: &ProjectMemberId, expected: Version) -> Result<Put, StoreError> {
-        let put = in_time(PATIENCE, members::remove(&self.pool, member, expected)).await;
+        let put = ask!(self, conn => members::remove(conn, member, expected));
         put.map_err(store_error)
     }
 
@@ -210,7 +250,7 @@ impl TokenStore for PgStore {
         after: Option<&ProjectMemberId>,
         limit: usize,
     ) -> Result<Vec<MemberRecord>, StoreError> {
-        let rows = in_time(PATIENCE, members::page(&self.pool, after, limit)).await;
+        let rows = ask!(self, conn => members::page(conn, after, limit));
         rows.map_err(store_error)?
             .into_iter()
             .map(|row| row.record().map_err(StoreError::unreadable))
@@ -230,16 +270,13 @@ impl DeauthInbox for PgStore {
         until: Timestamp,
         limit: usize,
     ) -> Result<Vec<Leased>, InboxError> {
-        while !in_time(PATIENCE, inbox::put_back(&self.pool, now))
-            .await
-            .map_err(inbox_error)?
-        {}
-        let leased = in_time(PATIENCE, inbox::lease(&self.pool, now, until, limit)).await;
+        while !ask!(self, conn => inbox::put_back(conn, now)).map_err(inbox_error)? {}
+        let leased = ask!(self, conn => inbox::lease(conn, now, until, limit));
         leased.map_err(inbox_error)
     }
 
     async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<Held, InboxError> {
-        let held = in_time(PATIENCE, inbox::extend(&self.pool, lease, until)).await;
+        let held = ask!(self, conn => inbox::extend(conn, lease, until));
         held.map_err(inbox_error)
     }
 
@@ -249,7 +286,7 @@ impl DeauthInbox for PgStore {
         settlement: &Settlement,
         now: Timestamp,
     ) -> Result<Held, InboxError> {
-        let held = in_time(PATIENCE, inbox::settle(&self.pool, lease, settlement, now)).await;
+        let held = ask!(self, conn => inbox::settle(conn, lease, settlement, now));
         held.map_err(inbox_error)
     }
 
@@ -259,22 +296,22 @@ impl DeauthInbox for PgStore {
         step: Step,
         now: Timestamp,
     ) -> Result<(), InboxError> {
-        let line = in_time(PATIENCE, inbox::line(&self.pool, &event.id, step, now)).await;
+        let line = ask!(self, conn => inbox::line(conn, &event.id, step, now));
         line.map_err(inbox_error)
     }
 
     async fn revive(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
-        let revived = in_time(PATIENCE, inbox::revive(&self.pool, event, now)).await;
+        let revived = ask!(self, conn => inbox::revive(conn, event, now));
         revived.map_err(inbox_error)
     }
 
     async fn stats(&self) -> Result<InboxStats, InboxError> {
-        let row = in_time(PATIENCE, inbox::stats(&self.pool)).await;
+        let row = ask!(self, conn => inbox::stats(conn));
         row.map(|row| row.stats()).map_err(inbox_error)
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Vec<EventRecord>, InboxError> {
-        let rows = in_time(PATIENCE, inbox::events(&self.pool, query)).await;
+        let rows = ask!(self, conn => inbox::events(conn, query));
         rows.map_err(inbox_error)?
             .into_iter()
             .map(|row| row.record().map_err(InboxError::new))
@@ -282,7 +319,7 @@ impl DeauthInbox for PgStore {
     }
 
     async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError> {
-        let rows = in_time(PATIENCE, inbox::ledger(&self.pool, query)).await;
+        let rows = ask!(self, conn => inbox::ledger(conn, query));
         rows.map_err(inbox_error)?
             .into_iter()
             .map(|row| row.line().map_err(InboxError::new))
@@ -296,11 +333,7 @@ impl DeauthInbox for PgStore {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<String>, InboxError> {
-        let turn = in_time(
-            PATIENCE,
-            inbox::take_turn(&self.pool, job, holder, now, until),
-        )
-        .await;
+        let turn = ask!(self, conn => inbox::take_turn(conn, job, holder, now, until));
         turn.map_err(inbox_error)
     }
 
@@ -311,11 +344,7 @@ impl DeauthInbox for PgStore {
         until: Timestamp,
         note: &str,
     ) -> Result<Held, InboxError> {
-        let held = in_time(
-            PATIENCE,
-            inbox::keep_turn(&self.pool, job, holder, until, note),
-        )
-        .await;
+        let held = ask!(self, conn => inbox::keep_turn(conn, job, holder, until, note));
         held.map_err(inbox_error)
     }
 }
