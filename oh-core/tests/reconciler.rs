@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::time::Duration;
 
-use oh_core::deauth::{EventState, Source};
+use oh_core::deauth::{Erasure, EventState, Source};
+use oh_core::routes::Route;
 use oh_core::store::{Epoch, MemberRecord, MemoryStore, Put, Tokens, Version};
 use oh_core::{Clock, OpenHumans, Settings, Timestamp};
 use oh_sandbox::{Endpoint, Fault, Sandbox};
@@ -32,7 +33,8 @@ impl Setting {
             sandbox.client_secret(),
             "http://localhost:8000",
         )
-        .oh_base_url(sandbox.url().as_str());
+        .oh_base_url(sandbox.url().as_str())
+        .webhook_secret("abcdefghijklmnop");
         if with_master_token {
             settings = settings.master_token(sandbox.master_token());
         }
@@ -175,5 +177,50 @@ async fn an_open_humans_that_is_down_makes_nobody_leave() -> Result {
         .await
         .map_err(|error| error.to_string())?;
     assert_eq!((round.due, round.listed, round.gone), (20, 20, 0));
+    Ok(())
+}
+
+/// The second, unsigned attempt of the webhook: anyone could have sent it.
+async fn unsigned(setting: &Setting, id: &str) -> Result<u16> {
+    let body = format!(
+        r#"{{"project_member_id": "{id}", "erasure_requested": true, "timestamp": "2026-11-22T16:31:27.299665+00:00"}}"#
+    );
+    let twice = serde_json::to_string(&body)?;
+    let request = http::Request::post("/openhumans/deauth")
+        .header("Content-Type", "application/json")
+        .header("Content-Length", twice.len())
+        .body(http_body_util::Full::<bytes::Bytes>::from(twice))?;
+    let answer = setting.oh.handle(Route::Deauth, request, None).await;
+    Ok(answer.response.status().as_u16())
+}
+
+#[tokio::test]
+async fn the_unsigned_attempt_is_not_believed_and_is_asked_about_at_once() -> Result {
+    let setting = Setting::new(false).await?;
+    let (left, stays) = (id(1), id(2));
+    setting.log_in(&left).await?;
+    setting.log_in(&stays).await?;
+    setting.sandbox.leave(&left, false).await;
+    assert_eq!(unsigned(&setting, &stays).await?, 401);
+    assert_eq!(unsigned(&setting, &left).await?, 401);
+    let (stored, _) = setting.who_is_in().await?;
+    assert_eq!(stored.len(), 2, "nothing has happened yet");
+
+    let reconciler = setting.oh.reconciler().spawn();
+    // The one who stays is asked about first.
+    let noticed = async {
+        while setting.oh.inbox().stats().await?.pending == 0 {
+            tokio::task::yield_now().await;
+        }
+        Ok::<_, Box<dyn Error>>(())
+    };
+    tokio::time::timeout(Duration::from_secs(30), noticed).await??;
+    assert_eq!(setting.sandbox.count(Endpoint::ExchangeMember), 2);
+    let (stored, really) = setting.who_is_in().await?;
+    assert_eq!(stored, really);
+    let event = setting.oh.ledger().events(EventState::Pending).await?;
+    assert_eq!(event[0].source, Source::Found);
+    assert_eq!(event[0].erasure, Erasure::Unknown);
+    reconciler.stop().await;
     Ok(())
 }

@@ -239,15 +239,12 @@ impl Deauthorizer {
         let past = Past::of(steps);
         match self.destroy(event, past).await? {
             Tokens::Newer => return Ok(Ready::Stale),
-            Tokens::Destroyed => (self.0.gone)(&event.member),
-            Tokens::WereGone if past == Past::Destroyed => return Ok(Ready::Yes),
-            Tokens::WereGone => {}
+            Tokens::Destroyed | Tokens::WereGone => (self.0.gone)(&event.member),
         }
-        let now = self.0.clock.now();
-        self.0
-            .inbox
-            .record(event, Step::TokensDestroyed, now)
-            .await?;
+        if past != Past::Destroyed {
+            let (inbox, now) = (&self.0.inbox, self.0.clock.now());
+            inbox.record(event, Step::TokensDestroyed, now).await?;
+        }
         Ok(Ready::Yes)
     }
 

@@ -1,34 +1,6 @@
 //! What leaving means to the app: the [`DeauthHandler`] trait.
 //!
-//! The worker calls it for each event, after the member's tokens are gone, and again until it
-//! succeeds. It is called at least once: a process that dies after the handler succeeded and
-//! before that was recorded leaves the next process to call it again. So deleting what is already
-//! deleted must succeed.
-//!
-//! ```
-//! use async_trait::async_trait;
-//! use oh_core::deauth::{DeauthHandler, Departure};
-//! use oh_core::transport::BoxError;
-//!
-//! struct Diaries { /* the app's own database */ }
-//!
-//! impl Diaries {
-//!     async fn delete_all(&self, member: &str) -> Result<(), BoxError> { Ok(()) }
-//!     async fn disconnect(&self, member: &str) -> Result<(), BoxError> { Ok(()) }
-//! }
-//!
-//! #[async_trait]
-//! impl DeauthHandler for Diaries {
-//!     async fn deauthorized(&self, departure: &Departure) -> Result<(), BoxError> {
-//!         let member = departure.event.member.as_str();
-//!         if departure.delete_data {
-//!             self.delete_all(member).await
-//!         } else {
-//!             self.disconnect(member).await
-//!         }
-//!     }
-//! }
-//! ```
+//! The library sees to tokens and sessions; what else there is of a member only the app knows.
 
 use std::future::Future;
 
@@ -67,7 +39,37 @@ impl Departure {
     }
 }
 
-/// What leaving means to the app. See the [module](self) for a whole one.
+/// What leaving means to the app.
+///
+/// The worker calls it for each event, after the member's tokens are gone, and again until it
+/// succeeds. It is called at least once: a process that dies after the handler succeeded and
+/// before that was recorded leaves the next process to call it again. So deleting what is already
+/// deleted must succeed.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use oh_core::deauth::{DeauthHandler, Departure};
+/// use oh_core::transport::BoxError;
+///
+/// struct Diaries { /* the app's own database */ }
+///
+/// impl Diaries {
+///     async fn delete_all(&self, member: &str) -> Result<(), BoxError> { Ok(()) }
+///     async fn disconnect(&self, member: &str) -> Result<(), BoxError> { Ok(()) }
+/// }
+///
+/// #[async_trait]
+/// impl DeauthHandler for Diaries {
+///     async fn deauthorized(&self, departure: &Departure) -> Result<(), BoxError> {
+///         let member = departure.event.member.as_str();
+///         if departure.delete_data {
+///             self.delete_all(member).await
+///         } else {
+///             self.disconnect(member).await
+///         }
+///     }
+/// }
+/// ```
 ///
 /// A function from [`Departure`] to a future of a `Result` is one too.
 #[async_trait]

@@ -4,17 +4,6 @@
 //! digits is undone in a second. So both names are HMAC-SHA256 under a key of the app's: the
 //! `OPENHUMANS_LEDGER_KEY`, or one derived from the client secret. A name made under another key
 //! is another name, so whoever expects to change the client secret sets a ledger key first.
-//!
-//! ```
-//! use oh_core::KeyMaterial;
-//! use oh_core::deauth::Pseudonymizer;
-//!
-//! let names = Pseudonymizer::new(&KeyMaterial::new("0123456789abcdef0123456789abcdef"));
-//! let member = "01026778".parse()?;
-//! assert_eq!(names.pseudonym(&member), names.pseudonym(&member));
-//! assert_eq!(names.pseudonym(&member).as_str().len(), 32);
-//! # Ok::<(), oh_core::InvalidProjectMemberId>(())
-//! ```
 
 use std::fmt;
 
@@ -29,7 +18,19 @@ use crate::{ClientSecret, KeyMaterial, ProjectMemberId, Timestamp};
 
 const NAME_BYTES: usize = 16;
 
-/// Gives members and events their keyed names. See the [module](self).
+/// Gives members and events their keyed names: HMAC-SHA256 under `OPENHUMANS_LEDGER_KEY`, or a key
+/// derived from the client secret. Under another key they are other names.
+///
+/// ```
+/// use oh_core::KeyMaterial;
+/// use oh_core::deauth::Pseudonymizer;
+///
+/// let names = Pseudonymizer::new(&KeyMaterial::new("0123456789abcdef0123456789abcdef"));
+/// let member = "01026778".parse()?;
+/// assert_eq!(names.pseudonym(&member), names.pseudonym(&member));
+/// assert_eq!(names.pseudonym(&member).as_str().len(), 32);
+/// # Ok::<(), oh_core::InvalidProjectMemberId>(())
+/// ```
 #[derive(Clone)]
 pub struct Pseudonymizer(Zeroizing<[u8; 32]>);
 

@@ -1,16 +1,7 @@
 //! Finding members who left unannounced: the [`Reconciler`].
 //!
-//! Open Humans announces a member leaving once, if at all. So each member who has not been heard
-//! of for a while is asked about, with the member's own token: the one question whose answer
-//! means something for one member. With a master token the project's list of members comes first,
-//! and spares the questions about those who are on it. The list has no order, so a page can miss
-//! someone while others come and go: absence counts only if it is seen in two whole readings, and
-//! then the direct question decides.
-//!
-//! The record's `heard_at` is where the work stands, so a restart forgets nothing. One process of
-//! many asks at a time; the next takes over when it dies. Besides that every process asks about
-//! the members it has a hint about: those named by the legacy unsigned POST, and those with a
-//! stale event.
+//! Here is when it asks, and what it makes of an answer; a round over all members is in
+//! [`Walk`].
 
 use std::collections::HashSet;
 use std::fmt;
@@ -79,7 +70,19 @@ pub trait Membership: Send + Sync + 'static {
     async fn listed(&self) -> Result<Option<HashSet<ProjectMemberId>>, Error>;
 }
 
-/// Asks about members not heard of for a while. See the [module](self).
+/// Asks about members not heard of for a while.
+///
+/// Open Humans announces a member leaving once, if at all. So each member who has not been heard
+/// of for a while is asked about, with the member's own token: the one question whose answer
+/// means something for one member. With a master token the project's list of members comes first,
+/// and spares the questions about those who are on it. The list has no order, so a page can miss
+/// someone while others come and go: absence counts only if it is seen in two whole readings, and
+/// then the direct question decides.
+///
+/// The record's `heard_at` is where the work stands, so a restart forgets nothing. One process of
+/// many asks at a time; the next takes over when it dies. Besides that every process asks about
+/// the members it has a hint about: those named by the legacy unsigned POST, and those with a
+/// stale event.
 #[derive(Clone)]
 #[must_use = "a reconciler does nothing until it is started"]
 pub struct Reconciler {

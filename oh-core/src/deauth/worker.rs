@@ -1,39 +1,7 @@
 //! The worker: takes events from the inbox and has the app's handler act on them.
 //!
-//! Several workers, in one process or in many, share the work by lease; one that dies loses
-//! nothing. Each event gets its tokens destroyed first if that is still to do, then the handler,
-//! then a line in the ledger. What fails is tried again after a while, and buried in the end,
-//! where [`DeauthInbox::events`](super::DeauthInbox::events) shows it and
-//! [`DeauthInbox::revive`](super::DeauthInbox::revive) brings it back.
-//!
-//! ```
-//! use std::sync::Arc;
-//! use oh_core::{Clock, DeletionPolicy, KeyMaterial};
-//! use oh_core::deauth::{
-//!     Deauthorizer, Departure, Erasure, MemoryInbox, Pseudonymizer, Worker,
-//! };
-//! use oh_core::store::MemoryStore;
-//!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let names = Pseudonymizer::new(&KeyMaterial::new("0123456789abcdef0123456789abcdef"));
-//! let inbox = Arc::new(MemoryInbox::new());
-//! let desk = Deauthorizer::new(Arc::new(MemoryStore::new()), inbox, names, Clock::system());
-//!
-//! let handler = |departure: Departure| async move {
-//!     println!("delete: {}", departure.delete_data);
-//!     Ok(())
-//! };
-//! let worker = Worker::new(desk.clone(), Arc::new(handler), DeletionPolicy::default()).spawn();
-//!
-//! let left_at = "2026-11-22T16:31:27Z".parse()?;
-//! let _ = desk.told(&"01026778".parse()?, Erasure::Requested, left_at).await?;
-//! worker.drain().await;
-//! assert_eq!(desk.inbox().stats().await?.done, 1);
-//! worker.stop().await;
-//! # Ok(())
-//! # }
-//! ```
+//! [`Shift`] is the loop: it takes leases as places get free, and nothing that goes wrong with the
+//! database or a handler ends it. What happens to one event is in [`Attempts`].
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -56,7 +24,42 @@ use super::{housekeeping, metrics};
 use crate::Timestamp;
 use crate::settings::DeletionPolicy;
 
-/// A worker that is yet to be started. See the [module](self).
+/// A worker that is yet to be started.
+///
+/// Several workers, in one process or in many, share the work by lease; one that dies loses
+/// nothing. Each event gets its tokens destroyed first if that is still to do, then the handler,
+/// then a line in the ledger. What fails is tried again after a while, and buried in the end,
+/// where [`Ledger::events`](super::Ledger::events) shows it and
+/// [`Deauthorizer::revive`] brings it back.
+///
+/// ```
+/// use std::sync::Arc;
+/// use oh_core::{Clock, DeletionPolicy, KeyMaterial};
+/// use oh_core::deauth::{
+///     Deauthorizer, Departure, Erasure, MemoryInbox, Pseudonymizer, Worker,
+/// };
+/// use oh_core::store::MemoryStore;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let names = Pseudonymizer::new(&KeyMaterial::new("0123456789abcdef0123456789abcdef"));
+/// let inbox = Arc::new(MemoryInbox::new());
+/// let desk = Deauthorizer::new(Arc::new(MemoryStore::new()), inbox, names, Clock::system());
+///
+/// let handler = |departure: Departure| async move {
+///     println!("delete: {}", departure.delete_data);
+///     Ok(())
+/// };
+/// let worker = Worker::new(desk.clone(), Arc::new(handler), DeletionPolicy::default()).spawn();
+///
+/// let left_at = "2026-11-22T16:31:27Z".parse()?;
+/// let _ = desk.told(&"01026778".parse()?, Erasure::Requested, left_at).await?;
+/// worker.drain().await;
+/// assert_eq!(desk.inbox().stats().await?.done, 1);
+/// worker.stop().await;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a worker does nothing until it is started"]
 pub struct Worker {
     desk: Deauthorizer,
