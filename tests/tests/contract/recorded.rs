@@ -1,1 +1,391 @@
-mod placeholder {}
+//! Held against exchanges recorded with Open Humans itself, where they are at hand.
+//!
+//! Each request the client sends must look like one the real server took: its way of carrying the
+//! token, its content type, its fields. Each answer the sandbox gives must look like one the real
+//! server gave: its status, its content type, the form of its JSON. The recordings are not part of
+//! this repository; `OH_CONTRACT_RECORDED` names the directory they are in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use oh_core::api::{DataFileId, List, Message, Upload};
+use oh_sandbox::Sandbox;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::recorder::{Exchange, Recorder};
+use crate::world::{BOB, World};
+
+#[derive(Deserialize)]
+struct Recorded {
+    request: RecordedRequest,
+    response: RecordedResponse,
+}
+
+#[derive(Deserialize)]
+struct RecordedRequest {
+    method: String,
+    path: String,
+    query: String,
+    headers: BTreeMap<String, String>,
+    body: String,
+}
+
+#[derive(Deserialize)]
+struct RecordedResponse {
+    status: u16,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default)]
+    body: String,
+}
+
+/// All recorded exchanges. Entries of another form, such as those of the webhook, are left out.
+fn recordings() -> Option<Vec<Recorded>> {
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/recorded");
+    let directory = std::env::var_os("OH_CONTRACT_RECORDED").map(PathBuf::from);
+    let directory = directory.unwrap_or_else(|| beside.into());
+    let Ok(entries) = std::fs::read_dir(&directory) else {
+        println!(
+            "SKIPPED: there are no recordings in {}",
+            directory.display()
+        );
+        return None;
+    };
+    let mut all = Vec::new();
+    for entry in entries {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let exchanges: Vec<Value> = serde_json::from_str(&text).unwrap();
+        all.extend(
+            exchanges
+                .into_iter()
+                .filter_map(|e| serde_json::from_value(e).ok()),
+        );
+    }
+    assert!(
+        all.len() > 100,
+        "only {} recordings were understood",
+        all.len()
+    );
+    Some(all)
+}
+
+/// What kind of call it is: method, and path with ids and names left out.
+fn kind(method: &str, path: &str) -> String {
+    if path.starts_with("/open-humans-testing/") {
+        return format!("{method} object");
+    }
+    let mut named = false;
+    let segments = path.split('/').map(|segment| {
+        let hide = named || !segment.is_empty() && segment.bytes().all(|b| b.is_ascii_digit());
+        named = segment == "member";
+        if hide { "*" } else { segment }
+    });
+    format!("{method} {}", segments.collect::<Vec<_>>().join("/"))
+}
+
+/// How a request says who it is from.
+fn credentials(query: &str, authorization: Option<&str>) -> String {
+    let scheme = authorization.and_then(|value| value.split(' ').next());
+    let by_query = query
+        .split('&')
+        .any(|pair| pair.starts_with("access_token="));
+    format!(
+        "{:?} in the header, {by_query} in the query",
+        scheme.map(str::to_lowercase)
+    )
+}
+
+fn names(pairs: &str) -> BTreeSet<String> {
+    let pairs = url::form_urlencoded::parse(pairs.as_bytes());
+    pairs.map(|(name, _)| name.into_owned()).collect()
+}
+
+/// The names of what a body carries.
+fn fields(content_type: &str, body: &str) -> BTreeSet<String> {
+    match content_type {
+        "application/json" => match serde_json::from_str(body) {
+            Ok(Value::Object(map)) => map.keys().cloned().collect(),
+            _ => BTreeSet::new(),
+        },
+        "application/x-www-form-urlencoded" => names(body),
+        "multipart/form-data" => body
+            .split("; name=\"")
+            .skip(1)
+            .filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()))
+            .collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+fn essence(content_type: &str) -> String {
+    let essence = content_type.split(';').next().unwrap_or_default();
+    essence.trim().to_ascii_lowercase()
+}
+
+/// Whether two JSON values are of one form. What is null, empty or free can be anything.
+fn alike(name: &str, a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        _ if name == "metadata" => true,
+        (Value::Null, _) | (_, Value::Null) => true,
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len()
+                && a.iter()
+                    .all(|(key, value)| b.get(key).is_some_and(|other| alike(key, value, other)))
+        }
+        (Value::Array(a), Value::Array(b)) => match (a.first(), b.first()) {
+            (Some(a), Some(b)) => alike("", a, b),
+            _ => true,
+        },
+        (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
+    }
+}
+
+/// One of our exchanges, in the recordings' terms.
+struct Ours {
+    kind: String,
+    credentials: String,
+    query: BTreeSet<String>,
+    content_type: String,
+    fields: BTreeSet<String>,
+    status: u16,
+    answer_type: String,
+    answer: Bytes,
+}
+
+impl From<Exchange> for Ours {
+    fn from(exchange: Exchange) -> Self {
+        let (request, response) = (exchange.request, exchange.response);
+        let header = |headers: &http::HeaderMap, name: &str| {
+            let value = headers.get(name).and_then(|value| value.to_str().ok());
+            value.unwrap_or_default().to_owned()
+        };
+        let content_type = essence(&header(request.headers(), "content-type"));
+        let query = request.uri().query().unwrap_or_default();
+        let authorization = header(request.headers(), "authorization");
+        let authorization = Some(authorization.as_str()).filter(|value| !value.is_empty());
+        let body = String::from_utf8_lossy(request.body());
+        Self {
+            kind: kind(request.method().as_str(), request.uri().path()),
+            credentials: credentials(query, authorization),
+            query: names(query),
+            fields: fields(&content_type, &body),
+            content_type,
+            status: response.status().as_u16(),
+            answer_type: essence(&header(response.headers(), "content-type")),
+            answer: response.into_body(),
+        }
+    }
+}
+
+/// What is wrong with one of our exchanges, seen from those recorded of its kind.
+fn differences(ours: &Ours, of_kind: &[&Recorded]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut differ = |what: String| found.push(format!("{}: {what}", ours.kind));
+    if of_kind.is_empty() {
+        differ("nothing of the kind is recorded".into());
+        return found;
+    }
+    let header = |r: &Recorded, name: &str| {
+        let mut headers = r.request.headers.iter();
+        let header = headers.find(|(key, _)| key.eq_ignore_ascii_case(name));
+        header.map(|(_, value)| value.clone())
+    };
+    // What the server took; what it refused proves nothing for a request that is taken.
+    let taken: Vec<&&Recorded> = of_kind.iter().filter(|r| r.response.status < 400).collect();
+    if ours.status < 400 {
+        let said = |r: &Recorded| {
+            let authorization = header(r, "authorization");
+            credentials(&r.request.query, authorization.as_deref())
+        };
+        if !taken.iter().any(|r| said(r) == ours.credentials) {
+            differ(format!("credentials {}", ours.credentials));
+        }
+        let types: BTreeSet<String> = taken
+            .iter()
+            .map(|r| essence(&header(r, "content-type").unwrap_or_default()))
+            .collect();
+        if !types.contains(&ours.content_type) {
+            differ(format!(
+                "content type {:?} is none of {types:?}",
+                ours.content_type
+            ));
+        }
+        let known: BTreeSet<String> = taken
+            .iter()
+            .flat_map(|r| {
+                let content_type = essence(&header(r, "content-type").unwrap_or_default());
+                fields(&content_type, &r.request.body)
+            })
+            .collect();
+        for field in ours.fields.difference(&known) {
+            differ(format!("the field {field} was never taken"));
+        }
+        let mut known: BTreeSet<String> =
+            taken.iter().flat_map(|r| names(&r.request.query)).collect();
+        // Pages are asked for in the same way everywhere, as recorded of exchange-member.
+        known.extend(["limit".to_owned(), "offset".to_owned()]);
+        if ours.kind != "PUT object" && ours.kind != "GET object" {
+            for name in ours.query.difference(&known) {
+                differ(format!("the query parameter {name} was never taken"));
+            }
+        }
+    }
+    let answered: Vec<&&Recorded> = of_kind
+        .iter()
+        .filter(|r| r.response.status == ours.status)
+        .collect();
+    if answered.is_empty() {
+        differ(format!(
+            "the answer's status {} was never given",
+            ours.status
+        ));
+        return found;
+    }
+    let types: BTreeSet<String> = answered
+        .iter()
+        .filter_map(|r| r.response.headers.get("Content-Type"))
+        .map(|value| essence(value))
+        .collect();
+    if ours.kind != "GET object" && !types.is_empty() && !types.contains(&ours.answer_type) {
+        differ(format!(
+            "the answer's type {} is none of {types:?}",
+            ours.answer_type
+        ));
+    }
+    let Ok(answer) = serde_json::from_slice::<Value>(&ours.answer) else {
+        return found;
+    };
+    // Long bodies were shortened when they were recorded.
+    let recorded: Vec<Value> = answered
+        .iter()
+        .filter_map(|r| serde_json::from_str(&r.response.body).ok())
+        .collect();
+    if !recorded.is_empty() && !recorded.iter().any(|other| alike("", &answer, other)) {
+        differ(format!("no answer has this form: {answer}"));
+    }
+    found
+}
+
+async fn read<T: Send + 'static>(list: List<T>) {
+    // What is asked and answered is kept by the recorder; here only all pages are read.
+    list.for_each(async |_| {}).await;
+}
+
+/// Everything the client can ask, and much of what can be answered.
+async fn ask_everything(world: &World, sandbox: &Sandbox) {
+    sandbox.join(BOB);
+    let shared = serde_json::json!({"tags": [], "description": "d"});
+    sandbox
+        .add_shared_file(world.id.as_str(), "shared.txt", b"s", shared)
+        .unwrap();
+    let (member, project, public) = (&world.member, &world.project, &world.public);
+    let nobody = "00000000".parse().unwrap();
+
+    world.authorize().await;
+    let refreshed = world.authorize().await;
+    world.oauth.refresh(&refreshed.refresh_token).await.unwrap();
+    world
+        .oauth
+        .refresh(&refreshed.refresh_token)
+        .await
+        .unwrap_err();
+    let revoked = world.authorize().await;
+    world.oauth.revoke(&revoked.refresh_token).await.unwrap();
+
+    project.project().await.unwrap();
+    member.project().await.unwrap();
+    member.exchange_member().await.unwrap();
+    world.by_master().exchange_member().await.unwrap();
+    project.member(&nobody).exchange_member().await.unwrap_err();
+    world
+        .server
+        .member("bogus")
+        .exchange_member()
+        .await
+        .unwrap_err();
+    read(project.members()).await;
+    read(project.members().page_size(1)).await;
+
+    for client in [member, &world.by_master()] {
+        let small = Upload::bytes("small.txt", "s").data_types(["2"]);
+        let small = client.upload(small).await.unwrap().id;
+        let large = Upload::bytes("large.txt", vec![0; 3 << 20]);
+        client.upload(large).await.unwrap();
+        read(client.files().page_size(2)).await;
+        client.delete_file(small).await.unwrap();
+        client.delete_file(small).await.unwrap();
+    }
+    let files = member.exchange_member().await.unwrap().data;
+    member.download(&files[0]).bytes().await.unwrap();
+    let mut old = files[0].clone();
+    old.download_url = old.download_url.expose().replace("key=", "key=0").into();
+    member.download(&old).bytes().await.unwrap_err();
+    let unknown = Upload::bytes("a.txt", "a").data_types(["999"]);
+    member.upload(unknown).await.unwrap_err();
+
+    let message = Message::new("hello").subject("hi");
+    member.message(&message).await.unwrap();
+    project.message_all(&message).await.unwrap();
+    project
+        .message(std::slice::from_ref(&world.id), &message)
+        .await
+        .unwrap();
+    project
+        .message(std::slice::from_ref(&nobody), &message)
+        .await
+        .unwrap_err();
+
+    read(public.projects()).await;
+    read(public.projects().page_size(1)).await;
+    public.project(2).await.unwrap();
+    public.project(999).await.unwrap_err();
+    read(public.project_files(2)).await;
+    read(public.project_members(2)).await;
+    read(public.members()).await;
+    public.member("alice").await.unwrap();
+    public.member("nobody").await.unwrap_err();
+    read(public.member_projects("alice").unwrap()).await;
+    read(public.member_files("alice").unwrap()).await;
+    read(public.data_types()).await;
+    public.data_type(2).await.unwrap();
+    public.data_type(999).await.unwrap_err();
+    read(public.data_type_files(2)).await;
+    read(public.files()).await;
+    public.file(files[0].id).await.unwrap();
+    public.file(DataFileId::new(999_999)).await.unwrap_err();
+    read(public.public_data()).await;
+    read(public.sources_by_member()).await;
+    read(public.members_by_source()).await;
+
+    member.delete_files_named("large.txt").await.unwrap();
+    member.delete_all_files().await.unwrap();
+    world.by_master().remove().await.unwrap();
+    world.by_master().remove().await.unwrap();
+    member.exchange_member().await.unwrap_err();
+}
+
+#[tokio::test]
+async fn requests_and_answers_are_as_they_were_recorded() {
+    let Some(recorded) = recordings() else {
+        return;
+    };
+    let recorder = Recorder::new();
+    let world = World::sandbox(recorder.clone()).await;
+    ask_everything(&world, world.own_sandbox()).await;
+    let ours: Vec<Ours> = recorder.take().into_iter().map(Ours::from).collect();
+    assert!(ours.len() > 60, "{}", ours.len());
+    let differences: BTreeSet<String> = ours
+        .iter()
+        .flat_map(|ours| {
+            let of_kind: Vec<&Recorded> = recorded
+                .iter()
+                .filter(|r| kind(&r.request.method, &r.request.path) == ours.kind)
+                .collect();
+            differences(ours, &of_kind)
+        })
+        .collect();
+    assert!(differences.is_empty(), "{differences:#?}");
+}

@@ -52,8 +52,7 @@ pub(crate) async fn promise(test: impl AsyncFnOnce(&World)) {
 /// Runs a test that only the sandbox can play.
 pub(crate) async fn in_sandbox(test: impl AsyncFnOnce(&World, &Sandbox)) {
     let world = World::sandbox(Arc::new(HttpClient::new().unwrap())).await;
-    let sandbox = world.sandbox.as_ref().unwrap();
-    test(&world, sandbox).await;
+    test(&world, world.own_sandbox()).await;
 }
 
 impl World {
@@ -140,6 +139,11 @@ impl World {
 
     pub(crate) fn master(&self) -> &MasterToken {
         &self.master
+    }
+
+    /// The sandbox, where that is what the world is.
+    pub(crate) fn own_sandbox(&self) -> &Sandbox {
+        self.sandbox.as_ref().expect("this is a real server")
     }
 
     /// Whether this is a server that other people use, too.
