@@ -49,8 +49,8 @@ pub async fn require_member<B: MessageBody + 'static>(
 
 /// Lets only genuine webhooks through.
 ///
-/// The signature is verified over the raw body, which the inner service then gets unchanged. Wrong
-/// method, a length over the limit and a missing signature are answered without reading the body.
+/// The signature is verified over the raw body, which the inner service then gets unchanged. A
+/// length over the limit and a bad signature header are answered without waiting for the body.
 /// The inner service finds the [`Deauthorization`](oh_core::webhook::Deauthorization) in the request's
 /// extensions. Needs [`configure`](crate::configure) on the app.
 ///

@@ -18,8 +18,8 @@ use crate::rejection::Rejection;
 /// The member who is logged in, checked to be a member still.
 ///
 /// Without one, API callers get a 401 and browsers go to log in and come back. `Option<Member>`
-/// never stops a request: it is `None` when nobody is logged in, and also when that could not be
-/// found out. Needs [`layer`](crate::layer), or [`RequireMemberLayer`](crate::RequireMemberLayer).
+/// is `None` when nobody is logged in, and also when the token store could not be asked; only a
+/// missing session layer is still answered with 500. Needs [`layer`](crate::layer), or [`RequireMemberLayer`](crate::RequireMemberLayer).
 ///
 /// ```
 /// use oh_axum::Member;
@@ -76,7 +76,8 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Member {
         match context.openhumans.member(session).await {
             Ok(member) => Ok(member.map(Self)),
             Err(error) => {
-                tracing::error!(%error, "who is logged in could not be found out");
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "who is logged in could not be found out");
                 Ok(None)
             }
         }

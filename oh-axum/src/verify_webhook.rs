@@ -1,8 +1,8 @@
 //! Middleware that lets only genuine webhooks through.
 //!
 //! The signature is verified over the raw body, which the inner service then gets unchanged, as
-//! [`Full<Bytes>`]. Wrong method, a length over the limit and a missing signature are answered
-//! without reading the body. The inner service finds the [`Deauthorization`] in the request's
+//! [`Full<Bytes>`]. A length over the limit and a bad signature header are answered without
+//! waiting for the body. The inner service finds the [`Deauthorization`] in the request's
 //! extensions.
 //!
 //! ```

@@ -11,6 +11,9 @@ impl OpenHumans {
     /// `OPENHUMANS_DEAUTH_ON_DELETE` is false), forgets the tokens, ends the sessions, and has the
     /// `DeauthHandler` do with the data what `erasure` says.
     ///
+    /// For a member whose tokens are gone already, it takes a master token to make sure of the
+    /// removal; without one the member is believed to have left.
+    ///
     /// Open Humans calls the project's webhook in the middle of this. That event is kept like any
     /// other; if `erasure` adds nothing to it, it stays the only one.
     ///
@@ -62,7 +65,12 @@ impl OpenHumans {
             }
         };
         match removed.await {
-            Ok(_) | Err(Error::Deauthorized) => Ok(()),
+            Ok(_) => Ok(()),
+            // Or so it seems: tokens that we lost say nothing. Only the project can tell then.
+            Err(Error::Deauthorized) => match self.project_client() {
+                Ok(project) => project.remove(member).await.map(|_| ()),
+                Err(_) => Ok(()),
+            },
             Err(error) => Err(error),
         }
     }

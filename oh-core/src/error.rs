@@ -19,9 +19,16 @@ use crate::transport::TransportError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The token, or the client id and secret, are not accepted (401, 403).
+    /// The token, or the client id and secret, are not accepted (401).
     #[error("Open Humans refused the credentials: {detail}")]
     Unauthorized {
+        /// What the server said, shortened.
+        detail: String,
+    },
+    /// The request is not allowed (403), whatever the token: a download address that is too old, or
+    /// something in front of Open Humans. Says nothing about the member.
+    #[error("Open Humans does not allow this: {detail}")]
+    Forbidden {
         /// What the server said, shortened.
         detail: String,
     },

@@ -280,6 +280,12 @@ impl OpenHumansBuilder {
             None => default_transport()?,
         };
         let settings = self.settings;
+        if settings.webhook_secrets.is_empty() && !settings.unsigned_webhooks {
+            tracing::warn!(
+                "no webhook secret is configured: no webhook will be believed, and nothing will be \
+                 known of what members who leave wish"
+            );
+        }
         let secret = settings.client_secret.expose();
         let names = match &settings.ledger_key {
             Some(key) => Pseudonymizer::new(key),

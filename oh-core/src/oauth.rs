@@ -55,6 +55,7 @@ impl TokenError {
             Self::InvalidGrant | Self::InvalidClient => false,
             Self::Other(Error::Network(TransportError::Connect(_))) => false,
             Self::Other(Error::Refused { .. } | Error::RateLimited { .. }) => false,
+            Self::Other(Error::NotUnderstood { status, .. }) => !status.is_client_error(),
             Self::Other(_) => true,
         }
     }

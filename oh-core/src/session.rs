@@ -96,8 +96,10 @@ impl Epochs {
             .as_ref()
             .and_then(|cache| cache.get(&session.member));
         let living = match known {
-            Some(living) => living,
-            None => {
+            // Only a yes is repeated: someone who has just logged in, through another process, is
+            // not sent away again.
+            Some(living) if living == Some(session.epoch) => living,
+            _ => {
                 let before = self.forgotten.load(Ordering::SeqCst);
                 let record = store.load(&session.member).await?;
                 let living = record.filter(|r| r.is_authorized()).map(|r| r.epoch);

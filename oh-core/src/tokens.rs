@@ -99,7 +99,8 @@ impl LiveTokens {
         refreshing.await.map_err(|error| replicate(&error))
     }
 
-    /// Begins a refresh in a task of its own.
+    /// A refresh in a task of its own, begun by whoever polls it first. Not before: the caller
+    /// holds the lock that the task takes when it ends.
     fn begin(&self, member: ProjectMemberId, refused: Option<AccessToken>) -> Refreshing {
         let ended = UnderWay {
             tokens: self.clone(),
@@ -109,11 +110,11 @@ impl LiveTokens {
             tokens: self.clone(),
             member,
         };
-        let task = tokio::spawn(async move {
-            let _ended = ended;
-            refresh.run(refused).await.map_err(Arc::new)
-        });
-        let result = async {
+        let result = async move {
+            let task = tokio::spawn(async move {
+                let _ended = ended;
+                refresh.run(refused).await.map_err(Arc::new)
+            });
             // The task panicked, or the runtime is going down.
             task.await.unwrap_or_else(|ended| {
                 Err(Arc::new(Error::Network(TransportError::Other(
@@ -204,11 +205,10 @@ impl Refresh {
                 return Ok(tokens.access_token);
             }
             let now = self.tokens.now();
-            if record
-                .refresh
-                .as_ref()
-                .is_some_and(|lease| lease.until > now)
-            {
+            // A lease that ends later than any of ours would was written by a wrong clock.
+            let latest = now + self.tokens.0.lease + MARGIN;
+            let held = |lease: &RefreshLease| now < lease.until && lease.until <= latest;
+            if record.refresh.as_ref().is_some_and(held) {
                 // Another process is at it.
                 tokio::time::sleep(pauses.next().unwrap_or(Duration::from_millis(250))).await;
                 continue;
@@ -247,6 +247,7 @@ impl Refresh {
                     }
                 }
                 Err(error) => {
+                    log_failure(&error);
                     let unanswered = record.refresh_unanswered || error.may_have_happened();
                     self.give_up(&holder, unanswered).await;
                     return Err(match error {
@@ -339,7 +340,10 @@ impl Refresh {
             Ok(reported) => Ok(reported.is_some()),
             Err(error) => {
                 // Nothing is lost: the next caller finds the same.
-                tracing::error!(%error, "a member found to have left could not be recorded");
+                tracing::error!(
+                    error = &*error,
+                    "a member found to have left could not be recorded"
+                );
                 Err(StoreError::unavailable(error).into())
             }
         }
@@ -377,6 +381,18 @@ fn living(record: Option<MemberRecord>) -> Option<(MemberRecord, Tokens)> {
     let record = record?;
     let tokens = record.tokens.clone()?;
     Some((record, tokens))
+}
+
+fn log_failure(error: &TokenError) {
+    if matches!(error, TokenError::InvalidClient) {
+        tracing::error!(
+            "a refresh failed: Open Humans does not accept the client id and secret, see \
+             OPENHUMANS_CLIENT_SECRET"
+        );
+    } else {
+        let error = error as &dyn std::error::Error;
+        tracing::warn!(error, "a refresh failed");
+    }
 }
 
 /// Between looks at what another process does: short at first, then four times a second.

@@ -109,7 +109,7 @@ async fn a_callback_works_once_and_in_its_own_browser_only() {
     let response = thief.come_back(&oh, &back).await;
     assert_eq!(response.status(), 400);
     assert!(thief.session.is_none());
-    assert_eq!(sandbox.token_requests(), 2);
+    assert_eq!(sandbox.token_requests(), 1);
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ impl Failure {
 
 fn code_of(error: &Error) -> u8 {
     match error {
-        Error::Unauthorized { .. } => 3,
+        Error::Unauthorized { .. } | Error::Forbidden { .. } => 3,
         Error::Expired => 4,
         Error::Deauthorized => 5,
         Error::InvalidInput { .. } | Error::Refused { .. } | Error::NotConfigured { .. } => 6,

@@ -45,9 +45,12 @@ impl Answer {
     fn failure(&self, clock: &Clock) -> Error {
         let status = self.status;
         match status.as_u16() {
-            401 | 403 => {
+            403 => Error::Forbidden {
+                detail: self.detail(),
+            },
+            401 => {
                 let detail = self.detail();
-                if status == StatusCode::UNAUTHORIZED && detail.starts_with("Expired token") {
+                if detail.starts_with("Expired token") {
                     Error::Expired
                 } else {
                     Error::Unauthorized { detail }

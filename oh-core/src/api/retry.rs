@@ -76,7 +76,8 @@ impl Retries {
         Fut: Future<Output = Result<T, Error>>,
         Work: FnMut() -> Fut,
     {
-        let deadline = Instant::now() + self.total;
+        // A total that has no end has no deadline.
+        let deadline = Instant::now().checked_add(self.total);
         let backoff = ExponentialBuilder::default()
             .with_min_delay(self.first_delay)
             .with_max_delay(Duration::from_secs(30).max(self.first_delay))
@@ -91,7 +92,9 @@ impl Retries {
                     } => wait?.max(*asked),
                     _ => wait?,
                 };
-                (Instant::now() + wait <= deadline).then_some(wait)
+                // Neither has a wait that has no end, and it is not begun.
+                let next = Instant::now().checked_add(wait)?;
+                deadline.is_none_or(|end| next <= end).then_some(wait)
             })
             .notify(|error, wait| {
                 tracing::debug!(%error, wait_ms = wait.as_millis(), "trying again");

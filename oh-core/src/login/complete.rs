@@ -1,13 +1,14 @@
 //! The second half of a login: from the code to a stored authorization.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::AuthorizationCode;
-use crate::api::ExchangeMember;
+use crate::api::{ExchangeMember, Retries};
 use crate::handle::Inner;
 use crate::oauth::{Granted, TokenError};
 use crate::session::SessionMember;
 use crate::store::{Epoch, MemberRecord, Put, Tokens, Version};
+use crate::{AuthorizationCode, Error};
 
 use super::flow::Flow;
 use super::{LoggedIn, LoginFailure, ReturnPath};
@@ -35,13 +36,13 @@ impl Completed {
                 TokenError::InvalidClient => LoginFailure::ClientRefused,
                 TokenError::Other(error) => LoginFailure::OpenHumans(error),
             })?;
-        let who = inner
-            .server
-            .member(granted.tokens.access_token.clone())
-            .exchange_member()
-            .await
-            .map_err(LoginFailure::OpenHumans)?;
-        let (record, before) = store(inner, flow, &granted, &who).await?;
+        let (record, before) = match keep(inner, flow, &granted).await {
+            Ok(kept) => kept,
+            Err(failure) => {
+                revoke(inner, &granted.tokens).await;
+                return Err(failure);
+            }
+        };
         let login = LoggedIn {
             member: record.member.clone(),
             username: record.username.clone(),
@@ -74,6 +75,23 @@ impl Completed {
     }
 }
 
+/// Asks whose the tokens are, and stores them. A person is waiting, so there is one more try at
+/// most.
+async fn keep(
+    inner: &Inner,
+    flow: &Flow,
+    granted: &Granted,
+) -> Result<(MemberRecord, Option<Version>), LoginFailure> {
+    let retries = Retries::default().attempts(2).total(Duration::from_secs(3));
+    let server = inner.server.clone().retries(retries);
+    let member = server.member(granted.tokens.access_token.clone());
+    let who = tokio::time::timeout(inner.settings.timeout, member.exchange_member())
+        .await
+        .unwrap_or(Err(Error::Timeout))
+        .map_err(LoginFailure::OpenHumans)?;
+    store(inner, flow, granted, &who).await
+}
+
 /// Stores a fresh authorization. Gives the record, and the version of the authorized record it
 /// replaced, if there was one.
 ///
@@ -96,7 +114,6 @@ async fn store(
             && left >= flow.started_at()
         {
             tracing::info!("a login began before its member left, and is not completed");
-            revoke(inner, &granted.tokens).await;
             return Err(LoginFailure::LeftMeanwhile);
         }
         let now = inner.clock.now();
@@ -133,7 +150,8 @@ async fn undo(inner: &Inner, record: &MemberRecord) {
         revoke(inner, tokens).await;
     }
     if let Err(error) = inner.store.remove(&record.member, record.version).await {
-        tracing::warn!(%error, "the record of a refused member could not be removed");
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "the record of a refused member could not be removed");
     }
     inner.epochs.forget(&record.member);
 }
@@ -141,6 +159,7 @@ async fn undo(inner: &Inner, record: &MemberRecord) {
 /// Tells Open Humans that a pair is not kept, so that it does not stay alive.
 async fn revoke(inner: &Inner, tokens: &Tokens) {
     if let Err(error) = inner.oauth.revoke(&tokens.refresh_token).await {
-        tracing::warn!(%error, "tokens that are not kept could not be revoked");
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "tokens that are not kept could not be revoked");
     }
 }

@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cookie::{Cookie, SameSite};
 use http::header::{COOKIE, HeaderMap, HeaderValue};
+use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -23,6 +24,9 @@ pub(crate) const LIFETIME: Duration = Duration::from_secs(30 * 60);
 
 /// How many logins of one browser may be under way; the oldest go first.
 const MOST: usize = 5;
+
+/// How many used states a process remembers.
+const MOST_USED: u64 = 100_000;
 
 /// One login in flight.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +94,8 @@ pub(crate) enum Brought {
 pub(crate) struct FlowCookies {
     sealer: Sealer,
     https: bool,
+    /// States that were used, as far as this process knows.
+    used: Cache<String, ()>,
 }
 
 impl FlowCookies {
@@ -97,7 +103,19 @@ impl FlowCookies {
         Self {
             sealer: Sealer::derive(key, "login cookie"),
             https,
+            used: Cache::builder()
+                .max_capacity(MOST_USED)
+                .time_to_live(LIFETIME)
+                .build(),
         }
+    }
+
+    /// Whether this login is used for the first time.
+    pub(crate) fn first_use(&self, flow: &Flow) -> bool {
+        self.used
+            .entry_by_ref(flow.state.as_str())
+            .or_insert(())
+            .is_fresh()
     }
 
     /// `__Host-` makes browsers take the cookie only from this very host, over https.
@@ -114,11 +132,12 @@ impl FlowCookies {
         format!("{}{}", self.prefix(), hex::encode(&digest[..8]))
     }
 
-    /// The `Set-Cookie` that keeps a flow for what is left of its lifetime.
+    /// The `Set-Cookie` that keeps a flow for twice its lifetime: so long it can still be said that
+    /// it took too long, and it still knows the way back.
     pub(crate) fn keep(&self, flow: &Flow, now: Timestamp) -> HeaderValue {
         let name = self.name(&flow.state);
         let json = serde_json::to_vec(flow).expect("a flow of texts and numbers becomes JSON");
-        let left = LIFETIME.saturating_sub(now.since(flow.started_at()));
+        let left = (2 * LIFETIME).saturating_sub(now.since(flow.started_at()));
         self.cookie(&name, &self.sealer.seal(&name, &json), left)
     }
 
@@ -155,6 +174,8 @@ impl FlowCookies {
         found
     }
 
+    /// Our cookies among all that came. Read byte by byte: one cookie of another app that is not
+    /// ASCII must not hide ours, and no exotic space before a name may pass for none.
     fn brought<'a>(
         &'a self,
         headers: &'a HeaderMap,
@@ -162,10 +183,16 @@ impl FlowCookies {
         headers
             .get_all(COOKIE)
             .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|text| Cookie::split_parse(text).flatten())
-            .filter(|cookie| cookie.name().starts_with(self.prefix()))
-            .map(|cookie| (cookie.name().to_owned(), cookie.value().to_owned()))
+            .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
+            .filter_map(|pair| {
+                let at = pair.iter().position(|byte| *byte == b'=')?;
+                let (name, value) = (pair[..at].trim_ascii(), pair[at + 1..].trim_ascii());
+                if !name.starts_with(self.prefix().as_bytes()) {
+                    return None;
+                }
+                let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
+                Some((text(name)?, text(value)?))
+            })
     }
 
     fn open(&self, name: &str, value: &str) -> Option<Flow> {
@@ -230,7 +257,7 @@ mod tests {
             "SameSite=Lax",
             "Secure",
             "Path=/",
-            "Max-Age=1800",
+            "Max-Age=3600",
         ] {
             assert!(set.contains(attribute), "{set}");
         }
@@ -249,6 +276,24 @@ mod tests {
         assert_eq!(cookies.find(&headers, &b.state), Brought::Flow(b));
         assert_eq!(cookies.find(&headers, "another"), Brought::Others);
         assert_eq!(cookies.find(&HeaderMap::new(), "another"), Brought::Nothing);
+    }
+
+    #[test]
+    fn cookies_of_others_do_not_hide_ours() {
+        let cookies = FlowCookies::new("key", true);
+        let flow = flow(NOW);
+        let ours = cookies.keep(&flow, NOW);
+        let ours = ours.to_str().unwrap().split(';').next().unwrap();
+        let with = |other: &str| {
+            let mut headers = HeaderMap::new();
+            let line = format!("{other}{ours}");
+            headers.insert(COOKIE, HeaderValue::from_bytes(line.as_bytes()).unwrap());
+            cookies.find(&headers, &flow.state)
+        };
+        assert_eq!(with("x=é; "), Brought::Flow(flow.clone()));
+        assert_eq!(with("a=b;"), Brought::Flow(flow.clone()));
+        // A sibling's cookie that only looks as if it had the prefix.
+        assert_eq!(with("\u{2000}"), Brought::Nothing);
     }
 
     #[test]

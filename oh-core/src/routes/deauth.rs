@@ -61,6 +61,8 @@ async fn keep(oh: &OpenHumans, told: &Deauthorization) -> Result<Accepted, Inbox
     let tries = ExponentialBuilder::new()
         .with_jitter()
         .with_min_delay(Duration::from_millis(200))
+        .with_max_delay(Duration::from_secs(1))
+        .without_max_times()
         .with_total_delay(Some(KEEP_PATIENCE));
     (|| oh.deauthorize(told)).retry(tries).await
 }
@@ -94,7 +96,7 @@ impl OpenHumans {
         if !unsigned_is_fine
             && let Err(error) = webhook::signature(&settings.webhook_secrets, &head.headers)
         {
-            if matches!(error, VerifyError::Missing) {
+            if matches!(error, VerifyError::Missing | VerifyError::NoSecret) {
                 self.take_hint(&head.headers, body).await;
             }
             return Err(refusal(&error));

@@ -9,7 +9,7 @@ use http::{Method, Response, StatusCode};
 use maud::html;
 use serde::Deserialize;
 
-use super::{Answer, origin, page, plain, see_other};
+use super::{Answer, origin, page, plain, private, see_other};
 use crate::handle::Inner;
 use crate::login::flow::{Brought, Flow};
 use crate::login::{Completed, LoginFailure, LoginRequest, ReturnPath};
@@ -60,6 +60,7 @@ pub(crate) fn start_login(
     response
         .headers_mut()
         .append(SET_COOKIE, inner.flows.keep(&flow, now));
+    private(&mut response);
     response
 }
 
@@ -147,6 +148,10 @@ pub(super) async fn complete(inner: &Arc<Inner>, head: &Parts) -> Answer {
         let url = format!("{path}?{query}&{RESUME}=1");
         return Answer::keep(page::answer(StatusCode::OK, page::continue_to(&url), None));
     }
+    // A browser that puts an old cookie back does not make us ask again.
+    if !inner.flows.first_use(&flow) {
+        return failed(inner, Some(flow), &LoginFailure::StateUsed);
+    }
     // A login that the browser gives up on is completed all the same: the code works only once.
     let task = {
         let (inner, flow) = (Arc::clone(inner), flow.clone());
@@ -164,7 +169,8 @@ pub(super) async fn complete(inner: &Arc<Inner>, head: &Parts) -> Answer {
         }
         Ok(Err(failure)) => failed(inner, Some(flow), &failure),
         Err(error) => {
-            tracing::error!(%error, "a login panicked");
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "a login panicked");
             Answer::keep(plain(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the login failed\n",

@@ -133,15 +133,19 @@ impl OpenHumans {
         } else {
             Answer::keep(method_not_allowed(route))
         };
-        // No answer of these routes is for anyone but the one who asked, now.
-        let headers = answer.response.headers_mut();
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(
-            header::REFERRER_POLICY,
-            HeaderValue::from_static("same-origin"),
-        );
+        private(&mut answer.response);
         answer
     }
+}
+
+/// No answer of these routes is for anyone but the one who asked, now.
+fn private(response: &mut Response<Bytes>) {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("same-origin"),
+    );
 }
 
 fn method_not_allowed(route: Route) -> Response<Bytes> {

@@ -21,7 +21,7 @@ const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
 impl OpenHumans {
     /// The member a request comes from, or the answer that sends anyone else away.
     ///
-    /// `head` must hold the path the browser asked for, not one a router has shortened.
+    /// `head` must hold the path that came to the app, not one a router has shortened.
     ///
     /// # Errors
     ///
@@ -44,7 +44,8 @@ impl OpenHumans {
                 response
             }
             Err(error) => {
-                tracing::error!(%error, "the token store could not be asked who is logged in");
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "the token store could not be asked who is logged in");
                 plain(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "who is logged in could not be found out\n",
@@ -69,7 +70,15 @@ impl OpenHumans {
             .path()
             .trim_end_matches('/');
         let here = head.uri.path_and_query().map_or("/", |path| path.as_str());
-        match ReturnPath::parse(&format!("{prefix}{here}")) {
+        // A proxy may have taken the prefix of the app's address off, or left it.
+        let rest = here.strip_prefix(prefix);
+        let whole = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
+        let path = if whole {
+            here.to_owned()
+        } else {
+            format!("{prefix}{here}")
+        };
+        match ReturnPath::parse(&path) {
             Ok(path) => {
                 format!(
                     "{login}?next={}",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::check::{
     WANTED_APP_BASE_URL, WANTED_CLIENT_ID, WANTED_OH_BASE_URL, WANTED_REDIRECT_URI, base_url,
-    check_client_secret, https_or_loopback, is_redirect_target, mount_path,
+    check_client_secret, https_or_loopback, mount_path, redirect_target,
 };
 use super::{DeletionPolicy, Settings, SettingsError};
 use crate::secret::{ClientSecret, KeyMaterial, MasterToken, WebhookSecret};
@@ -22,8 +22,8 @@ pub struct SettingsBuilder {
     pub(super) webhook_secrets: Vec<WebhookSecret>,
     pub(super) unsigned_webhooks: bool,
     pub(super) master_token: Option<MasterToken>,
-    pub(super) login_redirect_url: String,
-    pub(super) logout_redirect_url: String,
+    pub(super) login_redirect_url: Option<String>,
+    pub(super) logout_redirect_url: Option<String>,
     pub(super) deauth_on_delete: bool,
     pub(super) deletion: DeletionPolicy,
     pub(super) cookie_key: Option<KeyMaterial>,
@@ -71,15 +71,15 @@ impl SettingsBuilder {
         self
     }
 
-    /// Where a login without a return path of its own ends. Default `/`.
+    /// Where a login without a return path of its own ends. Default: the app's root.
     pub fn login_redirect_url(mut self, url: impl Into<String>) -> Self {
-        self.login_redirect_url = url.into();
+        self.login_redirect_url = Some(url.into());
         self
     }
 
-    /// Where a logout ends. Default `/`.
+    /// Where a logout ends. Default: the app's root.
     pub fn logout_redirect_url(mut self, url: impl Into<String>) -> Self {
-        self.logout_redirect_url = url.into();
+        self.logout_redirect_url = Some(url.into());
         self
     }
 
@@ -175,16 +175,15 @@ impl SettingsBuilder {
                 });
             }
         }
-        let redirect = |name, url: String| {
-            if is_redirect_target(&url) {
-                Ok(url)
-            } else {
-                Err(SettingsError::Invalid {
-                    name,
-                    why: "it is neither a path nor an http address".into(),
-                    wanted: "a path of the app such as /home, or a whole https URL",
-                })
-            }
+        // Where the app itself begins, behind a path prefix too.
+        let home = format!("{}/", app_base_url.path().trim_end_matches('/'));
+        let redirect = |name, url: Option<String>| match url {
+            None => Ok(home.clone()),
+            Some(url) => redirect_target(&url).ok_or_else(|| SettingsError::Invalid {
+                name,
+                why: "it is neither a path nor an http address".into(),
+                wanted: "a path of the app such as /home, or a whole https URL",
+            }),
         };
         Ok(Settings {
             client_id: self.client_id,

@@ -92,13 +92,12 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 
 pub(super) fn mount_path(text: &str) -> Result<String, SettingsError> {
     let path = text.trim_end_matches('/');
-    let ok = path.is_empty()
-        || path.starts_with('/')
-            && !path.contains("//")
-            && path
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"/-_.~".contains(&b))
-            && path.split('/').all(|part| part != "." && part != "..");
+    let ok = path.starts_with('/')
+        && !path.contains("//")
+        && path
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"/-_.~".contains(&b))
+        && path.split('/').all(|part| part != "." && part != "..");
     if ok {
         Ok(path.to_owned())
     } else {
@@ -110,7 +109,11 @@ pub(super) fn mount_path(text: &str) -> Result<String, SettingsError> {
     }
 }
 
-pub(super) fn is_redirect_target(text: &str) -> bool {
-    crate::login::ReturnPath::parse(text).is_ok()
-        || Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+/// A path of the app as it is, or a whole address as it goes into a header.
+pub(super) fn redirect_target(text: &str) -> Option<String> {
+    if crate::login::ReturnPath::parse(text).is_ok() {
+        return Some(text.to_owned());
+    }
+    let url = Url::parse(text).ok()?;
+    matches!(url.scheme(), "http" | "https").then(|| url.into())
 }

@@ -13,8 +13,8 @@
 //! | `OPENHUMANS_REDIRECT_URI` | default: the app's address, the mount path, `/complete` |
 //! | `OPENHUMANS_WEBHOOK_SECRET` | the webhook secret; a comma-separated list while rotating |
 //! | `OPENHUMANS_MASTER_TOKEN` | the project's master access token |
-//! | `OPENHUMANS_LOGIN_REDIRECT_URL` | where a login without a return path ends; default `/` |
-//! | `OPENHUMANS_LOGOUT_REDIRECT_URL` | where a logout ends; default `/` |
+//! | `OPENHUMANS_LOGIN_REDIRECT_URL` | where a login without a return path ends; default: the app's root |
+//! | `OPENHUMANS_LOGOUT_REDIRECT_URL` | where a logout ends; default: the app's root |
 //! | `OPENHUMANS_DEAUTH_ON_DELETE` | whether `disconnect` removes the member at Open Humans; default `true` |
 //! | `OPENHUMANS_DELETE_ON_ERASURE` | delete data when erasure was asked for; default `true` |
 //! | `OPENHUMANS_DELETE_ON_DEAUTH` | delete data when it was not; default `false` |
@@ -159,8 +159,8 @@ impl Settings {
             webhook_secrets: Vec::new(),
             unsigned_webhooks: false,
             master_token: None,
-            login_redirect_url: "/".into(),
-            logout_redirect_url: "/".into(),
+            login_redirect_url: None,
+            logout_redirect_url: None,
             deauth_on_delete: true,
             deletion: DeletionPolicy::default(),
             cookie_key: None,
@@ -213,12 +213,8 @@ impl Settings {
                 .collect();
         }
         builder.master_token = env.get("OPENHUMANS_MASTER_TOKEN")?.map(MasterToken::new);
-        if let Some(url) = env.get("OPENHUMANS_LOGIN_REDIRECT_URL")? {
-            builder.login_redirect_url = url;
-        }
-        if let Some(url) = env.get("OPENHUMANS_LOGOUT_REDIRECT_URL")? {
-            builder.logout_redirect_url = url;
-        }
+        builder.login_redirect_url = env.get("OPENHUMANS_LOGIN_REDIRECT_URL")?;
+        builder.logout_redirect_url = env.get("OPENHUMANS_LOGOUT_REDIRECT_URL")?;
         for (name, flag) in [
             ("OPENHUMANS_DEAUTH_ON_DELETE", &mut builder.deauth_on_delete),
             (

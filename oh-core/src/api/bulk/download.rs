@@ -296,7 +296,7 @@ async fn run(
 
 async fn fetch(job: Job, what: &BulkDownload) -> Ended {
     let mut result = fetch_file(&job.client.download(&job.file), &job.target, what).await;
-    if let Err(Error::Unauthorized { .. }) = result {
+    if let Err(Error::Forbidden { .. }) = result {
         // The address was too old: an hour has gone by since the file was listed.
         if let Ok(Some(file)) = listed_again(&job).await {
             result = fetch_file(&job.client.download(&file), &job.target, what).await;

@@ -126,7 +126,7 @@ impl Download {
     ///
     /// # Errors
     ///
-    /// [`Error::Unauthorized`] when the address is more than an hour old; [`Error::Mismatch`] when
+    /// [`Error::Forbidden`] when the address is more than an hour old; [`Error::Mismatch`] when
     /// size or MD5 are not what they should be; [`Error::TooLarge`]; or what the connection ends in.
     pub async fn bytes(self) -> Result<Bytes, Error> {
         let mut all = Vec::new();

@@ -103,7 +103,7 @@ async fn an_old_address_is_unauthorized() {
     let fake = Fake::new();
     fake.then(403, "<h1>You are not authorized to view this file.</h1>");
     let error = download(&fake, None).bytes().await.unwrap_err();
-    assert!(matches!(error, Error::Unauthorized { .. }));
+    assert!(matches!(error, Error::Forbidden { .. }));
 }
 
 #[tokio::test]
