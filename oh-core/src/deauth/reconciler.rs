@@ -77,7 +77,9 @@ pub trait Membership: Send + Sync + 'static {
 /// means something for one member. With a master token the project's list of members comes first,
 /// and spares the questions about those who are on it. The list has no order, so a page can miss
 /// someone while others come and go: absence counts only if it is seen in two whole readings, and
-/// then the direct question decides.
+/// then the direct question decides. Where that cannot be decided so, because a refresh got no
+/// answer and may have used the tokens up, a third reading of the list does; without a list the
+/// tokens are given up as [lost](super::Source::Lost), and nobody is said to have left.
 ///
 /// The record's `heard_at` is where the work stands, so a restart forgets nothing. One process of
 /// many asks at a time; the next takes over when it dies. Besides that every process asks about
@@ -242,7 +244,8 @@ impl Reconciler {
 
     async fn ask_about(&self, hint: &Hint) -> Result<Option<Standing>, BoxError> {
         match self.desk.token_store().load(&hint.member).await? {
-            Some(record) if record.is_authorized() => {
+            // Whose tokens may be dead by our fault cannot be asked about: see the rounds.
+            Some(record) if record.is_authorized() && !record.refresh_unanswered => {
                 Ok(Some(self.question(&record, hint.stale.as_ref()).await?))
             }
             _ => Ok(None),

@@ -318,21 +318,45 @@ async fn a_stale_event_of_someone_who_is_gone_after_all_is_revived() {
     worker.stop().await;
 }
 
+/// A refresh of this member's tokens got no answer.
+async fn unanswered(setting: &Setting, number: usize) {
+    let mut record = setting.record(number).await.unwrap();
+    let before = record.version;
+    record.refresh_unanswered = true;
+    record.version = Version::fresh();
+    let put = setting.store.put(&record, Some(before)).await.unwrap();
+    assert_eq!(put, Put::Done);
+}
+
 #[tokio::test]
 async fn whoever_may_have_lost_the_tokens_is_not_said_to_have_left() {
     let setting = Setting::new();
     let project = Arc::new(Project::of([]));
     setting.authorize(1, at(0)).await;
-    let mut record = setting.record(1).await.unwrap();
-    let before = record.version;
-    record.refresh_unanswered = true;
-    record.version = Version::fresh();
-    assert_eq!(
-        setting.store.put(&record, Some(before)).await.unwrap(),
-        Put::Done
-    );
+    unanswered(&setting, 1).await;
     setting.clock.advance(DAY);
     setting.reconciler(&project).round().await.unwrap();
     let events = setting.events(EventState::Pending).await;
     assert_eq!(events[0].source, Source::Lost);
+}
+
+#[tokio::test]
+async fn where_asking_cannot_tell_a_third_reading_of_the_list_does() {
+    let setting = Setting::new();
+    let mut project = Project::of([1, 2, 3]);
+    project.has_list = true;
+    project.missed = Mutex::new(vec![(0, member(1)), (1, member(1))]);
+    let project = Arc::new(project);
+    for number in 1..=3 {
+        setting.authorize(number, at(0)).await;
+        unanswered(&setting, number).await;
+    }
+    project.leaves(2);
+    setting.clock.advance(DAY);
+    let round = setting.reconciler(&project).round().await.unwrap();
+    assert_eq!((round.due, round.listed, round.gone), (3, 2, 1));
+    assert!(project.asked().is_empty());
+    assert_eq!(setting.gone().await, [member(2)]);
+    let events = setting.events(EventState::Pending).await;
+    assert_eq!(events[0].source, Source::Found);
 }

@@ -46,6 +46,8 @@ pub(super) struct Walk<'a> {
     turn_kept: Instant,
     listed: Listing,
     absent: Vec<ProjectMemberId>,
+    // Read when there is need of it.
+    third: Option<HashSet<ProjectMemberId>>,
     failures: u32,
     round: Round,
 }
@@ -58,6 +60,7 @@ impl<'a> Walk<'a> {
             turn_kept: Instant::now(),
             listed: Listing::NotRead,
             absent: Vec::new(),
+            third: None,
             failures: 0,
             round: Round::default(),
         }
@@ -165,6 +168,11 @@ impl<'a> Walk<'a> {
         let Some(record) = stored.filter(MemberRecord::is_authorized) else {
             return Ok(());
         };
+        if record.refresh_unanswered
+            && let Listing::Read(_) = self.listed
+        {
+            return self.in_doubt(&record).await;
+        }
         self.round.asked += 1;
         match self.reconciler.question(&record, None).await {
             Ok(standing) => {
@@ -180,6 +188,29 @@ impl<'a> Walk<'a> {
                     return Err(error);
                 }
                 tracing::debug!(error = &*error, "a member could not be asked about");
+                Ok(())
+            }
+        }
+    }
+
+    /// A member who was absent twice, and whose own tokens may be dead by our fault: asking cannot
+    /// tell, so a third reading of the list decides.
+    async fn in_doubt(&mut self, record: &MemberRecord) -> Result<(), BoxError> {
+        if self.third.is_none()
+            && let Listing::Read(members) = self.read_list().await?
+        {
+            self.third = Some(members);
+        }
+        match &self.third {
+            None => Ok(()),
+            Some(members) if members.contains(&record.member) => {
+                self.round.listed += 1;
+                Ok(self.reconciler.heard(record).await?)
+            }
+            Some(_) => {
+                self.round.gone += 1;
+                tracing::info!("a member has left unannounced");
+                self.reconciler.desk.found(record).await?;
                 Ok(())
             }
         }

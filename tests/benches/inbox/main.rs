@@ -128,10 +128,10 @@ async fn measure(place: &Place, arguments: &Arguments) -> Result {
             "  worker:        {worked:9.0} events/s with {workers} processes"
         ));
     }
-    let memory = working::memory(place, arguments.pending).await?;
+    let (idle, tenths, most) = working::memory(place, arguments.pending).await?;
     say(&format!(
-        "  memory:        {} KiB idle; {} to {} KiB with {} and fewer events pending",
-        memory.idle, memory.least, memory.most, arguments.pending
+        "  memory:        {idle} KiB before, {tenths:?} while {} events are worked off, {most} at most",
+        arguments.pending
     ));
     Ok(())
 }

@@ -106,17 +106,15 @@ impl Worker {
         Ok(input.write_all(b"go\n").await?)
     }
 
-    /// Until it ends: the least and most memory it said.
-    async fn finish(&mut self) -> Result<(u64, u64)> {
-        let (mut least, mut most) = (u64::MAX, 0);
+    /// Until it ends: the memory it said it takes, time after time.
+    async fn finish(&mut self) -> Result<Vec<u64>> {
+        let mut memory = Vec::new();
         while let Some(line) = self.lines.next_line().await? {
-            let kib = line.parse()?;
-            least = least.min(kib);
-            most = most.max(kib);
+            memory.push(line.parse()?);
         }
         let status = self.process.wait().await?;
         if status.success() {
-            Ok((least, most))
+            Ok(memory)
         } else {
             Err(format!("a worker ended with {status}").into())
         }
@@ -146,22 +144,15 @@ pub(crate) async fn throughput(place: &Place, workers: usize, count: usize) -> R
     Ok(rate(count, took))
 }
 
-pub(crate) struct Memory {
-    pub(crate) idle: u64,
-    pub(crate) least: u64,
-    pub(crate) most: u64,
-}
-
-/// One worker process with so many events pending, until none is.
-pub(crate) async fn memory(place: &Place, pending: usize) -> Result<Memory> {
+/// The memory of one worker process in KiB with so many events pending: before it works, at each
+/// tenth of the time it works them off, and at its most.
+pub(crate) async fn memory(place: &Place, pending: usize) -> Result<(u64, Vec<u64>, u64)> {
     let database = place.fresh().await?;
     fill(&database, pending).await?;
     let mut worker = Worker::start(place, &database).await?;
     worker.go().await?;
-    let (least, most) = worker.finish().await?;
-    Ok(Memory {
-        idle: worker.idle,
-        least,
-        most,
-    })
+    let memory = worker.finish().await?;
+    let tenths = (1..=10).filter_map(|tenth| memory.get(memory.len() * tenth / 11).copied());
+    let most = memory.iter().copied().max().unwrap_or(0);
+    Ok((worker.idle, tenths.collect(), most))
 }

@@ -7,8 +7,15 @@ use oh_core::OpenHumans;
 use oh_core::deauth::{EventId, EventState, LedgerLine, Source, Step};
 
 use crate::Result;
-use crate::cast::Cast;
+use crate::cast::{Cast, Player};
 use crate::rows::Rows;
+
+const STATES: [EventState; 4] = [
+    EventState::Pending,
+    EventState::Done,
+    EventState::Buried,
+    EventState::Stale,
+];
 
 #[derive(Debug, Default)]
 pub(crate) struct Audit {
@@ -43,11 +50,17 @@ impl Audit {
             let has_rows = with_rows.contains(player.member.as_str());
             match (player.part.is_erased(), has_rows) {
                 (true, false) => audit.erased += 1,
-                (true, true) => audit.missing += 1,
-                (false, false) => audit.wrongly_erased += 1,
+                (true, true) => {
+                    audit.missing += 1;
+                    explain(openhumans, &player).await?;
+                }
+                (false, false) => {
+                    audit.wrongly_erased += 1;
+                    explain(openhumans, &player).await?;
+                }
                 (false, true) => {}
             }
-            accepted.extend(player.accepted);
+            accepted.extend(player.accepted.clone());
         }
         audit.accepted = accepted.len();
 
@@ -93,6 +106,19 @@ impl Audit {
                 self.ids_left,
             ] == [0; 5]
     }
+}
+
+/// Says what happened to a member to whom the wrong thing happened.
+async fn explain(openhumans: &OpenHumans, player: &Player) -> Result {
+    crate::say(&format!("{player:?}"));
+    for state in STATES {
+        for event in openhumans.ledger().events(state).await? {
+            if event.pseudonym == openhumans.ledger().pseudonym(&player.member) {
+                crate::say(&format!("  {event:?}"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Received first and once; each attempt begun before it ended, and counted without a gap (one
