@@ -23,7 +23,7 @@ impl Backend for AcceptBackend {
     async fn commit(&self, events: &[DeauthEvent]) -> Result<Vec<Accepted>, SqlError> {
         let mut taken = Taken::from(&self.pool).await?;
         let done = self.keep_all(&mut taken.conn, events).await;
-        taken.is_free();
+        taken.release();
         done
     }
 }

@@ -215,7 +215,7 @@ macro_rules! ask {
             let mut taken = Taken::from(&$store.pool).await?;
             let $conn = &mut *taken.conn;
             let done = $work.await;
-            taken.is_free();
+            taken.release();
             done
         })
         .await

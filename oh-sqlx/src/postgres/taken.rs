@@ -7,7 +7,7 @@
 use sqlx::pool::PoolConnection;
 use sqlx::{Error as SqlError, PgPool, Postgres};
 
-/// A connection taken out of the pool. Closed when dropped, unless it [is free](Self::is_free).
+/// A connection taken out of the pool. Closed when dropped, unless it [is free](Self::release).
 pub(super) struct Taken {
     pub(super) conn: PoolConnection<Postgres>,
     busy: bool,
@@ -20,7 +20,7 @@ impl Taken {
     }
 
     /// Nothing is under way on it any more, well done or not: it may go back.
-    pub(super) fn is_free(mut self) {
+    pub(super) fn release(mut self) {
         self.busy = false;
     }
 }
