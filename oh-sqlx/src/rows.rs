@@ -153,6 +153,7 @@ impl EventRow {
     }
 
     /// Where it stands in the order of the queue.
+    #[cfg(feature = "sqlite")]
     pub(crate) fn place(&self) -> (i64, &str) {
         (self.received_at, &self.id)
     }

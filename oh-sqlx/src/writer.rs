@@ -91,6 +91,7 @@ impl<B: Backend> Writer<B> {
         }
     }
 
+    #[cfg(feature = "sqlite")]
     pub(crate) fn backend(&self) -> &B {
         &self.backend
     }
@@ -337,7 +338,7 @@ mod tests {
         let begun = Instant::now();
         // So many batches, each of which takes all its time, that the last would wait for long.
         let mut tasks = JoinSet::new();
-        for job in 0..(QUEUE as u32) {
+        for job in (0..).take(QUEUE) {
             let writer = Arc::clone(&writer);
             tasks.spawn(async move { writer.run(job).await });
         }

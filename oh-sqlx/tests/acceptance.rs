@@ -1,5 +1,7 @@
 //! The public acceptance suites on SQLite and PostgreSQL.
 
+#![allow(clippy::unwrap_used, reason = "a test may, and so may its helpers")]
+
 mod common;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Accepting an event and destroying the member's tokens is one commit.
 
+#![allow(clippy::unwrap_used, reason = "a test may, and so may its helpers")]
+
 mod common;
 
 use common::{PgSchema, SqliteFile};

@@ -1,6 +1,8 @@
 //! A database that goes away: what was not kept is never said to be, and all is well when it is
 //! back.
 
+#![allow(clippy::unwrap_used, reason = "a test may, and so may its helpers")]
+
 mod common;
 
 use std::collections::HashSet;

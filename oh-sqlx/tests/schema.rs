@@ -1,5 +1,7 @@
 //! Making the tables, finding them made, and opening those of each released schema.
 
+#![allow(clippy::unwrap_used, reason = "a test may, and so may its helpers")]
+
 mod common;
 
 use std::future::Future;

@@ -1,5 +1,7 @@
 //! Of tokens that were destroyed nothing is left in the files, looked at byte by byte.
 
+#![allow(clippy::unwrap_used, reason = "a test may, and so may its helpers")]
+
 mod common;
 
 use std::collections::BTreeSet;
@@ -31,7 +33,7 @@ fn needle(kind: &str, number: u32, refresh: u32) -> String {
 /// would compress them.
 fn token(kind: &str, number: u32, refresh: u32) -> String {
     let mut token = needle(kind, number, refresh);
-    if number % 50 == 0 {
+    if number.is_multiple_of(50) {
         while token.len() < 6_000 {
             token += &format!("{:x}", Version::fresh().get());
         }
@@ -71,7 +73,7 @@ fn event(number: u32) -> DeauthEvent {
 }
 
 fn leaves(number: u32) -> bool {
-    number % 3 == 0
+    number.is_multiple_of(3)
 }
 
 fn is_removed(number: u32) -> bool {
