@@ -11,7 +11,7 @@ Exit codes:
    0  done
    1  some files or members failed; the others are done
    2  the command line is wrong
-   3  Open Humans does not accept the token, or the client id and secret
+   3  Open Humans does not accept the token, or the client id and secret, or allow the request
    4  the token has expired
    5  the member has not authorized the project, or has left
    6  an argument cannot be sent, or Open Humans refused it

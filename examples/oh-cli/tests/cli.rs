@@ -306,6 +306,29 @@ fn a_closed_output_is_no_panic() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
+#[cfg(unix)]
+#[test]
+fn an_interrupted_upload_is_tidied_up() {
+    let sandbox = sandbox();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("big.bin");
+    std::fs::write(&file, vec![0; 3 << 20]).unwrap();
+    sandbox.fault_next(Endpoint::ObjectPut, 1, Fault::Hang);
+    let mut upload = oh(
+        &sandbox,
+        &["upload-file", file.to_str().unwrap(), "-m", ALICE],
+    );
+    upload.env("OPENHUMANS_MASTER_TOKEN", sandbox.master_token());
+    let mut child = upload.stderr(Stdio::null()).spawn().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(sandbox.wait_for(Endpoint::ObjectPut, 1));
+    let pid = child.id().to_string();
+    let kill = Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    assert!(kill.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(sandbox.files(ALICE), []);
+}
+
 #[test]
 fn help_teaches() {
     let sandbox = sandbox();

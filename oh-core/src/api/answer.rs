@@ -129,8 +129,14 @@ pub(crate) fn retry_after(headers: &HeaderMap, clock: &Clock) -> Option<Duration
 
 /// A short part of a body, on one line, with everything that could be a secret left out.
 pub(crate) fn excerpt(body: &[u8]) -> String {
-    let start = body.get(..4 * EXCERPT).unwrap_or(body);
-    let text = String::from_utf8_lossy(start);
+    let text = match body.get(..4 * EXCERPT) {
+        None => String::from_utf8_lossy(body),
+        // What is cut in two at the end could be the beginning of a token.
+        Some(start) => {
+            let whole = start.iter().rposition(|b| !is_token_like(char::from(*b)));
+            String::from_utf8_lossy(&start[..whole.unwrap_or(0)])
+        }
+    };
     let lower = text.to_ascii_lowercase();
     if lower.trim_start().starts_with("<!doctype html") || lower.trim_start().starts_with("<html") {
         let title = lower.find("<title>").map(|at| at + "<title>".len());
@@ -146,6 +152,10 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
     shorten(&text)
 }
 
+fn is_token_like(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-_%+=~".contains(c)
+}
+
 /// As [`excerpt`], of text.
 fn shorten(text: &str) -> String {
     let mut out = String::new();
@@ -159,7 +169,7 @@ fn shorten(text: &str) -> String {
         run.clear();
     };
     for c in text.chars() {
-        if c.is_ascii_alphanumeric() || "-_%+=~".contains(c) {
+        if is_token_like(c) {
             run.push(c);
             continue;
         }
@@ -282,6 +292,12 @@ mod tests {
             let excerpt = excerpt(body.as_bytes());
             assert!(!excerpt.contains(token), "{excerpt}");
             assert!(excerpt.chars().count() <= EXCERPT + 1, "{excerpt}");
+        }
+        // Wherever the quote ends, it ends before the token.
+        for before in 0..(5 * EXCERPT) {
+            let body = format!("{}{token}", " ".repeat(before));
+            let excerpt = excerpt(body.as_bytes());
+            assert!(!excerpt.contains("aXB"), "{before}: {excerpt}");
         }
         assert_eq!(excerpt(b"{\"cou"), "{\"cou");
         assert_eq!(excerpt(b"\x1b[31m \n\t red"), "\u{fffd}[31m red");

@@ -231,13 +231,13 @@ async fn a_download_goes_to_memory_a_writer_a_stream_and_a_path() {
 }
 
 #[tokio::test]
-async fn an_address_with_another_key_is_unauthorized() {
+async fn an_address_with_another_key_is_forbidden() {
     promise(async |world| {
         let mut file = uploaded(world, 10).await;
         let address = file.download_url.expose().replace("key=", "key=0");
         file.download_url = address.into();
         let error = world.member.download(&file).bytes().await.unwrap_err();
-        assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
+        assert!(matches!(error, Error::Forbidden { .. }), "{error}");
         let text = format!("{error} {error:?}");
         assert!(!text.contains("key="), "{text}");
     })
@@ -250,7 +250,7 @@ async fn an_address_is_dead_after_an_hour() {
         let file = uploaded(world, 10).await;
         sandbox.advance(std::time::Duration::from_secs(3_660));
         let error = world.member.download(&file).bytes().await.unwrap_err();
-        assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
+        assert!(matches!(error, Error::Forbidden { .. }), "{error}");
     })
     .await;
 }

@@ -15,7 +15,7 @@
 //! The tests then run one after the other, as the one member the command authorizes. The server is
 //! left as it was found: files that were not there before are deleted, the member who was removed
 //! is back, tokens are revoked. What cannot be taken back is one message to that member for each
-//! test that sends one. Tests of faults are the sandbox's alone.
+//! test that sends one, and that the member takes part in the project. Tests of faults are the sandbox's alone.
 
 // Helpers of tests may unwrap as tests do.
 #![allow(clippy::unwrap_used)]

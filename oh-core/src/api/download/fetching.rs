@@ -78,7 +78,9 @@ impl Fetching {
         let work = || get(&self.server, &self.url, Some(&from));
         let policy = self.server.retry_policy();
         let response = policy.run(Error::is_retryable, work).await?;
+        let etag = strong_etag(response.headers());
         let goes_on = response.status() == StatusCode::PARTIAL_CONTENT
+            && etag.is_none_or(|etag| etag == from.etag)
             && content_range(response.headers()) == Some((position, self.total));
         if goes_on {
             self.body = response.into_body();
