@@ -7,7 +7,7 @@
 use sqlx::pool::PoolConnection;
 use sqlx::{Error as SqlError, PgPool, Postgres};
 
-/// A connection taken out of the pool. Closed when dropped, unless it [is free](Self::release).
+/// A connection taken out of the pool. Closed when dropped, unless it was [given back](Self::release).
 pub(super) struct Taken {
     pub(super) conn: PoolConnection<Postgres>,
     busy: bool,
