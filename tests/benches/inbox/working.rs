@@ -37,9 +37,14 @@ pub(crate) async fn be_worker(store: Store, name: &str) -> Result {
         }
     };
     let working = async {
-        // Events that the other process holds are not waited for.
-        worker.drain().await;
-        Ok::<(), crate::BoxError>(())
+        // Draining does not wait for events that the other process holds.
+        loop {
+            worker.drain().await;
+            if openhumans.inbox().stats().await?.pending == 0 {
+                return Ok::<(), crate::BoxError>(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     };
     tokio::select! {
         done = working => done,
