@@ -27,6 +27,8 @@ use tower_sessions::{MemoryStore, SessionManagerLayer};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
+const SENDERS: usize = 16;
+
 const SECRET: &str = "abcdefghijklmnop";
 
 /// A database that can be taken away.
@@ -168,7 +170,7 @@ where
     let flood = Arc::new(Flood::default());
     let client = HttpClient::new()?;
     let mut senders = JoinSet::new();
-    for _ in 0..16 {
+    for _ in 0..SENDERS {
         let url = format!("http://{address}/openhumans/deauth");
         senders.spawn(flood.clone().send(client.clone(), url));
     }
@@ -176,7 +178,7 @@ where
     database.stop().await?;
     flood.down.store(true, Ordering::SeqCst);
     flood
-        .wait(|flood| flood.refused_while_down.load(Ordering::SeqCst) >= 64)
+        .wait(|flood| flood.refused_while_down.load(Ordering::SeqCst) >= SENDERS)
         .await?;
     flood.down.store(false, Ordering::SeqCst);
     let before = flood.accepted();

@@ -30,7 +30,7 @@ async fn a_login_leads_to_open_humans_and_is_remembered_in_a_cookie() {
             let cookie = answer.header("set-cookie").unwrap();
             assert!(cookie.starts_with("oh-login-"), "{cookie}");
             assert!(
-                cookie.ends_with("; HttpOnly; SameSite=Lax; Path=/; Max-Age=1800"),
+                cookie.ends_with("; HttpOnly; SameSite=Lax; Path=/; Max-Age=3600"),
                 "{cookie}"
             );
         }

@@ -65,7 +65,11 @@ async fn a_small_file_goes_in_one_request() {
         "Content-Type: application/octet-stream\r\n\r\na,b\n1,2\n\r\n--B--\r\n",
     ];
     let expected = expected.concat().replace("--B", &format!("--{boundary}"));
-    assert_eq!(asked.body(), &expected.replace("MD5", &md5));
+    // Another crate of the same build may have asked serde_json to keep the order of keys.
+    let kept = format!("{{\"md5\":\"{md5}\",\"description\":\"Diet survey\"");
+    let sorted = format!("{{\"description\":\"Diet survey\",\"md5\":\"{md5}\"");
+    let body = String::from_utf8_lossy(asked.body()).replace(&kept, &sorted);
+    assert_eq!(body, expected.replace("MD5", &md5));
 }
 
 #[tokio::test]
