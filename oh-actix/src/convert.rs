@@ -8,6 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use http::request::Parts;
+use http::{Method, Uri};
 use http_body::{Body, Frame};
 use http_body_util::StreamBody;
 
@@ -16,16 +17,23 @@ use crate::rejection::Rejection;
 /// The request without its body. Fails for nothing that a server has let through: both versions
 /// of the types take the same bytes.
 pub(crate) fn head(request: &HttpRequest) -> Result<Parts, Rejection> {
-    let mut head = http::Request::builder()
-        .method(request.method().as_str())
-        .uri(request.uri().to_string());
+    try_head(request).map_err(|error| Rejection::unreadable(&error))
+}
+
+fn try_head(request: &HttpRequest) -> Result<Parts, http::Error> {
+    let (mut head, ()) = http::Request::new(()).into_parts();
+    head.method = Method::from_bytes(request.method().as_str().as_bytes())?;
+    head.uri = match (request.uri().scheme(), request.uri().path_and_query()) {
+        (None, Some(path)) => Uri::try_from(path.as_str())?,
+        _ => Uri::try_from(request.uri().to_string())?,
+    };
+    head.headers.reserve(request.headers().len());
     for (name, value) in request.headers() {
-        head = head.header(name.as_str(), value.as_bytes());
+        let name = http::HeaderName::from_bytes(name.as_str().as_bytes())?;
+        let value = http::HeaderValue::from_bytes(value.as_bytes())?;
+        head.headers.append(name, value);
     }
-    match head.body(()) {
-        Ok(request) => Ok(request.into_parts().0),
-        Err(error) => Err(Rejection::unreadable(&error)),
-    }
+    Ok(head)
 }
 
 /// The body as it comes from the wire: not decompressed, not limited, not yet read.

@@ -44,8 +44,12 @@ impl Member {
             return Ok(member.clone());
         }
         let Handle(openhumans) = Handle::of(request)?;
-        let head = convert::head(request)?;
         let session = session::member(request);
+        if let Ok(Some(member)) = openhumans.member(session.clone()).await {
+            return Ok(Self(member));
+        }
+        // Only a refusal needs to know what was asked for.
+        let head = convert::head(request)?;
         Ok(Self(openhumans.require_member(&head, session).await?))
     }
 }

@@ -43,7 +43,9 @@
 //!   the routes alone.
 //! - [`Member`], `Option<Member>`, [`Handle`] and [`VerifiedWebhook`] are extractors.
 //! - [`require_member`] and [`verify_webhook`] are middleware, for [`from_fn`].
-//! - Sessions are actix-session's, with any of its stores and cookie settings.
+//! - Sessions are actix-session's, with any of its stores and cookie settings. They are read
+//!   before the core is asked and changed after, never held in between. Without
+//!   `SessionMiddleware` nobody is ever logged in, and each login that is lost logs an error.
 //!
 //! [`from_fn`]: actix_web::middleware::from_fn
 

@@ -11,7 +11,7 @@ use oh_core::{OpenHumans, SessionMember};
 
 use crate::extract::Member;
 use crate::rejection::Rejection;
-use crate::session::{AnySession, HostSession, Open, open};
+use crate::session::{Access, AnySession, HostSession};
 
 /// The layer that [`layer`] makes, to name it in a type.
 pub type OpenHumansLayer = Extension<Context>;
@@ -35,14 +35,14 @@ pub fn layer_with_session<H: HostSession>(openhumans: &OpenHumans) -> OpenHumans
 #[derive(Clone)]
 pub struct Context {
     pub(crate) openhumans: OpenHumans,
-    open: Open,
+    access: Access,
 }
 
 impl Context {
     pub(crate) fn new<H: HostSession>(openhumans: &OpenHumans) -> Self {
         Self {
             openhumans: openhumans.clone(),
-            open: open::<H>,
+            access: Access::to::<H>(),
         }
     }
 
@@ -58,12 +58,7 @@ impl Context {
         &self,
         extensions: &Extensions,
     ) -> Result<Box<dyn AnySession>, Rejection> {
-        (self.open)(extensions).ok_or_else(|| {
-            Rejection::misconfigured(
-                "no session in this request: the session layer is missing, is inside of the \
-                 Open Humans routes, or is of another version than oh-axum's",
-            )
-        })
+        (self.access.open)(extensions).ok_or_else(no_session)
     }
 
     /// Who the session says is there, not checked yet.
@@ -71,8 +66,8 @@ impl Context {
         &self,
         extensions: &Extensions,
     ) -> Result<Option<SessionMember>, Rejection> {
-        let session = self.session(extensions)?;
-        session.member().await.map_err(|e| Rejection::session(&*e))
+        let reading = (self.access.member)(extensions).ok_or_else(no_session)?;
+        reading.await.map_err(|e| Rejection::session(&*e))
     }
 
     /// The member who is there, or the core's answer for when there is none.
@@ -80,17 +75,28 @@ impl Context {
         let session = self.session_member(&parts.extensions).await?;
         let nested = show_whole_uri(parts);
         let member = self.openhumans.require_member(parts, session).await;
-        parts.uri = nested;
+        if let Some(nested) = nested {
+            parts.uri = nested;
+        }
         Ok(Member::new(member?))
     }
 }
 
-/// Nesting takes the prefix off a request's URI. Puts what the caller asked for in its place, for
-/// the core to see, and gives back what was there.
-fn show_whole_uri(parts: &mut Parts) -> Uri {
-    let whole = parts.extensions.get::<OriginalUri>();
-    let whole = whole.map_or_else(|| parts.uri.clone(), |OriginalUri(uri)| uri.clone());
-    mem::replace(&mut parts.uri, whole)
+fn no_session() -> Rejection {
+    Rejection::misconfigured(
+        "no session in this request: the session layer is missing, is inside of the Open Humans \
+         routes, or is of another version than oh-axum's",
+    )
+}
+
+/// A refusal leads back to what was asked for, and nesting takes the beginning off that. Puts the
+/// whole in its place, and gives back what was there.
+fn show_whole_uri(parts: &mut Parts) -> Option<Uri> {
+    let OriginalUri(whole) = parts.extensions.get()?;
+    if whole == &parts.uri {
+        return None;
+    }
+    Some(mem::replace(&mut parts.uri, whole.clone()))
 }
 
 impl fmt::Debug for Context {

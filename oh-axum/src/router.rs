@@ -53,7 +53,7 @@ async fn answer(context: Context, route: Route, request: Request) -> Result<Resp
     }
     let session = context.session(request.extensions())?;
     let member = session
-        .member()
+        .any_member()
         .await
         .map_err(|e| Rejection::session(&*e))?;
     let answer = context.openhumans.handle(route, request, member).await;

@@ -76,8 +76,10 @@ impl HostSession for tower_sessions::Session {
     type Error = tower_sessions::session::Error;
 
     async fn member(&self) -> Result<Option<SessionMember>, Self::Error> {
-        let value = self.get_value(oh_core::SESSION_KEY).await?;
-        Ok(value.and_then(|value| serde_json::from_value(value).ok()))
+        match self.get(oh_core::SESSION_KEY).await {
+            Err(tower_sessions::session::Error::SerdeJson(_)) => Ok(None),
+            read => read,
+        }
     }
 
     async fn log_in(&self, member: &SessionMember) -> Result<(), Self::Error> {
@@ -92,18 +94,37 @@ impl HostSession for tower_sessions::Session {
     }
 }
 
-/// A [`HostSession`] whose type is forgotten, so that extractors need no type parameter.
+/// How to get at the session of a request: a [`HostSession`] whose type is forgotten, so that
+/// extractors need no type parameter.
+#[derive(Clone, Copy)]
+pub(crate) struct Access {
+    pub(crate) member: fn(&Extensions) -> Option<Outcome<'_, Option<SessionMember>>>,
+    pub(crate) open: fn(&Extensions) -> Option<Box<dyn AnySession>>,
+}
+
+pub(crate) type Outcome<'a, T> = BoxFuture<'a, Result<T, BoxError>>;
+
+impl Access {
+    pub(crate) fn to<H: HostSession>() -> Self {
+        Self {
+            member: |extensions| Some(extensions.get::<H>()?.any_member()),
+            open: |extensions| Some(Box::new(extensions.get::<H>()?.clone())),
+        }
+    }
+}
+
+/// A session taken out of its request, which the core is given.
 pub(crate) trait AnySession: Send + Sync {
-    fn member(&self) -> BoxFuture<'_, Result<Option<SessionMember>, BoxError>>;
-    fn apply(&self, change: SessionChange) -> BoxFuture<'_, Result<(), BoxError>>;
+    fn any_member(&self) -> Outcome<'_, Option<SessionMember>>;
+    fn apply(&self, change: SessionChange) -> Outcome<'_, ()>;
 }
 
 impl<H: HostSession> AnySession for H {
-    fn member(&self) -> BoxFuture<'_, Result<Option<SessionMember>, BoxError>> {
-        Box::pin(async move { HostSession::member(self).await.map_err(Into::into) })
+    fn any_member(&self) -> Outcome<'_, Option<SessionMember>> {
+        Box::pin(async move { self.member().await.map_err(Into::into) })
     }
 
-    fn apply(&self, change: SessionChange) -> BoxFuture<'_, Result<(), BoxError>> {
+    fn apply(&self, change: SessionChange) -> Outcome<'_, ()> {
         Box::pin(async move {
             match change {
                 SessionChange::Keep => Ok(()),
@@ -112,14 +133,6 @@ impl<H: HostSession> AnySession for H {
             }
         })
     }
-}
-
-/// Finds the session of a request.
-pub(crate) type Open = fn(&Extensions) -> Option<Box<dyn AnySession>>;
-
-pub(crate) fn open<H: HostSession>(extensions: &Extensions) -> Option<Box<dyn AnySession>> {
-    let session = extensions.get::<H>()?;
-    Some(Box::new(session.clone()))
 }
 
 #[cfg(all(test, feature = "tower-sessions"))]
@@ -142,12 +155,12 @@ mod tests {
         session.log_in(&alice).await.unwrap();
         session.save().await.unwrap();
         ids.push(session.id());
-        assert_eq!(HostSession::member(&session).await.unwrap(), Some(alice));
+        assert_eq!(session.member().await.unwrap(), Some(alice));
 
         session.log_out().await.unwrap();
         session.save().await.unwrap();
         ids.push(session.id());
-        assert_eq!(HostSession::member(&session).await.unwrap(), None);
+        assert_eq!(session.member().await.unwrap(), None);
 
         let theme: Option<String> = session.get("theme").await.unwrap();
         assert_eq!(theme.as_deref(), Some("dark"));
@@ -160,6 +173,6 @@ mod tests {
     async fn a_value_that_cannot_be_read_counts_as_none() {
         let session = Session::new(None, Arc::new(MemoryStore::default()), None);
         session.insert(oh_core::SESSION_KEY, 42).await.unwrap();
-        assert_eq!(HostSession::member(&session).await.unwrap(), None);
+        assert_eq!(session.member().await.unwrap(), None);
     }
 }
