@@ -74,8 +74,12 @@ impl Audit {
             .iter()
             .filter(|id| !lives.contains_key(*id))
             .count();
-        let broken = lives.values().filter(|life| !is_complete(life)).count();
-        audit.incomplete_ledgers = unknown + broken;
+        let broken: Vec<_> = lives.values().filter(|life| !is_complete(life)).collect();
+        audit.incomplete_ledgers = unknown + broken.len();
+        for life in broken {
+            let steps: Vec<_> = life.iter().map(|line| (line.step, line.attempt)).collect();
+            crate::say(&format!("an incomplete ledger: {steps:?}"));
+        }
 
         let (calls, after_done) = rows.calls().await?;
         audit.handler_calls = calls;
