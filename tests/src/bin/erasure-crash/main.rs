@@ -187,9 +187,10 @@ async fn run(arguments: &Arguments) -> Result<bool> {
 async fn settle(openhumans: &OpenHumans, cast: &Cast) -> Result<bool> {
     let deadline = Instant::now() + PATIENCE;
     loop {
+        // In this order: who is noticed has an event, so once nobody is unnoticed no more come.
+        let unnoticed = cast.unnoticed(openhumans).await?;
         let pending = openhumans.ledger().stats().await?.pending;
         let buried = openhumans.ledger().events(EventState::Buried).await?.len();
-        let unnoticed = cast.unnoticed(openhumans).await?;
         if pending == 0 && unnoticed == 0 {
             return Ok(buried == 0);
         }
