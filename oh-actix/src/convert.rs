@@ -36,6 +36,22 @@ fn try_head(request: &HttpRequest) -> Result<Parts, http::Error> {
     Ok(head)
 }
 
+/// The request with no more than verifying a webhook looks at.
+pub(crate) fn webhook(
+    request: &HttpRequest,
+    payload: Payload,
+) -> Result<http::Request<impl Body<Data = Bytes, Error = PayloadError> + Unpin>, Rejection> {
+    let mut webhook = http::Request::new(body(payload));
+    for name in oh_core::webhook::HEADERS {
+        for value in request.headers().get_all(name.as_str()) {
+            let value = http::HeaderValue::from_bytes(value.as_bytes())
+                .map_err(|error| Rejection::unreadable(&http::Error::from(error)))?;
+            webhook.headers_mut().append(&name, value);
+        }
+    }
+    Ok(webhook)
+}
+
 /// The body as it comes from the wire: not decompressed, not limited, not yet read.
 pub(crate) fn body(payload: Payload) -> impl Body<Data = Bytes, Error = PayloadError> + Unpin {
     StreamBody::new(payload.map_ok(Frame::data))

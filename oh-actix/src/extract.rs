@@ -7,7 +7,6 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
-use http::Request;
 use oh_core::OpenHumans;
 use oh_core::login::LoginRequest;
 use oh_core::webhook::Deauthorization;
@@ -44,13 +43,15 @@ impl Member {
             return Ok(member.clone());
         }
         let Handle(openhumans) = Handle::of(request)?;
-        let session = session::member(request);
-        if let Ok(Some(member)) = openhumans.member(session.clone()).await {
+        let found = openhumans.member(session::member(request)).await;
+        if let Ok(Some(member)) = found {
             return Ok(Self(member));
         }
         // Only a refusal needs to know what was asked for.
         let head = convert::head(request)?;
-        Ok(Self(openhumans.require_member(&head, session).await?))
+        let error = found.as_ref().err();
+        let answer = openhumans.turn_away(&head.method, &head.uri, &head.headers, error);
+        Err(Rejection::from(answer))
     }
 }
 
@@ -162,7 +163,7 @@ pub struct VerifiedWebhook {
 impl VerifiedWebhook {
     pub(crate) async fn of(request: &HttpRequest, payload: Payload) -> Result<Self, Rejection> {
         let Handle(openhumans) = Handle::of(request)?;
-        let request = Request::from_parts(convert::head(request)?, convert::body(payload));
+        let request = convert::webhook(request, payload)?;
         let webhook = openhumans.verify_webhook(request).await?;
         Ok(Self {
             deauthorization: webhook.deauthorization,

@@ -1,12 +1,12 @@
 //! What the extractors need to know, put into each request by a layer.
 
 use std::fmt;
-use std::mem;
 
 use axum::Extension;
 use axum::extract::OriginalUri;
+use http::Extensions;
 use http::request::Parts;
-use http::{Extensions, Uri};
+use oh_core::store::StoreError;
 use oh_core::{OpenHumans, SessionMember};
 
 use crate::extract::Member;
@@ -47,8 +47,8 @@ impl Context {
     }
 
     /// The one that the layer put there.
-    pub(crate) fn of(extensions: &Extensions) -> Result<Self, Rejection> {
-        extensions.get().cloned().ok_or_else(|| {
+    pub(crate) fn of(extensions: &Extensions) -> Result<&Self, Rejection> {
+        extensions.get().ok_or_else(|| {
             Rejection::misconfigured("no Open Humans in this request: oh_axum::layer is missing")
         })
     }
@@ -71,14 +71,22 @@ impl Context {
     }
 
     /// The member who is there, or the core's answer for when there is none.
-    pub(crate) async fn require_member(&self, parts: &mut Parts) -> Result<Member, Rejection> {
+    pub(crate) async fn require_member(&self, parts: &Parts) -> Result<Member, Rejection> {
         let session = self.session_member(&parts.extensions).await?;
-        let nested = show_whole_uri(parts);
-        let member = self.openhumans.require_member(parts, session).await;
-        if let Some(nested) = nested {
-            parts.uri = nested;
+        match self.openhumans.member(session).await {
+            Ok(Some(member)) => Ok(Member::new(member)),
+            Ok(None) => Err(self.turn_away(parts, None)),
+            Err(error) => Err(self.turn_away(parts, Some(&error))),
         }
-        Ok(Member::new(member?))
+    }
+
+    fn turn_away(&self, parts: &Parts, error: Option<&StoreError>) -> Rejection {
+        // The way back leads to what was asked for, and nesting takes the beginning off that.
+        let whole = parts.extensions.get::<OriginalUri>();
+        let uri = whole.map_or(&parts.uri, |OriginalUri(whole)| whole);
+        let (method, headers) = (&parts.method, &parts.headers);
+        let answer = self.openhumans.turn_away(method, uri, headers, error);
+        Rejection::from(answer)
     }
 }
 
@@ -87,16 +95,6 @@ fn no_session() -> Rejection {
         "no session in this request: the session layer is missing, is inside of the Open Humans \
          routes, or is of another version than oh-axum's",
     )
-}
-
-/// A refusal leads back to what was asked for, and nesting takes the beginning off that. Puts the
-/// whole in its place, and gives back what was there.
-fn show_whole_uri(parts: &mut Parts) -> Option<Uri> {
-    let OriginalUri(whole) = parts.extensions.get()?;
-    if whole == &parts.uri {
-        return None;
-    }
-    Some(mem::replace(&mut parts.uri, whole.clone()))
 }
 
 impl fmt::Debug for Context {

@@ -125,7 +125,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Handle {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
-        Ok(Self(Context::of(&parts.extensions)?.openhumans))
+        Ok(Self(Context::of(&parts.extensions)?.openhumans.clone()))
     }
 }
 
@@ -163,8 +163,8 @@ impl<S: Send + Sync> FromRequest<S> for VerifiedWebhook {
     type Rejection = Rejection;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Rejection> {
-        let context = Context::of(request.extensions())?;
-        let webhook = context.openhumans.verify_webhook(request).await?;
+        let openhumans = Context::of(request.extensions())?.openhumans.clone();
+        let webhook = openhumans.verify_webhook(request).await?;
         Ok(Self {
             deauthorization: webhook.deauthorization,
             body: webhook.body,

@@ -100,7 +100,7 @@ where
         let mut inner = mem::replace(&mut self.inner, clone);
         ResponseFuture(Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            match context.require_member(&mut parts).await {
+            match context.require_member(&parts).await {
                 Ok(member) => {
                     parts.extensions.insert::<Member>(member);
                     inner.call(Request::from_parts(parts, body)).await

@@ -29,6 +29,9 @@ use crate::{ProjectMemberId, Timestamp, WebhookSecret};
 /// The header the signature comes in: `sha1=` and 40 hex digits.
 pub const SIGNATURE_HEADER: HeaderName = HeaderName::from_static("x-openhumans-webhooks-signature");
 
+/// All headers that verifying a webhook looks at, for an adapter that must convert them.
+pub const HEADERS: [HeaderName; 2] = [SIGNATURE_HEADER, http::header::CONTENT_LENGTH];
+
 /// The most a webhook's body may hold, in bytes. A real one holds about 110.
 pub const MAX_BODY: usize = 16 * 1024;
 

@@ -97,7 +97,8 @@ impl OpenHumans {
             && let Err(error) = webhook::signature(&settings.webhook_secrets, &head.headers)
         {
             if matches!(error, VerifyError::Missing | VerifyError::NoSecret) {
-                self.take_hint(&head.headers, body).await;
+                // On the heap: it comes rarely, and every webhook's future would hold its place.
+                Box::pin(self.take_hint(&head.headers, body)).await;
             }
             return Err(refusal(&error));
         }

@@ -1,15 +1,14 @@
 //! Letting only members in.
 
 use bytes::Bytes;
-use http::header::{self, HeaderValue};
-use http::request::Parts;
-use http::{Method, Response, StatusCode};
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Response, StatusCode, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{origin, plain, see_other};
 use crate::OpenHumans;
 use crate::login::ReturnPath;
-use crate::session::{Member, SessionMember};
+use crate::store::StoreError;
 
 const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -19,48 +18,45 @@ const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/');
 
 impl OpenHumans {
-    /// The member a request comes from, or the answer that sends anyone else away.
+    /// The answer that sends away whoever [`member`](Self::member) gave no member for.
     ///
-    /// `head` must hold the path that came to the app, not one a router has shortened.
-    ///
-    /// # Errors
+    /// `uri` must hold the path that came to the app, not one a router has shortened. `error` is
+    /// why the token store could not be asked, if it could not.
     ///
     /// A browser that shows pages is redirected to the login, with the way back; anything else
-    /// gets 401. When the token store cannot answer, everyone gets 503.
-    pub async fn require_member(
+    /// gets 401. When the token store did not answer, everyone gets 503.
+    pub fn turn_away(
         &self,
-        head: &Parts,
-        session: Option<SessionMember>,
-    ) -> Result<Member, Response<Bytes>> {
-        let mut response = match self.member(session).await {
-            Ok(Some(member)) => return Ok(member),
-            Ok(None) if origin::is_navigation(&head.headers) => see_other(&self.login_path(head)),
-            Ok(None) => {
-                let mut response =
-                    Response::new(Bytes::from_static(b"{\"error\":\"not_logged_in\"}"));
-                *response.status_mut() = StatusCode::UNAUTHORIZED;
-                let json = HeaderValue::from_static("application/json");
-                response.headers_mut().insert(header::CONTENT_TYPE, json);
-                response
-            }
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(error, "the token store could not be asked who is logged in");
-                plain(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "who is logged in could not be found out\n",
-                )
-            }
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        error: Option<&StoreError>,
+    ) -> Response<Bytes> {
+        let mut response = if let Some(error) = error {
+            let error = error as &dyn std::error::Error;
+            tracing::error!(error, "the token store could not be asked who is logged in");
+            plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "who is logged in could not be found out\n",
+            )
+        } else if origin::is_navigation(headers) {
+            see_other(&self.login_path(method, uri))
+        } else {
+            let mut response = Response::new(Bytes::from_static(b"{\"error\":\"not_logged_in\"}"));
+            *response.status_mut() = StatusCode::UNAUTHORIZED;
+            let json = HeaderValue::from_static("application/json");
+            response.headers_mut().insert(header::CONTENT_TYPE, json);
+            response
         };
         response
             .headers_mut()
             .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Err(response)
+        response
     }
 
-    fn login_path(&self, head: &Parts) -> String {
+    fn login_path(&self, method: &Method, uri: &Uri) -> String {
         let login = self.inner.settings.route_path("login");
-        if head.method != Method::GET && head.method != Method::HEAD {
+        if method != Method::GET && method != Method::HEAD {
             return login;
         }
         let prefix = self
@@ -69,7 +65,7 @@ impl OpenHumans {
             .app_base_url
             .path()
             .trim_end_matches('/');
-        let here = head.uri.path_and_query().map_or("/", |path| path.as_str());
+        let here = uri.path_and_query().map_or("/", |path| path.as_str());
         // A proxy may have taken the prefix of the app's address off, or left it.
         let rest = here.strip_prefix(prefix);
         let whole = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
