@@ -40,6 +40,7 @@
 mod attempt;
 mod background;
 mod backoff;
+mod caught;
 mod desk;
 mod event;
 mod handler;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::attempt::TROUBLE;
+use super::caught::caught;
 use super::desk::Deauthorizer;
 use super::event::EventId;
 use super::hints::Hint;
@@ -177,7 +178,7 @@ impl Reconciler {
     async fn rounds(&self, holder: &str) {
         let rest = self.rest();
         loop {
-            let wait = match self.take_turn(holder).await {
+            let wait = match caught(self.take_turn(holder)).await {
                 Ok(wait) => wait,
                 Err(error) => {
                     tracing::warn!(error = &*error, "asking about members was given up for now");
@@ -227,7 +228,7 @@ impl Reconciler {
             // A hint often comes because the database was down for the webhook before it. What
             // cannot be followed now can be in a while; the others have the same trouble.
             for failures in 1..=HINT_PATIENCE {
-                match self.ask_about(&hint).await {
+                match caught(self.ask_about(&hint)).await {
                     Ok(None) => break,
                     Ok(Some(_)) => {
                         tokio::time::sleep(HINT_PACE).await;

@@ -190,6 +190,23 @@ async fn nothing_follows_from_no_answer() {
     assert_eq!(reconciler.round().await.unwrap().gone, 30);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_reconciler_outlives_an_inbox_that_panics() {
+    let setting = Setting::new();
+    let project = Arc::new(Project::of([]));
+    setting.authorize(1, at(0)).await;
+    setting.clock.advance(DAY);
+    setting.inbox.set_panics(true);
+    let handle = setting.reconciler(&project).spawn();
+    for _ in 0..3 {
+        setting.inbox.refused.notified().await;
+    }
+    setting.inbox.set_panics(false);
+    project.question.notified().await;
+    handle.stop().await;
+    assert_eq!(project.asked(), [member(1)]);
+}
+
 #[tokio::test]
 async fn one_process_asks_at_a_time_and_another_takes_over() {
     let setting = Setting::new();

@@ -1,4 +1,4 @@
-//! What tests of this module share: an inbox that can be made to fail, and a small setting.
+//! What tests of this module share: an inbox that can be made to fail or panic, and a small setting.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -106,11 +106,12 @@ impl Setting {
     }
 }
 
-/// An inbox in memory that is down when told to be.
+/// An inbox in memory that is down, or panics, when told to.
 #[derive(Default)]
 pub(crate) struct FaultyInbox {
     inner: MemoryInbox,
     down: AtomicBool,
+    panics: AtomicBool,
     /// Told of each call that failed.
     pub(crate) refused: Notify,
     /// How often a lease was prolonged, and told of each time.
@@ -123,10 +124,18 @@ impl FaultyInbox {
         self.down.store(down, Ordering::SeqCst);
     }
 
+    pub(crate) fn set_panics(&self, panics: bool) {
+        self.panics.store(panics, Ordering::SeqCst);
+    }
+
     fn up(&self) -> Result<&MemoryInbox, InboxError> {
         if self.down.load(Ordering::SeqCst) {
             self.refused.notify_one();
             return Err(InboxError::new("the database is down"));
+        }
+        if self.panics.load(Ordering::SeqCst) {
+            self.refused.notify_one();
+            panic!("a panic in the inbox");
         }
         Ok(&self.inner)
     }

@@ -18,6 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::attempt::{Attempts, TROUBLE};
 use super::backoff::Backoff;
+use super::caught::caught;
 use super::desk::Deauthorizer;
 use super::handler::DeauthHandler;
 use super::{housekeeping, metrics};
@@ -330,7 +331,7 @@ impl Shift {
             self.due.pop();
         }
         let until = now + self.attempts.lease;
-        match self.desk.inbox().lease(now, until, free).await {
+        match caught(self.desk.inbox().lease(now, until, free)).await {
             Ok(leased) => {
                 self.failures = 0;
                 self.look = if leased.len() < free {
@@ -346,7 +347,7 @@ impl Shift {
                 self.failures += 1;
                 self.look = Look::No;
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = &*error,
                     failures = self.failures,
                     "the inbox could not be asked for events"
                 );

@@ -352,6 +352,22 @@ async fn a_worker_outlives_its_database() {
 }
 
 #[tokio::test]
+async fn a_worker_outlives_an_inbox_that_panics() {
+    let setting = Setting::new();
+    let (calls, handler) = failing(0);
+    let _ = setting.told(1, at(50)).await;
+    setting.inbox.set_panics(true);
+    let worker = start(&setting, handler).spawn();
+    for _ in 0..3 {
+        setting.inbox.refused.notified().await;
+    }
+    setting.inbox.set_panics(false);
+    worker.drain().await;
+    assert_eq!(calls.lock().unwrap().len(), 1);
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn success_is_written_down_once_the_database_is_back() {
     let setting = Setting::new();
     let calls = Arc::new(AtomicUsize::new(0));

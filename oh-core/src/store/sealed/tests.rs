@@ -98,7 +98,9 @@ async fn a_row_moved_to_another_member_does_not_open() {
             field: "access token"
         }
     );
-    assert!(store.page(None, 10).await.is_err());
+    let page = store.page(None, 10).await.unwrap();
+    assert_eq!(page.len(), 1);
+    assert_eq!(page[0].member.as_str(), "01");
 }
 
 #[tokio::test]
@@ -249,6 +251,29 @@ async fn keys_are_rotated_while_the_app_runs() {
             format!("plain-access-{n:04}")
         );
     }
+}
+
+#[tokio::test]
+async fn a_lost_key_hides_its_own_records_from_a_walk_and_no_others() {
+    let inner = Inner::default();
+    for lost in ["01", "02", "03", "05"] {
+        keep(&sealed(&inner, OLD), &record(lost)).await;
+    }
+    for kept in ["04", "06"] {
+        keep(&sealed(&inner, NEW), &record(kept)).await;
+    }
+    let store = sealed(&inner, NEW);
+    let mut walked: Vec<String> = Vec::new();
+    let mut after = None;
+    loop {
+        let page = store.page(after.as_ref(), 2).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.member.clone());
+        walked.extend(page.iter().map(|record| record.member.to_string()));
+    }
+    assert_eq!(walked, ["04", "06"]);
+    let lost = store.load(&"01".parse().unwrap()).await;
+    assert!(matches!(lost, Err(StoreError::Unreadable(_))));
 }
 
 #[tokio::test]
