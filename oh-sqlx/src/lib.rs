@@ -29,6 +29,7 @@
 
 mod errors;
 mod rows;
+mod runs;
 mod schema;
 mod settlement;
 mod writer;

@@ -7,8 +7,6 @@ mod common;
 
 use std::collections::HashSet;
 use std::str::FromStr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{PgSchema, SqliteFile};
@@ -117,28 +115,28 @@ async fn what_was_accepted_while_the_line_broke_again_and_again_is_there() {
     };
     let direct = schema.open().await;
     let (store, proxy) = through_a_proxy(&schema).await;
-    let (refused, kept) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (refused, kept) = (watch::Sender::new(0), watch::Sender::new(0));
     let mut flood = Vec::new();
     for task in 0..16_usize {
         let store = store.clone();
-        let (refused, kept) = (Arc::clone(&refused), Arc::clone(&kept));
+        let (refused, kept) = (refused.clone(), kept.clone());
         flood.push(tokio::spawn(async move {
             let mut promised = Vec::new();
             for n in 0..120 {
                 let event = event(task * 1_000 + n);
                 // The sender tries again: a duplicate is as good as a new one.
                 while store.accept(&event).await.is_err() {
-                    refused.fetch_add(1, Ordering::SeqCst);
+                    refused.send_modify(|count| *count += 1);
                 }
                 promised.push(event.id);
-                kept.fetch_add(1, Ordering::SeqCst);
+                kept.send_modify(|count| *count += 1);
             }
             promised
         }));
     }
     for cut in 1..=3 {
         reach(&kept, cut * 400).await;
-        let before = refused.load(Ordering::SeqCst);
+        let before = *refused.borrow();
         proxy.set(Line::Cut);
         reach(&refused, before + 16).await;
         proxy.set(Line::Up);
@@ -168,15 +166,11 @@ async fn what_was_accepted_while_the_line_broke_again_and_again_is_there() {
     assert_eq!(direct.ledger(&query).await.unwrap().len(), 2 * 16 * 120);
 }
 
-async fn reach(counter: &AtomicUsize, goal: usize) {
-    let reached = async {
-        while counter.load(Ordering::SeqCst) < goal {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), reached)
-        .await
-        .expect("it gets there");
+async fn reach(counter: &watch::Sender<usize>, goal: usize) {
+    let mut counter = counter.subscribe();
+    let reached = counter.wait_for(|count| *count >= goal);
+    let reached = tokio::time::timeout(Duration::from_secs(60), reached).await;
+    assert!(reached.is_ok(), "it gets there");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
-use oh_core::deauth::{Accepted, DeauthEvent, TokenFate};
+use oh_core::deauth::{Accepted, DeauthEvent};
 use oh_core::store::Version;
 use sqlx::{Connection, Error as SqlError, PgConnection, PgPool};
 
 use super::inbox::BARRIER;
 use super::taken::Taken;
+use crate::runs::{new, outcomes, runs};
 use crate::writer::Backend;
 
 /// Keeps events.
@@ -35,52 +36,21 @@ impl AcceptBackend {
         events: &[DeauthEvent],
     ) -> Result<Vec<Accepted>, SqlError> {
         let mut tx = conn.begin().await?;
-        let mut outcomes = Vec::with_capacity(events.len());
+        let mut accepted = Vec::with_capacity(events.len());
         for run in runs(events) {
             let kept = keep(&mut tx, run).await?;
-            let new: Vec<&DeauthEvent> = run
-                .iter()
-                .filter(|e| kept.contains(e.id.as_str()))
-                .collect();
-            let left = if new.is_empty() {
-                HashSet::new()
-            } else if self.tokens_live_here {
-                destroy_tokens(&mut tx, &new).await?
+            let new = new(run, &kept);
+            let mut left = None;
+            if self.tokens_live_here {
+                left = Some(destroy_tokens(&mut tx, &new).await?);
             } else {
                 note_received(&mut tx, &new).await?;
-                HashSet::new()
-            };
-            outcomes.extend(run.iter().map(|event| {
-                if !kept.contains(event.id.as_str()) {
-                    Accepted::Duplicate
-                } else if !self.tokens_live_here {
-                    Accepted::New(TokenFate::Untouched)
-                } else if left.contains(event.member.as_str()) {
-                    Accepted::New(TokenFate::Destroyed)
-                } else {
-                    Accepted::New(TokenFate::Stale)
-                }
-            }));
+            }
+            accepted.extend(outcomes(run, &kept, left.as_ref()));
         }
         tx.commit().await?;
-        Ok(outcomes)
+        Ok(accepted)
     }
-}
-
-/// Cuts the batch so that no member and no event is twice in one piece: one statement can change
-/// a row only once, and what comes second must find what came first.
-fn runs(events: &[DeauthEvent]) -> impl Iterator<Item = &[DeauthEvent]> {
-    let mut rest = events;
-    std::iter::from_fn(move || {
-        let (mut members, mut ids) = (HashSet::new(), HashSet::new());
-        let end = rest
-            .iter()
-            .position(|e| !members.insert(&e.member) || !ids.insert(&e.id))
-            .unwrap_or(rest.len());
-        let (run, after) = rest.split_at(end);
-        rest = after;
-        (!run.is_empty()).then_some(run)
-    })
 }
 
 fn column<T>(events: &[&DeauthEvent], of: impl Fn(&DeauthEvent) -> T) -> Vec<T> {
@@ -123,6 +93,9 @@ async fn destroy_tokens(
     conn: &mut PgConnection,
     events: &[&DeauthEvent],
 ) -> Result<HashSet<String>, SqlError> {
+    if events.is_empty() {
+        return Ok(HashSet::new());
+    }
     let left: Vec<String> = sqlx::query_scalar(
         "WITH input AS MATERIALIZED ( \
              SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], \
@@ -167,6 +140,9 @@ async fn destroy_tokens(
 }
 
 async fn note_received(conn: &mut PgConnection, events: &[&DeauthEvent]) -> Result<(), SqlError> {
+    if events.is_empty() {
+        return Ok(());
+    }
     sqlx::query(
         "INSERT INTO oh_ledger (event, member, at, step, attempt) \
          SELECT id, pseudonym, received_at, 'received', 0 \

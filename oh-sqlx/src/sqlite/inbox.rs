@@ -1,64 +1,11 @@
 //! Statements on `oh_events`, `oh_ledger` and `oh_turns`.
 
 use oh_core::Timestamp;
-use oh_core::deauth::{
-    Accepted, DeauthEvent, EventId, EventQuery, Held, Lease, Leased, LedgerQuery, Settlement, Step,
-    TokenFate,
-};
+use oh_core::deauth::{EventId, EventQuery, Held, Lease, Leased, LedgerQuery, Settlement, Step};
 use sqlx::{Error as SqlError, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 
-use super::members::{self, Left};
 use crate::rows::{self, EventRow, LedgerRow, StatsRow};
 use crate::settlement::Change;
-
-/// Also tells whether there may have been tokens.
-pub(super) async fn accept(
-    conn: &mut SqliteConnection,
-    event: &DeauthEvent,
-    tokens_live_here: bool,
-) -> Result<(Accepted, bool), SqlError> {
-    let kept = sqlx::query(
-        "INSERT INTO oh_events (id, member, pseudonym, erasure, source, left_at, received_at, \
-         due_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7) ON CONFLICT (id) DO NOTHING",
-    )
-    .bind(event.id.as_str())
-    .bind(event.member.as_str())
-    .bind(event.pseudonym.as_str())
-    .bind(event.erasure.as_str())
-    .bind(event.source.as_str())
-    .bind(event.left_at.as_micros())
-    .bind(event.received_at.as_micros())
-    .execute(&mut *conn)
-    .await?;
-    if kept.rows_affected() == 0 {
-        return Ok((Accepted::Duplicate, false));
-    }
-    if !tokens_live_here {
-        line(conn, &event.id, Step::Received, event.received_at, None).await?;
-        return Ok((Accepted::New(TokenFate::Untouched), false));
-    }
-    let left = members::leave(conn, event).await?;
-    let (fate, step) = if let Left::Unknown | Left::Gone = left {
-        (TokenFate::Destroyed, Step::TokensDestroyed)
-    } else {
-        sqlx::query("UPDATE oh_events SET state = 'stale', settled_at = received_at WHERE id = ?1")
-            .bind(event.id.as_str())
-            .execute(&mut *conn)
-            .await?;
-        (TokenFate::Stale, Step::Stale)
-    };
-    sqlx::query(
-        "INSERT INTO oh_ledger (event, member, at, step, attempt) \
-         VALUES (?1, ?2, ?3, 'received', 0), (?1, ?2, ?3, ?4, 0)",
-    )
-    .bind(event.id.as_str())
-    .bind(event.pseudonym.as_str())
-    .bind(event.received_at.as_micros())
-    .bind(step.as_str())
-    .execute(conn)
-    .await?;
-    Ok((Accepted::New(fate), matches!(left, Left::Gone)))
-}
 
 /// Adds a line to the ledger about an event as it stands. Does nothing if there is no such event.
 pub(super) async fn line(

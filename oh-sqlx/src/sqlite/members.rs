@@ -1,9 +1,11 @@
 //! Statements on `oh_members` and `oh_tokens`.
 
+use std::collections::HashSet;
+
 use oh_core::ProjectMemberId;
 use oh_core::deauth::DeauthEvent;
 use oh_core::store::{MemberRecord, Put, Tokens, Version};
-use sqlx::{Error as SqlError, SqliteConnection, SqlitePool};
+use sqlx::{Error as SqlError, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 
 use crate::rows::{self, MemberRow};
 
@@ -126,53 +128,91 @@ pub(super) async fn remove(
     Ok(Put::Done)
 }
 
-/// What leaving meant for a member's record.
-pub(super) enum Left {
-    /// There was none; now there is a tombstone.
-    Unknown,
-    /// Its tokens are destroyed and its epoch has advanced.
-    Gone,
-    /// The member has authorized again since the event; nothing was done.
-    Back,
+/// What leaving meant for members' records.
+#[derive(Default)]
+pub(super) struct Leaving {
+    /// Who has left. The others have authorized again since their events.
+    pub(super) left: HashSet<String>,
+    /// Some of them may have had tokens.
+    pub(super) had_tokens: bool,
 }
 
-/// Destroys the member's tokens and advances the epoch, unless the member has authorized again
-/// since, and be it that this authorization has ended as well: an event of an earlier membership
-/// says nothing about the latest.
+/// The events of other members.
+pub(super) fn not_in<'a>(
+    members: &HashSet<String>,
+    events: &[&'a DeauthEvent],
+) -> Vec<&'a DeauthEvent> {
+    let is_other = |event: &&&DeauthEvent| !members.contains(event.member.as_str());
+    events.iter().filter(is_other).copied().collect()
+}
+
+/// Destroys the tokens of the members of these events, each of another one, and advances their
+/// epochs, unless they have authorized again since, and be it that this authorization has ended as
+/// well: an event of an earlier membership says nothing about the latest. Who is not known gets a
+/// tombstone.
 pub(super) async fn leave(
     conn: &mut SqliteConnection,
-    event: &DeauthEvent,
-) -> Result<Left, SqlError> {
-    let made = sqlx::query(
+    events: &[&DeauthEvent],
+) -> Result<Leaving, SqlError> {
+    if events.is_empty() {
+        return Ok(Leaving::default());
+    }
+    let mut sql = QueryBuilder::<Sqlite>::new(
         "INSERT INTO oh_members (member, epoch, authorized_at, deauthorized_at, heard_at, \
-         refresh_unanswered, version) VALUES (?1, ?2, 0, ?2, ?2, 0, ?3) \
-         ON CONFLICT (member) DO NOTHING",
-    )
-    .bind(event.member.as_str())
-    .bind(event.received_at.as_micros())
-    .bind(Version::fresh().get())
-    .execute(&mut *conn)
-    .await?;
-    if made.rows_affected() > 0 {
-        return Ok(Left::Unknown);
+         refresh_unanswered, version) ",
+    );
+    sql.push_values(events, |mut row, event| {
+        row.push_bind(event.member.as_str())
+            .push_bind(event.received_at.as_micros())
+            .push("0")
+            .push_bind(event.received_at.as_micros())
+            .push_bind(event.received_at.as_micros())
+            .push("0")
+            .push_bind(Version::fresh().get());
+    });
+    sql.push(" ON CONFLICT (member) DO NOTHING RETURNING member");
+    let unknown: Vec<String> = sql.build_query_scalar().fetch_all(&mut *conn).await?;
+    let mut left: HashSet<String> = unknown.into_iter().collect();
+    let known = not_in(&left, events);
+    if known.is_empty() {
+        return Ok(Leaving {
+            left,
+            had_tokens: false,
+        });
     }
-    let left = sqlx::query(
-        "UPDATE oh_members SET username = NULL, epoch = max(epoch + 1, ?2), \
-         deauthorized_at = ?2, refresh_holder = NULL, refresh_until = NULL, \
-         refresh_unanswered = 0, version = ?3 \
-         WHERE member = ?1 AND authorized_at <= ?4",
-    )
-    .bind(event.member.as_str())
-    .bind(event.received_at.as_micros())
-    .bind(Version::fresh().get())
-    .bind(event.left_at.as_micros())
-    .execute(&mut *conn)
-    .await?;
-    if left.rows_affected() == 0 {
-        return Ok(Left::Back);
+    let mut sql =
+        QueryBuilder::<Sqlite>::new("WITH event (member, received_at, left_at, version) AS (");
+    sql.push_values(known, |mut row, event| {
+        row.push_bind(event.member.as_str())
+            .push_bind(event.received_at.as_micros())
+            .push_bind(event.left_at.as_micros())
+            .push_bind(Version::fresh().get());
+    });
+    sql.push(
+        ") UPDATE oh_members SET username = NULL, epoch = max(epoch + 1, event.received_at), \
+         deauthorized_at = event.received_at, refresh_holder = NULL, refresh_until = NULL, \
+         refresh_unanswered = 0, version = event.version FROM event \
+         WHERE oh_members.member = event.member AND oh_members.authorized_at <= event.left_at \
+         RETURNING member",
+    );
+    let gone: Vec<String> = sql.build_query_scalar().fetch_all(&mut *conn).await?;
+    if gone.is_empty() {
+        return Ok(Leaving {
+            left,
+            had_tokens: false,
+        });
     }
-    forget_tokens(conn, &event.member).await?;
-    Ok(Left::Gone)
+    let mut sql = QueryBuilder::<Sqlite>::new("DELETE FROM oh_tokens WHERE member IN (");
+    let mut members = sql.separated(", ");
+    for member in &gone {
+        members.push_bind(member.as_str());
+    }
+    sql.push(")").build().execute(conn).await?;
+    left.extend(gone);
+    Ok(Leaving {
+        left,
+        had_tokens: true,
+    })
 }
 
 /// Rewrites the table of tokens, so that its pages hold what is in it and nothing else.

@@ -15,6 +15,7 @@
 //! former content is beyond any database: for that, keep the tokens
 //! [sealed](oh_core::store::SealedStore).
 
+mod accept;
 mod inbox;
 mod members;
 mod write;
@@ -37,7 +38,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use crate::errors::{in_time, inbox_error, store_error};
 use crate::schema::{self, Migration, SchemaError};
 use crate::writer::{Failure, Writer};
-use write::{Op, Outcome, SqliteBackend};
+use write::{Job, Op, Outcome, SqliteBackend};
 
 /// The schema, version by version, for an app that runs migrations itself.
 pub const MIGRATIONS: &[Migration] = &[Migration {
@@ -175,7 +176,7 @@ impl SqliteStore {
     }
 
     async fn write(&self, op: Op) -> Result<Outcome, Failure> {
-        self.0.run(op).await
+        self.0.run(Job::Op(op)).await
     }
 }
 
@@ -269,10 +270,8 @@ impl TokenStore for SqliteStore {
 #[async_trait]
 impl DeauthInbox for SqliteStore {
     async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError> {
-        let outcome = self
-            .write(Op::Accept(event.clone()))
-            .await
-            .map_err(inbox_error)?;
+        let job = Job::Accept(event.clone());
+        let outcome = self.0.run(job).await.map_err(inbox_error)?;
         expect!(outcome, Accepted).map_err(inbox_error)
     }
 

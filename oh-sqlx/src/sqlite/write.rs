@@ -10,7 +10,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Connection, Error as SqlError, Sqlite, SqliteConnection, SqlitePool};
 use tokio::time::Instant;
 
-use super::{inbox, members};
+use super::{accept, inbox, members};
 use crate::writer::Backend;
 
 /// After tokens were deleted, the file is cleared of their traces this much later, so that many
@@ -20,6 +20,22 @@ const TIDY_AFTER: Duration = Duration::from_secs(1);
 const TIDY_PAUSE: u32 = 20;
 /// How long that may keep others from writing while it waits for those who read.
 const TIDY_WAIT: Duration = Duration::from_millis(200);
+
+/// What callers hand in.
+pub(super) enum Job {
+    /// Done together with those next to it.
+    Accept(DeauthEvent),
+    Op(Op),
+}
+
+impl Job {
+    fn event(&self) -> Option<&DeauthEvent> {
+        match self {
+            Self::Accept(event) => Some(event),
+            Self::Op(_) => None,
+        }
+    }
+}
 
 /// One write.
 pub(super) enum Op {
@@ -31,7 +47,6 @@ pub(super) enum Op {
         member: ProjectMemberId,
         expected: Version,
     },
-    Accept(DeauthEvent),
     Lease {
         now: Timestamp,
         until: Timestamp,
@@ -121,56 +136,6 @@ impl SqliteBackend {
         self.tidy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does one write. Sets `traces` if tokens were deleted.
-    async fn run(
-        &self,
-        conn: &mut SqliteConnection,
-        op: &Op,
-        traces: &mut bool,
-    ) -> Result<Outcome, SqlError> {
-        Ok(match op {
-            Op::Put { record, expected } => {
-                *traces |= record.tokens.is_none() && expected.is_some();
-                Outcome::Put(members::put(conn, record, *expected).await?)
-            }
-            Op::Remove { member, expected } => {
-                *traces = true;
-                Outcome::Put(members::remove(conn, member, *expected).await?)
-            }
-            Op::Accept(event) => {
-                let (accepted, gone) = inbox::accept(conn, event, self.tokens_live_here).await?;
-                *traces |= gone;
-                Outcome::Accepted(accepted)
-            }
-            Op::Lease { now, until, limit } => {
-                Outcome::Leased(inbox::lease(conn, *now, *until, *limit).await?)
-            }
-            Op::PutBack { now } => Outcome::PutBack(inbox::put_back(conn, *now).await?),
-            Op::Extend { lease, until } => Outcome::Held(inbox::extend(conn, lease, *until).await?),
-            Op::Settle {
-                lease,
-                settlement,
-                now,
-            } => Outcome::Held(inbox::settle(conn, lease, settlement, *now).await?),
-            Op::Record { event, step, now } => {
-                Outcome::Recorded(inbox::line(conn, event, *step, *now, None).await?)
-            }
-            Op::Revive { event, now } => Outcome::Revived(inbox::revive(conn, event, *now).await?),
-            Op::TakeTurn {
-                job,
-                holder,
-                now,
-                until,
-            } => Outcome::Turn(inbox::take_turn(conn, job, holder, *now, *until).await?),
-            Op::KeepTurn {
-                job,
-                holder,
-                until,
-                note,
-            } => Outcome::Held(inbox::keep_turn(conn, job, holder, *until, note).await?),
-        })
-    }
-
     /// A connection that flushes what it commits and clears what it deletes.
     async fn writing(&self) -> Result<PoolConnection<Sqlite>, SqlError> {
         let mut conn = self.pool.acquire().await?;
@@ -214,6 +179,46 @@ impl SqliteBackend {
     }
 }
 
+/// Does one write. Sets `traces` if tokens were deleted.
+async fn run(conn: &mut SqliteConnection, op: &Op, traces: &mut bool) -> Result<Outcome, SqlError> {
+    Ok(match op {
+        Op::Put { record, expected } => {
+            *traces |= record.tokens.is_none() && expected.is_some();
+            Outcome::Put(members::put(conn, record, *expected).await?)
+        }
+        Op::Remove { member, expected } => {
+            *traces = true;
+            Outcome::Put(members::remove(conn, member, *expected).await?)
+        }
+        Op::Lease { now, until, limit } => {
+            Outcome::Leased(inbox::lease(conn, *now, *until, *limit).await?)
+        }
+        Op::PutBack { now } => Outcome::PutBack(inbox::put_back(conn, *now).await?),
+        Op::Extend { lease, until } => Outcome::Held(inbox::extend(conn, lease, *until).await?),
+        Op::Settle {
+            lease,
+            settlement,
+            now,
+        } => Outcome::Held(inbox::settle(conn, lease, settlement, *now).await?),
+        Op::Record { event, step, now } => {
+            Outcome::Recorded(inbox::line(conn, event, *step, *now, None).await?)
+        }
+        Op::Revive { event, now } => Outcome::Revived(inbox::revive(conn, event, *now).await?),
+        Op::TakeTurn {
+            job,
+            holder,
+            now,
+            until,
+        } => Outcome::Turn(inbox::take_turn(conn, job, holder, *now, *until).await?),
+        Op::KeepTurn {
+            job,
+            holder,
+            until,
+            note,
+        } => Outcome::Held(inbox::keep_turn(conn, job, holder, *until, note).await?),
+    })
+}
+
 async fn set_busy_timeout(conn: &mut SqliteConnection, millis: i64) -> Result<(), SqlError> {
     // A PRAGMA takes no parameters; this is a number of ours.
     let sql = format!("PRAGMA busy_timeout = {millis}");
@@ -222,16 +227,29 @@ async fn set_busy_timeout(conn: &mut SqliteConnection, millis: i64) -> Result<()
 }
 
 impl Backend for SqliteBackend {
-    type Job = Op;
+    type Job = Job;
     type Outcome = Outcome;
 
-    async fn commit(&self, ops: &[Op]) -> Result<Vec<Outcome>, SqlError> {
+    async fn commit(&self, mut jobs: &[Job]) -> Result<Vec<Outcome>, SqlError> {
         let mut conn = self.writing().await?;
         let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
-        let mut outcomes = Vec::with_capacity(ops.len());
+        let mut outcomes = Vec::with_capacity(jobs.len());
         let mut traces = false;
-        for op in ops {
-            outcomes.push(self.run(&mut tx, op, &mut traces).await?);
+        while let [job, rest @ ..] = jobs {
+            jobs = match job {
+                Job::Op(op) => {
+                    outcomes.push(run(&mut tx, op, &mut traces).await?);
+                    rest
+                }
+                Job::Accept(_) => {
+                    let events: Vec<_> = jobs.iter().map_while(Job::event).collect();
+                    let (accepted, deleted) =
+                        accept::accept(&mut tx, &events, self.tokens_live_here).await?;
+                    traces |= deleted;
+                    outcomes.extend(accepted.into_iter().map(Outcome::Accepted));
+                    &jobs[events.len()..]
+                }
+            };
         }
         if traces {
             // Noted before the commit: nobody may be there to note it afterwards.
