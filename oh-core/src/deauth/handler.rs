@@ -71,6 +71,10 @@ impl Departure {
 /// }
 /// ```
 ///
+/// A member may come back at any time, and log in while the handler is at work. Where rows have a
+/// time, delete those from before the event's [`received_at`](DeauthEvent::received_at) only: the
+/// later ones belong to the new authorization.
+///
 /// A function from [`Departure`] to a future of a `Result` is one too.
 #[async_trait]
 pub trait DeauthHandler: Send + Sync + 'static {
