@@ -7,12 +7,11 @@
 //! one up to which nothing is missing.
 
 use oh_core::Timestamp;
-use oh_core::deauth::{EventId, EventQuery, Held, Lease, Leased, LedgerQuery, Settlement, Step};
+use oh_core::deauth::{EventId, EventQuery, Held, Lease, Leased, LedgerQuery, Step};
 use sqlx::{Connection, Error as SqlError, PgConnection, Postgres, QueryBuilder, Row};
 
 use super::text;
 use crate::rows::{self, EventRow, LedgerRow, StatsRow};
-use crate::settlement::Change;
 
 /// A condition that is true once this transaction holds its share of the ledger's lock
 /// ("ohledger" in ASCII), and is sure to be flushed when it commits, whatever the database's
@@ -143,44 +142,6 @@ pub(super) async fn extend(
     .execute(conn)
     .await?;
     Ok(held_if(extended.rows_affected()))
-}
-
-/// A done event also takes the member's id from the settled events that it makes up for.
-pub(super) async fn settle(
-    conn: &mut PgConnection,
-    lease: &Lease,
-    settlement: &Settlement,
-    now: Timestamp,
-) -> Result<Held, SqlError> {
-    let change = Change::of(settlement, now);
-    let settled = sqlx::query(concat!(
-        "WITH settled AS ( \
-             UPDATE oh_events SET state = $3, due_at = coalesce($4, due_at), waits_until = $4, \
-             settled_at = $5, member = CASE WHEN $6 THEN NULL ELSE member END, \
-             lease_holder = NULL, lease_until = NULL \
-             WHERE id = $1 AND lease_holder = $2 AND ",
-        barrier!(),
-        "    RETURNING id, pseudonym, attempts, left_at), \
-         forgotten AS ( \
-             UPDATE oh_events SET member = NULL FROM settled \
-             WHERE $6 AND oh_events.pseudonym = settled.pseudonym \
-             AND oh_events.member IS NOT NULL AND (oh_events.state = 'stale' \
-                 OR (oh_events.state = 'buried' AND oh_events.left_at <= settled.left_at))) \
-         INSERT INTO oh_ledger (event, member, at, step, attempt, note) \
-         SELECT id, pseudonym, $7, $8, attempts, $9 FROM settled",
-    ))
-    .bind(lease.event.as_str())
-    .bind(&lease.holder)
-    .bind(change.state.as_str())
-    .bind(change.due_at)
-    .bind(change.settled_at)
-    .bind(change.forget)
-    .bind(now.as_micros())
-    .bind(change.step.as_str())
-    .bind(change.note.map(text))
-    .execute(conn)
-    .await?;
-    Ok(held_if(settled.rows_affected()))
 }
 
 pub(super) async fn revive(

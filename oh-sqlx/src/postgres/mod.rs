@@ -15,6 +15,7 @@
 mod accept;
 mod inbox;
 mod members;
+mod settle;
 mod taken;
 
 use std::fmt;
@@ -35,6 +36,7 @@ use crate::errors::{in_time, inbox_error, store_error};
 use crate::schema::{self, Migration, SchemaError};
 use crate::writer::Writer;
 use accept::AcceptBackend;
+use settle::{Ending, SettleBackend};
 use taken::Taken;
 
 /// The schema, version by version, for an app that runs migrations itself.
@@ -69,6 +71,7 @@ const LIMITS: &str = "SET statement_timeout = '5s'; SET lock_timeout = '4s'; \
 pub struct PgStore {
     pool: PgPool,
     accepts: Arc<Writer<AcceptBackend>>,
+    settles: Arc<Writer<SettleBackend>>,
 }
 
 impl PgStore {
@@ -115,13 +118,15 @@ impl PgStore {
     }
 
     fn with(pool: PgPool, tokens_live_here: bool) -> Self {
-        let backend = AcceptBackend {
+        let accepts = AcceptBackend {
             pool: pool.clone(),
             tokens_live_here,
         };
+        let settles = SettleBackend { pool: pool.clone() };
         Self {
             pool,
-            accepts: Arc::new(Writer::new(backend, PATIENCE)),
+            accepts: Arc::new(Writer::new(accepts, PATIENCE)),
+            settles: Arc::new(Writer::new(settles, PATIENCE)),
         }
     }
 
@@ -286,8 +291,12 @@ impl DeauthInbox for PgStore {
         settlement: &Settlement,
         now: Timestamp,
     ) -> Result<Held, InboxError> {
-        let held = ask!(self, conn => inbox::settle(conn, lease, settlement, now));
-        held.map_err(inbox_error)
+        let ending = Ending {
+            lease: lease.clone(),
+            settlement: settlement.clone(),
+            now,
+        };
+        self.settles.run(ending).await.map_err(inbox_error)
     }
 
     async fn record(

@@ -13,7 +13,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, PgPool, SqlitePool};
 use tempfile::TempDir;
 
-use crate::{Result, Store};
+use crate::{Result, SENDERS, Store};
 
 /// Where databases are made.
 pub(crate) enum Place {
@@ -82,7 +82,7 @@ impl Place {
             Self::Sqlite(folder, count) => {
                 let number = count.fetch_add(1, Ordering::SeqCst);
                 let file: PathBuf = folder.path().join(format!("{number}.sqlite"));
-                open(Store::Sqlite, &file.display().to_string(), None).await
+                open(Store::Sqlite, &file.display().to_string(), None, SENDERS).await
             }
             Self::Postgres { url, count, .. } => {
                 let number = count.fetch_add(1, Ordering::SeqCst);
@@ -92,14 +92,19 @@ impl Place {
                 sqlx::raw_sql(AssertSqlSafe(format!("CREATE SCHEMA {schema}")))
                     .execute(&mut connection)
                     .await?;
-                open(Store::Postgres, &schema, Some(url)).await
+                open(Store::Postgres, &schema, Some(url), SENDERS).await
             }
         }
     }
 }
 
-/// Opens the database of this name.
-pub(crate) async fn open(store: Store, name: &str, url: Option<&str>) -> Result<Database> {
+/// Opens the database of this name, PostgreSQL over at most so many connections.
+pub(crate) async fn open(
+    store: Store,
+    name: &str,
+    url: Option<&str>,
+    connections: usize,
+) -> Result<Database> {
     let name = name.to_owned();
     if store == Store::Sqlite {
         let store = SqliteStore::connect(&name).await?;
@@ -112,7 +117,7 @@ pub(crate) async fn open(store: Store, name: &str, url: Option<&str>) -> Result<
     }
     let options: PgConnectOptions = url.ok_or("PostgreSQL needs an address")?.parse()?;
     let pool = PgPoolOptions::new()
-        .max_connections(u32::try_from(crate::SENDERS)?)
+        .max_connections(u32::try_from(connections)?)
         .acquire_timeout(Duration::from_secs(30))
         .connect_with(options.options([("search_path", name.as_str())]))
         .await?;

@@ -11,10 +11,14 @@ use tokio::task::JoinSet;
 use crate::place::{Database, Place, open};
 use crate::{Result, SENDERS, Store, accepting, event, rate, say};
 
+/// Of a worker process: PostgreSQL allows a hundred in all.
+const CONNECTIONS: usize = 16;
+
 /// A worker process: says its memory, waits for a line, works until nothing is pending, saying its
 /// memory as it goes, and ends.
 pub(crate) async fn be_worker(store: Store, name: &str) -> Result {
-    let database = open(store, name, std::env::var("DATABASE_URL").ok().as_deref()).await?;
+    let url = std::env::var("DATABASE_URL").ok();
+    let database = open(store, name, url.as_deref(), CONNECTIONS).await?;
     let openhumans = accepting::handle(&database)?;
     say(&memory_now()?);
     let mut line = String::new();

@@ -1,0 +1,97 @@
+//! Events that end together, settled by one statement and one commit.
+
+use std::collections::HashSet;
+
+use oh_core::Timestamp;
+use oh_core::deauth::{Held, Lease, Settlement};
+use sqlx::{Error as SqlError, PgConnection, PgPool};
+
+use super::inbox::BARRIER;
+use super::taken::Taken;
+use super::text;
+use crate::settlement::Change;
+use crate::writer::Backend;
+
+/// The end of the work on one event.
+pub(super) struct Ending {
+    pub(super) lease: Lease,
+    pub(super) settlement: Settlement,
+    pub(super) now: Timestamp,
+}
+
+/// Settles events.
+pub(super) struct SettleBackend {
+    pub(super) pool: PgPool,
+}
+
+impl Backend for SettleBackend {
+    type Job = Ending;
+    type Outcome = Held;
+
+    async fn commit(&self, endings: &[Ending]) -> Result<Vec<Held>, SqlError> {
+        let mut taken = Taken::from(&self.pool).await?;
+        let settled = settle(&mut taken.conn, endings).await;
+        taken.release();
+        let settled = settled?;
+        let held = |place| match settled.contains(&place) {
+            true => Held::Yes,
+            false => Held::Lost,
+        };
+        Ok((1..).map(held).take(endings.len()).collect())
+    }
+}
+
+/// Settles those whose leases still hold, and gives their places, counted from one. A done event
+/// also takes the member's id from the settled events that it makes up for.
+async fn settle(conn: &mut PgConnection, endings: &[Ending]) -> Result<HashSet<i64>, SqlError> {
+    let changes: Vec<_> = endings
+        .iter()
+        .map(|ending| (ending, Change::of(&ending.settlement, ending.now)))
+        .collect();
+    let settled: Vec<i64> = sqlx::query_scalar(concat!(
+        "WITH input AS MATERIALIZED ( \
+             SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], \
+             $6::boolean[], $7::bigint[], $8::text[], $9::text[]) WITH ORDINALITY \
+             AS t (id, holder, state, due_at, settled_at, forget, now, step, note, place)), \
+         settled AS ( \
+             UPDATE oh_events SET state = input.state, \
+             due_at = coalesce(input.due_at, oh_events.due_at), waits_until = input.due_at, \
+             settled_at = input.settled_at, \
+             member = CASE WHEN input.forget THEN NULL ELSE oh_events.member END, \
+             lease_holder = NULL, lease_until = NULL FROM input \
+             WHERE oh_events.id = input.id AND oh_events.lease_holder = input.holder AND ",
+        BARRIER!(),
+        "    RETURNING oh_events.id, oh_events.pseudonym, oh_events.attempts, oh_events.left_at, \
+             input.forget, input.now, input.step, input.note, input.place), \
+         forgotten AS ( \
+             UPDATE oh_events SET member = NULL FROM settled \
+             WHERE settled.forget AND oh_events.pseudonym = settled.pseudonym \
+             AND oh_events.member IS NOT NULL AND (oh_events.state = 'stale' \
+                 OR (oh_events.state = 'buried' AND oh_events.left_at <= settled.left_at))), \
+         lines AS ( \
+             INSERT INTO oh_ledger (event, member, at, step, attempt, note) \
+             SELECT id, pseudonym, now, step, attempts, note FROM settled ORDER BY place) \
+         SELECT place FROM settled",
+    ))
+    .bind(column(&changes, |(ending, _)| {
+        ending.lease.event.to_string()
+    }))
+    .bind(column(&changes, |(ending, _)| ending.lease.holder.clone()))
+    .bind(column(&changes, |(_, change)| change.state.as_str()))
+    .bind(column(&changes, |(_, change)| change.due_at))
+    .bind(column(&changes, |(_, change)| change.settled_at))
+    .bind(column(&changes, |(_, change)| change.forget))
+    .bind(column(&changes, |(ending, _)| ending.now.as_micros()))
+    .bind(column(&changes, |(_, change)| change.step.as_str()))
+    .bind(column(&changes, |(_, change)| change.note.map(text)))
+    .fetch_all(conn)
+    .await?;
+    Ok(settled.into_iter().collect())
+}
+
+fn column<'a, T>(
+    changes: &'a [(&'a Ending, Change<'a>)],
+    of: impl Fn(&'a (&'a Ending, Change<'a>)) -> T,
+) -> Vec<T> {
+    changes.iter().map(of).collect()
+}
