@@ -1,25 +1,33 @@
 //! The app's own tables: rows about members, and a note of each call of the handler.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use oh_core::deauth::Departure;
 use oh_tests::place::Pool;
+use tokio::sync::Mutex;
 
 use crate::Result;
 
 #[derive(Clone)]
-pub(crate) struct Rows(Pool);
+pub(crate) struct Rows {
+    pool: Pool,
+    /// SQLite has one writer at a time. Many connections that all want to be it can keep one
+    /// waiting for longer than it waits.
+    writing: Arc<Mutex<()>>,
+}
 
 impl From<Pool> for Rows {
     fn from(pool: Pool) -> Self {
-        Self(pool)
+        let writing = Arc::default();
+        Self { pool, writing }
     }
 }
 
 /// Runs the same statements on either database.
 macro_rules! on {
     ($rows:expr, $pool:ident => $work:expr) => {
-        match &$rows.0 {
+        match &$rows.pool {
             Pool::Sqlite($pool) => $work,
             Pool::Postgres($pool) => $work,
         }
@@ -43,6 +51,7 @@ impl Rows {
 
     /// Two rows about a member.
     pub(crate) async fn add(&self, member: &str) -> Result {
+        let _writing = self.writing.lock().await;
         on!(self, pool => {
             sqlx::query("INSERT INTO app_rows VALUES ($1, 'a diary'), ($1, 'a picture')")
                 .bind(member)
@@ -54,6 +63,7 @@ impl Rows {
 
     /// Notes a call of the handler, and erases the member's rows if that is to be; in one commit.
     pub(crate) async fn handle(&self, departure: &Departure, after_done: bool) -> Result {
+        let _writing = self.writing.lock().await;
         on!(self, pool => {
             let mut tx = pool.begin().await?;
             sqlx::query("INSERT INTO app_calls VALUES ($1, $2, $3)")
