@@ -144,6 +144,10 @@ pub enum SettingsError {
 
 impl Settings {
     /// Starts from the three values that have no default.
+    ///
+    /// Tokens belong to the client they were issued to. A copy of an app's database must not run
+    /// under the client id of another project: Open Humans refuses to refresh its tokens as it
+    /// does those of members who have left, and as such they would be treated.
     pub fn builder(
         client_id: impl Into<String>,
         client_secret: impl Into<String>,
