@@ -22,6 +22,7 @@ use oauth2::{
 };
 use url::Url;
 
+use crate::api::retry_after;
 use crate::store::Tokens;
 use crate::transport::{Body, BoxError, Transport, TransportError};
 use crate::{AuthorizationCode, Clock, Error, RefreshToken, Settings, Timestamp};
@@ -283,7 +284,8 @@ impl<'a> Caller<'a> {
             date: date.and_then(Timestamp::from_http_date),
         };
         if head.status == http::StatusCode::TOO_MANY_REQUESTS {
-            return Err(CallFailed(Error::RateLimited { retry_after: None }));
+            let retry_after = retry_after(&head.headers, &self.oauth.clock);
+            return Err(CallFailed(Error::RateLimited { retry_after }));
         }
         if head.status.is_server_error() {
             return Err(CallFailed(Error::Server {

@@ -141,6 +141,25 @@ async fn a_caller_that_goes_away_does_not_cancel_the_refresh() {
 }
 
 #[tokio::test]
+async fn being_asked_to_wait_is_passed_on_and_uses_nothing_up() {
+    let world = World::new().await;
+    let oh = world.process();
+    let throttled = Fault::RateLimited {
+        retry_after: Some(7),
+    };
+    world.sandbox.fault_next(Endpoint::Token, 1, throttled);
+    let refused = oh.access_token(&alice()).await;
+    let asked = Some(Duration::from_secs(7));
+    assert!(
+        matches!(refused, Err(Error::RateLimited { retry_after }) if retry_after == asked),
+        "{refused:?}"
+    );
+    let record = world.record().await;
+    assert!(record.refresh.is_none() && !record.refresh_unanswered);
+    assert!(oh.access_token(&alice()).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_holder_that_died_holds_the_others_up_no_longer_than_its_lease() {
     let world = World::new().await;
     let until = world.clock.now() + Duration::from_secs(25);

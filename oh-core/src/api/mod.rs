@@ -47,6 +47,7 @@ mod store_url;
 mod token;
 mod upload;
 
+pub(crate) use answer::retry_after;
 pub use download::{Download, DownloadStream, Downloaded, safe_file_name};
 pub use file::{DataFile, DataFileId, FileOwner};
 pub use list::List;
