@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
 use super::*;
-use crate::deauth::test_support::{Setting, at, member};
+use crate::deauth::test_support::{FaultyInbox, Setting, at, member};
 use crate::deauth::{DeauthInbox, Departure, EventState, Step};
 use crate::store::TokenStore;
 use crate::transport::BoxError;
@@ -335,36 +335,29 @@ async fn events_that_end_every_process_are_buried_in_the_end() {
     worker.stop().await;
 }
 
-#[tokio::test]
-async fn a_worker_outlives_its_database() {
+async fn a_worker_outlives(trouble: impl Fn(&FaultyInbox, bool)) {
     let setting = Setting::new();
     let (calls, handler) = failing(0);
     let _ = setting.told(1, at(50)).await;
-    setting.inbox.set_down(true);
+    trouble(&setting.inbox, true);
     let worker = start(&setting, handler).spawn();
     for _ in 0..3 {
         setting.inbox.refused.notified().await;
     }
-    setting.inbox.set_down(false);
+    trouble(&setting.inbox, false);
     worker.drain().await;
     assert_eq!(calls.lock().unwrap().len(), 1);
     worker.stop().await;
 }
 
 #[tokio::test]
+async fn a_worker_outlives_its_database() {
+    a_worker_outlives(FaultyInbox::set_down).await;
+}
+
+#[tokio::test]
 async fn a_worker_outlives_an_inbox_that_panics() {
-    let setting = Setting::new();
-    let (calls, handler) = failing(0);
-    let _ = setting.told(1, at(50)).await;
-    setting.inbox.set_panics(true);
-    let worker = start(&setting, handler).spawn();
-    for _ in 0..3 {
-        setting.inbox.refused.notified().await;
-    }
-    setting.inbox.set_panics(false);
-    worker.drain().await;
-    assert_eq!(calls.lock().unwrap().len(), 1);
-    worker.stop().await;
+    a_worker_outlives(FaultyInbox::set_panics).await;
 }
 
 #[tokio::test]
