@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
-use oh_core::store::{Epoch, MemberRecord, MemoryStore, TokenStore, Tokens, Version};
+use oh_core::store::{Epoch, MemberRecord, MemoryStore, TokenStore, Tokens};
 use oh_core::{OpenHumans, SessionMember, Settings, Timestamp};
 
 use crate::session::HostSession;
@@ -20,10 +20,7 @@ pub(crate) async fn alice() -> (OpenHumans, SessionMember) {
     };
     let record = MemberRecord {
         username: Some("alice".to_owned()),
-        tokens: Some(tokens),
-        deauthorized_at: None,
-        version: Version::fresh(),
-        ..MemberRecord::tombstone("01026778".parse().unwrap(), now)
+        ..MemberRecord::authorized("01026778".parse().unwrap(), tokens, now)
     };
     let store = MemoryStore::new();
     let put = store.put(&record, None).await.unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use oh_core::deauth::{Erasure, EventState, Source};
 use oh_core::routes::Route;
-use oh_core::store::{Epoch, MemberRecord, MemoryStore, Put, Tokens, Version};
+use oh_core::store::{MemberRecord, MemoryStore, Put, Tokens};
 use oh_core::{Clock, OpenHumans, Settings, Timestamp};
 use oh_sandbox::{Endpoint, Fault, Sandbox};
 
@@ -52,24 +52,15 @@ impl Setting {
         let now = self.clock.now();
         let member = id.parse()?;
         let stored = self.oh.token_store().load(&member).await?;
-        let record = MemberRecord {
-            epoch: stored
-                .as_ref()
-                .map_or(Epoch::begin(now), |record| record.epoch),
-            member,
-            username: None,
-            tokens: Some(Tokens {
-                access_token: issued.access_token.into(),
-                refresh_token: issued.refresh_token.into(),
-                expires_at: now + Duration::from_secs(issued.expires_in),
-            }),
-            authorized_at: now,
-            deauthorized_at: None,
-            heard_at: now,
-            refresh: None,
-            refresh_unanswered: false,
-            version: Version::fresh(),
+        let tokens = Tokens {
+            access_token: issued.access_token.into(),
+            refresh_token: issued.refresh_token.into(),
+            expires_at: now + Duration::from_secs(issued.expires_in),
         };
+        let mut record = MemberRecord::authorized(member, tokens, now);
+        if let Some(before) = &stored {
+            record.epoch = before.epoch;
+        }
         let expected = stored.map(|record| record.version);
         let put = self.oh.token_store().put(&record, expected).await?;
         assert_eq!(put, Put::Done);

@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oh_core::deauth::{EventQuery, Source};
-use oh_core::store::{
-    Epoch, MemberRecord, MemoryStore, Put, RefreshLease, TokenStore, Tokens, Version,
-};
+use oh_core::store::{MemberRecord, MemoryStore, Put, RefreshLease, TokenStore, Tokens, Version};
 use oh_core::{Clock, Error, OpenHumans, Timestamp};
 use oh_sandbox::{Endpoint, Fault, Sandbox};
 use support::*;
@@ -29,22 +27,12 @@ impl World {
         sandbox.expire_tokens(ALICE);
         let store = Arc::new(MemoryStore::new());
         let now = Timestamp::now();
-        let record = MemberRecord {
-            member: alice(),
-            username: None,
-            tokens: Some(Tokens {
-                access_token: issued.access_token.as_str().into(),
-                refresh_token: issued.refresh_token.as_str().into(),
-                expires_at: now,
-            }),
-            epoch: Epoch::begin(now),
-            authorized_at: now,
-            deauthorized_at: None,
-            heard_at: now,
-            refresh: None,
-            refresh_unanswered: false,
-            version: Version::fresh(),
+        let tokens = Tokens {
+            access_token: issued.access_token.into(),
+            refresh_token: issued.refresh_token.into(),
+            expires_at: now,
         };
+        let record = MemberRecord::authorized(alice(), tokens, now);
         assert_eq!(store.put(&record, None).await.unwrap(), Put::Done);
         Self {
             sandbox,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::{PgSchema, SqliteFile};
 use oh_core::deauth::{DeauthEvent, DeauthInbox, Erasure, EventId, Pseudonym, Settlement, Source};
-use oh_core::store::{Epoch, Keyring, MemberRecord, Put, SealedStore, TokenStore, Tokens, Version};
+use oh_core::store::{Keyring, MemberRecord, Put, SealedStore, TokenStore, Tokens, Version};
 use oh_core::{ProjectMemberId, Timestamp};
 use sqlx::PgPool;
 
@@ -42,21 +42,14 @@ fn token(kind: &str, number: u32, refresh: u32) -> String {
 }
 
 fn record(number: u32, refresh: u32) -> MemberRecord {
+    let tokens = Tokens {
+        access_token: token("access", number, refresh).into(),
+        refresh_token: token("refresh", number, refresh).into(),
+        expires_at: at(36_000),
+    };
     MemberRecord {
-        member: id(number),
         username: Some(format!("user{number}")),
-        tokens: Some(Tokens {
-            access_token: token("access", number, refresh).into(),
-            refresh_token: token("refresh", number, refresh).into(),
-            expires_at: at(36_000),
-        }),
-        epoch: Epoch::begin(at(0)),
-        authorized_at: at(0),
-        deauthorized_at: None,
-        heard_at: at(0),
-        refresh: None,
-        refresh_unanswered: false,
-        version: Version::fresh(),
+        ..MemberRecord::authorized(id(number), tokens, at(0))
     }
 }
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::store::{Epoch, MemberRecord, MemoryStore, Put, TokenStore, Tokens, Version};
+use crate::store::{MemberRecord, MemoryStore, Put, TokenStore, Tokens};
 use crate::{Clock, KeyMaterial, ProjectMemberId, Timestamp};
 
 pub(crate) fn at(seconds: i64) -> Timestamp {
@@ -21,22 +21,12 @@ pub(crate) fn member(number: usize) -> ProjectMemberId {
 
 /// The record of a member who authorized at `authorized_at`.
 pub(crate) fn authorized(member: &ProjectMemberId, authorized_at: Timestamp) -> MemberRecord {
-    MemberRecord {
-        member: member.clone(),
-        username: None,
-        tokens: Some(Tokens {
-            access_token: format!("token of {member}").into(),
-            refresh_token: "r".into(),
-            expires_at: authorized_at + Duration::from_secs(36_000),
-        }),
-        epoch: Epoch::begin(authorized_at),
-        authorized_at,
-        deauthorized_at: None,
-        heard_at: authorized_at,
-        refresh: None,
-        refresh_unanswered: false,
-        version: Version::fresh(),
-    }
+    let tokens = Tokens {
+        access_token: format!("token of {member}").into(),
+        refresh_token: "r".into(),
+        expires_at: authorized_at + Duration::from_secs(36_000),
+    };
+    MemberRecord::authorized(member.clone(), tokens, authorized_at)
 }
 
 /// Stores, a desk over them, and a clock that stands at second 100.

@@ -118,19 +118,13 @@ async fn store(
         }
         let now = inner.clock.now();
         let record = MemberRecord {
-            member: member.clone(),
             username: who.username.clone(),
-            tokens: Some(granted.tokens.clone()),
             // Devices that are logged in stay so; after leaving, leaving has advanced it.
             epoch: stored
                 .as_ref()
                 .map_or(Epoch::begin(now), |record| record.epoch),
             authorized_at: granted.at - now.since(flow.started_at()),
-            deauthorized_at: None,
-            heard_at: now,
-            refresh: None,
-            refresh_unanswered: false,
-            version: Version::fresh(),
+            ..MemberRecord::authorized(member.clone(), granted.tokens.clone(), now)
         };
         let expected = stored.as_ref().map(|record| record.version);
         if inner.store.put(&record, expected).await? == Put::Done {

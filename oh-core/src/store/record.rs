@@ -33,6 +33,35 @@ pub struct MemberRecord {
 }
 
 impl MemberRecord {
+    /// The record of a member who authorized at `at` and of whom nothing was known before. Also for
+    /// members whose tokens an app brings along from elsewhere.
+    ///
+    /// ```
+    /// use oh_core::Timestamp;
+    /// use oh_core::store::{MemberRecord, Put, TokenStore, Tokens};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = oh_core::store::MemoryStore::new();
+    /// let tokens = Tokens {
+    ///     access_token: "from the old app".into(),
+    ///     refresh_token: "from there, too".into(),
+    ///     expires_at: Timestamp::now(),
+    /// };
+    /// let record = MemberRecord::authorized("01026778".parse()?, tokens, Timestamp::now());
+    /// assert_eq!(store.put(&record, None).await?, Put::Done);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn authorized(member: ProjectMemberId, tokens: Tokens, at: Timestamp) -> Self {
+        Self {
+            tokens: Some(tokens),
+            authorized_at: at,
+            deauthorized_at: None,
+            ..Self::tombstone(member, at)
+        }
+    }
+
     /// Whether the member is authorized, as far as is known here.
     pub fn is_authorized(&self) -> bool {
         self.tokens.is_some()

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use clap::Parser;
 use futures_util::future::{join_all, select_all};
-use oh_core::store::{Epoch, MemberRecord, Put, Tokens, Version};
+use oh_core::store::{MemberRecord, Put, Tokens};
 use oh_core::transport::{Body, BoxError, HttpClient, Transport, TransportError};
 use oh_core::{OpenHumans, ProjectMemberId, Settings, Timestamp};
 use oh_sandbox::{Endpoint, Fault, Sandbox};
@@ -193,22 +193,12 @@ async fn seed(place: &Place, sandbox: &Sandbox) -> Result {
     sandbox.expire_tokens(MEMBER);
     sandbox.reset_stats();
     let now = Timestamp::now();
-    let record = MemberRecord {
-        member: member()?,
-        username: None,
-        tokens: Some(Tokens {
-            access_token: issued.access_token.as_str().into(),
-            refresh_token: issued.refresh_token.as_str().into(),
-            expires_at: now,
-        }),
-        epoch: Epoch::begin(now),
-        authorized_at: now,
-        deauthorized_at: None,
-        heard_at: now,
-        refresh: None,
-        refresh_unanswered: false,
-        version: Version::fresh(),
+    let tokens = Tokens {
+        access_token: issued.access_token.into(),
+        refresh_token: issued.refresh_token.into(),
+        expires_at: now,
     };
+    let record = MemberRecord::authorized(member()?, tokens, now);
     match place.open().await?.store.put(&record, None).await? {
         Put::Done => Ok(()),
         Put::Conflict => Err("the place was not empty".into()),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use http::Request;
 use oh_core::deauth::{Erasure, EventId};
-use oh_core::store::{Epoch, MemberRecord, Put, Tokens, Version};
+use oh_core::store::{MemberRecord, Put, Tokens};
 use oh_core::transport::{Body, HttpClient, Transport};
 use oh_core::{OpenHumans, ProjectMemberId, Timestamp};
 use oh_sandbox::{Sandbox, webhook};
@@ -69,22 +69,12 @@ impl Stage<'_> {
         let issued = self.sandbox.issue_tokens(member.as_str());
         self.rows.add(member.as_str()).await?;
         let now = Timestamp::now();
-        let record = MemberRecord {
-            member: member.clone(),
-            username: None,
-            tokens: Some(Tokens {
-                access_token: issued.access_token.into(),
-                refresh_token: issued.refresh_token.into(),
-                expires_at: now + Duration::from_secs(issued.expires_in),
-            }),
-            epoch: Epoch::begin(now),
-            authorized_at: now,
-            deauthorized_at: None,
-            heard_at: now,
-            refresh: None,
-            refresh_unanswered: false,
-            version: Version::fresh(),
+        let tokens = Tokens {
+            access_token: issued.access_token.into(),
+            refresh_token: issued.refresh_token.into(),
+            expires_at: now + Duration::from_secs(issued.expires_in),
         };
+        let record = MemberRecord::authorized(member.clone(), tokens, now);
         match self.openhumans.token_store().put(&record, None).await? {
             Put::Done => Ok(now),
             Put::Conflict => Err("a member joined twice".into()),
