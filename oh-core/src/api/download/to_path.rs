@@ -20,9 +20,8 @@ use crate::{Error, random};
 /// How many chunks may wait to be written.
 const AHEAD: usize = 8;
 
-/// So many bytes are written at a time. Linux 6.16 and later keeps what is written to ext4 in blocks
-/// of memory as large as the write, and large ones can be slow to come by: on a virtual machine
-/// writes of 256 KiB took two to five times as long.
+/// So many bytes are written at a time. On a virtual machine with Linux 6.18 and ext4, 4 GiB took
+/// 1.0 to 1.4 s in pieces of 64 KiB, and 2.6 to 3.3 s in pieces of 256 KiB.
 const WRITE: usize = 64 << 10;
 
 pub(super) async fn download(download: Download, path: &Path) -> Result<Downloaded, Error> {
