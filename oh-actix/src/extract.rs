@@ -50,7 +50,8 @@ impl Member {
         // Only a refusal needs to know what was asked for.
         let head = convert::head(request)?;
         let error = found.as_ref().err();
-        let answer = openhumans.turn_away(&head.method, &head.uri, &head.headers, error);
+        let answer =
+            openhumans.unauthenticated_response(&head.method, &head.uri, &head.headers, error);
         Err(Rejection::from(answer))
     }
 }

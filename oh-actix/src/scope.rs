@@ -53,7 +53,7 @@ async fn answer(
     let Answer {
         response,
         session: change,
-    } = openhumans.handle(route, asked, member.flatten()).await;
+    } = openhumans.respond(route, asked, member.flatten()).await;
     session::apply(&request, change)?;
     Ok(convert::response(&response))
 }

@@ -75,17 +75,19 @@ impl Context {
         let session = self.session_member(&parts.extensions).await?;
         match self.openhumans.member(session).await {
             Ok(Some(member)) => Ok(Member::new(member)),
-            Ok(None) => Err(self.turn_away(parts, None)),
-            Err(error) => Err(self.turn_away(parts, Some(&error))),
+            Ok(None) => Err(self.unauthenticated_response(parts, None)),
+            Err(error) => Err(self.unauthenticated_response(parts, Some(&error))),
         }
     }
 
-    fn turn_away(&self, parts: &Parts, error: Option<&StoreError>) -> Rejection {
+    fn unauthenticated_response(&self, parts: &Parts, error: Option<&StoreError>) -> Rejection {
         // The way back leads to what was asked for, and nesting takes the beginning off that.
         let whole = parts.extensions.get::<OriginalUri>();
         let uri = whole.map_or(&parts.uri, |OriginalUri(whole)| whole);
         let (method, headers) = (&parts.method, &parts.headers);
-        let answer = self.openhumans.turn_away(method, uri, headers, error);
+        let answer = self
+            .openhumans
+            .unauthenticated_response(method, uri, headers, error);
         Rejection::from(answer)
     }
 }

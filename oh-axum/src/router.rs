@@ -48,7 +48,7 @@ where
 /// Converts, asks, applies.
 async fn answer(context: Context, route: Route, request: Request) -> Result<Response, Rejection> {
     if !route.uses_session() {
-        let answer = context.openhumans.handle(route, request, None).await;
+        let answer = context.openhumans.respond(route, request, None).await;
         return Ok(answer.response.map(Body::from));
     }
     let session = context.session(request.extensions())?;
@@ -56,7 +56,7 @@ async fn answer(context: Context, route: Route, request: Request) -> Result<Resp
         .any_member()
         .await
         .map_err(|e| Rejection::session(&*e))?;
-    let answer = context.openhumans.handle(route, request, member).await;
+    let answer = context.openhumans.respond(route, request, member).await;
     let applied = session.apply(answer.session).await;
     applied.map_err(|e| Rejection::session(&*e))?;
     Ok(answer.response.map(Body::from))

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use oh_core::ProjectMemberId;
-use oh_core::api::{MemberClient, ProjectClient, Server};
+use oh_core::api::{Client, MemberClient, ProjectClient};
 
 use crate::failure::Failure;
 
@@ -66,8 +66,8 @@ pub(crate) enum Who {
 }
 
 impl Access {
-    pub(crate) fn server(&self) -> Result<Server, Failure> {
-        Ok(Server::new(&self.base_url)?)
+    pub(crate) fn server(&self) -> Result<Client, Failure> {
+        Ok(Client::new(&self.base_url)?)
     }
 
     /// The project, which wants the master token.

@@ -70,7 +70,7 @@ fn code_of(error: &Error) -> u8 {
         Error::Unauthorized { .. } | Error::Forbidden { .. } => 3,
         Error::Expired => 4,
         Error::Deauthorized => 5,
-        Error::InvalidInput { .. } | Error::Refused { .. } | Error::NotConfigured { .. } => 6,
+        Error::InvalidInput { .. } | Error::BadRequest { .. } | Error::NotConfigured { .. } => 6,
         Error::NotFound => 7,
         Error::TooLarge { .. } => 8,
         Error::RateLimited { .. } => 9,

@@ -45,7 +45,11 @@ impl OpenHumans {
     }
 
     async fn report(&self, record: &MemberRecord, erasure: Erasure) -> Result<(), Error> {
-        let reported = self.inner.desk.disconnected(record, erasure).await;
+        let reported = self
+            .inner
+            .deauthorizer
+            .report_disconnected(record, erasure)
+            .await;
         reported
             .map(|_| ())
             .map_err(|error| StoreError::unavailable(error).into())

@@ -49,7 +49,7 @@ pub enum Error {
     },
     /// Open Humans refused the input (400), by field where it says so.
     #[error("Open Humans refused the request: {}", join(.problems))]
-    Refused {
+    BadRequest {
         /// Field and problem; the field is empty where none was named.
         problems: Vec<(String, String)>,
     },
@@ -143,7 +143,7 @@ impl Error {
 
     /// What Open Humans said is wrong with `field`, if it refused the input and named that field.
     pub fn field(&self, field: &str) -> Option<&str> {
-        let Self::Refused { problems } = self else {
+        let Self::BadRequest { problems } = self else {
             return None;
         };
         let named = problems.iter().find(|(name, _)| name == field);

@@ -7,10 +7,10 @@ mod clock;
 pub mod deauth;
 mod disconnect;
 mod error;
-mod handle;
 pub mod login;
 mod member_id;
 mod oauth;
+mod open_humans;
 mod random;
 pub mod routes;
 mod sealing;
@@ -25,8 +25,8 @@ pub mod webhook;
 
 pub use clock::Clock;
 pub use error::Error;
-pub use handle::{BuildError, OpenHumans, OpenHumansBuilder};
 pub use member_id::{InvalidProjectMemberId, ProjectMemberId};
+pub use open_humans::{BuildError, OpenHumans, OpenHumansBuilder};
 pub use secret::{
     AccessToken, AuthorizationCode, ClientSecret, KeyMaterial, MasterToken, RefreshToken,
     SecretUrl, WebhookSecret,

@@ -55,7 +55,7 @@ impl TokenError {
         match self {
             Self::InvalidGrant | Self::InvalidClient => false,
             Self::Other(Error::Network(TransportError::Connect(_))) => false,
-            Self::Other(Error::Refused { .. } | Error::RateLimited { .. }) => false,
+            Self::Other(Error::BadRequest { .. } | Error::RateLimited { .. }) => false,
             Self::Other(Error::NotUnderstood { status, .. }) => !status.is_client_error(),
             Self::Other(_) => true,
         }
@@ -190,7 +190,7 @@ impl OAuth {
                 BasicErrorResponseType::InvalidGrant => TokenError::InvalidGrant,
                 BasicErrorResponseType::InvalidClient
                 | BasicErrorResponseType::UnauthorizedClient => TokenError::InvalidClient,
-                other => TokenError::Other(Error::Refused {
+                other => TokenError::Other(Error::BadRequest {
                     problems: vec![(String::new(), other.to_string())],
                 }),
             },

@@ -44,7 +44,7 @@ pub(crate) struct LiveTokens(Arc<State>);
 
 struct State {
     oauth: Arc<OAuth>,
-    desk: Deauthorizer,
+    deauthorizer: Deauthorizer,
     /// How long a refresh may keep others waiting.
     lease: Duration,
     under_way: Mutex<HashMap<ProjectMemberId, Refreshing>>,
@@ -52,12 +52,12 @@ struct State {
 
 impl LiveTokens {
     /// `timeout`: how long a token request may take.
-    pub(crate) fn new(oauth: Arc<OAuth>, desk: Deauthorizer, timeout: Duration) -> Self {
+    pub(crate) fn new(oauth: Arc<OAuth>, deauthorizer: Deauthorizer, timeout: Duration) -> Self {
         let lease = timeout + LEASE_OVER_TIMEOUT;
         let under_way = Mutex::default();
         Self(Arc::new(State {
             oauth,
-            desk,
+            deauthorizer,
             lease,
             under_way,
         }))
@@ -133,11 +133,11 @@ impl LiveTokens {
     }
 
     fn store(&self) -> &dyn TokenStore {
-        &**self.0.desk.token_store()
+        &**self.0.deauthorizer.token_store()
     }
 
     fn now(&self) -> Timestamp {
-        self.0.desk.clock().now()
+        self.0.deauthorizer.clock().now()
     }
 
     fn is_due(&self, tokens: &Tokens) -> bool {
@@ -330,11 +330,11 @@ impl Refresh {
     ///
     /// False if the record has changed once more, so that the answer means nothing.
     async fn found_dead(&self, record: &MemberRecord, unanswered: bool) -> Result<bool, Error> {
-        let desk = &self.tokens.0.desk;
+        let deauthorizer = &self.tokens.0.deauthorizer;
         let reported = if unanswered {
-            desk.lost(record).await
+            deauthorizer.report_lost(record).await
         } else {
-            desk.found(record).await
+            deauthorizer.report_found(record).await
         };
         match reported {
             Ok(reported) => Ok(reported.is_some()),
@@ -412,7 +412,7 @@ fn replicate(error: &Arc<Error>) -> Error {
         Error::Unauthorized { detail } => Error::Unauthorized {
             detail: detail.clone(),
         },
-        Error::Refused { problems } => Error::Refused {
+        Error::BadRequest { problems } => Error::BadRequest {
             problems: problems.clone(),
         },
         Error::RateLimited { retry_after } => Error::RateLimited {

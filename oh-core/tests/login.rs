@@ -408,7 +408,12 @@ async fn leaving_ends_every_session_and_nothing_in_flight_undoes_it() {
     let url = late.begin(&oh, "/openhumans/login").await;
     let back = sandbox.authorize(ALICE, url).await.unwrap();
     let record = oh.token_store().load(&alice()).await.unwrap().unwrap();
-    let _ = oh.deauthorizer().found(&record).await.unwrap().unwrap();
+    let _ = oh
+        .deauthorizer()
+        .report_found(&record)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(oh.member(laptop.session.clone()).await.unwrap().is_none());
     assert!(oh.member(phone.session.clone()).await.unwrap().is_none());
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::time::Duration;
 
-use oh_core::deauth::{Erasure, EventState, Source};
+use oh_core::deauth::{Discovery, Erasure, EventState};
 use oh_core::routes::Route;
 use oh_core::store::{MemberRecord, MemoryStore, Put, Tokens};
 use oh_core::{Clock, OpenHumans, Settings, Timestamp};
@@ -97,7 +97,7 @@ async fn comes_to_the_truth(with_master_token: bool) -> Result {
     }
     setting.sandbox.delete_account(&id(7));
     setting.clock.advance(DAY);
-    let reconciler = setting.oh.reconciler().pace(Duration::ZERO);
+    let reconciler = setting.oh.reconciler().min_delay(Duration::ZERO);
 
     // While the round goes on others join, leave, and come back. Pages shift under the reader.
     setting
@@ -130,7 +130,11 @@ async fn comes_to_the_truth(with_master_token: bool) -> Result {
     let (stored, really) = setting.who_is_in().await?;
     assert_eq!(stored, really);
     let events = setting.oh.ledger().events(EventState::Pending).await?;
-    assert!(events.iter().all(|event| event.source == Source::Found));
+    assert!(
+        events
+            .iter()
+            .all(|event| event.discovery == Discovery::Found)
+    );
     let gone = setting.oh.token_store().page(None, 100_000).await?;
     let gone = gone.iter().filter(|record| !record.is_authorized()).count();
     assert!(events.len() >= gone, "each of them has an event");
@@ -157,7 +161,7 @@ async fn an_open_humans_that_is_down_makes_nobody_leave() -> Result {
     for endpoint in [Endpoint::Members, Endpoint::ExchangeMember, Endpoint::Token] {
         setting.sandbox.fault(endpoint, Fault::json(400, "{}"));
     }
-    let reconciler = setting.oh.reconciler().pace(Duration::ZERO);
+    let reconciler = setting.oh.reconciler().min_delay(Duration::ZERO);
     assert!(reconciler.round().await.is_err());
     let (stored, _) = setting.who_is_in().await?;
     assert_eq!(stored.len(), 20);
@@ -181,7 +185,7 @@ async fn unsigned(setting: &Setting, id: &str) -> Result<u16> {
         .header("Content-Type", "application/json")
         .header("Content-Length", twice.len())
         .body(http_body_util::Full::<bytes::Bytes>::from(twice))?;
-    let answer = setting.oh.handle(Route::Deauth, request, None).await;
+    let answer = setting.oh.respond(Route::Deauth, request, None).await;
     Ok(answer.response.status().as_u16())
 }
 
@@ -210,7 +214,7 @@ async fn the_unsigned_attempt_is_not_believed_and_is_asked_about_at_once() -> Re
     let (stored, really) = setting.who_is_in().await?;
     assert_eq!(stored, really);
     let event = setting.oh.ledger().events(EventState::Pending).await?;
-    assert_eq!(event[0].source, Source::Found);
+    assert_eq!(event[0].discovery, Discovery::Found);
     assert_eq!(event[0].erasure, Erasure::Unknown);
     reconciler.stop().await;
     Ok(())

@@ -7,7 +7,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use oh_core::deauth::{EventQuery, Source};
+use oh_core::deauth::{Discovery, EventQuery};
 use oh_core::store::{MemberRecord, MemoryStore, Put, RefreshLease, TokenStore, Tokens, Version};
 use oh_core::{Clock, Error, OpenHumans, Timestamp};
 use oh_sandbox::{Endpoint, Fault, Sandbox};
@@ -69,7 +69,7 @@ impl World {
     }
 }
 
-async fn sources(oh: &OpenHumans) -> Vec<Source> {
+async fn sources(oh: &OpenHumans) -> Vec<Discovery> {
     let query = EventQuery {
         limit: 10,
         ..EventQuery::default()
@@ -79,7 +79,7 @@ async fn sources(oh: &OpenHumans) -> Vec<Source> {
         .await
         .unwrap()
         .iter()
-        .map(|event| event.source)
+        .map(|event| event.discovery)
         .collect()
 }
 
@@ -198,7 +198,7 @@ async fn a_member_who_left_is_found_by_the_refresh() {
         oh.access_token(&alice()).await,
         Err(Error::Deauthorized)
     ));
-    assert_eq!(sources(&oh).await, [Source::Found]);
+    assert_eq!(sources(&oh).await, [Discovery::Found]);
     assert!(!world.record().await.is_authorized());
     // No second question, no second event.
     assert!(matches!(
@@ -224,7 +224,7 @@ async fn a_pair_that_we_may_have_used_up_says_nothing_of_the_member() {
         oh.access_token(&alice()).await,
         Err(Error::Deauthorized)
     ));
-    assert_eq!(sources(&oh).await, [Source::Lost]);
+    assert_eq!(sources(&oh).await, [Discovery::Lost]);
 }
 
 #[tokio::test]
@@ -240,7 +240,12 @@ async fn a_refresh_in_flight_does_not_bring_back_who_has_left() {
     });
     world.sandbox.wait_for(Endpoint::Token, 1).await;
     let record = world.record().await;
-    let _ = oh.deauthorizer().found(&record).await.unwrap().unwrap();
+    let _ = oh
+        .deauthorizer()
+        .report_found(&record)
+        .await
+        .unwrap()
+        .unwrap();
     world.sandbox.release();
     assert!(matches!(caller.await.unwrap(), Err(Error::Deauthorized)));
     assert!(!world.record().await.is_authorized());

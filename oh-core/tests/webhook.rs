@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use oh_core::OpenHumans;
-use oh_core::deauth::{Erasure, EventQuery, EventRecord, Source};
+use oh_core::deauth::{Discovery, Erasure, EventQuery, EventRecord};
 use oh_core::routes::Route;
 use oh_core::webhook::SIGNATURE_HEADER;
 use oh_sandbox::{Endpoint, Fault, webhook};
@@ -24,7 +24,7 @@ async fn post(oh: &OpenHumans, body: &str, signatures: &[&str]) -> Response<Byte
     let request = request
         .body(Full::new(Bytes::from(body.to_owned())))
         .unwrap();
-    oh.handle(Route::Deauth, request, None).await.response
+    oh.respond(Route::Deauth, request, None).await.response
 }
 
 async fn events(oh: &OpenHumans) -> Vec<EventRecord> {
@@ -62,8 +62,8 @@ async fn a_signed_webhook_ends_the_authorization_at_once() {
     let events = events(&oh).await;
     assert_eq!(events.len(), 1);
     assert_eq!(
-        (events[0].source, events[0].erasure),
-        (Source::Told, Erasure::Requested)
+        (events[0].discovery, events[0].erasure),
+        (Discovery::Told, Erasure::Requested)
     );
 }
 
@@ -142,7 +142,7 @@ async fn serve(oh: &OpenHumans) -> url::Url {
     let answer = move |request: axum::extract::Request| {
         let oh = oh.clone();
         async move {
-            oh.handle(Route::Deauth, request, None)
+            oh.respond(Route::Deauth, request, None)
                 .await
                 .response
                 .map(axum::body::Body::from)
@@ -182,8 +182,8 @@ async fn disconnecting_passes_the_wish_on() {
     let events = events(&oh).await;
     assert_eq!(events.len(), 1);
     assert_eq!(
-        (events[0].source, events[0].erasure),
-        (Source::Disconnected, Erasure::Requested)
+        (events[0].discovery, events[0].erasure),
+        (Discovery::Disconnected, Erasure::Requested)
     );
     // Of someone who left long ago nothing is known here, but the app may have data.
     let stranger = "99999999".parse().unwrap();

@@ -27,9 +27,9 @@
 //! [`TokenStore`]: oh_core::store::TokenStore
 //! [`DeauthInbox`]: oh_core::deauth::DeauthInbox
 
+mod batch;
 mod errors;
 mod rows;
-mod runs;
 mod schema;
 mod settlement;
 mod writer;

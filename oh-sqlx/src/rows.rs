@@ -105,7 +105,7 @@ pub(crate) struct EventRow {
     member: Option<String>,
     pseudonym: String,
     erasure: String,
-    source: String,
+    discovery: String,
     left_at: i64,
     received_at: i64,
     state: String,
@@ -121,7 +121,7 @@ impl EventRow {
             member: self.member.map(member_id).transpose()?,
             pseudonym: Pseudonym::new(self.pseudonym),
             erasure: self.erasure.parse().map_err(|_| damaged("erasure"))?,
-            source: self.source.parse().map_err(|_| damaged("source"))?,
+            discovery: self.discovery.parse().map_err(|_| damaged("discovery"))?,
             left_at: at(self.left_at),
             received_at: at(self.received_at),
             state: self.state.parse().map_err(|_| damaged("state"))?,
@@ -145,7 +145,7 @@ impl EventRow {
                 member: record.member.ok_or_else(|| damaged("member"))?,
                 pseudonym: record.pseudonym,
                 erasure: record.erasure,
-                source: record.source,
+                discovery: record.discovery,
                 left_at: record.left_at,
                 received_at: record.received_at,
             },
@@ -191,7 +191,7 @@ pub(crate) struct StatsRow {
     pending: i64,
     oldest_pending: Option<i64>,
     done: i64,
-    buried: i64,
+    dead_letters: i64,
     stale: i64,
 }
 
@@ -201,7 +201,7 @@ impl StatsRow {
             pending: self.pending.unsigned_abs(),
             oldest_pending: self.oldest_pending.map(at),
             done: self.done.unsigned_abs(),
-            buried: self.buried.unsigned_abs(),
+            dead_letters: self.dead_letters.unsigned_abs(),
             stale: self.stale.unsigned_abs(),
         }
     }

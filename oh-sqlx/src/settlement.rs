@@ -27,7 +27,9 @@ impl<'a> Change<'a> {
         };
         match settlement {
             Settlement::Done => settled(EventState::Done, Step::Done, None),
-            Settlement::Bury { note } => settled(EventState::Buried, Step::Buried, Some(note)),
+            Settlement::DeadLetter { note } => {
+                settled(EventState::DeadLetter, Step::DeadLettered, Some(note))
+            }
             Settlement::Stale => settled(EventState::Stale, Step::Stale, None),
             Settlement::Retry { due_at, note } => Self {
                 state: EventState::Pending,

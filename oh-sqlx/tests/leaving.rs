@@ -6,8 +6,8 @@ mod common;
 
 use common::{PgSchema, SqliteFile};
 use oh_core::deauth::{
-    Accepted, DeauthEvent, DeauthInbox, Erasure, EventId, EventQuery, EventState, LedgerQuery,
-    Pseudonym, Source, Step, TokenFate,
+    Accepted, DeauthEvent, DeauthInbox, Discovery, Erasure, EventId, EventQuery, EventState,
+    LedgerQuery, Pseudonym, Step, TokenFate,
 };
 use oh_core::store::{
     Epoch, MemberRecord, MemoryStore, Put, RefreshLease, TokenStore, Tokens, Version,
@@ -70,7 +70,7 @@ fn event(name: &str, number: u32, left: i64) -> DeauthEvent {
         member: id(number),
         pseudonym: Pseudonym::new(format!("p{number}")),
         erasure: Erasure::Requested,
-        source: Source::Told,
+        discovery: Discovery::Told,
         left_at: at(left),
         received_at: at(left + 1),
     }
@@ -193,7 +193,7 @@ async fn one_who_came_back_keeps_the_tokens(store: impl Both) {
     let accepted = store.accept(&event("now", 3, 200)).await.unwrap();
     assert_eq!(accepted, Accepted::New(TokenFate::Destroyed));
     // Someone decides that the old wish stands after all.
-    assert!(store.revive(&EventId::new("old"), at(700)).await.unwrap());
+    assert!(store.requeue(&EventId::new("old"), at(700)).await.unwrap());
     let leased = store.lease(at(700), at(800), 10).await.unwrap();
     assert_eq!(leased[0].event.id.as_str(), "old");
 }

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use common::{PgSchema, SqliteFile};
 use oh_core::deauth::{
-    Accepted, DeauthEvent, DeauthInbox, Erasure, EventId, EventQuery, LedgerQuery, Pseudonym,
-    Source,
+    Accepted, DeauthEvent, DeauthInbox, Discovery, Erasure, EventId, EventQuery, LedgerQuery,
+    Pseudonym,
 };
 use oh_core::store::{StoreError, TokenStore};
 use oh_core::{ProjectMemberId, Timestamp};
@@ -28,7 +28,7 @@ fn event(number: usize) -> DeauthEvent {
         member: format!("{number:08}").parse().unwrap(),
         pseudonym: Pseudonym::new(format!("p{number}")),
         erasure: Erasure::Requested,
-        source: Source::Told,
+        discovery: Discovery::Told,
         left_at: Timestamp::from_micros(1),
         received_at: Timestamp::from_micros(2),
     }

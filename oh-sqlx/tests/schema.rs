@@ -51,7 +51,7 @@ async fn assert_schema_1_is_whole(store: &(impl TokenStore + DeauthInbox)) {
         states,
         [
             EventState::Done,
-            EventState::Buried,
+            EventState::DeadLetter,
             EventState::Stale,
             EventState::Pending
         ]
@@ -95,7 +95,10 @@ async fn assert_schema_1_is_whole(store: &(impl TokenStore + DeauthInbox)) {
         ..LedgerQuery::default()
     };
     assert_eq!(store.ledger(&query).await.unwrap().len(), 2);
-    let note = store.take_turn("reconcile", "me", now, now).await.unwrap();
+    let note = store
+        .acquire_lock("reconcile", "me", now, now)
+        .await
+        .unwrap();
     assert_eq!(note.as_deref(), Some("{\"offset\":300}"));
 }
 

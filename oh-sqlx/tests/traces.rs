@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use common::{PgSchema, SqliteFile};
-use oh_core::deauth::{DeauthEvent, DeauthInbox, Erasure, EventId, Pseudonym, Settlement, Source};
+use oh_core::deauth::{
+    DeauthEvent, DeauthInbox, Discovery, Erasure, EventId, Pseudonym, Settlement,
+};
 use oh_core::store::{Keyring, MemberRecord, Put, SealedStore, TokenStore, Tokens, Version};
 use oh_core::{ProjectMemberId, Timestamp};
 use sqlx::PgPool;
@@ -59,7 +61,7 @@ fn event(number: u32) -> DeauthEvent {
         member: id(number),
         pseudonym: Pseudonym::new(format!("p{number}")),
         erasure: Erasure::Requested,
-        source: Source::Told,
+        discovery: Discovery::Told,
         left_at: at(100),
         received_at: at(101),
     }

@@ -159,7 +159,7 @@ where
     let worker = openhumans
         .worker()
         .lease(Duration::from_secs(3))
-        .poll(Duration::from_millis(50))
+        .poll_interval(Duration::from_millis(50))
         .spawn();
     let app = Router::new()
         .nest("/openhumans", oh_axum::router(&openhumans))

@@ -52,7 +52,7 @@ pub(crate) fn ledger(stats: &InboxStats, events: &[EventRecord]) -> Markup {
         h2 { "Members who left" }
         p {
             span #pending { (stats.pending) } " pending, " span #done { (stats.done) } " done, "
-            span #buried { (stats.buried) } " buried"
+            span #dead-letters { (stats.dead_letters) } " dead letters"
         }
         table #ledger {
             tr { th { "Member" } th { "Left" } th { "Erasure" } th { "State" } }

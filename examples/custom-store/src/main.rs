@@ -88,13 +88,13 @@ fn start(sandbox: &Sandbox, dir: &Path) -> Result<OpenHumans, BoxError> {
 /// Does what a browser would: from the app to Open Humans, and back with the code and the cookies.
 async fn log_in(app: &OpenHumans, sandbox: &Sandbox) -> Result<SessionMember, BoxError> {
     let begin = Request::get("/openhumans/login").body(String::new())?;
-    let away = app.handle(Route::Login, begin, None).await.response;
+    let away = app.respond(Route::Login, begin, None).await.response;
     let to = away.headers().get(LOCATION).ok_or("the login leads away")?;
     let back: Url = sandbox.authorize(ALICE, to.to_str()?).await?;
     let complete = Request::get(&back[Position::BeforePath..])
         .header(COOKIE, cookies(away.headers())?)
         .body(String::new())?;
-    match app.handle(Route::Complete, complete, None).await.session {
+    match app.respond(Route::Complete, complete, None).await.session {
         SessionChange::LogIn(member) => Ok(member),
         _ => Err("the login was refused".into()),
     }

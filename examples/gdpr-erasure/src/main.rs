@@ -2,7 +2,7 @@
 //!
 //! `cargo run -p gdpr-erasure` starts it with a sandbox that stands in for Open Humans. Log in,
 //! write something, leave at the sandbox with erasure, and see the ledger. The switch there makes
-//! erasing fail: the event is tried again, buried after four tries (a real app has more patience),
+//! erasing fail: the event is tried again, and given up after four tries (a real app has more patience),
 //! and comes back with the button beside it.
 //!
 //! With `OPENHUMANS_CLIENT_ID` and its siblings set it talks to the server they name; with
@@ -45,7 +45,7 @@ fn app(openhumans: &OpenHumans, diary: Diary) -> Router {
         .route("/ledger", get(ledger))
         .route("/ledger.jsonl", get(export))
         .route("/ledger/failing", post(set_failing))
-        .route("/ledger/revive", post(revive))
+        .route("/ledger/requeue", post(requeue))
         .with_state(diary)
         .nest("/openhumans", oh_axum::router(openhumans))
         .layer(oh_axum::layer(openhumans))
@@ -67,7 +67,7 @@ async fn open(settings: Settings, database: &Path) -> Result<(OpenHumans, Diary)
 /// The worker, impatient so that one can watch it, and the reconciler as it comes.
 fn start_background(openhumans: &OpenHumans) -> Background {
     let (first, longest) = (Duration::from_secs(1), Duration::from_secs(4));
-    let worker = openhumans.worker().max_attempts(4).waits(first, longest);
+    let worker = openhumans.worker().max_attempts(4).backoff(first, longest);
     Background {
         worker: worker.spawn(),
         reconciler: openhumans.reconciler().spawn(),
@@ -106,7 +106,11 @@ async fn write(
 async fn ledger(State(diary): State<Diary>, Handle(openhumans): Handle) -> Result<Markup, Problem> {
     let ledger = openhumans.ledger();
     let mut open = Vec::new();
-    for state in [EventState::Pending, EventState::Buried, EventState::Stale] {
+    for state in [
+        EventState::Pending,
+        EventState::DeadLetter,
+        EventState::Stale,
+    ] {
         open.extend(ledger.events(state).await?);
     }
     let query = LedgerQuery {
@@ -147,9 +151,9 @@ struct Which {
     event: String,
 }
 
-async fn revive(Handle(openhumans): Handle, Form(form): Form<Which>) -> Result<Redirect, Problem> {
+async fn requeue(Handle(openhumans): Handle, Form(form): Form<Which>) -> Result<Redirect, Problem> {
     let event = EventId::new(form.event);
-    openhumans.deauthorizer().revive(&event).await?;
+    openhumans.deauthorizer().requeue(&event).await?;
     Ok(Redirect::to("/ledger"))
 }
 

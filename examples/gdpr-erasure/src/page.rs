@@ -7,7 +7,7 @@ use oh_core::{Member, OpenHumans};
 /// What the ledger page shows.
 pub(crate) struct Overview {
     pub(crate) stats: InboxStats,
-    /// Events pending, buried and stale.
+    /// Events pending, dead letters and stale.
     pub(crate) open: Vec<EventRecord>,
     pub(crate) overdue: Vec<EventRecord>,
     pub(crate) lines: Vec<LedgerLine>,
@@ -51,7 +51,7 @@ pub(crate) fn ledger(view: &Overview) -> Markup {
         p {
             "The diary has " b { (entries) } " entries of " b { (members) } " members. Of those who left, "
             b #pending { (view.stats.pending) } " wait, " b #done { (view.stats.done) } " are done, "
-            b #buried { (view.stats.buried) } " are buried, " b #stale { (view.stats.stale) }
+            b #dead-letters { (view.stats.dead_letters) } " are dead letters, " b #stale { (view.stats.stale) }
             " were stale, " b #overdue { (view.overdue.len()) } " are overdue."
         }
         form method="post" action="/ledger/failing" {
@@ -67,9 +67,9 @@ pub(crate) fn ledger(view: &Overview) -> Markup {
             tr { th { "Event" } th { "Wish" } th { "Known by" } th { "Received" } th { "State" } th { "Tries" } th {} }
             @for event in &view.open {
                 tr {
-                    td { code { (short(event.id.as_str())) } } td { (event.erasure) } td { (event.source) }
+                    td { code { (short(event.id.as_str())) } } td { (event.erasure) } td { (event.discovery) }
                     td { (event.received_at) } td { (event.state) } td { (event.attempts) }
-                    td { @if event.state != EventState::Pending { (revive(event)) } }
+                    td { @if event.state != EventState::Pending { (requeue(event)) } }
                 }
             }
         }
@@ -88,10 +88,10 @@ pub(crate) fn ledger(view: &Overview) -> Markup {
     })
 }
 
-fn revive(event: &EventRecord) -> Markup {
+fn requeue(event: &EventRecord) -> Markup {
     html! {
-        form method="post" action="/ledger/revive" {
-            button.revive name="event" value=(event.id) { "Try again" }
+        form method="post" action="/ledger/requeue" {
+            button.requeue name="event" value=(event.id) { "Try again" }
         }
     }
 }

@@ -13,7 +13,7 @@ use super::*;
 type Result<T = ()> = std::result::Result<T, BoxError>;
 
 #[tokio::test]
-async fn what_keeps_failing_is_buried_and_revived_and_the_proof_names_nobody() -> Result {
+async fn what_keeps_failing_is_a_dead_letter_is_requeued_and_the_proof_names_nobody() -> Result {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
     let (settings, sandbox) = start::settings(address, 0).await?;
@@ -23,7 +23,7 @@ async fn what_keeps_failing_is_buried_and_revived_and_the_proof_names_nobody() -
     let worker = openhumans
         .worker()
         .max_attempts(3)
-        .waits(Duration::from_millis(5), Duration::from_millis(10))
+        .backoff(Duration::from_millis(5), Duration::from_millis(10))
         .spawn();
     let routes = app(&openhumans, diary.clone());
     let server = tokio::spawn(serve(listener, routes.clone()).into_future());
@@ -38,7 +38,7 @@ async fn what_keeps_failing_is_buried_and_revived_and_the_proof_names_nobody() -
     let told = sandbox.leave("01026778", true).await;
     assert!(told[0].accepted(), "{told:?}");
     let ledger = openhumans.ledger();
-    while ledger.stats().await?.buried == 0 {
+    while ledger.stats().await?.dead_letters == 0 {
         worker.drain().await;
     }
     assert_eq!(diary.read(&leaves).await?.len(), 1);
@@ -46,10 +46,10 @@ async fn what_keeps_failing_is_buried_and_revived_and_the_proof_names_nobody() -
     diary.set_failing(false);
     let shown = ask(&routes, Request::get("/ledger").body(Body::empty())?).await?;
     assert!(shown.contains("Try again"), "{shown}");
-    let buried = ledger.events(EventState::Buried).await?.remove(0);
-    let button = Request::post("/ledger/revive")
+    let dead_letters = ledger.events(EventState::DeadLetter).await?.remove(0);
+    let button = Request::post("/ledger/requeue")
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .body(Body::from(format!("event={}", buried.id)))?;
+        .body(Body::from(format!("event={}", dead_letters.id)))?;
     ask(&routes, button).await?;
     worker.drain().await;
 
@@ -61,7 +61,7 @@ async fn what_keeps_failing_is_buried_and_revived_and_the_proof_names_nobody() -
     assert_eq!(steps.last(), Some(&Step::Done));
     let failed = steps.iter().filter(|step| **step == Step::Failed).count();
     assert_eq!(failed, 2, "and the third was the last straw");
-    assert!(steps.contains(&Step::Revived));
+    assert!(steps.contains(&Step::Requeued));
     let proof = ask(&routes, Request::get("/ledger.jsonl").body(Body::empty())?).await?;
     assert_eq!(proof.lines().count(), steps.len());
     assert!(!proof.contains("01026778"), "{proof}");

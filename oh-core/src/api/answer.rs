@@ -66,7 +66,7 @@ impl Answer {
             503 if self.headers.contains_key(header::RETRY_AFTER) => Error::RateLimited {
                 retry_after: retry_after(&self.headers, clock),
             },
-            400..=499 => Error::Refused {
+            400..=499 => Error::BadRequest {
                 problems: self.problems(),
             },
             500..=599 => Error::Server { status },

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, header};
 use serde::Serialize;
 
-use super::server::Server;
+use super::client::Client;
 use crate::Error;
 use crate::transport::Body;
 
@@ -94,7 +94,7 @@ impl Call {
     /// The request, with the token where this call wants it.
     pub(crate) fn request(
         &self,
-        server: &Server,
+        server: &Client,
         token: Option<&str>,
     ) -> Result<Request<Body>, Error> {
         let mut url = server.url(&self.path);

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 
-use super::server::Server;
+use super::client::Client;
 use crate::transport::{Body, Transport, TransportError};
 
 type Reply = Box<dyn FnOnce() -> Result<http::Response<Body>, TransportError> + Send>;
@@ -23,8 +23,8 @@ impl Fake {
         Arc::default()
     }
 
-    pub(crate) fn server(self: &Arc<Self>) -> Server {
-        Server::with_transport("https://oh.example", self.clone()).unwrap()
+    pub(crate) fn server(self: &Arc<Self>) -> Client {
+        Client::with_transport("https://oh.example", self.clone()).unwrap()
     }
 
     pub(crate) fn then(self: &Arc<Self>, status: u16, body: impl Into<Bytes>) -> &Arc<Self> {

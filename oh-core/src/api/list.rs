@@ -13,15 +13,15 @@ use url::Url;
 
 use super::answer::Answer;
 use super::call::Call;
+use super::client::{Auth, Client};
 use super::file::{DataFile, lenient};
 use super::member::{ExchangeMember, not_a_member};
-use super::server::{Auth, Server};
 use crate::Error;
 
 /// Items from as many pages as it takes, each page fetched when the one before is used up.
 ///
 /// A [`Stream`] of `Result<T, Error>`; [`try_next`](Self::try_next) reads it without a stream
-/// library. A page that fails is asked for again as [`Retries`](super::Retries) say; after that the
+/// library. A page that fails is asked for again as [`RetryPolicy`](super::RetryPolicy) say; after that the
 /// error is the last item.
 ///
 /// Open Humans' lists have no order that holds between pages. While members or files come and go
@@ -168,7 +168,7 @@ struct Results<T> {
 }
 
 /// A list whose pages hold `results`.
-pub(crate) fn results<T>(server: &Server, auth: &Auth, call: Call) -> List<T>
+pub(crate) fn results<T>(server: &Client, auth: &Auth, call: Call) -> List<T>
 where
     T: DeserializeOwned + Send + 'static,
 {
@@ -179,7 +179,7 @@ where
 }
 
 /// A member's files, from `exchange-member`.
-pub(crate) fn files(server: &Server, auth: &Auth, call: Call) -> List<DataFile> {
+pub(crate) fn files(server: &Client, auth: &Auth, call: Call) -> List<DataFile> {
     pages(server, auth, call, |answer| {
         let page: ExchangeMember = answer.json()?;
         Ok((page.data, page.count, page.next))
@@ -189,7 +189,7 @@ pub(crate) fn files(server: &Server, auth: &Auth, call: Call) -> List<DataFile> 
 type Parsed<T> = (Vec<T>, Option<u64>, Option<String>);
 
 fn pages<T: Send + 'static>(
-    server: &Server,
+    server: &Client,
     auth: &Auth,
     call: Call,
     parse: fn(&Answer) -> Result<Parsed<T>, Error>,
@@ -217,7 +217,7 @@ fn pages<T: Send + 'static>(
 
 /// Where a `next` link leads. Only its `limit` and `offset` are taken: the request is built anew,
 /// on the configured server and with this call's own token.
-fn follow(server: &Server, link: &str, from: Position) -> Result<Position, Error> {
+fn follow(server: &Client, link: &str, from: Position) -> Result<Position, Error> {
     let not_understood = |excerpt: &str| Error::NotUnderstood {
         status: http::StatusCode::OK,
         excerpt: excerpt.into(),

@@ -6,17 +6,17 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::call::Call;
+use super::client::{Auth, Client};
 use super::file::{DataFile, lenient};
-use super::server::{Auth, Server};
 use crate::{Error, ProjectMemberId, Timestamp};
 
 /// One member's data and account in this project.
 ///
-/// From [`Server::member`] with an access token, from `OpenHumans::member_client` with one that is
+/// From [`Client::member`] with an access token, from `OpenHumans::member_client` with one that is
 /// kept alive, or from `ProjectClient::member` with the project's master token.
 #[derive(Clone)]
 pub struct MemberClient {
-    pub(crate) server: Server,
+    pub(crate) server: Client,
     pub(crate) auth: Auth,
     /// Whom a master token acts for.
     pub(crate) on_behalf_of: Option<ProjectMemberId>,
@@ -54,7 +54,7 @@ pub struct ExchangeMember {
 }
 
 impl MemberClient {
-    pub(crate) fn new(server: Server, auth: Auth, on_behalf_of: Option<ProjectMemberId>) -> Self {
+    pub(crate) fn new(server: Client, auth: Auth, on_behalf_of: Option<ProjectMemberId>) -> Self {
         Self {
             server,
             auth,
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use crate::AccessToken;
     use crate::api::fake::Fake;
-    use crate::api::{Retries, TokenSource};
+    use crate::api::{RetryPolicy, TokenSource};
 
     const ALICE: &str = r#"{"count":0,"next":null,"previous":null,
         "created":"2026-11-22T16:08:31.833883Z","project_member_id":"01026778",
@@ -200,7 +200,7 @@ mod tests {
         fake.then(500, "<html>").then(502, "").then(200, ALICE);
         fake.server().member("t").exchange_member().await.unwrap();
         fake.then(500, "<html>");
-        let once = fake.server().retries(Retries::none()).member("t");
+        let once = fake.server().retries(RetryPolicy::none()).member("t");
         assert!(matches!(
             once.exchange_member().await,
             Err(Error::Server { .. })

@@ -115,7 +115,7 @@ impl ProjectClient {
     /// # Errors
     ///
     /// [`Error::InvalidInput`] for no ids, an id twice, or one that has not 8 digits;
-    /// [`Error::Refused`] naming those who are not members.
+    /// [`Error::BadRequest`] naming those who are not members.
     pub async fn message(
         &self,
         members: &[ProjectMemberId],

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::server::Server;
+use super::client::Client;
 use crate::oauth::{OAuth, TokenError};
 use crate::store::Tokens;
 use crate::{AuthorizationCode, Error, RefreshToken, Settings, SettingsError};
@@ -16,9 +16,9 @@ use crate::{AuthorizationCode, Error, RefreshToken, Settings, SettingsError};
 /// into tokens.
 ///
 /// ```
-/// use oh_core::api::Server;
+/// use oh_core::api::Client;
 ///
-/// let server = Server::new("https://www.openhumans.org")?;
+/// let server = Client::new("https://www.openhumans.org")?;
 /// let client = server.oauth("client-id", "client-secret", "http://localhost:8000/done")?;
 /// let authorization = client.authorization();
 /// println!("open {}", authorization.url());
@@ -64,7 +64,7 @@ impl fmt::Debug for Authorization {
     }
 }
 
-impl Server {
+impl Client {
     /// The project's OAuth2 client at this server.
     ///
     /// # Errors
@@ -106,7 +106,7 @@ impl OAuthClient {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] with `invalid_grant` for a code that is wrong, used or expired, or
+    /// [`Error::BadRequest`] with `invalid_grant` for a code that is wrong, used or expired, or
     /// another verifier; [`Error::Unauthorized`] for a wrong client id or secret.
     pub async fn exchange(
         &self,
@@ -122,7 +122,7 @@ impl OAuthClient {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] with `invalid_grant` for one that is used, or whose member has left;
+    /// [`Error::BadRequest`] with `invalid_grant` for one that is used, or whose member has left;
     /// [`Error::Unauthorized`] for a wrong client id or secret.
     pub async fn refresh(&self, token: &RefreshToken) -> Result<Tokens, Error> {
         let granted = self.oauth.refresh(token).await;
@@ -141,7 +141,7 @@ impl OAuthClient {
 
 fn into_error(error: TokenError) -> Error {
     match error {
-        TokenError::InvalidGrant => Error::Refused {
+        TokenError::InvalidGrant => Error::BadRequest {
             problems: vec![(String::new(), "invalid_grant".into())],
         },
         TokenError::InvalidClient => Error::Unauthorized {

@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 
 use super::answer::Answer;
 use super::call::Call;
+use super::client::{Auth, Client};
 use super::file::{DataFile, lenient};
 use super::list::{self, List};
 use super::member::MemberClient;
-use super::server::{Auth, Server};
 use crate::{Error, MasterToken, ProjectMemberId, SecretUrl, Timestamp};
 
 /// The project and all its members, with the project's master token.
@@ -19,10 +19,10 @@ use crate::{Error, MasterToken, ProjectMemberId, SecretUrl, Timestamp};
 /// switched that off: [`Error::Expired`] then asks for a new one from the project's page.
 ///
 /// ```no_run
-/// use oh_core::api::Server;
+/// use oh_core::api::Client;
 ///
 /// # async fn example() -> Result<(), oh_core::Error> {
-/// let project = Server::new("https://www.openhumans.org")?.project("the master token");
+/// let project = Client::new("https://www.openhumans.org")?.project("the master token");
 /// let mut members = project.members();
 /// while let Some(member) = members.try_next().await? {
 ///     println!("{} has {:?} files", member.project_member_id, member.file_count);
@@ -32,7 +32,7 @@ use crate::{Error, MasterToken, ProjectMemberId, SecretUrl, Timestamp};
 /// ```
 #[derive(Clone)]
 pub struct ProjectClient {
-    pub(crate) server: Server,
+    pub(crate) server: Client,
     pub(crate) auth: Auth,
 }
 
@@ -135,7 +135,7 @@ where
 }
 
 impl ProjectClient {
-    pub(crate) fn new(server: Server, token: MasterToken) -> Self {
+    pub(crate) fn new(server: Client, token: MasterToken) -> Self {
         Self {
             server,
             auth: Auth::Master(token),
@@ -185,7 +185,7 @@ impl MemberClient {
     }
 }
 
-async fn project(server: &Server, auth: &Auth) -> Result<Project, Error> {
+async fn project(server: &Client, auth: &Auth) -> Result<Project, Error> {
     let call = Call::get("project", "/api/direct-sharing/project/");
     server.ask(auth, &call).await?.json()
 }

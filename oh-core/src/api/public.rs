@@ -8,19 +8,19 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::call::Call;
+use super::client::{Auth, Client};
 use super::file::{DataFile, DataFileId, lenient};
 use super::list::{self, List};
 use super::project::Project;
-use super::server::{Auth, Server};
 use crate::Error;
 
 /// Public data, without a token.
 ///
 /// ```no_run
-/// use oh_core::api::Server;
+/// use oh_core::api::Client;
 ///
 /// # async fn example() -> Result<(), oh_core::Error> {
-/// let public = Server::new("https://www.openhumans.org")?.public();
+/// let public = Client::new("https://www.openhumans.org")?.public();
 /// let mut projects = public.projects();
 /// while let Some(project) = projects.try_next().await? {
 ///     println!("{}", project.name.unwrap_or_default());
@@ -33,7 +33,7 @@ use crate::Error;
 /// are none here: lists by project, member and data type have addresses of their own.
 #[derive(Clone)]
 pub struct PublicClient {
-    server: Server,
+    server: Client,
 }
 
 /// A member's public profile.
@@ -116,7 +116,7 @@ pub struct MembersOfSource {
 }
 
 impl PublicClient {
-    pub(crate) fn new(server: Server) -> Self {
+    pub(crate) fn new(server: Client) -> Self {
         Self { server }
     }
 
@@ -236,7 +236,7 @@ impl PublicClient {
         self.list("members by source", path.into())
     }
 
-    pub(crate) fn server(&self) -> &Server {
+    pub(crate) fn server(&self) -> &Client {
         &self.server
     }
 

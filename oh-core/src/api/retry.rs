@@ -18,20 +18,20 @@ use crate::Error;
 ///
 /// ```
 /// use std::time::Duration;
-/// use oh_core::api::Retries;
+/// use oh_core::api::RetryPolicy;
 ///
-/// let patient = Retries::default().attempts(10).total(Duration::from_secs(600));
+/// let patient = RetryPolicy::default().attempts(10).total(Duration::from_secs(600));
 /// # let _ = patient;
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[must_use]
-pub struct Retries {
+pub struct RetryPolicy {
     attempts: usize,
     first_delay: Duration,
     total: Duration,
 }
 
-impl Default for Retries {
+impl Default for RetryPolicy {
     /// Four attempts, the first wait about 250 ms, no new attempt after a minute.
     fn default() -> Self {
         Self {
@@ -42,7 +42,7 @@ impl Default for Retries {
     }
 }
 
-impl Retries {
+impl RetryPolicy {
     /// Never again: the first failure counts.
     pub fn none() -> Self {
         Self::default().attempts(1)
@@ -109,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    async fn attempts(retries: Retries, error: impl Fn() -> Error) -> (usize, Duration) {
+    async fn attempts(retries: RetryPolicy, error: impl Fn() -> Error) -> (usize, Duration) {
         let made = AtomicUsize::new(0);
         let start = Instant::now();
         let result: Result<(), Error> = retries
@@ -124,15 +124,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_cannot_pass_is_not_repeated() {
-        let (made, _) = attempts(Retries::default(), || Error::NotFound).await;
+        let (made, _) = attempts(RetryPolicy::default(), || Error::NotFound).await;
         assert_eq!(made, 1);
-        let (made, _) = attempts(Retries::none(), || Error::Timeout).await;
+        let (made, _) = attempts(RetryPolicy::none(), || Error::Timeout).await;
         assert_eq!(made, 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_can_pass_is_repeated_so_often() {
-        let (made, _) = attempts(Retries::default(), || Error::Timeout).await;
+        let (made, _) = attempts(RetryPolicy::default(), || Error::Timeout).await;
         assert_eq!(made, 4);
     }
 
@@ -143,10 +143,10 @@ mod tests {
                 retry_after: Some(Duration::from_secs(seconds)),
             }
         };
-        let (made, took) = attempts(Retries::default().attempts(3), limited(20)).await;
+        let (made, took) = attempts(RetryPolicy::default().attempts(3), limited(20)).await;
         assert_eq!(made, 3);
         assert!(took >= Duration::from_secs(40), "{took:?}");
-        let (made, took) = attempts(Retries::default(), limited(3_600)).await;
+        let (made, took) = attempts(RetryPolicy::default(), limited(3_600)).await;
         assert_eq!(made, 1);
         assert!(took < Duration::from_secs(1), "{took:?}");
     }

@@ -7,7 +7,7 @@ use crate::{AccessToken, Error};
 /// Gives a member's access token, and another one once it is refused.
 ///
 /// The library's own source refreshes tokens and keeps them in the token store. Implement it for
-/// tokens that live elsewhere; see [`Server::member_with`](super::Server::member_with).
+/// tokens that live elsewhere; see [`Client::member_with`](super::Client::member_with).
 ///
 /// ```
 /// use oh_core::{AccessToken, Error};

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::backoff::Backoff;
-use super::desk::{Deauthorizer, Ready};
+use super::deauthorizer::{Deauthorizer, Ready};
 use super::handler::{DeauthHandler, Departure};
 use super::inbox::{Held, Lease, Leased, Settlement};
 use super::{metrics, note};
@@ -20,7 +20,7 @@ use crate::{Clock, Timestamp};
 
 /// How attempts are made: shared by all of a worker.
 pub(super) struct Attempts {
-    pub(super) desk: Deauthorizer,
+    pub(super) deauthorizer: Deauthorizer,
     pub(super) handler: Arc<dyn DeauthHandler>,
     pub(super) policy: DeletionPolicy,
     pub(super) lease: Duration,
@@ -71,8 +71,8 @@ impl Attempts {
             // Each attempt was counted before it began, and none came to an end.
             return Err("every attempt ended with its process".into());
         }
-        let steps = self.desk.steps(&leased.event.id).await?;
-        if self.desk.ready(&leased.event, &steps).await? == Ready::Stale {
+        let steps = self.deauthorizer.steps(&leased.event.id).await?;
+        if self.deauthorizer.ready(&leased.event, &steps).await? == Ready::Stale {
             return Ok(Settlement::Stale);
         }
         let departure = Departure::new(leased.event.clone(), leased.attempt, self.policy);
@@ -83,7 +83,7 @@ impl Attempts {
     fn failed(&self, leased: &Leased, note: String) -> Settlement {
         metrics::failed();
         if leased.attempt >= self.max_attempts {
-            return Settlement::Bury { note };
+            return Settlement::DeadLetter { note };
         }
         let wait = self.backoff.wait(leased.attempt);
         Settlement::Retry {
@@ -105,7 +105,7 @@ impl Attempts {
             }
             let asked = Instant::now();
             let until = self.clock().now() + self.lease;
-            match self.desk.inbox().extend(lease, until).await {
+            match self.deauthorizer.inbox().extend(lease, until).await {
                 Ok(Held::Yes) => holds_until = asked + self.lease,
                 Ok(Held::Lost) => return,
                 Err(error) => tracing::warn!(
@@ -124,7 +124,7 @@ impl Attempts {
         loop {
             let now = self.clock().now();
             let result = self
-                .desk
+                .deauthorizer
                 .inbox()
                 .settle(&leased.lease, settlement, now)
                 .await;
@@ -163,15 +163,15 @@ impl Attempts {
             Settlement::Retry { due_at, note } => {
                 tracing::warn!(%note, %due_at, "the handler failed; there will be another try");
             }
-            Settlement::Bury { note } => {
-                metrics::buried();
-                tracing::error!(%note, "the handler failed too often: buried, someone must look");
+            Settlement::DeadLetter { note } => {
+                metrics::dead_lettered();
+                tracing::error!(%note, "the handler failed too often: the event is a dead letter, someone must look");
             }
-            Settlement::Stale => self.desk.found_stale(&leased.event),
+            Settlement::Stale => self.deauthorizer.found_stale(&leased.event),
         }
     }
 
     fn clock(&self) -> &Clock {
-        self.desk.clock()
+        self.deauthorizer.clock()
     }
 }

@@ -4,14 +4,16 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 
-use super::{Ledger, Membership, Reconciler, ReconcilerHandle, Standing, Worker, WorkerHandle};
+use super::{
+    Ledger, Membership, MembershipStatus, Reconciler, ReconcilerHandle, Worker, WorkerHandle,
+};
 use crate::{Error, OpenHumans, ProjectMemberId};
 
 impl OpenHumans {
     /// The worker that has the app's `DeauthHandler` act on members leaving, yet to be started.
     pub fn worker(&self) -> Worker {
         Worker::new(
-            self.inner.desk.clone(),
+            self.inner.deauthorizer.clone(),
             self.inner.deauth_handler.clone(),
             self.inner.settings.deletion,
         )
@@ -19,7 +21,10 @@ impl OpenHumans {
 
     /// The reconciler that finds members who left unannounced, yet to be started.
     pub fn reconciler(&self) -> Reconciler {
-        Reconciler::new(self.inner.desk.clone(), std::sync::Arc::new(self.clone()))
+        Reconciler::new(
+            self.inner.deauthorizer.clone(),
+            std::sync::Arc::new(self.clone()),
+        )
     }
 
     /// Starts both, as they come, on the current tokio runtime. Keep what is returned for as long
@@ -50,7 +55,7 @@ impl OpenHumans {
 
     /// What happened to members who left: what is pending, what is overdue, and the proof.
     pub fn ledger(&self) -> Ledger {
-        Ledger::new(&self.inner.desk)
+        Ledger::new(&self.inner.deauthorizer)
     }
 }
 
@@ -75,11 +80,11 @@ impl Background {
 impl Membership for OpenHumans {
     /// Asks `exchange-member` with the member's own token, refreshed if need be. With a master
     /// token it would answer for members who have left as if they had not.
-    async fn standing(&self, member: &ProjectMemberId) -> Result<Standing, Error> {
+    async fn status(&self, member: &ProjectMemberId) -> Result<MembershipStatus, Error> {
         match self.member_client(member).exchange_member().await {
-            Ok(who) if who.project_member_id == *member => Ok(Standing::Authorized),
-            Ok(_) => Ok(Standing::Unsure),
-            Err(Error::Deauthorized) => Ok(Standing::Gone),
+            Ok(who) if who.project_member_id == *member => Ok(MembershipStatus::Authorized),
+            Ok(_) => Ok(MembershipStatus::Unsure),
+            Err(Error::Deauthorized) => Ok(MembershipStatus::Gone),
             Err(error) => Err(error),
         }
     }

@@ -113,7 +113,7 @@ named! {
 
 named! {
     /// How we know that the member left.
-    Source {
+    Discovery {
         /// A signed webhook told us.
         Told = "told",
         /// We asked, and Open Humans no longer knows the member's authorization.
@@ -138,7 +138,7 @@ pub struct DeauthEvent {
     /// What is known of the member's wish.
     pub erasure: Erasure,
     /// How we know.
-    pub source: Source,
+    pub discovery: Discovery,
     /// When the member left: by Open Humans' clock if told, by ours otherwise.
     pub left_at: Timestamp,
     /// When the event reached us.

@@ -6,7 +6,7 @@ use std::future::Future;
 
 use async_trait::async_trait;
 
-use super::event::{DeauthEvent, Erasure, Source};
+use super::event::{DeauthEvent, Discovery, Erasure};
 use crate::settings::DeletionPolicy;
 use crate::transport::BoxError;
 
@@ -29,7 +29,7 @@ impl Departure {
         let delete_data = match event.erasure {
             Erasure::Requested => policy.on_erasure,
             Erasure::NotRequested => policy.on_deauth,
-            Erasure::Unknown => policy.on_unknown && event.source != Source::Lost,
+            Erasure::Unknown => policy.on_unknown && event.discovery != Discovery::Lost,
         };
         Self {
             event,
@@ -132,7 +132,7 @@ mod tests {
             member: "01026778".parse().unwrap(),
             pseudonym: Pseudonym::new("p"),
             erasure,
-            source: Source::Told,
+            discovery: Discovery::Told,
             left_at: Timestamp::UNIX_EPOCH,
             received_at: Timestamp::UNIX_EPOCH,
         }
@@ -154,7 +154,7 @@ mod tests {
         assert!(delete(Erasure::NotRequested, other));
         assert!(delete(Erasure::Unknown, other));
         let lost = DeauthEvent {
-            source: Source::Lost,
+            discovery: Discovery::Lost,
             ..event(Erasure::Unknown)
         };
         assert!(!Departure::new(lost, 1, other).delete_data);

@@ -20,7 +20,7 @@ const ONCE_IN: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub(crate) struct Hint {
     pub(crate) member: ProjectMemberId,
-    /// The stale event that made us doubt, to be revived if the member turns out to be gone.
+    /// The stale event that made us doubt, to be requeued if the member turns out to be gone.
     pub(crate) stale: Option<EventId>,
 }
 

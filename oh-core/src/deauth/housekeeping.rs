@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::desk::Deauthorizer;
+use super::deauthorizer::Deauthorizer;
 use super::inbox::{EventQuery, EventState};
 use crate::store::{MemberRecord, Put};
 use crate::transport::BoxError;
@@ -16,33 +16,39 @@ use crate::{ProjectMemberId, Timestamp};
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 
 const JOB: &str = "tombstones";
-const TURN: Duration = Duration::from_secs(300);
+const LOCK_TTL: Duration = Duration::from_secs(300);
 const PAGE: usize = 200;
 
 /// Removes tombstones older than an hour whose member has no event pending, if it is time and
-/// nobody else does. Gives how many, or `None` if it was not this process's turn.
-pub(super) async fn sweep(desk: &Deauthorizer, holder: &str) -> Result<Option<u64>, BoxError> {
-    let inbox = desk.inbox();
-    let now = desk.clock().now();
-    let Some(last) = inbox.take_turn(JOB, holder, now, now + TURN).await? else {
+/// nobody else does. Gives how many, or `None` if it was not this process that held the lock.
+pub(super) async fn sweep(
+    deauthorizer: &Deauthorizer,
+    holder: &str,
+) -> Result<Option<u64>, BoxError> {
+    let inbox = deauthorizer.inbox();
+    let now = deauthorizer.clock().now();
+    let Some(last) = inbox.acquire_lock(JOB, holder, now, now + LOCK_TTL).await? else {
         return Ok(None);
     };
     let swept_lately = last
         .parse::<Timestamp>()
         .is_ok_and(|last| now.since(last) < HOUR);
     if swept_lately {
-        let _ = inbox.keep_turn(JOB, holder, now, &last).await?;
+        let _ = inbox.update_lock(JOB, holder, now, &last).await?;
         return Ok(None);
     }
     let mut removed = 0;
     let mut after: Option<ProjectMemberId> = None;
     loop {
-        let page = desk.token_store().page(after.as_ref(), PAGE).await?;
+        let page = deauthorizer
+            .token_store()
+            .page(after.as_ref(), PAGE)
+            .await?;
         let Some(last) = page.last() else { break };
         after = Some(last.member.clone());
         for record in page.iter().filter(|record| is_old(record, now)) {
-            if !has_pending(desk, record).await?
-                && desk
+            if !has_pending(deauthorizer, record).await?
+                && deauthorizer
                     .token_store()
                     .remove(&record.member, record.version)
                     .await?
@@ -51,16 +57,18 @@ pub(super) async fn sweep(desk: &Deauthorizer, holder: &str) -> Result<Option<u6
                 removed += 1;
             }
         }
-        let now = desk.clock().now();
+        let now = deauthorizer.clock().now();
         if inbox
-            .take_turn(JOB, holder, now, now + TURN)
+            .acquire_lock(JOB, holder, now, now + LOCK_TTL)
             .await?
             .is_none()
         {
             return Ok(Some(removed));
         }
     }
-    let _ = inbox.keep_turn(JOB, holder, now, &now.to_string()).await?;
+    let _ = inbox
+        .update_lock(JOB, holder, now, &now.to_string())
+        .await?;
     Ok(Some(removed))
 }
 
@@ -68,13 +76,13 @@ fn is_old(record: &MemberRecord, now: Timestamp) -> bool {
     !record.is_authorized() && record.deauthorized_at.is_none_or(|at| at + HOUR < now)
 }
 
-async fn has_pending(desk: &Deauthorizer, record: &MemberRecord) -> Result<bool, BoxError> {
+async fn has_pending(deauthorizer: &Deauthorizer, record: &MemberRecord) -> Result<bool, BoxError> {
     let query = EventQuery {
         state: Some(EventState::Pending),
-        pseudonym: Some(desk.names().pseudonym(&record.member)),
+        pseudonym: Some(deauthorizer.names().pseudonym(&record.member)),
         limit: 1,
         ..EventQuery::default()
     };
-    let found = desk.inbox().events(&query).await?;
+    let found = deauthorizer.inbox().events(&query).await?;
     Ok(!found.is_empty())
 }

@@ -4,7 +4,7 @@
 //! the event is the inbox's to keep until a worker has settled it. Each change of an event and the
 //! ledger line that records it are one commit.
 //!
-//! An event is *pending* until it is settled as done, buried or stale. A worker takes pending
+//! An event is *pending* until it is settled as done, a dead letter or stale. A worker takes pending
 //! events by lease; when the lease runs out, because its holder died, anyone may take them again.
 //!
 //! The acceptance suite for whoever writes one is `oh_core::acceptance::deauth_inbox`, behind the
@@ -16,7 +16,7 @@ use std::str::FromStr;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::event::{DeauthEvent, Erasure, EventId, Pseudonym, Source, UnknownName, named};
+use super::event::{DeauthEvent, Discovery, Erasure, EventId, Pseudonym, UnknownName, named};
 use super::ledger::{LedgerLine, Step};
 use crate::transport::BoxError;
 use crate::{ProjectMemberId, Timestamp};
@@ -65,7 +65,7 @@ named! {
         /// The handler succeeded.
         Done = "done",
         /// The handler failed too often.
-        Buried = "buried",
+        DeadLetter = "dead_letter",
         /// Older than the member's latest authorization; not acted on.
         Stale = "stale",
     }
@@ -105,8 +105,8 @@ pub enum Held {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settlement {
     /// The handler succeeded. The member's id is removed from the event; the pseudonym stays. So
-    /// is it, in the same commit, from the member's stale events, and from those buried with a
-    /// [`left_at`](DeauthEvent::left_at) not later than this one's: they cannot be revived any
+    /// is it, in the same commit, from the member's stale events, and from those dead letters with a
+    /// [`left_at`](DeauthEvent::left_at) not later than this one's: they cannot be requeued any
     /// more, and need not be. Writes [`Step::Done`].
     Done,
     /// Another try at `due_at`. Writes [`Step::Failed`] with the note.
@@ -116,8 +116,8 @@ pub enum Settlement {
         /// Why the last one failed.
         note: String,
     },
-    /// No more tries. Writes [`Step::Buried`] with the note.
-    Bury {
+    /// No more tries. Writes [`Step::DeadLettered`] with the note.
+    DeadLetter {
         /// Why the last one failed.
         note: String,
     },
@@ -139,7 +139,7 @@ pub struct EventRecord {
     /// What is known of the member's wish.
     pub erasure: Erasure,
     /// How we know.
-    pub source: Source,
+    pub discovery: Discovery,
     /// When the member left.
     pub left_at: Timestamp,
     /// When the event reached us.
@@ -150,7 +150,7 @@ pub struct EventRecord {
     pub attempts: u32,
     /// Not to be worked on before.
     pub due_at: Timestamp,
-    /// When it was done, buried or found stale.
+    /// When it was done, given up or found stale.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub settled_at: Option<Timestamp>,
 }
@@ -192,8 +192,8 @@ pub struct InboxStats {
     pub oldest_pending: Option<Timestamp>,
     /// Events done.
     pub done: u64,
-    /// Events buried.
-    pub buried: u64,
+    /// Dead letters: the handler failed too often.
+    pub dead_letters: u64,
     /// Events found stale.
     pub stale: u64,
 }
@@ -218,7 +218,7 @@ pub trait DeauthInbox: Send + Sync + 'static {
     /// Of one member's pending events only the oldest (by `received_at`, then id) may be taken:
     /// while it is pending, due or not, the others wait. And it waits in turn while another of the
     /// member's events is under a lease that still runs, as when an older one arrives late or is
-    /// revived: no two of a member's events are worked on at once. All leases of one call share a
+    /// requeued: no two of a member's events are worked on at once. All leases of one call share a
     /// holder.
     ///
     /// # Errors
@@ -263,14 +263,14 @@ pub trait DeauthInbox: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<(), InboxError>;
 
-    /// Makes a buried or stale event pending again, due now, with its attempts counted from zero,
-    /// and writes [`Step::Revived`]. False if there is no such event in one of those states, or its
+    /// Makes a dead letter or a stale event pending again, due now, with its attempts counted from zero,
+    /// and writes [`Step::Requeued`]. False if there is no such event in one of those states, or its
     /// member's id is gone (see [`Settlement::Done`]).
     ///
     /// # Errors
     ///
     /// When it could not be committed.
-    async fn revive(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError>;
+    async fn requeue(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError>;
 
     /// How things stand.
     ///
@@ -293,30 +293,30 @@ pub trait DeauthInbox: Send + Sync + 'static {
     /// When the inbox cannot answer.
     async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError>;
 
-    /// Takes the turn at a job that one process of many should do at a time, until `until`, and
-    /// gives the note its last holder left (empty at first). `None` while another holds the turn.
-    /// Whoever holds it may take it again to prolong it.
+    /// Acquires the named lock, for what one process of many should do at a time, until `until`,
+    /// and gives the note its last holder left (empty at first). `None` while another holds it.
+    /// Whoever holds it may acquire it again to prolong it.
     ///
     /// # Errors
     ///
     /// When the inbox cannot answer.
-    async fn take_turn(
+    async fn acquire_lock(
         &self,
-        job: &str,
+        name: &str,
         holder: &str,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<String>, InboxError>;
 
-    /// Leaves a note for whoever has the turn next, and holds the turn until `until` (a time that
-    /// has passed gives it up).
+    /// Leaves a note for whoever has the lock next, and holds it until `until` (a time that has
+    /// passed releases it).
     ///
     /// # Errors
     ///
     /// When it could not be committed.
-    async fn keep_turn(
+    async fn update_lock(
         &self,
-        job: &str,
+        name: &str,
         holder: &str,
         until: Timestamp,
         note: &str,

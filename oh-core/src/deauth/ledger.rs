@@ -27,9 +27,9 @@ named! {
         /// The handler succeeded. From here on only the pseudonym is kept.
         Done = "done",
         /// The handler failed too often. Someone must look.
-        Buried = "buried",
-        /// Someone put a buried or stale event back.
-        Revived = "revived",
+        DeadLettered = "dead_lettered",
+        /// Someone put a dead letter or a stale event back.
+        Requeued = "requeued",
         /// It is older than the member's latest authorization: not acted on.
         Stale = "stale",
     }

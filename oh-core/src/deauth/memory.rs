@@ -27,10 +27,10 @@ struct State {
     pending: BTreeSet<(Timestamp, EventId)>,
     // Those with a lease, run out or not.
     leased: HashSet<EventId>,
-    // The stale and buried ones that still hold the member's id.
+    // The stale ones and dead letters that still hold the member's id.
     settled: HashMap<Pseudonym, HashSet<EventId>>,
     ledger: Vec<LedgerLine>,
-    turns: HashMap<String, Turn>,
+    locks: HashMap<String, Lock>,
 }
 
 #[derive(Debug)]
@@ -40,7 +40,7 @@ struct Entry {
 }
 
 #[derive(Debug)]
-struct Turn {
+struct Lock {
     holder: String,
     until: Timestamp,
     note: String,
@@ -88,7 +88,7 @@ impl State {
             let Some(Entry { record, .. }) = self.events.get_mut(id) else {
                 return false;
             };
-            let later = record.state == EventState::Buried && record.left_at > left_at;
+            let later = record.state == EventState::DeadLetter && record.left_at > left_at;
             if !later {
                 record.member = None;
             }
@@ -112,7 +112,7 @@ impl Entry {
             member: record.member.clone()?,
             pseudonym: record.pseudonym.clone(),
             erasure: record.erasure,
-            source: record.source,
+            discovery: record.discovery,
             left_at: record.left_at,
             received_at: record.received_at,
         })
@@ -136,7 +136,7 @@ impl DeauthInbox for MemoryInbox {
                 member: Some(event.member.clone()),
                 pseudonym: event.pseudonym.clone(),
                 erasure: event.erasure,
-                source: event.source,
+                discovery: event.discovery,
                 left_at: event.left_at,
                 received_at: event.received_at,
                 state: EventState::Pending,
@@ -237,7 +237,11 @@ impl DeauthInbox for MemoryInbox {
                 entry.record.due_at = *due_at;
                 (EventState::Pending, Step::Failed, Some(note.clone()))
             }
-            Settlement::Bury { note } => (EventState::Buried, Step::Buried, Some(note.clone())),
+            Settlement::DeadLetter { note } => (
+                EventState::DeadLetter,
+                Step::DeadLettered,
+                Some(note.clone()),
+            ),
             Settlement::Stale => (EventState::Stale, Step::Stale, None),
         };
         entry.record.state = to;
@@ -247,7 +251,7 @@ impl DeauthInbox for MemoryInbox {
         }
         match to {
             EventState::Done => state.forget_settled(&lease.event),
-            EventState::Buried | EventState::Stale => {
+            EventState::DeadLetter | EventState::Stale => {
                 let of_member = state.settled.entry(pseudonym).or_default();
                 of_member.insert(lease.event.clone());
             }
@@ -268,12 +272,15 @@ impl DeauthInbox for MemoryInbox {
         Ok(())
     }
 
-    async fn revive(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
+    async fn requeue(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
         let mut state = self.state();
         let Some(entry) = state.events.get_mut(event) else {
             return Ok(false);
         };
-        let settled = matches!(entry.record.state, EventState::Buried | EventState::Stale);
+        let settled = matches!(
+            entry.record.state,
+            EventState::DeadLetter | EventState::Stale
+        );
         if !settled || entry.record.member.is_none() {
             return Ok(false);
         }
@@ -286,7 +293,7 @@ impl DeauthInbox for MemoryInbox {
         if let Some(settled) = state.settled.get_mut(&pseudonym) {
             settled.remove(event);
         }
-        state.write(event, Step::Revived, now, None);
+        state.write(event, Step::Requeued, now, None);
         Ok(true)
     }
 
@@ -300,7 +307,7 @@ impl DeauthInbox for MemoryInbox {
             match entry.record.state {
                 EventState::Pending => stats.pending += 1,
                 EventState::Done => stats.done += 1,
-                EventState::Buried => stats.buried += 1,
+                EventState::DeadLetter => stats.dead_letters += 1,
                 EventState::Stale => stats.stale += 1,
             }
         }
@@ -338,38 +345,38 @@ impl DeauthInbox for MemoryInbox {
             .collect())
     }
 
-    async fn take_turn(
+    async fn acquire_lock(
         &self,
-        job: &str,
+        name: &str,
         holder: &str,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<String>, InboxError> {
         let mut state = self.state();
-        let turn = state.turns.entry(job.to_owned()).or_insert_with(|| Turn {
+        let lock = state.locks.entry(name.to_owned()).or_insert_with(|| Lock {
             holder: holder.to_owned(),
             until,
             note: String::new(),
         });
-        if turn.holder != holder && turn.until > now {
+        if lock.holder != holder && lock.until > now {
             return Ok(None);
         }
-        turn.holder = holder.to_owned();
-        turn.until = until;
-        Ok(Some(turn.note.clone()))
+        lock.holder = holder.to_owned();
+        lock.until = until;
+        Ok(Some(lock.note.clone()))
     }
 
-    async fn keep_turn(
+    async fn update_lock(
         &self,
-        job: &str,
+        name: &str,
         holder: &str,
         until: Timestamp,
         note: &str,
     ) -> Result<Held, InboxError> {
-        match self.state().turns.get_mut(job) {
-            Some(turn) if turn.holder == holder => {
-                turn.until = until;
-                turn.note = note.to_owned();
+        match self.state().locks.get_mut(name) {
+            Some(lock) if lock.holder == holder => {
+                lock.until = until;
+                lock.note = note.to_owned();
                 Ok(Held::Yes)
             }
             _ => Ok(Held::Lost),

@@ -5,18 +5,18 @@
 //!
 //! | name | kind | counts |
 //! |---|---|---|
-//! | `openhumans_deauth_received_total` | counter, by `source` | events newly accepted |
+//! | `openhumans_deauth_received_total` | counter, by `discovery` | events newly accepted |
 //! | `openhumans_deauth_duplicates_total` | counter | events that were there already |
 //! | `openhumans_deauth_refused_total` | counter, by `reason` | webhooks not accepted |
 //! | `openhumans_deauth_failed_total` | counter | attempts of the handler that failed |
 //! | `openhumans_deauth_done_total` | counter | events done |
-//! | `openhumans_deauth_buried_total` | counter | events given up |
+//! | `openhumans_deauth_dead_letters_total` | counter | events given up |
 //! | `openhumans_deauth_stale_total` | counter | events found older than an authorization |
 //! | `openhumans_deauth_reconciled_total` | counter, by `standing` | members asked about |
 //! | `openhumans_deauth_pending` | gauge | events pending |
 //! | `openhumans_deauth_oldest_pending_seconds` | gauge | the age of the oldest of them |
 
-use super::event::Source;
+use super::event::Discovery;
 use super::inbox::InboxStats;
 use crate::Timestamp;
 
@@ -29,8 +29,8 @@ macro_rules! count {
     }};
 }
 
-pub(crate) fn received(source: Source) {
-    count!("openhumans_deauth_received_total", "source" => source.as_str());
+pub(crate) fn received(discovery: Discovery) {
+    count!("openhumans_deauth_received_total", "discovery" => discovery.as_str());
 }
 
 pub(crate) fn duplicate() {
@@ -50,8 +50,8 @@ pub(crate) fn done() {
     count!("openhumans_deauth_done_total");
 }
 
-pub(crate) fn buried() {
-    count!("openhumans_deauth_buried_total");
+pub(crate) fn dead_lettered() {
+    count!("openhumans_deauth_dead_letters_total");
 }
 
 pub(crate) fn stale() {

@@ -80,9 +80,9 @@ async fn what_happens_is_counted_and_names_nobody() {
     let setting = Setting::new();
     setting.authorize(3, at(60)).await;
     for number in 1..=3 {
-        let _ = setting.told(number, at(50)).await;
+        let _ = setting.report_told(number, at(50)).await;
     }
-    let _ = setting.told(1, at(50)).await;
+    let _ = setting.report_told(1, at(50)).await;
     super::refused("missing");
     let only_the_first = |departure: Departure| async move {
         match departure.event.member.as_str() {
@@ -91,11 +91,15 @@ async fn what_happens_is_counted_and_names_nobody() {
         }
     };
     let policy = DeletionPolicy::default();
-    let worker = Worker::new(setting.desk.clone(), Arc::new(only_the_first), policy)
-        .max_attempts(1)
-        .spawn();
+    let worker = Worker::new(
+        setting.deauthorizer.clone(),
+        Arc::new(only_the_first),
+        policy,
+    )
+    .max_attempts(1)
+    .spawn();
     worker.drain().await;
-    let stats = setting.desk.inbox().stats().await.unwrap();
+    let stats = setting.deauthorizer.inbox().stats().await.unwrap();
     super::stand(&stats, setting.clock.now());
 
     for (name, count) in [
@@ -104,7 +108,7 @@ async fn what_happens_is_counted_and_names_nobody() {
         ("openhumans_deauth_refused_total", 1),
         ("openhumans_deauth_failed_total", 1),
         ("openhumans_deauth_done_total", 1),
-        ("openhumans_deauth_buried_total", 1),
+        ("openhumans_deauth_dead_letters_total", 1),
         ("openhumans_deauth_stale_total", 1),
         ("openhumans_deauth_pending", 0.0_f64.to_bits()),
     ] {

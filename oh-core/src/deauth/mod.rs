@@ -41,7 +41,7 @@ mod attempt;
 mod background;
 mod backoff;
 mod caught;
-mod desk;
+mod deauthorizer;
 mod event;
 mod handler;
 mod hints;
@@ -60,8 +60,8 @@ mod test_support;
 mod worker;
 
 pub use background::Background;
-pub use desk::Deauthorizer;
-pub use event::{DeauthEvent, Erasure, EventId, Pseudonym, Source, UnknownName};
+pub use deauthorizer::Deauthorizer;
+pub use event::{DeauthEvent, Discovery, Erasure, EventId, Pseudonym, UnknownName};
 pub use handler::{DeauthHandler, Departure, TokensOnly};
 pub use inbox::{
     Accepted, DeauthInbox, EventQuery, EventRecord, EventState, Held, InboxError, InboxStats,
@@ -70,7 +70,7 @@ pub use inbox::{
 pub use ledger::{LedgerLine, Step};
 pub use memory::MemoryInbox;
 pub use pseudonym::Pseudonymizer;
-pub use reconciler::{Membership, Reconciler, ReconcilerHandle, Standing};
+pub use reconciler::{Membership, MembershipStatus, Reconciler, ReconcilerHandle};
 pub use report::{DEADLINE, ExportError, Ledger};
-pub use round::Round;
+pub use round::ReconcileReport;
 pub use worker::{Worker, WorkerHandle};

@@ -48,7 +48,7 @@ fn of_text(text: &str, event: &DeauthEvent) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::event::{Erasure, EventId, Pseudonym, Source};
+    use super::super::event::{Discovery, Erasure, EventId, Pseudonym};
     use super::*;
     use crate::Timestamp;
     use crate::transport::BoxError;
@@ -59,7 +59,7 @@ mod tests {
             member: "01026778".parse().unwrap(),
             pseudonym: Pseudonym::new("feed"),
             erasure: Erasure::Requested,
-            source: Source::Told,
+            discovery: Discovery::Told,
             left_at: Timestamp::UNIX_EPOCH,
             received_at: Timestamp::UNIX_EPOCH,
         }

@@ -12,7 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::event::{Erasure, EventId, Pseudonym, Source};
+use super::event::{Discovery, Erasure, EventId, Pseudonym};
 use crate::store::MemberRecord;
 use crate::{ClientSecret, KeyMaterial, ProjectMemberId, Timestamp};
 
@@ -71,7 +71,7 @@ impl Pseudonymizer {
     ) -> EventId {
         let left_at = left_at.as_micros().to_string();
         EventId::new(self.name(&[
-            Source::Told.as_str(),
+            Discovery::Told.as_str(),
             member.as_str(),
             &left_at,
             erasure.as_str(),
@@ -81,11 +81,11 @@ impl Pseudonymizer {
     /// The name of the event of a member whom this side found or made to have left, by the record
     /// as it stood then. The same finding twice is one event; the next authorization brings
     /// another record, and so another event.
-    pub fn own_event(&self, record: &MemberRecord, source: Source) -> EventId {
+    pub fn own_event(&self, record: &MemberRecord, discovery: Discovery) -> EventId {
         let epoch = record.epoch.get().to_string();
         let authorized_at = record.authorized_at.as_micros().to_string();
         EventId::new(self.name(&[
-            source.as_str(),
+            discovery.as_str(),
             record.member.as_str(),
             &epoch,
             &authorized_at,
@@ -144,9 +144,9 @@ mod tests {
             names.told_event(&b, at(1), Erasure::Requested),
             names.told_event(&a, at(1), Erasure::Requested),
             names.told_event(&a, at(1), Erasure::NotRequested),
-            names.own_event(&record, Source::Found),
-            names.own_event(&record.deauthorized(at(3)), Source::Found),
-            names.own_event(&record, Source::Disconnected),
+            names.own_event(&record, Discovery::Found),
+            names.own_event(&record.deauthorized(at(3)), Discovery::Found),
+            names.own_event(&record, Discovery::Disconnected),
         ]);
         assert_eq!(ids.len(), 7);
         assert_eq!(

@@ -16,11 +16,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::attempt::TROUBLE;
 use super::caught::caught;
-use super::desk::Deauthorizer;
+use super::deauthorizer::Deauthorizer;
 use super::event::EventId;
 use super::hints::Hint;
 use super::metrics;
-use super::round::{Round, Walk};
+use super::round::{ReconcileReport, Walk};
 use crate::store::{MemberRecord, Put, StoreError, Version};
 use crate::transport::BoxError;
 use crate::{Error, ProjectMemberId, Timestamp};
@@ -33,7 +33,7 @@ const HINT_PATIENCE: u32 = 20;
 
 /// What Open Humans says of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum MembershipStatus {
     /// The member's authorization is known there.
     Authorized,
     /// It is not: the member has left.
@@ -42,7 +42,7 @@ pub enum Standing {
     Unsure,
 }
 
-impl Standing {
+impl MembershipStatus {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Authorized => "authorized",
@@ -60,7 +60,7 @@ pub trait Membership: Send + Sync + 'static {
     /// # Errors
     ///
     /// When there was no answer. Nothing follows from that about the member.
-    async fn standing(&self, member: &ProjectMemberId) -> Result<Standing, Error>;
+    async fn status(&self, member: &ProjectMemberId) -> Result<MembershipStatus, Error>;
 
     /// Reads the whole list of the project's members, every page of it. `None` if the app has no
     /// master token to do so.
@@ -80,7 +80,7 @@ pub trait Membership: Send + Sync + 'static {
 /// someone while others come and go: absence counts only if it is seen in two whole readings, and
 /// then the direct question decides. Where that cannot be decided so, because a refresh got no
 /// answer and may have used the tokens up, a third reading of the list does; without a list the
-/// tokens are given up as [lost](super::Source::Lost), and nobody is said to have left.
+/// tokens are given up as [lost](super::Discovery::Lost), and nobody is said to have left.
 ///
 /// The record's `heard_at` is where the work stands, so a restart forgets nothing. One process of
 /// many asks at a time; the next takes over when it dies. Besides that every process asks about
@@ -89,14 +89,14 @@ pub trait Membership: Send + Sync + 'static {
 #[derive(Clone)]
 #[must_use = "a reconciler does nothing until it is started"]
 pub struct Reconciler {
-    pub(super) desk: Deauthorizer,
+    pub(super) deauthorizer: Deauthorizer,
     pub(super) membership: Arc<dyn Membership>,
-    pub(super) every: Duration,
-    pub(super) pace: Duration,
-    pub(super) turn: Duration,
+    pub(super) interval: Duration,
+    pub(super) min_delay: Duration,
+    pub(super) lock_ttl: Duration,
 }
 
-/// What the turn's note says.
+/// What the note of the lock says.
 #[derive(Serialize, Deserialize)]
 struct Note {
     /// When the last whole round ended.
@@ -104,34 +104,34 @@ struct Note {
 }
 
 impl Reconciler {
-    /// One that asks `membership`, and reports to `desk`.
-    pub fn new(desk: Deauthorizer, membership: Arc<dyn Membership>) -> Self {
+    /// One that asks `membership`, and reports to `deauthorizer`.
+    pub fn new(deauthorizer: Deauthorizer, membership: Arc<dyn Membership>) -> Self {
         Self {
-            desk,
+            deauthorizer,
             membership,
-            every: Duration::from_secs(24 * 3_600),
-            pace: Duration::from_millis(200),
-            turn: Duration::from_secs(120),
+            interval: Duration::from_secs(24 * 3_600),
+            min_delay: Duration::from_millis(200),
+            lock_ttl: Duration::from_secs(120),
         }
     }
 
     /// How long a member may go unheard of before being asked about. Default 24 h.
-    pub fn every(mut self, every: Duration) -> Self {
-        self.every = every;
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
         self
     }
 
     /// How long to wait between two questions. Default 200 ms, so that at most five are asked a
     /// second.
-    pub fn pace(mut self, pace: Duration) -> Self {
-        self.pace = pace;
+    pub fn min_delay(mut self, delay: Duration) -> Self {
+        self.min_delay = delay;
         self
     }
 
-    /// How long the turn to ask stays with a process that died; one that lives keeps it for as
+    /// How long the lock stays with a process that died; one that lives renews it for as
     /// long as a round takes. Default 120 s, at least 1 s.
-    pub fn turn(mut self, turn: Duration) -> Self {
-        self.turn = turn.max(Duration::from_secs(1));
+    pub fn lock_ttl(mut self, ttl: Duration) -> Self {
+        self.lock_ttl = ttl.max(Duration::from_secs(1));
         self
     }
 
@@ -158,27 +158,36 @@ impl Reconciler {
             () = stop => {}
             ((), ()) = async { tokio::join!(self.rounds(&holder), self.hints()) } => {}
         }
-        // Nobody need wait for the end of a turn that is not used.
-        let now = self.desk.clock().now();
-        if let Ok(Some(note)) = self.desk.inbox().take_turn(JOB, &holder, now, now).await {
-            let _ = self.desk.inbox().keep_turn(JOB, &holder, now, &note).await;
+        // Nobody need wait for the end of a lock that is not used.
+        let now = self.deauthorizer.clock().now();
+        if let Ok(Some(note)) = self
+            .deauthorizer
+            .inbox()
+            .acquire_lock(JOB, &holder, now, now)
+            .await
+        {
+            let _ = self
+                .deauthorizer
+                .inbox()
+                .update_lock(JOB, &holder, now, &note)
+                .await;
         }
     }
 
-    /// One round over all members who are due, now, whoever's turn it is. For tests, and for
+    /// One round over all members who are due, now, whoever holds the lock. For tests, and for
     /// those who have a scheduler of their own.
     ///
     /// # Errors
     ///
     /// When a store or the inbox cannot answer, or Open Humans does not for too long.
-    pub async fn round(&self) -> Result<Round, BoxError> {
+    pub async fn round(&self) -> Result<ReconcileReport, BoxError> {
         self.walk(None).await
     }
 
     async fn rounds(&self, holder: &str) {
         let rest = self.rest();
         loop {
-            let wait = match caught(self.take_turn(holder)).await {
+            let wait = match caught(self.acquire_lock(holder)).await {
                 Ok(wait) => wait,
                 Err(error) => {
                     tracing::warn!(error = &*error, "asking about members was given up for now");
@@ -191,39 +200,42 @@ impl Reconciler {
 
     /// Between two rounds.
     fn rest(&self) -> Duration {
-        (self.every / 24).max(Duration::from_millis(10))
+        (self.interval / 24).max(Duration::from_millis(10))
     }
 
-    /// Makes a round if it is our turn and time. Gives how long to wait until the next look.
-    async fn take_turn(&self, holder: &str) -> Result<Duration, BoxError> {
-        let inbox = self.desk.inbox();
-        let now = self.desk.clock().now();
-        let Some(note) = inbox.take_turn(JOB, holder, now, now + self.turn).await? else {
-            return Ok(self.turn.min(self.rest()));
+    /// Makes a round if it is time and no other process has the lock. Gives how long to wait until the next look.
+    async fn acquire_lock(&self, holder: &str) -> Result<Duration, BoxError> {
+        let inbox = self.deauthorizer.inbox();
+        let now = self.deauthorizer.clock().now();
+        let Some(note) = inbox
+            .acquire_lock(JOB, holder, now, now + self.lock_ttl)
+            .await?
+        else {
+            return Ok(self.lock_ttl.min(self.rest()));
         };
         if let Ok(last) = serde_json::from_str::<Note>(&note) {
             let rested = now.since(last.finished);
             if rested < self.rest() {
-                let _ = inbox.keep_turn(JOB, holder, now, &note).await?;
+                let _ = inbox.update_lock(JOB, holder, now, &note).await?;
                 return Ok(self.rest() - rested);
             }
         }
         let round = self.walk(Some(holder)).await?;
         tracing::info!(?round, "members were asked about");
-        let now = self.desk.clock().now();
+        let now = self.deauthorizer.clock().now();
         let note = serde_json::to_string(&Note { finished: now })?;
-        let _ = inbox.keep_turn(JOB, holder, now, &note).await?;
+        let _ = inbox.update_lock(JOB, holder, now, &note).await?;
         Ok(self.rest())
     }
 
     #[tracing::instrument(name = "deauth.reconcile", skip_all)]
-    async fn walk(&self, holder: Option<&str>) -> Result<Round, BoxError> {
+    async fn walk(&self, holder: Option<&str>) -> Result<ReconcileReport, BoxError> {
         Walk::new(self, holder).make().await
     }
 
     async fn hints(&self) {
         // Another reconciler of this process may have it, and then goes on having it.
-        let mut hints = self.desk.hints().receiver().await;
+        let mut hints = self.deauthorizer.hints().receiver().await;
         while let Some(hint) = hints.recv().await {
             // A hint often comes because the database was down for the webhook before it. What
             // cannot be followed now can be in a while; the others have the same trouble.
@@ -243,8 +255,8 @@ impl Reconciler {
         }
     }
 
-    async fn ask_about(&self, hint: &Hint) -> Result<Option<Standing>, BoxError> {
-        match self.desk.token_store().load(&hint.member).await? {
+    async fn ask_about(&self, hint: &Hint) -> Result<Option<MembershipStatus>, BoxError> {
+        match self.deauthorizer.token_store().load(&hint.member).await? {
             // Whose tokens may be dead by our fault cannot be asked about: see the rounds.
             Some(record) if record.is_authorized() && !record.refresh_unanswered => {
                 Ok(Some(self.question(&record, hint.stale.as_ref()).await?))
@@ -258,13 +270,13 @@ impl Reconciler {
         &self,
         record: &MemberRecord,
         stale: Option<&EventId>,
-    ) -> Result<Standing, BoxError> {
-        let standing = self.membership.standing(&record.member).await?;
+    ) -> Result<MembershipStatus, BoxError> {
+        let standing = self.membership.status(&record.member).await?;
         metrics::reconciled(standing.as_str());
         match standing {
-            Standing::Authorized => self.heard(record).await?,
-            Standing::Gone => self.gone(record, stale).await?,
-            Standing::Unsure => {}
+            MembershipStatus::Authorized => self.heard(record).await?,
+            MembershipStatus::Gone => self.gone(record, stale).await?,
+            MembershipStatus::Unsure => {}
         }
         Ok(standing)
     }
@@ -272,27 +284,27 @@ impl Reconciler {
     async fn gone(&self, record: &MemberRecord, stale: Option<&EventId>) -> Result<(), BoxError> {
         // An earlier refresh got no answer: it may be our loss of the tokens that shows.
         if record.refresh_unanswered {
-            self.desk.lost(record).await?;
+            self.deauthorizer.report_lost(record).await?;
             return Ok(());
         }
         tracing::info!("a member has left unannounced");
         // The event that looked stale was right after all, and it knows what the member wants.
         if let Some(event) = stale
-            && self.desk.revive(event).await?
+            && self.deauthorizer.requeue(event).await?
         {
             return Ok(());
         }
-        self.desk.found(record).await?;
+        self.deauthorizer.report_found(record).await?;
         Ok(())
     }
 
     /// Writes down that Open Humans answered for this member.
     pub(super) async fn heard(&self, record: &MemberRecord) -> Result<(), StoreError> {
-        let store = self.desk.token_store();
+        let store = self.deauthorizer.token_store();
         let mut record = record.clone();
         for _ in 0..3 {
             let next = MemberRecord {
-                heard_at: self.desk.clock().now(),
+                heard_at: self.deauthorizer.clock().now(),
                 version: Version::fresh(),
                 ..record.clone()
             };
@@ -314,13 +326,13 @@ impl Reconciler {
 impl fmt::Debug for Reconciler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reconciler")
-            .field("every", &self.every)
-            .field("pace", &self.pace)
+            .field("interval", &self.interval)
+            .field("min_delay", &self.min_delay)
             .finish_non_exhaustive()
     }
 }
 
-/// A reconciler at work. Dropping it ends it at once; [`stop`](Self::stop) lets it give its turn
+/// A reconciler at work. Dropping it ends it at once; [`stop`](Self::stop) lets it give its lock
 /// to another process.
 #[derive(Debug)]
 #[must_use = "dropping it ends the reconciler"]

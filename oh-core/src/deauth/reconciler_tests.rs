@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use super::*;
 use crate::deauth::round::PATIENCE;
 use crate::deauth::test_support::{Setting, at, member};
-use crate::deauth::{EventState, Source, Step};
+use crate::deauth::{Discovery, EventState, Step};
 use crate::store::TokenStore;
 
 /// An Open Humans whose members come and go, with a list that is read in pages.
@@ -48,15 +48,15 @@ impl Project {
 
 #[async_trait]
 impl Membership for Project {
-    async fn standing(&self, member: &ProjectMemberId) -> Result<Standing, Error> {
+    async fn status(&self, member: &ProjectMemberId) -> Result<MembershipStatus, Error> {
         self.asked.lock().unwrap().push(member.clone());
         self.question.notify_one();
         if self.down.load(Ordering::SeqCst) {
             return Err(Error::Timeout);
         }
         Ok(match self.members.lock().unwrap().get(member) {
-            Some(true) => Standing::Authorized,
-            _ => Standing::Gone,
+            Some(true) => MembershipStatus::Authorized,
+            _ => MembershipStatus::Gone,
         })
     }
 
@@ -91,7 +91,7 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 impl Setting {
     fn reconciler(&self, project: &Arc<Project>) -> Reconciler {
-        Reconciler::new(self.desk.clone(), project.clone()).pace(Duration::ZERO)
+        Reconciler::new(self.deauthorizer.clone(), project.clone()).min_delay(Duration::ZERO)
     }
 
     /// Members that are not authorized any more.
@@ -113,7 +113,7 @@ async fn whoever_left_is_found_by_the_members_own_tokens() {
     project.leaves(17);
     let reconciler = setting.reconciler(&project);
     let early = reconciler.round().await.unwrap();
-    assert_eq!(early, Round::default(), "all were heard of today");
+    assert_eq!(early, ReconcileReport::default(), "all were heard of today");
 
     setting.clock.advance(DAY);
     let round = reconciler.round().await.unwrap();
@@ -121,11 +121,15 @@ async fn whoever_left_is_found_by_the_members_own_tokens() {
     assert_eq!(setting.gone().await, [member(3), member(17)]);
     let events = setting.events(EventState::Pending).await;
     assert_eq!(events.len(), 2);
-    assert!(events.iter().all(|event| event.source == Source::Found));
+    assert!(
+        events
+            .iter()
+            .all(|event| event.discovery == Discovery::Found)
+    );
 
     // The others have just been heard of, and those two are known to be gone.
     let again = reconciler.round().await.unwrap();
-    assert_eq!(again, Round::default());
+    assert_eq!(again, ReconcileReport::default());
 }
 
 #[tokio::test]
@@ -217,29 +221,29 @@ async fn one_process_asks_at_a_time_and_another_takes_over() {
     setting.clock.advance(DAY);
     let reconciler = setting.reconciler(&project);
     let now = setting.clock.now();
-    let inbox = setting.desk.inbox();
+    let inbox = setting.deauthorizer.inbox();
     let taken = inbox
-        .take_turn(JOB, "dead", now, now + reconciler.turn)
+        .acquire_lock(JOB, "dead", now, now + reconciler.lock_ttl)
         .await
         .unwrap();
     assert!(taken.is_some());
-    reconciler.take_turn("other").await.unwrap();
+    reconciler.acquire_lock("other").await.unwrap();
     assert!(project.asked().is_empty());
 
-    setting.clock.advance(reconciler.turn);
-    reconciler.take_turn("other").await.unwrap();
+    setting.clock.advance(reconciler.lock_ttl);
+    reconciler.acquire_lock("other").await.unwrap();
     assert_eq!(project.asked().len(), 5);
     // The round is noted: nobody starts another one now, in this process or the next.
     setting.clock.advance(Duration::from_secs(60));
-    let wait = reconciler.take_turn("third").await.unwrap();
+    let wait = reconciler.acquire_lock("third").await.unwrap();
     assert_eq!(wait, reconciler.rest() - Duration::from_secs(60));
-    let mut turn = inbox
-        .take_turn(JOB, "fourth", now + DAY, now + DAY)
+    let mut note = inbox
+        .acquire_lock(JOB, "fourth", now + DAY, now + DAY)
         .await
         .unwrap()
         .unwrap();
-    turn.retain(|c| c.is_ascii_digit());
-    assert!(!turn.contains(member(4).as_str()), "notes name nobody");
+    note.retain(|c| c.is_ascii_digit());
+    assert!(!note.contains(member(4).as_str()), "notes name nobody");
 }
 
 #[tokio::test]
@@ -249,8 +253,11 @@ async fn a_hint_is_followed_at_once() {
     setting.authorize(1, at(0)).await;
     setting.authorize(2, at(0)).await;
     project.leaves(2);
-    assert!(setting.desk.hint(&member(9)), "a stranger, for all we know");
-    assert!(setting.desk.hint(&member(2)));
+    assert!(
+        setting.deauthorizer.hint(&member(9)),
+        "a stranger, for all we know"
+    );
+    assert!(setting.deauthorizer.hint(&member(2)));
     let handle = setting.reconciler(&project).spawn();
     project.question.notified().await;
     let accepted = async {
@@ -276,7 +283,7 @@ async fn a_hint_outlives_the_trouble_that_led_to_it() {
     let project = Arc::new(Project::of([]));
     setting.authorize(1, at(0)).await;
     project.down.store(true, Ordering::SeqCst);
-    assert!(setting.desk.hint(&member(1)));
+    assert!(setting.deauthorizer.hint(&member(1)));
     tokio::time::pause();
     let handle = setting.reconciler(&project).spawn();
     for _ in 0..3 {
@@ -289,12 +296,12 @@ async fn a_hint_outlives_the_trouble_that_led_to_it() {
 }
 
 #[tokio::test]
-async fn a_stale_event_of_someone_who_is_gone_after_all_is_revived() {
+async fn a_stale_event_of_someone_who_is_gone_after_all_is_requeued() {
     let setting = Setting::new();
     let project = Arc::new(Project::of([]));
     // As if their clock and ours disagreed: the authorization looks newer than the leaving.
     setting.authorize(1, at(60)).await;
-    let _ = setting.told(1, at(50)).await;
+    let _ = setting.report_told(1, at(50)).await;
     let handler = |departure: crate::deauth::Departure| async move {
         if departure.delete_data {
             Ok(())
@@ -303,7 +310,7 @@ async fn a_stale_event_of_someone_who_is_gone_after_all_is_revived() {
         }
     };
     let worker = crate::deauth::Worker::new(
-        setting.desk.clone(),
+        setting.deauthorizer.clone(),
         Arc::new(handler),
         crate::DeletionPolicy::default(),
     )
@@ -311,11 +318,18 @@ async fn a_stale_event_of_someone_who_is_gone_after_all_is_revived() {
     worker.drain().await;
     assert_eq!(setting.events(EventState::Stale).await.len(), 1);
 
-    let hint = setting.desk.hints().receiver().await.recv().await.unwrap();
+    let hint = setting
+        .deauthorizer
+        .hints()
+        .receiver()
+        .await
+        .recv()
+        .await
+        .unwrap();
     let reconciler = setting.reconciler(&project);
     assert_eq!(
         reconciler.ask_about(&hint).await.unwrap(),
-        Some(Standing::Gone)
+        Some(MembershipStatus::Gone)
     );
     worker.drain().await;
     assert_eq!(setting.gone().await, [member(1)]);
@@ -326,7 +340,7 @@ async fn a_stale_event_of_someone_who_is_gone_after_all_is_revived() {
             Step::Received,
             Step::Tried,
             Step::Stale,
-            Step::Revived,
+            Step::Requeued,
             Step::Tried,
             Step::TokensDestroyed,
             Step::Done,
@@ -354,7 +368,7 @@ async fn whoever_may_have_lost_the_tokens_is_not_said_to_have_left() {
     setting.clock.advance(DAY);
     setting.reconciler(&project).round().await.unwrap();
     let events = setting.events(EventState::Pending).await;
-    assert_eq!(events[0].source, Source::Lost);
+    assert_eq!(events[0].discovery, Discovery::Lost);
 }
 
 #[tokio::test]
@@ -375,5 +389,5 @@ async fn where_asking_cannot_tell_a_third_reading_of_the_list_does() {
     assert!(project.asked().is_empty());
     assert_eq!(setting.gone().await, [member(2)]);
     let events = setting.events(EventState::Pending).await;
-    assert_eq!(events[0].source, Source::Found);
+    assert_eq!(events[0].discovery, Discovery::Found);
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::Stream;
 use futures_util::stream;
 
-use super::desk::Deauthorizer;
+use super::deauthorizer::Deauthorizer;
 use super::event::Pseudonym;
 use super::inbox::{
     DeauthInbox, EventQuery, EventRecord, EventState, InboxError, InboxStats, LedgerQuery,
@@ -60,12 +60,12 @@ pub enum ExportError {
 }
 
 impl Ledger {
-    /// Of the inbox a desk reports to.
-    pub fn new(desk: &Deauthorizer) -> Self {
+    /// Of the inbox a deauthorizer reports to.
+    pub fn new(deauthorizer: &Deauthorizer) -> Self {
         Self {
-            inbox: desk.inbox().clone(),
-            names: desk.names().clone(),
-            clock: desk.clock().clone(),
+            inbox: deauthorizer.inbox().clone(),
+            names: deauthorizer.names().clone(),
+            clock: deauthorizer.clock().clone(),
         }
     }
 
@@ -91,7 +91,7 @@ impl Ledger {
         .await
     }
 
-    /// What was received longer than `deadline` ago and is not done: still pending, or buried.
+    /// What was received longer than `deadline` ago and is not done: still pending, or a dead letter.
     /// See [`DEADLINE`].
     ///
     /// # Errors
@@ -100,7 +100,7 @@ impl Ledger {
     pub async fn overdue(&self, deadline: Duration) -> Result<Vec<EventRecord>, InboxError> {
         let before = Some(self.clock.now() - deadline);
         let mut overdue = Vec::new();
-        for state in [EventState::Pending, EventState::Buried] {
+        for state in [EventState::Pending, EventState::DeadLetter] {
             overdue.extend(
                 self.all_events(EventQuery {
                     state: Some(state),
@@ -213,17 +213,17 @@ mod tests {
     use crate::deauth::Step;
 
     #[tokio::test]
-    async fn what_is_not_done_in_time_is_overdue_buried_or_not() {
+    async fn what_is_not_done_in_time_is_overdue_dead_letter_or_not() {
         let setting = Setting::new();
-        let ledger = Ledger::new(&setting.desk);
+        let ledger = Ledger::new(&setting.deauthorizer);
         for number in 1..=4 {
-            let _ = setting.told(number, at(50)).await;
+            let _ = setting.report_told(number, at(50)).await;
         }
         let leased = setting.inbox.lease(at(100), at(160), 2).await.unwrap();
-        let bury = Settlement::Bury {
+        let dead_letter = Settlement::DeadLetter {
             note: String::new(),
         };
-        for (leased, end) in leased.iter().zip([Settlement::Done, bury]) {
+        for (leased, end) in leased.iter().zip([Settlement::Done, dead_letter]) {
             let held = setting.inbox.settle(&leased.lease, &end, at(101)).await;
             assert_eq!(held.unwrap(), crate::deauth::Held::Yes);
         }
@@ -231,7 +231,7 @@ mod tests {
         setting.clock.advance(DEADLINE);
         assert!(ledger.overdue(DEADLINE).await.unwrap().is_empty());
         setting.clock.advance(Duration::from_secs(1));
-        let _ = setting.told(5, at(51)).await;
+        let _ = setting.report_told(5, at(51)).await;
         let overdue = ledger.overdue(DEADLINE).await.unwrap();
         assert_eq!(overdue.len(), 3);
         assert!(overdue.iter().all(|event| event.state != EventState::Done));
@@ -241,9 +241,9 @@ mod tests {
     #[tokio::test]
     async fn the_ledger_is_written_out_and_names_nobody() {
         let setting = Setting::new();
-        let ledger = Ledger::new(&setting.desk);
+        let ledger = Ledger::new(&setting.deauthorizer);
         for number in 0..PAGE {
-            let _ = setting.told(number, at(50)).await;
+            let _ = setting.report_told(number, at(50)).await;
         }
         let mut out = Vec::new();
         let count = ledger.export(&mut out).await.unwrap();

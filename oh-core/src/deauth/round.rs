@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use tokio::time::Instant;
 
-use super::reconciler::{JOB, Reconciler, Standing};
+use super::reconciler::{JOB, MembershipStatus, Reconciler};
 use crate::ProjectMemberId;
 use crate::store::MemberRecord;
 use crate::transport::BoxError;
@@ -17,7 +17,7 @@ const PAGE: usize = 200;
 /// What a round of questions came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Round {
+pub struct ReconcileReport {
     /// Members not heard of for a while.
     pub due: u64,
     /// Of those, members found on the project's list.
@@ -41,15 +41,15 @@ enum Listing {
 /// A round under way.
 pub(super) struct Walk<'a> {
     reconciler: &'a Reconciler,
-    // Whose turn is to be kept meanwhile.
+    // Who holds the lock, to be renewed meanwhile.
     holder: Option<&'a str>,
-    turn_kept: Instant,
+    lock_renewed: Instant,
     listed: Listing,
     absent: Vec<ProjectMemberId>,
     // Read when there is need of it.
     third: Option<HashSet<ProjectMemberId>>,
     failures: u32,
-    round: Round,
+    round: ReconcileReport,
 }
 
 impl<'a> Walk<'a> {
@@ -57,16 +57,16 @@ impl<'a> Walk<'a> {
         Self {
             reconciler,
             holder,
-            turn_kept: Instant::now(),
+            lock_renewed: Instant::now(),
             listed: Listing::NotRead,
             absent: Vec::new(),
             third: None,
             failures: 0,
-            round: Round::default(),
+            round: ReconcileReport::default(),
         }
     }
 
-    pub(super) async fn make(mut self) -> Result<Round, BoxError> {
+    pub(super) async fn make(mut self) -> Result<ReconcileReport, BoxError> {
         self.all().await?;
         self.absentees().await?;
         Ok(self.round)
@@ -74,7 +74,7 @@ impl<'a> Walk<'a> {
 
     async fn all(&mut self) -> Result<(), BoxError> {
         let reconciler = self.reconciler;
-        let store = reconciler.desk.token_store();
+        let store = reconciler.deauthorizer.token_store();
         let mut after: Option<ProjectMemberId> = None;
         loop {
             let page = store.page(after.as_ref(), PAGE).await?;
@@ -83,14 +83,14 @@ impl<'a> Walk<'a> {
             };
             after = Some(last.member.clone());
             for record in &page {
-                let now = reconciler.desk.clock().now();
-                if !record.is_authorized() || record.heard_at + reconciler.every > now {
+                let now = reconciler.deauthorizer.clock().now();
+                if !record.is_authorized() || record.heard_at + reconciler.interval > now {
                     continue;
                 }
                 self.round.due += 1;
                 self.due(record).await?;
             }
-            self.keep_turn().await?;
+            self.renew_lock().await?;
         }
     }
 
@@ -112,15 +112,15 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Reads the list, which can take longer than a turn.
+    /// Reads the list, which can take longer than the lock is held.
     async fn read_list(&mut self) -> Result<Listing, BoxError> {
         let membership = self.reconciler.membership.clone();
         let mut listed = std::pin::pin!(membership.listed());
-        let mut beat = tokio::time::interval(self.reconciler.turn / 3);
+        let mut beat = tokio::time::interval(self.reconciler.lock_ttl / 3);
         let listed = loop {
             tokio::select! {
                 listed = &mut listed => break listed,
-                _ = beat.tick() => self.keep_turn().await?,
+                _ = beat.tick() => self.renew_lock().await?,
             }
         };
         Ok(match listed {
@@ -142,13 +142,19 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         self.listed = self.read_list().await?;
-        self.keep_turn().await?;
+        self.renew_lock().await?;
         for member in std::mem::take(&mut self.absent) {
             if let Listing::Read(members) = &self.listed
                 && members.contains(&member)
             {
                 self.round.listed += 1;
-                if let Some(record) = self.reconciler.desk.token_store().load(&member).await? {
+                if let Some(record) = self
+                    .reconciler
+                    .deauthorizer
+                    .token_store()
+                    .load(&member)
+                    .await?
+                {
                     self.reconciler.heard(&record).await?;
                 }
             } else {
@@ -160,11 +166,16 @@ impl<'a> Walk<'a> {
 
     async fn ask(&mut self, member: &ProjectMemberId) -> Result<(), BoxError> {
         if self.round.asked > 0 {
-            tokio::time::sleep(self.reconciler.pace).await;
+            tokio::time::sleep(self.reconciler.min_delay).await;
         }
-        self.keep_turn().await?;
+        self.renew_lock().await?;
         // As it is now: the page may be minutes old.
-        let stored = self.reconciler.desk.token_store().load(member).await?;
+        let stored = self
+            .reconciler
+            .deauthorizer
+            .token_store()
+            .load(member)
+            .await?;
         let Some(record) = stored.filter(MemberRecord::is_authorized) else {
             return Ok(());
         };
@@ -177,7 +188,7 @@ impl<'a> Walk<'a> {
         match self.reconciler.question(&record, None).await {
             Ok(standing) => {
                 self.failures = 0;
-                if standing == Standing::Gone {
+                if standing == MembershipStatus::Gone {
                     self.round.gone += 1;
                 }
                 Ok(())
@@ -210,27 +221,30 @@ impl<'a> Walk<'a> {
             Some(_) => {
                 self.round.gone += 1;
                 tracing::info!("a member has left unannounced");
-                self.reconciler.desk.found(record).await?;
+                self.reconciler.deauthorizer.report_found(record).await?;
                 Ok(())
             }
         }
     }
 
-    async fn keep_turn(&mut self) -> Result<(), BoxError> {
+    async fn renew_lock(&mut self) -> Result<(), BoxError> {
         let Some(holder) = self.holder else {
             return Ok(());
         };
-        let turn = self.reconciler.turn;
-        if self.turn_kept.elapsed() < turn / 4 {
+        let lock = self.reconciler.lock_ttl;
+        if self.lock_renewed.elapsed() < lock / 4 {
             return Ok(());
         }
-        let desk = &self.reconciler.desk;
-        let now = desk.clock().now();
-        let kept = desk.inbox().take_turn(JOB, holder, now, now + turn).await?;
+        let deauthorizer = &self.reconciler.deauthorizer;
+        let now = deauthorizer.clock().now();
+        let kept = deauthorizer
+            .inbox()
+            .acquire_lock(JOB, holder, now, now + lock)
+            .await?;
         if kept.is_none() {
-            return Err("another process has taken the turn".into());
+            return Err("another process has taken the lock".into());
         }
-        self.turn_kept = Instant::now();
+        self.lock_renewed = Instant::now();
         Ok(())
     }
 }

@@ -29,12 +29,12 @@ pub(crate) fn authorized(member: &ProjectMemberId, authorized_at: Timestamp) -> 
     MemberRecord::authorized(member.clone(), tokens, authorized_at)
 }
 
-/// Stores, a desk over them, and a clock that stands at second 100.
+/// Stores, a deauthorizer over them, and a clock that stands at second 100.
 pub(crate) struct Setting {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) inbox: Arc<FaultyInbox>,
     pub(crate) clock: Clock,
-    pub(crate) desk: Deauthorizer,
+    pub(crate) deauthorizer: Deauthorizer,
 }
 
 impl Setting {
@@ -43,12 +43,12 @@ impl Setting {
         let inbox = Arc::new(FaultyInbox::default());
         let clock = Clock::manual(at(100));
         let names = Pseudonymizer::new(&KeyMaterial::new("k".repeat(32)));
-        let desk = Deauthorizer::new(store.clone(), inbox.clone(), names, clock.clone());
+        let deauthorizer = Deauthorizer::new(store.clone(), inbox.clone(), names, clock.clone());
         Self {
             store,
             inbox,
             clock,
-            desk,
+            deauthorizer,
         }
     }
 
@@ -59,9 +59,9 @@ impl Setting {
         assert_eq!(put.unwrap(), Put::Done);
     }
 
-    pub(crate) async fn told(&self, number: usize, left_at: Timestamp) -> Accepted {
-        self.desk
-            .told(&member(number), Erasure::Requested, left_at)
+    pub(crate) async fn report_told(&self, number: usize, left_at: Timestamp) -> Accepted {
+        self.deauthorizer
+            .report_told(&member(number), Erasure::Requested, left_at)
             .await
             .unwrap()
     }
@@ -171,8 +171,8 @@ impl DeauthInbox for FaultyInbox {
         self.up()?.record(event, step, now).await
     }
 
-    async fn revive(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
-        self.up()?.revive(event, now).await
+    async fn requeue(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
+        self.up()?.requeue(event, now).await
     }
 
     async fn stats(&self) -> Result<InboxStats, InboxError> {
@@ -187,23 +187,23 @@ impl DeauthInbox for FaultyInbox {
         self.up()?.ledger(query).await
     }
 
-    async fn take_turn(
+    async fn acquire_lock(
         &self,
         job: &str,
         holder: &str,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<String>, InboxError> {
-        self.up()?.take_turn(job, holder, now, until).await
+        self.up()?.acquire_lock(job, holder, now, until).await
     }
 
-    async fn keep_turn(
+    async fn update_lock(
         &self,
         job: &str,
         holder: &str,
         until: Timestamp,
         note: &str,
     ) -> Result<Held, InboxError> {
-        self.up()?.keep_turn(job, holder, until, note).await
+        self.up()?.update_lock(job, holder, until, note).await
     }
 }

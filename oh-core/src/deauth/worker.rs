@@ -19,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::attempt::{Attempts, TROUBLE};
 use super::backoff::Backoff;
 use super::caught::caught;
-use super::desk::Deauthorizer;
+use super::deauthorizer::Deauthorizer;
 use super::handler::DeauthHandler;
 use super::{housekeeping, metrics};
 use crate::Timestamp;
@@ -29,9 +29,9 @@ use crate::settings::DeletionPolicy;
 ///
 /// Several workers, in one process or in many, share the work by lease; one that dies loses
 /// nothing. Each event gets its tokens destroyed first if that is still to do, then the handler,
-/// then a line in the ledger. What fails is tried again after a while, and buried in the end,
+/// then a line in the ledger. What fails is tried again after a while, and becomes a dead letter in the end,
 /// where [`Ledger::events`](super::Ledger::events) shows it and
-/// [`Deauthorizer::revive`] brings it back.
+/// [`Deauthorizer::requeue`] brings it back.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -45,48 +45,48 @@ use crate::settings::DeletionPolicy;
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let names = Pseudonymizer::new(&KeyMaterial::new("0123456789abcdef0123456789abcdef"));
 /// let inbox = Arc::new(MemoryInbox::new());
-/// let desk = Deauthorizer::new(Arc::new(MemoryStore::new()), inbox, names, Clock::system());
+/// let deauthorizer = Deauthorizer::new(Arc::new(MemoryStore::new()), inbox, names, Clock::system());
 ///
 /// let handler = |departure: Departure| async move {
 ///     println!("delete: {}", departure.delete_data);
 ///     Ok(())
 /// };
-/// let worker = Worker::new(desk.clone(), Arc::new(handler), DeletionPolicy::default()).spawn();
+/// let worker = Worker::new(deauthorizer.clone(), Arc::new(handler), DeletionPolicy::default()).spawn();
 ///
 /// let left_at = "2026-11-22T16:31:27Z".parse()?;
-/// let _ = desk.told(&"01026778".parse()?, Erasure::Requested, left_at).await?;
+/// let _ = deauthorizer.report_told(&"01026778".parse()?, Erasure::Requested, left_at).await?;
 /// worker.drain().await;
-/// assert_eq!(desk.inbox().stats().await?.done, 1);
+/// assert_eq!(deauthorizer.inbox().stats().await?.done, 1);
 /// worker.stop().await;
 /// # Ok(())
 /// # }
 /// ```
 #[must_use = "a worker does nothing until it is started"]
 pub struct Worker {
-    desk: Deauthorizer,
+    deauthorizer: Deauthorizer,
     handler: Arc<dyn DeauthHandler>,
     policy: DeletionPolicy,
     concurrency: usize,
     lease: Duration,
-    poll: Duration,
+    poll_interval: Duration,
     max_attempts: u32,
     backoff: Backoff,
 }
 
 impl Worker {
-    /// One that has `handler` act on what `desk` took note of.
+    /// One that has `handler` act on what `deauthorizer` took note of.
     pub fn new(
-        desk: Deauthorizer,
+        deauthorizer: Deauthorizer,
         handler: Arc<dyn DeauthHandler>,
         policy: DeletionPolicy,
     ) -> Self {
         Self {
-            desk,
+            deauthorizer,
             handler,
             policy,
             concurrency: 8,
             lease: Duration::from_secs(60),
-            poll: Duration::from_secs(5),
+            poll_interval: Duration::from_secs(5),
             max_attempts: 36,
             backoff: Backoff {
                 first: Duration::from_secs(1),
@@ -110,12 +110,12 @@ impl Worker {
 
     /// How often to look for events that other processes accepted or left behind; those of this
     /// process are seen at once. Default 5 s, at least 10 ms.
-    pub fn poll(mut self, every: Duration) -> Self {
-        self.poll = every.max(Duration::from_millis(10));
+    pub fn poll_interval(mut self, every: Duration) -> Self {
+        self.poll_interval = every.max(Duration::from_millis(10));
         self
     }
 
-    /// How often the handler is called before an event is buried, at least once. Default 36, which
+    /// How often the handler is called before an event is dead_letters, at least once. Default 36, which
     /// with the default waits is about a day.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts.max(1);
@@ -124,7 +124,7 @@ impl Worker {
 
     /// How long to wait after a first failure, and at most: the wait doubles with each failure, and
     /// varies by a quarter. Default 1 s and 1 h.
-    pub fn waits(mut self, first: Duration, longest: Duration) -> Self {
+    pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
         self.backoff = Backoff { first, longest };
         self
     }
@@ -137,10 +137,10 @@ impl Worker {
     pub fn spawn(self) -> WorkerHandle {
         let stop = CancellationToken::new();
         let (drain, drains) = mpsc::channel(16);
-        let desk = self.desk.clone();
+        let deauthorizer = self.deauthorizer.clone();
         let task = tokio::spawn(self.work(drains, stop.clone().cancelled_owned()));
         WorkerHandle {
-            desk,
+            deauthorizer,
             stop,
             drain,
             task: AbortOnDropHandle::new(task),
@@ -160,7 +160,7 @@ impl Worker {
         stop: impl Future<Output = ()> + Send,
     ) {
         let attempts = Arc::new(Attempts {
-            desk: self.desk.clone(),
+            deauthorizer: self.deauthorizer.clone(),
             handler: self.handler,
             policy: self.policy,
             lease: self.lease,
@@ -168,10 +168,10 @@ impl Worker {
             backoff: self.backoff,
         });
         let shift = Shift {
-            desk: self.desk,
+            deauthorizer: self.deauthorizer,
             attempts,
             concurrency: self.concurrency,
-            poll: self.poll,
+            poll_interval: self.poll_interval,
             running: JoinSet::new(),
             chores: JoinSet::new(),
             due: BinaryHeap::new(),
@@ -188,7 +188,7 @@ impl fmt::Debug for Worker {
         f.debug_struct("Worker")
             .field("concurrency", &self.concurrency)
             .field("lease", &self.lease)
-            .field("poll", &self.poll)
+            .field("poll_interval", &self.poll_interval)
             .field("max_attempts", &self.max_attempts)
             .field("backoff", &self.backoff)
             .finish_non_exhaustive()
@@ -202,7 +202,7 @@ impl fmt::Debug for Worker {
 #[derive(Debug)]
 #[must_use = "dropping it aborts the worker"]
 pub struct WorkerHandle {
-    desk: Deauthorizer,
+    deauthorizer: Deauthorizer,
     stop: CancellationToken,
     drain: mpsc::Sender<oneshot::Sender<()>>,
     task: AbortOnDropHandle<()>,
@@ -211,7 +211,7 @@ pub struct WorkerHandle {
 impl WorkerHandle {
     /// Has it look for events now.
     pub fn wake(&self) {
-        self.desk.wake();
+        self.deauthorizer.wake();
     }
 
     /// Waits until no event that is due is left, and none is being worked on here. Events that wait
@@ -249,10 +249,10 @@ enum Look {
 }
 
 struct Shift {
-    desk: Deauthorizer,
+    deauthorizer: Deauthorizer,
     attempts: Arc<Attempts>,
     concurrency: usize,
-    poll: Duration,
+    poll_interval: Duration,
     running: JoinSet<Option<Timestamp>>,
     chores: JoinSet<()>,
     due: BinaryHeap<Reverse<Timestamp>>,
@@ -272,9 +272,9 @@ impl Shift {
         let mut stopping = false;
         let mut sweeps = tokio::time::interval(housekeeping::HOUR);
         if cfg!(feature = "metrics") {
-            self.chores.spawn(measure(self.desk.clone()));
+            self.chores.spawn(measure(self.deauthorizer.clone()));
         }
-        let mut again = Instant::now() + self.poll;
+        let mut again = Instant::now() + self.poll_interval;
         loop {
             if !stopping && self.wants_more() {
                 self.take().await;
@@ -298,7 +298,7 @@ impl Shift {
                     again = again.min(Instant::now() + self.until_next_look());
                 }
                 // While the inbox cannot be asked only time helps.
-                () = self.desk.woken(), if !stopping && self.failures == 0 => self.look = Look::Now,
+                () = self.deauthorizer.woken(), if !stopping && self.failures == 0 => self.look = Look::Now,
                 Some(drained) = drains.recv(), if !stopping => {
                     self.waiting.push(drained);
                     if self.failures == 0 {
@@ -307,7 +307,7 @@ impl Shift {
                 }
                 () = tokio::time::sleep_until(again), if !stopping => {
                     self.look = Look::Now;
-                    again = Instant::now() + self.poll;
+                    again = Instant::now() + self.poll_interval;
                 }
                 _ = sweeps.tick(), if !stopping => self.sweep(),
             }
@@ -326,12 +326,12 @@ impl Shift {
 
     async fn take(&mut self) {
         let free = self.concurrency - self.running.len();
-        let now = self.desk.clock().now();
+        let now = self.deauthorizer.clock().now();
         while self.due.peek().is_some_and(|Reverse(due)| *due <= now) {
             self.due.pop();
         }
         let until = now + self.attempts.lease;
-        match caught(self.desk.inbox().lease(now, until, free)).await {
+        match caught(self.deauthorizer.inbox().lease(now, until, free)).await {
             Ok(leased) => {
                 self.failures = 0;
                 self.look = if leased.len() < free {
@@ -375,21 +375,21 @@ impl Shift {
         }
         match self.due.peek() {
             Some(Reverse(due)) => {
-                let wait = due.since(self.desk.clock().now());
+                let wait = due.since(self.deauthorizer.clock().now());
                 // A timer may fire a little early.
-                self.poll.min(wait + Duration::from_millis(1))
+                self.poll_interval.min(wait + Duration::from_millis(1))
             }
-            None => self.poll,
+            None => self.poll_interval,
         }
     }
 
     /// Clears tombstones away, on the side. Cut off when the worker ends.
     fn sweep(&mut self) {
         while self.chores.try_join_next().is_some() {}
-        let desk = self.desk.clone();
+        let deauthorizer = self.deauthorizer.clone();
         self.chores.spawn(async move {
             let holder = crate::random::hex();
-            match housekeeping::sweep(&desk, &holder).await {
+            match housekeeping::sweep(&deauthorizer, &holder).await {
                 Ok(Some(removed)) => tracing::debug!(removed, "tombstones were cleared away"),
                 Ok(None) => {}
                 Err(error) => {
@@ -401,12 +401,12 @@ impl Shift {
 }
 
 /// Keeps the gauges right for as long as the worker works.
-async fn measure(desk: Deauthorizer) {
+async fn measure(deauthorizer: Deauthorizer) {
     let mut every = tokio::time::interval(Duration::from_secs(15));
     loop {
         every.tick().await;
-        if let Ok(stats) = desk.inbox().stats().await {
-            metrics::stand(&stats, desk.clock().now());
+        if let Ok(stats) = deauthorizer.inbox().stats().await {
+            metrics::stand(&stats, deauthorizer.clock().now());
         }
     }
 }

@@ -18,7 +18,7 @@ impl Setting {
         Fut: Future<Output = Result> + Send + 'static,
     {
         Worker::new(
-            self.desk.clone(),
+            self.deauthorizer.clone(),
             Arc::new(handler),
             DeletionPolicy::default(),
         )
@@ -46,7 +46,7 @@ fn failing(failures: usize) -> (Arc<Mutex<Vec<Departure>>>, impl DeauthHandler) 
 
 fn start(setting: &Setting, handler: impl DeauthHandler) -> Worker {
     Worker::new(
-        setting.desk.clone(),
+        setting.deauthorizer.clone(),
         Arc::new(handler),
         DeletionPolicy::default(),
     )
@@ -58,7 +58,7 @@ async fn what_fails_is_tried_again_when_it_is_due() {
     let (calls, handler) = failing(2);
     let worker = start(&setting, handler).spawn();
     setting.authorize(1, at(0)).await;
-    let _ = setting.told(1, at(50)).await;
+    let _ = setting.report_told(1, at(50)).await;
     worker.drain().await;
     assert_eq!(calls.lock().unwrap().len(), 1);
     for expected in [2, 3] {
@@ -89,23 +89,23 @@ async fn what_fails_is_tried_again_when_it_is_due() {
 }
 
 #[tokio::test]
-async fn what_fails_too_often_is_buried_and_can_be_revived() {
+async fn what_fails_too_often_is_a_dead_letter_and_can_be_requeued() {
     let setting = Setting::new();
     let (calls, handler) = failing(3);
     let worker = start(&setting, handler).max_attempts(3).spawn();
-    let _ = setting.told(1, at(50)).await;
+    let _ = setting.report_told(1, at(50)).await;
     for _ in 0..5 {
         worker.drain().await;
         setting.clock.advance(Duration::from_secs(3_600));
     }
     assert_eq!(calls.lock().unwrap().len(), 3);
-    let buried = setting.events(EventState::Buried).await;
-    assert_eq!(buried.len(), 1);
-    let revived = setting
+    let dead_letters = setting.events(EventState::DeadLetter).await;
+    assert_eq!(dead_letters.len(), 1);
+    let requeued = setting
         .inbox
-        .revive(&buried[0].id, setting.clock.now())
+        .requeue(&dead_letters[0].id, setting.clock.now())
         .await;
-    assert!(revived.unwrap());
+    assert!(requeued.unwrap());
     worker.drain().await;
     assert_eq!(calls.lock().unwrap().last().unwrap().attempt, 1);
     assert_eq!(setting.events(EventState::Done).await.len(), 1);
@@ -118,7 +118,7 @@ async fn a_panic_is_a_failure() {
     let worker = setting
         .worker(|departure| async move { panic!("no {}", departure.event.member) })
         .spawn();
-    let _ = setting.told(1, at(50)).await;
+    let _ = setting.report_told(1, at(50)).await;
     worker.drain().await;
     let last = setting.lines().await.pop().unwrap();
     assert_eq!(last.step, Step::Failed);
@@ -133,16 +133,17 @@ async fn tokens_that_were_left_go_before_the_handler_is_called() {
     let setting = Setting::new();
     setting.authorize(1, at(0)).await;
     // As a process leaves it that dies right after the event was kept.
-    let id = setting
-        .desk
-        .names()
-        .told_event(&member(1), at(50), crate::deauth::Erasure::Requested);
+    let id = setting.deauthorizer.names().told_event(
+        &member(1),
+        at(50),
+        crate::deauth::Erasure::Requested,
+    );
     let event = crate::deauth::DeauthEvent {
         id,
         member: member(1),
-        pseudonym: setting.desk.names().pseudonym(&member(1)),
+        pseudonym: setting.deauthorizer.names().pseudonym(&member(1)),
         erasure: crate::deauth::Erasure::Requested,
-        source: crate::deauth::Source::Told,
+        discovery: crate::deauth::Discovery::Told,
         left_at: at(50),
         received_at: at(60),
     };
@@ -178,13 +179,20 @@ async fn a_member_who_came_back_is_left_alone_and_asked_about() {
     let setting = Setting::new();
     let (calls, handler) = failing(0);
     setting.authorize(1, at(60)).await;
-    let _ = setting.told(1, at(50)).await;
+    let _ = setting.report_told(1, at(50)).await;
     let worker = start(&setting, handler).spawn();
     worker.drain().await;
     assert!(calls.lock().unwrap().is_empty());
     assert!(setting.record(1).await.unwrap().is_authorized());
     assert_eq!(setting.events(EventState::Stale).await.len(), 1);
-    let hint = setting.desk.hints().receiver().await.recv().await.unwrap();
+    let hint = setting
+        .deauthorizer
+        .hints()
+        .receiver()
+        .await
+        .recv()
+        .await
+        .unwrap();
     assert_eq!(hint.member, member(1));
     assert!(hint.stale.is_some());
     worker.stop().await;
@@ -198,7 +206,7 @@ async fn no_more_than_asked_for_run_at_once_and_all_are_done() {
     let last_of = Arc::new(Mutex::new(std::collections::HashMap::new()));
     for i in 0..300 {
         let left_at = at(i64::try_from(i).unwrap());
-        let _ = setting.told(i % 100, left_at).await;
+        let _ = setting.report_told(i % 100, left_at).await;
         setting.clock.advance(Duration::from_micros(1));
     }
     let (counted, highest, order) = (running.clone(), most.clone(), last_of.clone());
@@ -241,7 +249,7 @@ async fn a_slow_handler_keeps_its_event() {
         })
         .lease(Duration::from_millis(100))
         .spawn();
-    let _ = setting.told(1, at(50)).await;
+    let _ = setting.report_told(1, at(50)).await;
     while setting.inbox.extended.load(Ordering::SeqCst) < 5 {
         setting.inbox.extending.notified().await;
     }
@@ -274,7 +282,7 @@ async fn a_handler_whose_event_was_taken_over_is_stopped() {
         })
         .lease(Duration::from_millis(300))
         .spawn();
-    let _ = setting.told(1, at(50)).await;
+    let _ = setting.report_told(1, at(50)).await;
     begun.notified().await;
     setting.clock.advance(Duration::from_secs(1));
     let now = setting.clock.now();
@@ -303,7 +311,7 @@ async fn an_event_outlives_a_worker_that_dies() {
             }
         })
         .spawn();
-    let _ = setting.told(1, at(50)).await;
+    let _ = setting.report_told(1, at(50)).await;
     begun.notified().await;
     drop(worker);
 
@@ -319,9 +327,9 @@ async fn an_event_outlives_a_worker_that_dies() {
 }
 
 #[tokio::test]
-async fn events_that_end_every_process_are_buried_in_the_end() {
+async fn events_that_end_every_process_are_dead_letters_in_the_end() {
     let setting = Setting::new();
-    let _ = setting.told(1, at(50)).await;
+    let _ = setting.report_told(1, at(50)).await;
     for _ in 0..3 {
         let now = setting.clock.now();
         let leased = setting.inbox.lease(now, now, 1).await.unwrap();
@@ -331,14 +339,14 @@ async fn events_that_end_every_process_are_buried_in_the_end() {
     let worker = start(&setting, handler).max_attempts(3).spawn();
     worker.drain().await;
     assert!(calls.lock().unwrap().is_empty());
-    assert_eq!(setting.events(EventState::Buried).await.len(), 1);
+    assert_eq!(setting.events(EventState::DeadLetter).await.len(), 1);
     worker.stop().await;
 }
 
 async fn a_worker_outlives(trouble: impl Fn(&FaultyInbox, bool)) {
     let setting = Setting::new();
     let (calls, handler) = failing(0);
-    let _ = setting.told(1, at(50)).await;
+    let _ = setting.report_told(1, at(50)).await;
     trouble(&setting.inbox, true);
     let worker = start(&setting, handler).spawn();
     for _ in 0..3 {
@@ -375,7 +383,7 @@ async fn success_is_written_down_once_the_database_is_back() {
             }
         })
         .spawn();
-    let _ = setting.told(1, at(50)).await;
+    let _ = setting.report_told(1, at(50)).await;
     for _ in 0..2 {
         setting.inbox.refused.notified().await;
     }
@@ -402,8 +410,8 @@ async fn stopping_finishes_what_was_begun_and_begins_nothing() {
         })
         .concurrency(1)
         .spawn();
-    let _ = setting.told(1, at(50)).await;
-    let _ = setting.told(2, at(50)).await;
+    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_told(2, at(50)).await;
     begun.notified().await;
     let stopped = tokio::spawn(worker.stop());
     tokio::task::yield_now().await;
@@ -419,8 +427,8 @@ async fn tombstones_are_cleared_away_by_one_process_an_hour_later() {
     setting.authorize(1, at(0)).await;
     setting.authorize(2, at(0)).await;
     setting.authorize(3, at(0)).await;
-    let _ = setting.told(1, at(50)).await;
-    let _ = setting.told(2, at(50)).await;
+    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_told(2, at(50)).await;
     let lease = setting
         .inbox
         .lease(at(100), at(160), 1)
@@ -432,7 +440,11 @@ async fn tombstones_are_cleared_away_by_one_process_an_hour_later() {
         .settle(&lease.lease, &crate::deauth::Settlement::Done, at(101))
         .await;
     assert_eq!(settled.unwrap(), crate::deauth::Held::Yes);
-    let sweep = async |holder: &str| housekeeping::sweep(&setting.desk, holder).await.unwrap();
+    let sweep = async |holder: &str| {
+        housekeeping::sweep(&setting.deauthorizer, holder)
+            .await
+            .unwrap()
+    };
     assert_eq!(sweep("a").await, Some(0), "an hour has not passed");
     assert_eq!(sweep("a").await, None, "it was done lately");
 

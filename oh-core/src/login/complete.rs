@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::api::{ExchangeMember, Retries};
-use crate::handle::Inner;
+use crate::api::{ExchangeMember, RetryPolicy};
 use crate::oauth::{Granted, TokenError};
+use crate::open_humans::Inner;
 use crate::session::SessionMember;
 use crate::store::{Epoch, MemberRecord, Put, Tokens, Version};
 use crate::{AuthorizationCode, Error};
@@ -82,7 +82,9 @@ async fn keep(
     flow: &Flow,
     granted: &Granted,
 ) -> Result<(MemberRecord, Option<Version>), LoginFailure> {
-    let retries = Retries::default().attempts(2).total(Duration::from_secs(3));
+    let retries = RetryPolicy::default()
+        .attempts(2)
+        .total(Duration::from_secs(3));
     let server = inner.server.clone().retries(retries);
     let member = server.member(granted.tokens.access_token.clone());
     let who = tokio::time::timeout(inner.settings.timeout, member.exchange_member())

@@ -11,7 +11,7 @@ use crate::Error;
 pub enum LoginFailure {
     /// The member pressed cancel (`access_denied`).
     #[error("the member refused")]
-    Refused,
+    AccessDenied,
     /// Open Humans answered the authorization request with another error (RFC 6749
     /// section 4.1.2.1), or not in a form that could be read.
     #[error("Open Humans did not authorize: {0}")]
@@ -56,7 +56,7 @@ impl LoginFailure {
     /// The status it is answered with.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Refused => StatusCode::FORBIDDEN,
+            Self::AccessDenied => StatusCode::FORBIDDEN,
             Self::Incomplete
             | Self::StateMissing
             | Self::StateMismatch
@@ -76,7 +76,7 @@ impl LoginFailure {
     /// One word for logs and counters.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Refused => "refused",
+            Self::AccessDenied => "access_denied",
             Self::NotAuthorized(_) => "not_authorized",
             Self::Incomplete => "incomplete",
             Self::StateMissing => "state_missing",
@@ -95,7 +95,7 @@ impl LoginFailure {
     /// A heading and an explanation for the person.
     pub(crate) fn explain(&self) -> (&'static str, String) {
         let (title, text) = match self {
-            Self::Refused => (
+            Self::AccessDenied => (
                 "You were not logged in",
                 "You chose not to authorize this app at Open Humans. Nothing was shared.",
             ),

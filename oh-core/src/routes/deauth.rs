@@ -140,7 +140,7 @@ impl OpenHumans {
         let once = serde_json::from_slice::<String>(&body);
         let text = once.as_ref().map_or(&body[..], |text| text.as_bytes());
         if let Ok(told) = Deauthorization::parse_unverified(text) {
-            self.inner.desk.hint(told.member());
+            self.inner.deauthorizer.hint(told.member());
         }
     }
 }

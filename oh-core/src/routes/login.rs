@@ -10,10 +10,10 @@ use maud::html;
 use serde::Deserialize;
 
 use super::{Answer, origin, page, plain, private, see_other};
-use crate::handle::Inner;
 use crate::login::flow::{Brought, Flow};
 use crate::login::{Completed, LoginFailure, LoginRequest, ReturnPath};
 use crate::oauth::OAuth;
+use crate::open_humans::Inner;
 use crate::session::{SessionChange, SessionMember};
 use crate::{AuthorizationCode, OpenHumans};
 
@@ -131,7 +131,7 @@ pub(super) async fn complete(inner: &Arc<Inner>, head: &Parts) -> Answer {
     }
     let Some(code) = code.map(AuthorizationCode::new) else {
         let failure = match error.as_deref() {
-            Some("access_denied") | None => LoginFailure::Refused,
+            Some("access_denied") | None => LoginFailure::AccessDenied,
             Some(error) => {
                 let error = error
                     .chars()

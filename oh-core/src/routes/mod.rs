@@ -1,7 +1,7 @@
 //! The routes, written once for every framework.
 //!
 //! An adapter takes a request apart, asks the host's session who is logged in, and calls
-//! [`OpenHumans::handle`]. It gets back an answer and what to do to the session. It decides
+//! [`OpenHumans::respond`]. It gets back an answer and what to do to the session. It decides
 //! nothing: what is a 405, what is too large, who is sent where is all decided here.
 //!
 //! | route | methods | does |
@@ -23,7 +23,7 @@
 //! let oh = OpenHumans::builder(settings).build()?;
 //!
 //! let request = http::Request::get("/openhumans/login?next=/files").body(Empty::<Bytes>::new())?;
-//! let answer = oh.handle(Route::Login, request, None).await;
+//! let answer = oh.respond(Route::Login, request, None).await;
 //! assert_eq!(answer.response.status(), 303);
 //! # Ok(()) }
 //! ```
@@ -112,7 +112,7 @@ impl OpenHumans {
     ///
     /// `session` is what the host's session holds under [`SESSION_KEY`](crate::SESSION_KEY). The
     /// body is read only by the routes that need one, up to a limit, and as raw as it is given.
-    pub async fn handle<B>(
+    pub async fn respond<B>(
         &self,
         route: Route,
         request: Request<B>,

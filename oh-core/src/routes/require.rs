@@ -25,7 +25,7 @@ impl OpenHumans {
     ///
     /// A browser that shows pages is redirected to the login, with the way back; anything else
     /// gets 401. When the token store did not answer, everyone gets 503.
-    pub fn turn_away(
+    pub fn unauthenticated_response(
         &self,
         method: &Method,
         uri: &Uri,

@@ -28,7 +28,7 @@ pub struct SettingsBuilder {
     pub(super) deletion: DeletionPolicy,
     pub(super) cookie_key: Option<KeyMaterial>,
     pub(super) ledger_key: Option<KeyMaterial>,
-    pub(super) session_check: Duration,
+    pub(super) session_cache_ttl: Duration,
     pub(super) timeout: Duration,
 }
 
@@ -110,8 +110,8 @@ impl SettingsBuilder {
     /// How long a process may go on believing a session before it asks the token store whether
     /// the member is still there. A deauthorization seen by this process counts at once; one seen
     /// by another process counts within this time. Default 5 s; zero asks every time.
-    pub fn session_check(mut self, every: Duration) -> Self {
-        self.session_check = every;
+    pub fn session_cache_ttl(mut self, every: Duration) -> Self {
+        self.session_cache_ttl = every;
         self
     }
 
@@ -204,7 +204,7 @@ impl SettingsBuilder {
             deletion: self.deletion,
             cookie_key: self.cookie_key,
             ledger_key: self.ledger_key,
-            session_check: self.session_check,
+            session_cache_ttl: self.session_cache_ttl,
             timeout: self.timeout,
         })
     }

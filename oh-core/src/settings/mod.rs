@@ -72,7 +72,7 @@ pub struct Settings {
     pub(crate) deletion: DeletionPolicy,
     pub(crate) cookie_key: Option<KeyMaterial>,
     pub(crate) ledger_key: Option<KeyMaterial>,
-    pub(crate) session_check: Duration,
+    pub(crate) session_cache_ttl: Duration,
     pub(crate) timeout: Duration,
 }
 
@@ -169,7 +169,7 @@ impl Settings {
             deletion: DeletionPolicy::default(),
             cookie_key: None,
             ledger_key: None,
-            session_check: Duration::from_secs(5),
+            session_cache_ttl: Duration::from_secs(5),
             timeout: Duration::from_secs(15),
         }
     }

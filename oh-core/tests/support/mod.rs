@@ -75,7 +75,7 @@ impl Browser {
                 .headers_mut()
                 .insert(COOKIE, cookies.join("; ").parse().unwrap());
         }
-        let answer = oh.handle(route, request, self.session.clone()).await;
+        let answer = oh.respond(route, request, self.session.clone()).await;
         match answer.session {
             SessionChange::Keep => {}
             SessionChange::LogIn(member) => {

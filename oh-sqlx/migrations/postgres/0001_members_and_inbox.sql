@@ -33,7 +33,7 @@ CREATE TABLE oh_events (
     member TEXT COLLATE "C",
     pseudonym TEXT COLLATE "C" NOT NULL,
     erasure TEXT NOT NULL,
-    source TEXT NOT NULL,
+    discovery TEXT NOT NULL,
     left_at BIGINT NOT NULL,
     received_at BIGINT NOT NULL,
     state TEXT NOT NULL DEFAULT 'pending',
@@ -73,8 +73,8 @@ CREATE TABLE oh_ledger (
 CREATE INDEX oh_ledger_by_event ON oh_ledger (event, seq);
 CREATE INDEX oh_ledger_by_member ON oh_ledger (member, seq);
 
--- Whose turn it is at jobs that one process of many does at a time.
-CREATE TABLE oh_turns (
+-- Named locks, each held by one process of many for a while, with a note for the next holder.
+CREATE TABLE oh_locks (
     job TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     holder TEXT NOT NULL,
     until BIGINT NOT NULL,

@@ -44,7 +44,7 @@ CREATE TABLE oh_events (
     member TEXT,
     pseudonym TEXT NOT NULL,
     erasure TEXT NOT NULL,
-    source TEXT NOT NULL,
+    discovery TEXT NOT NULL,
     left_at INTEGER NOT NULL,
     received_at INTEGER NOT NULL,
     state TEXT NOT NULL DEFAULT 'pending',
@@ -84,9 +84,9 @@ CREATE TABLE oh_ledger (
 CREATE INDEX oh_ledger_by_event ON oh_ledger (event, seq);
 CREATE INDEX oh_ledger_by_member ON oh_ledger (member, seq);
 
--- Whose turn it is at jobs that one process of many does at a time.
-CREATE TABLE oh_turns (
-    job TEXT NOT NULL PRIMARY KEY,
+-- Named locks, each held by one process of many for a while, with a note for the next holder.
+CREATE TABLE oh_locks (
+    name TEXT NOT NULL PRIMARY KEY,
     holder TEXT NOT NULL,
     until INTEGER NOT NULL,
     note TEXT NOT NULL DEFAULT ''

@@ -8,7 +8,7 @@ use sqlx::{Connection, Error as SqlError, PgConnection, PgPool};
 
 use super::inbox::BARRIER;
 use super::taken::Taken;
-use crate::runs::{new, outcomes, runs};
+use crate::batch::{new, outcomes, runs};
 use crate::writer::Backend;
 
 /// Keeps events.
@@ -65,11 +65,11 @@ async fn keep(
 ) -> Result<HashSet<String>, SqlError> {
     let events: Vec<&DeauthEvent> = events.iter().collect();
     let kept: Vec<String> = sqlx::query_scalar(concat!(
-        "INSERT INTO oh_events (id, member, pseudonym, erasure, source, left_at, received_at, \
+        "INSERT INTO oh_events (id, member, pseudonym, erasure, discovery, left_at, received_at, \
          due_at) \
-         SELECT id, member, pseudonym, erasure, source, left_at, received_at, received_at \
+         SELECT id, member, pseudonym, erasure, discovery, left_at, received_at, received_at \
          FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], \
-         $7::bigint[]) AS t (id, member, pseudonym, erasure, source, left_at, received_at) \
+         $7::bigint[]) AS t (id, member, pseudonym, erasure, discovery, left_at, received_at) \
          WHERE ",
         BARRIER!(),
         " ORDER BY id ON CONFLICT (id) DO NOTHING RETURNING id",
@@ -78,7 +78,7 @@ async fn keep(
     .bind(column(&events, |e| e.member.to_string()))
     .bind(column(&events, |e| e.pseudonym.to_string()))
     .bind(column(&events, |e| e.erasure.as_str()))
-    .bind(column(&events, |e| e.source.as_str()))
+    .bind(column(&events, |e| e.discovery.as_str()))
     .bind(column(&events, |e| e.left_at.as_micros()))
     .bind(column(&events, |e| e.received_at.as_micros()))
     .fetch_all(conn)

@@ -1,4 +1,4 @@
-//! Statements on `oh_events`, `oh_ledger` and `oh_turns`.
+//! Statements on `oh_events`, `oh_ledger` and `oh_locks`.
 //!
 //! Line numbers of the ledger are drawn before a transaction commits, so a reader could see line
 //! 8 before line 7 is there, take note that it has read up to 8, and never see 7. Therefore all
@@ -144,26 +144,26 @@ pub(super) async fn extend(
     Ok(held_if(extended.rows_affected()))
 }
 
-pub(super) async fn revive(
+pub(super) async fn requeue(
     conn: &mut PgConnection,
     event: &EventId,
     now: Timestamp,
 ) -> Result<bool, SqlError> {
-    let revived = sqlx::query(concat!(
-        "WITH revived AS ( \
+    let requeued = sqlx::query(concat!(
+        "WITH requeued AS ( \
              UPDATE oh_events SET state = 'pending', attempts = 0, due_at = $2, \
-             settled_at = NULL WHERE id = $1 AND state IN ('buried', 'stale') \
+             settled_at = NULL WHERE id = $1 AND state IN ('dead_letter', 'stale') \
              AND member IS NOT NULL AND ",
         barrier!(),
         "    RETURNING id, pseudonym) \
          INSERT INTO oh_ledger (event, member, at, step, attempt) \
-         SELECT id, pseudonym, $2, 'revived', 0 FROM revived",
+         SELECT id, pseudonym, $2, 'requeued', 0 FROM requeued",
     ))
     .bind(event.as_str())
     .bind(now.as_micros())
     .execute(conn)
     .await?;
-    Ok(revived.rows_affected() > 0)
+    Ok(requeued.rows_affected() > 0)
 }
 
 pub(super) async fn stats(conn: &mut PgConnection) -> Result<StatsRow, SqlError> {
@@ -171,7 +171,7 @@ pub(super) async fn stats(conn: &mut PgConnection) -> Result<StatsRow, SqlError>
         "SELECT (SELECT count(*) FROM oh_events WHERE state = 'pending') AS pending, \
          (SELECT min(received_at) FROM oh_events WHERE state = 'pending') AS oldest_pending, \
          (SELECT count(*) FROM oh_events WHERE state = 'done') AS done, \
-         (SELECT count(*) FROM oh_events WHERE state = 'buried') AS buried, \
+         (SELECT count(*) FROM oh_events WHERE state = 'dead_letter') AS dead_letters, \
          (SELECT count(*) FROM oh_events WHERE state = 'stale') AS stale",
     )
     .fetch_one(conn)
@@ -249,20 +249,20 @@ async fn last_line(conn: &mut PgConnection) -> Result<Option<i64>, SqlError> {
     }
 }
 
-pub(super) async fn take_turn(
+pub(super) async fn acquire_lock(
     conn: &mut PgConnection,
-    job: &str,
+    name: &str,
     holder: &str,
     now: Timestamp,
     until: Timestamp,
 ) -> Result<Option<String>, SqlError> {
     sqlx::query_scalar(
-        "INSERT INTO oh_turns (job, holder, until) VALUES ($1, $2, $3) \
-         ON CONFLICT (job) DO UPDATE SET holder = excluded.holder, until = excluded.until \
-         WHERE oh_turns.holder = excluded.holder OR oh_turns.until <= $4 \
+        "INSERT INTO oh_locks (name, holder, until) VALUES ($1, $2, $3) \
+         ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until \
+         WHERE oh_locks.holder = excluded.holder OR oh_locks.until <= $4 \
          RETURNING note",
     )
-    .bind(job)
+    .bind(name)
     .bind(holder)
     .bind(until.as_micros())
     .bind(now.as_micros())
@@ -270,16 +270,16 @@ pub(super) async fn take_turn(
     .await
 }
 
-pub(super) async fn keep_turn(
+pub(super) async fn update_lock(
     conn: &mut PgConnection,
-    job: &str,
+    name: &str,
     holder: &str,
     until: Timestamp,
     note: &str,
 ) -> Result<Held, SqlError> {
     let kept =
-        sqlx::query("UPDATE oh_turns SET until = $3, note = $4 WHERE job = $1 AND holder = $2")
-            .bind(job)
+        sqlx::query("UPDATE oh_locks SET until = $3, note = $4 WHERE name = $1 AND holder = $2")
+            .bind(name)
             .bind(holder)
             .bind(until.as_micros())
             .bind(text(note))

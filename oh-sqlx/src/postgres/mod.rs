@@ -309,9 +309,9 @@ impl DeauthInbox for PgStore {
         line.map_err(inbox_error)
     }
 
-    async fn revive(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
-        let revived = ask!(self, conn => inbox::revive(conn, event, now));
-        revived.map_err(inbox_error)
+    async fn requeue(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
+        let requeued = ask!(self, conn => inbox::requeue(conn, event, now));
+        requeued.map_err(inbox_error)
     }
 
     async fn stats(&self) -> Result<InboxStats, InboxError> {
@@ -335,25 +335,25 @@ impl DeauthInbox for PgStore {
             .collect()
     }
 
-    async fn take_turn(
+    async fn acquire_lock(
         &self,
-        job: &str,
+        name: &str,
         holder: &str,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<String>, InboxError> {
-        let turn = ask!(self, conn => inbox::take_turn(conn, job, holder, now, until));
-        turn.map_err(inbox_error)
+        let note = ask!(self, conn => inbox::acquire_lock(conn, name, holder, now, until));
+        note.map_err(inbox_error)
     }
 
-    async fn keep_turn(
+    async fn update_lock(
         &self,
-        job: &str,
+        name: &str,
         holder: &str,
         until: Timestamp,
         note: &str,
     ) -> Result<Held, InboxError> {
-        let held = ask!(self, conn => inbox::keep_turn(conn, job, holder, until, note));
+        let held = ask!(self, conn => inbox::update_lock(conn, name, holder, until, note));
         held.map_err(inbox_error)
     }
 }

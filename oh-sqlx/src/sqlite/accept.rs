@@ -6,7 +6,7 @@ use oh_core::deauth::{Accepted, DeauthEvent, Step};
 use sqlx::{Error as SqlError, QueryBuilder, Sqlite, SqliteConnection};
 
 use super::members::{self, not_in};
-use crate::runs::{new, outcomes, runs};
+use crate::batch::{new, outcomes, runs};
 
 /// Keeps events. Also tells whether tokens were deleted.
 pub(super) async fn accept(
@@ -38,7 +38,7 @@ async fn keep(
     events: &[&DeauthEvent],
 ) -> Result<HashSet<String>, SqlError> {
     let mut sql = QueryBuilder::<Sqlite>::new(
-        "INSERT INTO oh_events (id, member, pseudonym, erasure, source, left_at, received_at, \
+        "INSERT INTO oh_events (id, member, pseudonym, erasure, discovery, left_at, received_at, \
          due_at) ",
     );
     sql.push_values(events, |mut row, event| {
@@ -46,7 +46,7 @@ async fn keep(
             .push_bind(event.member.as_str())
             .push_bind(event.pseudonym.as_str())
             .push_bind(event.erasure.as_str())
-            .push_bind(event.source.as_str())
+            .push_bind(event.discovery.as_str())
             .push_bind(event.left_at.as_micros())
             .push_bind(event.received_at.as_micros())
             .push_bind(event.received_at.as_micros());

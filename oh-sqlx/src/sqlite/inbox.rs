@@ -1,4 +1,4 @@
-//! Statements on `oh_events`, `oh_ledger` and `oh_turns`.
+//! Statements on `oh_events`, `oh_ledger` and `oh_locks`.
 
 use oh_core::Timestamp;
 use oh_core::deauth::{EventId, EventQuery, Held, Lease, Leased, LedgerQuery, Settlement, Step};
@@ -154,7 +154,7 @@ async fn forget_settled(conn: &mut SqliteConnection, done: &EventId) -> Result<(
          FROM oh_events AS done WHERE done.id = ?1 \
          AND oh_events.pseudonym = done.pseudonym AND oh_events.member IS NOT NULL \
          AND (oh_events.state = 'stale' \
-             OR (oh_events.state = 'buried' AND oh_events.left_at <= done.left_at))",
+             OR (oh_events.state = 'dead_letter' AND oh_events.left_at <= done.left_at))",
     )
     .bind(done.as_str())
     .execute(conn)
@@ -162,23 +162,23 @@ async fn forget_settled(conn: &mut SqliteConnection, done: &EventId) -> Result<(
     Ok(())
 }
 
-pub(super) async fn revive(
+pub(super) async fn requeue(
     conn: &mut SqliteConnection,
     event: &EventId,
     now: Timestamp,
 ) -> Result<bool, SqlError> {
-    let revived = sqlx::query(
+    let requeued = sqlx::query(
         "UPDATE oh_events SET state = 'pending', attempts = 0, due_at = ?2, settled_at = NULL \
-         WHERE id = ?1 AND state IN ('buried', 'stale') AND member IS NOT NULL",
+         WHERE id = ?1 AND state IN ('dead_letter', 'stale') AND member IS NOT NULL",
     )
     .bind(event.as_str())
     .bind(now.as_micros())
     .execute(&mut *conn)
     .await?;
-    if revived.rows_affected() > 0 {
-        line(conn, event, Step::Revived, now, None).await?;
+    if requeued.rows_affected() > 0 {
+        line(conn, event, Step::Requeued, now, None).await?;
     }
-    Ok(revived.rows_affected() > 0)
+    Ok(requeued.rows_affected() > 0)
 }
 
 pub(super) async fn stats(pool: &SqlitePool) -> Result<StatsRow, SqlError> {
@@ -186,7 +186,7 @@ pub(super) async fn stats(pool: &SqlitePool) -> Result<StatsRow, SqlError> {
         "SELECT (SELECT count(*) FROM oh_events WHERE state = 'pending') AS pending, \
          (SELECT min(received_at) FROM oh_events WHERE state = 'pending') AS oldest_pending, \
          (SELECT count(*) FROM oh_events WHERE state = 'done') AS done, \
-         (SELECT count(*) FROM oh_events WHERE state = 'buried') AS buried, \
+         (SELECT count(*) FROM oh_events WHERE state = 'dead_letter') AS dead_letters, \
          (SELECT count(*) FROM oh_events WHERE state = 'stale') AS stale",
     )
     .fetch_one(pool)
@@ -237,20 +237,20 @@ pub(super) async fn ledger(
     sql.build_query_as().fetch_all(pool).await
 }
 
-pub(super) async fn take_turn(
+pub(super) async fn acquire_lock(
     conn: &mut SqliteConnection,
-    job: &str,
+    name: &str,
     holder: &str,
     now: Timestamp,
     until: Timestamp,
 ) -> Result<Option<String>, SqlError> {
     sqlx::query_scalar(
-        "INSERT INTO oh_turns (job, holder, until) VALUES (?1, ?2, ?3) \
-         ON CONFLICT (job) DO UPDATE SET holder = excluded.holder, until = excluded.until \
-         WHERE oh_turns.holder = excluded.holder OR oh_turns.until <= ?4 \
+        "INSERT INTO oh_locks (name, holder, until) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until \
+         WHERE oh_locks.holder = excluded.holder OR oh_locks.until <= ?4 \
          RETURNING note",
     )
-    .bind(job)
+    .bind(name)
     .bind(holder)
     .bind(until.as_micros())
     .bind(now.as_micros())
@@ -258,16 +258,16 @@ pub(super) async fn take_turn(
     .await
 }
 
-pub(super) async fn keep_turn(
+pub(super) async fn update_lock(
     conn: &mut SqliteConnection,
-    job: &str,
+    name: &str,
     holder: &str,
     until: Timestamp,
     note: &str,
 ) -> Result<Held, SqlError> {
     let kept =
-        sqlx::query("UPDATE oh_turns SET until = ?3, note = ?4 WHERE job = ?1 AND holder = ?2")
-            .bind(job)
+        sqlx::query("UPDATE oh_locks SET until = ?3, note = ?4 WHERE name = ?1 AND holder = ?2")
+            .bind(name)
             .bind(holder)
             .bind(until.as_micros())
             .bind(note)

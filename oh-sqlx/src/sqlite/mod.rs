@@ -338,13 +338,13 @@ impl DeauthInbox for SqliteStore {
         expect!(outcome, Recorded).map_err(inbox_error)
     }
 
-    async fn revive(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
-        let op = Op::Revive {
+    async fn requeue(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
+        let op = Op::Requeue {
             event: event.clone(),
             now,
         };
         let outcome = self.write(op).await.map_err(inbox_error)?;
-        expect!(outcome, Revived).map_err(inbox_error)
+        expect!(outcome, Requeued).map_err(inbox_error)
     }
 
     async fn stats(&self) -> Result<InboxStats, InboxError> {
@@ -368,32 +368,32 @@ impl DeauthInbox for SqliteStore {
             .collect()
     }
 
-    async fn take_turn(
+    async fn acquire_lock(
         &self,
-        job: &str,
+        name: &str,
         holder: &str,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<String>, InboxError> {
-        let op = Op::TakeTurn {
-            job: job.to_owned(),
+        let op = Op::AcquireLock {
+            name: name.to_owned(),
             holder: holder.to_owned(),
             now,
             until,
         };
         let outcome = self.write(op).await.map_err(inbox_error)?;
-        expect!(outcome, Turn).map_err(inbox_error)
+        expect!(outcome, Lock).map_err(inbox_error)
     }
 
-    async fn keep_turn(
+    async fn update_lock(
         &self,
-        job: &str,
+        name: &str,
         holder: &str,
         until: Timestamp,
         note: &str,
     ) -> Result<Held, InboxError> {
-        let op = Op::KeepTurn {
-            job: job.to_owned(),
+        let op = Op::RenewLock {
+            name: name.to_owned(),
             holder: holder.to_owned(),
             until,
             note: note.to_owned(),

@@ -69,18 +69,18 @@ pub(super) enum Op {
         step: Step,
         now: Timestamp,
     },
-    Revive {
+    Requeue {
         event: EventId,
         now: Timestamp,
     },
-    TakeTurn {
-        job: String,
+    AcquireLock {
+        name: String,
         holder: String,
         now: Timestamp,
         until: Timestamp,
     },
-    KeepTurn {
-        job: String,
+    RenewLock {
+        name: String,
         holder: String,
         until: Timestamp,
         note: String,
@@ -95,8 +95,8 @@ pub(super) enum Outcome {
     Held(Held),
     Recorded(()),
     PutBack(bool),
-    Revived(bool),
-    Turn(Option<String>),
+    Requeued(bool),
+    Lock(Option<String>),
 }
 
 /// Writes to the file.
@@ -203,19 +203,19 @@ async fn run(conn: &mut SqliteConnection, op: &Op, traces: &mut bool) -> Result<
         Op::Record { event, step, now } => {
             Outcome::Recorded(inbox::line(conn, event, *step, *now, None).await?)
         }
-        Op::Revive { event, now } => Outcome::Revived(inbox::revive(conn, event, *now).await?),
-        Op::TakeTurn {
-            job,
+        Op::Requeue { event, now } => Outcome::Requeued(inbox::requeue(conn, event, *now).await?),
+        Op::AcquireLock {
+            name,
             holder,
             now,
             until,
-        } => Outcome::Turn(inbox::take_turn(conn, job, holder, *now, *until).await?),
-        Op::KeepTurn {
-            job,
+        } => Outcome::Lock(inbox::acquire_lock(conn, name, holder, *now, *until).await?),
+        Op::RenewLock {
+            name,
             holder,
             until,
             note,
-        } => Outcome::Held(inbox::keep_turn(conn, job, holder, *until, note).await?),
+        } => Outcome::Held(inbox::update_lock(conn, name, holder, *until, note).await?),
     })
 }
 

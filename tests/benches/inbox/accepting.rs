@@ -60,7 +60,7 @@ pub(crate) async fn throughput(place: &Place, count: usize) -> Result<f64> {
                     return Ok::<(), crate::BoxError>(());
                 }
                 let request = webhook("/openhumans/deauth", number, Full::<bytes::Bytes>::from)?;
-                let answer = openhumans.handle(Route::Deauth, request, None).await;
+                let answer = openhumans.respond(Route::Deauth, request, None).await;
                 let status = answer.response.status();
                 if !status.is_success() {
                     return Err(format!("a webhook was answered {status}").into());

@@ -13,10 +13,10 @@ use crate::place::{Place, Pool};
 use crate::{Result, SENDERS, event, rate};
 
 const TABLE: &str = "CREATE TABLE bare (id TEXT PRIMARY KEY, member TEXT, pseudonym TEXT NOT NULL, \
-    erasure TEXT NOT NULL, source TEXT NOT NULL, left_at BIGINT NOT NULL, \
+    erasure TEXT NOT NULL, discovery TEXT NOT NULL, left_at BIGINT NOT NULL, \
     received_at BIGINT NOT NULL, due_at BIGINT NOT NULL)";
 const INTO: &str =
-    "INSERT INTO bare (id, member, pseudonym, erasure, source, left_at, received_at, due_at) ";
+    "INSERT INTO bare (id, member, pseudonym, erasure, discovery, left_at, received_at, due_at) ";
 
 macro_rules! insert {
     ($database:ty, $events:expr, $on:expr) => {{
@@ -26,7 +26,7 @@ macro_rules! insert {
                 .push_bind(event.member.to_string())
                 .push_bind(event.pseudonym.to_string())
                 .push_bind(event.erasure.to_string())
-                .push_bind(event.source.to_string())
+                .push_bind(event.discovery.to_string())
                 .push_bind(event.left_at.as_micros())
                 .push_bind(event.received_at.as_micros())
                 .push_bind(event.received_at.as_micros());

@@ -22,7 +22,7 @@ mod working;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use oh_core::deauth::{DeauthEvent, Erasure, Pseudonymizer, Source};
+use oh_core::deauth::{DeauthEvent, Discovery, Erasure, Pseudonymizer};
 use oh_core::transport::BoxError;
 use oh_core::{ClientSecret, Timestamp};
 
@@ -78,7 +78,7 @@ fn event(number: usize) -> Result<DeauthEvent> {
         pseudonym: names.pseudonym(&member),
         member,
         erasure: Erasure::Requested,
-        source: Source::Told,
+        discovery: Discovery::Told,
         left_at: now,
         received_at: now,
     })

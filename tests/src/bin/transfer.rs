@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use http_body_util::BodyExt;
-use oh_core::api::{DataFile, DataFileId, MemberClient, Server, Upload};
+use oh_core::api::{Client, DataFile, DataFileId, MemberClient, Upload};
 use oh_core::transport::{Body, HttpClient, Transport};
 use oh_sandbox::Sandbox;
 use serde_json::{Value, json};
@@ -129,7 +129,7 @@ impl Drop for Other {
 
 async fn run(args: &Args) -> Outcome<Value> {
     let other = Other::start(args.members)?;
-    let server = Server::new(other.said("url")?)?;
+    let server = Client::new(other.said("url")?)?;
     let listing = list(&server, other.said("master_token")?).await?;
     eprintln!("listed: {listing}");
 
@@ -172,7 +172,7 @@ async fn run(args: &Args) -> Outcome<Value> {
 }
 
 /// Lists all members, and looks at the memory after a hundredth of them and at the end.
-async fn list(server: &Server, master_token: &str) -> Outcome<Value> {
+async fn list(server: &Client, master_token: &str) -> Outcome<Value> {
     let begun = Instant::now();
     let mut members = server.project(master_token).members();
     let mut count = 0_u64;

@@ -112,7 +112,7 @@ async fn a_handler_may_say_it_in_its_own_way() {
 #[tokio::test]
 async fn while_the_store_is_down_nobody_is_in_and_nobody_is_sent_away() {
     let plan = Plan {
-        settings: |settings| settings.session_check(std::time::Duration::ZERO),
+        settings: |settings| settings.session_cache_ttl(std::time::Duration::ZERO),
         ..Plan::default()
     };
     both(plan, async |app| {

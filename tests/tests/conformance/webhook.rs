@@ -259,7 +259,7 @@ impl DeauthInbox for FullDisk {
         full()
     }
 
-    async fn revive(&self, _: &EventId, _: Timestamp) -> Result<bool, InboxError> {
+    async fn requeue(&self, _: &EventId, _: Timestamp) -> Result<bool, InboxError> {
         full()
     }
 
@@ -275,7 +275,7 @@ impl DeauthInbox for FullDisk {
         full()
     }
 
-    async fn take_turn(
+    async fn acquire_lock(
         &self,
         _: &str,
         _: &str,
@@ -285,7 +285,13 @@ impl DeauthInbox for FullDisk {
         full()
     }
 
-    async fn keep_turn(&self, _: &str, _: &str, _: Timestamp, _: &str) -> Result<Held, InboxError> {
+    async fn update_lock(
+        &self,
+        _: &str,
+        _: &str,
+        _: Timestamp,
+        _: &str,
+    ) -> Result<Held, InboxError> {
         full()
     }
 }

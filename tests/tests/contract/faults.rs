@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use oh_core::Error;
-use oh_core::api::{DataFile, MemberClient, Message, Retries, Server, Upload};
+use oh_core::api::{Client, DataFile, MemberClient, Message, RetryPolicy, Upload};
 use oh_sandbox::{Endpoint, Fault, Sandbox};
 
 use crate::world::{World, in_sandbox};
@@ -13,8 +13,8 @@ fn once(world: &World) -> MemberClient {
     impatient(world).member(world.tokens.access_token.clone())
 }
 
-fn impatient(world: &World) -> Server {
-    let server = world.server.clone().retries(Retries::none());
+fn impatient(world: &World) -> Client {
+    let server = world.server.clone().retries(RetryPolicy::none());
     server.timeout(Duration::from_millis(300))
 }
 
@@ -121,13 +121,13 @@ async fn refusals_have_their_own_variants() {
     let refused = asked_with(Fault::json(400, by_field)).await;
     assert_eq!(refused.field("metadata"), Some("This field is required."));
     let page = asked_with(Fault::page(400)).await;
-    assert!(matches!(page, Error::Refused { .. }));
+    assert!(matches!(page, Error::BadRequest { .. }));
 }
 
 #[tokio::test]
 async fn nobody_there_is_the_network() {
-    let server = Server::new("http://127.0.0.1:9").unwrap();
-    let member = server.retries(Retries::none()).member("t");
+    let server = Client::new("http://127.0.0.1:9").unwrap();
+    let member = server.retries(RetryPolicy::none()).member("t");
     let error = member.exchange_member().await.unwrap_err();
     assert!(matches!(error, Error::Network(_)), "{error}");
 }

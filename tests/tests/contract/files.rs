@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use futures_util::TryStreamExt;
 use oh_core::Error;
-use oh_core::api::{DataFile, DataFileId, FileMetadata, MemberClient, Upload, Via};
+use oh_core::api::{DataFile, DataFileId, FileMetadata, MemberClient, Upload, UploadMethod};
 
 use crate::world::{World, in_sandbox, promise};
 
@@ -108,7 +108,8 @@ async fn what_is_small_but_special_goes_direct_and_keeps_its_name() {
 async fn the_simple_way_takes_what_is_said_to_fit() {
     promise(async |world| {
         // The longest that goes in one request, and one byte more.
-        let fits = |size: usize| Upload::bytes("contract.bin", content(size)).via(Via::Simple);
+        let fits =
+            |size: usize| Upload::bytes("contract.bin", content(size)).via(UploadMethod::Simple);
         let (mut low, mut high) = (2_600_000, 2_621_440);
         let member = world.server.member("none");
         while low + 1 < high {
@@ -180,7 +181,7 @@ async fn data_types_are_taken_where_the_project_has_them() {
             return;
         };
         let id = path.trim_end_matches('/').rsplit('/').next().unwrap();
-        for via in [Via::Simple, Via::Direct] {
+        for via in [UploadMethod::Simple, UploadMethod::Direct] {
             let upload = Upload::bytes("contract.txt", "x").data_types([id]).via(via);
             let uploaded = world.member.upload(upload).await.unwrap();
             let file = listed(&world.member, uploaded.id).await.unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures_util::{Stream, StreamExt};
 use oh_core::Error;
-use oh_core::api::{Retries, Upload};
+use oh_core::api::{RetryPolicy, Upload};
 use oh_sandbox::{Endpoint, Fault};
 
 use crate::world::{in_sandbox, promise};
@@ -120,7 +120,7 @@ async fn a_page_that_breaks_off_is_asked_for_again() {
         sandbox.fault_next(Endpoint::Members, 2, Fault::ResetMidBody);
         assert_eq!(world.project.members().count().await, 150);
         sandbox.fault(Endpoint::Members, Fault::ResetMidBody);
-        let once = world.server.clone().retries(Retries::none());
+        let once = world.server.clone().retries(RetryPolicy::none());
         let mut members = once.project(world.master().clone()).members();
         let error = members.try_next().await.unwrap_err();
         assert!(matches!(error, Error::Network(_)), "{error}");

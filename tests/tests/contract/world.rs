@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use oh_core::api::{DataFileId, MemberClient, OAuthClient, ProjectClient, PublicClient, Server};
+use oh_core::api::{Client, DataFileId, MemberClient, OAuthClient, ProjectClient, PublicClient};
 use oh_core::store::Tokens;
 use oh_core::transport::{HttpClient, Transport};
 use oh_core::{AuthorizationCode, MasterToken, ProjectMemberId};
@@ -23,7 +23,7 @@ pub(crate) const BOB: &str = "00169953";
 /// The server, and the project and member the tests are.
 pub(crate) struct World {
     sandbox: Option<Sandbox>,
-    pub(crate) server: Server,
+    pub(crate) server: Client,
     pub(crate) oauth: OAuthClient,
     pub(crate) project: ProjectClient,
     pub(crate) public: PublicClient,
@@ -72,7 +72,7 @@ impl World {
             .start()
             .await
             .unwrap();
-        let server = Server::with_transport(sandbox.url().as_str(), transport).unwrap();
+        let server = Client::with_transport(sandbox.url().as_str(), transport).unwrap();
         let oauth = server
             .oauth(sandbox.client_id(), sandbox.client_secret(), redirect_uri)
             .unwrap();
@@ -85,7 +85,7 @@ impl World {
             let name = format!("OH_CONTRACT_{name}");
             std::env::var(&name).unwrap_or_else(|_| panic!("{name} is not set"))
         };
-        let server = Server::with_transport(base_url, transport).unwrap();
+        let server = Client::with_transport(base_url, transport).unwrap();
         let oauth = server
             .oauth(
                 variable("CLIENT_ID"),
@@ -100,7 +100,7 @@ impl World {
 
     async fn open(
         sandbox: Option<Sandbox>,
-        server: Server,
+        server: Client,
         oauth: OAuthClient,
         master: MasterToken,
         authorize: Option<String>,

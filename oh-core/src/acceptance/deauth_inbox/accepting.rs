@@ -11,10 +11,10 @@ pub async fn everything_of_an_event_is_kept(inbox: Arc<dyn DeauthInbox>) {
     let mut found = event(2, 0, 101);
     found.member = "0000000000000007".parse().expect("digits");
     found.erasure = Erasure::Unknown;
-    found.source = Source::Found;
+    found.discovery = Discovery::Found;
     let mut disconnected = event(3, 14, 102);
     disconnected.erasure = Erasure::NotRequested;
-    disconnected.source = Source::Disconnected;
+    disconnected.discovery = Discovery::Disconnected;
     disconnected.left_at = Timestamp::UNIX_EPOCH;
 
     for event in [&told, &found, &disconnected] {
@@ -23,7 +23,7 @@ pub async fn everything_of_an_event_is_kept(inbox: Arc<dyn DeauthInbox>) {
         assert_eq!(record.member.as_ref(), Some(&event.member));
         assert_eq!(record.pseudonym, event.pseudonym);
         assert_eq!(record.erasure, event.erasure);
-        assert_eq!(record.source, event.source);
+        assert_eq!(record.discovery, event.discovery);
         assert_eq!(record.left_at, event.left_at);
         assert_eq!(record.received_at, event.received_at);
         assert_eq!(record.state, EventState::Pending);
@@ -76,11 +76,11 @@ pub async fn concurrent_duplicates_are_accepted_once(inbox: Arc<dyn DeauthInbox>
     assert_eq!(received.count(), 10);
 }
 
-/// Done, buried or stale: an event that was dealt with is known for ever.
+/// Done, a dead letter or stale: an event that was dealt with is known for ever.
 pub async fn a_done_event_is_never_accepted_again(inbox: Arc<dyn DeauthInbox>) {
     let ends = [
         Settlement::Done,
-        Settlement::Bury {
+        Settlement::DeadLetter {
             note: "no".to_owned(),
         },
         Settlement::Stale,

@@ -63,10 +63,10 @@ pub async fn events_of_a_member_come_in_order(inbox: Arc<dyn DeauthInbox>) {
     let leased = lease_one(&inbox, at(100)).await;
     assert_eq!(leased.event, second);
     assert_eq!(leased.attempt, 2);
-    let bury = Settlement::Bury {
+    let dead_letter = Settlement::DeadLetter {
         note: "no".to_owned(),
     };
-    settle(&inbox, &leased, &bury, at(101)).await;
+    settle(&inbox, &leased, &dead_letter, at(101)).await;
     assert_eq!(lease_one(&inbox, at(102)).await.event, third);
 }
 
@@ -118,21 +118,21 @@ pub async fn an_older_event_that_arrives_late_waits_for_the_holder(inbox: Arc<dy
     }
 }
 
-/// So does an older one that is revived, for as long as the holder's lease runs.
-pub async fn an_older_event_that_is_revived_waits_for_the_holder(inbox: Arc<dyn DeauthInbox>) {
+/// So does an older one that is requeued, for as long as the holder's lease runs.
+pub async fn an_older_event_that_is_requeued_waits_for_the_holder(inbox: Arc<dyn DeauthInbox>) {
     let (older, newer) = (event(1, 1, 1), event(2, 1, 2));
     accept(&inbox, &older).await;
     accept(&inbox, &newer).await;
     let first = lease_one(&inbox, at(10)).await;
-    let bury = Settlement::Bury {
+    let dead_letter = Settlement::DeadLetter {
         note: "no".to_owned(),
     };
-    settle(&inbox, &first, &bury, at(11)).await;
+    settle(&inbox, &first, &dead_letter, at(11)).await;
     let held = lease_one(&inbox, at(12)).await;
     assert_eq!(held.event, newer);
     assert!(
         inbox
-            .revive(&older.id, at(13))
+            .requeue(&older.id, at(13))
             .await
             .expect("the inbox answers")
     );

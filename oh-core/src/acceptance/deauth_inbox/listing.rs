@@ -51,7 +51,7 @@ pub async fn events_are_listed_page_by_page(inbox: Arc<dyn DeauthInbox>) {
     };
     assert_eq!(of(EventState::Pending).await as i64, count - 2);
     assert_eq!(of(EventState::Done).await, 2);
-    assert_eq!(of(EventState::Buried).await, 0);
+    assert_eq!(of(EventState::DeadLetter).await, 0);
 
     let of_one = walk(EventQuery {
         pseudonym: Some(pseudonym(3)),

@@ -19,8 +19,8 @@
 mod accepting;
 mod leasing;
 mod listing;
+mod locks;
 mod settling;
-mod turns;
 
 pub use accepting::{
     a_done_event_is_never_accepted_again, concurrent_duplicates_are_accepted_once,
@@ -29,27 +29,27 @@ pub use accepting::{
 pub use leasing::{
     a_busy_member_holds_up_only_its_own, a_dead_holder_is_replaced, a_lease_can_be_prolonged,
     an_older_event_that_arrives_late_waits_for_the_holder,
-    an_older_event_that_is_revived_waits_for_the_holder, each_event_has_one_holder,
+    an_older_event_that_is_requeued_waits_for_the_holder, each_event_has_one_holder,
     events_come_oldest_first, events_of_a_member_come_in_order,
     the_limit_counts_events_that_can_be_taken,
 };
 pub use listing::{events_are_listed_page_by_page, the_ledger_is_listed_page_by_page};
+pub use locks::{a_note_outlives_its_holder, one_holds_the_lock};
 pub use settling::{
-    a_buried_event_can_be_revived, a_retry_waits_until_it_is_due, a_stale_event_is_kept,
+    a_dead_letter_can_be_requeued, a_retry_waits_until_it_is_due, a_stale_event_is_kept,
     a_whole_life_is_in_the_ledger, done_forgets_what_it_makes_up_for,
     done_leaves_only_the_pseudonym, of_two_settlements_one_counts,
     settling_after_a_takeover_does_nothing, settling_late_counts_if_nobody_took_over,
     statistics_add_up, steps_can_be_recorded,
 };
-pub use turns::{a_note_outlives_its_holder, one_holds_the_turn};
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::deauth::{
-    Accepted, DeauthEvent, DeauthInbox, Erasure, EventId, EventQuery, EventRecord, Held, Leased,
-    LedgerLine, LedgerQuery, Pseudonym, Settlement, Source, Step,
+    Accepted, DeauthEvent, DeauthInbox, Discovery, Erasure, EventId, EventQuery, EventRecord, Held,
+    Leased, LedgerLine, LedgerQuery, Pseudonym, Settlement, Step,
 };
 use crate::{ProjectMemberId, Timestamp};
 
@@ -75,7 +75,7 @@ where
     events_of_a_member_come_in_order(fresh().await).await;
     a_busy_member_holds_up_only_its_own(fresh().await).await;
     an_older_event_that_arrives_late_waits_for_the_holder(fresh().await).await;
-    an_older_event_that_is_revived_waits_for_the_holder(fresh().await).await;
+    an_older_event_that_is_requeued_waits_for_the_holder(fresh().await).await;
     each_event_has_one_holder(fresh().await).await;
     a_dead_holder_is_replaced(fresh().await).await;
     a_lease_can_be_prolonged(fresh().await).await;
@@ -83,7 +83,7 @@ where
     done_leaves_only_the_pseudonym(fresh().await).await;
     done_forgets_what_it_makes_up_for(fresh().await).await;
     a_retry_waits_until_it_is_due(fresh().await).await;
-    a_buried_event_can_be_revived(fresh().await).await;
+    a_dead_letter_can_be_requeued(fresh().await).await;
     a_stale_event_is_kept(fresh().await).await;
     settling_after_a_takeover_does_nothing(fresh().await).await;
     settling_late_counts_if_nobody_took_over(fresh().await).await;
@@ -95,7 +95,7 @@ where
     events_are_listed_page_by_page(fresh().await).await;
     the_ledger_is_listed_page_by_page(fresh().await).await;
 
-    one_holds_the_turn(fresh().await).await;
+    one_holds_the_lock(fresh().await).await;
     a_note_outlives_its_holder(fresh().await).await;
 }
 
@@ -119,14 +119,14 @@ where
     settle(&inbox, &leased[0], &Settlement::Done, at(11)).await;
     assert_eq!(
         inbox
-            .take_turn("job", "a", at(10), at(20))
+            .acquire_lock("job", "a", at(10), at(20))
             .await
             .expect("an answer"),
         Some(String::new())
     );
     assert_eq!(
         inbox
-            .keep_turn("job", "a", at(20), "so far")
+            .update_lock("job", "a", at(20), "so far")
             .await
             .expect("an answer"),
         Held::Yes
@@ -155,15 +155,15 @@ where
     );
     assert_eq!(
         other
-            .take_turn("job", "b", at(12), at(30))
+            .acquire_lock("job", "b", at(12), at(30))
             .await
             .expect("an answer"),
         None,
-        "a turn did not survive reopening"
+        "a lock did not survive reopening"
     );
     assert_eq!(
         other
-            .take_turn("job", "b", at(21), at(30))
+            .acquire_lock("job", "b", at(21), at(30))
             .await
             .expect("an answer"),
         Some("so far".to_owned())
@@ -221,7 +221,7 @@ fn event(name: i64, who: i64, received: i64) -> DeauthEvent {
         member: member(who),
         pseudonym: pseudonym(who),
         erasure: Erasure::Requested,
-        source: Source::Told,
+        discovery: Discovery::Told,
         left_at: at(received - 1),
         received_at: at(received),
     }

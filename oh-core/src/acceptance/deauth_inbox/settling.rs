@@ -10,8 +10,8 @@ fn retry(due: i64) -> Settlement {
     }
 }
 
-fn bury() -> Settlement {
-    Settlement::Bury {
+fn dead_letter() -> Settlement {
+    Settlement::DeadLetter {
         note: "it never works".to_owned(),
     }
 }
@@ -41,7 +41,7 @@ pub async fn done_leaves_only_the_pseudonym(inbox: Arc<dyn DeauthInbox>) {
     assert!(find(&inbox, &other).await.member.is_some());
     assert!(
         !inbox
-            .revive(&event.id, at(12))
+            .requeue(&event.id, at(12))
             .await
             .expect("the inbox answers"),
         "what is done stays done"
@@ -49,32 +49,32 @@ pub async fn done_leaves_only_the_pseudonym(inbox: Arc<dyn DeauthInbox>) {
 }
 
 /// Nor is the id in the member's events that were settled otherwise, once one is done that makes
-/// up for them: all that are stale, and those buried that are not of a later leaving.
+/// up for them: all that are stale, and those dead letters that are not of a later leaving.
 pub async fn done_forgets_what_it_makes_up_for(inbox: Arc<dyn DeauthInbox>) {
     let stale = event(1, 87_654_321, 1);
-    let buried = event(2, 87_654_321, 2);
+    let dead_letters = event(2, 87_654_321, 2);
     let later = DeauthEvent {
         left_at: at(8),
         ..event(3, 87_654_321, 3)
     };
     let done = event(4, 87_654_321, 4);
     let (others, last) = (event(5, 5, 5), event(6, 87_654_321, 9));
-    for event in [&stale, &buried, &later, &done, &others, &last] {
+    for event in [&stale, &dead_letters, &later, &done, &others, &last] {
         accept(&inbox, event).await;
     }
-    let revive = async |event: &DeauthEvent, now| {
-        let revived = inbox.revive(&event.id, now).await;
-        revived.expect("the inbox answers")
+    let requeue = async |event: &DeauthEvent, now| {
+        let requeued = inbox.requeue(&event.id, now).await;
+        requeued.expect("the inbox answers")
     };
     let leased = lease(&inbox, at(10), 10).await;
     assert_eq!(leased.len(), 2);
     settle(&inbox, &leased[0], &Settlement::Stale, at(11)).await;
     settle(&inbox, &leased[1], &Settlement::Stale, at(11)).await;
-    for _ in [&buried, &later] {
+    for _ in [&dead_letters, &later] {
         let leased = lease_one(&inbox, at(12)).await;
-        settle(&inbox, &leased, &bury(), at(13)).await;
+        settle(&inbox, &leased, &dead_letter(), at(13)).await;
     }
-    for settled in [&stale, &buried, &later] {
+    for settled in [&stale, &dead_letters, &later] {
         assert!(find(&inbox, settled).await.member.is_some());
     }
 
@@ -85,19 +85,22 @@ pub async fn done_forgets_what_it_makes_up_for(inbox: Arc<dyn DeauthInbox>) {
     assert!(find(&inbox, &stale).await.member.is_some());
     let leased = lease_one(&inbox, at(15)).await;
     settle(&inbox, &leased, &Settlement::Done, at(16)).await;
-    for (forgotten, state) in [(&stale, EventState::Stale), (&buried, EventState::Buried)] {
+    for (forgotten, state) in [
+        (&stale, EventState::Stale),
+        (&dead_letters, EventState::DeadLetter),
+    ] {
         let record = find(&inbox, forgotten).await;
         assert_eq!(record.member, None);
         assert_eq!(record.pseudonym, forgotten.pseudonym);
         assert_eq!(record.state, state);
-        assert!(!revive(forgotten, at(17)).await, "nobody is left to erase");
-        assert!(!steps(&inbox, forgotten).await.contains(&Step::Revived));
+        assert!(!requeue(forgotten, at(17)).await, "nobody is left to erase");
+        assert!(!steps(&inbox, forgotten).await.contains(&Step::Requeued));
     }
     for kept in [&later, &others, &last] {
         assert!(find(&inbox, kept).await.member.is_some());
     }
-    assert!(revive(&later, at(18)).await);
-    assert!(revive(&others, at(18)).await);
+    assert!(requeue(&later, at(18)).await);
+    assert!(requeue(&others, at(18)).await);
 }
 
 /// Not before, and with the count of attempts kept.
@@ -126,37 +129,37 @@ pub async fn a_retry_waits_until_it_is_due(inbox: Arc<dyn DeauthInbox>) {
     assert_eq!(failed.member, event.pseudonym);
 }
 
-/// Buried is out of the way until someone revives it, with all attempts before it.
-pub async fn a_buried_event_can_be_revived(inbox: Arc<dyn DeauthInbox>) {
+/// A dead letter is out of the way until someone requeues it, with all attempts before it.
+pub async fn a_dead_letter_can_be_requeued(inbox: Arc<dyn DeauthInbox>) {
     let event = event(1, 1, 1);
     accept(&inbox, &event).await;
     assert!(
         !inbox
-            .revive(&event.id, at(2))
+            .requeue(&event.id, at(2))
             .await
             .expect("the inbox answers"),
-        "a pending event cannot be revived"
+        "a pending event cannot be requeued"
     );
     let leased = lease_one(&inbox, at(10)).await;
-    settle(&inbox, &leased, &bury(), at(11)).await;
+    settle(&inbox, &leased, &dead_letter(), at(11)).await;
     let record = find(&inbox, &event).await;
-    assert_eq!(record.state, EventState::Buried);
+    assert_eq!(record.state, EventState::DeadLetter);
     assert_eq!(record.settled_at, Some(at(11)));
     assert_eq!(record.member.as_ref(), Some(&event.member));
     assert!(lease(&inbox, at(1_000), 1).await.is_empty());
 
     assert!(
         inbox
-            .revive(&event.id, at(20))
+            .requeue(&event.id, at(20))
             .await
             .expect("the inbox answers")
     );
     assert!(
         !inbox
-            .revive(&event.id, at(20))
+            .requeue(&event.id, at(20))
             .await
             .expect("the inbox answers"),
-        "it was revived already"
+        "it was requeued already"
     );
     assert_eq!(
         late(&inbox, &leased, &Settlement::Done, at(20)).await,
@@ -174,8 +177,8 @@ pub async fn a_buried_event_can_be_revived(inbox: Arc<dyn DeauthInbox>) {
         [
             Step::Received,
             Step::Tried,
-            Step::Buried,
-            Step::Revived,
+            Step::DeadLettered,
+            Step::Requeued,
             Step::Tried,
             Step::Done
         ]
@@ -183,7 +186,7 @@ pub async fn a_buried_event_can_be_revived(inbox: Arc<dyn DeauthInbox>) {
     let unknown = EventId::new("0".repeat(32));
     assert!(
         !inbox
-            .revive(&unknown, at(22))
+            .requeue(&unknown, at(22))
             .await
             .expect("the inbox answers")
     );
@@ -202,7 +205,7 @@ pub async fn a_stale_event_is_kept(inbox: Arc<dyn DeauthInbox>) {
     assert!(lease(&inbox, at(1_000), 1).await.is_empty());
     assert!(
         inbox
-            .revive(&event.id, at(20))
+            .requeue(&event.id, at(20))
             .await
             .expect("the inbox answers")
     );
@@ -215,7 +218,12 @@ pub async fn settling_after_a_takeover_does_nothing(inbox: Arc<dyn DeauthInbox>)
     accept(&inbox, &event).await;
     let first = lease_one(&inbox, at(10)).await;
     let second = lease_one(&inbox, at(20)).await;
-    let all = [Settlement::Done, retry(30), bury(), Settlement::Stale];
+    let all = [
+        Settlement::Done,
+        retry(30),
+        dead_letter(),
+        Settlement::Stale,
+    ];
     let before = (find(&inbox, &event).await, lines(&inbox).await);
     for settlement in &all {
         assert_eq!(late(&inbox, &first, settlement, at(21)).await, Held::Lost);
@@ -292,10 +300,10 @@ pub async fn a_whole_life_is_in_the_ledger(inbox: Arc<dyn DeauthInbox>) {
     let first = lease_one(&inbox, at(10)).await;
     settle(&inbox, &first, &retry(20), at(11)).await;
     let second = lease_one(&inbox, at(20)).await;
-    settle(&inbox, &second, &bury(), at(21)).await;
+    settle(&inbox, &second, &dead_letter(), at(21)).await;
     assert!(
         inbox
-            .revive(&event.id, at(30))
+            .requeue(&event.id, at(30))
             .await
             .expect("the inbox answers")
     );
@@ -320,8 +328,8 @@ pub async fn a_whole_life_is_in_the_ledger(inbox: Arc<dyn DeauthInbox>) {
             (Step::Tried, at(10), 1, None),
             (Step::Failed, at(11), 1, Some("the disk is full")),
             (Step::Tried, at(20), 2, None),
-            (Step::Buried, at(21), 2, Some("it never works")),
-            (Step::Revived, at(30), 0, None),
+            (Step::DeadLettered, at(21), 2, Some("it never works")),
+            (Step::Requeued, at(30), 0, None),
             (Step::Tried, at(31), 1, None),
             (Step::Done, at(32), 1, None),
         ]
@@ -336,7 +344,12 @@ pub async fn statistics_add_up(inbox: Arc<dyn DeauthInbox>) {
         accept(&inbox, &event(i, i, i)).await;
     }
     let leased = lease(&inbox, at(10), 4).await;
-    let ends = [Settlement::Done, bury(), Settlement::Stale, retry(99)];
+    let ends = [
+        Settlement::Done,
+        dead_letter(),
+        Settlement::Stale,
+        retry(99),
+    ];
     for (leased, end) in leased.iter().zip(&ends) {
         settle(&inbox, leased, end, at(11)).await;
     }
@@ -344,7 +357,7 @@ pub async fn statistics_add_up(inbox: Arc<dyn DeauthInbox>) {
         pending: 3,
         oldest_pending: Some(at(4)),
         done: 1,
-        buried: 1,
+        dead_letters: 1,
         stale: 1,
     };
     assert_eq!(stats().await, expected);

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body_util::BodyExt;
 
+use crate::api::client::{Client, broken};
+use crate::api::object_store;
 use crate::api::progress::Watcher;
-use crate::api::server::{Server, broken};
-use crate::api::store_url;
 use crate::transport::Body;
 use crate::{Error, SecretUrl};
 
@@ -16,7 +16,7 @@ use crate::{Error, SecretUrl};
 const MAX_REDIRECTS: usize = 5;
 
 pub(super) struct Fetching {
-    server: Server,
+    server: Client,
     url: SecretUrl,
     body: Body,
     position: u64,
@@ -31,7 +31,7 @@ pub(super) struct Fetching {
 impl Fetching {
     /// Asks for the file from its beginning.
     pub(super) async fn open(
-        server: &Server,
+        server: &Client,
         url: &SecretUrl,
         max_size: u64,
         watcher: Watcher,
@@ -175,13 +175,13 @@ struct From {
 
 /// Gets the file's bytes, wherever its address leads. No request carries a token.
 async fn get(
-    server: &Server,
+    server: &Client,
     url: &SecretUrl,
     from: Option<&From>,
 ) -> Result<Response<Body>, Error> {
-    let mut url = store_url::checked(server, url)?;
+    let mut url = object_store::checked(server, url)?;
     for _ in 0..=MAX_REDIRECTS {
-        let mut request = store_url::request(Method::GET, &url, Body::empty())?;
+        let mut request = object_store::request(Method::GET, &url, Body::empty())?;
         let headers = request.headers_mut();
         // The bytes as they are stored, so that size and MD5 mean something.
         let identity = header::HeaderValue::from_static("identity");
@@ -203,9 +203,9 @@ async fn get(
                     status,
                     excerpt: "the file's address leads to none".into(),
                 })?;
-                url = store_url::checked(server, &SecretUrl::new(next.as_str()))?;
+                url = object_store::checked(server, &SecretUrl::new(next.as_str()))?;
             }
-            _ => return Err(store_url::failed(server, response).await),
+            _ => return Err(object_store::failed(server, response).await),
         }
     }
     Err(Error::NotUnderstood {
@@ -215,7 +215,7 @@ async fn get(
 }
 
 async fn send(
-    server: &Server,
+    server: &Client,
     request: http::Request<Body>,
     timeout: Duration,
 ) -> Result<Response<Body>, Error> {

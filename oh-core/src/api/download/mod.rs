@@ -18,11 +18,11 @@ use futures_util::{Stream, stream};
 use md5::{Digest, Md5};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+use super::client::Client;
 use super::file::DataFile;
 use super::member::MemberClient;
 use super::progress::{Progress, Watcher};
 use super::public::PublicClient;
-use super::server::Server;
 use crate::{Error, SecretUrl};
 use fetching::Fetching;
 
@@ -48,7 +48,7 @@ pub use name::safe_file_name;
 #[derive(Clone, Debug)]
 #[must_use = "nothing is downloaded before one of its last methods is called"]
 pub struct Download {
-    server: Server,
+    server: Client,
     url: SecretUrl,
     name: String,
     md5: Option<String>,
@@ -84,7 +84,7 @@ impl PublicClient {
 }
 
 impl Download {
-    pub(crate) fn new(server: &Server, file: &DataFile) -> Self {
+    pub(crate) fn new(server: &Client, file: &DataFile) -> Self {
         Self {
             server: server.clone(),
             url: file.download_url.clone(),

@@ -19,8 +19,8 @@ use super::file::DataFileId;
 use super::files::{Created, check_name};
 use super::member::MemberClient;
 use super::metadata::FileMetadata;
+use super::object_store;
 use super::progress::{Meter, Progress, Watcher};
-use super::store_url;
 use crate::Error;
 use source::{Prepared, Source};
 use unfinished::Unfinished;
@@ -31,10 +31,10 @@ const MAX_SIMPLE: u64 = 2_621_440 - 1_024;
 /// Which of the API's two ways an upload takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Via {
+pub enum UploadMethod {
     /// The one that fits: direct for what is large, empty, or has a name the simple way changes.
     #[default]
-    Whichever,
+    Auto,
     /// One request to Open Humans, up to 2.6 MB. Open Humans changes the file's name: blanks
     /// become `_`, other signs are dropped.
     Simple,
@@ -64,7 +64,7 @@ pub struct Upload {
     metadata: FileMetadata,
     data_types: Vec<String>,
     md5: bool,
-    via: Via,
+    via: UploadMethod,
     source: Source,
     watcher: Watcher,
 }
@@ -116,7 +116,7 @@ impl Upload {
             metadata: FileMetadata::default(),
             data_types: Vec::new(),
             md5: false,
-            via: Via::default(),
+            via: UploadMethod::default(),
             source,
             watcher: Watcher::default(),
         }
@@ -147,7 +147,7 @@ impl Upload {
     }
 
     /// Which way to take, if not the one that fits.
-    pub fn via(mut self, via: Via) -> Self {
+    pub fn via(mut self, via: UploadMethod) -> Self {
         self.via = via;
         self
     }
@@ -196,9 +196,9 @@ impl MemberClient {
             watcher: upload.watcher,
         };
         let simple = match upload.via {
-            Via::Direct => false,
-            Via::Simple => true,
-            Via::Whichever => prepared.len() > 0 && keeps_name(&outgoing.name),
+            UploadMethod::Direct => false,
+            UploadMethod::Simple => true,
+            UploadMethod::Auto => prepared.len() > 0 && keeps_name(&outgoing.name),
         };
         let form = match (&prepared, simple) {
             (Prepared::Bytes(bytes), true) => {
@@ -213,7 +213,7 @@ impl MemberClient {
                 self.upload_simple(form, size, &outgoing.watcher).await?,
                 size,
             ),
-            (None, Via::Simple) => {
+            (None, UploadMethod::Simple) => {
                 return Err(Error::TooLarge {
                     what: format!("{size} bytes for a simple upload, which takes 2.6 MB"),
                 });
@@ -287,7 +287,7 @@ impl MemberClient {
         prepared: Prepared,
         watcher: &Watcher,
     ) -> Result<(), Error> {
-        let url = store_url::checked(&self.server, to.url())?;
+        let url = object_store::checked(&self.server, to.url())?;
         let repeatable = prepared.can_be_read_again();
         let prepared = std::sync::Mutex::new(prepared);
         let again = |error: &Error| repeatable && error.is_retryable();
@@ -299,12 +299,12 @@ impl MemberClient {
                 (meter, opened)
             };
             let (body, trouble) = opened?;
-            let request = store_url::request(http::Method::PUT, &url, body)?;
+            let request = object_store::request(http::Method::PUT, &url, body)?;
             let send = async {
                 let response = self.server.transport().send(request).await?;
                 match response.status().is_success() {
                     true => Ok(()),
-                    false => Err(store_url::failed(&self.server, response).await),
+                    false => Err(object_store::failed(&self.server, response).await),
                 }
             };
             let sent = meter.while_moving(self.server.idle_timeout(), send).await;

@@ -235,7 +235,7 @@ async fn what_cannot_be_uploaded_is_refused_before_anything_is_sent() {
         Upload::bytes("../a", "x"),
         Upload::bytes("", "x"),
         Upload::bytes("a", "x").metadata(bad_date),
-        Upload::bytes("a", big()).via(Via::Simple),
+        Upload::bytes("a", big()).via(UploadMethod::Simple),
         Upload::path("/nonexistent/file"),
         Upload::path("/"),
     ] {

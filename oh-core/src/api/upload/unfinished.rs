@@ -5,8 +5,8 @@
 
 use crate::api::file::DataFileId;
 use crate::api::member::MemberClient;
-use crate::api::retry::Retries;
-use crate::api::store_url;
+use crate::api::object_store;
+use crate::api::retry::RetryPolicy;
 use crate::transport::Body;
 use crate::{Error, SecretUrl};
 
@@ -23,7 +23,7 @@ struct Begun {
 impl Unfinished {
     pub(super) fn new(mut member: MemberClient, id: DataFileId, url: SecretUrl) -> Self {
         // Tidying up is tried once.
-        member.server = member.server.retries(Retries::none());
+        member.server = member.server.retries(RetryPolicy::none());
         Self {
             begun: Some(Begun { member, id, url }),
         }
@@ -78,14 +78,14 @@ impl Begun {
 
     async fn put_nothing(&self) -> Result<(), Error> {
         let server = &self.member.server;
-        let url = store_url::checked(server, &self.url)?;
-        let request = store_url::request(http::Method::PUT, &url, Body::full(""))?;
+        let url = object_store::checked(server, &self.url)?;
+        let request = object_store::request(http::Method::PUT, &url, Body::full(""))?;
         let send = server.transport().send(request);
         let response = tokio::time::timeout(server.idle_timeout(), send).await;
         let response = response.map_err(|_| Error::Timeout)??;
         match response.status().is_success() {
             true => Ok(()),
-            false => Err(store_url::failed(server, response).await),
+            false => Err(object_store::failed(server, response).await),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::TryStreamExt;
 use oh_core::OpenHumans;
-use oh_core::deauth::{EventId, EventState, LedgerLine, Source, Step};
+use oh_core::deauth::{Discovery, EventId, EventState, LedgerLine, Step};
 
 use crate::Result;
 use crate::cast::{Cast, Player};
@@ -13,7 +13,7 @@ use crate::rows::Rows;
 const STATES: [EventState; 4] = [
     EventState::Pending,
     EventState::Done,
-    EventState::Buried,
+    EventState::DeadLetter,
     EventState::Stale,
 ];
 
@@ -93,7 +93,7 @@ impl Audit {
         audit.ids_left = done.iter().filter(|event| event.member.is_some()).count();
         audit.found = done
             .iter()
-            .filter(|event| event.source == Source::Found)
+            .filter(|event| event.discovery == Discovery::Found)
             .count();
         audit.stale = ledger.events(EventState::Stale).await?.len();
         Ok(audit)

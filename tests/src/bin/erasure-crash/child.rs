@@ -73,15 +73,15 @@ pub(crate) async fn serve(place: &Place, open_humans: &str) -> Result {
     let _worker = openhumans
         .worker()
         .lease(Duration::from_secs(2))
-        .poll(Duration::from_millis(100))
-        .waits(Duration::from_millis(20), Duration::from_secs(1))
+        .poll_interval(Duration::from_millis(100))
+        .backoff(Duration::from_millis(20), Duration::from_secs(1))
         .max_attempts(1_000)
         .spawn();
     let _reconciler = openhumans
         .reconciler()
-        .every(Duration::from_secs(4))
-        .pace(Duration::from_millis(1))
-        .turn(Duration::from_secs(2))
+        .interval(Duration::from_secs(4))
+        .min_delay(Duration::from_millis(1))
+        .lock_ttl(Duration::from_secs(2))
         .spawn();
     let app = Router::new()
         .nest("/openhumans", oh_axum::router(&openhumans))

@@ -190,13 +190,17 @@ async fn settle(openhumans: &OpenHumans, cast: &Cast) -> Result<bool> {
         // In this order: who is noticed has an event, so once nobody is unnoticed no more come.
         let unnoticed = cast.unnoticed(openhumans).await?;
         let pending = openhumans.ledger().stats().await?.pending;
-        let buried = openhumans.ledger().events(EventState::Buried).await?.len();
+        let dead_letters = openhumans
+            .ledger()
+            .events(EventState::DeadLetter)
+            .await?
+            .len();
         if pending == 0 && unnoticed == 0 {
-            return Ok(buried == 0);
+            return Ok(dead_letters == 0);
         }
         if Instant::now() > deadline {
             say(&format!(
-                "{pending} pending, {unnoticed} unnoticed, {buried} buried"
+                "{pending} pending, {unnoticed} unnoticed, {dead_letters} dead letters"
             ));
             return Ok(false);
         }

@@ -1,23 +1,23 @@
-//! Turns: one holder at a time, and a note for the next.
+//! Named locks: one holder at a time, and a note for the next.
 
 use super::*;
 
 async fn take(inbox: &Inbox, job: &str, holder: &str, now: i64, until: i64) -> Option<String> {
     inbox
-        .take_turn(job, holder, at(now), at(until))
+        .acquire_lock(job, holder, at(now), at(until))
         .await
         .expect("the inbox answers")
 }
 
 async fn keep(inbox: &Inbox, job: &str, holder: &str, until: i64, note: &str) -> Held {
     inbox
-        .keep_turn(job, holder, at(until), note)
+        .update_lock(job, holder, at(until), note)
         .await
         .expect("the inbox answers")
 }
 
 /// One of many at once, until the time is up; each job by itself.
-pub async fn one_holds_the_turn(inbox: Arc<dyn DeauthInbox>) {
+pub async fn one_holds_the_lock(inbox: Arc<dyn DeauthInbox>) {
     let tasks: Vec<_> = (0..16)
         .map(|i| {
             let inbox = inbox.clone();
@@ -31,7 +31,7 @@ pub async fn one_holds_the_turn(inbox: Arc<dyn DeauthInbox>) {
             taken += 1;
         }
     }
-    assert_eq!(taken, 1, "one holds the turn");
+    assert_eq!(taken, 1, "one holds the lock");
     assert_eq!(take(&inbox, "job", "late", 9, 20).await, None);
     assert_eq!(
         take(&inbox, "job", "late", 10, 20).await,
@@ -53,7 +53,7 @@ pub async fn one_holds_the_turn(inbox: Arc<dyn DeauthInbox>) {
     assert_eq!(take(&inbox, "job", "x", 40, 50).await, Some(String::new()));
 }
 
-/// The next holder reads what the last one wrote, and may come at once if the turn is given up.
+/// The next holder reads what the last one wrote, and may come at once if the lock is given up.
 pub async fn a_note_outlives_its_holder(inbox: Arc<dyn DeauthInbox>) {
     let note = "{\"näxt\": \"2026-11-22T12:00:00Z\"}".repeat(20);
     assert_eq!(take(&inbox, "job", "a", 1, 10).await, Some(String::new()));

@@ -13,7 +13,7 @@ use super::call::{Call, Repeat};
 use super::member::MemberClient;
 use super::project::ProjectClient;
 use super::public::PublicClient;
-use super::retry::Retries;
+use super::retry::RetryPolicy;
 use super::token::{FixedToken, TokenSource};
 use crate::settings::is_loopback;
 use crate::transport::{Body, BoxError, Transport, TransportError};
@@ -26,21 +26,21 @@ const MAX_ANSWER: usize = 32 << 20;
 ///
 /// ```
 /// use std::time::Duration;
-/// use oh_core::api::{Retries, Server};
+/// use oh_core::api::{RetryPolicy, Client};
 ///
-/// let server = Server::new("https://www.openhumans.org")?
+/// let server = Client::new("https://www.openhumans.org")?
 ///     .timeout(Duration::from_secs(10))
-///     .retries(Retries::none());
+///     .retries(RetryPolicy::none());
 /// # let _ = server;
 /// # Ok::<(), oh_core::Error>(())
 /// ```
 #[derive(Clone)]
 #[must_use]
-pub struct Server {
+pub struct Client {
     transport: Arc<dyn Transport>,
     base: Url,
     timeout: Duration,
-    retries: Retries,
+    retries: RetryPolicy,
     clock: Clock,
 }
 
@@ -52,7 +52,7 @@ pub(crate) enum Auth {
     Live(Arc<dyn TokenSource>),
 }
 
-impl Server {
+impl Client {
     /// The server at `base_url`, through the built-in HTTP client.
     ///
     /// # Errors
@@ -90,7 +90,7 @@ impl Server {
             transport,
             base,
             timeout: Duration::from_secs(30),
-            retries: Retries::default(),
+            retries: RetryPolicy::default(),
             clock: Clock::system(),
         })
     }
@@ -103,7 +103,7 @@ impl Server {
     }
 
     /// When failed calls are tried again.
-    pub fn retries(mut self, retries: Retries) -> Self {
+    pub fn retries(mut self, retries: RetryPolicy) -> Self {
         self.retries = retries;
         self
     }
@@ -146,7 +146,7 @@ impl Server {
         &self.clock
     }
 
-    pub(crate) fn retry_policy(&self) -> Retries {
+    pub(crate) fn retry_policy(&self) -> RetryPolicy {
         self.retries
     }
 
@@ -236,9 +236,9 @@ impl Server {
     }
 }
 
-impl fmt::Debug for Server {
+impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server")
+        f.debug_struct("Client")
             .field("base", &self.base.as_str())
             .field("timeout", &self.timeout)
             .field("retries", &self.retries)

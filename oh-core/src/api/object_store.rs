@@ -4,12 +4,12 @@ use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use url::Url;
 
-use super::server::{Server, read_all};
+use super::client::{Client, read_all};
 use crate::transport::Body;
 use crate::{Error, SecretUrl};
 
 /// An address as a server gave it, checked: http only where Open Humans itself is on http.
-pub(crate) fn checked(server: &Server, url: &SecretUrl) -> Result<Url, Error> {
+pub(crate) fn checked(server: &Client, url: &SecretUrl) -> Result<Url, Error> {
     let not_understood = |excerpt: &str| Error::NotUnderstood {
         status: StatusCode::OK,
         excerpt: excerpt.into(),
@@ -41,7 +41,7 @@ pub(crate) fn request(method: http::Method, url: &Url, body: Body) -> Result<Req
 }
 
 /// The error an answer of the object store, or of Open Humans' redirect to it, stands for.
-pub(crate) async fn failed(server: &Server, response: Response<Body>) -> Error {
+pub(crate) async fn failed(server: &Client, response: Response<Body>) -> Error {
     if !is_xml(response.headers()) {
         return server.failed(response).await;
     }

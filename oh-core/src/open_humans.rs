@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Response};
 
-use crate::api::{MemberClient, ProjectClient, PublicClient, Server};
+use crate::api::{Client, MemberClient, ProjectClient, PublicClient};
 use crate::deauth::{
     Accepted, DeauthHandler, DeauthInbox, Deauthorizer, Erasure, InboxError, MemoryInbox,
     Pseudonymizer, TokensOnly,
@@ -38,11 +38,11 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
     pub(crate) oauth: Arc<OAuth>,
-    pub(crate) server: Server,
+    pub(crate) server: Client,
     pub(crate) store: Arc<dyn TokenStore>,
     pub(crate) login_handler: Arc<dyn LoginHandler>,
     pub(crate) deauth_handler: Arc<dyn DeauthHandler>,
-    pub(crate) desk: Deauthorizer,
+    pub(crate) deauthorizer: Deauthorizer,
     pub(crate) flows: FlowCookies,
     pub(crate) epochs: Arc<Epochs>,
     pub(crate) tokens: LiveTokens,
@@ -79,12 +79,12 @@ impl OpenHumans {
 
     /// Where events of members leaving are kept.
     pub fn inbox(&self) -> &Arc<dyn DeauthInbox> {
-        self.inner.desk.inbox()
+        self.inner.deauthorizer.inbox()
     }
 
     /// Where members leaving are reported.
     pub fn deauthorizer(&self) -> &Deauthorizer {
-        &self.inner.desk
+        &self.inner.deauthorizer
     }
 
     /// The member a session belongs to, if the member is still authorized and the session not
@@ -116,8 +116,8 @@ impl OpenHumans {
             Erasure::NotRequested
         };
         self.inner
-            .desk
-            .told(told.member(), erasure, told.left_at())
+            .deauthorizer
+            .report_told(told.member(), erasure, told.left_at())
             .await
     }
 
@@ -296,21 +296,21 @@ impl OpenHumansBuilder {
             .as_ref()
             .map_or(secret, |key| key.expose());
         let flows = FlowCookies::new(cookie_key, settings.is_https());
-        let epochs = Arc::new(Epochs::new(settings.session_check));
+        let epochs = Arc::new(Epochs::new(settings.session_cache_ttl));
         let forget = Arc::clone(&epochs);
-        let desk = Deauthorizer::with_hook(
+        let deauthorizer = Deauthorizer::with_hook(
             Arc::clone(&self.store),
             self.inbox,
             names,
             self.clock.clone(),
             move |member| forget.forget(member),
         );
-        let server = Server::with_transport(settings.oh_base_url.as_str(), Arc::clone(&transport))
+        let server = Client::with_transport(settings.oh_base_url.as_str(), Arc::clone(&transport))
             .expect("the address was checked with the settings")
             .timeout(settings.timeout)
             .clock(self.clock.clone());
         let oauth = Arc::new(OAuth::new(&settings, transport, self.clock.clone()));
-        let tokens = LiveTokens::new(Arc::clone(&oauth), desk.clone(), settings.timeout);
+        let tokens = LiveTokens::new(Arc::clone(&oauth), deauthorizer.clone(), settings.timeout);
         let inner = Arc::new(Inner {
             oauth,
             server,
@@ -318,7 +318,7 @@ impl OpenHumansBuilder {
             store: self.store,
             login_handler: self.login_handler,
             deauth_handler: self.deauth_handler,
-            desk,
+            deauthorizer,
             flows,
             epochs,
             tokens,

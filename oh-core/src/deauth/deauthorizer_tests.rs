@@ -20,7 +20,7 @@ fn authorized(authorized_at: Timestamp) -> MemberRecord {
 struct Setting {
     store: Arc<dyn TokenStore>,
     inbox: Arc<MemoryInbox>,
-    desk: Deauthorizer,
+    deauthorizer: Deauthorizer,
     gone: Arc<Mutex<Vec<ProjectMemberId>>>,
 }
 
@@ -30,7 +30,7 @@ impl Setting {
         let inbox = Arc::new(MemoryInbox::new());
         let gone = Arc::new(Mutex::new(Vec::new()));
         let names = Pseudonymizer::new(&KeyMaterial::new("k".repeat(32)));
-        let desk = Deauthorizer::with_hook(
+        let deauthorizer = Deauthorizer::with_hook(
             store.clone(),
             inbox.clone(),
             names,
@@ -43,7 +43,7 @@ impl Setting {
         Self {
             store,
             inbox,
-            desk,
+            deauthorizer,
             gone,
         }
     }
@@ -69,9 +69,9 @@ impl Setting {
         assert_eq!(put.unwrap(), Put::Done);
     }
 
-    async fn told(&self, left_at: Timestamp) -> Accepted {
-        self.desk
-            .told(&member(), Erasure::Requested, left_at)
+    async fn report_told(&self, left_at: Timestamp) -> Accepted {
+        self.deauthorizer
+            .report_told(&member(), Erasure::Requested, left_at)
             .await
             .unwrap()
     }
@@ -91,7 +91,7 @@ async fn the_tokens_go_with_the_acceptance_and_sessions_end() {
     let record = authorized(at(0));
     let setting = Setting::with(&record).await;
     assert_eq!(
-        setting.told(at(50)).await,
+        setting.report_told(at(50)).await,
         Accepted::New(TokenFate::Untouched)
     );
     let left = setting.record().await.unwrap();
@@ -103,14 +103,14 @@ async fn the_tokens_go_with_the_acceptance_and_sessions_end() {
         setting.all_steps().await,
         [Step::Received, Step::TokensDestroyed]
     );
-    assert_eq!(setting.told(at(50)).await, Accepted::Duplicate);
+    assert_eq!(setting.report_told(at(50)).await, Accepted::Duplicate);
     assert_eq!(setting.all_steps().await.len(), 2);
 }
 
 #[tokio::test]
 async fn a_stranger_leaves_a_tombstone() {
     let setting = Setting::new(MemoryStore::new());
-    let _ = setting.told(at(50)).await;
+    let _ = setting.report_told(at(50)).await;
     let tombstone = setting.record().await.unwrap();
     assert!(!tombstone.is_authorized());
     assert_eq!(tombstone.deauthorized_at, Some(at(100)));
@@ -119,9 +119,12 @@ async fn a_stranger_leaves_a_tombstone() {
 #[tokio::test]
 async fn leaving_again_renews_the_tombstone() {
     let setting = Setting::new(MemoryStore::new());
-    let _ = setting.told(at(50)).await;
-    setting.desk.clock().advance(Duration::from_secs(10));
-    let _ = setting.told(at(60)).await;
+    let _ = setting.report_told(at(50)).await;
+    setting
+        .deauthorizer
+        .clock()
+        .advance(Duration::from_secs(10));
+    let _ = setting.report_told(at(60)).await;
     let tombstone = setting.record().await.unwrap();
     assert_eq!(tombstone.deauthorized_at, Some(at(110)));
 }
@@ -129,23 +132,27 @@ async fn leaving_again_renews_the_tombstone() {
 #[tokio::test]
 async fn an_old_wish_does_not_touch_a_new_authorization() {
     let setting = Setting::with(&authorized(at(60))).await;
-    let _ = setting.told(at(50)).await;
+    let _ = setting.report_told(at(50)).await;
     assert!(setting.record().await.unwrap().is_authorized());
     assert_eq!(setting.all_steps().await, [Step::Received]);
 }
 
 #[tokio::test]
-async fn a_revived_stale_event_is_acted_on() {
+async fn a_requeued_stale_event_is_acted_on() {
     let setting = Setting::with(&authorized(at(60))).await;
-    let _ = setting.told(at(50)).await;
+    let _ = setting.report_told(at(50)).await;
     let leased = setting
         .inbox
         .lease(at(100), at(160), 1)
         .await
         .unwrap()
         .remove(0);
-    let steps = setting.desk.steps(&leased.event.id).await.unwrap();
-    let ready = setting.desk.ready(&leased.event, &steps).await.unwrap();
+    let steps = setting.deauthorizer.steps(&leased.event.id).await.unwrap();
+    let ready = setting
+        .deauthorizer
+        .ready(&leased.event, &steps)
+        .await
+        .unwrap();
     assert_eq!(ready, Ready::Stale);
     let settled = setting
         .inbox
@@ -157,12 +164,16 @@ async fn a_revived_stale_event_is_acted_on() {
     assert!(
         setting
             .inbox
-            .revive(&leased.event.id, at(102))
+            .requeue(&leased.event.id, at(102))
             .await
             .unwrap()
     );
-    let steps = setting.desk.steps(&leased.event.id).await.unwrap();
-    let ready = setting.desk.ready(&leased.event, &steps).await.unwrap();
+    let steps = setting.deauthorizer.steps(&leased.event.id).await.unwrap();
+    let ready = setting
+        .deauthorizer
+        .ready(&leased.event, &steps)
+        .await
+        .unwrap();
     assert_eq!(ready, Ready::Yes);
     assert!(!setting.record().await.unwrap().is_authorized());
 }
@@ -170,20 +181,20 @@ async fn a_revived_stale_event_is_acted_on() {
 #[tokio::test]
 async fn putting_a_stale_event_back_does_not_reach_into_the_future() {
     let setting = Setting::with(&authorized(at(60))).await;
-    let _ = setting.told(at(50)).await;
+    let _ = setting.report_told(at(50)).await;
     let leased = setting.inbox.lease(at(100), at(160), 1).await.unwrap();
     let event = &leased[0].event;
-    let put_back = [(Step::Stale, at(101)), (Step::Revived, at(102))];
+    let put_back = [(Step::Stale, at(101)), (Step::Requeued, at(102))];
     // Someone who authorizes after that has taken the wish back.
     setting
         .change(|record| record.authorized_at = at(103))
         .await;
-    let ready = setting.desk.ready(event, &put_back).await.unwrap();
+    let ready = setting.deauthorizer.ready(event, &put_back).await.unwrap();
     assert_eq!(ready, Ready::Stale);
     // And whoever is there after the tokens were destroyed has come back too.
     setting.change(|record| record.authorized_at = at(40)).await;
     let destroyed = [put_back[0], put_back[1], (Step::TokensDestroyed, at(104))];
-    let ready = setting.desk.ready(event, &destroyed).await.unwrap();
+    let ready = setting.deauthorizer.ready(event, &destroyed).await.unwrap();
     assert_eq!(ready, Ready::Stale);
     assert!(setting.record().await.unwrap().is_authorized());
 }
@@ -192,13 +203,13 @@ async fn putting_a_stale_event_back_does_not_reach_into_the_future() {
 async fn an_old_wish_is_not_acted_on_after_a_later_leave_either() {
     let setting = Setting::with(&authorized(at(60))).await;
     let left = setting.record().await.unwrap();
-    let _ = setting.desk.found(&left).await.unwrap();
-    let desk = &setting.desk;
-    let id = desk
+    let _ = setting.deauthorizer.report_found(&left).await.unwrap();
+    let deauthorizer = &setting.deauthorizer;
+    let id = deauthorizer
         .names()
         .told_event(&member(), at(50), Erasure::Requested);
-    let old = desk.event(id, &member(), Erasure::Requested, Source::Told, at(50));
-    let ready = setting.desk.ready(&old, &[]).await.unwrap();
+    let old = deauthorizer.event(id, &member(), Erasure::Requested, Discovery::Told, at(50));
+    let ready = setting.deauthorizer.ready(&old, &[]).await.unwrap();
     assert_eq!(ready, Ready::Stale);
 }
 
@@ -206,10 +217,13 @@ async fn an_old_wish_is_not_acted_on_after_a_later_leave_either() {
 async fn a_member_is_found_once_for_each_authorization() {
     let record = authorized(at(0));
     let setting = Setting::with(&record).await;
-    let first = setting.desk.found(&record).await.unwrap();
+    let first = setting.deauthorizer.report_found(&record).await.unwrap();
     assert_eq!(first, Some(Accepted::New(TokenFate::Untouched)));
     // Whoever else asked at the same time comes too late.
-    assert_eq!(setting.desk.found(&record).await.unwrap(), None);
+    assert_eq!(
+        setting.deauthorizer.report_found(&record).await.unwrap(),
+        None
+    );
 
     let tombstone = setting.record().await.unwrap();
     let mut again = authorized(at(200));
@@ -222,7 +236,7 @@ async fn a_member_is_found_once_for_each_authorization() {
             .unwrap(),
         Put::Done
     );
-    let second = setting.desk.found(&again).await.unwrap();
+    let second = setting.deauthorizer.report_found(&again).await.unwrap();
     assert_eq!(second, Some(Accepted::New(TokenFate::Untouched)));
 }
 
@@ -235,7 +249,7 @@ async fn refreshed_tokens_make_the_finding_worthless() {
         tokens.access_token = "b".into();
     }
     let setting = Setting::with(&refreshed).await;
-    assert_eq!(setting.desk.found(&old).await.unwrap(), None);
+    assert_eq!(setting.deauthorizer.report_found(&old).await.unwrap(), None);
     assert!(setting.record().await.unwrap().is_authorized());
 }
 
@@ -243,7 +257,14 @@ async fn refreshed_tokens_make_the_finding_worthless() {
 async fn their_clock_may_be_ahead_of_ours() {
     let record = authorized(at(5_000));
     let setting = Setting::with(&record).await;
-    assert!(setting.desk.found(&record).await.unwrap().is_some());
+    assert!(
+        setting
+            .deauthorizer
+            .report_found(&record)
+            .await
+            .unwrap()
+            .is_some()
+    );
     assert!(!setting.record().await.unwrap().is_authorized());
 }
 
@@ -276,7 +297,10 @@ impl TokenStore for Down {
 #[tokio::test]
 async fn once_kept_an_event_is_accepted_even_if_the_tokens_must_wait() {
     let setting = Setting::new(Down);
-    assert!(matches!(setting.told(at(50)).await, Accepted::New(_)));
+    assert!(matches!(
+        setting.report_told(at(50)).await,
+        Accepted::New(_)
+    ));
     let query = crate::deauth::EventQuery {
         state: Some(EventState::Pending),
         limit: 1,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::event::{DeauthEvent, Erasure, EventId, Source};
+use super::event::{DeauthEvent, Discovery, Erasure, EventId};
 use super::hints::{Hint, Hints};
 use super::inbox::{Accepted, DeauthInbox, InboxError, LedgerQuery, TokenFate};
 use super::ledger::Step;
@@ -103,14 +103,14 @@ impl Deauthorizer {
     /// # Errors
     ///
     /// When the event could not be kept. The webhook then answers 503.
-    pub async fn told(
+    pub async fn report_told(
         &self,
         member: &ProjectMemberId,
         erasure: Erasure,
         left_at: Timestamp,
     ) -> Result<Accepted, InboxError> {
         let id = self.0.names.told_event(member, left_at, erasure);
-        self.accept(self.event(id, member, erasure, Source::Told, left_at))
+        self.accept(self.event(id, member, erasure, Discovery::Told, left_at))
             .await
     }
 
@@ -121,30 +121,33 @@ impl Deauthorizer {
     /// # Errors
     ///
     /// When the record could not be read again, or the event could not be kept.
-    pub async fn found(&self, observed: &MemberRecord) -> Result<Option<Accepted>, BoxError> {
-        self.observed(observed, Source::Found).await
+    pub async fn report_found(
+        &self,
+        observed: &MemberRecord,
+    ) -> Result<Option<Accepted>, BoxError> {
+        self.observed(observed, Discovery::Found).await
     }
 
-    /// As [`found`](Self::found), when it may be we who used the tokens up without getting the
+    /// As [`report_found`](Self::report_found), when it may be we who used the tokens up without getting the
     /// next ones: nothing says that the member has left.
     ///
     /// # Errors
     ///
-    /// As [`found`](Self::found).
-    pub async fn lost(&self, observed: &MemberRecord) -> Result<Option<Accepted>, BoxError> {
-        self.observed(observed, Source::Lost).await
+    /// As [`report_found`](Self::report_found).
+    pub async fn report_lost(&self, observed: &MemberRecord) -> Result<Option<Accepted>, BoxError> {
+        self.observed(observed, Discovery::Lost).await
     }
 
     async fn observed(
         &self,
         observed: &MemberRecord,
-        source: Source,
+        discovery: Discovery,
     ) -> Result<Option<Accepted>, BoxError> {
         let stored = self.0.store.load(&observed.member).await?;
         if !stored.is_some_and(|stored| same_authorization(&stored, observed)) {
             return Ok(None);
         }
-        let event = self.own_event(observed, Erasure::Unknown, source);
+        let event = self.own_event(observed, Erasure::Unknown, discovery);
         Ok(Some(self.accept(event).await?))
     }
 
@@ -153,12 +156,12 @@ impl Deauthorizer {
     /// # Errors
     ///
     /// When the event could not be kept.
-    pub async fn disconnected(
+    pub async fn report_disconnected(
         &self,
         record: &MemberRecord,
         erasure: Erasure,
     ) -> Result<Accepted, InboxError> {
-        let event = self.own_event(record, erasure, Source::Disconnected);
+        let event = self.own_event(record, erasure, Discovery::Disconnected);
         self.accept(event).await
     }
 
@@ -173,20 +176,20 @@ impl Deauthorizer {
         })
     }
 
-    /// Puts a buried or stale event back, to be acted on now. A stale one is then acted on although
+    /// Puts a dead letter or a stale event back, to be acted on now. A stale one is then acted on although
     /// the member has authorized again since: whoever calls this has decided that. False if there
     /// is no such event in one of those states.
     ///
     /// # Errors
     ///
     /// When it could not be committed.
-    pub async fn revive(&self, event: &EventId) -> Result<bool, InboxError> {
-        let revived = self.0.inbox.revive(event, self.0.clock.now()).await?;
-        if revived {
+    pub async fn requeue(&self, event: &EventId) -> Result<bool, InboxError> {
+        let requeued = self.0.inbox.requeue(event, self.0.clock.now()).await?;
+        if requeued {
             tracing::info!(%event, "an event was put back");
             self.wake();
         }
-        Ok(revived)
+        Ok(requeued)
     }
 
     /// Has the worker look for events now.
@@ -200,7 +203,7 @@ impl Deauthorizer {
     ///
     /// When the event could not be kept. Once it is kept, nothing else is an error here: the
     /// worker makes up for it.
-    #[tracing::instrument(name = "deauth.accept", skip_all, fields(event = %event.id, source = %event.source, erasure = %event.erasure))]
+    #[tracing::instrument(name = "deauth.accept", skip_all, fields(event = %event.id, discovery = %event.discovery, erasure = %event.erasure))]
     pub async fn accept(&self, event: DeauthEvent) -> Result<Accepted, InboxError> {
         let accepted = self.0.inbox.accept(&event).await.inspect_err(|error| {
             tracing::error!(
@@ -213,7 +216,7 @@ impl Deauthorizer {
             tracing::info!("the event is known already");
             return Ok(accepted);
         };
-        metrics::received(event.source);
+        metrics::received(event.discovery);
         tracing::info!("a member has left");
         match fate {
             TokenFate::Destroyed => {}
@@ -292,7 +295,7 @@ impl Deauthorizer {
     async fn destroy(&self, event: &DeauthEvent, past: Past) -> Result<Tokens, StoreError> {
         let at = match past {
             // The event may be weeks old, and a login may be under way now.
-            Past::Revived(at) => at,
+            Past::Requeued(at) => at,
             Past::New | Past::Destroyed => event.received_at,
         };
         loop {
@@ -313,12 +316,17 @@ impl Deauthorizer {
         }
     }
 
-    fn own_event(&self, record: &MemberRecord, erasure: Erasure, source: Source) -> DeauthEvent {
-        let id = self.0.names.own_event(record, source);
+    fn own_event(
+        &self,
+        record: &MemberRecord,
+        erasure: Erasure,
+        discovery: Discovery,
+    ) -> DeauthEvent {
+        let id = self.0.names.own_event(record, discovery);
         // Their clock may be ahead of ours; the event must not look older than the authorization
         // that it ends.
         let left_at = self.0.clock.now().max(record.authorized_at);
-        self.event(id, &record.member, erasure, source, left_at)
+        self.event(id, &record.member, erasure, discovery, left_at)
     }
 
     fn event(
@@ -326,7 +334,7 @@ impl Deauthorizer {
         id: EventId,
         member: &ProjectMemberId,
         erasure: Erasure,
-        source: Source,
+        discovery: Discovery,
         left_at: Timestamp,
     ) -> DeauthEvent {
         DeauthEvent {
@@ -334,7 +342,7 @@ impl Deauthorizer {
             member: member.clone(),
             pseudonym: self.0.names.pseudonym(member),
             erasure,
-            source,
+            discovery,
             left_at,
             received_at: self.0.clock.now(),
         }
@@ -355,17 +363,17 @@ enum Past {
     /// The tokens were destroyed for it.
     Destroyed,
     /// It was stale, and someone put it back, then.
-    Revived(Timestamp),
+    Requeued(Timestamp),
 }
 
 impl Past {
     fn of(steps: &[(Step, Timestamp)]) -> Self {
         let last = |wanted| steps.iter().rposition(|(step, _)| *step == wanted);
-        let (stale, revived) = (last(Step::Stale), last(Step::Revived));
+        let (stale, requeued) = (last(Step::Stale), last(Step::Requeued));
         let destroyed = last(Step::TokensDestroyed);
-        match revived {
-            Some(at) if stale.is_some() && revived > stale && destroyed < revived => {
-                Self::Revived(steps[at].1)
+        match requeued {
+            Some(at) if stale.is_some() && requeued > stale && destroyed < requeued => {
+                Self::Requeued(steps[at].1)
             }
             _ if destroyed.is_some() => Self::Destroyed,
             _ => Self::New,
@@ -380,7 +388,7 @@ impl Past {
             // clocks say.
             Self::Destroyed => record.is_authorized(),
             // Whoever put it back knew of the authorizations there were.
-            Self::Revived(at) => record.is_authorized() && record.authorized_at > at,
+            Self::Requeued(at) => record.is_authorized() && record.authorized_at > at,
         }
     }
 }
@@ -400,5 +408,5 @@ fn same_authorization(stored: &MemberRecord, observed: &MemberRecord) -> bool {
 }
 
 #[cfg(test)]
-#[path = "desk_tests.rs"]
+#[path = "deauthorizer_tests.rs"]
 mod tests;
