@@ -12,15 +12,9 @@ use http::{Method, Uri};
 use http_body::{Body, Frame};
 use http_body_util::StreamBody;
 
-use crate::rejection::Rejection;
-
 /// The request without its body. Fails for nothing that a server has let through: both versions
 /// of the types take the same bytes.
-pub(crate) fn head(request: &HttpRequest) -> Result<Parts, Rejection> {
-    try_head(request).map_err(|error| Rejection::unreadable(&error))
-}
-
-fn try_head(request: &HttpRequest) -> Result<Parts, http::Error> {
+pub(crate) fn head(request: &HttpRequest) -> Result<Parts, http::Error> {
     let (mut head, ()) = http::Request::new(()).into_parts();
     head.method = Method::from_bytes(request.method().as_str().as_bytes())?;
     head.uri = match (request.uri().scheme(), request.uri().path_and_query()) {
@@ -40,12 +34,11 @@ fn try_head(request: &HttpRequest) -> Result<Parts, http::Error> {
 pub(crate) fn webhook(
     request: &HttpRequest,
     payload: Payload,
-) -> Result<http::Request<impl Body<Data = Bytes, Error = PayloadError> + Unpin>, Rejection> {
+) -> Result<http::Request<impl Body<Data = Bytes, Error = PayloadError> + Unpin>, http::Error> {
     let mut webhook = http::Request::new(body(payload));
     for name in oh_core::webhook::HEADERS {
         for value in request.headers().get_all(name.as_str()) {
-            let value = http::HeaderValue::from_bytes(value.as_bytes())
-                .map_err(|error| Rejection::unreadable(&http::Error::from(error)))?;
+            let value = http::HeaderValue::from_bytes(value.as_bytes())?;
             webhook.headers_mut().append(&name, value);
         }
     }

@@ -44,12 +44,6 @@ impl Rejection {
         Self::plain(http::StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The request's head is not one in http 1.
-    pub(crate) fn unreadable(error: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::warn!(error, "a request was not understood");
-        Self::plain(http::StatusCode::BAD_REQUEST)
-    }
-
     fn plain(status: http::StatusCode) -> Self {
         let reason = status.canonical_reason().unwrap_or_default();
         let mut response = http::Response::new(Bytes::from(format!("{reason}\n")));
@@ -63,6 +57,18 @@ impl Rejection {
 impl From<http::Response<Bytes>> for Rejection {
     fn from(response: http::Response<Bytes>) -> Self {
         Self(Box::new(response))
+    }
+}
+
+/// The request's head is not one in http 1.
+impl From<http::Error> for Rejection {
+    fn from(error: http::Error) -> Self {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(
+            error,
+            "the head of a request cannot be converted to the http crate's types"
+        );
+        Self::plain(http::StatusCode::BAD_REQUEST)
     }
 }
 

@@ -9,7 +9,7 @@ use http::request::Parts;
 use oh_core::store::StoreError;
 use oh_core::{OpenHumans, SessionMember};
 
-use crate::extract::Member;
+use crate::member::Member;
 use crate::rejection::Rejection;
 use crate::session::{Access, AnySession, HostSession};
 

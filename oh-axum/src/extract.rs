@@ -1,7 +1,5 @@
 //! Extractors: who is there, the handle, a webhook that is genuine.
 
-use std::ops::Deref;
-
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
 use axum::response::Response;
@@ -13,44 +11,8 @@ use oh_core::login::LoginRequest;
 use oh_core::webhook::Deauthorization;
 
 use crate::context::Context;
+use crate::member::Member;
 use crate::rejection::Rejection;
-
-/// The member who is logged in, checked to be a member still.
-///
-/// Without one, API callers get a 401 and browsers go to log in and come back. `Option<Member>`
-/// is `None` when nobody is logged in, and also when the token store could not be asked; only a
-/// missing session layer is still answered with 500. Needs [`layer`](crate::layer), or [`RequireMemberLayer`](crate::RequireMemberLayer).
-///
-/// ```
-/// use oh_axum::Member;
-///
-/// async fn greet(member: Member) -> String {
-///     format!("Hello, {}", member.username().unwrap_or("member"))
-/// }
-/// # fn takes<T, S>(_: impl axum::handler::Handler<T, S>) {}
-/// # takes::<_, ()>(greet);
-/// ```
-#[derive(Clone, Debug)]
-pub struct Member(oh_core::Member);
-
-impl Member {
-    pub(crate) fn new(member: oh_core::Member) -> Self {
-        Self(member)
-    }
-
-    /// The core's member.
-    pub fn into_inner(self) -> oh_core::Member {
-        self.0
-    }
-}
-
-impl Deref for Member {
-    type Target = oh_core::Member;
-
-    fn deref(&self) -> &oh_core::Member {
-        &self.0
-    }
-}
 
 impl<S: Send + Sync> FromRequestParts<S> for Member {
     type Rejection = Rejection;
@@ -74,7 +36,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Member {
         let context = Context::of(&parts.extensions)?;
         let session = context.session_member(&parts.extensions).await?;
         match context.openhumans.member(session).await {
-            Ok(member) => Ok(member.map(Self)),
+            Ok(member) => Ok(member.map(Self::new)),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, "who is logged in could not be found out");

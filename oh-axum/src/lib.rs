@@ -48,6 +48,7 @@
 
 mod context;
 mod extract;
+mod member;
 mod rejection;
 pub mod require_member;
 mod router;
@@ -57,7 +58,8 @@ mod test_support;
 pub mod verify_webhook;
 
 pub use context::{OpenHumansLayer, layer_with_session};
-pub use extract::{Handle, Member, VerifiedWebhook};
+pub use extract::{Handle, VerifiedWebhook};
+pub use member::Member;
 pub use rejection::Rejection;
 pub use require_member::RequireMemberLayer;
 pub use router::router_with_session;

@@ -36,7 +36,7 @@ use oh_core::OpenHumans;
 use tower::{Layer, Service};
 
 use crate::context::Context;
-use crate::extract::Member;
+use crate::member::Member;
 use crate::session::HostSession;
 
 /// Layer that applies [`RequireMember`]. See the [module](self) for an example.

@@ -13,11 +13,7 @@ pub(crate) const SECRET: &str = "abcdefghijklmnop";
 /// A handle whose store knows one member, and the session of that member.
 pub(crate) async fn alice() -> (OpenHumans, SessionMember) {
     let now = Timestamp::now();
-    let tokens = Tokens {
-        access_token: "a".into(),
-        refresh_token: "r".into(),
-        expires_at: now,
-    };
+    let tokens = Tokens::new("a", "r", now);
     let record = MemberRecord {
         username: Some("alice".to_owned()),
         ..MemberRecord::authorized("01026778".parse().unwrap(), tokens, now)

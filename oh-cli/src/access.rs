@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use oh_core::ProjectMemberId;
-use oh_core::api::{Client, MemberClient, ProjectClient};
+use oh_api::ProjectMemberId;
+use oh_api::{Client, MemberClient, ProjectClient};
 
 use crate::failure::Failure;
 

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand};
-use oh_core::ProjectMemberId;
-use oh_core::api::DataFileId;
+use oh_api::DataFileId;
+use oh_api::ProjectMemberId;
 
 use crate::access::Access;
 use crate::failure::EXPLAINED;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use oh_core::Error;
+use oh_api::{Error, TokenError};
 
 /// The exit codes, as `oh --help` explains them.
 pub(crate) const EXPLAINED: &str = "\
@@ -77,7 +77,7 @@ fn code_of(error: &Error) -> u8 {
         Error::Server { .. } | Error::ObjectStore { .. } => 10,
         Error::Network(_) | Error::Timeout => 11,
         Error::NotUnderstood { .. } | Error::ForeignLink { .. } | Error::Mismatch { .. } => 12,
-        Error::Io(_) | Error::Store(_) => 13,
+        Error::Io(_) | Error::TokenSource(_) => 13,
         _ => 1,
     }
 }
@@ -117,8 +117,14 @@ impl From<Error> for Failure {
     }
 }
 
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Self {
+        Error::from(error).into()
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Error::Io(error).into()
+        Error::from(error).into()
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use oh_core::api::Progress;
-use oh_core::api::bulk::{BulkEvent, BulkReport, Outcome};
+use oh_api::Progress;
+use oh_api::bulk::{BulkEvent, BulkReport, Outcome};
 
 use crate::failure::Failure;
 use crate::output::{note, plain};

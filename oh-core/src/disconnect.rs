@@ -82,6 +82,6 @@ impl OpenHumans {
     /// With this token and no other: after the removal none is alive, and a refresh would find a
     /// member who has left.
     async fn remove_with(&self, token: &AccessToken) -> Result<Removal, Error> {
-        self.inner.server.member(token.clone()).remove().await
+        self.inner.client.member(token.clone()).remove().await
     }
 }

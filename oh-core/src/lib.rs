@@ -2,35 +2,32 @@
 
 #[cfg(any(test, feature = "acceptance"))]
 pub mod acceptance;
-pub mod api;
-mod clock;
+mod background;
 pub mod deauth;
 mod disconnect;
-mod error;
+mod environment;
 pub mod login;
-mod member_id;
-mod oauth;
 mod open_humans;
 mod random;
+mod return_path;
 pub mod routes;
 mod sealing;
-mod secret;
 mod session;
 mod settings;
 pub mod store;
-mod timestamp;
 mod tokens;
-pub mod transport;
 pub mod webhook;
 
-pub use clock::Clock;
-pub use error::Error;
-pub use member_id::{InvalidProjectMemberId, ProjectMemberId};
-pub use open_humans::{BuildError, OpenHumans, OpenHumansBuilder};
-pub use secret::{
-    AccessToken, AuthorizationCode, ClientSecret, KeyMaterial, MasterToken, RefreshToken,
-    SecretUrl, WebhookSecret,
+pub use oh_api as api;
+pub use oh_api::transport;
+pub use oh_api::{
+    AccessToken, AuthorizationCode, ClientSecret, Clock, Error, InvalidProjectMemberId,
+    InvalidTimestamp, KeyMaterial, MasterToken, ProjectMemberId, RefreshToken, SecretUrl,
+    Timestamp, WebhookSecret,
 };
+
+pub use background::Background;
+pub use environment::SettingsError;
+pub use open_humans::{BuildError, OpenHumans, OpenHumansBuilder};
 pub use session::{Member, SESSION_KEY, SessionChange, SessionMember};
-pub use settings::{DeletionPolicy, Settings, SettingsBuilder, SettingsError};
-pub use timestamp::{InvalidTimestamp, Timestamp};
+pub use settings::{DeletionPolicy, Settings, SettingsBuilder};

@@ -3,16 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::{HeaderMap, Response};
-
 use crate::api::{Client, MemberClient, ProjectClient, PublicClient};
 use crate::deauth::{
     Accepted, DeauthHandler, DeauthInbox, Deauthorizer, Erasure, InboxError, MemoryInbox,
     Pseudonymizer, TokensOnly,
 };
 use crate::login::flow::FlowCookies;
-use crate::login::{LoginHandler, WelcomeEveryone};
-use crate::oauth::OAuth;
+use crate::login::{Login, LoginHandler, WelcomeEveryone};
 use crate::session::{Epochs, Member, SessionMember};
 use crate::store::{MemoryStore, StoreError, TokenStore};
 use crate::tokens::{LiveTokens, MemberTokens};
@@ -37,13 +34,11 @@ pub struct OpenHumans {
 pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
-    pub(crate) oauth: Arc<OAuth>,
-    pub(crate) server: Client,
+    pub(crate) client: Client,
     pub(crate) store: Arc<dyn TokenStore>,
-    pub(crate) login_handler: Arc<dyn LoginHandler>,
+    pub(crate) login: Login,
     pub(crate) deauth_handler: Arc<dyn DeauthHandler>,
     pub(crate) deauthorizer: Deauthorizer,
-    pub(crate) flows: FlowCookies,
     pub(crate) epochs: Arc<Epochs>,
     pub(crate) tokens: LiveTokens,
 }
@@ -148,9 +143,10 @@ impl OpenHumans {
 
     /// The API as one member, with a live token for every call.
     pub fn member_client(&self, member: &ProjectMemberId) -> MemberClient {
-        self.inner
-            .server
-            .member_with(Arc::new(MemberTokens::new(self.clone(), member.clone())))
+        self.inner.client.member_with(Arc::new(MemberTokens::new(
+            self.inner.tokens.clone(),
+            member.clone(),
+        )))
     }
 
     /// The API as the project, with the master token.
@@ -163,30 +159,12 @@ impl OpenHumans {
         let token = token.ok_or(Error::NotConfigured {
             what: "a master token",
         })?;
-        Ok(self.inner.server.project(token))
+        Ok(self.inner.client.project(token))
     }
 
     /// What Open Humans shows to everyone.
     pub fn public_client(&self) -> PublicClient {
-        self.inner.server.public()
-    }
-
-    /// Starts a login from a handler of the app's own: the answer to give, with its cookie.
-    /// `headers` are those of the request being answered.
-    ///
-    /// ```
-    /// # use oh_core::{OpenHumans, login::{LoginRequest, ContextTooLong}};
-    /// # fn connect(oh: &OpenHumans, headers: &http::HeaderMap) -> Result<(), ContextTooLong> {
-    /// let request = LoginRequest::new().context("connect this to user 42")?;
-    /// let response: http::Response<bytes::Bytes> = oh.start_login(request, headers);
-    /// # Ok(()) }
-    /// ```
-    pub fn start_login(
-        &self,
-        request: crate::login::LoginRequest,
-        headers: &HeaderMap,
-    ) -> Response<bytes::Bytes> {
-        crate::routes::start_login(&self.inner, request, headers)
+        self.inner.client.public()
     }
 }
 
@@ -305,21 +283,36 @@ impl OpenHumansBuilder {
             self.clock.clone(),
             move |member| forget.forget(member),
         );
-        let server = Client::with_transport(settings.oh_base_url.as_str(), Arc::clone(&transport))
+        let client = Client::with_transport(settings.oh_base_url.as_str(), transport)
             .expect("the address was checked with the settings")
             .timeout(settings.timeout)
             .clock(self.clock.clone());
-        let oauth = Arc::new(OAuth::new(&settings, transport, self.clock.clone()));
-        let tokens = LiveTokens::new(Arc::clone(&oauth), deauthorizer.clone(), settings.timeout);
-        let inner = Arc::new(Inner {
+        let oauth = client
+            .oauth(
+                settings.client_id.as_str(),
+                settings.client_secret.clone(),
+                settings.redirect_uri.as_str(),
+            )
+            .expect("client id, secret and redirect URI were checked with the settings");
+        let tokens = LiveTokens::new(oauth.clone(), deauthorizer.clone(), settings.timeout);
+        let login = Login {
             oauth,
-            server,
+            flows,
+            clock: self.clock.clone(),
+            client: client.clone(),
+            store: Arc::clone(&self.store),
+            handler: self.login_handler,
+            epochs: Arc::clone(&epochs),
+            timeout: settings.timeout,
+            redirect_url: settings.login_redirect_url.clone(),
+        };
+        let inner = Arc::new(Inner {
+            client,
+            login,
             clock: self.clock,
             store: self.store,
-            login_handler: self.login_handler,
             deauth_handler: self.deauth_handler,
             deauthorizer,
-            flows,
             epochs,
             tokens,
             settings,

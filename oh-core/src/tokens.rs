@@ -22,13 +22,13 @@ use futures_util::future::{BoxFuture, Shared};
 
 use async_trait::async_trait;
 
-use crate::api::TokenSource;
 use crate::deauth::Deauthorizer;
-use crate::oauth::{OAuth, TokenError};
 use crate::random;
-use crate::store::{MemberRecord, Put, RefreshLease, StoreError, TokenStore, Tokens, Version};
+use crate::store::{MemberRecord, Put, RefreshLease, StoreError, TokenStore, Version};
 use crate::transport::TransportError;
-use crate::{AccessToken, Error, OpenHumans, ProjectMemberId, Timestamp};
+use crate::{AccessToken, Error, ProjectMemberId, Timestamp};
+use oh_api::TokenSource;
+use oh_api::{OAuthClient, TokenError, Tokens};
 
 /// A token with less than this left is refreshed before it is used.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -36,14 +36,14 @@ const MARGIN: Duration = Duration::from_secs(60);
 /// How much longer than a token request a refresh lease lasts.
 const LEASE_OVER_TIMEOUT: Duration = Duration::from_secs(10);
 
-type Refreshing = Shared<BoxFuture<'static, Result<AccessToken, Arc<Error>>>>;
+type Refreshing = Shared<BoxFuture<'static, Result<AccessToken, Error>>>;
 
 /// Hands out live access tokens. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct LiveTokens(Arc<State>);
 
 struct State {
-    oauth: Arc<OAuth>,
+    oauth: OAuthClient,
     deauthorizer: Deauthorizer,
     /// How long a refresh may keep others waiting.
     lease: Duration,
@@ -52,7 +52,7 @@ struct State {
 
 impl LiveTokens {
     /// `timeout`: how long a token request may take.
-    pub(crate) fn new(oauth: Arc<OAuth>, deauthorizer: Deauthorizer, timeout: Duration) -> Self {
+    pub(crate) fn new(oauth: OAuthClient, deauthorizer: Deauthorizer, timeout: Duration) -> Self {
         let lease = timeout + LEASE_OVER_TIMEOUT;
         let under_way = Mutex::default();
         Self(Arc::new(State {
@@ -96,7 +96,7 @@ impl LiveTokens {
             Entry::Occupied(refreshing) => refreshing.get().clone(),
             Entry::Vacant(place) => place.insert(self.begin(member.clone(), refused)).clone(),
         };
-        refreshing.await.map_err(|error| replicate(&error))
+        refreshing.await
     }
 
     /// A refresh in a task of its own, begun by whoever polls it first. Not before: the caller
@@ -113,14 +113,11 @@ impl LiveTokens {
         let result = async move {
             let task = tokio::spawn(async move {
                 let _ended = ended;
-                refresh.run(refused).await.map_err(Arc::new)
+                refresh.run(refused).await
             });
             // The task panicked, or the runtime is going down.
-            task.await.unwrap_or_else(|ended| {
-                Err(Arc::new(Error::Network(TransportError::Other(
-                    ended.into(),
-                ))))
-            })
+            task.await
+                .unwrap_or_else(|ended| Err(Error::Network(TransportError::other(ended))))
         };
         result.boxed().shared()
     }
@@ -159,27 +156,24 @@ impl Drop for UnderWay {
 
 /// One member's tokens, for the API client.
 pub(crate) struct MemberTokens {
-    oh: OpenHumans,
+    tokens: LiveTokens,
     member: ProjectMemberId,
 }
 
 impl MemberTokens {
-    pub(crate) fn new(oh: OpenHumans, member: ProjectMemberId) -> Self {
-        Self { oh, member }
+    pub(crate) fn new(tokens: LiveTokens, member: ProjectMemberId) -> Self {
+        Self { tokens, member }
     }
 }
 
 #[async_trait]
 impl TokenSource for MemberTokens {
     async fn access_token(&self) -> Result<AccessToken, Error> {
-        self.oh.access_token(&self.member).await
+        self.tokens.get(&self.member).await
     }
 
     async fn refreshed(&self, stale: &AccessToken) -> Result<Option<AccessToken>, Error> {
-        self.oh
-            .refreshed_access_token(&self.member, stale)
-            .await
-            .map(Some)
+        self.tokens.replace(&self.member, stale).await.map(Some)
     }
 }
 
@@ -250,12 +244,7 @@ impl Refresh {
                     log_failure(&error);
                     let unanswered = record.refresh_unanswered || error.may_have_happened();
                     self.give_up(&holder, unanswered).await;
-                    return Err(match error {
-                        TokenError::Other(error) => error,
-                        _ => Error::Unauthorized {
-                            detail: "invalid_client".into(),
-                        },
-                    });
+                    return Err(error.into());
                 }
             }
         }
@@ -341,7 +330,7 @@ impl Refresh {
             Err(error) => {
                 // Nothing is lost: the next caller finds the same.
                 tracing::error!(
-                    error = &*error,
+                    error = &error as &dyn std::error::Error,
                     "a member found to have left could not be recorded"
                 );
                 Err(StoreError::unavailable(error).into())
@@ -403,31 +392,4 @@ fn pauses() -> impl Iterator<Item = Duration> {
         .with_max_delay(Duration::from_millis(250))
         .without_max_times()
         .build()
-}
-
-/// The same error for each of those who waited for it.
-fn replicate(error: &Arc<Error>) -> Error {
-    match &**error {
-        Error::Deauthorized => Error::Deauthorized,
-        Error::Unauthorized { detail } => Error::Unauthorized {
-            detail: detail.clone(),
-        },
-        Error::BadRequest { problems } => Error::BadRequest {
-            problems: problems.clone(),
-        },
-        Error::RateLimited { retry_after } => Error::RateLimited {
-            retry_after: *retry_after,
-        },
-        Error::Server { status } => Error::Server { status: *status },
-        Error::Timeout => Error::Timeout,
-        Error::NotUnderstood { status, excerpt } => Error::NotUnderstood {
-            status: *status,
-            excerpt: excerpt.clone(),
-        },
-        Error::Store(store) if store.is_retryable() => {
-            Error::Store(StoreError::unavailable(Arc::clone(error)))
-        }
-        Error::Store(_) => Error::Store(StoreError::unreadable(Arc::clone(error))),
-        _ => Error::Network(TransportError::Other(Arc::clone(error).into())),
-    }
 }

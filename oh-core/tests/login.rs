@@ -260,7 +260,7 @@ async fn open_humans_may_be_slow_or_down() {
     #[async_trait]
     impl Transport for Down {
         async fn send(&self, _: Request<Body>) -> Result<http::Response<Body>, TransportError> {
-            Err(TransportError::Connect("connection refused".into()))
+            Err(TransportError::connect("connection refused"))
         }
     }
     let oh = app(&sandbox).transport(Down).build().unwrap();

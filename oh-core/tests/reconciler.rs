@@ -52,11 +52,11 @@ impl Setting {
         let now = self.clock.now();
         let member = id.parse()?;
         let stored = self.oh.token_store().load(&member).await?;
-        let tokens = Tokens {
-            access_token: issued.access_token.into(),
-            refresh_token: issued.refresh_token.into(),
-            expires_at: now + Duration::from_secs(issued.expires_in),
-        };
+        let tokens = Tokens::new(
+            issued.access_token,
+            issued.refresh_token,
+            now + Duration::from_secs(issued.expires_in),
+        );
         let mut record = MemberRecord::authorized(member, tokens, now);
         if let Some(before) = &stored {
             record.epoch = before.epoch;

@@ -27,11 +27,7 @@ impl World {
         sandbox.expire_tokens(ALICE);
         let store = Arc::new(MemoryStore::new());
         let now = Timestamp::now();
-        let tokens = Tokens {
-            access_token: issued.access_token.into(),
-            refresh_token: issued.refresh_token.into(),
-            expires_at: now,
-        };
+        let tokens = Tokens::new(issued.access_token, issued.refresh_token, now);
         let record = MemberRecord::authorized(alice(), tokens, now);
         assert_eq!(store.put(&record, None).await.unwrap(), Put::Done);
         Self {

@@ -68,11 +68,9 @@ pub(crate) struct MemberRow {
 impl MemberRow {
     pub(crate) fn record(self) -> Result<MemberRecord, BoxError> {
         let tokens = match (self.access_token, self.refresh_token, self.expires_at) {
-            (Some(access), Some(refresh), Some(expires_at)) => Some(Tokens {
-                access_token: access.into(),
-                refresh_token: refresh.into(),
-                expires_at: at(expires_at),
-            }),
+            (Some(access), Some(refresh), Some(expires_at)) => {
+                Some(Tokens::new(access, refresh, at(expires_at)))
+            }
             (None, None, None) => None,
             _ => return Err(damaged("access_token")),
         };

@@ -80,11 +80,7 @@ fn authorized(number: u32, when: i64) -> MemberRecord {
     MemberRecord {
         member: id(number),
         username: Some("someone".into()),
-        tokens: Some(Tokens {
-            access_token: "access".into(),
-            refresh_token: "refresh".into(),
-            expires_at: at(when + 36_000),
-        }),
+        tokens: Some(Tokens::new("access", "refresh", at(when + 36_000))),
         epoch: Epoch::begin(at(when)),
         authorized_at: at(when),
         deauthorized_at: None,

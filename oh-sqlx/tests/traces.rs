@@ -44,11 +44,11 @@ fn token(kind: &str, number: u32, refresh: u32) -> String {
 }
 
 fn record(number: u32, refresh: u32) -> MemberRecord {
-    let tokens = Tokens {
-        access_token: token("access", number, refresh).into(),
-        refresh_token: token("refresh", number, refresh).into(),
-        expires_at: at(36_000),
-    };
+    let tokens = Tokens::new(
+        token("access", number, refresh),
+        token("refresh", number, refresh),
+        at(36_000),
+    );
     MemberRecord {
         username: Some(format!("user{number}")),
         ..MemberRecord::authorized(id(number), tokens, at(0))

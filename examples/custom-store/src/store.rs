@@ -288,10 +288,12 @@ fn decode(member: &ProjectMemberId, json: &[u8]) -> Result<MemberRecord, StoreEr
     Ok(MemberRecord {
         member: stored.member,
         username: stored.username,
-        tokens: stored.tokens.map(|tokens| Tokens {
-            access_token: tokens.access_token.into(),
-            refresh_token: tokens.refresh_token.into(),
-            expires_at: Timestamp::from_micros(tokens.expires_at),
+        tokens: stored.tokens.map(|tokens| {
+            Tokens::new(
+                tokens.access_token,
+                tokens.refresh_token,
+                Timestamp::from_micros(tokens.expires_at),
+            )
         }),
         epoch: Epoch::from_stored(stored.epoch),
         authorized_at: Timestamp::from_micros(stored.authorized_at),

@@ -60,11 +60,7 @@ fn record() -> MemberRecord {
     let at = Timestamp::from_micros(1_800_000_000_000_000);
     MemberRecord {
         epoch: Epoch::from_stored(0),
-        tokens: Some(Tokens {
-            access_token: "secret-access".into(),
-            refresh_token: "secret-refresh".into(),
-            expires_at: at,
-        }),
+        tokens: Some(Tokens::new("secret-access", "secret-refresh", at)),
         ..MemberRecord::tombstone(id(ALICE), at)
     }
 }

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::path::Path;
 
-use oh_core::api::OAuthClient;
-use oh_core::store::Tokens;
-use oh_core::{AuthorizationCode, RefreshToken};
+use oh_api::OAuthClient;
+use oh_api::Tokens;
+use oh_api::{AuthorizationCode, RefreshToken};
 use serde_json::json;
 
 use crate::access::{Access, given};
@@ -38,7 +38,7 @@ pub(crate) async fn exchange(access: &Access, args: Exchange) -> Result<(), Fail
         .verifier
         .unwrap_or_else(|| client.authorization().verifier().to_owned());
     let code = AuthorizationCode::new(args.code);
-    let tokens = client.exchange(&code, &verifier).await?;
+    let tokens = client.exchange(&code, &verifier).await?.tokens;
     keep(&tokens, args.secret.out.as_deref())
 }
 
@@ -52,7 +52,7 @@ pub(crate) async fn refresh(access: &Access, args: &Refresh) -> Result<(), Failu
     })?;
     // A refresh names no redirect URI; any will do.
     let client = client(access, &args.client_id, &secret, "http://localhost/")?;
-    let tokens = client.refresh(&RefreshToken::new(token)).await?;
+    let tokens = client.refresh(&RefreshToken::new(token)).await?.tokens;
     keep(&tokens, args.secret.out.as_deref())
 }
 

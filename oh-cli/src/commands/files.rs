@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::path::Path;
 
-use oh_core::ProjectMemberId;
-use oh_core::api::bulk::{BulkDownload, BulkUpload, Manifest, Mode};
-use oh_core::api::{DataFile, FileMetadata, List, Upload};
+use oh_api::ProjectMemberId;
+use oh_api::bulk::{BulkDownload, BulkUpload, Manifest, Mode};
+use oh_api::{DataFile, FileMetadata, List, Upload};
 use serde_json::json;
 
 use crate::access::{Access, Who};
@@ -167,7 +167,7 @@ pub(crate) async fn delete(access: &Access, args: &args::Delete) -> Result<(), F
         (None, None) => member.delete_all_files().await?,
     };
     if deleted.is_empty() && !args.all {
-        return Err(oh_core::Error::NotFound.into());
+        return Err(oh_api::Error::NotFound.into());
     }
     for id in deleted {
         output::line(id.to_string())?;

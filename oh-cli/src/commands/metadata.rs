@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use oh_core::api::bulk::Manifest;
+use oh_api::bulk::Manifest;
 
 use crate::access::Access;
 use crate::args::Metadata;

@@ -1,6 +1,6 @@
 //! The project and its members.
 
-use oh_core::api::{Message as Text, Project, Removal};
+use oh_api::{Message as Text, Project, Removal};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use oh_core::Error;
-use oh_core::api::{DataFile, List, PublicClient, safe_file_name};
+use oh_api::Error;
+use oh_api::{DataFile, List, PublicClient, safe_file_name};
 use serde_json::json;
 
 use super::{files, people};

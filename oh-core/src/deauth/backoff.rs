@@ -10,6 +10,12 @@ pub(super) struct Backoff {
     pub(super) longest: Duration,
 }
 
+/// What keeps on failing while a database is down is tried again after these waits.
+pub(super) const TROUBLE: Backoff = Backoff {
+    first: Duration::from_millis(100),
+    longest: Duration::from_secs(5),
+};
+
 impl Backoff {
     /// The wait after failure number `failures`, from 1.
     pub(super) fn wait(self, failures: u32) -> Duration {

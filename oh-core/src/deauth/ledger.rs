@@ -1,56 +1,264 @@
-//! The ledger: one line for each step of each event, only ever added to.
-//!
-//! Lines carry the pseudonym, never the project member id, so the proof outlives the data and
-//! holds none of it.
-
-use serde::{Deserialize, Serialize};
-
-use super::event::{EventId, Pseudonym, named};
-use crate::Timestamp;
+//! Reading the ledger: what is pending, what is overdue, what happened to a member, and all of it
+//! for whoever asks for proof.
 
 use std::fmt;
-use std::str::FromStr;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::event::UnknownName;
+use futures_util::Stream;
+use futures_util::stream;
 
-named! {
-    /// What happened to an event.
-    Step {
-        /// It is durably in the inbox.
-        Received = "received",
-        /// The member's tokens are gone and the epoch has advanced.
-        TokensDestroyed = "tokens_destroyed",
-        /// The app's handler was called.
-        Tried = "tried",
-        /// The handler failed; there will be another try.
-        Failed = "failed",
-        /// The handler succeeded. From here on only the pseudonym is kept.
-        Done = "done",
-        /// The handler failed too often. Someone must look.
-        DeadLettered = "dead_lettered",
-        /// Someone put a dead letter or a stale event back.
-        Requeued = "requeued",
-        /// It is older than the member's latest authorization: not acted on.
-        Stale = "stale",
+use super::deauthorizer::Deauthorizer;
+use super::event::Pseudonym;
+use super::inbox::{
+    DeauthInbox, EventQuery, EventRecord, EventState, InboxError, InboxStats, LedgerLine,
+    LedgerQuery,
+};
+use super::pseudonym::Pseudonymizer;
+use crate::{Clock, ProjectMemberId};
+
+/// The time a request to be erased may take: one month (GDPR Art. 12(3)), taken as 30 days.
+pub const DEADLINE: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+const PAGE: usize = 500;
+
+/// Reads what an inbox knows.
+///
+/// ```
+/// use oh_core::deauth::DEADLINE;
+/// use oh_core::{OpenHumans, Settings};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let settings = Settings::builder("client-id", "client-secret", "https://app.example").build()?;
+/// let oh = OpenHumans::builder(settings).build()?;
+/// let ledger = oh.ledger();
+/// assert!(ledger.overdue(DEADLINE).await?.is_empty());
+/// assert!(ledger.of_member(&"01026778".parse()?).await?.is_empty());
+/// assert_eq!(ledger.export(&mut std::io::stdout()).await?, 0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Ledger {
+    inbox: Arc<dyn DeauthInbox>,
+    names: Pseudonymizer,
+    clock: Clock,
+}
+
+/// The ledger could not be written out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// The inbox could not answer.
+    #[error(transparent)]
+    Inbox(#[from] InboxError),
+    /// The lines could not be written.
+    #[error("the ledger could not be written")]
+    Write(#[from] io::Error),
+}
+
+impl Ledger {
+    /// Of the inbox a deauthorizer reports to.
+    pub fn new(deauthorizer: &Deauthorizer) -> Self {
+        Self {
+            inbox: deauthorizer.inbox().clone(),
+            names: deauthorizer.names().clone(),
+            clock: deauthorizer.clock().clone(),
+        }
+    }
+
+    /// How many events stand where.
+    ///
+    /// # Errors
+    ///
+    /// When the inbox cannot answer.
+    pub async fn stats(&self) -> Result<InboxStats, InboxError> {
+        self.inbox.stats().await
+    }
+
+    /// Every event in one state, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// When the inbox cannot answer.
+    pub async fn events(&self, state: EventState) -> Result<Vec<EventRecord>, InboxError> {
+        self.all_events(EventQuery {
+            state: Some(state),
+            ..EventQuery::default()
+        })
+        .await
+    }
+
+    /// What was received longer than `deadline` ago and is not done: still pending, or a dead letter.
+    /// See [`DEADLINE`].
+    ///
+    /// # Errors
+    ///
+    /// When the inbox cannot answer.
+    pub async fn overdue(&self, deadline: Duration) -> Result<Vec<EventRecord>, InboxError> {
+        let before = Some(self.clock.now() - deadline);
+        let mut overdue = Vec::new();
+        for state in [EventState::Pending, EventState::DeadLetter] {
+            overdue.extend(
+                self.all_events(EventQuery {
+                    state: Some(state),
+                    received_before: before,
+                    ..EventQuery::default()
+                })
+                .await?,
+            );
+        }
+        overdue.sort_by(|a, b| (a.received_at, &a.id).cmp(&(b.received_at, &b.id)));
+        Ok(overdue)
+    }
+
+    /// What the ledger calls a member.
+    pub fn pseudonym(&self, member: &ProjectMemberId) -> Pseudonym {
+        self.names.pseudonym(member)
+    }
+
+    /// Everything that happened to a member, also long after the member's id is gone from here.
+    ///
+    /// # Errors
+    ///
+    /// When the inbox cannot answer.
+    pub async fn of_member(&self, member: &ProjectMemberId) -> Result<Vec<LedgerLine>, InboxError> {
+        let mut query = LedgerQuery {
+            member: Some(self.pseudonym(member)),
+            limit: PAGE,
+            ..LedgerQuery::default()
+        };
+        let mut all = Vec::new();
+        loop {
+            let lines = self.inbox.ledger(&query).await?;
+            let Some(last) = lines.last() else {
+                return Ok(all);
+            };
+            query.after = Some(last.seq);
+            all.extend(lines);
+        }
+    }
+
+    /// All lines, in the order they were written, read as they are asked for.
+    pub fn lines(&self) -> impl Stream<Item = Result<LedgerLine, InboxError>> + Send + use<> {
+        let state = (self.inbox.clone(), None, Vec::new().into_iter(), false);
+        stream::try_unfold(state, |(inbox, mut after, mut page, mut last)| async move {
+            loop {
+                if let Some(line) = page.next() {
+                    let line: LedgerLine = line;
+                    after = Some(line.seq);
+                    return Ok(Some((line, (inbox, after, page, last))));
+                }
+                if last {
+                    return Ok(None);
+                }
+                let query = LedgerQuery {
+                    after,
+                    limit: PAGE,
+                    ..LedgerQuery::default()
+                };
+                let lines = inbox.ledger(&query).await?;
+                last = lines.len() < PAGE;
+                page = lines.into_iter();
+            }
+        })
+    }
+
+    /// Writes all lines as JSON, one each line, in the order they were written. Gives how many.
+    ///
+    /// # Errors
+    ///
+    /// When the inbox cannot answer, or `to` cannot be written to.
+    pub async fn export(&self, to: &mut (dyn io::Write + Send)) -> Result<u64, ExportError> {
+        use futures_util::TryStreamExt;
+
+        let mut lines = std::pin::pin!(self.lines());
+        let mut count = 0;
+        while let Some(line) = lines.try_next().await? {
+            serde_json::to_writer(&mut *to, &line).map_err(io::Error::from)?;
+            to.write_all(b"\n")?;
+            count += 1;
+        }
+        to.flush()?;
+        Ok(count)
+    }
+
+    async fn all_events(&self, mut query: EventQuery) -> Result<Vec<EventRecord>, InboxError> {
+        query.limit = PAGE;
+        let mut all: Vec<EventRecord> = Vec::new();
+        loop {
+            let records = self.inbox.events(&query).await?;
+            let Some(last) = records.last() else {
+                return Ok(all);
+            };
+            query.after = Some((last.received_at, last.id.clone()));
+            all.extend(records);
+        }
     }
 }
 
-/// One line of the ledger.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LedgerLine {
-    /// Its place: lines of one inbox are numbered upwards, with gaps.
-    pub seq: i64,
-    /// The event it belongs to.
-    pub event: EventId,
-    /// The member, by pseudonym.
-    pub member: Pseudonym,
-    /// When.
-    pub at: Timestamp,
-    /// What happened.
-    pub step: Step,
-    /// Which attempt of the handler this is about, from 1; 0 before any.
-    pub attempt: u32,
-    /// Why, where there is a why. Never holds the project member id.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub note: Option<String>,
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::inbox::Settlement;
+    use super::super::test_support::{Setting, at, member};
+    use super::*;
+    use crate::deauth::Step;
+
+    #[tokio::test]
+    async fn what_is_not_done_in_time_is_overdue_dead_letter_or_not() {
+        let setting = Setting::new();
+        let ledger = Ledger::new(&setting.deauthorizer);
+        for number in 1..=4 {
+            let _ = setting.report_told(number, at(50)).await;
+        }
+        let leased = setting.inbox.lease(at(100), at(160), 2).await.unwrap();
+        let dead_letter = Settlement::DeadLetter {
+            note: String::new(),
+        };
+        for (leased, end) in leased.iter().zip([Settlement::Done, dead_letter]) {
+            let held = setting.inbox.settle(&leased.lease, &end, at(101)).await;
+            assert_eq!(held.unwrap(), crate::deauth::Held::Yes);
+        }
+        assert!(ledger.overdue(DEADLINE).await.unwrap().is_empty());
+        setting.clock.advance(DEADLINE);
+        assert!(ledger.overdue(DEADLINE).await.unwrap().is_empty());
+        setting.clock.advance(Duration::from_secs(1));
+        let _ = setting.report_told(5, at(51)).await;
+        let overdue = ledger.overdue(DEADLINE).await.unwrap();
+        assert_eq!(overdue.len(), 3);
+        assert!(overdue.iter().all(|event| event.state != EventState::Done));
+        assert_eq!(ledger.events(EventState::Pending).await.unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn the_ledger_is_written_out_and_names_nobody() {
+        let setting = Setting::new();
+        let ledger = Ledger::new(&setting.deauthorizer);
+        for number in 0..PAGE {
+            let _ = setting.report_told(number, at(50)).await;
+        }
+        let mut out = Vec::new();
+        let count = ledger.export(&mut out).await.unwrap();
+        assert_eq!(count, 2 * PAGE as u64);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.lines().count() as u64, count);
+        let lines: Vec<LedgerLine> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert!(lines.windows(2).all(|two| two[0].seq < two[1].seq));
+        assert!(!text.contains(member(7).as_str()));
+
+        let of_7 = ledger.of_member(&member(7)).await.unwrap();
+        let steps: Vec<_> = of_7.iter().map(|line| line.step).collect();
+        assert_eq!(steps, [Step::Received, Step::TokensDestroyed]);
+    }
 }

@@ -37,40 +37,30 @@
 //! # }
 //! ```
 
-mod attempt;
-mod background;
 mod backoff;
 mod caught;
 mod deauthorizer;
 mod event;
 mod handler;
-mod hints;
-mod housekeeping;
 mod inbox;
 mod ledger;
-mod memory;
 pub(crate) mod metrics;
-mod note;
 mod pseudonym;
 mod reconciler;
-mod report;
-mod round;
 #[cfg(test)]
 mod test_support;
 mod worker;
 
-pub use background::Background;
-pub use deauthorizer::Deauthorizer;
+pub use deauthorizer::{Deauthorizer, ReportError};
 pub use event::{DeauthEvent, Discovery, Erasure, EventId, Pseudonym, UnknownName};
 pub use handler::{DeauthHandler, Departure, TokensOnly};
 pub use inbox::{
     Accepted, DeauthInbox, EventQuery, EventRecord, EventState, Held, InboxError, InboxStats,
-    Lease, Leased, LedgerQuery, Settlement, TokenFate,
+    Lease, Leased, LedgerLine, LedgerQuery, MemoryInbox, Settlement, Step, TokenFate,
 };
-pub use ledger::{LedgerLine, Step};
-pub use memory::MemoryInbox;
+pub use ledger::{DEADLINE, ExportError, Ledger};
 pub use pseudonym::Pseudonymizer;
-pub use reconciler::{Membership, MembershipStatus, Reconciler, ReconcilerHandle};
-pub use report::{DEADLINE, ExportError, Ledger};
-pub use round::ReconcileReport;
+pub use reconciler::{
+    Membership, MembershipStatus, ReconcileError, ReconcileReport, Reconciler, ReconcilerHandle,
+};
 pub use worker::{Worker, WorkerHandle};

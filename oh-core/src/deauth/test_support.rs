@@ -21,11 +21,11 @@ pub(crate) fn member(number: usize) -> ProjectMemberId {
 
 /// The record of a member who authorized at `authorized_at`.
 pub(crate) fn authorized(member: &ProjectMemberId, authorized_at: Timestamp) -> MemberRecord {
-    let tokens = Tokens {
-        access_token: format!("token of {member}").into(),
-        refresh_token: "r".into(),
-        expires_at: authorized_at + Duration::from_secs(36_000),
-    };
+    let tokens = Tokens::new(
+        format!("token of {member}"),
+        "r",
+        authorized_at + Duration::from_secs(36_000),
+    );
     MemberRecord::authorized(member.clone(), tokens, authorized_at)
 }
 

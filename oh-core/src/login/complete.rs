@@ -3,15 +3,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::api::{ExchangeMember, RetryPolicy};
-use crate::oauth::{Granted, TokenError};
-use crate::open_humans::Inner;
-use crate::session::SessionMember;
-use crate::store::{Epoch, MemberRecord, Put, Tokens, Version};
-use crate::{AuthorizationCode, Error};
+use oh_api::oauth::Granted;
+use oh_api::{Client, ExchangeMember, OAuthClient, RetryPolicy, TokenError};
 
-use super::flow::Flow;
-use super::{LoggedIn, LoginFailure, ReturnPath};
+use crate::session::{Epochs, SessionMember};
+use crate::store::{Epoch, MemberRecord, Put, TokenStore, Tokens, Version};
+use crate::{AuthorizationCode, Clock, Error};
+
+use super::flow::{Flow, FlowCookies};
+use super::{LoggedIn, LoginFailure, LoginHandler, ReturnPath};
+
+/// What it takes to log members in.
+pub(crate) struct Login {
+    pub(crate) oauth: OAuthClient,
+    pub(crate) flows: FlowCookies,
+    pub(crate) clock: Clock,
+    pub(crate) client: Client,
+    pub(crate) store: Arc<dyn TokenStore>,
+    pub(crate) handler: Arc<dyn LoginHandler>,
+    pub(crate) epochs: Arc<Epochs>,
+    /// How long Open Humans may take to say who came.
+    pub(crate) timeout: Duration,
+    /// Where a login leads that was begun without a way back.
+    pub(crate) redirect_url: String,
+}
 
 /// A login that succeeded.
 pub(crate) struct Completed {
@@ -20,26 +35,26 @@ pub(crate) struct Completed {
     pub(crate) redirect_to: String,
 }
 
-impl Completed {
+impl Login {
     /// Exchanges the code, learns who came, stores the tokens and asks the app.
-    pub(crate) async fn from_code(
-        inner: &Arc<Inner>,
+    pub(crate) async fn complete(
+        &self,
         flow: &Flow,
         code: &AuthorizationCode,
-    ) -> Result<Self, LoginFailure> {
-        let granted = inner
+    ) -> Result<Completed, LoginFailure> {
+        let granted = self
             .oauth
             .exchange(code, &flow.verifier)
             .await
             .map_err(|e| match e {
                 TokenError::InvalidGrant => LoginFailure::CodeExpired,
                 TokenError::InvalidClient => LoginFailure::ClientRefused,
-                TokenError::Other(error) => LoginFailure::OpenHumans(error),
+                other => LoginFailure::OpenHumans(other.into()),
             })?;
-        let (record, before) = match keep(inner, flow, &granted).await {
+        let (record, before) = match self.keep(flow, &granted).await {
             Ok(kept) => kept,
             Err(failure) => {
-                revoke(inner, &granted.tokens).await;
+                self.revoke(&granted.tokens).await;
                 return Err(failure);
             }
         };
@@ -53,8 +68,8 @@ impl Completed {
                 .and_then(|path| ReturnPath::parse(path).ok()),
             returning: before.is_some(),
         };
-        match inner.login_handler.logged_in(&login).await {
-            Ok(welcome) => Ok(Self {
+        match self.handler.logged_in(&login).await {
+            Ok(welcome) => Ok(Completed {
                 session: SessionMember {
                     member: record.member,
                     epoch: record.epoch,
@@ -63,99 +78,99 @@ impl Completed {
                 redirect_to: welcome
                     .redirect_to
                     .or(login.return_to.map(|path| path.to_string()))
-                    .unwrap_or_else(|| inner.settings.login_redirect_url.clone()),
+                    .unwrap_or_else(|| self.redirect_url.clone()),
             }),
             Err(refusal) => {
                 if before.is_none() {
-                    undo(inner, &record).await;
+                    self.undo(&record).await;
                 }
                 Err(LoginFailure::App(refusal))
             }
         }
     }
-}
 
-/// Asks whose the tokens are, and stores them. A person is waiting, so there is one more try at
-/// most.
-async fn keep(
-    inner: &Inner,
-    flow: &Flow,
-    granted: &Granted,
-) -> Result<(MemberRecord, Option<Version>), LoginFailure> {
-    let retries = RetryPolicy::default()
-        .attempts(2)
-        .total(Duration::from_secs(3));
-    let server = inner.server.clone().retries(retries);
-    let member = server.member(granted.tokens.access_token.clone());
-    let who = tokio::time::timeout(inner.settings.timeout, member.exchange_member())
-        .await
-        .unwrap_or(Err(Error::Timeout))
-        .map_err(LoginFailure::OpenHumans)?;
-    store(inner, flow, granted, &who).await
-}
+    /// Asks whose the tokens are, and stores them. A person is waiting, so there is one more try at
+    /// most.
+    async fn keep(
+        &self,
+        flow: &Flow,
+        granted: &Granted,
+    ) -> Result<(MemberRecord, Option<Version>), LoginFailure> {
+        let retries = RetryPolicy::default()
+            .attempts(2)
+            .total(Duration::from_secs(3));
+        let client = self.client.clone().retries(retries);
+        let member = client.member(granted.tokens.access_token.clone());
+        let who = tokio::time::timeout(self.timeout, member.exchange_member())
+            .await
+            .unwrap_or(Err(Error::Timeout))
+            .map_err(LoginFailure::OpenHumans)?;
+        self.store(flow, granted, &who).await
+    }
 
-/// Stores a fresh authorization. Gives the record, and the version of the authorized record it
-/// replaced, if there was one.
-///
-/// A member who left after this login was begun is not brought back: a code issued before leaving
-/// can still be exchanged after, and its token even answers `exchange-member`.
-///
-/// The authorization counts from the moment the login was begun, by Open Humans' clock: the code
-/// came later than that, and whatever a member wished before the code is not undone by exchanging
-/// it.
-async fn store(
-    inner: &Inner,
-    flow: &Flow,
-    granted: &Granted,
-    who: &ExchangeMember,
-) -> Result<(MemberRecord, Option<Version>), LoginFailure> {
-    let member = &who.project_member_id;
-    loop {
-        let stored = inner.store.load(member).await?;
-        if let Some(left) = stored.as_ref().and_then(|record| record.deauthorized_at)
-            && left >= flow.started_at()
-        {
-            tracing::info!("a login began before its member left, and is not completed");
-            return Err(LoginFailure::LeftMeanwhile);
+    /// Stores a fresh authorization. Gives the record, and the version of the authorized record it
+    /// replaced, if there was one.
+    ///
+    /// A member who left after this login was begun is not brought back: a code issued before leaving
+    /// can still be exchanged after, and its token even answers `exchange-member`.
+    ///
+    /// The authorization counts from the moment the login was begun, by Open Humans' clock: the code
+    /// came later than that, and whatever a member wished before the code is not undone by exchanging
+    /// it.
+    async fn store(
+        &self,
+        flow: &Flow,
+        granted: &Granted,
+        who: &ExchangeMember,
+    ) -> Result<(MemberRecord, Option<Version>), LoginFailure> {
+        let member = &who.project_member_id;
+        loop {
+            let stored = self.store.load(member).await?;
+            if let Some(left) = stored.as_ref().and_then(|record| record.deauthorized_at)
+                && left >= flow.started_at()
+            {
+                tracing::info!("a login began before its member left, and is not completed");
+                return Err(LoginFailure::LeftMeanwhile);
+            }
+            let now = self.clock.now();
+            let record = MemberRecord {
+                username: who.username.clone(),
+                // Devices that are logged in stay so; after leaving, leaving has advanced it.
+                epoch: stored
+                    .as_ref()
+                    .map_or(Epoch::begin(now), |record| record.epoch),
+                authorized_at: granted.at - now.since(flow.started_at()),
+                ..MemberRecord::authorized(member.clone(), granted.tokens.clone(), now)
+            };
+            let expected = stored.as_ref().map(|record| record.version);
+            if self.store.put(&record, expected).await? == Put::Done {
+                self.epochs.forget(member);
+                let before = stored
+                    .filter(MemberRecord::is_authorized)
+                    .map(|r| r.version);
+                return Ok((record, before));
+            }
         }
-        let now = inner.clock.now();
-        let record = MemberRecord {
-            username: who.username.clone(),
-            // Devices that are logged in stay so; after leaving, leaving has advanced it.
-            epoch: stored
-                .as_ref()
-                .map_or(Epoch::begin(now), |record| record.epoch),
-            authorized_at: granted.at - now.since(flow.started_at()),
-            ..MemberRecord::authorized(member.clone(), granted.tokens.clone(), now)
-        };
-        let expected = stored.as_ref().map(|record| record.version);
-        if inner.store.put(&record, expected).await? == Put::Done {
-            inner.epochs.forget(member);
-            let before = stored
-                .filter(MemberRecord::is_authorized)
-                .map(|r| r.version);
-            return Ok((record, before));
+    }
+
+    /// Takes back what [`store`](Self::store) did, for a member the app does not want. The pair is revoked first,
+    /// so that none is left alive that nobody keeps. Failures are logged: the person is kept out.
+    async fn undo(&self, record: &MemberRecord) {
+        if let Some(tokens) = &record.tokens {
+            self.revoke(tokens).await;
         }
+        if let Err(error) = self.store.remove(&record.member, record.version).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "the record of a refused member could not be removed");
+        }
+        self.epochs.forget(&record.member);
     }
-}
 
-/// Takes back what [`store`] did, for a member the app does not want. The pair is revoked first,
-/// so that none is left alive that nobody keeps. Failures are logged: the person is kept out.
-async fn undo(inner: &Inner, record: &MemberRecord) {
-    if let Some(tokens) = &record.tokens {
-        revoke(inner, tokens).await;
-    }
-    if let Err(error) = inner.store.remove(&record.member, record.version).await {
-        let error = &error as &dyn std::error::Error;
-        tracing::warn!(error, "the record of a refused member could not be removed");
-    }
-    inner.epochs.forget(&record.member);
-}
-
-/// Tells Open Humans that a pair is not kept, so that it does not stay alive.
-async fn revoke(inner: &Inner, tokens: &Tokens) {
-    if let Err(error) = inner.oauth.revoke(&tokens.refresh_token).await {
-        let error = &error as &dyn std::error::Error;
-        tracing::warn!(error, "tokens that are not kept could not be revoked");
+    /// Tells Open Humans that a pair is not kept, so that it does not stay alive.
+    async fn revoke(&self, tokens: &Tokens) {
+        if let Err(error) = self.oauth.revoke(&tokens.refresh_token).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "tokens that are not kept could not be revoked");
+        }
     }
 }

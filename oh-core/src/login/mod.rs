@@ -8,12 +8,11 @@ mod complete;
 mod failure;
 pub(crate) mod flow;
 mod handler;
-mod return_path;
 
-pub(crate) use complete::Completed;
+pub use crate::return_path::{InvalidReturnPath, ReturnPath};
+pub(crate) use complete::Login;
 pub use failure::LoginFailure;
 pub use handler::{
     ContextTooLong, LoggedIn, LoginHandler, LoginRequest, MAX_CONTEXT, Refusal, Welcome,
     WelcomeEveryone,
 };
-pub use return_path::{InvalidReturnPath, ReturnPath};

@@ -7,12 +7,12 @@ use http::header::{HeaderMap, SET_COOKIE};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use maud::html;
+use oh_api::OAuthClient;
 use serde::Deserialize;
 
 use super::{Answer, origin, page, plain, private, see_other};
 use crate::login::flow::{Brought, Flow};
-use crate::login::{Completed, LoginFailure, LoginRequest, ReturnPath};
-use crate::oauth::OAuth;
+use crate::login::{LoginFailure, LoginRequest, ReturnPath};
 use crate::open_humans::Inner;
 use crate::session::{SessionChange, SessionMember};
 use crate::{AuthorizationCode, OpenHumans};
@@ -42,24 +42,39 @@ pub(super) async fn login(oh: &OpenHumans, head: &Parts, session: Option<Session
     Answer::keep(start_login(inner, request, &head.headers))
 }
 
+impl OpenHumans {
+    /// Starts a login from a handler of the app's own: the answer to give, with its cookie.
+    /// `headers` are those of the request being answered.
+    ///
+    /// ```
+    /// # use oh_core::{OpenHumans, login::{LoginRequest, ContextTooLong}};
+    /// # fn connect(oh: &OpenHumans, headers: &http::HeaderMap) -> Result<(), ContextTooLong> {
+    /// let request = LoginRequest::new().context("connect this to user 42")?;
+    /// let response: http::Response<bytes::Bytes> = oh.start_login(request, headers);
+    /// # Ok(()) }
+    /// ```
+    pub fn start_login(&self, request: LoginRequest, headers: &HeaderMap) -> Response<Bytes> {
+        start_login(&self.inner, request, headers)
+    }
+}
+
 /// Sends the person to Open Humans, and has the browser remember the login.
-pub(crate) fn start_login(
-    inner: &Inner,
-    request: LoginRequest,
-    headers: &HeaderMap,
-) -> Response<Bytes> {
+fn start_login(inner: &Inner, request: LoginRequest, headers: &HeaderMap) -> Response<Bytes> {
     let now = inner.clock.now();
-    let verifier = OAuth::verifier();
+    let verifier = OAuthClient::verifier();
     let return_to = request.return_to.map(|path| path.to_string());
     let flow = Flow::begin(verifier, return_to, request.context, now);
-    let url = inner.oauth.authorization_url(&flow.state, &flow.verifier);
+    let url = inner
+        .login
+        .oauth
+        .authorization_url(&flow.state, &flow.verifier);
     let mut response = see_other(url.as_str());
-    for cookie in inner.flows.make_room(headers) {
+    for cookie in inner.login.flows.make_room(headers) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     response
         .headers_mut()
-        .append(SET_COOKIE, inner.flows.keep(&flow, now));
+        .append(SET_COOKIE, inner.login.flows.keep(&flow, now));
     private(&mut response);
     response
 }
@@ -118,7 +133,7 @@ pub(super) async fn complete(inner: &Arc<Inner>, head: &Parts) -> Answer {
     if code.is_none() && error.is_none() {
         return failed(inner, None, &LoginFailure::Incomplete);
     }
-    let flow = match inner.flows.find(&head.headers, &state) {
+    let flow = match inner.login.flows.find(&head.headers, &state) {
         Brought::Flow(flow) => flow,
         Brought::Others => return failed(inner, None, &LoginFailure::StateMismatch),
         Brought::Nothing => return failed(inner, None, &LoginFailure::StateMissing),
@@ -149,13 +164,13 @@ pub(super) async fn complete(inner: &Arc<Inner>, head: &Parts) -> Answer {
         return Answer::keep(page::answer(StatusCode::OK, page::continue_to(&url), None));
     }
     // A browser that puts an old cookie back does not make us ask again.
-    if !inner.flows.first_use(&flow) {
+    if !inner.login.flows.first_use(&flow) {
         return failed(inner, Some(flow), &LoginFailure::StateUsed);
     }
     // A login that the browser gives up on is completed all the same: the code works only once.
     let task = {
         let (inner, flow) = (Arc::clone(inner), flow.clone());
-        tokio::spawn(async move { Completed::from_code(&inner, &flow, &code).await })
+        tokio::spawn(async move { inner.login.complete(&flow, &code).await })
     };
     match task.await {
         Ok(Ok(completed)) => {
@@ -200,7 +215,10 @@ fn failed(inner: &Inner, flow: Option<Flow>, failure: &LoginFailure) -> Answer {
 }
 
 fn spend(inner: &Inner, flow: Flow, response: &mut Response<Bytes>) {
-    let cookie = inner.flows.keep(&flow.into_spent(), inner.clock.now());
+    let cookie = inner
+        .login
+        .flows
+        .keep(&flow.into_spent(), inner.clock.now());
     response.headers_mut().append(SET_COOKIE, cookie);
 }
 

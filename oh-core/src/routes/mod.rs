@@ -36,7 +36,6 @@ mod page;
 mod require;
 
 pub use deauth::VerifiedWebhook;
-pub(crate) use login::start_login;
 
 use bytes::{Buf, Bytes};
 use http::header::{self, HeaderValue};

@@ -6,8 +6,9 @@ use super::check::{
     WANTED_APP_BASE_URL, WANTED_CLIENT_ID, WANTED_OH_BASE_URL, WANTED_REDIRECT_URI, base_url,
     check_client_secret, https_or_loopback, mount_path, redirect_target,
 };
-use super::{DeletionPolicy, Settings, SettingsError};
-use crate::secret::{ClientSecret, KeyMaterial, MasterToken, WebhookSecret};
+use super::{DeletionPolicy, Settings};
+use crate::environment::SettingsError;
+use crate::{ClientSecret, KeyMaterial, MasterToken, WebhookSecret};
 
 /// Collects [`Settings`].
 #[derive(Clone, Debug)]

@@ -1,9 +1,10 @@
 //! What a value must be to be of use.
 
-use url::{Host, Url};
+use oh_api::check_base_url;
+use url::Url;
 
-use super::SettingsError;
-use crate::secret::ClientSecret;
+use crate::ClientSecret;
+use crate::environment::SettingsError;
 
 pub(super) const WANTED_CLIENT_ID: &str =
     "the OAuth2 client id from the project's page at Open Humans";
@@ -24,10 +25,7 @@ pub(super) fn check_client_secret(secret: &ClientSecret) -> Result<(), SettingsE
             wanted: WANTED_CLIENT_SECRET,
         });
     }
-    let looks_hashed = ["pbkdf2_", "argon2", "bcrypt", "scrypt$"]
-        .iter()
-        .any(|p| text.starts_with(p));
-    if looks_hashed {
+    if secret.is_stored_hash() {
         return Err(SettingsError::Invalid {
             name,
             why: "it is a password hash: Open Humans' project page shows the stored hash of the \
@@ -58,36 +56,11 @@ pub(super) fn https_or_loopback(
     text: &str,
     wanted: &'static str,
 ) -> Result<Url, SettingsError> {
-    let invalid = |why: &str| SettingsError::Invalid {
+    check_base_url(text).map_err(|error| SettingsError::Invalid {
         name,
-        why: why.to_owned(),
+        why: error.to_string(),
         wanted,
-    };
-    let url = Url::parse(text).map_err(|e| invalid(&format!("it is not a URL ({e})")))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(invalid("it has credentials in it"));
-    }
-    if url.fragment().is_some() {
-        return Err(invalid("it has a fragment"));
-    }
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if is_loopback(&url) => Ok(url),
-        "http" => Err(invalid(
-            "plain http would send secrets in the clear; only loopback may",
-        )),
-        _ => Err(invalid("it is not an https address")),
-    }
-}
-
-/// Whether a URL's host is this machine itself.
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        None => false,
-    }
+    })
 }
 
 pub(super) fn mount_path(text: &str) -> Result<String, SettingsError> {
@@ -111,7 +84,7 @@ pub(super) fn mount_path(text: &str) -> Result<String, SettingsError> {
 
 /// A path of the app as it is, or a whole address as it goes into a header.
 pub(super) fn redirect_target(text: &str) -> Option<String> {
-    if crate::login::ReturnPath::parse(text).is_ok() {
+    if crate::return_path::ReturnPath::parse(text).is_ok() {
         return Some(text.to_owned());
     }
     let url = Url::parse(text).ok()?;

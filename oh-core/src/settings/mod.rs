@@ -34,22 +34,18 @@
 
 mod builder;
 mod check;
-mod env;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
 
 pub use builder::SettingsBuilder;
-pub(crate) use check::is_loopback;
 use check::{WANTED_APP_BASE_URL, WANTED_CLIENT_ID, WANTED_CLIENT_SECRET};
-pub(crate) use env::Environment;
-use env::parse_bool;
 
-use crate::secret::{ClientSecret, KeyMaterial, MasterToken, WebhookSecret};
+use crate::environment::{Environment, SettingsError, parse_bool};
+use crate::{ClientSecret, KeyMaterial, MasterToken, WebhookSecret};
 
 const OH_BASE_URL: &str = "https://www.openhumans.org";
 const MOUNT_PATH: &str = "/openhumans";
@@ -99,47 +95,6 @@ impl Default for DeletionPolicy {
             on_unknown: false,
         }
     }
-}
-
-/// A setting that is missing or cannot be used. Names the setting, never its value.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SettingsError {
-    /// A required setting is absent or empty.
-    #[error("{name} is not set: wanted is {wanted}")]
-    Missing {
-        /// The environment variable's name.
-        name: &'static str,
-        /// What belongs there.
-        wanted: &'static str,
-    },
-    /// The value cannot be used.
-    #[error("{name} cannot be used: {why}; wanted is {wanted}")]
-    Invalid {
-        /// The environment variable's name.
-        name: &'static str,
-        /// What is wrong with it.
-        why: String,
-        /// What belongs there.
-        wanted: &'static str,
-    },
-    /// Both `NAME` and `NAME_FILE` are set.
-    #[error("{name} and {name}_FILE are both set: give one")]
-    Both {
-        /// The environment variable's name.
-        name: &'static str,
-    },
-    /// The file that `NAME_FILE` names cannot be read.
-    #[error("{name}_FILE names {}, which cannot be read", path.display())]
-    File {
-        /// The environment variable's name.
-        name: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: std::io::Error,
-    },
 }
 
 impl Settings {

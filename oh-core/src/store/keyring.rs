@@ -9,8 +9,8 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
+use crate::environment::{Environment, SettingsError};
 use crate::sealing::Sealer;
-use crate::settings::{Environment, SettingsError};
 
 const VARIABLE: &str = "OPENHUMANS_STORE_KEYS";
 const WANTED: &str = "a comma-separated list of id:key, each key 32 random bytes in base64 (openssl rand -base64 32)";

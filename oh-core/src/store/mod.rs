@@ -73,15 +73,18 @@ mod sealed;
 
 pub use keyring::{Keyring, KeyringError};
 pub use memory::MemoryStore;
-pub use record::{Epoch, MemberRecord, RefreshLease, Tokens, Version};
+pub use oh_api::Tokens;
+pub use record::{Epoch, MemberRecord, RefreshLease, Version};
 pub use sealed::{OpenError, Resealed, SealedStore};
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::ProjectMemberId;
+use oh_api::TokenSourceError;
+
 use crate::transport::BoxError;
+use crate::{Error, ProjectMemberId};
 
 /// Whether a conditional write happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +123,16 @@ impl StoreError {
     /// Whether trying again can help.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable(_))
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        if error.is_retryable() {
+            TokenSourceError::temporary(error).into()
+        } else {
+            TokenSourceError::permanent(error).into()
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccessToken, ProjectMemberId, RefreshToken, Timestamp};
+use oh_api::Tokens;
+
+use crate::{ProjectMemberId, Timestamp};
 
 /// Everything the library keeps about one member.
 ///
@@ -43,11 +45,7 @@ impl MemberRecord {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let store = oh_core::store::MemoryStore::new();
-    /// let tokens = Tokens {
-    ///     access_token: "from the old app".into(),
-    ///     refresh_token: "from there, too".into(),
-    ///     expires_at: Timestamp::now(),
-    /// };
+    /// let tokens = Tokens::new("from the old app", "from there, too", Timestamp::now());
     /// let record = MemberRecord::authorized("01026778".parse()?, tokens, Timestamp::now());
     /// assert_eq!(store.put(&record, None).await?, Put::Done);
     /// # Ok(())
@@ -98,17 +96,6 @@ impl MemberRecord {
             version: Version::fresh(),
         }
     }
-}
-
-/// A member's OAuth2 tokens.
-#[derive(Clone, Debug)]
-pub struct Tokens {
-    /// Sent as `Authorization: Bearer`.
-    pub access_token: AccessToken,
-    /// Exchanged for the next pair.
-    pub refresh_token: RefreshToken,
-    /// When the access token stops working, by our clock.
-    pub expires_at: Timestamp,
 }
 
 /// Which authorization of a member a session belongs to.
@@ -196,11 +183,7 @@ mod tests {
         let mut record =
             MemberRecord::tombstone("01026778".parse().unwrap(), Timestamp::from_micros(1));
         record.username = Some("alice".into());
-        record.tokens = Some(Tokens {
-            access_token: "a".into(),
-            refresh_token: "r".into(),
-            expires_at: at,
-        });
+        record.tokens = Some(Tokens::new("a", "r", at));
         record.refresh = Some(RefreshLease {
             holder: "h".into(),
             until: at,

@@ -191,10 +191,12 @@ impl<S: TokenStore> SealedStore<S> {
             format!("{PREFIX}{}.{sealed}", key.id)
         };
         MemberRecord {
-            tokens: record.tokens.as_ref().map(|tokens| Tokens {
-                access_token: seal(ACCESS, tokens.access_token.expose()).into(),
-                refresh_token: seal(REFRESH, tokens.refresh_token.expose()).into(),
-                expires_at: tokens.expires_at,
+            tokens: record.tokens.as_ref().map(|tokens| {
+                Tokens::new(
+                    seal(ACCESS, tokens.access_token.expose()),
+                    seal(REFRESH, tokens.refresh_token.expose()),
+                    tokens.expires_at,
+                )
             }),
             ..record.clone()
         }
@@ -210,11 +212,11 @@ impl<S: TokenStore> SealedStore<S> {
                 };
                 let access = open(ACCESS, sealed.access_token.expose())?;
                 let refresh = open(REFRESH, sealed.refresh_token.expose())?;
-                Some(Tokens {
-                    access_token: access.as_str().into(),
-                    refresh_token: refresh.as_str().into(),
-                    expires_at: sealed.expires_at,
-                })
+                Some(Tokens::new(
+                    access.as_str(),
+                    refresh.as_str(),
+                    sealed.expires_at,
+                ))
             }
         };
         Ok(MemberRecord { tokens, ..stored })

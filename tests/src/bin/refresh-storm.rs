@@ -193,11 +193,7 @@ async fn seed(place: &Place, sandbox: &Sandbox) -> Result {
     sandbox.expire_tokens(MEMBER);
     sandbox.reset_stats();
     let now = Timestamp::now();
-    let tokens = Tokens {
-        access_token: issued.access_token.into(),
-        refresh_token: issued.refresh_token.into(),
-        expires_at: now,
-    };
+    let tokens = Tokens::new(issued.access_token, issued.refresh_token, now);
     let record = MemberRecord::authorized(member()?, tokens, now);
     match place.open().await?.store.put(&record, None).await? {
         Put::Done => Ok(()),

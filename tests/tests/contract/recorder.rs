@@ -42,7 +42,7 @@ impl Transport for Recorder {
         let body = body
             .collect()
             .await
-            .map_err(TransportError::Other)?
+            .map_err(TransportError::other)?
             .to_bytes();
         let sent = http::Request::from_parts(head.clone(), Body::full(body.clone()));
         let request = http::Request::from_parts(head, body);
@@ -50,7 +50,7 @@ impl Transport for Recorder {
         let body = body
             .collect()
             .await
-            .map_err(TransportError::Other)?
+            .map_err(TransportError::other)?
             .to_bytes();
         let answer = http::Response::from_parts(head.clone(), Body::full(body.clone()));
         self.exchanges.lock().unwrap().push(Exchange {

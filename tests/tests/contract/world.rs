@@ -202,6 +202,7 @@ async fn authorized(
         .exchange(&code, authorization.verifier())
         .await
         .unwrap()
+        .tokens
 }
 
 /// Runs the command with the address as its last argument, and reads the address it prints.

@@ -119,11 +119,11 @@ fn at(micros: i64) -> Timestamp {
 }
 
 fn tokens(name: &str) -> Tokens {
-    Tokens {
-        access_token: format!("access-{name}").into(),
-        refresh_token: format!("refresh-{name}").into(),
-        expires_at: at(1_800_000_000_000_000),
-    }
+    Tokens::new(
+        format!("access-{name}"),
+        format!("refresh-{name}"),
+        at(1_800_000_000_000_000),
+    )
 }
 
 fn record(member: &str) -> MemberRecord {

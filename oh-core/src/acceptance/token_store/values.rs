@@ -85,11 +85,7 @@ pub async fn very_long_values_are_kept_whole(subject: impl Subject) {
     };
     let huge = MemberRecord {
         username: Some(long(7)),
-        tokens: Some(Tokens {
-            access_token: long(11).into(),
-            refresh_token: long(13).into(),
-            expires_at: at(1),
-        }),
+        tokens: Some(Tokens::new(long(11), long(13), at(1))),
         ..record("40000001")
     };
     make(&store, &huge).await;

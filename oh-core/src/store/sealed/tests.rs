@@ -17,11 +17,11 @@ fn sealed(inner: &Inner, keys: &str) -> SealedStore<Inner> {
 
 fn record(member: &str) -> MemberRecord {
     MemberRecord {
-        tokens: Some(Tokens {
-            access_token: format!("plain-access-{member}").into(),
-            refresh_token: format!("plain-refresh-{member}").into(),
-            expires_at: Timestamp::from_micros(7),
-        }),
+        tokens: Some(Tokens::new(
+            format!("plain-access-{member}"),
+            format!("plain-refresh-{member}"),
+            Timestamp::from_micros(7),
+        )),
         ..MemberRecord::tombstone(member.parse().unwrap(), Timestamp::from_micros(1))
     }
 }

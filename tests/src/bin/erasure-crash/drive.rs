@@ -69,11 +69,11 @@ impl Stage<'_> {
         let issued = self.sandbox.issue_tokens(member.as_str());
         self.rows.add(member.as_str()).await?;
         let now = Timestamp::now();
-        let tokens = Tokens {
-            access_token: issued.access_token.into(),
-            refresh_token: issued.refresh_token.into(),
-            expires_at: now + Duration::from_secs(issued.expires_in),
-        };
+        let tokens = Tokens::new(
+            issued.access_token,
+            issued.refresh_token,
+            now + Duration::from_secs(issued.expires_in),
+        );
         let record = MemberRecord::authorized(member.clone(), tokens, now);
         match self.openhumans.token_store().put(&record, None).await? {
             Put::Done => Ok(now),

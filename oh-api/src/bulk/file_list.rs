@@ -1,0 +1,48 @@
+//! The other CSV: which files a project can see.
+
+use std::io::Write;
+
+use crate::Error;
+use crate::ProjectClient;
+
+impl ProjectClient {
+    /// Writes a CSV of all files of all members that the project can see: `project_member_id`,
+    /// `data_source`, `file_basename`, `file_upload_date`. A member without files has a row with
+    /// `NA`, `None`, `NA`. Gives the number of files.
+    ///
+    /// # Errors
+    ///
+    /// When members or files cannot be listed to the end; [`Error::Io`] when the CSV cannot be
+    /// written.
+    pub async fn write_file_list(&self, out: impl Write) -> Result<u64, Error> {
+        let io = |error: csv::Error| Error::from(std::io::Error::from(error));
+        let mut rows = csv::Writer::from_writer(out);
+        rows.write_record([
+            "project_member_id",
+            "data_source",
+            "file_basename",
+            "file_upload_date",
+        ])
+        .map_err(io)?;
+        let mut count = 0;
+        let mut members = self.members();
+        while let Some(member) = members.try_next().await? {
+            let id = &member.project_member_id;
+            if member.file_count == Some(0) {
+                rows.write_record([id.as_str(), "NA", "None", "NA"])
+                    .map_err(io)?;
+                continue;
+            }
+            let mut files = self.member(id).files();
+            while let Some(file) = files.try_next().await? {
+                let created = file.created.map(|at| at.to_string()).unwrap_or_default();
+                let source = file.source.as_deref().unwrap_or_default();
+                rows.write_record([id.as_str(), source, &file.basename, &created])
+                    .map_err(io)?;
+                count += 1;
+            }
+        }
+        rows.flush()?;
+        Ok(count)
+    }
+}

@@ -1,0 +1,110 @@
+//! Directories against a script; the sandbox plays the rest in the contract suite.
+
+use super::*;
+use crate::FileMetadata;
+use crate::fake::Fake;
+
+fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (path, content) in files {
+        let path = dir.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+    dir
+}
+
+#[tokio::test]
+async fn a_draft_can_be_written_and_read_again() {
+    for files in [
+        &[("a.csv", "1"), ("b.json.gz", "2"), (".hidden", "3")][..],
+        &[("01026778/a.vcf.bz2", "1"), ("00169953/b.txt", "2")],
+    ] {
+        let dir = tree(files);
+        let draft = Manifest::draft(dir.path(), 100).await.unwrap();
+        let mut csv = Vec::new();
+        draft.write(&mut csv).unwrap();
+        let again = Manifest::read(csv.as_slice()).unwrap();
+        assert_eq!(again, draft);
+        assert!(again.review(dir.path()).await.unwrap().is_empty());
+    }
+    let dir = tree(&[("a.csv", "1"), ("big", "12345")]);
+    let draft = Manifest::draft(dir.path(), 2).await.unwrap();
+    let mut csv = Vec::new();
+    draft.write(&mut csv).unwrap();
+    let text = String::from_utf8(csv).unwrap();
+    assert!(
+        text.starts_with(
+            "filename,tags,description,md5,creation_date\n\
+             a.csv,csv,,c4ca4238a0b923820dcc509a6f75849b,20"
+        ),
+        "{text}"
+    );
+    assert!(!text.contains("big"), "{text}");
+}
+
+#[test]
+fn reads_what_the_python_package_writes() {
+    let csv = "project_member_id,filename,tags,description,md5,creation_date\r\n\
+               01026778,a.csv,\"csv, survey\",Some text,c4ca4238a0b923820dcc509a6f75849b,\
+               2020-01-02T03:04:05.123456+00:00\r\n\
+               00169953,None,NA,NA,NA,NA\r\n";
+    let manifest = Manifest::read(csv.as_bytes()).unwrap();
+    let id = "01026778".parse().unwrap();
+    let expected = FileMetadata::new("Some text")
+        .tags(["csv", "survey"])
+        .md5("c4ca4238a0b923820dcc509a6f75849b")
+        .creation_date("2020-01-02T03:04:05.123456+00:00");
+    assert_eq!(manifest.get(Some(&id), "a.csv"), Some(&expected));
+    assert_eq!(manifest.members().len(), 2);
+}
+
+#[test]
+fn says_in_which_row_what_is_wrong() {
+    for (csv, why) in [
+        ("", "it is empty"),
+        ("name,tags\n", "it does not begin with"),
+        ("filename,description\n", "no column tags"),
+        ("filename,tags\na,b,c\n", "row 2"),
+        ("filename,tags\na,b\na,b\n", "row 3: a is there twice"),
+        ("filename,tags\n../a,b\n", "row 2"),
+        ("filename,tags,md5\na,b,c\n", "row 2"),
+        ("project_member_id,filename,tags\n12a,a,b\n", "row 2"),
+        (
+            "filename,tags,creation_date\na,b,\nb,,2020-13-01\n",
+            "row 3",
+        ),
+    ] {
+        let error = Manifest::read(csv.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(why), "{csv:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_sent_where_metadata_and_directory_do_not_fit() {
+    let fake = Fake::new();
+    let member = fake.server().member("t");
+    let manifest = Manifest::read("filename,tags\na,\nb,\n".as_bytes()).unwrap();
+    for files in [&[("a", "1")][..], &[("a", "1"), ("b", "2"), ("c", "3")]] {
+        let dir = tree(files);
+        assert_eq!(manifest.review(dir.path()).await.unwrap().len(), 1);
+        let error = member
+            .upload_dir(dir.path(), &manifest, &BulkUpload::default())
+            .await;
+        assert!(matches!(error, Err(Error::InvalidInput { .. })));
+    }
+    assert!(fake.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_list_that_breaks_off_is_an_error_and_not_a_report() {
+    let fake = Fake::new();
+    fake.then(401, r#"{"detail":"Expired token."}"#);
+    let dir = tempfile::tempdir().unwrap();
+    let error = fake
+        .server()
+        .project("m")
+        .download_all(dir.path(), &BulkDownload::shared())
+        .await;
+    assert!(matches!(error, Err(Error::Expired)));
+}

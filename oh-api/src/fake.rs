@@ -1,0 +1,66 @@
+//! A transport for tests: answers from a script and keeps what was asked.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+
+use crate::rest::client::Client;
+use crate::transport::{Body, Transport, TransportError};
+
+type Reply = Box<dyn FnOnce() -> Result<http::Response<Body>, TransportError> + Send>;
+
+#[derive(Default)]
+pub(crate) struct Fake {
+    replies: Mutex<VecDeque<Reply>>,
+    asked: Mutex<Vec<http::Request<Bytes>>>,
+}
+
+impl Fake {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    pub(crate) fn server(self: &Arc<Self>) -> Client {
+        Client::with_transport("https://oh.example", self.clone()).unwrap()
+    }
+
+    pub(crate) fn then(self: &Arc<Self>, status: u16, body: impl Into<Bytes>) -> &Arc<Self> {
+        let body = body.into();
+        self.then_with(move || {
+            let mut response = http::Response::new(Body::full(body));
+            *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
+            Ok(response)
+        })
+    }
+
+    pub(crate) fn then_with(
+        self: &Arc<Self>,
+        reply: impl FnOnce() -> Result<http::Response<Body>, TransportError> + Send + 'static,
+    ) -> &Arc<Self> {
+        self.replies.lock().unwrap().push_back(Box::new(reply));
+        self
+    }
+
+    /// What was asked, in order.
+    pub(crate) fn asked(&self) -> Vec<http::Request<Bytes>> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl Transport for Fake {
+    async fn send(
+        &self,
+        request: http::Request<Body>,
+    ) -> Result<http::Response<Body>, TransportError> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.map_err(TransportError::other)?;
+        let request = http::Request::from_parts(head, body.to_bytes());
+        self.asked.lock().unwrap().push(request);
+        let reply = self.replies.lock().unwrap().pop_front();
+        reply.expect("the script has no answer left")()
+    }
+}

@@ -1,0 +1,198 @@
+//! The calls behind uploading, and deleting files.
+//!
+//! Source: "Data File Management API" (`/direct-sharing/oauth2-data-upload/`).
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::members::member::MemberClient;
+use crate::rest::call::{Call, Repeat};
+use crate::types::data_file::{DataFileId, secret_url};
+use crate::{Error, SecretUrl};
+
+/// What Open Humans answers to the start of a direct upload.
+#[derive(Deserialize)]
+pub(crate) struct Begun {
+    pub(crate) id: DataFileId,
+    #[serde(deserialize_with = "secret_url")]
+    pub(crate) url: SecretUrl,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Created {
+    pub(crate) id: DataFileId,
+}
+
+#[derive(Deserialize)]
+struct Completed {
+    #[serde(default)]
+    size: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Deleted {
+    ids: Vec<DataFileId>,
+}
+
+impl MemberClient {
+    /// Deletes one of the project's own files. Says which were deleted: none if there was no such
+    /// file among the member's, as when it is deleted again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Deauthorized`] when the member has left.
+    pub async fn delete_file(&self, file: DataFileId) -> Result<Vec<DataFileId>, Error> {
+        if file.get() == 0 {
+            return Err(Error::InvalidInput {
+                argument: "file_id",
+                why: "no file has the id 0".into(),
+            });
+        }
+        self.delete("file_id", file.get().into()).await
+    }
+
+    /// Deletes the project's own files of this name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] for an empty name; otherwise as
+    /// [`delete_file`](Self::delete_file).
+    pub async fn delete_files_named(&self, basename: &str) -> Result<Vec<DataFileId>, Error> {
+        if basename.trim().is_empty() || basename.contains('\0') {
+            return Err(Error::InvalidInput {
+                argument: "file_basename",
+                why: "no file has such a name".into(),
+            });
+        }
+        self.delete("file_basename", basename.into()).await
+    }
+
+    /// Deletes all of the project's own files of this member.
+    ///
+    /// # Errors
+    ///
+    /// As [`delete_file`](Self::delete_file).
+    pub async fn delete_all_files(&self) -> Result<Vec<DataFileId>, Error> {
+        self.delete("all_files", true.into()).await
+    }
+
+    async fn delete(&self, by: &str, value: Value) -> Result<Vec<DataFileId>, Error> {
+        let mut body = Map::new();
+        body.insert(by.into(), value);
+        if let Some(member) = &self.on_behalf_of {
+            body.insert("project_member_id".into(), member.as_str().into());
+        }
+        let path = "/api/direct-sharing/project/files/delete/";
+        let call = Call::post("files/delete", path, Repeat::Safe).json(&body)?;
+        let deleted: Deleted = self.ask(&call).await?.json()?;
+        Ok(deleted.ids)
+    }
+
+    /// Asks for an address to put a file at.
+    pub(crate) async fn begin_direct(
+        &self,
+        name: &str,
+        metadata: &str,
+        data_types: Option<&str>,
+    ) -> Result<Begun, Error> {
+        let mut fields = vec![("filename", name), ("metadata", metadata)];
+        if let Some(member) = &self.on_behalf_of {
+            fields.push(("project_member_id", member.as_str()));
+        }
+        if let Some(data_types) = data_types {
+            fields.push(("datatypes", data_types));
+        }
+        let path = "/api/direct-sharing/project/files/upload/direct/";
+        let call = Call::post("files/upload/direct", path, Repeat::IfNotDone).form(&fields)?;
+        self.ask(&call).await?.json()
+    }
+
+    /// Says that a file is at its address; the answer is its size there.
+    pub(crate) async fn complete(&self, id: DataFileId) -> Result<Option<u64>, Error> {
+        let id = id.to_string();
+        let mut fields = vec![("file_id", id.as_str())];
+        if let Some(member) = &self.on_behalf_of {
+            fields.push(("project_member_id", member.as_str()));
+        }
+        let path = "/api/direct-sharing/project/files/upload/complete/";
+        let call = Call::post("files/upload/complete", path, Repeat::Safe).form(&fields)?;
+        let completed: Completed = self.ask(&call).await?.json()?;
+        Ok(completed.size)
+    }
+}
+
+/// The longest name that fits the server's column together with what it puts before it.
+const MAX_NAME: usize = 900;
+
+/// Refuses names the server crashes on, or keeps and nobody can use.
+pub(crate) fn check_name(name: &str) -> Result<(), Error> {
+    let why = if name.trim().is_empty() {
+        "it is empty"
+    } else if name.chars().any(char::is_control) {
+        "it holds a control character"
+    } else if name.contains(['/', '\\']) || matches!(name, "." | "..") {
+        "it is a path, not a name"
+    } else if name.chars().count() > MAX_NAME {
+        "it is longer than 900 characters"
+    } else {
+        return Ok(());
+    };
+    Err(Error::InvalidInput {
+        argument: "file name",
+        why: why.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+
+    #[tokio::test]
+    async fn deletes_by_exactly_one_thing() {
+        let fake = Fake::new();
+        let member = fake.server().member("t");
+        for _ in 0..4 {
+            fake.then(200, r#"{"ids":[7]}"#);
+        }
+        let ids = member.delete_file(DataFileId::new(7)).await.unwrap();
+        assert_eq!(ids, [DataFileId::new(7)]);
+        member.delete_files_named("a.txt").await.unwrap();
+        member.delete_all_files().await.unwrap();
+        let id = "00000001".parse().unwrap();
+        let project = fake.server().project("m");
+        project.member(&id).delete_all_files().await.unwrap();
+        let bodies: Vec<_> = fake.asked().into_iter().map(|r| r.into_body()).collect();
+        assert_eq!(
+            bodies,
+            [
+                r#"{"file_id":7}"#,
+                r#"{"file_basename":"a.txt"}"#,
+                r#"{"all_files":true}"#,
+                r#"{"all_files":true,"project_member_id":"00000001"}"#
+            ]
+        );
+        assert!(member.delete_file(DataFileId::new(0)).await.is_err());
+        assert!(member.delete_files_named(" ").await.is_err());
+    }
+
+    #[test]
+    fn a_name_is_not_a_path() {
+        for bad in [
+            "",
+            " ",
+            "a/b",
+            "a\\b",
+            "..",
+            ".",
+            "a\0",
+            "a\nb",
+            &"x".repeat(901),
+        ] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+        for good in ["a b+c&d.txt", "日本.txt", ".hidden", &"x".repeat(900)] {
+            check_name(good).unwrap();
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! What arrives, what is asked for, and what is left when it breaks off.
+
+use std::sync::{Arc, Mutex};
+
+use futures_util::{StreamExt, TryStreamExt};
+use http::{HeaderMap, header};
+use http_body_util::StreamBody;
+
+use super::*;
+use crate::fake::Fake;
+use crate::transport::{Body, BoxError};
+
+const CONTENT: &[u8] = b"0123456789";
+
+fn file(md5: Option<&str>) -> DataFile {
+    serde_json::from_value(serde_json::json!({
+        "id": 7,
+        "basename": "../a b.txt",
+        "download_url": "https://oh.example/data-management/datafile-download/7/?key=k",
+        "metadata": { "md5": md5 },
+    }))
+    .unwrap()
+}
+
+fn md5_of(bytes: &[u8]) -> String {
+    hex::encode(Md5::digest(bytes))
+}
+
+/// Answers with a body that breaks off after `bytes`, if `breaks`.
+fn answer(
+    fake: &Arc<Fake>,
+    status: u16,
+    headers: &[(&'static str, &str)],
+    bytes: &'static [u8],
+    breaks: bool,
+) {
+    let mut response = http::Response::builder().status(status);
+    for (name, value) in headers {
+        response = response.header(*name, *value);
+    }
+    fake.then_with(move || {
+        let whole = Ok::<_, BoxError>(http_body::Frame::data(Bytes::from_static(bytes)));
+        let end = breaks.then(|| Err("reset".into()));
+        let frames = futures_util::stream::iter([whole].into_iter().chain(end));
+        Ok(response.body(Body::wrap(StreamBody::new(frames))).unwrap())
+    });
+}
+
+fn redirected(fake: &Arc<Fake>) {
+    answer(
+        fake,
+        302,
+        &[("location", "https://store.example/7?Signature=s")],
+        b"",
+        false,
+    );
+}
+
+fn download(fake: &Arc<Fake>, md5: Option<&str>) -> Download {
+    fake.server().member("t").download(&file(md5))
+}
+
+fn headers(fake: &Fake) -> Vec<HeaderMap> {
+    fake.asked().iter().map(|r| r.headers().clone()).collect()
+}
+
+#[tokio::test]
+async fn follows_to_the_store_without_a_token() {
+    let fake = Fake::new();
+    redirected(&fake);
+    answer(&fake, 200, &[("content-length", "10")], CONTENT, false);
+    let bytes = download(&fake, Some(&md5_of(CONTENT)))
+        .bytes()
+        .await
+        .unwrap();
+    assert_eq!(bytes, CONTENT);
+    let asked = fake.asked();
+    assert_eq!(asked[1].uri(), "https://store.example/7?Signature=s");
+    for request in asked {
+        assert!(!request.headers().contains_key(header::AUTHORIZATION));
+    }
+}
+
+#[tokio::test]
+async fn goes_nowhere_without_https() {
+    for location in ["http://store.example/7", "file:///etc/passwd", "//\u{0}"] {
+        let fake = Fake::new();
+        let location = location.replace('\0', "");
+        answer(&fake, 302, &[("location", &location)], b"", false);
+        let error = download(&fake, None).bytes().await.unwrap_err();
+        assert!(matches!(error, Error::NotUnderstood { .. }), "{location}");
+    }
+    let fake = Fake::new();
+    for _ in 0..6 {
+        redirected(&fake);
+    }
+    let error = download(&fake, None).bytes().await.unwrap_err();
+    assert!(matches!(error, Error::NotUnderstood { .. }));
+}
+
+#[tokio::test]
+async fn an_old_address_is_unauthorized() {
+    let fake = Fake::new();
+    fake.then(403, "<h1>You are not authorized to view this file.</h1>");
+    let error = download(&fake, None).bytes().await.unwrap_err();
+    assert!(matches!(error, Error::Forbidden { .. }));
+}
+
+#[tokio::test]
+async fn size_and_md5_are_checked() {
+    let fake = Fake::new();
+    answer(&fake, 200, &[("content-length", "11")], CONTENT, false);
+    let error = download(&fake, None).bytes().await.unwrap_err();
+    assert!(
+        matches!(error, Error::Mismatch { what: "size", .. }),
+        "{error}"
+    );
+
+    answer(&fake, 200, &[], CONTENT, false);
+    let error = download(&fake, Some(&md5_of(b"other")))
+        .bytes()
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::Mismatch { what: "md5", .. }),
+        "{error}"
+    );
+
+    answer(&fake, 200, &[], CONTENT, false);
+    let other = md5_of(b"other");
+    download(&fake, Some(&other))
+        .ignore_md5()
+        .bytes()
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn too_large_is_refused_at_the_head_and_on_the_way() {
+    for length in [&[("content-length", "10")][..], &[]] {
+        let fake = Fake::new();
+        answer(&fake, 200, length, CONTENT, false);
+        let error = download(&fake, None).max_size(9).bytes().await.unwrap_err();
+        assert!(matches!(error, Error::TooLarge { .. }));
+    }
+}
+
+#[tokio::test]
+async fn a_transfer_that_breaks_off_is_resumed_in_the_same_state_only() {
+    let fake = Fake::new();
+    let head = [("content-length", "10"), ("etag", "\"v1\"")];
+    answer(&fake, 200, &head, &CONTENT[..4], true);
+    redirected(&fake);
+    let rest = [("content-length", "6"), ("content-range", "bytes 4-9/10")];
+    answer(&fake, 206, &rest, &CONTENT[4..], false);
+    let bytes = download(&fake, Some(&md5_of(CONTENT)))
+        .bytes()
+        .await
+        .unwrap();
+    assert_eq!(bytes, CONTENT);
+    let asked = headers(&fake);
+    assert_eq!(asked[2][header::RANGE], "bytes=4-");
+    assert_eq!(asked[2][header::IF_RANGE], "\"v1\"");
+
+    // The file has changed: the store answers with the whole of it.
+    answer(&fake, 200, &head, &CONTENT[..4], true);
+    answer(&fake, 200, &[("content-length", "3")], b"new", false);
+    let error = download(&fake, None).bytes().await.unwrap_err();
+    assert!(matches!(error, Error::Network(_)), "{error}");
+
+    // A state the store does not vouch for cannot be resumed.
+    let weak = [("content-length", "10"), ("etag", "W/\"v1\"")];
+    answer(&fake, 200, &weak, &CONTENT[..4], true);
+    let error = download(&fake, None).bytes().await.unwrap_err();
+    assert!(matches!(error, Error::Network(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_stream_ends_in_an_error_where_it_is_not_the_file() {
+    let fake = Fake::new();
+    answer(&fake, 200, &[("content-length", "10")], CONTENT, false);
+    let stream = download(&fake, Some(&md5_of(b"other")))
+        .stream()
+        .await
+        .unwrap();
+    assert_eq!(stream.size(), Some(10));
+    let items: Vec<_> = stream.collect().await;
+    assert!(items[0].is_ok() && matches!(items[1], Err(Error::Mismatch { .. })));
+
+    answer(&fake, 200, &[], CONTENT, false);
+    let stream = download(&fake, None).stream().await.unwrap();
+    let chunks: Vec<Bytes> = stream.try_collect().await.unwrap();
+    assert_eq!(chunks.concat(), CONTENT);
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_file_appears_whole_and_within_the_directory() {
+    let fake = Fake::new();
+    let dir = tempfile::tempdir().unwrap();
+    answer(&fake, 200, &[("content-length", "10")], CONTENT, false);
+    let seen = Arc::new(Mutex::new(vec![]));
+    let watched = download(&fake, Some(&md5_of(CONTENT))).on_progress({
+        let seen = Arc::clone(&seen);
+        move |progress| seen.lock().unwrap().push(progress.done)
+    });
+    let done = watched.into_dir(dir.path()).await.unwrap();
+    assert_eq!(done.path, dir.path().join("a b.txt"));
+    assert_eq!((done.size, done.kept), (10, false));
+    assert_eq!(std::fs::read(&done.path).unwrap(), CONTENT);
+    assert_eq!(names(dir.path()), ["a b.txt"]);
+    assert_eq!(*seen.lock().unwrap(), [0, 10]);
+
+    // It is here and has the right size.
+    answer(&fake, 200, &[("content-length", "10")], CONTENT, false);
+    let again = download(&fake, None).keep_existing();
+    assert!(again.into_dir(dir.path()).await.unwrap().kept);
+    // What has another size is replaced.
+    answer(&fake, 200, &[("content-length", "3")], b"new", false);
+    let again = download(&fake, None).keep_existing();
+    assert!(!again.into_dir(dir.path()).await.unwrap().kept);
+    assert_eq!(std::fs::read(&done.path).unwrap(), b"new");
+}
+
+#[tokio::test]
+async fn what_breaks_off_leaves_the_old_file_and_a_part_that_is_continued() {
+    let fake = Fake::new();
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("a");
+    std::fs::write(&target, "old").unwrap();
+    let head = [("content-length", "10"), ("etag", "\"v1\"")];
+    let fetch = || download(&fake, Some(&md5_of(CONTENT))).to_path(&target);
+
+    answer(&fake, 200, &head, &CONTENT[..4], true);
+    answer(&fake, 200, &[], b"", false);
+    fetch().await.unwrap_err();
+    assert_eq!(std::fs::read(&target).unwrap(), b"old");
+    assert_eq!(names(dir.path()).len(), 2);
+
+    fake.asked();
+    answer(&fake, 200, &head, b"", false);
+    let rest = [("content-range", "bytes 4-9/10")];
+    answer(&fake, 206, &rest, &CONTENT[4..], false);
+    fetch().await.unwrap();
+    assert_eq!(std::fs::read(&target).unwrap(), CONTENT);
+    assert_eq!(names(dir.path()), ["a"]);
+    assert_eq!(headers(&fake)[1][header::RANGE], "bytes=4-");
+}
+
+#[tokio::test]
+async fn what_cannot_be_continued_leaves_nothing() {
+    let fake = Fake::new();
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("a");
+    answer(&fake, 200, &[("content-length", "10")], &CONTENT[..4], true);
+    download(&fake, None).to_path(&target).await.unwrap_err();
+    let head = [("content-length", "10"), ("etag", "\"v1\"")];
+    answer(&fake, 200, &head, CONTENT, false);
+    let wrong = download(&fake, Some(&md5_of(b"other")));
+    let error = wrong.to_path(&target).await.unwrap_err();
+    assert!(matches!(error, Error::Mismatch { what: "md5", .. }));
+    assert!(names(dir.path()).is_empty(), "{:?}", names(dir.path()));
+}
+
+#[tokio::test]
+async fn a_part_that_is_a_link_is_not_written_through() {
+    let fake = Fake::new();
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("a");
+    let head = [("content-length", "10"), ("etag", "\"v1\"")];
+    answer(&fake, 200, &head, &CONTENT[..4], true);
+    answer(&fake, 200, &[], b"", false);
+    download(&fake, None).to_path(&target).await.unwrap_err();
+    let part = dir.path().join(&names(dir.path())[0]);
+    let elsewhere = dir.path().join("elsewhere");
+    std::fs::rename(&part, &elsewhere).unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&elsewhere, &part).unwrap();
+    answer(&fake, 200, &head, CONTENT, false);
+    download(&fake, None).to_path(&target).await.unwrap();
+    assert_eq!(std::fs::read(&target).unwrap(), CONTENT);
+    assert_eq!(std::fs::read(&elsewhere).unwrap(), &CONTENT[..4]);
+}

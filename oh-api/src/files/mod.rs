@@ -1,0 +1,13 @@
+//! Files: up, down and away, of any size in constant memory.
+
+pub(crate) mod calls;
+pub(crate) mod download;
+pub(crate) mod metadata;
+pub(crate) mod object_store;
+pub(crate) mod progress;
+pub(crate) mod upload;
+
+pub use download::{Download, DownloadStream, Downloaded, safe_file_name};
+pub use metadata::FileMetadata;
+pub use progress::Progress;
+pub use upload::{Upload, UploadMethod, Uploaded};

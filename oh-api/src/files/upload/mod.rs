@@ -1,0 +1,336 @@
+//! Uploading a file, whatever its size.
+//!
+//! Small files go in one request. Larger ones go to the object store: Open Humans gives an
+//! address, the file is put there, Open Humans is told and says the size it found. Either way
+//! memory stays small, and a file that could not be finished is not left behind.
+
+mod body;
+mod multipart;
+mod source;
+mod unfinished;
+
+use std::path::Path;
+
+use bytes::Bytes;
+use tokio::io::AsyncRead;
+
+use crate::Error;
+use crate::files::calls::{Created, check_name};
+use crate::files::metadata::FileMetadata;
+use crate::files::object_store;
+use crate::files::progress::{Meter, Progress, Watcher};
+use crate::members::member::MemberClient;
+use crate::rest::call::{Call, Payload, Repeat};
+use crate::types::data_file::DataFileId;
+use source::{Prepared, Source};
+use unfinished::Unfinished;
+
+/// Open Humans answers 500 to a longer request than 2,621,440 bytes; this leaves a little room.
+const MAX_SIMPLE: u64 = 2_621_440 - 1_024;
+
+/// Which of the API's two ways an upload takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UploadMethod {
+    /// The one that fits: direct for what is large, empty, or has a name the simple way changes.
+    #[default]
+    Auto,
+    /// One request to Open Humans, up to 2.6 MB. Open Humans changes the file's name: blanks
+    /// become `_`, other signs are dropped.
+    Simple,
+    /// Through the object store.
+    Direct,
+}
+
+/// A file to upload.
+///
+/// ```no_run
+/// use oh_api::{FileMetadata, Upload};
+///
+/// # async fn example(member: oh_api::MemberClient) -> Result<(), oh_api::Error> {
+/// let upload = Upload::path("survey.csv")
+///     .metadata(FileMetadata::new("Diet survey").tags(["survey", "csv"]))
+///     .with_md5()
+///     .on_progress(|p| println!("{} of {:?} bytes", p.done, p.total));
+/// let uploaded = member.upload(upload).await?;
+/// println!("file {} has {} bytes", uploaded.id, uploaded.size);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "nothing is uploaded until it is given to MemberClient::upload"]
+pub struct Upload {
+    name: Option<String>,
+    metadata: FileMetadata,
+    data_types: Vec<String>,
+    md5: bool,
+    via: UploadMethod,
+    source: Source,
+    watcher: Watcher,
+}
+
+/// A file that Open Humans has.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Uploaded {
+    /// Its id.
+    pub id: DataFileId,
+    /// Its size in bytes; for a direct upload as the object store has it.
+    pub size: u64,
+    /// Its MD5, if it was computed on the way.
+    pub md5: Option<String>,
+}
+
+impl Upload {
+    /// The file at `path`, under its own name.
+    pub fn path(path: impl AsRef<Path>) -> Self {
+        let path = path.as_ref();
+        let name = path.file_name().map(|name| name.to_string_lossy().into());
+        Self::new(name, Source::Path(path.to_owned()))
+    }
+
+    /// These bytes, under this name.
+    pub fn bytes(name: impl Into<String>, bytes: impl Into<Bytes>) -> Self {
+        Self::new(Some(name.into()), Source::Bytes(bytes.into()))
+    }
+
+    /// What `reader` gives. Open Humans wants to know the length first, so what does not fit in
+    /// one request is kept in a temporary file before it is sent.
+    pub fn reader(name: impl Into<String>, reader: impl AsyncRead + Send + 'static) -> Self {
+        Self::new(Some(name.into()), Source::reader(reader, None))
+    }
+
+    /// What `reader` gives, which is `length` bytes. It is streamed without a temporary file,
+    /// unless its MD5 is wanted: that has to be known before. The reader must end after them.
+    pub fn sized_reader(
+        name: impl Into<String>,
+        reader: impl AsyncRead + Send + 'static,
+        length: u64,
+    ) -> Self {
+        Self::new(Some(name.into()), Source::reader(reader, Some(length)))
+    }
+
+    fn new(name: Option<String>, source: Source) -> Self {
+        Self {
+            name,
+            metadata: FileMetadata::default(),
+            data_types: Vec::new(),
+            md5: false,
+            via: UploadMethod::default(),
+            source,
+            watcher: Watcher::default(),
+        }
+    }
+
+    /// Another name than the file's own.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// What to say of the file. No tags and an empty description unless set.
+    pub fn metadata(mut self, metadata: FileMetadata) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// The data types of the file, by name or number. The project must be registered for them.
+    pub fn data_types<T: Into<String>>(mut self, types: impl IntoIterator<Item = T>) -> Self {
+        self.data_types.extend(types.into_iter().map(Into::into));
+        self
+    }
+
+    /// Computes the MD5 and adds it to the metadata, unless that has one already.
+    pub fn with_md5(mut self) -> Self {
+        self.md5 = true;
+        self
+    }
+
+    /// Which way to take, if not the one that fits.
+    pub fn via(mut self, via: UploadMethod) -> Self {
+        self.via = via;
+        self
+    }
+
+    /// Calls back as bytes leave. The callback must be quick.
+    pub fn on_progress(mut self, callback: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        self.watcher = Watcher::new(callback);
+        self
+    }
+}
+
+impl MemberClient {
+    /// Uploads a file. One of the same name stays beside it: files are told apart by their ids.
+    ///
+    /// Dropping the future cancels the upload. What a direct upload has begun at Open Humans by
+    /// then, or by the time it fails, is deleted again, in the background after a drop.
+    ///
+    /// A simple upload is not repeated where it may have arrived: after [`Error::Timeout`],
+    /// [`Error::Network`] or [`Error::Server`] the file may be there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] for a name or metadata Open Humans would refuse, or choke on;
+    /// [`Error::Io`] when the source fails or is not as long as it was said to be;
+    /// [`Error::Mismatch`] when Open Humans has found another size than was sent;
+    /// [`Error::ObjectStore`] when the object store refuses; [`Error::Deauthorized`] when the
+    /// member has left.
+    pub async fn upload(&self, upload: Upload) -> Result<Uploaded, Error> {
+        let name = upload.name.unwrap_or_default();
+        check_name(&name)?;
+        upload.metadata.check()?;
+        let data_types = match upload.data_types.as_slice() {
+            [] => None,
+            types => Some(serde_json::Value::from(types.to_vec()).to_string()),
+        };
+        let wants_md5 = upload.md5 && !upload.metadata.has_md5();
+        let (prepared, md5) = upload.source.prepare(wants_md5, MAX_SIMPLE).await?;
+        let metadata = match &md5 {
+            Some(md5) => upload.metadata.md5(md5),
+            None => upload.metadata,
+        };
+        let outgoing = Outgoing {
+            name,
+            metadata: metadata.to_json()?,
+            data_types,
+            watcher: upload.watcher,
+        };
+        let simple = match upload.via {
+            UploadMethod::Direct => false,
+            UploadMethod::Simple => true,
+            UploadMethod::Auto => prepared.len() > 0 && keeps_name(&outgoing.name),
+        };
+        let form = match (&prepared, simple) {
+            (Prepared::Bytes(bytes), true) => {
+                let form = multipart::form(&outgoing, self.on_behalf_of.as_ref(), bytes);
+                Some(form).filter(|form| form.bytes.len() as u64 <= MAX_SIMPLE)
+            }
+            _ => None,
+        };
+        let size = prepared.len();
+        let (id, size) = match (form, upload.via) {
+            (Some(form), _) => (
+                self.upload_simple(form, size, &outgoing.watcher).await?,
+                size,
+            ),
+            (None, UploadMethod::Simple) => {
+                return Err(Error::TooLarge {
+                    what: format!("{size} bytes for a simple upload, which takes 2.6 MB"),
+                });
+            }
+            (None, _) => self.upload_direct(&outgoing, prepared).await?,
+        };
+        Ok(Uploaded { id, size, md5 })
+    }
+
+    async fn upload_simple(
+        &self,
+        form: multipart::Form,
+        size: u64,
+        watcher: &Watcher,
+    ) -> Result<DataFileId, Error> {
+        let path = "/api/direct-sharing/project/files/upload/";
+        let mut call = Call::post("files/upload", path, Repeat::IfNotDone);
+        call.payload = Payload::Bytes {
+            content_type: form.content_type,
+            bytes: form.bytes,
+        };
+        watcher.see(0, Some(size));
+        let created: Created = self.ask(&call).await?.json()?;
+        watcher.see(size, Some(size));
+        Ok(created.id)
+    }
+
+    async fn upload_direct(
+        &self,
+        outgoing: &Outgoing,
+        prepared: Prepared,
+    ) -> Result<(DataFileId, u64), Error> {
+        let sent = prepared.len();
+        let begun = self
+            .begin_direct(
+                &outgoing.name,
+                &outgoing.metadata,
+                outgoing.data_types.as_deref(),
+            )
+            .await?;
+        let id = begun.id;
+        let unfinished = Unfinished::new(self.clone(), begun.id, begun.url);
+        let done = async {
+            self.put(&unfinished, prepared, &outgoing.watcher).await?;
+            let found = self.complete(id).await?;
+            match found {
+                Some(found) if found != sent => Err(Error::Mismatch {
+                    what: "size",
+                    expected: sent.to_string(),
+                    found: found.to_string(),
+                }),
+                _ => Ok((id, sent)),
+            }
+        };
+        match done.await {
+            Ok(done) => {
+                unfinished.finish();
+                Ok(done)
+            }
+            Err(error) => {
+                unfinished.clean_up().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Puts the file at its address; again, if that fails and the source can be read again.
+    async fn put(
+        &self,
+        to: &Unfinished,
+        prepared: Prepared,
+        watcher: &Watcher,
+    ) -> Result<(), Error> {
+        let url = object_store::checked(&self.server, to.url())?;
+        let repeatable = prepared.can_be_read_again();
+        let prepared = std::sync::Mutex::new(prepared);
+        let again = |error: &Error| repeatable && error.is_retryable();
+        let work = || async {
+            let (meter, opened) = {
+                let mut prepared = prepared.lock().unwrap_or_else(|p| p.into_inner());
+                let meter = Meter::new(prepared.len(), watcher.clone());
+                let opened = prepared.open(&meter);
+                (meter, opened)
+            };
+            let (body, trouble) = opened?;
+            let request = object_store::request(http::Method::PUT, &url, body)?;
+            let send = async {
+                let response = self.server.transport().send(request).await?;
+                match response.status().is_success() {
+                    true => Ok(()),
+                    false => Err(object_store::failed(&self.server, response).await),
+                }
+            };
+            let sent = meter.while_moving(self.server.idle_timeout(), send).await;
+            // Our own side's trouble explains the connection's.
+            match trouble.take() {
+                Some(error) => Err(Error::from(error)),
+                None => sent,
+            }
+        };
+        self.server.retry_policy().run(again, work).await
+    }
+}
+
+/// What is sent with the file.
+struct Outgoing {
+    name: String,
+    metadata: String,
+    data_types: Option<String>,
+    watcher: Watcher,
+}
+
+/// Whether the simple way leaves a name as it is.
+fn keeps_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    name.bytes().all(plain)
+}
+
+#[cfg(test)]
+mod tests;

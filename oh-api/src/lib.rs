@@ -1,0 +1,80 @@
+//! A client for the Open Humans API.
+//!
+//! [Open Humans](https://www.openhumans.org) lets people share personal data with projects they
+//! choose. This crate is what a project calls it with: members' data, files of any size in
+//! constant memory, messages, removal, what is public, and the OAuth2 endpoints. It keeps nothing;
+//! `oh-core` adds login routes, token stores and what must happen when a member leaves.
+//!
+//! A [`Client`] says which Open Humans and how patiently; it hands out four faces.
+//!
+//! | from | with | face |
+//! |---|---|---|
+//! | [`Client::member`] | a member's access token | [`MemberClient`]: one member's data and files |
+//! | [`Client::project`] | the project's master token | [`ProjectClient`]: all members, messages, removal |
+//! | [`Client::public`] | nothing | [`PublicClient`]: what is public |
+//! | [`Client::oauth`] | client id and secret | [`OAuthClient`]: codes and refresh tokens to tokens |
+//!
+//! A job that stores one file with every member of a project:
+//!
+//! ```no_run
+//! use oh_api::{Client, FileMetadata, Upload};
+//!
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let client = Client::new("https://www.openhumans.org")?;
+//!     let project = client.project(std::env::var("OH_MASTER_TOKEN")?);
+//!     let mut members = project.members();
+//!     while let Some(member) = members.try_next().await? {
+//!         let metadata = FileMetadata::new("Your monthly report").tags(["report"]);
+//!         let report = format!("Files you share: {:?}\n", member.file_count);
+//!         let upload = Upload::bytes("report.txt", report).metadata(metadata);
+//!         let uploaded = project.member(&member.project_member_id).upload(upload).await?;
+//!         println!("{}: file {}", member.project_member_id, uploaded.id);
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Every call has a timeout. Calls that are safe to repeat are repeated after a failure that may
+//! pass, see [`RetryPolicy`]. Answers are read into memory up to a limit. Secrets have types that
+//! do not print, and what an [`Error`] quotes of an answer holds no token.
+//!
+//! # Features
+//!
+//! - `http-client` (default): the built-in HTTP client. Without it, bring a
+//!   [`Transport`](transport::Transport) over the client the application already has.
+//! - `bulk`: whole directories up and down, see [`bulk`].
+//!
+//! Source: the pages "OAuth2 Project API" and "On-site Project API" of Open Humans' documentation
+//! (`/direct-sharing/oauth2-features/`, `/direct-sharing/on-site-features/`) and the API's answers.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(feature = "bulk")]
+pub mod bulk;
+mod error;
+#[cfg(test)]
+mod fake;
+mod files;
+mod members;
+pub mod oauth;
+mod random;
+mod rest;
+pub mod transport;
+mod types;
+
+pub use error::{Error, Problem, TokenSourceError};
+pub use files::{
+    Download, DownloadStream, Downloaded, FileMetadata, Progress, Upload, UploadMethod, Uploaded,
+    safe_file_name,
+};
+pub use members::{
+    DataType, ExchangeMember, MemberClient, MembersOfSource, Message, Project, ProjectClient,
+    ProjectMember, PublicClient, PublicMember, Removal, SourcesOfMember,
+};
+pub use oauth::{OAuthClient, TokenError, Tokens};
+pub use rest::{Client, InvalidBaseUrl, List, RetryPolicy, TokenSource, check_base_url};
+pub use types::{
+    AccessToken, AuthorizationCode, ClientSecret, Clock, DataFile, DataFileId, FileOwner,
+    InvalidProjectMemberId, InvalidTimestamp, KeyMaterial, MasterToken, ProjectMemberId,
+    RefreshToken, SecretUrl, Timestamp, WebhookSecret,
+};

@@ -1,0 +1,252 @@
+//! One member, as the project sees it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::rest::answer::Answer;
+use crate::rest::call::Call;
+use crate::rest::client::{Auth, Client};
+use crate::rest::list::{self, List};
+use crate::rest::token_source::{FixedToken, TokenSource};
+use crate::types::data_file::{DataFile, lenient};
+use crate::{AccessToken, Error, ProjectMemberId, Timestamp};
+
+/// One member's data and account in this project.
+///
+/// From [`Client::member`] with an access token, from `OpenHumans::member_client` with one that is
+/// kept alive, or from `ProjectClient::member` with the project's master token.
+#[derive(Clone)]
+pub struct MemberClient {
+    pub(crate) server: Client,
+    pub(crate) auth: Auth,
+    /// Whom a master token acts for.
+    pub(crate) on_behalf_of: Option<ProjectMemberId>,
+}
+
+/// What `exchange-member` answers: who the member is, and a first page of files.
+///
+/// Source: "OAuth2 Project API", section "Exchange member".
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct ExchangeMember {
+    /// The member's id in this project.
+    pub project_member_id: ProjectMemberId,
+    /// The username, if the member shares it.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// When the member joined the project.
+    #[serde(default, deserialize_with = "lenient")]
+    pub created: Option<Timestamp>,
+    /// The sources the member shares with the project, such as `direct-sharing-1`.
+    #[serde(default)]
+    pub sources_shared: Vec<String>,
+    /// How many files there are in all, the project's own included.
+    #[serde(default, deserialize_with = "lenient")]
+    pub count: Option<u64>,
+    /// The first page of them.
+    #[serde(default)]
+    pub data: Vec<DataFile>,
+    /// The next page's address. It can hold a token, and is followed by the list of files only.
+    #[serde(default)]
+    pub(crate) next: Option<String>,
+    /// Fields this library does not know.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl Client {
+    /// The member this access token belongs to, for as long as the token lives.
+    pub fn member(&self, token: impl Into<AccessToken>) -> MemberClient {
+        self.member_with(Arc::new(FixedToken(token.into())))
+    }
+
+    /// A member whose token someone keeps alive.
+    pub fn member_with(&self, source: Arc<dyn TokenSource>) -> MemberClient {
+        MemberClient::new(self.clone(), Auth::Live(source), None)
+    }
+}
+
+impl MemberClient {
+    pub(crate) fn new(server: Client, auth: Auth, on_behalf_of: Option<ProjectMemberId>) -> Self {
+        Self {
+            server,
+            auth,
+            on_behalf_of,
+        }
+    }
+
+    /// Asks who the member is, what is shared, and for the first page of files.
+    ///
+    /// With a master token Open Humans answers for members who have left, too, files included:
+    /// only the member's own token proves that the member is still there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unauthorized`] when the token is not known, as after the member has left;
+    /// [`Error::Deauthorized`] when a master token asks for someone who was never a member.
+    pub async fn exchange_member(&self) -> Result<ExchangeMember, Error> {
+        let answer = self.ask(&self.exchange_call()).await?;
+        answer.json()
+    }
+
+    /// All files the project can see: those the member shares, and the project's own.
+    pub fn files(&self) -> List<DataFile> {
+        let call = self.exchange_call();
+        list::pages(&self.server, &self.auth, call, not_a_member, |answer| {
+            let page: ExchangeMember = answer.json()?;
+            Ok((page.data, page.count, page.next))
+        })
+    }
+
+    fn exchange_call(&self) -> Call {
+        let call = Call::get(
+            "exchange-member",
+            "/api/direct-sharing/project/exchange-member/",
+        );
+        match &self.on_behalf_of {
+            Some(member) => call.query("project_member_id", member.as_str()),
+            None => call,
+        }
+    }
+
+    /// Asks as this member. The refusals that mean "not a member" become one error.
+    pub(crate) async fn ask(&self, call: &Call) -> Result<Answer, Error> {
+        self.server
+            .ask(&self.auth, call)
+            .await
+            .map_err(not_a_member)
+    }
+}
+
+/// Open Humans says of someone who is not an active member that the id is not valid.
+pub(crate) fn not_a_member(error: Error) -> Error {
+    let named = error
+        .field("project_member_id")
+        .is_some_and(|problem| problem == "project_member_id is invalid");
+    if named { Error::Deauthorized } else { error }
+}
+
+impl fmt::Debug for MemberClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemberClient")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+    use http::header;
+
+    use super::*;
+    use crate::AccessToken;
+    use crate::fake::Fake;
+    use crate::{RetryPolicy, TokenSource};
+
+    const ALICE: &str = r#"{"count":0,"next":null,"previous":null,
+        "created":"2026-11-22T16:08:31.833883Z","project_member_id":"01026778",
+        "sources_shared":["direct-sharing-1"],"username":"alice","data":[]}"#;
+
+    #[tokio::test]
+    async fn asks_with_the_token_in_the_header() {
+        let fake = Fake::new();
+        fake.then(200, ALICE);
+        let who = fake
+            .server()
+            .member("token")
+            .exchange_member()
+            .await
+            .unwrap();
+        assert_eq!(who.project_member_id.as_str(), "01026778");
+        assert_eq!(who.username.as_deref(), Some("alice"));
+        let asked = fake.asked().remove(0);
+        assert_eq!(asked.headers()[header::AUTHORIZATION], "Bearer token");
+        assert_eq!(asked.headers()[header::ACCEPT], "application/json");
+        assert_eq!(
+            asked.uri(),
+            "https://oh.example/api/direct-sharing/project/exchange-member/"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_fixed_token_that_is_refused_stays_refused() {
+        let fake = Fake::new();
+        fake.then(401, r#"{"detail":"Invalid token."}"#)
+            .then(401, r#"{"detail":"Expired token."}"#);
+        let member = fake.server().member("token");
+        let invalid = member.exchange_member().await.unwrap_err();
+        assert!(matches!(invalid, Error::Unauthorized { .. }));
+        let expired = member.exchange_member().await.unwrap_err();
+        assert!(matches!(expired, Error::Expired));
+    }
+
+    struct Renewing;
+
+    #[async_trait]
+    impl TokenSource for Renewing {
+        async fn access_token(&self) -> Result<AccessToken, Error> {
+            Ok("old".into())
+        }
+
+        async fn refreshed(&self, stale: &AccessToken) -> Result<Option<AccessToken>, Error> {
+            assert_eq!(stale.expose(), "old");
+            Ok(Some("new".into()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_live_token_is_renewed_once() {
+        let fake = Fake::new();
+        let expired = r#"{"detail":"Expired token."}"#;
+        fake.then(401, expired).then(200, ALICE);
+        let member = fake.server().member_with(Arc::new(Renewing));
+        member.exchange_member().await.unwrap();
+        let tokens: Vec<_> = fake
+            .asked()
+            .iter()
+            .map(|r| r.headers()[header::AUTHORIZATION].clone())
+            .collect();
+        assert_eq!(tokens, ["Bearer old", "Bearer new"]);
+
+        fake.then(401, expired).then(401, expired);
+        let error = member.exchange_member().await.unwrap_err();
+        assert!(matches!(error, Error::Expired));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_fails_is_asked_again() {
+        let fake = Fake::new();
+        fake.then(500, "<html>").then(502, "").then(200, ALICE);
+        fake.server().member("t").exchange_member().await.unwrap();
+        fake.then(500, "<html>");
+        let once = fake.server().retries(RetryPolicy::none()).member("t");
+        assert!(matches!(
+            once.exchange_member().await,
+            Err(Error::Server { .. })
+        ));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_not_one_is_quoted_without_secrets() {
+        let fake = Fake::new();
+        fake.then(
+            200,
+            r#"{"next":"/?access_token=aXBfKym8W1M4fjUMXoy38iHzMEZdWS","#,
+        );
+        let error = fake
+            .server()
+            .member("t")
+            .exchange_member()
+            .await
+            .unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(matches!(error, Error::NotUnderstood { .. }), "{text}");
+        assert!(!text.contains("aXBfKym8W1M4"), "{text}");
+    }
+}

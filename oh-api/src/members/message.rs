@@ -1,0 +1,254 @@
+//! Messages to members: e-mail that Open Humans sends on the project's behalf.
+
+use std::collections::HashSet;
+
+use serde::Serialize;
+
+use crate::members::member::MemberClient;
+use crate::members::project::ProjectClient;
+use crate::rest::call::{Call, Repeat};
+use crate::{Error, ProjectMemberId};
+
+/// A message. Open Humans replaces `{{ PROJECT_MEMBER_ID }}` in it by the receiver's id, and
+/// reads `{{` and `{%` as a template: one that is not well formed is accepted and never arrives.
+///
+/// ```
+/// use oh_api::Message;
+///
+/// let message = Message::new("Your results are in, {{ PROJECT_MEMBER_ID }}.").subject("Results");
+/// # let _ = message;
+/// ```
+#[derive(Clone, Debug, Serialize)]
+pub struct Message {
+    #[serde(rename = "message")]
+    text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+}
+
+impl Message {
+    /// A message with this text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            subject: None,
+        }
+    }
+
+    /// With a subject. Open Humans has one of its own otherwise.
+    #[must_use]
+    pub fn subject(mut self, subject: impl Into<String>) -> Self {
+        self.subject = Some(subject.into());
+        self
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let refuse = |argument, why: &str| {
+            Err(Error::InvalidInput {
+                argument,
+                why: why.into(),
+            })
+        };
+        if self.text.trim().is_empty() {
+            return refuse("message", "it is empty");
+        }
+        if self.text.contains('\0') {
+            return refuse("message", "it holds a NUL character");
+        }
+        let subject = self.subject.as_deref().unwrap_or_default();
+        if subject.contains(['\r', '\n', '\0']) {
+            return refuse("subject", "it has more than one line");
+        }
+        Ok(())
+    }
+}
+
+#[derive(Serialize)]
+struct Sent<'a> {
+    #[serde(flatten)]
+    message: &'a Message,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    all_members: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project_member_ids: Option<&'a [ProjectMemberId]>,
+}
+
+fn call(sent: &Sent<'_>) -> Result<Call, Error> {
+    sent.message.check()?;
+    Call::post(
+        "message",
+        "/api/direct-sharing/project/message/",
+        Repeat::IfNotDone,
+    )
+    .json(sent)
+}
+
+impl MemberClient {
+    /// Sends the member a message. Success means that it is queued, not that it has arrived.
+    ///
+    /// It is sent at most once: after a failure that leaves open whether it was, it is not
+    /// repeated.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] for an empty message or a subject of several lines;
+    /// [`Error::Deauthorized`] when the member has left.
+    pub async fn message(&self, message: &Message) -> Result<(), Error> {
+        let ids = self.on_behalf_of.as_ref().map(std::slice::from_ref);
+        let call = call(&Sent {
+            message,
+            all_members: None,
+            project_member_ids: ids,
+        })?;
+        let sent = self.ask(&call).await.map(|_| ());
+        match sent {
+            Err(error) if names_nobody(&error) => Err(Error::Deauthorized),
+            sent => sent,
+        }
+    }
+}
+
+impl ProjectClient {
+    /// Sends these members a message. Success means queued. One id that is not an active
+    /// member's, and nobody gets it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] for no ids, an id twice, or one that has not 8 digits;
+    /// [`Error::BadRequest`] naming those who are not members.
+    pub async fn message(
+        &self,
+        members: &[ProjectMemberId],
+        message: &Message,
+    ) -> Result<(), Error> {
+        check_ids(members)?;
+        let call = call(&Sent {
+            message,
+            all_members: None,
+            project_member_ids: Some(members),
+        })?;
+        self.ask(&call).await.map(|_| ())
+    }
+
+    /// Sends all members a message. Success means queued.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] for an empty message or a subject of several lines.
+    pub async fn message_all(&self, message: &Message) -> Result<(), Error> {
+        let call = call(&Sent {
+            message,
+            all_members: Some(true),
+            project_member_ids: None,
+        })?;
+        self.ask(&call).await.map(|_| ())
+    }
+}
+
+/// Whether Open Humans says that an id is not an active member's.
+pub(crate) fn names_nobody(error: &Error) -> bool {
+    let problem = error.field("project_member_ids");
+    problem.is_some_and(|problem| problem.starts_with("Invalid project member ID"))
+}
+
+pub(crate) fn check_ids(members: &[ProjectMemberId]) -> Result<(), Error> {
+    let refuse = |why: String| {
+        Err(Error::InvalidInput {
+            argument: "project_member_ids",
+            why,
+        })
+    };
+    if members.is_empty() {
+        return refuse("there is none".into());
+    }
+    let mut seen = HashSet::new();
+    for member in members {
+        if member.as_str().len() != 8 {
+            return refuse(format!("{member} has not 8 digits"));
+        }
+        if !seen.insert(member) {
+            return refuse(format!("{member} is there twice"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+
+    fn id(text: &str) -> ProjectMemberId {
+        text.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn says_whom_it_is_for() {
+        let fake = Fake::new();
+        let project = fake.server().project("master");
+        let hello = Message::new("hello").subject("hi");
+        for _ in 0..4 {
+            fake.then(200, "\"success\"");
+        }
+        project.message_all(&hello).await.unwrap();
+        let two = [id("01026778"), id("00169953")];
+        project.message(&two, &hello).await.unwrap();
+        project.member(&two[0]).message(&hello).await.unwrap();
+        fake.server().member("t").message(&hello).await.unwrap();
+        let bodies: Vec<_> = fake.asked().into_iter().map(|r| r.into_body()).collect();
+        assert_eq!(
+            bodies,
+            [
+                r#"{"message":"hello","subject":"hi","all_members":true}"#,
+                r#"{"message":"hello","subject":"hi","project_member_ids":["01026778","00169953"]}"#,
+                r#"{"message":"hello","subject":"hi","project_member_ids":["01026778"]}"#,
+                r#"{"message":"hello","subject":"hi"}"#,
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn refuses_before_sending_what_open_humans_would() {
+        let fake = Fake::new();
+        let project = fake.server().project("master");
+        let hello = Message::new("hello");
+        for (ids, message) in [
+            (vec![], &hello),
+            (vec![id("01026778"), id("01026778")], &hello),
+            (vec![id("123")], &hello),
+            (vec![id("01026778")], &Message::new(" \n")),
+            (
+                vec![id("01026778")],
+                &Message::new("a").subject("b\nBcc: c"),
+            ),
+        ] {
+            let error = project.message(&ids, message).await.unwrap_err();
+            assert!(matches!(error, Error::InvalidInput { .. }), "{error}");
+        }
+        assert!(fake.asked().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn is_not_sent_twice_on_a_doubt() {
+        let fake = Fake::new();
+        fake.then(500, "<html>");
+        let error = fake.server().member("t").message(&Message::new("m")).await;
+        assert!(matches!(error, Err(Error::Server { .. })));
+        // Turned away at the door, it is.
+        fake.then(429, "").then(200, "\"success\"");
+        let sent = fake.server().member("t").message(&Message::new("m")).await;
+        sent.unwrap();
+    }
+
+    #[tokio::test]
+    async fn to_someone_who_has_left() {
+        let fake = Fake::new();
+        fake.then(
+            400,
+            r#"{"errors":{"project_member_ids":["Invalid project member ID(s): 01026778"]}}"#,
+        );
+        let member = fake.server().project("m").member(&id("01026778"));
+        let error = member.message(&Message::new("m")).await;
+        assert!(matches!(error, Err(Error::Deauthorized)));
+    }
+}

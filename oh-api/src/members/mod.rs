@@ -1,0 +1,13 @@
+//! Who is asked about: one member, the project, or what is public.
+
+pub(crate) mod member;
+pub(crate) mod message;
+pub(crate) mod project;
+pub(crate) mod public;
+pub(crate) mod removal;
+
+pub use member::{ExchangeMember, MemberClient};
+pub use message::Message;
+pub use project::{Project, ProjectClient, ProjectMember};
+pub use public::{DataType, MembersOfSource, PublicClient, PublicMember, SourcesOfMember};
+pub use removal::Removal;

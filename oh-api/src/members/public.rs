@@ -1,0 +1,306 @@
+//! What Open Humans shows to everyone.
+
+use std::fmt;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::Error;
+use crate::members::project::Project;
+use crate::rest::call::Call;
+use crate::rest::client::{Auth, Client};
+use crate::rest::list::{self, List};
+use crate::types::data_file::{DataFile, DataFileId, lenient};
+
+/// Public data, without a token.
+///
+/// ```no_run
+/// use oh_api::Client;
+///
+/// # async fn example() -> Result<(), oh_api::Error> {
+/// let public = Client::new("https://www.openhumans.org")?.public();
+/// let mut projects = public.projects();
+/// while let Some(project) = projects.try_next().await? {
+///     println!("{}", project.name.unwrap_or_default());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Source: "Public API" (`/api/public/`). The newest server ignores filters in the query, so there
+/// are none here: lists by project, member and data type have addresses of their own.
+#[derive(Clone)]
+pub struct PublicClient {
+    server: Client,
+}
+
+/// A member's public profile.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct PublicMember {
+    /// The username.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// The public name.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The profile's address.
+    #[serde(default)]
+    pub profile_url: Option<String>,
+    /// Fields this library does not know.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// A data type that files can be registered with.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct DataType {
+    /// Its number.
+    #[serde(default, deserialize_with = "lenient")]
+    pub id: Option<u64>,
+    /// Its name.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The number of the wider type it belongs to.
+    #[serde(default, deserialize_with = "lenient")]
+    pub parent: Option<u64>,
+    /// The numbers of the narrower types below it.
+    #[serde(default, deserialize_with = "lenient")]
+    pub children: Option<Vec<u64>>,
+    /// What it is.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Whether files can be registered with it, rather than with one below.
+    #[serde(default)]
+    pub uploadable: Option<bool>,
+    /// The projects that upload it, as paths relative to the server.
+    #[serde(default)]
+    pub source_projects: Vec<String>,
+    /// Fields this library does not know.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// A member's username and the sources the member has made public.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct SourcesOfMember {
+    /// The username.
+    pub username: String,
+    /// The sources, such as `direct-sharing-2`.
+    #[serde(default)]
+    pub sources: Vec<String>,
+    /// Fields this library does not know.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// A source and the members who have made it public.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct MembersOfSource {
+    /// The source, such as `direct-sharing-2`.
+    pub source: String,
+    /// The project's name.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The members' usernames.
+    #[serde(default)]
+    pub usernames: Vec<String>,
+    /// Fields this library does not know.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl Client {
+    /// What is public.
+    pub fn public(&self) -> PublicClient {
+        PublicClient::new(self.clone())
+    }
+}
+
+impl PublicClient {
+    fn new(server: Client) -> Self {
+        Self { server }
+    }
+
+    /// All projects.
+    pub fn projects(&self) -> List<Project> {
+        self.list("public projects", "/api/public/projects/".into())
+    }
+
+    /// One project.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where there is none with this number.
+    pub async fn project(&self, id: u64) -> Result<Project, Error> {
+        self.one("public project", format!("/api/public/project/{id}/"))
+            .await
+    }
+
+    /// The public files of a project.
+    pub fn project_files(&self, id: u64) -> List<DataFile> {
+        let path = format!("/api/public/project/{id}/datafiles/");
+        self.list("public project's files", path)
+    }
+
+    /// The public members of a project.
+    pub fn project_members(&self, id: u64) -> List<PublicMember> {
+        let path = format!("/api/public/project/{id}/members/");
+        self.list("public project's members", path)
+    }
+
+    /// All public members.
+    pub fn members(&self) -> List<PublicMember> {
+        self.list("public members", "/api/public/members/".into())
+    }
+
+    /// One member.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where there is none of this name.
+    pub async fn member(&self, username: &str) -> Result<PublicMember, Error> {
+        let path = format!("/api/public/member/{}/", segment(username)?);
+        self.one("public member", path).await
+    }
+
+    /// The projects a member is publicly in.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] where the username cannot be one.
+    pub fn member_projects(&self, username: &str) -> Result<List<Project>, Error> {
+        let path = format!("/api/public/member/{}/projects/", segment(username)?);
+        Ok(self.list("public member's projects", path))
+    }
+
+    /// A member's public files. For a name nobody has, the server fails ([`Error::Server`]) where
+    /// one expects it to say so; [`member`](Self::member) tells the two apart.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] where the username cannot be one.
+    pub fn member_files(&self, username: &str) -> Result<List<DataFile>, Error> {
+        let path = format!("/api/public/member/{}/datafiles/", segment(username)?);
+        Ok(self.list("public member's files", path))
+    }
+
+    /// All data types.
+    pub fn data_types(&self) -> List<DataType> {
+        self.list("public data types", "/api/public/datatypes/".into())
+    }
+
+    /// One data type.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where there is none with this number.
+    pub async fn data_type(&self, id: u64) -> Result<DataType, Error> {
+        self.one("public data type", format!("/api/public/datatype/{id}/"))
+            .await
+    }
+
+    /// The public files of a data type.
+    pub fn data_type_files(&self, id: u64) -> List<DataFile> {
+        let path = format!("/api/public/datatype/{id}/datafiles/");
+        self.list("public data type's files", path)
+    }
+
+    /// All public files.
+    pub fn files(&self) -> List<DataFile> {
+        self.list("public files", "/api/public/datafiles/".into())
+    }
+
+    /// One public file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where there is none with this id, or it is not public.
+    pub async fn file(&self, id: DataFileId) -> Result<DataFile, Error> {
+        self.one("public file", format!("/api/public/datafile/{id}/"))
+            .await
+    }
+
+    /// All public files, in the older form, which names each file's source.
+    pub fn public_data(&self) -> List<DataFile> {
+        self.list("public data", "/api/public-data/".into())
+    }
+
+    /// The public sources of each member, in the older form.
+    pub fn sources_by_member(&self) -> List<SourcesOfMember> {
+        let path = "/api/public-data/sources-by-member/";
+        self.list("sources by member", path.into())
+    }
+
+    /// The public members of each source, in the older form.
+    pub fn members_by_source(&self) -> List<MembersOfSource> {
+        let path = "/api/public-data/members-by-source/";
+        self.list("members by source", path.into())
+    }
+
+    pub(crate) fn server(&self) -> &Client {
+        &self.server
+    }
+
+    fn list<T>(&self, name: &'static str, path: String) -> List<T>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        list::results(&self.server, &Auth::Nobody, Call::get(name, path))
+    }
+
+    async fn one<T: DeserializeOwned>(&self, name: &'static str, path: String) -> Result<T, Error> {
+        let call = Call::get(name, path);
+        self.server.ask(&Auth::Nobody, &call).await?.json()
+    }
+}
+
+/// What a path segment may hold as it is (RFC 3986 section 2.3).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+fn segment(username: &str) -> Result<String, Error> {
+    if matches!(username, "" | "." | "..") {
+        return Err(Error::InvalidInput {
+            argument: "username",
+            why: "nobody can have it".into(),
+        });
+    }
+    Ok(utf8_percent_encode(username, SEGMENT).to_string())
+}
+
+impl fmt::Debug for PublicClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PublicClient")
+            .field("server", &self.server)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+    use http::header;
+
+    #[tokio::test]
+    async fn sends_no_token_and_stays_in_its_path() {
+        let fake = Fake::new();
+        fake.then(200, r#"{"username":"a/../b?c","name":"A"}"#);
+        let public = fake.server().public();
+        public.member("a/../b?c").await.unwrap();
+        let asked = fake.asked().remove(0);
+        assert_eq!(asked.uri().path(), "/api/public/member/a%2F..%2Fb%3Fc/");
+        assert!(!asked.headers().contains_key(header::AUTHORIZATION));
+        let error = public.member("..").await.unwrap_err();
+        assert!(matches!(error, Error::InvalidInput { .. }));
+    }
+}

@@ -1,0 +1,495 @@
+//! The OAuth2 side of Open Humans: where a member authorizes, and the token endpoint.
+//!
+//! A web app has no need to call this by hand: its login routes do all of it, and keep the tokens
+//! alive. Scripts and tools that hold a member's tokens themselves use an [`OAuthClient`].
+//!
+//! The `oauth2` crate speaks the protocol; this module gives it the client's transport, and says
+//! what went wrong in this library's own words. Token requests follow no redirect and are never
+//! sent twice: a code and a refresh token work once.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::HeaderValue;
+use http_body_util::{BodyExt, Limited};
+use oauth2::basic::{BasicClient, BasicErrorResponseType};
+use oauth2::{
+    AsyncHttpClient, AuthUrl, AuthorizationCode as Code, ClientId, ClientSecret as Secret,
+    CsrfToken, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, PkceCodeChallenge,
+    PkceCodeVerifier, RedirectUrl, RefreshToken as Refresh, RequestTokenError, TokenResponse,
+    TokenUrl,
+};
+use url::Url;
+
+use crate::rest::answer::{http_date, retry_after};
+use crate::rest::base_url::check_base_url;
+use crate::rest::client::Client;
+use crate::transport::{Body, BoxError, TransportError};
+use crate::{
+    AccessToken, AuthorizationCode, ClientSecret, Error, Problem, RefreshToken, Timestamp,
+};
+
+/// The most an answer of the token endpoint may hold, in bytes.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// Open Humans' access tokens live 36,000 s; used when an answer does not say.
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(36_000);
+
+/// No answer is believed that a token lives longer than this.
+const MAX_LIFETIME: Duration = Duration::from_secs(366 * 24 * 3_600);
+
+/// Longer tokens are not Open Humans'.
+const MAX_TOKEN: usize = 4_096;
+
+type Protocol =
+    BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
+
+/// A member's OAuth2 tokens.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Tokens {
+    /// Sent as `Authorization: Bearer`.
+    pub access_token: AccessToken,
+    /// Exchanged for the next pair.
+    pub refresh_token: RefreshToken,
+    /// When the access token stops working, by our clock.
+    pub expires_at: Timestamp,
+}
+
+impl Tokens {
+    /// A pair and when its access token expires.
+    pub fn new(
+        access_token: impl Into<AccessToken>,
+        refresh_token: impl Into<RefreshToken>,
+        expires_at: Timestamp,
+    ) -> Self {
+        Self {
+            access_token: access_token.into(),
+            refresh_token: refresh_token.into(),
+            expires_at,
+        }
+    }
+}
+
+/// What the token endpoint gave.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Granted {
+    /// The new pair.
+    pub tokens: Tokens,
+    /// When it was given: by Open Humans' clock, to the second; by ours if it did not say.
+    pub at: Timestamp,
+}
+
+/// Why there are no tokens.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// The code or the refresh token is not good, or no longer: wrong, used or expired, or its
+    /// member has left (RFC 6749 section 5.2).
+    #[error("Open Humans does not know the code or refresh token, or no longer (invalid_grant)")]
+    InvalidGrant,
+    /// The client id or secret is not good.
+    #[error("Open Humans does not accept the client id and secret (invalid_client)")]
+    InvalidClient,
+    /// Anything else.
+    #[error(transparent)]
+    Other(#[from] Error),
+}
+
+impl TokenError {
+    /// Whether the server may have acted all the same. Then a code or a refresh token may be used
+    /// up, and what it was exchanged for is lost.
+    pub fn may_have_happened(&self) -> bool {
+        match self {
+            Self::InvalidGrant | Self::InvalidClient => false,
+            Self::Other(Error::Network(TransportError::Connect(_))) => false,
+            Self::Other(Error::BadRequest { .. } | Error::RateLimited { .. }) => false,
+            Self::Other(Error::InvalidInput { .. }) => false,
+            Self::Other(Error::NotUnderstood { status, .. }) => !status.is_client_error(),
+            Self::Other(_) => true,
+        }
+    }
+}
+
+impl From<TokenError> for Error {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::InvalidGrant => Self::BadRequest {
+                problems: vec![Problem::new("invalid_grant")],
+            },
+            TokenError::InvalidClient => Self::Unauthorized {
+                detail: "invalid_client".into(),
+            },
+            TokenError::Other(error) => error,
+        }
+    }
+}
+
+/// One member on the way to authorize the project.
+#[derive(Clone)]
+pub struct Authorization {
+    url: Url,
+    state: String,
+    verifier: String,
+}
+
+impl Authorization {
+    /// Where to send the member.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// What must come back as `state`, letter for letter.
+    pub fn state(&self) -> &str {
+        &self.state
+    }
+
+    /// What proves, with the code, that whoever exchanges it asked for it (PKCE). Keep it secret.
+    pub fn verifier(&self) -> &str {
+        &self.verifier
+    }
+}
+
+impl fmt::Debug for Authorization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Authorization(..)")
+    }
+}
+
+/// The project's OAuth2 client: sends members to Open Humans and turns what they come back with
+/// into tokens. Cheap to clone.
+///
+/// ```
+/// use oh_api::Client;
+///
+/// let client = Client::new("https://www.openhumans.org")?;
+/// let oauth = client.oauth("client-id", "client-secret", "http://localhost:8000/done")?;
+/// let authorization = oauth.authorization();
+/// println!("open {}", authorization.url());
+/// // The browser comes back to the redirect URI with `code` and `state` in the query. Then:
+/// // let granted = oauth.exchange(&code, authorization.verifier()).await?;
+/// # Ok::<(), oh_api::Error>(())
+/// ```
+///
+/// Source: "OAuth2 Project Setup" (`/direct-sharing/oauth2-setup/`), RFC 6749 and RFC 7636.
+#[derive(Clone)]
+pub struct OAuthClient(Arc<Inner>);
+
+struct Inner {
+    protocol: Protocol,
+    /// Client id and secret, as a header.
+    credentials: HeaderValue,
+    revocation_url: Url,
+    client: Client,
+}
+
+impl Client {
+    /// The project's OAuth2 client at this server.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] when one of the values cannot be used, such as the hash that the
+    /// project page shows in place of the client secret.
+    pub fn oauth(
+        &self,
+        client_id: impl Into<String>,
+        client_secret: impl Into<ClientSecret>,
+        redirect_uri: &str,
+    ) -> Result<OAuthClient, Error> {
+        let (client_id, client_secret) = (client_id.into(), client_secret.into());
+        let invalid = |argument, why: &str| Error::InvalidInput {
+            argument,
+            why: why.into(),
+        };
+        if client_id.trim().is_empty() {
+            return Err(invalid("client id", "it is empty"));
+        }
+        if client_secret.expose().trim().is_empty() {
+            return Err(invalid("client secret", "it is empty"));
+        }
+        if client_secret.is_stored_hash() {
+            let why = "it is the hash that the project page shows, not the secret itself";
+            return Err(invalid("client secret", why));
+        }
+        let redirect_uri =
+            check_base_url(redirect_uri).map_err(|e| invalid("redirect URI", &e.to_string()))?;
+        let credentials = basic(&client_id, client_secret.expose());
+        let protocol = BasicClient::new(ClientId::new(client_id))
+            .set_client_secret(Secret::new(client_secret.expose().to_owned()))
+            .set_auth_uri(AuthUrl::from_url(
+                self.url("/direct-sharing/projects/oauth2/authorize/"),
+            ))
+            .set_token_uri(TokenUrl::from_url(self.url("/oauth2/token/")))
+            .set_redirect_uri(RedirectUrl::from_url(redirect_uri));
+        Ok(OAuthClient(Arc::new(Inner {
+            protocol,
+            credentials,
+            revocation_url: self.url("/oauth2/revoke_token/"),
+            client: self.clone(),
+        })))
+    }
+}
+
+impl OAuthClient {
+    /// A new way to authorize, with a state and a PKCE verifier of its own.
+    pub fn authorization(&self) -> Authorization {
+        let state = crate::random::hex();
+        let verifier = Self::verifier();
+        Authorization {
+            url: self.authorization_url(&state, &verifier),
+            state,
+            verifier,
+        }
+    }
+
+    /// A fresh PKCE verifier (RFC 7636).
+    pub fn verifier() -> String {
+        PkceCodeChallenge::new_random_sha256().1.into_secret()
+    }
+
+    /// Where to send the member, for a state and a verifier of the caller's own.
+    pub fn authorization_url(&self, state: &str, verifier: &str) -> Url {
+        let verifier = PkceCodeVerifier::new(verifier.to_owned());
+        let challenge = PkceCodeChallenge::from_code_verifier_sha256(&verifier);
+        let state = CsrfToken::new(state.to_owned());
+        self.0
+            .protocol
+            .authorize_url(move || state)
+            .set_pkce_challenge(challenge)
+            .url()
+            .0
+    }
+
+    /// Exchanges the code the member came back with. Codes live half an hour and work once. For a
+    /// code that was asked for without PKCE any verifier does.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::InvalidGrant`] for a code that is wrong, used or expired, or another
+    /// verifier; [`TokenError::InvalidClient`] for a wrong client id or secret.
+    pub async fn exchange(
+        &self,
+        code: &AuthorizationCode,
+        verifier: &str,
+    ) -> Result<Granted, TokenError> {
+        let caller = Caller::new(&self.0.client);
+        let answer = self
+            .0
+            .protocol
+            .exchange_code(Code::new(code.expose().to_owned()))
+            .set_pkce_verifier(PkceCodeVerifier::new(verifier.to_owned()))
+            .request_async(&caller)
+            .await;
+        granted(answer, &caller, None)
+    }
+
+    /// Exchanges a refresh token for a new pair. The old pair is dead at once: keep the new one
+    /// before anything else.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::InvalidGrant`] for one that is used, or whose member has left;
+    /// [`TokenError::InvalidClient`] for a wrong client id or secret.
+    pub async fn refresh(&self, token: &RefreshToken) -> Result<Granted, TokenError> {
+        let caller = Caller::new(&self.0.client);
+        let refresh = Refresh::new(token.expose().to_owned());
+        let answer = self
+            .0
+            .protocol
+            .exchange_refresh_token(&refresh)
+            .request_async(&caller)
+            .await;
+        granted(answer, &caller, Some(token))
+    }
+
+    /// Makes a pair unusable (RFC 7009). The member stays in the project.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::InvalidClient`], or what the connection or the server ends in.
+    pub async fn revoke(&self, token: &RefreshToken) -> Result<(), TokenError> {
+        // The oauth2 crate would refuse to send this to loopback, where there is only http.
+        let form = [
+            ("token", token.expose()),
+            ("token_type_hint", "refresh_token"),
+        ];
+        let form = serde_urlencoded::to_string(form).expect("two texts make a form");
+        let request = http::Request::post(self.0.revocation_url.as_str())
+            .header(http::header::ACCEPT, "*/*")
+            .header(http::header::AUTHORIZATION, self.0.credentials.clone())
+            .header(
+                http::header::CONTENT_TYPE,
+                "application/x-www-form-urlencoded",
+            )
+            .body(form.into_bytes())
+            .expect("an address, two headers and a form make a request");
+        let caller = Caller::new(&self.0.client);
+        let answer = caller.call(request).await;
+        match answer.map_err(|CallFailed(error)| TokenError::Other(error))? {
+            answer if answer.status().is_success() => Ok(()),
+            answer if answer.status() == http::StatusCode::UNAUTHORIZED => {
+                Err(TokenError::InvalidClient)
+            }
+            _ => Err(TokenError::Other(caller.not_understood())),
+        }
+    }
+}
+
+fn granted(
+    answer: Result<
+        oauth2::basic::BasicTokenResponse,
+        RequestTokenError<CallFailed, oauth2::basic::BasicErrorResponse>,
+    >,
+    caller: &Caller<'_>,
+    before: Option<&RefreshToken>,
+) -> Result<Granted, TokenError> {
+    let answer = answer.map_err(|error| match error {
+        RequestTokenError::ServerResponse(said) => match said.error() {
+            BasicErrorResponseType::InvalidGrant => TokenError::InvalidGrant,
+            BasicErrorResponseType::InvalidClient | BasicErrorResponseType::UnauthorizedClient => {
+                TokenError::InvalidClient
+            }
+            other => {
+                let code = other.to_string();
+                let code: String = code
+                    .chars()
+                    .filter(char::is_ascii_graphic)
+                    .take(40)
+                    .collect();
+                let problems = vec![Problem::new(code)];
+                TokenError::Other(Error::BadRequest { problems })
+            }
+        },
+        RequestTokenError::Request(CallFailed(error)) => TokenError::Other(error),
+        // An answer that is not the protocol's, such as an HTML page.
+        RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
+            TokenError::Other(caller.not_understood())
+        }
+    })?;
+    let refresh_token = match (answer.refresh_token(), before) {
+        (Some(new), _) => RefreshToken::new(new.secret().as_str()),
+        // RFC 6749 section 6: none given means the old one goes on.
+        (None, Some(old)) => old.clone(),
+        (None, None) => return Err(TokenError::Other(caller.not_understood())),
+    };
+    let access_token = AccessToken::from(answer.access_token().secret().as_str());
+    if !is_token(access_token.expose()) || !is_token(refresh_token.expose()) {
+        return Err(TokenError::Other(caller.not_understood()));
+    }
+    let lifetime = answer.expires_in().unwrap_or(DEFAULT_LIFETIME);
+    let expires_at = caller.asked_at + lifetime.min(MAX_LIFETIME);
+    Ok(Granted {
+        tokens: Tokens::new(access_token, refresh_token, expires_at),
+        at: caller.seen().date.unwrap_or(caller.asked_at),
+    })
+}
+
+/// Whether a header and a form can carry it: visible ASCII (RFC 6749 appendix A.12 allows blanks,
+/// too, which no `Authorization` header keeps).
+fn is_token(text: &str) -> bool {
+    (1..=MAX_TOKEN).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// Client credentials as HTTP Basic wants them (RFC 6749 section 2.3.1).
+fn basic(id: &str, secret: &str) -> HeaderValue {
+    let encoded = |text: &str| {
+        let text = text.as_bytes();
+        url::form_urlencoded::byte_serialize(text).collect::<String>()
+    };
+    let both = format!("{}:{}", encoded(id), encoded(secret));
+    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(both)))
+        .expect("base64 makes a header value");
+    value.set_sensitive(true);
+    value
+}
+
+/// What one call saw of the answer, besides what the `oauth2` crate reads.
+#[derive(Default, Clone, Copy)]
+struct Seen {
+    status: http::StatusCode,
+    date: Option<Timestamp>,
+}
+
+/// Sends one request for the `oauth2` crate.
+struct Caller<'a> {
+    client: &'a Client,
+    asked_at: Timestamp,
+    seen: Mutex<Seen>,
+}
+
+/// The request got no answer that could be read.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct CallFailed(Error);
+
+impl<'a> Caller<'a> {
+    fn new(client: &'a Client) -> Self {
+        Self {
+            client,
+            asked_at: client.time().now(),
+            seen: Mutex::default(),
+        }
+    }
+
+    fn seen(&self) -> Seen {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn not_understood(&self) -> Error {
+        // The body may hold tokens, so none of it is shown.
+        let excerpt = "not an answer of an OAuth2 token endpoint".to_owned();
+        Error::NotUnderstood {
+            status: self.seen().status,
+            excerpt,
+        }
+    }
+
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, CallFailed> {
+        let sent = self.client.transport().send(request.map(Body::full)).await;
+        let (head, body) = sent.map_err(|e| CallFailed(e.into()))?.into_parts();
+        let date = head
+            .headers
+            .get(http::header::DATE)
+            .and_then(|v| v.to_str().ok());
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen {
+            status: head.status,
+            date: date.and_then(http_date),
+        };
+        if head.status == http::StatusCode::TOO_MANY_REQUESTS {
+            let retry_after = retry_after(&head.headers, self.client.time());
+            return Err(CallFailed(Error::RateLimited { retry_after }));
+        }
+        if head.status.is_server_error() {
+            return Err(CallFailed(Error::Server {
+                status: head.status,
+            }));
+        }
+        let body = Limited::new(body, MAX_ANSWER)
+            .collect()
+            .await
+            .map_err(|e: BoxError| CallFailed(Error::Network(TransportError::other(e))))?;
+        Ok(http::Response::from_parts(head, body.to_bytes().to_vec()))
+    }
+}
+
+impl<'c> AsyncHttpClient<'c> for Caller<'_> {
+    type Error = CallFailed;
+    type Future = BoxFuture<'c, Result<HttpResponse, CallFailed>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        let sent = tokio::time::timeout(self.client.idle_timeout(), self.send(request));
+        async { sent.await.unwrap_or(Err(CallFailed(Error::Timeout))) }.boxed()
+    }
+}
+
+impl fmt::Debug for OAuthClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OAuthClient(..)")
+    }
+}

@@ -1,0 +1,349 @@
+//! Lists that fetch their pages as they are read.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_util::future::BoxFuture;
+use futures_util::{Stream, StreamExt};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::Error;
+use crate::rest::answer::Answer;
+use crate::rest::call::Call;
+use crate::rest::client::{Auth, Client};
+use crate::types::data_file::lenient;
+
+/// Items from as many pages as it takes, each page fetched when the one before is used up.
+///
+/// A [`Stream`] of `Result<T, Error>`; [`try_next`](Self::try_next) reads it without a stream
+/// library. A page that fails is asked for again as [`RetryPolicy`](crate::RetryPolicy) says; after that the
+/// error is the last item.
+///
+/// Open Humans' lists have no order that holds between pages. While members or files come and go
+/// an item can appear twice or be missed; whoever must be sure reads again, or asks for the one
+/// item.
+///
+/// ```no_run
+/// # async fn example(member: oh_api::MemberClient) -> Result<(), oh_api::Error> {
+/// let mut files = member.files();
+/// while let Some(file) = files.try_next().await? {
+///     println!("{} {}", file.id, file.basename);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a list fetches nothing until it is read"]
+pub struct List<T> {
+    fetch: Arc<dyn Fn(Position) -> Fetching<T> + Send + Sync>,
+    fetching: Option<Fetching<T>>,
+    page: std::vec::IntoIter<T>,
+    next: Option<Position>,
+    total: Option<u64>,
+    read: u64,
+}
+
+type Fetching<T> = BoxFuture<'static, Result<Page<T>, Error>>;
+
+/// Where a page begins, and how long it is. The server's own choice where it is `None`.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Position {
+    limit: Option<u64>,
+    offset: Option<u64>,
+}
+
+pub(crate) struct Page<T> {
+    items: Vec<T>,
+    total: Option<u64>,
+    next: Option<Position>,
+}
+
+impl<T: Send + 'static> List<T> {
+    fn new<Fetch>(fetch: Fetch) -> Self
+    where
+        Fetch: Fn(Position) -> Fetching<T> + Send + Sync + 'static,
+    {
+        Self {
+            fetch: Arc::new(fetch),
+            fetching: None,
+            page: Vec::new().into_iter(),
+            next: Some(Position::default()),
+            total: None,
+            read: 0,
+        }
+    }
+
+    /// How many items to ask for at a time; the server's choice, 100, unless set before reading.
+    pub fn page_size(mut self, items: u32) -> Self {
+        if let Some(next) = &mut self.next {
+            next.limit = Some(u64::from(items.max(1)));
+        }
+        self
+    }
+
+    /// How many items there are, as of the last page; `None` before the first, or where the
+    /// server does not say.
+    pub fn total(&self) -> Option<u64> {
+        self.total
+    }
+
+    /// The next item, or `None` after the last.
+    ///
+    /// # Errors
+    ///
+    /// When a page cannot be fetched; [`Error::ForeignLink`] when the next page would be on
+    /// another host.
+    pub async fn try_next(&mut self) -> Result<Option<T>, Error> {
+        self.next().await.transpose()
+    }
+}
+
+impl<T> Unpin for List<T> {}
+
+impl<T: Send + 'static> Stream for List<T> {
+    type Item = Result<T, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let list = &mut *self;
+        loop {
+            if let Some(item) = list.page.next() {
+                list.read += 1;
+                return Poll::Ready(Some(Ok(item)));
+            }
+            let Some(position) = list.next else {
+                return Poll::Ready(None);
+            };
+            let fetch = &list.fetch;
+            let fetching = list.fetching.get_or_insert_with(|| fetch(position));
+            let fetched = ready!(fetching.as_mut().poll(cx));
+            list.fetching = None;
+            match fetched {
+                Ok(page) => {
+                    list.page = page.items.into_iter();
+                    list.next = page.next;
+                    list.total = page.total.or(list.total);
+                }
+                Err(error) => {
+                    list.next = None;
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+        }
+    }
+
+    /// At least what is here; at most what the server's count leaves, once there is a count.
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let here = self.page.len();
+        if self.next.is_none() {
+            return (here, Some(here));
+        }
+        let left = self.total.map(|total| total.saturating_sub(self.read));
+        let upper = left.and_then(|left| usize::try_from(left).ok());
+        (here, upper.map(|upper| upper.max(here)))
+    }
+}
+
+impl<T> fmt::Debug for List<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("List")
+            .field("read", &self.read)
+            .field("total", &self.total)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The form most lists have.
+#[derive(Deserialize)]
+#[serde(bound = "T: DeserializeOwned")]
+struct Results<T> {
+    #[serde(default, deserialize_with = "lenient")]
+    count: Option<u64>,
+    #[serde(default)]
+    next: Option<String>,
+    results: Vec<T>,
+}
+
+/// A list whose pages hold `results`.
+pub(crate) fn results<T>(server: &Client, auth: &Auth, call: Call) -> List<T>
+where
+    T: DeserializeOwned + Send + 'static,
+{
+    pages(
+        server,
+        auth,
+        call,
+        |error| error,
+        |answer| {
+            let page: Results<T> = answer.json()?;
+            Ok((page.results, page.count, page.next))
+        },
+    )
+}
+
+/// The items of a page, how many there are in all, and the address of the next page.
+pub(crate) type Parsed<T> = (Vec<T>, Option<u64>, Option<String>);
+
+/// A list whose pages `parse` takes apart, and whose errors `explain` may put better.
+pub(crate) fn pages<T: Send + 'static>(
+    server: &Client,
+    auth: &Auth,
+    call: Call,
+    explain: fn(Error) -> Error,
+    parse: fn(&Answer) -> Result<Parsed<T>, Error>,
+) -> List<T> {
+    let (server, auth) = (server.clone(), auth.clone());
+    List::new(move |position| {
+        let (server, auth, mut call) = (server.clone(), auth.clone(), call.clone());
+        if let Some(limit) = position.limit {
+            call = call.query("limit", limit.to_string());
+        }
+        if let Some(offset) = position.offset {
+            call = call.query("offset", offset.to_string());
+        }
+        Box::pin(async move {
+            let answer = server.ask(&auth, &call).await.map_err(explain)?;
+            let (items, total, next) = parse(&answer)?;
+            let next = match next {
+                Some(link) => Some(follow(&server, &link, position)?),
+                None => None,
+            };
+            Ok(Page { items, total, next })
+        })
+    })
+}
+
+/// Where a `next` link leads. Only its `limit` and `offset` are taken: the request is built anew,
+/// on the configured server and with this call's own token.
+fn follow(server: &Client, link: &str, from: Position) -> Result<Position, Error> {
+    let not_understood = |excerpt: &str| Error::NotUnderstood {
+        status: http::StatusCode::OK,
+        excerpt: excerpt.into(),
+    };
+    let base = server.base();
+    let url = base
+        .join(link)
+        .map_err(|_| not_understood("the link to the next page is not an address"))?;
+    if !same_host(base, &url) {
+        return Err(Error::ForeignLink {
+            host: url.host_str().unwrap_or_default().to_owned(),
+        });
+    }
+    let number = |name: &str| {
+        let mut pairs = url.query_pairs();
+        pairs.find(|(key, _)| key == name)?.1.parse::<u64>().ok()
+    };
+    let offset = number("offset").filter(|offset| *offset > from.offset.unwrap_or(0));
+    let offset =
+        offset.ok_or_else(|| not_understood("the link to the next page does not lead onwards"))?;
+    Ok(Position {
+        limit: number("limit").or(from.limit),
+        offset: Some(offset),
+    })
+}
+
+/// The same host and port. A server behind a proxy may write http for https.
+fn same_host(base: &Url, url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
+        && url.host() == base.host()
+        && (url.port() == base.port()
+            || url.port_or_known_default() == base.port_or_known_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+    use serde_json::Value;
+
+    fn page(items: &[u32], next: Option<&str>) -> String {
+        serde_json::json!({"count": 5, "next": next, "previous": null, "results": items})
+            .to_string()
+    }
+
+    fn list(fake: &Arc<Fake>) -> List<u32> {
+        let call = Call::get("numbers", "/numbers/").query("kind", "odd");
+        results(&fake.server(), &Auth::Nobody, call)
+    }
+
+    #[tokio::test]
+    async fn fetches_page_after_page_as_it_is_read() {
+        let fake = Fake::new();
+        fake.then(
+            200,
+            page(
+                &[1, 2],
+                Some("http://oh.example/numbers/?limit=2&offset=2&access_token=secret"),
+            ),
+        );
+        let mut list = list(&fake).page_size(2);
+        assert_eq!(list.size_hint(), (0, None));
+        assert_eq!(list.try_next().await.unwrap(), Some(1));
+        assert_eq!(list.total(), Some(5));
+        assert_eq!(list.size_hint(), (1, Some(4)));
+        assert_eq!(list.try_next().await.unwrap(), Some(2));
+        assert_eq!(fake.asked().len(), 1);
+
+        fake.then(200, page(&[3, 4], Some("/numbers/?limit=2&offset=4")))
+            .then(200, page(&[5], None));
+        let rest: Vec<u32> = list.map(|item| item.unwrap()).collect().await;
+        assert_eq!(rest, [3, 4, 5]);
+        let asked: Vec<_> = fake.asked().iter().map(|r| r.uri().to_string()).collect();
+        assert_eq!(
+            asked,
+            [
+                "https://oh.example/numbers/?kind=odd&limit=2&offset=2",
+                "https://oh.example/numbers/?kind=odd&limit=2&offset=4"
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn follows_no_link_to_another_host() {
+        for link in [
+            "https://evil.example/numbers/?offset=2",
+            "//evil.example/?offset=2",
+            "https://oh.example:8443/?offset=2",
+            "file:///numbers?offset=2",
+        ] {
+            let fake = Fake::new();
+            fake.then(200, page(&[1], Some(link)));
+            let error = list(&fake).try_next().await.unwrap_err();
+            assert!(matches!(error, Error::ForeignLink { .. }), "{link}");
+        }
+    }
+
+    #[tokio::test]
+    async fn runs_in_no_circle() {
+        let fake = Fake::new();
+        fake.then(200, page(&[1], Some("/numbers/?limit=1&offset=1")))
+            .then(200, page(&[1], Some("/numbers/?limit=1&offset=1")));
+        let mut list = list(&fake);
+        assert_eq!(list.try_next().await.unwrap(), Some(1));
+        let error = list.try_next().await.unwrap_err();
+        assert!(matches!(error, Error::NotUnderstood { .. }));
+    }
+
+    #[tokio::test]
+    async fn an_error_is_the_last_item() {
+        let fake = Fake::new();
+        fake.then(404, "");
+        let items: Vec<_> = list(&fake).collect().await;
+        assert!(matches!(items.as_slice(), [Err(Error::NotFound)]));
+    }
+
+    #[tokio::test]
+    async fn a_count_beyond_reason_reserves_nothing() {
+        let fake = Fake::new();
+        fake.then(
+            200,
+            r#"{"count": 18446744073709551615, "next": null, "results": [7]}"#,
+        );
+        let call = Call::get("numbers", "/numbers/");
+        let list: List<Value> = results(&fake.server(), &Auth::Nobody, call);
+        let all: Vec<_> = list.collect().await;
+        assert_eq!(all.len(), 1);
+    }
+}

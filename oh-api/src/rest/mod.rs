@@ -1,0 +1,15 @@
+//! How one call is made: described, sent, tried again, and its answer understood.
+
+pub(crate) mod answer;
+pub(crate) mod base_url;
+pub(crate) mod call;
+pub(crate) mod client;
+pub(crate) mod list;
+pub(crate) mod retry;
+pub(crate) mod token_source;
+
+pub use base_url::{InvalidBaseUrl, check_base_url};
+pub use client::Client;
+pub use list::List;
+pub use retry::RetryPolicy;
+pub use token_source::TokenSource;

@@ -1,0 +1,16 @@
+//! The values of the protocol, each with a type of its own.
+
+mod clock;
+pub(crate) mod data_file;
+mod member_id;
+mod secret;
+mod timestamp;
+
+pub use clock::Clock;
+pub use data_file::{DataFile, DataFileId, FileOwner};
+pub use member_id::{InvalidProjectMemberId, ProjectMemberId};
+pub use secret::{
+    AccessToken, AuthorizationCode, ClientSecret, KeyMaterial, MasterToken, RefreshToken,
+    SecretUrl, WebhookSecret,
+};
+pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -1,0 +1,99 @@
+//! Values that must never be printed.
+//!
+//! Tokens, codes and secrets each have a type of their own. Their `Debug` says nothing, they have
+//! no `Display` and no `PartialEq`, and their memory is zeroed when they are dropped. The one way
+//! to the text is `expose`, which is easy to search for.
+//!
+//! ```
+//! use oh_api::AccessToken;
+//!
+//! let token = AccessToken::new("aXBfKym8W1M4fjUMXoy38iHzMEZdWS");
+//! assert_eq!(format!("{token:?}"), "AccessToken(..)");
+//! assert_eq!(token.expose().len(), 30);
+//! ```
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+
+macro_rules! secret {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone)]
+        pub struct $name(SecretString);
+
+        impl $name {
+            /// Takes the text in.
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(SecretString::from(text.into()))
+            }
+
+            /// Gives the text out. Whoever calls this answers for where it goes.
+            pub fn expose(&self) -> &str {
+                self.0.expose_secret()
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self::new(text)
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self::new(text)
+            }
+        }
+    };
+}
+
+secret! {
+    /// A member's OAuth2 access token (RFC 6749 section 1.4). Open Humans' live 36,000 s.
+    AccessToken
+}
+secret! {
+    /// A member's OAuth2 refresh token (RFC 6749 section 1.5). Works once: each use gives a new pair.
+    RefreshToken
+}
+secret! {
+    /// An OAuth2 authorization code (RFC 6749 section 1.3.1). Lives 1,800 s and works once.
+    AuthorizationCode
+}
+secret! {
+    /// The project's OAuth2 client secret.
+    ClientSecret
+}
+secret! {
+    /// The project's master access token. Expires after 24 h unless an administrator has
+    /// switched that off.
+    MasterToken
+}
+secret! {
+    /// A secret the deauthorization webhook is signed with: 16 to 64 ASCII characters.
+    WebhookSecret
+}
+secret! {
+    /// Key material for what this library seals or pseudonymises. Any text of 32 characters or more.
+    KeyMaterial
+}
+secret! {
+    /// A URL with a token or a signature in it, such as a file's `download_url`.
+    SecretUrl
+}
+
+impl ClientSecret {
+    /// Whether this is the password hash that Open Humans' project page shows in place of the
+    /// secret once the project is made. It never works as the secret.
+    pub fn is_stored_hash(&self) -> bool {
+        ["pbkdf2_", "argon2", "bcrypt", "scrypt$"]
+            .iter()
+            .any(|prefix| self.expose().starts_with(prefix))
+    }
+}

@@ -1,0 +1,162 @@
+//! A moment, to the microsecond.
+//!
+//! One small type for all times the library keeps, so that no time crate shows in the traits an
+//! app implements and a store keeps it as one integer.
+//!
+//! ```
+//! use std::time::Duration;
+//! use oh_api::Timestamp;
+//!
+//! let told: Timestamp = "2020-06-30T20:00:00.000000+00:00".parse()?;
+//! assert_eq!(told.to_string(), "2020-06-30T20:00:00Z");
+//! assert_eq!(told + Duration::from_secs(60), Timestamp::from_micros(1_593_547_260_000_000));
+//! # Ok::<(), oh_api::InvalidTimestamp>(())
+//! ```
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::str::FromStr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// A moment in UTC, in microseconds since 1970. Open Humans' own resolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+/// The text was not an RFC 3339 date and time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an RFC 3339 date and time")]
+pub struct InvalidTimestamp;
+
+impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const UNIX_EPOCH: Self = Self(0);
+
+    /// The system clock, now.
+    pub fn now() -> Self {
+        SystemTime::now().into()
+    }
+
+    /// From microseconds since 1970 in UTC.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since 1970 in UTC.
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+
+    /// How long after `earlier` this is; zero if it is not after.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    fn from_offset(at: OffsetDateTime) -> Self {
+        Self(i64::try_from(at.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(at: SystemTime) -> Self {
+        let micros = match at.duration_since(UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_micros()).unwrap_or(i64::MAX),
+            Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |m| -m),
+        };
+        Self(micros)
+    }
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, by: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)),
+        )
+    }
+}
+
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    fn sub(self, by: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)),
+        )
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        OffsetDateTime::parse(text, &Rfc3339)
+            .map(Self::from_offset)
+            .map_err(|_| InvalidTimestamp)
+    }
+}
+
+/// RFC 3339 in UTC.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000)
+            .ok()
+            .and_then(|at| at.format(&Rfc3339).ok());
+        match text {
+            Some(text) => f.write_str(&text),
+            // Outside the years that RFC 3339 can write.
+            None => write!(f, "{}us", self.0),
+        }
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_open_humans_writes() {
+        let webhook: Timestamp = "2026-11-22T16:31:27.299665+00:00".parse().unwrap();
+        let api: Timestamp = "2026-11-22T16:31:27.299665Z".parse().unwrap();
+        assert_eq!(webhook, api);
+        assert_eq!(api.to_string(), "2026-11-22T16:31:27.299665Z");
+    }
+
+    #[test]
+    fn a_span_never_runs_backwards() {
+        let early = Timestamp::from_micros(10);
+        assert_eq!(early.since(Timestamp::from_micros(20)), Duration::ZERO);
+        assert_eq!(
+            Timestamp::from_micros(20).since(early),
+            Duration::from_micros(10)
+        );
+    }
+
+    #[test]
+    fn survives_the_ends_of_time() {
+        assert_eq!(
+            Timestamp::from_micros(i64::MAX) + Duration::MAX,
+            Timestamp::from_micros(i64::MAX)
+        );
+        assert!(!Timestamp::from_micros(i64::MIN).to_string().is_empty());
+    }
+}

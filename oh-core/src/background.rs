@@ -1,0 +1,103 @@
+//! The background work of a handle: the worker, and the reconciler that asks over the same handle.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+
+use crate::deauth::{
+    Ledger, Membership, MembershipStatus, Reconciler, ReconcilerHandle, Worker, WorkerHandle,
+};
+use crate::{Error, OpenHumans, ProjectMemberId};
+
+impl OpenHumans {
+    /// The worker that has the app's `DeauthHandler` act on members leaving, yet to be started.
+    pub fn worker(&self) -> Worker {
+        Worker::new(
+            self.inner.deauthorizer.clone(),
+            self.inner.deauth_handler.clone(),
+            self.inner.settings.deletion,
+        )
+    }
+
+    /// The reconciler that finds members who left unannounced, yet to be started.
+    pub fn reconciler(&self) -> Reconciler {
+        Reconciler::new(
+            self.inner.deauthorizer.clone(),
+            std::sync::Arc::new(self.clone()),
+        )
+    }
+
+    /// Starts both, as they come, on the current tokio runtime. Keep what is returned for as long
+    /// as the app runs.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use oh_core::{OpenHumans, Settings};
+    /// # let settings = Settings::builder("id", "secret", "https://app.example").build()?;
+    /// let oh = OpenHumans::builder(settings).build()?;
+    /// let background = oh.start_background();
+    /// // The app serves, until it is told to stop.
+    /// background.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn start_background(&self) -> Background {
+        Background {
+            worker: self.worker().spawn(),
+            reconciler: self.reconciler().spawn(),
+        }
+    }
+
+    /// What happened to members who left: what is pending, what is overdue, and the proof.
+    pub fn ledger(&self) -> Ledger {
+        Ledger::new(&self.inner.deauthorizer)
+    }
+}
+
+/// Worker and reconciler at work. Dropping it ends both at once.
+#[derive(Debug)]
+#[must_use = "dropping it ends the background work"]
+pub struct Background {
+    /// The worker.
+    pub worker: WorkerHandle,
+    /// The reconciler.
+    pub reconciler: ReconcilerHandle,
+}
+
+impl Background {
+    /// Ends both, the worker after it has finished what it had begun.
+    pub async fn stop(self) {
+        tokio::join!(self.worker.stop(), self.reconciler.stop());
+    }
+}
+
+#[async_trait]
+impl Membership for OpenHumans {
+    /// Asks `exchange-member` with the member's own token, refreshed if need be. With a master
+    /// token it would answer for members who have left as if they had not.
+    async fn status(&self, member: &ProjectMemberId) -> Result<MembershipStatus, Error> {
+        match self.member_client(member).exchange_member().await {
+            Ok(who) if who.project_member_id == *member => Ok(MembershipStatus::Authorized),
+            Ok(_) => Ok(MembershipStatus::Unsure),
+            Err(Error::Deauthorized) => Ok(MembershipStatus::Gone),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn listed(&self) -> Result<Option<HashSet<ProjectMemberId>>, Error> {
+        let Some(token) = &self.inner.settings.master_token else {
+            return Ok(None);
+        };
+        let mut list = self.inner.client.project(token.clone()).members();
+        let mut members = HashSet::new();
+        while let Some(member) = list.try_next().await? {
+            members.insert(member.project_member_id);
+        }
+        Ok(Some(members))
+    }
+}

@@ -1,0 +1,433 @@
+//! Where members leaving are reported, whoever found out: the [`Deauthorizer`].
+//!
+//! One order, always: the event is durably in the inbox, then the tokens go, then the app's
+//! handler is called. So nothing that happens after the first step can make us forget a member,
+//! and a handler never runs while the member's tokens still work. What the first caller does not
+//! get to, because it dies or a database is down, the worker does before it calls the handler.
+
+mod hints;
+
+pub(super) use hints::Hint;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::event::{DeauthEvent, Discovery, Erasure, EventId};
+use super::inbox::{Accepted, DeauthInbox, InboxError, LedgerQuery, Step, TokenFate};
+use super::metrics;
+use super::pseudonym::Pseudonymizer;
+use crate::store::{MemberRecord, Put, StoreError, TokenStore};
+use crate::{Clock, ProjectMemberId, Timestamp};
+use hints::Hints;
+
+/// How old an event may be that is put back when its member turns out to be gone.
+const DOUBT: Duration = Duration::from_secs(3_600);
+
+/// Takes note of members leaving, and sees to their tokens. Cheap to clone.
+#[derive(Clone)]
+pub struct Deauthorizer(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn TokenStore>,
+    inbox: Arc<dyn DeauthInbox>,
+    names: Pseudonymizer,
+    clock: Clock,
+    wake: Notify,
+    hints: Hints,
+    gone: Box<dyn Fn(&ProjectMemberId) + Send + Sync>,
+}
+
+/// Why a departure could not be reported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// The token store could not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The event could not be kept.
+    #[error(transparent)]
+    Inbox(#[from] InboxError),
+}
+
+/// What stands in the way of calling the handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ready {
+    /// Nothing: the tokens are gone, and the ledger says so.
+    Yes,
+    /// The member has authorized again since.
+    Stale,
+}
+
+impl Deauthorizer {
+    /// Over an app's stores.
+    pub fn new(
+        store: Arc<dyn TokenStore>,
+        inbox: Arc<dyn DeauthInbox>,
+        names: Pseudonymizer,
+        clock: Clock,
+    ) -> Self {
+        Self::with_hook(store, inbox, names, clock, |_| {})
+    }
+
+    /// As [`new`](Self::new), and calls `gone` for each member whose sessions have just ended, so
+    /// that whoever remembers sessions forgets them.
+    pub fn with_hook(
+        store: Arc<dyn TokenStore>,
+        inbox: Arc<dyn DeauthInbox>,
+        names: Pseudonymizer,
+        clock: Clock,
+        gone: impl Fn(&ProjectMemberId) + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            inbox,
+            names,
+            clock,
+            wake: Notify::new(),
+            hints: Hints::new(),
+            gone: Box::new(gone),
+        }))
+    }
+
+    /// The inbox.
+    pub fn inbox(&self) -> &Arc<dyn DeauthInbox> {
+        &self.0.inbox
+    }
+
+    /// The token store.
+    pub fn token_store(&self) -> &Arc<dyn TokenStore> {
+        &self.0.store
+    }
+
+    /// The names of members and events.
+    pub fn names(&self) -> &Pseudonymizer {
+        &self.0.names
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Open Humans has told, by a signed webhook, that a member left at `left_at`.
+    ///
+    /// # Errors
+    ///
+    /// When the event could not be kept. The webhook then answers 503.
+    pub async fn report_told(
+        &self,
+        member: &ProjectMemberId,
+        erasure: Erasure,
+        left_at: Timestamp,
+    ) -> Result<Accepted, InboxError> {
+        let id = self.0.names.told_event(member, left_at, erasure);
+        self.accept(self.event(id, member, erasure, Discovery::Told, left_at))
+            .await
+    }
+
+    /// Open Humans, when asked with the tokens in `observed`, no longer knew them. `None` if the
+    /// record has changed since so that the answer means nothing: the member has authorized again,
+    /// the tokens were refreshed, or the member is deauthorized already.
+    ///
+    /// # Errors
+    ///
+    /// When the record could not be read again, or the event could not be kept.
+    pub async fn report_found(
+        &self,
+        observed: &MemberRecord,
+    ) -> Result<Option<Accepted>, ReportError> {
+        self.observed(observed, Discovery::Found).await
+    }
+
+    /// As [`report_found`](Self::report_found), when it may be we who used the tokens up without getting the
+    /// next ones: nothing says that the member has left.
+    ///
+    /// # Errors
+    ///
+    /// As [`report_found`](Self::report_found).
+    pub async fn report_lost(
+        &self,
+        observed: &MemberRecord,
+    ) -> Result<Option<Accepted>, ReportError> {
+        self.observed(observed, Discovery::Lost).await
+    }
+
+    async fn observed(
+        &self,
+        observed: &MemberRecord,
+        discovery: Discovery,
+    ) -> Result<Option<Accepted>, ReportError> {
+        let stored = self.0.store.load(&observed.member).await?;
+        if !stored.is_some_and(|stored| same_authorization(&stored, observed)) {
+            return Ok(None);
+        }
+        let event = self.own_event(observed, Erasure::Unknown, discovery);
+        Ok(Some(self.accept(event).await?))
+    }
+
+    /// The app disconnects the member of this record, and knows what the member wants.
+    ///
+    /// # Errors
+    ///
+    /// When the event could not be kept.
+    pub async fn report_disconnected(
+        &self,
+        record: &MemberRecord,
+        erasure: Erasure,
+    ) -> Result<Accepted, InboxError> {
+        let event = self.own_event(record, erasure, Discovery::Disconnected);
+        self.accept(event).await
+    }
+
+    /// Someone who need not be believed says that this member has left: the legacy unsigned POST.
+    /// Open Humans is asked at once, unless it was asked about this member lately, the member is
+    /// not authorized anyway, or no reconciler runs. True if the question was queued.
+    pub fn hint(&self, member: &ProjectMemberId) -> bool {
+        let member = member.clone();
+        self.0.hints.push(Hint {
+            member,
+            stale: None,
+        })
+    }
+
+    /// Puts a dead letter or a stale event back, to be acted on now. A stale one is then acted on although
+    /// the member has authorized again since: whoever calls this has decided that. False if there
+    /// is no such event in one of those states.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be committed.
+    pub async fn requeue(&self, event: &EventId) -> Result<bool, InboxError> {
+        let requeued = self.0.inbox.requeue(event, self.0.clock.now()).await?;
+        if requeued {
+            tracing::info!(%event, "an event was put back");
+            self.wake();
+        }
+        Ok(requeued)
+    }
+
+    /// Has the worker look for events now.
+    pub fn wake(&self) {
+        self.0.wake.notify_one();
+    }
+
+    /// Keeps an event, then sees to the member's tokens and wakes the worker.
+    ///
+    /// # Errors
+    ///
+    /// When the event could not be kept. Once it is kept, nothing else is an error here: the
+    /// worker makes up for it.
+    #[tracing::instrument(name = "deauth.accept", skip_all, fields(event = %event.id, discovery = %event.discovery, erasure = %event.erasure))]
+    pub async fn accept(&self, event: DeauthEvent) -> Result<Accepted, InboxError> {
+        let accepted = self.0.inbox.accept(&event).await.inspect_err(|error| {
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                "an event could not be kept"
+            );
+        })?;
+        let Accepted::New(fate) = accepted else {
+            metrics::duplicate();
+            tracing::info!("the event is known already");
+            return Ok(accepted);
+        };
+        metrics::received(event.discovery);
+        tracing::info!("a member has left");
+        match fate {
+            TokenFate::Destroyed => {}
+            TokenFate::Stale => self.found_stale(&event),
+            TokenFate::Untouched => {
+                if let Err(error) = self.ready(&event, &[]).await {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the tokens are left to the worker"
+                    );
+                }
+            }
+        }
+        (self.0.gone)(&event.member);
+        self.wake();
+        Ok(accepted)
+    }
+
+    /// Makes sure that the member's tokens are gone and the ledger says so, unless the member has
+    /// authorized again since. `steps` is what the ledger says of the event.
+    pub(super) async fn ready(
+        &self,
+        event: &DeauthEvent,
+        steps: &[(Step, Timestamp)],
+    ) -> Result<Ready, ReportError> {
+        let past = Past::of(steps);
+        match self.destroy(event, past).await? {
+            TokenOutcome::Newer => return Ok(Ready::Stale),
+            TokenOutcome::Destroyed | TokenOutcome::WereGone => (self.0.gone)(&event.member),
+        }
+        if past != Past::Destroyed {
+            let (inbox, now) = (&self.0.inbox, self.0.clock.now());
+            inbox.record(event, Step::TokensDestroyed, now).await?;
+        }
+        Ok(Ready::Yes)
+    }
+
+    /// What the ledger says of an event, and when.
+    pub(super) async fn steps(
+        &self,
+        event: &EventId,
+    ) -> Result<Vec<(Step, Timestamp)>, InboxError> {
+        let mut query = LedgerQuery {
+            event: Some(event.clone()),
+            limit: 200,
+            ..LedgerQuery::default()
+        };
+        let mut steps = Vec::new();
+        loop {
+            let lines = self.0.inbox.ledger(&query).await?;
+            steps.extend(lines.iter().map(|line| (line.step, line.at)));
+            match lines.last() {
+                Some(last) if lines.len() == query.limit => query.after = Some(last.seq),
+                _ => return Ok(steps),
+            }
+        }
+    }
+
+    pub(super) fn found_stale(&self, event: &DeauthEvent) {
+        metrics::stale();
+        tracing::warn!(event = %event.id, "an event is older than the member's latest authorization: not acted on");
+        // Of two clocks that differ a little, one may make a fresh wish look old. An old one stays
+        // old, whoever sends it again.
+        let in_doubt = self.0.clock.now().since(event.left_at) < DOUBT;
+        self.0.hints.push(Hint {
+            member: event.member.clone(),
+            stale: in_doubt.then(|| event.id.clone()),
+        });
+    }
+
+    pub(super) fn hints(&self) -> &Hints {
+        &self.0.hints
+    }
+
+    pub(super) async fn woken(&self) {
+        self.0.wake.notified().await;
+    }
+
+    async fn destroy(&self, event: &DeauthEvent, past: Past) -> Result<TokenOutcome, StoreError> {
+        let at = match past {
+            // The event may be weeks old, and a login may be under way now.
+            Past::Requeued(at) => at,
+            Past::New | Past::Destroyed => event.received_at,
+        };
+        loop {
+            let (next, expected) = match self.0.store.load(&event.member).await? {
+                Some(record) if past.is_before(&record, event) => return Ok(TokenOutcome::Newer),
+                Some(record) if record.is_authorized() => {
+                    (record.deauthorized(at), Some(record.version))
+                }
+                _ if past == Past::Destroyed => return Ok(TokenOutcome::WereGone),
+                // The tombstone keeps a login that is under way from bringing the member back.
+                Some(record) if record.deauthorized_at >= Some(at) => {
+                    return Ok(TokenOutcome::WereGone);
+                }
+                Some(record) => (record.deauthorized(at), Some(record.version)),
+                None => (MemberRecord::tombstone(event.member.clone(), at), None),
+            };
+            if self.0.store.put(&next, expected).await? == Put::Done {
+                return Ok(TokenOutcome::Destroyed);
+            }
+        }
+    }
+
+    fn own_event(
+        &self,
+        record: &MemberRecord,
+        erasure: Erasure,
+        discovery: Discovery,
+    ) -> DeauthEvent {
+        let id = self.0.names.own_event(record, discovery);
+        // Their clock may be ahead of ours; the event must not look older than the authorization
+        // that it ends.
+        let left_at = self.0.clock.now().max(record.authorized_at);
+        self.event(id, &record.member, erasure, discovery, left_at)
+    }
+
+    fn event(
+        &self,
+        id: EventId,
+        member: &ProjectMemberId,
+        erasure: Erasure,
+        discovery: Discovery,
+        left_at: Timestamp,
+    ) -> DeauthEvent {
+        DeauthEvent {
+            id,
+            member: member.clone(),
+            pseudonym: self.0.names.pseudonym(member),
+            erasure,
+            discovery,
+            left_at,
+            received_at: self.0.clock.now(),
+        }
+    }
+}
+
+impl fmt::Debug for Deauthorizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deauthorizer").finish_non_exhaustive()
+    }
+}
+
+/// What has become of an event so far, as far as the member's tokens are concerned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Past {
+    /// The tokens were not seen to.
+    New,
+    /// The tokens were destroyed for it.
+    Destroyed,
+    /// It was stale, and someone put it back, then.
+    Requeued(Timestamp),
+}
+
+impl Past {
+    fn of(steps: &[(Step, Timestamp)]) -> Self {
+        let last = |wanted| steps.iter().rposition(|(step, _)| *step == wanted);
+        let (stale, requeued) = (last(Step::Stale), last(Step::Requeued));
+        let destroyed = last(Step::TokensDestroyed);
+        match requeued {
+            Some(at) if stale.is_some() && requeued > stale && destroyed < requeued => {
+                Self::Requeued(steps[at].1)
+            }
+            _ if destroyed.is_some() => Self::Destroyed,
+            _ => Self::New,
+        }
+    }
+
+    /// Whether the member has authorized since what the event tells of, and took it back by that.
+    fn is_before(self, record: &MemberRecord, event: &DeauthEvent) -> bool {
+        match self {
+            Self::New => record.authorized_at > event.left_at,
+            // The tokens that were there are gone, so these are of a later login, whatever the
+            // clocks say.
+            Self::Destroyed => record.is_authorized(),
+            // Whoever put it back knew of the authorizations there were.
+            Self::Requeued(at) => record.is_authorized() && record.authorized_at > at,
+        }
+    }
+}
+
+enum TokenOutcome {
+    Destroyed,
+    WereGone,
+    Newer,
+}
+
+fn same_authorization(stored: &MemberRecord, observed: &MemberRecord) -> bool {
+    let same_tokens = match (&stored.tokens, &observed.tokens) {
+        (Some(a), Some(b)) => a.access_token.expose() == b.access_token.expose(),
+        _ => false,
+    };
+    same_tokens && stored.epoch == observed.epoch && stored.authorized_at == observed.authorized_at
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,404 @@
+//! An inbox in memory: for tests, and for trying things out.
+//!
+//! It keeps every promise of the trait but one: what it accepts is gone when the process ends.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::ledger::{LedgerLine, Step};
+use super::{
+    Accepted, DeauthInbox, EventQuery, EventRecord, EventState, Held, InboxError, InboxStats,
+    Lease, Leased, LedgerQuery, Settlement, TokenFate,
+};
+use crate::Timestamp;
+use crate::deauth::event::{DeauthEvent, EventId, Pseudonym};
+
+/// A [`DeauthInbox`] in memory. One process, and events that wait are lost when it ends: not for
+/// an app whose members can ask to be erased.
+#[derive(Debug, Default)]
+pub struct MemoryInbox(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    events: HashMap<EventId, Entry>,
+    // The pending ones, oldest first.
+    pending: BTreeSet<(Timestamp, EventId)>,
+    // Those with a lease, run out or not.
+    leased: HashSet<EventId>,
+    // The stale ones and dead letters that still hold the member's id.
+    settled: HashMap<Pseudonym, HashSet<EventId>>,
+    ledger: Vec<LedgerLine>,
+    locks: HashMap<String, Lock>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    record: EventRecord,
+    lease: Option<(String, Timestamp)>,
+}
+
+#[derive(Debug)]
+struct Lock {
+    holder: String,
+    until: Timestamp,
+    note: String,
+}
+
+impl MemoryInbox {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    // No code can panic half way through a change while it holds this lock.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn write(&mut self, id: &EventId, step: Step, at: Timestamp, note: Option<String>) {
+        let Some(entry) = self.events.get(id) else {
+            return;
+        };
+        let seq = i64::try_from(self.ledger.len()).unwrap_or(i64::MAX);
+        self.ledger.push(LedgerLine {
+            seq,
+            event: id.clone(),
+            member: entry.record.pseudonym.clone(),
+            at,
+            step,
+            attempt: entry.record.attempts,
+            note,
+        });
+    }
+
+    /// Removes the member's id from what a done event makes up for.
+    fn forget_settled(&mut self, done: &EventId) {
+        let Some(done) = self.events.get(done).map(|entry| &entry.record) else {
+            return;
+        };
+        let left_at = done.left_at;
+        let Some(settled) = self.settled.get_mut(&done.pseudonym) else {
+            return;
+        };
+        settled.retain(|id| {
+            let Some(Entry { record, .. }) = self.events.get_mut(id) else {
+                return false;
+            };
+            let later = record.state == EventState::DeadLetter && record.left_at > left_at;
+            if !later {
+                record.member = None;
+            }
+            later
+        });
+    }
+
+    /// The event, if the lease still is the latest one on it.
+    fn held(&mut self, lease: &Lease) -> Option<&mut Entry> {
+        let entry = self.events.get_mut(&lease.event)?;
+        let held = matches!(&entry.lease, Some((holder, _)) if *holder == lease.holder);
+        held.then_some(entry)
+    }
+}
+
+impl Entry {
+    fn event(&self) -> Option<DeauthEvent> {
+        let record = &self.record;
+        Some(DeauthEvent {
+            id: record.id.clone(),
+            member: record.member.clone()?,
+            pseudonym: record.pseudonym.clone(),
+            erasure: record.erasure,
+            discovery: record.discovery,
+            left_at: record.left_at,
+            received_at: record.received_at,
+        })
+    }
+
+    fn place(&self) -> (Timestamp, EventId) {
+        (self.record.received_at, self.record.id.clone())
+    }
+}
+
+#[async_trait]
+impl DeauthInbox for MemoryInbox {
+    async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError> {
+        let mut state = self.state();
+        if state.events.contains_key(&event.id) {
+            return Ok(Accepted::Duplicate);
+        }
+        let entry = Entry {
+            record: EventRecord {
+                id: event.id.clone(),
+                member: Some(event.member.clone()),
+                pseudonym: event.pseudonym.clone(),
+                erasure: event.erasure,
+                discovery: event.discovery,
+                left_at: event.left_at,
+                received_at: event.received_at,
+                state: EventState::Pending,
+                attempts: 0,
+                due_at: event.received_at,
+                settled_at: None,
+            },
+            lease: None,
+        };
+        state.pending.insert(entry.place());
+        state.events.insert(event.id.clone(), entry);
+        state.write(&event.id, Step::Received, event.received_at, None);
+        Ok(Accepted::New(TokenFate::Untouched))
+    }
+
+    async fn lease(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Leased>, InboxError> {
+        let mut state = self.state();
+        let holder = crate::random::hex();
+        let mut chosen = Vec::new();
+        {
+            let busy: HashSet<_> = state
+                .leased
+                .iter()
+                .map(|id| &state.events[id])
+                .filter(|entry| matches!(&entry.lease, Some((_, until)) if *until > now))
+                .map(|entry| &entry.record.pseudonym)
+                .collect();
+            // The first pending event of a member that is met stands for the member.
+            let mut met = HashSet::new();
+            for (_, id) in &state.pending {
+                if chosen.len() == limit {
+                    break;
+                }
+                let entry = &state.events[id];
+                let first = met.insert(&entry.record.pseudonym);
+                let free = !busy.contains(&entry.record.pseudonym);
+                if first && free && entry.record.due_at <= now {
+                    chosen.push(id.clone());
+                }
+            }
+        }
+        let mut leased = Vec::with_capacity(chosen.len());
+        for id in chosen {
+            let Some(entry) = state.events.get_mut(&id) else {
+                continue;
+            };
+            let Some(event) = entry.event() else { continue };
+            entry.record.attempts += 1;
+            entry.lease = Some((holder.clone(), until));
+            leased.push(Leased {
+                lease: Lease {
+                    event: id.clone(),
+                    holder: holder.clone(),
+                },
+                event,
+                attempt: entry.record.attempts,
+            });
+            state.write(&id, Step::Tried, now, None);
+            state.leased.insert(id);
+        }
+        Ok(leased)
+    }
+
+    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<Held, InboxError> {
+        match self.state().held(lease) {
+            Some(entry) => {
+                entry.lease = Some((lease.holder.clone(), until));
+                Ok(Held::Yes)
+            }
+            None => Ok(Held::Lost),
+        }
+    }
+
+    async fn settle(
+        &self,
+        lease: &Lease,
+        settlement: &Settlement,
+        now: Timestamp,
+    ) -> Result<Held, InboxError> {
+        let mut state = self.state();
+        let Some(entry) = state.held(lease) else {
+            return Ok(Held::Lost);
+        };
+        let place = entry.place();
+        let pseudonym = entry.record.pseudonym.clone();
+        entry.lease = None;
+        let (to, step, note) = match settlement {
+            Settlement::Done => {
+                entry.record.member = None;
+                (EventState::Done, Step::Done, None)
+            }
+            Settlement::Retry { due_at, note } => {
+                entry.record.due_at = *due_at;
+                (EventState::Pending, Step::Failed, Some(note.clone()))
+            }
+            Settlement::DeadLetter { note } => (
+                EventState::DeadLetter,
+                Step::DeadLettered,
+                Some(note.clone()),
+            ),
+            Settlement::Stale => (EventState::Stale, Step::Stale, None),
+        };
+        entry.record.state = to;
+        if to != EventState::Pending {
+            entry.record.settled_at = Some(now);
+            state.pending.remove(&place);
+        }
+        match to {
+            EventState::Done => state.forget_settled(&lease.event),
+            EventState::DeadLetter | EventState::Stale => {
+                let of_member = state.settled.entry(pseudonym).or_default();
+                of_member.insert(lease.event.clone());
+            }
+            EventState::Pending => {}
+        }
+        state.leased.remove(&lease.event);
+        state.write(&lease.event, step, now, note);
+        Ok(Held::Yes)
+    }
+
+    async fn record(
+        &self,
+        event: &DeauthEvent,
+        step: Step,
+        now: Timestamp,
+    ) -> Result<(), InboxError> {
+        self.state().write(&event.id, step, now, None);
+        Ok(())
+    }
+
+    async fn requeue(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
+        let mut state = self.state();
+        let Some(entry) = state.events.get_mut(event) else {
+            return Ok(false);
+        };
+        let settled = matches!(
+            entry.record.state,
+            EventState::DeadLetter | EventState::Stale
+        );
+        if !settled || entry.record.member.is_none() {
+            return Ok(false);
+        }
+        entry.record.state = EventState::Pending;
+        entry.record.attempts = 0;
+        entry.record.due_at = now;
+        entry.record.settled_at = None;
+        let (place, pseudonym) = (entry.place(), entry.record.pseudonym.clone());
+        state.pending.insert(place);
+        if let Some(settled) = state.settled.get_mut(&pseudonym) {
+            settled.remove(event);
+        }
+        state.write(event, Step::Requeued, now, None);
+        Ok(true)
+    }
+
+    async fn stats(&self) -> Result<InboxStats, InboxError> {
+        let state = self.state();
+        let mut stats = InboxStats {
+            oldest_pending: state.pending.first().map(|(at, _)| *at),
+            ..InboxStats::default()
+        };
+        for entry in state.events.values() {
+            match entry.record.state {
+                EventState::Pending => stats.pending += 1,
+                EventState::Done => stats.done += 1,
+                EventState::DeadLetter => stats.dead_letters += 1,
+                EventState::Stale => stats.stale += 1,
+            }
+        }
+        Ok(stats)
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Vec<EventRecord>, InboxError> {
+        let state = self.state();
+        let mut found: Vec<_> = state
+            .events
+            .values()
+            .map(|entry| &entry.record)
+            .filter(|r| query.state.is_none_or(|wanted| r.state == wanted))
+            .filter(|r| query.pseudonym.as_ref().is_none_or(|p| r.pseudonym == *p))
+            .filter(|r| query.received_before.is_none_or(|at| r.received_at < at))
+            .filter(|r| match &query.after {
+                Some((at, id)) => (r.received_at, &r.id) > (*at, id),
+                None => true,
+            })
+            .collect();
+        found.sort_unstable_by(|a, b| (a.received_at, &a.id).cmp(&(b.received_at, &b.id)));
+        Ok(found.into_iter().take(query.limit).cloned().collect())
+    }
+
+    async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError> {
+        Ok(self
+            .state()
+            .ledger
+            .iter()
+            .filter(|line| query.after.is_none_or(|seq| line.seq > seq))
+            .filter(|line| query.event.as_ref().is_none_or(|id| line.event == *id))
+            .filter(|line| query.member.as_ref().is_none_or(|p| line.member == *p))
+            .take(query.limit)
+            .cloned()
+            .collect())
+    }
+
+    async fn acquire_lock(
+        &self,
+        name: &str,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<String>, InboxError> {
+        let mut state = self.state();
+        let lock = state.locks.entry(name.to_owned()).or_insert_with(|| Lock {
+            holder: holder.to_owned(),
+            until,
+            note: String::new(),
+        });
+        if lock.holder != holder && lock.until > now {
+            return Ok(None);
+        }
+        lock.holder = holder.to_owned();
+        lock.until = until;
+        Ok(Some(lock.note.clone()))
+    }
+
+    async fn update_lock(
+        &self,
+        name: &str,
+        holder: &str,
+        until: Timestamp,
+        note: &str,
+    ) -> Result<Held, InboxError> {
+        match self.state().locks.get_mut(name) {
+            Some(lock) if lock.holder == holder => {
+                lock.until = until;
+                lock.note = note.to_owned();
+                Ok(Held::Yes)
+            }
+            _ => Ok(Held::Lost),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::acceptance::deauth_inbox;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn keeps_every_promise() {
+        deauth_inbox::all(async || Arc::new(MemoryInbox::new()) as Arc<dyn DeauthInbox>).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn is_one_inbox_however_often_it_is_shared() {
+        let inbox = Arc::new(MemoryInbox::new());
+        deauth_inbox::durable(async || inbox.clone() as Arc<dyn DeauthInbox>).await;
+    }
+}

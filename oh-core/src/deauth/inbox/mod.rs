@@ -1,0 +1,329 @@
+//! What must survive a crash: the [`DeauthInbox`] trait.
+//!
+//! The webhook answers 2xx once [`DeauthInbox::accept`] has returned, and not before. From then on
+//! the event is the inbox's to keep until a worker has settled it. Each change of an event and the
+//! ledger line that records it are one commit.
+//!
+//! An event is *pending* until it is settled as done, a dead letter or stale. A worker takes pending
+//! events by lease; when the lease runs out, because its holder died, anyone may take them again.
+//!
+//! The acceptance suite for whoever writes one is `oh_core::acceptance::deauth_inbox`, behind the
+//! `acceptance` feature.
+
+mod ledger;
+mod memory;
+
+pub use ledger::{LedgerLine, Step};
+pub use memory::MemoryInbox;
+
+use std::fmt;
+use std::str::FromStr;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::event::{DeauthEvent, Discovery, Erasure, EventId, Pseudonym, UnknownName, named};
+use crate::transport::BoxError;
+use crate::{ProjectMemberId, Timestamp};
+
+/// Why an inbox could not answer. Trying again can help.
+#[derive(Debug, thiserror::Error)]
+#[error("the deauthorization inbox is not available")]
+pub struct InboxError(#[source] BoxError);
+
+impl InboxError {
+    /// Wraps what the database said.
+    pub fn new(source: impl Into<BoxError>) -> Self {
+        Self(source.into())
+    }
+}
+
+/// What became of an event that was handed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Accepted {
+    /// It is new, and durably kept.
+    New(TokenFate),
+    /// It was there already; nothing changed.
+    Duplicate,
+}
+
+/// What an inbox did about the member's tokens in the commit that kept the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenFate {
+    /// It destroyed them and advanced the epoch, leaving a tombstone, and wrote the ledger line
+    /// [`Step::TokensDestroyed`]. Only for an inbox that shares a database with the token store.
+    Destroyed,
+    /// It found the member to have authorized again after the event, whether or not that
+    /// authorization has ended since: the event is settled as [`EventState::Stale`], the tokens
+    /// are untouched.
+    Stale,
+    /// Nothing: the tokens live elsewhere. The library sees to them next.
+    Untouched,
+}
+
+named! {
+    /// Where an event stands.
+    EventState {
+        /// Waiting for its turn, being worked on, or waiting for another try.
+        Pending = "pending",
+        /// The handler succeeded.
+        Done = "done",
+        /// The handler failed too often.
+        DeadLetter = "dead_letter",
+        /// Older than the member's latest authorization; not acted on.
+        Stale = "stale",
+    }
+}
+
+/// The right to work on one event, for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The event.
+    pub event: EventId,
+    /// Random text, up to 32 characters, that only the holder knows.
+    pub holder: String,
+}
+
+/// An event to work on.
+#[derive(Clone, Debug)]
+pub struct Leased {
+    /// The right to.
+    pub lease: Lease,
+    /// The event.
+    pub event: DeauthEvent,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+}
+
+/// Whether the lease still held when something was to be done under it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Held {
+    /// It did, and it was done.
+    Yes,
+    /// It did not: another worker has the event, or it is settled. Nothing was done.
+    Lost,
+}
+
+/// How work on an event ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// The handler succeeded. The member's id is removed from the event; the pseudonym stays. So
+    /// is it, in the same commit, from the member's stale events, and from those dead letters with a
+    /// [`left_at`](DeauthEvent::left_at) not later than this one's: they cannot be requeued any
+    /// more, and need not be. Writes [`Step::Done`].
+    Done,
+    /// Another try at `due_at`. Writes [`Step::Failed`] with the note.
+    Retry {
+        /// When.
+        due_at: Timestamp,
+        /// Why the last one failed.
+        note: String,
+    },
+    /// No more tries. Writes [`Step::DeadLettered`] with the note.
+    DeadLetter {
+        /// Why the last one failed.
+        note: String,
+    },
+    /// Not to be acted on. Writes [`Step::Stale`].
+    Stale,
+}
+
+/// An event and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventRecord {
+    /// Its name.
+    pub id: EventId,
+    /// Who left; `None` once done, or once an event of the same member is done that makes up for
+    /// this one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub member: Option<ProjectMemberId>,
+    /// Who left, by pseudonym.
+    pub pseudonym: Pseudonym,
+    /// What is known of the member's wish.
+    pub erasure: Erasure,
+    /// How we know.
+    pub discovery: Discovery,
+    /// When the member left.
+    pub left_at: Timestamp,
+    /// When the event reached us.
+    pub received_at: Timestamp,
+    /// Where it stands.
+    pub state: EventState,
+    /// How often the handler was called.
+    pub attempts: u32,
+    /// Not to be worked on before.
+    pub due_at: Timestamp,
+    /// When it was done, given up or found stale.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub settled_at: Option<Timestamp>,
+}
+
+/// Which events to list.
+#[derive(Clone, Debug, Default)]
+pub struct EventQuery {
+    /// Only those in this state.
+    pub state: Option<EventState>,
+    /// Only this member's.
+    pub pseudonym: Option<Pseudonym>,
+    /// Only those received before.
+    pub received_before: Option<Timestamp>,
+    /// Only those after this one in the order of the list: by time received, then by id.
+    pub after: Option<(Timestamp, EventId)>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// Which lines of the ledger to list, in the order they were written.
+#[derive(Clone, Debug, Default)]
+pub struct LedgerQuery {
+    /// Only this event's.
+    pub event: Option<EventId>,
+    /// Only this member's.
+    pub member: Option<Pseudonym>,
+    /// Only those after the line of this number.
+    pub after: Option<i64>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// How the inbox stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InboxStats {
+    /// Events waiting, being worked on, or waiting for another try.
+    pub pending: u64,
+    /// When the oldest of them was received.
+    pub oldest_pending: Option<Timestamp>,
+    /// Events done.
+    pub done: u64,
+    /// Dead letters: the handler failed too often.
+    pub dead_letters: u64,
+    /// Events found stale.
+    pub stale: u64,
+}
+
+/// Keeps events of members leaving until each is dealt with, and the ledger about them for ever.
+///
+/// All processes of an app share one inbox. Every method is one atomic, durable commit: after an
+/// `Ok` the change survives a crash of the process and, where the database promises it, of the
+/// machine. All times come from the caller.
+#[async_trait]
+pub trait DeauthInbox: Send + Sync + 'static {
+    /// Keeps an event, unless one of this id is there, and writes [`Step::Received`].
+    ///
+    /// # Errors
+    ///
+    /// When it could not be committed. The sender is then told to try again.
+    async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError>;
+
+    /// Takes up to `limit` pending events that are due at `now` and not under a lease that still
+    /// runs, oldest first, until `until`; counts the attempt and writes [`Step::Tried`] for each.
+    ///
+    /// Of one member's pending events only the oldest (by `received_at`, then id) may be taken:
+    /// while it is pending, due or not, the others wait. And it waits in turn while another of the
+    /// member's events is under a lease that still runs, as when an older one arrives late or is
+    /// requeued: no two of a member's events are worked on at once. All leases of one call share a
+    /// holder.
+    ///
+    /// # Errors
+    ///
+    /// When the inbox cannot answer.
+    async fn lease(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Leased>, InboxError>;
+
+    /// Moves the end of a lease.
+    ///
+    /// # Errors
+    ///
+    /// When the inbox cannot answer.
+    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<Held, InboxError>;
+
+    /// Ends the work on an event. A lease that has run out still counts while nobody else has
+    /// taken the event.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be committed.
+    async fn settle(
+        &self,
+        lease: &Lease,
+        settlement: &Settlement,
+        now: Timestamp,
+    ) -> Result<Held, InboxError>;
+
+    /// Adds a line to an event's ledger, for a step that changes nothing else in the inbox.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be committed.
+    async fn record(
+        &self,
+        event: &DeauthEvent,
+        step: Step,
+        now: Timestamp,
+    ) -> Result<(), InboxError>;
+
+    /// Makes a dead letter or a stale event pending again, due now, with its attempts counted from zero,
+    /// and writes [`Step::Requeued`]. False if there is no such event in one of those states, or its
+    /// member's id is gone (see [`Settlement::Done`]).
+    ///
+    /// # Errors
+    ///
+    /// When it could not be committed.
+    async fn requeue(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError>;
+
+    /// How things stand.
+    ///
+    /// # Errors
+    ///
+    /// When the inbox cannot answer.
+    async fn stats(&self) -> Result<InboxStats, InboxError>;
+
+    /// Lists events by time received, then by id.
+    ///
+    /// # Errors
+    ///
+    /// When the inbox cannot answer.
+    async fn events(&self, query: &EventQuery) -> Result<Vec<EventRecord>, InboxError>;
+
+    /// Lists lines of the ledger in the order they were written.
+    ///
+    /// # Errors
+    ///
+    /// When the inbox cannot answer.
+    async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError>;
+
+    /// Acquires the named lock, for what one process of many should do at a time, until `until`,
+    /// and gives the note its last holder left (empty at first). `None` while another holds it.
+    /// Whoever holds it may acquire it again to prolong it.
+    ///
+    /// # Errors
+    ///
+    /// When the inbox cannot answer.
+    async fn acquire_lock(
+        &self,
+        name: &str,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<String>, InboxError>;
+
+    /// Leaves a note for whoever has the lock next, and holds it until `until` (a time that has
+    /// passed releases it).
+    ///
+    /// # Errors
+    ///
+    /// When it could not be committed.
+    async fn update_lock(
+        &self,
+        name: &str,
+        holder: &str,
+        until: Timestamp,
+        note: &str,
+    ) -> Result<Held, InboxError>;
+}

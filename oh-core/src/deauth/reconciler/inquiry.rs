@@ -1,0 +1,150 @@
+//! Asking Open Humans about one member, and acting on the answer.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::deauth::deauthorizer::{Deauthorizer, ReportError};
+use crate::deauth::event::EventId;
+use crate::deauth::inbox::InboxError;
+use crate::deauth::metrics;
+use crate::store::{MemberRecord, Put, StoreError, Version};
+use crate::{Error, ProjectMemberId};
+
+/// What Open Humans says of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MembershipStatus {
+    /// The member's authorization is known there.
+    Authorized,
+    /// It is not: the member has left.
+    Gone,
+    /// The answer says neither.
+    Unsure,
+}
+
+impl MembershipStatus {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Authorized => "authorized",
+            Self::Gone => "gone",
+            Self::Unsure => "unsure",
+        }
+    }
+}
+
+/// Asks Open Humans about members. [`OpenHumans`](crate::OpenHumans) is one; tests bring others.
+#[async_trait]
+pub trait Membership: Send + Sync + 'static {
+    /// Asks about one member, with that member's own token.
+    ///
+    /// # Errors
+    ///
+    /// When there was no answer. Nothing follows from that about the member.
+    async fn status(&self, member: &ProjectMemberId) -> Result<MembershipStatus, Error>;
+
+    /// Reads the whole list of the project's members, every page of it. `None` if the app has no
+    /// master token to do so.
+    ///
+    /// # Errors
+    ///
+    /// When a page could not be read: an incomplete list is not given.
+    async fn listed(&self) -> Result<Option<HashSet<ProjectMemberId>>, Error>;
+}
+
+/// Why members could not be asked about, or what was found could not be kept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReconcileError {
+    /// Open Humans did not answer.
+    #[error("Open Humans did not answer")]
+    OpenHumans(#[from] Error),
+    /// The token store could not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The inbox could not answer.
+    #[error(transparent)]
+    Inbox(#[from] InboxError),
+    /// Another process holds the lock by now, and goes on.
+    #[error("another process has taken the reconciler's lock")]
+    LockLost,
+}
+
+impl From<ReportError> for ReconcileError {
+    fn from(error: ReportError) -> Self {
+        match error {
+            ReportError::Store(error) => Self::Store(error),
+            ReportError::Inbox(error) => Self::Inbox(error),
+        }
+    }
+}
+
+/// Whom to ask, and where to report. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Inquiry {
+    pub(super) deauthorizer: Deauthorizer,
+    pub(super) membership: Arc<dyn Membership>,
+}
+
+impl Inquiry {
+    /// Asks about a member and acts on the answer.
+    pub(super) async fn about(
+        &self,
+        record: &MemberRecord,
+        stale: Option<&EventId>,
+    ) -> Result<MembershipStatus, ReconcileError> {
+        let standing = self.membership.status(&record.member).await?;
+        metrics::reconciled(standing.as_str());
+        match standing {
+            MembershipStatus::Authorized => self.heard(record).await?,
+            MembershipStatus::Gone => self.gone(record, stale).await?,
+            MembershipStatus::Unsure => {}
+        }
+        Ok(standing)
+    }
+
+    async fn gone(
+        &self,
+        record: &MemberRecord,
+        stale: Option<&EventId>,
+    ) -> Result<(), ReconcileError> {
+        // An earlier refresh got no answer: it may be our loss of the tokens that shows.
+        if record.refresh_unanswered {
+            self.deauthorizer.report_lost(record).await?;
+            return Ok(());
+        }
+        tracing::info!("a member has left unannounced");
+        // The event that looked stale was right after all, and it knows what the member wants.
+        if let Some(event) = stale
+            && self.deauthorizer.requeue(event).await?
+        {
+            return Ok(());
+        }
+        self.deauthorizer.report_found(record).await?;
+        Ok(())
+    }
+
+    /// Writes down that Open Humans answered for this member.
+    pub(super) async fn heard(&self, record: &MemberRecord) -> Result<(), StoreError> {
+        let store = self.deauthorizer.token_store();
+        let mut record = record.clone();
+        for _ in 0..3 {
+            let next = MemberRecord {
+                heard_at: self.deauthorizer.clock().now(),
+                version: Version::fresh(),
+                ..record.clone()
+            };
+            if store.put(&next, Some(record.version)).await? == Put::Done {
+                return Ok(());
+            }
+            match store.load(&record.member).await? {
+                Some(stored) if stored.is_authorized() && stored.epoch == record.epoch => {
+                    record = stored;
+                }
+                _ => return Ok(()),
+            }
+        }
+        // Whoever keeps writing this record hears of the member too.
+        Ok(())
+    }
+}

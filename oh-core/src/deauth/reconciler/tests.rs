@@ -1,0 +1,395 @@
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+
+use super::round::PATIENCE;
+use super::*;
+use crate::deauth::test_support::{Setting, at, member};
+use crate::deauth::{Discovery, EventState, Step};
+use crate::store::{Put, TokenStore, Version};
+use crate::{Error, ProjectMemberId};
+
+/// An Open Humans whose members come and go, with a list that is read in pages.
+#[derive(Default)]
+struct Project {
+    /// Members, and whether they are in.
+    members: Mutex<HashMap<ProjectMemberId, bool>>,
+    /// What happens between two pages of the list.
+    between_pages: Mutex<Vec<(ProjectMemberId, bool)>>,
+    /// No list if there is no master token.
+    has_list: bool,
+    /// As an unordered list does: these are missed by the reading of this number.
+    missed: Mutex<Vec<(usize, ProjectMemberId)>>,
+    readings: AtomicUsize,
+    asked: Mutex<Vec<ProjectMemberId>>,
+    down: std::sync::atomic::AtomicBool,
+    question: Notify,
+}
+
+impl Project {
+    fn of(members: impl IntoIterator<Item = usize>) -> Self {
+        Self {
+            members: Mutex::new(members.into_iter().map(|n| (member(n), true)).collect()),
+            ..Self::default()
+        }
+    }
+
+    fn leaves(&self, number: usize) {
+        self.members.lock().unwrap().insert(member(number), false);
+    }
+
+    fn asked(&self) -> Vec<ProjectMemberId> {
+        let mut asked = self.asked.lock().unwrap().clone();
+        asked.sort();
+        asked
+    }
+}
+
+#[async_trait]
+impl Membership for Project {
+    async fn status(&self, member: &ProjectMemberId) -> Result<MembershipStatus, Error> {
+        self.asked.lock().unwrap().push(member.clone());
+        self.question.notify_one();
+        if self.down.load(Ordering::SeqCst) {
+            return Err(Error::Timeout);
+        }
+        Ok(match self.members.lock().unwrap().get(member) {
+            Some(true) => MembershipStatus::Authorized,
+            _ => MembershipStatus::Gone,
+        })
+    }
+
+    async fn listed(&self) -> Result<Option<HashSet<ProjectMemberId>>, Error> {
+        if !self.has_list {
+            return Ok(None);
+        }
+        let reading = self.readings.fetch_add(1, Ordering::SeqCst);
+        let mut listed = HashSet::new();
+        let pages: Vec<ProjectMemberId> = self.members.lock().unwrap().keys().cloned().collect();
+        for page in pages.chunks(3) {
+            for id in page {
+                if self.members.lock().unwrap()[id] {
+                    listed.insert(id.clone());
+                }
+            }
+            if let Some((id, is_in)) = self.between_pages.lock().unwrap().pop() {
+                self.members.lock().unwrap().insert(id, is_in);
+            }
+            tokio::task::yield_now().await;
+        }
+        for (number, id) in &*self.missed.lock().unwrap() {
+            if *number == reading {
+                listed.remove(id);
+            }
+        }
+        Ok(Some(listed))
+    }
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+impl Setting {
+    fn reconciler(&self, project: &Arc<Project>) -> Reconciler {
+        Reconciler::new(self.deauthorizer.clone(), project.clone()).min_delay(Duration::ZERO)
+    }
+
+    /// Members that are not authorized any more.
+    async fn gone(&self) -> Vec<ProjectMemberId> {
+        let page = self.store.page(None, 10_000).await.unwrap();
+        let gone = page.into_iter().filter(|record| !record.is_authorized());
+        gone.map(|record| record.member).collect()
+    }
+}
+
+#[tokio::test]
+async fn whoever_left_is_found_by_the_members_own_tokens() {
+    let setting = Setting::new();
+    let project = Arc::new(Project::of(0..20));
+    for number in 0..20 {
+        setting.authorize(number, at(0)).await;
+    }
+    project.leaves(3);
+    project.leaves(17);
+    let reconciler = setting.reconciler(&project);
+    let early = reconciler.round().await.unwrap();
+    assert_eq!(early, ReconcileReport::default(), "all were heard of today");
+
+    setting.clock.advance(DAY);
+    let round = reconciler.round().await.unwrap();
+    assert_eq!((round.due, round.asked, round.gone), (20, 20, 2));
+    assert_eq!(setting.gone().await, [member(3), member(17)]);
+    let events = setting.events(EventState::Pending).await;
+    assert_eq!(events.len(), 2);
+    assert!(
+        events
+            .iter()
+            .all(|event| event.discovery == Discovery::Found)
+    );
+
+    // The others have just been heard of, and those two are known to be gone.
+    let again = reconciler.round().await.unwrap();
+    assert_eq!(again, ReconcileReport::default());
+}
+
+#[tokio::test]
+async fn the_list_spares_questions_and_never_decides() {
+    let setting = Setting::new();
+    let mut project = Project::of(0..30);
+    project.has_list = true;
+    // Missed once, missed twice, and both although they never left.
+    project.missed = Mutex::new(vec![(0, member(1)), (0, member(2)), (1, member(2))]);
+    let project = Arc::new(project);
+    for number in 0..30 {
+        setting.authorize(number, at(0)).await;
+    }
+    project.leaves(5);
+    setting.clock.advance(DAY);
+    let round = setting.reconciler(&project).round().await.unwrap();
+    assert_eq!(project.asked(), [member(2), member(5)]);
+    assert_eq!((round.due, round.listed, round.gone), (30, 28, 1));
+    assert_eq!(setting.gone().await, [member(5)]);
+}
+
+#[tokio::test]
+async fn members_who_come_and_go_while_the_list_is_read_are_told_apart() {
+    let setting = Setting::new();
+    let mut project = Project::of(0..60);
+    project.has_list = true;
+    let leaving: Vec<usize> = (10..16).collect();
+    let mut events: Vec<_> = leaving.iter().map(|n| (member(*n), false)).collect();
+    // Others join, and one leaves and is back before anyone looks.
+    events.extend((100..106).map(|n| (member(n), true)));
+    events.push((member(20), true));
+    events.push((member(20), false));
+    project.between_pages = Mutex::new(events);
+    let project = Arc::new(project);
+    for number in 0..60 {
+        setting.authorize(number, at(0)).await;
+    }
+    setting.clock.advance(DAY);
+    let reconciler = setting.reconciler(&project);
+    reconciler.round().await.unwrap();
+    // Who left after having been listed is found the next time.
+    setting.clock.advance(DAY);
+    reconciler.round().await.unwrap();
+    let expected: Vec<_> = leaving.into_iter().map(member).collect();
+    assert_eq!(setting.gone().await, expected);
+}
+
+#[tokio::test]
+async fn nothing_follows_from_no_answer() {
+    let setting = Setting::new();
+    let project = Arc::new(Project::of([]));
+    project.down.store(true, Ordering::SeqCst);
+    for number in 0..30 {
+        setting.authorize(number, at(0)).await;
+    }
+    setting.clock.advance(DAY);
+    let reconciler = setting.reconciler(&project);
+    assert!(reconciler.round().await.is_err(), "given up");
+    assert_eq!(project.asked().len(), PATIENCE as usize);
+    assert!(setting.gone().await.is_empty());
+    project.down.store(false, Ordering::SeqCst);
+    assert_eq!(reconciler.round().await.unwrap().gone, 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reconciler_outlives_an_inbox_that_panics() {
+    let setting = Setting::new();
+    let project = Arc::new(Project::of([]));
+    setting.authorize(1, at(0)).await;
+    setting.clock.advance(DAY);
+    setting.inbox.set_panics(true);
+    let handle = setting.reconciler(&project).spawn();
+    for _ in 0..3 {
+        setting.inbox.refused.notified().await;
+    }
+    setting.inbox.set_panics(false);
+    project.question.notified().await;
+    handle.stop().await;
+    assert_eq!(project.asked(), [member(1)]);
+}
+
+#[tokio::test]
+async fn one_process_asks_at_a_time_and_another_takes_over() {
+    let setting = Setting::new();
+    let project = Arc::new(Project::of(0..5));
+    for number in 0..5 {
+        setting.authorize(number, at(0)).await;
+    }
+    setting.clock.advance(DAY);
+    let reconciler = setting.reconciler(&project);
+    let now = setting.clock.now();
+    let inbox = setting.deauthorizer.inbox();
+    let taken = inbox
+        .acquire_lock(JOB, "dead", now, now + reconciler.pace.lock_ttl)
+        .await
+        .unwrap();
+    assert!(taken.is_some());
+    reconciler.round_if_due("other").await.unwrap();
+    assert!(project.asked().is_empty());
+
+    setting.clock.advance(reconciler.pace.lock_ttl);
+    reconciler.round_if_due("other").await.unwrap();
+    assert_eq!(project.asked().len(), 5);
+    // The round is noted: nobody starts another one now, in this process or the next.
+    setting.clock.advance(Duration::from_secs(60));
+    let wait = reconciler.round_if_due("third").await.unwrap();
+    assert_eq!(wait, reconciler.rest() - Duration::from_secs(60));
+    let mut note = inbox
+        .acquire_lock(JOB, "fourth", now + DAY, now + DAY)
+        .await
+        .unwrap()
+        .unwrap();
+    note.retain(|c| c.is_ascii_digit());
+    assert!(!note.contains(member(4).as_str()), "notes name nobody");
+}
+
+#[tokio::test]
+async fn a_hint_is_followed_at_once() {
+    let setting = Setting::new();
+    let project = Arc::new(Project::of([1, 2]));
+    setting.authorize(1, at(0)).await;
+    setting.authorize(2, at(0)).await;
+    project.leaves(2);
+    assert!(
+        setting.deauthorizer.hint(&member(9)),
+        "a stranger, for all we know"
+    );
+    assert!(setting.deauthorizer.hint(&member(2)));
+    let handle = setting.reconciler(&project).spawn();
+    project.question.notified().await;
+    let accepted = async {
+        while setting.gone().await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), accepted)
+        .await
+        .unwrap();
+    assert_eq!(
+        project.asked(),
+        [member(2)],
+        "strangers are not asked about"
+    );
+    assert_eq!(setting.gone().await, [member(2)]);
+    handle.stop().await;
+}
+
+#[tokio::test]
+async fn a_hint_outlives_the_trouble_that_led_to_it() {
+    let setting = Setting::new();
+    let project = Arc::new(Project::of([]));
+    setting.authorize(1, at(0)).await;
+    project.down.store(true, Ordering::SeqCst);
+    assert!(setting.deauthorizer.hint(&member(1)));
+    tokio::time::pause();
+    let handle = setting.reconciler(&project).spawn();
+    for _ in 0..3 {
+        project.question.notified().await;
+    }
+    project.down.store(false, Ordering::SeqCst);
+    project.question.notified().await;
+    handle.stop().await;
+    assert_eq!(setting.gone().await, [member(1)]);
+}
+
+#[tokio::test]
+async fn a_stale_event_of_someone_who_is_gone_after_all_is_requeued() {
+    let setting = Setting::new();
+    let project = Arc::new(Project::of([]));
+    // As if their clock and ours disagreed: the authorization looks newer than the leaving.
+    setting.authorize(1, at(60)).await;
+    let _ = setting.report_told(1, at(50)).await;
+    let handler = |departure: crate::deauth::Departure| async move {
+        if departure.delete_data {
+            Ok(())
+        } else {
+            Err("the wish was forgotten".into())
+        }
+    };
+    let worker = crate::deauth::Worker::new(
+        setting.deauthorizer.clone(),
+        Arc::new(handler),
+        crate::DeletionPolicy::default(),
+    )
+    .spawn();
+    worker.drain().await;
+    assert_eq!(setting.events(EventState::Stale).await.len(), 1);
+
+    let hint = setting
+        .deauthorizer
+        .hints()
+        .receiver()
+        .await
+        .recv()
+        .await
+        .unwrap();
+    let reconciler = setting.reconciler(&project);
+    assert_eq!(
+        reconciler.ask_about(&hint).await.unwrap(),
+        Some(MembershipStatus::Gone)
+    );
+    worker.drain().await;
+    assert_eq!(setting.gone().await, [member(1)]);
+    assert_eq!(setting.events(EventState::Done).await.len(), 1);
+    assert_eq!(
+        setting.steps().await,
+        [
+            Step::Received,
+            Step::Tried,
+            Step::Stale,
+            Step::Requeued,
+            Step::Tried,
+            Step::TokensDestroyed,
+            Step::Done,
+        ]
+    );
+    worker.stop().await;
+}
+
+/// A refresh of this member's tokens got no answer.
+async fn unanswered(setting: &Setting, number: usize) {
+    let mut record = setting.record(number).await.unwrap();
+    let before = record.version;
+    record.refresh_unanswered = true;
+    record.version = Version::fresh();
+    let put = setting.store.put(&record, Some(before)).await.unwrap();
+    assert_eq!(put, Put::Done);
+}
+
+#[tokio::test]
+async fn whoever_may_have_lost_the_tokens_is_not_said_to_have_left() {
+    let setting = Setting::new();
+    let project = Arc::new(Project::of([]));
+    setting.authorize(1, at(0)).await;
+    unanswered(&setting, 1).await;
+    setting.clock.advance(DAY);
+    setting.reconciler(&project).round().await.unwrap();
+    let events = setting.events(EventState::Pending).await;
+    assert_eq!(events[0].discovery, Discovery::Lost);
+}
+
+#[tokio::test]
+async fn where_asking_cannot_tell_a_third_reading_of_the_list_does() {
+    let setting = Setting::new();
+    let mut project = Project::of([1, 2, 3]);
+    project.has_list = true;
+    project.missed = Mutex::new(vec![(0, member(1)), (1, member(1))]);
+    let project = Arc::new(project);
+    for number in 1..=3 {
+        setting.authorize(number, at(0)).await;
+        unanswered(&setting, number).await;
+    }
+    project.leaves(2);
+    setting.clock.advance(DAY);
+    let round = setting.reconciler(&project).round().await.unwrap();
+    assert_eq!((round.due, round.listed, round.gone), (3, 2, 1));
+    assert!(project.asked().is_empty());
+    assert_eq!(setting.gone().await, [member(2)]);
+    let events = setting.events(EventState::Pending).await;
+    assert_eq!(events[0].discovery, Discovery::Found);
+}
