@@ -75,7 +75,7 @@ CREATE INDEX oh_ledger_by_member ON oh_ledger (member, seq);
 
 -- Named locks, each held by one process of many for a while, with a note for the next holder.
 CREATE TABLE oh_locks (
-    job TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    name TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     holder TEXT NOT NULL,
     until BIGINT NOT NULL,
     note TEXT NOT NULL DEFAULT ''
