@@ -163,7 +163,7 @@ mod built_in {
             let provider = Arc::new(rustls::crypto::ring::default_provider());
             let tls = rustls::ClientConfig::builder_with_provider(provider)
                 .with_safe_default_protocol_versions()
-                .map_err(|e| TransportError::other(e))?;
+                .map_err(TransportError::other)?;
             let mut tls = match tls.clone().with_platform_verifier() {
                 Ok(verified) => verified.with_no_client_auth(),
                 // A bare machine has no roots. Plain http on loopback works there all the same,
