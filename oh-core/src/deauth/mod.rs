@@ -44,7 +44,7 @@ mod event;
 mod handler;
 mod inbox;
 mod ledger;
-pub(crate) mod metrics;
+pub mod metrics;
 mod pseudonym;
 mod reconciler;
 #[cfg(test)]

@@ -110,7 +110,7 @@ impl PgStore {
         Self::with(pool, true)
     }
 
-    /// For an app whose tokens live elsewhere: [`accept`](DeauthInbox::accept) then leaves
+    /// For an app whose tokens live elsewhere: [`accept`](DeauthEvents::accept) then leaves
     /// `oh_members` alone, and the library sees to the tokens in the store they are in.
     #[must_use]
     pub fn inbox_only(self) -> Self {

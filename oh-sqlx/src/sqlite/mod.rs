@@ -111,7 +111,7 @@ impl SqliteStore {
         )))
     }
 
-    /// For an app whose tokens live elsewhere: [`accept`](DeauthInbox::accept) then leaves
+    /// For an app whose tokens live elsewhere: [`accept`](DeauthEvents::accept) then leaves
     /// `oh_members` and `oh_tokens` alone, and the library sees to the tokens in the store they are in.
     #[must_use]
     pub fn inbox_only(self) -> Self {

@@ -15,7 +15,7 @@ use super::{
 use crate::Timestamp;
 use crate::deauth::event::{DeauthEvent, EventId, Pseudonym};
 
-/// A [`DeauthInbox`] in memory. One process, and events that wait are lost when it ends: not for
+/// A [`DeauthInbox`](super::DeauthInbox) in memory. One process, and events that wait are lost when it ends: not for
 /// an app whose members can ask to be erased.
 #[derive(Debug, Default)]
 pub struct MemoryInbox(Mutex<State>);

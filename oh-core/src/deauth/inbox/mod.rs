@@ -1,6 +1,6 @@
 //! What must survive a crash: the [`DeauthInbox`] trait.
 //!
-//! The webhook answers 2xx once [`DeauthInbox::accept`] has returned, and not before. From then on
+//! The webhook answers 2xx once [`DeauthEvents::accept`] has returned, and not before. From then on
 //! the event is the inbox's to keep until a worker has settled it. Each change of an event and the
 //! ledger line that records it are one commit.
 //!
