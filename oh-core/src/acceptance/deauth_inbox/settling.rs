@@ -1,7 +1,7 @@
 //! Settling: once, by the holder, and in the ledger.
 
 use super::*;
-use crate::deauth::{EventState, InboxStats};
+use crate::deauth::{EventState, InboxStats, TokenFate, TokenProgress};
 
 fn retry(due: i64) -> Settlement {
     Settlement::Retry {
@@ -275,15 +275,18 @@ pub async fn of_two_settlements_one_counts(inbox: Arc<dyn DeauthInbox>) {
     assert_eq!(steps(&inbox, &event).await.len(), 3);
 }
 
-/// A step that the library takes elsewhere, written down here.
-pub async fn steps_can_be_recorded(inbox: Arc<dyn DeauthInbox>) {
+/// What became of the member's tokens is written down, and told with each lease from then on.
+pub async fn leases_tell_what_became_of_the_tokens(inbox: Arc<dyn DeauthInbox>) {
     let event = event(1, 1, 1);
-    accept(&inbox, &event).await;
+    let accepted = inbox.accept(&event).await.expect("the inbox answers");
+    let first = lease_one(&inbox, at(2)).await;
+    let expected = match accepted {
+        Accepted::New(TokenFate::Destroyed) => TokenProgress::Destroyed,
+        _ => TokenProgress::Untouched,
+    };
+    assert_eq!(first.tokens, expected);
     let before = find(&inbox, &event).await;
-    inbox
-        .record(&event, Step::TokensDestroyed, at(5))
-        .await
-        .expect("the inbox answers");
+    destroyed(&inbox, &event, at(5)).await;
     let last = lines(&inbox).await.pop().expect("a line");
     assert_eq!(last.step, Step::TokensDestroyed);
     assert_eq!(last.at, at(5));
@@ -291,6 +294,36 @@ pub async fn steps_can_be_recorded(inbox: Arc<dyn DeauthInbox>) {
     assert_eq!(last.member, event.pseudonym);
     assert_eq!(last.note, None);
     assert_eq!(find(&inbox, &event).await, before);
+    settle(&inbox, &first, &retry(6), at(6)).await;
+    let second = lease_one(&inbox, at(7)).await;
+    assert_eq!(second.tokens, TokenProgress::Destroyed);
+
+    // A dead letter that is put back stands where it stood.
+    settle(&inbox, &second, &dead_letter(), at(8)).await;
+    assert!(requeue(&inbox, &event, at(9)).await);
+    let third = lease_one(&inbox, at(10)).await;
+    assert_eq!(third.tokens, TokenProgress::Destroyed);
+
+    // Whoever puts a stale event back has decided that it counts, from that moment on.
+    settle(&inbox, &third, &Settlement::Stale, at(11)).await;
+    assert!(requeue(&inbox, &event, at(12)).await);
+    let fourth = lease_one(&inbox, at(13)).await;
+    assert_eq!(fourth.tokens, TokenProgress::Requeued(at(12)));
+    destroyed(&inbox, &event, at(14)).await;
+    settle(&inbox, &fourth, &dead_letter(), at(15)).await;
+    assert!(requeue(&inbox, &event, at(16)).await);
+    let fifth = lease_one(&inbox, at(17)).await;
+    assert_eq!(fifth.tokens, TokenProgress::Requeued(at(16)));
+}
+
+async fn destroyed(inbox: &Arc<dyn DeauthInbox>, event: &DeauthEvent, now: Timestamp) {
+    let noted = inbox.tokens_destroyed(event, now).await;
+    noted.expect("the inbox answers");
+}
+
+async fn requeue(inbox: &Arc<dyn DeauthInbox>, event: &DeauthEvent, now: Timestamp) -> bool {
+    let requeued = inbox.requeue(&event.id, now).await;
+    requeued.expect("the inbox answers")
 }
 
 /// One line for each step, with its time and attempt, in the order of the steps.

@@ -66,8 +66,11 @@ impl Attempts {
             // Each attempt was counted before it began, and none came to an end.
             return Err("every attempt ended with its process".into());
         }
-        let steps = self.deauthorizer.steps(&leased.event.id).await?;
-        if self.deauthorizer.ready(&leased.event, &steps).await? == Ready::Stale {
+        let ready = self
+            .deauthorizer
+            .ready(&leased.event, leased.tokens)
+            .await?;
+        if ready == Ready::Stale {
             return Ok(Settlement::Stale);
         }
         let departure = Departure::new(leased.event.clone(), leased.attempt, self.policy);
