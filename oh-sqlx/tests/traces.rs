@@ -318,7 +318,7 @@ async fn nothing_is_left_of_an_id_that_was_erased() {
         .unwrap();
     for one in &leased {
         let _ = store
-            .settle(&one.lease, &Settlement::Done, at(201))
+            .settle(&one.lease, &Settlement::Done { note: None }, at(201))
             .await
             .unwrap();
         let version = store

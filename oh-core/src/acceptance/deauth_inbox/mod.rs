@@ -116,7 +116,7 @@ where
     accept(&inbox, &done).await;
     accept(&inbox, &waiting).await;
     let leased = lease(&inbox, at(10), 2).await;
-    settle(&inbox, &leased[0], &Settlement::Done, at(11)).await;
+    settle(&inbox, &leased[0], &Settlement::Done { note: None }, at(11)).await;
     assert_eq!(
         inbox
             .acquire_lock("job", "a", at(10), at(20))
@@ -147,7 +147,7 @@ where
         lease(&other, at(12), 10).await.is_empty(),
         "a lease did not survive reopening"
     );
-    settle(&inbox, &leased[1], &Settlement::Done, at(13)).await;
+    settle(&inbox, &leased[1], &Settlement::Done { note: None }, at(13)).await;
     assert_eq!(
         steps(&other, &waiting).await,
         [Step::Received, Step::Tried, Step::Done],

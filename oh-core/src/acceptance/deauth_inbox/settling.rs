@@ -29,7 +29,7 @@ pub async fn done_leaves_only_the_pseudonym(inbox: Arc<dyn DeauthInbox>) {
     accept(&inbox, &event).await;
     accept(&inbox, &other).await;
     let leased = lease_one(&inbox, at(10)).await;
-    settle(&inbox, &leased, &Settlement::Done, at(11)).await;
+    settle(&inbox, &leased, &Settlement::Done { note: None }, at(11)).await;
     let record = find(&inbox, &event).await;
     assert_eq!(record.member, None);
     assert_eq!(record.pseudonym, event.pseudonym);
@@ -84,7 +84,7 @@ pub async fn done_forgets_what_it_makes_up_for(inbox: Arc<dyn DeauthInbox>) {
     settle(&inbox, &leased, &retry(15), at(14)).await;
     assert!(find(&inbox, &stale).await.member.is_some());
     let leased = lease_one(&inbox, at(15)).await;
-    settle(&inbox, &leased, &Settlement::Done, at(16)).await;
+    settle(&inbox, &leased, &Settlement::Done { note: None }, at(16)).await;
     for (forgotten, state) in [
         (&stale, EventState::Stale),
         (&dead_letters, EventState::DeadLetter),
@@ -162,7 +162,7 @@ pub async fn a_dead_letter_can_be_requeued(inbox: Arc<dyn DeauthInbox>) {
         "it was requeued already"
     );
     assert_eq!(
-        late(&inbox, &leased, &Settlement::Done, at(20)).await,
+        late(&inbox, &leased, &Settlement::Done { note: None }, at(20)).await,
         Held::Lost
     );
     let record = find(&inbox, &event).await;
@@ -171,7 +171,7 @@ pub async fn a_dead_letter_can_be_requeued(inbox: Arc<dyn DeauthInbox>) {
     assert_eq!(record.settled_at, None);
     let leased = lease_one(&inbox, at(20)).await;
     assert_eq!(leased.attempt, 1);
-    settle(&inbox, &leased, &Settlement::Done, at(21)).await;
+    settle(&inbox, &leased, &Settlement::Done { note: None }, at(21)).await;
     assert_eq!(
         steps(&inbox, &event).await,
         [
@@ -219,7 +219,7 @@ pub async fn settling_after_a_takeover_does_nothing(inbox: Arc<dyn DeauthInbox>)
     let first = lease_one(&inbox, at(10)).await;
     let second = lease_one(&inbox, at(20)).await;
     let all = [
-        Settlement::Done,
+        Settlement::Done { note: None },
         retry(30),
         dead_letter(),
         Settlement::Stale,
@@ -230,7 +230,7 @@ pub async fn settling_after_a_takeover_does_nothing(inbox: Arc<dyn DeauthInbox>)
     }
     let after = (find(&inbox, &event).await, lines(&inbox).await);
     assert_eq!(before, after, "whoever lost the event changed it");
-    settle(&inbox, &second, &Settlement::Done, at(22)).await;
+    settle(&inbox, &second, &Settlement::Done { note: None }, at(22)).await;
     let before = (find(&inbox, &event).await, lines(&inbox).await);
     for settlement in &all {
         assert_eq!(late(&inbox, &first, settlement, at(23)).await, Held::Lost);
@@ -245,7 +245,7 @@ pub async fn settling_late_counts_if_nobody_took_over(inbox: Arc<dyn DeauthInbox
     let event = event(1, 1, 1);
     accept(&inbox, &event).await;
     let leased = lease_one(&inbox, at(10)).await;
-    settle(&inbox, &leased, &Settlement::Done, at(500)).await;
+    settle(&inbox, &leased, &Settlement::Done { note: None }, at(500)).await;
     assert_eq!(find(&inbox, &event).await.state, EventState::Done);
 }
 
@@ -258,7 +258,7 @@ pub async fn of_two_settlements_one_counts(inbox: Arc<dyn DeauthInbox>) {
         .map(|i| {
             let (inbox, leased) = (inbox.clone(), leased.clone());
             let settlement = if i % 2 == 0 {
-                Settlement::Done
+                Settlement::Done { note: None }
             } else {
                 retry(99)
             };
@@ -341,7 +341,7 @@ pub async fn a_whole_life_is_in_the_ledger(inbox: Arc<dyn DeauthInbox>) {
             .expect("the inbox answers")
     );
     let third = lease_one(&inbox, at(31)).await;
-    settle(&inbox, &third, &Settlement::Done, at(32)).await;
+    settle(&inbox, &third, &Settlement::Done { note: None }, at(32)).await;
 
     let all: Vec<_> = lines(&inbox)
         .await
@@ -378,7 +378,7 @@ pub async fn statistics_add_up(inbox: Arc<dyn DeauthInbox>) {
     }
     let leased = lease(&inbox, at(10), 4).await;
     let ends = [
-        Settlement::Done,
+        Settlement::Done { note: None },
         dead_letter(),
         Settlement::Stale,
         retry(99),

@@ -222,9 +222,9 @@ impl DeauthEvents for MemoryInbox {
         let pseudonym = entry.record.pseudonym.clone();
         entry.lease = None;
         let (to, step, note) = match settlement {
-            Settlement::Done => {
+            Settlement::Done { note } => {
                 entry.record.member = None;
-                (EventState::Done, Step::Done, None)
+                (EventState::Done, Step::Done, note.clone())
             }
             Settlement::Retry { due_at, note } => {
                 entry.record.due_at = *due_at;

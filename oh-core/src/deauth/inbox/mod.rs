@@ -154,8 +154,11 @@ pub enum Settlement {
     /// The handler succeeded. The member's id is removed from the event; the pseudonym stays. So
     /// is it, in the same commit, from the member's stale events, and from those dead letters with a
     /// [`left_at`](DeauthEvent::left_at) not later than this one's: they cannot be requeued any
-    /// more, and need not be. Writes [`Step::Done`].
-    Done,
+    /// more, and need not be. Writes [`Step::Done`] with the note.
+    Done {
+        /// What is to be said of it, such as that nobody was there to delete data.
+        note: Option<String>,
+    },
     /// Another try at `due_at`. Writes [`Step::Failed`] with the note.
     Retry {
         /// When.
