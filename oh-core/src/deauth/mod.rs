@@ -48,7 +48,7 @@ pub mod metrics;
 mod pseudonym;
 mod reconciler;
 #[cfg(test)]
-mod test_support;
+pub(crate) mod test_support;
 mod worker;
 
 pub use deauthorizer::{Deauthorizer, ReportError};
