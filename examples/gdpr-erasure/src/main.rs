@@ -69,10 +69,7 @@ async fn open(settings: Settings, database: &Path) -> Result<(OpenHumans, Diary)
 fn start_background(openhumans: &OpenHumans) -> Background {
     let (first, longest) = (Duration::from_secs(1), Duration::from_secs(4));
     let worker = openhumans.worker().max_attempts(4).backoff(first, longest);
-    Background {
-        worker: worker.spawn(),
-        reconciler: openhumans.reconciler().spawn(),
-    }
+    openhumans.start_background_with(worker, openhumans.reconciler())
 }
 
 async fn home(
