@@ -50,6 +50,7 @@ impl OpenHumans {
         Background {
             worker: self.worker().spawn(),
             reconciler: self.reconciler().spawn(),
+            openhumans: self.clone(),
         }
     }
 
@@ -67,12 +68,15 @@ pub struct Background {
     pub worker: WorkerHandle,
     /// The reconciler.
     pub reconciler: ReconcilerHandle,
+    openhumans: OpenHumans,
 }
 
 impl Background {
-    /// Ends both, the worker after it has finished what it had begun.
+    /// Ends both, the worker after it has finished what it had begun, and waits for
+    /// [refreshes that were sent](OpenHumans::refreshes_settled).
     pub async fn stop(self) {
         tokio::join!(self.worker.stop(), self.reconciler.stop());
+        self.openhumans.refreshes_settled().await;
     }
 }
 

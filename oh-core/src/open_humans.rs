@@ -141,6 +141,14 @@ impl OpenHumans {
         self.inner.tokens.replace(member, refused).await
     }
 
+    /// Waits until every refresh that was sent has its answer, and the new tokens are kept. Call it
+    /// before the process ends, so that no pair is lost; [`Background::stop`](crate::Background::stop)
+    /// does. Takes as long as a token request at most; while the token store is away, up to six
+    /// minutes.
+    pub async fn refreshes_settled(&self) {
+        self.inner.tokens.settled().await;
+    }
+
     /// The API as one member, with a live token for every call.
     pub fn member_client(&self, member: &ProjectMemberId) -> MemberClient {
         self.inner.client.member_with(Arc::new(MemberTokens::new(
@@ -285,7 +293,12 @@ impl OpenHumansBuilder {
                 settings.redirect_uri.as_str(),
             )
             .expect("client id, secret and redirect URI were checked with the settings");
-        let tokens = LiveTokens::new(oauth.clone(), deauthorizer.clone(), settings.timeout);
+        let tokens = LiveTokens::new(
+            oauth.clone(),
+            client.clone(),
+            deauthorizer.clone(),
+            settings.timeout,
+        );
         let login = Login {
             oauth,
             flows,
