@@ -82,8 +82,8 @@ impl OpenHumans {
         &self.inner.deauthorizer
     }
 
-    /// The member a session belongs to, if the member is still authorized and the session not
-    /// older than the authorization.
+    /// The member a session belongs to, if the member is still authorized and has not logged out
+    /// since, and the session is not [too old](crate::SettingsBuilder::session_max_age).
     ///
     /// # Errors
     ///
@@ -96,6 +96,19 @@ impl OpenHumans {
             Some(session) => self.inner.epochs.member(&*self.inner.store, session).await,
             None => Ok(None),
         }
+    }
+
+    /// Logs a member out: ends the sessions of the member that have begun so far, on every device
+    /// and with every copy of a cookie. Other processes go on believing them for as long as
+    /// [`session_cache_ttl`](crate::SettingsBuilder::session_cache_ttl) says. The
+    /// [routes](crate::routes) do it; this is for those who write their own.
+    ///
+    /// # Errors
+    ///
+    /// When the token store cannot answer.
+    pub async fn log_out(&self, session: &SessionMember) -> Result<(), StoreError> {
+        let inner = &self.inner;
+        inner.epochs.end_all(&*inner.store, session).await
     }
 
     /// Keeps the event of a verified webhook, durably, and ends the member's authorization here.
@@ -273,7 +286,11 @@ impl OpenHumansBuilder {
             .as_ref()
             .map_or(secret, |key| key.expose());
         let flows = FlowCookies::new(cookie_key, settings.is_https());
-        let epochs = Arc::new(Epochs::new(settings.session_cache_ttl));
+        let epochs = Arc::new(Epochs::new(
+            self.clock.clone(),
+            settings.session_max_age,
+            settings.session_cache_ttl,
+        ));
         let forget = Arc::clone(&epochs);
         let deauthorizer = Deauthorizer::with_hook(
             Arc::clone(&self.store),

@@ -73,6 +73,7 @@ impl Login {
                 session: SessionMember {
                     member: record.member,
                     epoch: record.epoch,
+                    logged_in_at: self.clock.now(),
                     username: record.username,
                 },
                 redirect_to: welcome

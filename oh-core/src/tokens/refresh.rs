@@ -270,7 +270,12 @@ impl Turn<'_> {
         if alone && !self.unanswered_before {
             let reported = self.refresher.deauthorizer.report_found(&stored).await;
             return match reported {
-                Ok(reported) => Ok(reported.is_some()),
+                Ok(Some(_)) => Ok(true),
+                // The record has changed at this very moment.
+                Ok(None) => {
+                    self.give_back(false).await;
+                    Ok(false)
+                }
                 Err(error) => {
                     // This one was answered, whatever became of the report.
                     self.give_back(false).await;
