@@ -48,7 +48,7 @@ pub mod metrics;
 mod pseudonym;
 mod reconciler;
 #[cfg(test)]
-mod test_support;
+pub(crate) mod test_support;
 mod worker;
 
 pub use deauthorizer::{Deauthorizer, ReportError};
@@ -57,7 +57,7 @@ pub use handler::{DeauthHandler, Departure, TokensOnly};
 pub use inbox::{
     Accepted, DeauthEvents, DeauthInbox, DeauthRecords, EventQuery, EventRecord, EventState, Held,
     InboxError, InboxStats, Lease, Leased, LedgerLine, LedgerQuery, MemoryInbox, NamedLocks,
-    Settlement, Step, TokenFate,
+    Settlement, Step, TokenFate, TokenProgress,
 };
 pub use ledger::{DEADLINE, ExportError, Ledger};
 pub use pseudonym::Pseudonymizer;

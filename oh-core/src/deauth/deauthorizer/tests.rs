@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::KeyMaterial;
 use crate::deauth::test_support::{self, at};
-use crate::deauth::{DeauthEvents, DeauthRecords};
+use crate::deauth::{DeauthEvents, DeauthRecords, LedgerQuery, Step};
 use crate::deauth::{EventState, Held, MemoryInbox, Settlement};
 use crate::store::{MemoryStore, Version};
 
@@ -148,10 +148,9 @@ async fn a_requeued_stale_event_is_acted_on() {
         .await
         .unwrap()
         .remove(0);
-    let steps = setting.deauthorizer.steps(&leased.event.id).await.unwrap();
     let ready = setting
         .deauthorizer
-        .ready(&leased.event, &steps)
+        .ready(&leased.event, leased.tokens)
         .await
         .unwrap();
     assert_eq!(ready, Ready::Stale);
@@ -169,10 +168,11 @@ async fn a_requeued_stale_event_is_acted_on() {
             .await
             .unwrap()
     );
-    let steps = setting.deauthorizer.steps(&leased.event.id).await.unwrap();
+    let again = setting.inbox.lease(at(103), at(160), 1).await.unwrap();
+    assert_eq!(again[0].tokens, TokenProgress::Requeued(at(102)));
     let ready = setting
         .deauthorizer
-        .ready(&leased.event, &steps)
+        .ready(&again[0].event, again[0].tokens)
         .await
         .unwrap();
     assert_eq!(ready, Ready::Yes);
@@ -185,17 +185,20 @@ async fn putting_a_stale_event_back_does_not_reach_into_the_future() {
     let _ = setting.report_told(at(50)).await;
     let leased = setting.inbox.lease(at(100), at(160), 1).await.unwrap();
     let event = &leased[0].event;
-    let put_back = [(Step::Stale, at(101)), (Step::Requeued, at(102))];
+    let put_back = TokenProgress::Requeued(at(102));
     // Someone who authorizes after that has taken the wish back.
     setting
         .change(|record| record.authorized_at = at(103))
         .await;
-    let ready = setting.deauthorizer.ready(event, &put_back).await.unwrap();
+    let ready = setting.deauthorizer.ready(event, put_back).await.unwrap();
     assert_eq!(ready, Ready::Stale);
     // And whoever is there after the tokens were destroyed has come back too.
     setting.change(|record| record.authorized_at = at(40)).await;
-    let destroyed = [put_back[0], put_back[1], (Step::TokensDestroyed, at(104))];
-    let ready = setting.deauthorizer.ready(event, &destroyed).await.unwrap();
+    let ready = setting
+        .deauthorizer
+        .ready(event, TokenProgress::Destroyed)
+        .await
+        .unwrap();
     assert_eq!(ready, Ready::Stale);
     assert!(setting.record().await.unwrap().is_authorized());
 }
@@ -210,7 +213,11 @@ async fn an_old_wish_is_not_acted_on_after_a_later_leave_either() {
         .names()
         .told_event(&member(), at(50), Erasure::Requested);
     let old = deauthorizer.event(id, &member(), Erasure::Requested, Discovery::Told, at(50));
-    let ready = setting.deauthorizer.ready(&old, &[]).await.unwrap();
+    let ready = setting
+        .deauthorizer
+        .ready(&old, TokenProgress::Untouched)
+        .await
+        .unwrap();
     assert_eq!(ready, Ready::Stale);
 }
 
@@ -309,4 +316,53 @@ async fn once_kept_an_event_is_accepted_even_if_the_tokens_must_wait() {
     };
     assert_eq!(setting.inbox.events(&query).await.unwrap().len(), 1);
     assert_eq!(setting.all_steps().await, [Step::Received]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_kept_in_time_is_kept_later() {
+    let setting = crate::deauth::test_support::Setting::new();
+    let member = crate::deauth::test_support::member(1);
+    setting.inbox.set_down(true);
+    let began = Instant::now();
+    let patience = Duration::from_secs(8);
+    let told =
+        setting
+            .deauthorizer
+            .report_told_within(patience, &member, Erasure::Requested, at(50));
+    assert!(told.await.is_err());
+    assert!(began.elapsed() <= patience, "{:?}", began.elapsed());
+    // It has been away for hours.
+    tokio::time::sleep(Duration::from_secs(3 * 3_600)).await;
+    setting.inbox.set_down(false);
+    while setting.events(EventState::Pending).await.is_empty() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let events = setting.events(EventState::Pending).await;
+    assert_eq!(events[0].erasure, Erasure::Requested);
+    // Told again, it is known.
+    let again =
+        setting
+            .deauthorizer
+            .report_told_within(patience, &member, Erasure::Requested, at(50));
+    assert_eq!(again.await.unwrap(), Accepted::Duplicate);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_is_tried_once_more_at_the_end() {
+    let setting = crate::deauth::test_support::Setting::new();
+    setting.inbox.set_down(true);
+    for number in 1..=3 {
+        let member = crate::deauth::test_support::member(number);
+        let told = setting.deauthorizer.report_told_within(
+            Duration::from_secs(1),
+            &member,
+            Erasure::Requested,
+            at(50),
+        );
+        assert!(told.await.is_err());
+    }
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    setting.inbox.set_down(false);
+    setting.deauthorizer.finish(Duration::from_secs(1)).await;
+    assert_eq!(setting.events(EventState::Pending).await.len(), 3);
 }
