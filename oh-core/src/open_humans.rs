@@ -344,6 +344,7 @@ impl OpenHumansBuilder {
             clock: self.clock.clone(),
             client: client.clone(),
             store: Arc::clone(&self.store),
+            deauthorizer: deauthorizer.clone(),
             handler: self.login_handler,
             epochs: Arc::clone(&epochs),
             timeout: settings.timeout,

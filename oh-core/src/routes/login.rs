@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{HeaderMap, SET_COOKIE};
+use http::header::{HeaderMap, RETRY_AFTER, SET_COOKIE};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use maud::html;
@@ -208,6 +208,10 @@ fn failed(inner: &Inner, flow: Option<Flow>, failure: &LoginFailure) -> Answer {
     let again = login_button(inner, next.as_deref(), "Try again");
     let markup = page::page(title, &text, &again);
     let mut response = page::answer(status, markup, Some(&open_humans(inner)));
+    if let Some(wait) = failure.retry_after() {
+        let headers = response.headers_mut();
+        headers.insert(RETRY_AFTER, wait.as_secs().into());
+    }
     if let Some(flow) = flow {
         spend(inner, flow, &mut response);
     }
