@@ -61,6 +61,7 @@ mod tests {
     use actix_web::middleware::Condition;
     use actix_web::test::{TestRequest, call_service, init_service};
     use actix_web::{App, HttpResponse, web};
+    use oh_core::Timestamp;
     use oh_core::store::Epoch;
     use tracing::span::{Attributes, Id, Record};
     use tracing::{Event, Level, Metadata, Subscriber};
@@ -68,7 +69,11 @@ mod tests {
     use super::*;
 
     async fn log_in(request: HttpRequest) -> Result<HttpResponse, Rejection> {
-        let member = SessionMember::new("01026778".parse().unwrap(), Epoch::from_stored(1));
+        let member = SessionMember::new(
+            "01026778".parse().unwrap(),
+            Epoch::from_stored(1),
+            Timestamp::now(),
+        );
         apply(&request, SessionChange::LogIn(member))?;
         Ok(HttpResponse::Ok().finish())
     }

@@ -112,6 +112,8 @@ impl TokenError {
             Self::Other(Error::BadRequest { .. } | Error::RateLimited { .. }) => false,
             Self::Other(Error::InvalidInput { .. }) => false,
             Self::Other(Error::NotUnderstood { status, .. }) => !status.is_client_error(),
+            // Not implemented, HTTP version not supported: whoever says so did not understand.
+            Self::Other(Error::Server { status }) => !matches!(status.as_u16(), 501 | 505),
             Self::Other(_) => true,
         }
     }
@@ -461,9 +463,13 @@ impl<'a> Caller<'a> {
             status: head.status,
             date: date.and_then(http_date),
         };
-        if head.status == http::StatusCode::TOO_MANY_REQUESTS {
-            let retry_after = retry_after(&head.headers, self.client.time());
-            return Err(CallFailed(Error::RateLimited { retry_after }));
+        // A 503 that says when to come back has turned the request away. One that does not may be
+        // a gateway that did not wait for the answer.
+        let wait = retry_after(&head.headers, self.client.time());
+        if head.status == http::StatusCode::TOO_MANY_REQUESTS
+            || (head.status == http::StatusCode::SERVICE_UNAVAILABLE && wait.is_some())
+        {
+            return Err(CallFailed(Error::RateLimited { retry_after: wait }));
         }
         if head.status.is_server_error() {
             return Err(CallFailed(Error::Server {

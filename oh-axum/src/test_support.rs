@@ -19,7 +19,7 @@ pub(crate) async fn alice() -> (OpenHumans, SessionMember) {
     let store = MemoryStore::new();
     let put = store.put(&record, None).await.unwrap();
     assert_eq!(put, oh_core::store::Put::Done);
-    let mut session = SessionMember::new(record.member, Epoch::begin(now));
+    let mut session = SessionMember::new(record.member, Epoch::begin(now), now);
     session.username = record.username;
     let settings = Settings::builder("id", "secret", "http://localhost:8000")
         .webhook_secret(SECRET)

@@ -6,8 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::deauth::{
-    Deauthorizer, Ledger, Membership, MembershipStatus, Reconciler, ReconcilerHandle, Worker,
-    WorkerHandle,
+    Ledger, Membership, MembershipStatus, Reconciler, ReconcilerHandle, Worker, WorkerHandle,
 };
 use crate::store::MemberRecord;
 use crate::{Error, OpenHumans, ProjectMemberId};
@@ -61,7 +60,7 @@ impl OpenHumans {
     /// Outside of a tokio runtime.
     pub fn start_background_with(&self, worker: Worker, reconciler: Reconciler) -> Background {
         Background {
-            deauthorizer: self.inner.deauthorizer.clone(),
+            openhumans: self.clone(),
             worker: worker.spawn(),
             reconciler: reconciler.spawn(),
         }
@@ -81,18 +80,22 @@ pub struct Background {
     pub worker: WorkerHandle,
     /// The reconciler.
     pub reconciler: ReconcilerHandle,
-    deauthorizer: Deauthorizer,
+    openhumans: OpenHumans,
 }
 
 /// How long the end waits for the inbox to take what it did not take yet.
 const FINISH: Duration = Duration::from_secs(10);
 
 impl Background {
-    /// Ends both, the worker after it has finished what it had begun, and keeps what the inbox did
-    /// not take so far if it takes it now.
+    /// Ends both, the worker after it has finished what it had begun, keeps what the inbox did not
+    /// take so far if it takes it now, and waits for
+    /// [refreshes that were sent](OpenHumans::refreshes_settled).
     pub async fn stop(self) {
         tokio::join!(self.worker.stop(), self.reconciler.stop());
-        self.deauthorizer.finish(FINISH).await;
+        tokio::join!(
+            self.openhumans.inner.deauthorizer.finish(FINISH),
+            self.openhumans.refreshes_settled(),
+        );
     }
 }
 

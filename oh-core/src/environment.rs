@@ -1,6 +1,7 @@
 //! Named values from the environment, or from files that it names.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A setting that is missing or cannot be used. Names the setting, never its value.
 #[derive(Debug, thiserror::Error)]
@@ -85,4 +86,14 @@ pub(crate) fn parse_bool(name: &'static str, text: &str) -> Result<bool, Setting
             wanted: "true or false",
         }),
     }
+}
+
+pub(crate) fn parse_seconds(name: &'static str, text: &str) -> Result<Duration, SettingsError> {
+    text.parse()
+        .map(Duration::from_secs)
+        .map_err(|_| SettingsError::Invalid {
+            name,
+            why: "it is not a whole number".into(),
+            wanted: "a number of seconds",
+        })
 }

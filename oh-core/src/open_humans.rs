@@ -87,8 +87,8 @@ impl OpenHumans {
         &self.inner.deauthorizer
     }
 
-    /// The member a session belongs to, if the member is still authorized and the session not
-    /// older than the authorization.
+    /// The member a session belongs to, if the member is still authorized and has not logged out
+    /// since, and the session is not [too old](crate::SettingsBuilder::session_max_age).
     ///
     /// # Errors
     ///
@@ -101,6 +101,19 @@ impl OpenHumans {
             Some(session) => self.inner.epochs.member(&*self.inner.store, session).await,
             None => Ok(None),
         }
+    }
+
+    /// Logs a member out: ends the sessions of the member that have begun so far, on every device
+    /// and with every copy of a cookie. Other processes go on believing them for as long as
+    /// [`session_cache_ttl`](crate::SettingsBuilder::session_cache_ttl) says. The
+    /// [routes](crate::routes) do it; this is for those who write their own.
+    ///
+    /// # Errors
+    ///
+    /// When the token store cannot answer.
+    pub async fn log_out(&self, session: &SessionMember) -> Result<(), StoreError> {
+        let inner = &self.inner;
+        inner.epochs.end_all(&*inner.store, session).await
     }
 
     /// Keeps the event of a verified webhook, durably, and ends the member's authorization here.
@@ -157,6 +170,14 @@ impl OpenHumans {
         refused: &AccessToken,
     ) -> Result<AccessToken, Error> {
         self.inner.tokens.replace(member, refused).await
+    }
+
+    /// Waits until every refresh that was sent has its answer, and the new tokens are kept. Call it
+    /// before the process ends, so that no pair is lost; [`Background::stop`](crate::Background::stop)
+    /// does. Takes as long as a token request at most; while the token store is away, up to six
+    /// minutes.
+    pub async fn refreshes_settled(&self) {
+        self.inner.tokens.settled().await;
     }
 
     /// The API as one member, with a live token for every call.
@@ -334,7 +355,11 @@ impl OpenHumansBuilder {
             .as_ref()
             .map_or(secret, |key| key.expose());
         let flows = FlowCookies::new(cookie_key, settings.is_https());
-        let epochs = Arc::new(Epochs::new(settings.session_cache_ttl));
+        let epochs = Arc::new(Epochs::new(
+            self.clock.clone(),
+            settings.session_max_age,
+            settings.session_cache_ttl,
+        ));
         let forget = Arc::clone(&epochs);
         let client = Client::with_transport(settings.oh_base_url.as_str(), transport)
             .expect("the address was checked with the settings")
@@ -362,13 +387,19 @@ impl OpenHumansBuilder {
                 settings.redirect_uri.as_str(),
             )
             .expect("client id, secret and redirect URI were checked with the settings");
-        let tokens = LiveTokens::new(oauth.clone(), deauthorizer.clone(), settings.timeout);
+        let tokens = LiveTokens::new(
+            oauth.clone(),
+            client.clone(),
+            deauthorizer.clone(),
+            settings.timeout,
+        );
         let login = Login {
             oauth,
             flows,
             clock: self.clock.clone(),
             client: client.clone(),
             store: Arc::clone(&store),
+            deauthorizer: deauthorizer.clone(),
             handler: self.login_handler,
             epochs: Arc::clone(&epochs),
             timeout: settings.timeout,

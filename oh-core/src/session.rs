@@ -1,8 +1,10 @@
 //! Who a session belongs to, and whether that still holds.
 //!
-//! The host's session keeps one small value, a [`SessionMember`]. It names the member and the
-//! epoch of the authorization it came from; when the member leaves, the epoch advances and every
-//! session of that member is over, on every device.
+//! The host's session keeps one small value, a [`SessionMember`]. It names the member, the epoch it
+//! began in, and when. When the member leaves or logs out, the epoch advances, and every session of
+//! that member is over: on every device, and every copy of a cookie that someone else may have. The
+//! host's session library need not keep anything on the server for that. A session also ends by
+//! itself at a greatest age.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,8 +12,11 @@ use std::time::Duration;
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 
-use crate::ProjectMemberId;
-use crate::store::{Epoch, StoreError, TokenStore};
+use crate::store::{Epoch, MemberRecord, Put, StoreError, TokenStore, Version};
+use crate::{Clock, ProjectMemberId, Timestamp};
+
+/// A session that seems to have begun later than this from now was begun by a wrong clock.
+const AHEAD: Duration = Duration::from_secs(24 * 3_600);
 
 /// The key the host's session keeps a [`SessionMember`] under, as JSON.
 pub const SESSION_KEY: &str = "openhumans.member";
@@ -22,19 +27,22 @@ pub const SESSION_KEY: &str = "openhumans.member";
 pub struct SessionMember {
     /// Who.
     pub member: ProjectMemberId,
-    /// By which authorization.
+    /// In which epoch of the member's authorization.
     pub epoch: Epoch,
+    /// When the session began.
+    pub logged_in_at: Timestamp,
     /// The Open Humans username, if shared.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub username: Option<String>,
 }
 
 impl SessionMember {
-    /// A member who is logged in by the authorization of this epoch.
-    pub fn new(member: ProjectMemberId, epoch: Epoch) -> Self {
+    /// A member who logged in at `logged_in_at`, in this epoch of the authorization.
+    pub fn new(member: ProjectMemberId, epoch: Epoch, logged_in_at: Timestamp) -> Self {
         Self {
             member,
             epoch,
+            logged_in_at,
             username: None,
         }
     }
@@ -74,6 +82,9 @@ impl Member {
 
 /// Knows which epoch is the living one, for a short while without asking the store.
 pub(crate) struct Epochs {
+    clock: Clock,
+    /// How long a session lasts.
+    max_age: Option<Duration>,
     known: Option<Cache<ProjectMemberId, Option<Epoch>>>,
     /// Counts what was forgotten: an answer of the store from before is not kept.
     forgotten: AtomicU64,
@@ -84,7 +95,7 @@ impl Epochs {
     const MOST: u64 = 100_000;
 
     /// `trust`: how long an answer of the store may be repeated.
-    pub(crate) fn new(trust: Duration) -> Self {
+    pub(crate) fn new(clock: Clock, max_age: Option<Duration>, trust: Duration) -> Self {
         let cache = || {
             Cache::builder()
                 .max_capacity(Self::MOST)
@@ -92,17 +103,22 @@ impl Epochs {
                 .build()
         };
         Self {
+            clock,
+            max_age,
             known: (!trust.is_zero()).then(cache),
             forgotten: AtomicU64::new(0),
         }
     }
 
-    /// The member of a session, if the authorization it came from is still the living one.
+    /// The member of a session, if it is not too old and its epoch is still the living one.
     pub(crate) async fn member(
         &self,
         store: &dyn TokenStore,
         session: SessionMember,
     ) -> Result<Option<Member>, StoreError> {
+        if self.is_too_old(&session) {
+            return Ok(None);
+        }
         let known = self
             .known
             .as_ref()
@@ -128,6 +144,49 @@ impl Epochs {
             username: session.username,
         };
         Ok((living == Some(session.epoch)).then_some(member))
+    }
+
+    fn is_too_old(&self, session: &SessionMember) -> bool {
+        let Some(max_age) = self.max_age else {
+            return false;
+        };
+        let now = self.clock.now();
+        if session.logged_in_at > now + AHEAD {
+            tracing::warn!(
+                logged_in_at = %session.logged_in_at,
+                "a session began in the future: the clock of a process was or is wrong"
+            );
+            return true;
+        }
+        now.since(session.logged_in_at) >= max_age
+    }
+
+    /// Ends the member's sessions, all that have begun so far. A session that is over already ends
+    /// none: whoever kept an old cookie cannot log anyone out.
+    pub(crate) async fn end_all(
+        &self,
+        store: &dyn TokenStore,
+        session: &SessionMember,
+    ) -> Result<(), StoreError> {
+        if self.is_too_old(session) {
+            return Ok(());
+        }
+        loop {
+            let stored = store.load(&session.member).await?;
+            let Some(record) = stored.filter(|r| r.is_authorized() && r.epoch == session.epoch)
+            else {
+                return Ok(());
+            };
+            let next = MemberRecord {
+                epoch: record.epoch.advance(self.clock.now()),
+                version: Version::fresh(),
+                ..record.clone()
+            };
+            if store.put(&next, Some(record.version)).await? == Put::Done {
+                self.forget(&session.member);
+                return Ok(());
+            }
+        }
     }
 
     /// Asks the store again next time.

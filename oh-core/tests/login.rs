@@ -4,15 +4,23 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use http::Request;
+use oh_core::deauth::{
+    DeauthHandler, DeauthInbox, Departure, Erasure, EventQuery, EventState, MemoryInbox,
+};
 use oh_core::login::{LoggedIn, LoginHandler, LoginRequest, Refusal, Welcome};
 use oh_core::routes::Route;
-use oh_core::transport::{Body, Transport, TransportError};
+use oh_core::store::{MemberRecord, MemoryStore, Put, StoreError, TokenStore, Version};
+use oh_core::transport::{Body, BoxError, Transport, TransportError};
+use oh_core::{OpenHumans, ProjectMemberId, SessionMember, Timestamp};
 use oh_sandbox::{Endpoint, Fault};
 use support::*;
+use tokio::sync::{Semaphore, watch};
 
 #[tokio::test]
 async fn a_member_logs_in_and_is_back_at_the_page_asked_for() {
@@ -450,4 +458,444 @@ async fn only_the_right_methods() {
         assert_eq!(response.status(), 405);
         assert_eq!(response.headers()["allow"], allowed);
     }
+}
+
+/// A store in which someone else changes the record just before a write, or that is away.
+#[derive(Default)]
+struct Contested {
+    store: MemoryStore,
+    before_put: Mutex<Option<Box<dyn FnOnce() -> MemberRecord + Send>>>,
+    is_down: AtomicBool,
+}
+
+impl Contested {
+    fn check(&self) -> Result<(), StoreError> {
+        if self.is_down.load(Ordering::SeqCst) {
+            return Err(StoreError::unavailable("down"));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl TokenStore for Contested {
+    async fn load(&self, member: &ProjectMemberId) -> Result<Option<MemberRecord>, StoreError> {
+        self.check()?;
+        self.store.load(member).await
+    }
+
+    async fn put(
+        &self,
+        record: &MemberRecord,
+        expected: Option<Version>,
+    ) -> Result<Put, StoreError> {
+        self.check()?;
+        let change = self.before_put.lock().unwrap().take();
+        if let Some(change) = change {
+            let stored = self.store.load(&record.member).await?;
+            let put = self.store.put(&change(), stored.map(|r| r.version)).await?;
+            assert_eq!(put, Put::Done);
+        }
+        self.store.put(record, expected).await
+    }
+
+    async fn remove(&self, member: &ProjectMemberId, expected: Version) -> Result<Put, StoreError> {
+        self.check()?;
+        self.store.remove(member, expected).await
+    }
+
+    async fn page(
+        &self,
+        after: Option<&ProjectMemberId>,
+        limit: usize,
+    ) -> Result<Vec<MemberRecord>, StoreError> {
+        self.store.page(after, limit).await
+    }
+}
+
+#[tokio::test]
+async fn a_login_does_not_go_on_when_the_member_leaves_as_it_is_written_down() {
+    let sandbox = sandbox().await;
+    let store = Arc::new(Contested::default());
+    let oh = app(&sandbox).token_store(store.clone()).build().unwrap();
+    let leaves = || MemberRecord::tombstone(alice(), Timestamp::now());
+    *store.before_put.lock().unwrap() = Some(Box::new(leaves));
+    let mut browser = Browser::default();
+    let response = browser.log_in(&oh, &sandbox, ALICE).await;
+    assert_eq!(response.status(), 409);
+    assert!(browser.session.is_none());
+    let record = store.load(&alice()).await.unwrap().unwrap();
+    assert!(!record.is_authorized());
+}
+
+#[tokio::test]
+async fn a_departure_of_a_wrong_clock_keeps_nobody_out() {
+    let sandbox = sandbox().await;
+    let store = Arc::new(MemoryStore::new());
+    let year = Duration::from_secs(366 * 24 * 3_600);
+    let left = MemberRecord::tombstone(alice(), Timestamp::now() + year);
+    assert_eq!(store.put(&left, None).await.unwrap(), Put::Done);
+    let oh = app(&sandbox).token_store(store).build().unwrap();
+    let mut browser = Browser::default();
+    assert_eq!(browser.log_in(&oh, &sandbox, ALICE).await.status(), 303);
+    assert!(oh.member(browser.session).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_login_that_was_used_is_refused_by_every_process() {
+    let sandbox = sandbox().await;
+    let (one, other) = (
+        app(&sandbox).build().unwrap(),
+        app(&sandbox).build().unwrap(),
+    );
+    let mut browser = Browser::default();
+    let url = browser.begin(&one, "/openhumans/login").await;
+    let back = sandbox.authorize(ALICE, url).await.unwrap();
+    assert_eq!(browser.come_back(&one, &back).await.status(), 303);
+    // The other process knows the used login by its cookie only.
+    let response = browser.come_back(&other, &back).await;
+    assert_eq!(response.status(), 400);
+    assert!(text(&response).contains("completed before"));
+    assert_eq!(sandbox.token_requests(), 1);
+}
+
+#[tokio::test]
+async fn an_authorization_counts_from_when_the_login_began() {
+    let sandbox = sandbox().await;
+    let clock = clock();
+    let oh = app(&sandbox).clock(clock.clone()).build().unwrap();
+    let mut browser = Browser::default();
+    let url = browser.begin(&oh, "/openhumans/login").await;
+    let back = sandbox.authorize(ALICE, url).await.unwrap();
+    // A code is good for half an hour. What the member wishes meanwhile is not undone by it.
+    let minutes = Duration::from_secs(20 * 60);
+    clock.advance(minutes);
+    assert_eq!(browser.come_back(&oh, &back).await.status(), 303);
+    let record = oh.token_store().load(&alice()).await.unwrap().unwrap();
+    assert!(record.authorized_at <= Timestamp::now() - minutes);
+}
+
+#[tokio::test]
+async fn leaving_is_seen_at_once_although_sessions_are_believed_for_a_while() {
+    let sandbox = sandbox().await;
+    let settings = settings(&sandbox).session_cache_ttl(Duration::from_secs(3_600));
+    let oh = OpenHumans::builder(settings.build().unwrap())
+        .build()
+        .unwrap();
+    let mut browser = Browser::default();
+    browser.log_in(&oh, &sandbox, ALICE).await;
+    for _ in 0..2 {
+        assert!(oh.member(browser.session.clone()).await.unwrap().is_some());
+    }
+    oh.disconnect(&alice(), Erasure::NotRequested)
+        .await
+        .unwrap();
+    assert!(oh.member(browser.session.clone()).await.unwrap().is_none());
+}
+
+fn log_out() -> http::request::Builder {
+    Request::post("/openhumans/logout").header("sec-fetch-site", "same-origin")
+}
+
+#[tokio::test]
+async fn logging_out_ends_every_copy_of_a_session() {
+    let sandbox = sandbox().await;
+    let settings = settings(&sandbox).session_cache_ttl(Duration::from_secs(3_600));
+    let oh = OpenHumans::builder(settings.build().unwrap())
+        .build()
+        .unwrap();
+    let (mut laptop, mut phone) = (Browser::default(), Browser::default());
+    laptop.log_in(&oh, &sandbox, ALICE).await;
+    phone.log_in(&oh, &sandbox, ALICE).await;
+    let copied = laptop.session.clone();
+    assert!(oh.member(copied.clone()).await.unwrap().is_some());
+    assert!(oh.member(phone.session.clone()).await.unwrap().is_some());
+
+    laptop.send(&oh, Route::Logout, log_out()).await;
+    assert!(laptop.session.is_none());
+    assert!(oh.member(copied.clone()).await.unwrap().is_none());
+    assert!(oh.member(phone.session.clone()).await.unwrap().is_none());
+    // The authorization stays: this was a logout, not a departure.
+    assert!(oh.access_token(&alice()).await.is_ok());
+
+    // A login after that counts, and nobody with the old cookie can end it.
+    laptop.log_in(&oh, &sandbox, ALICE).await;
+    let mut thief = Browser {
+        session: copied,
+        ..Browser::default()
+    };
+    thief.send(&oh, Route::Logout, log_out()).await;
+    assert!(oh.member(laptop.session.clone()).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_logout_that_the_store_does_not_take_is_said_and_done_here() {
+    let sandbox = sandbox().await;
+    let store = Arc::new(Contested::default());
+    let oh = app(&sandbox).token_store(store.clone()).build().unwrap();
+    let mut browser = Browser::default();
+    browser.log_in(&oh, &sandbox, ALICE).await;
+    store.is_down.store(true, Ordering::SeqCst);
+    let response = browser.send(&oh, Route::Logout, log_out()).await;
+    assert_eq!(response.status(), 503);
+    assert!(text(&response).contains("This browser is logged out"));
+    assert!(browser.session.is_none());
+}
+
+#[tokio::test]
+async fn a_session_ends_at_its_greatest_age() {
+    let sandbox = sandbox().await;
+    let day = Duration::from_secs(24 * 3_600);
+    for (age, days, lasts) in [
+        (None, 29, true),
+        (None, 30, false),
+        (Some(day), 1, false),
+        (Some(Duration::ZERO), 3_000, true),
+    ] {
+        let mut settings = settings(&sandbox);
+        if let Some(age) = age {
+            settings = settings.session_max_age(age);
+        }
+        let clock = clock();
+        let oh = OpenHumans::builder(settings.build().unwrap())
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+        let mut browser = Browser::default();
+        browser.log_in(&oh, &sandbox, ALICE).await;
+        clock.advance(day * days);
+        let member = oh.member(browser.session.clone()).await.unwrap();
+        assert_eq!(member.is_some(), lasts, "{age:?} {days}");
+        // One that is over cannot end the others.
+        if !lasts {
+            let before = oh.token_store().load(&alice()).await.unwrap().unwrap();
+            browser.send(&oh, Route::Logout, log_out()).await;
+            let after = oh.token_store().load(&alice()).await.unwrap().unwrap();
+            assert_eq!(before.epoch, after.epoch);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_of_a_wrong_clock_does_not_last_for_ever() {
+    let sandbox = sandbox().await;
+    let oh = app(&sandbox).build().unwrap();
+    let mut browser = Browser::default();
+    browser.log_in(&oh, &sandbox, ALICE).await;
+    let session = browser.session.unwrap();
+    let year = Duration::from_secs(366 * 24 * 3_600);
+    let begun = session.logged_in_at + year;
+    let ahead = SessionMember::new(session.member, session.epoch, begun);
+    assert!(oh.member(Some(ahead)).await.unwrap().is_none());
+}
+
+/// A handler of leaving and one of coming, and the order of what they did.
+#[derive(Clone)]
+struct Handlers(Arc<State>);
+
+struct State {
+    done: watch::Sender<Vec<&'static str>>,
+    deletes: Semaphore,
+    welcomes: Semaphore,
+}
+
+impl Handlers {
+    fn new(deletes: usize, welcomes: usize) -> Self {
+        Self(Arc::new(State {
+            done: watch::Sender::default(),
+            deletes: Semaphore::new(deletes),
+            welcomes: Semaphore::new(welcomes),
+        }))
+    }
+
+    fn note(&self, what: &'static str) {
+        self.0.done.send_modify(|done| done.push(what));
+    }
+
+    fn all(&self) -> Vec<&'static str> {
+        self.0.done.borrow().clone()
+    }
+
+    async fn wait_for(&self, what: &str, times: usize) {
+        let mut done = self.0.done.subscribe();
+        let seen = |done: &Vec<&str>| done.iter().filter(|one| **one == what).count() >= times;
+        done.wait_for(seen).await.unwrap();
+    }
+}
+
+#[async_trait]
+impl DeauthHandler for Handlers {
+    async fn deauthorized(&self, departure: &Departure) -> Result<(), BoxError> {
+        assert!(departure.delete_data);
+        self.note("deleting");
+        self.0.deletes.acquire().await.unwrap().forget();
+        self.note("deleted");
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl LoginHandler for Handlers {
+    async fn logged_in(&self, _: &LoggedIn) -> Result<Welcome, Refusal> {
+        self.note("coming");
+        self.0.welcomes.acquire().await.unwrap().forget();
+        self.note("made rows");
+        Ok(Welcome::new())
+    }
+}
+
+#[tokio::test]
+async fn a_login_waits_for_the_handler_of_an_earlier_departure() {
+    let sandbox = sandbox().await;
+    let handlers = Handlers::new(0, 2);
+    let inbox: Arc<dyn DeauthInbox> = Arc::new(MemoryInbox::new());
+    let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
+    let process = |handlers: &Handlers| {
+        app(&sandbox)
+            .deauth_inbox(inbox.clone())
+            .token_store(store.clone())
+            .login_handler(handlers.clone())
+            .deauth_handler(handlers.clone())
+            .build()
+            .unwrap()
+    };
+    // Worker and login in two processes.
+    let (oh, worker) = (process(&handlers), process(&handlers));
+    let mut browser = Browser::default();
+    assert_eq!(browser.log_in(&oh, &sandbox, ALICE).await.status(), 303);
+    worker
+        .disconnect(&alice(), Erasure::Requested)
+        .await
+        .unwrap();
+    let running = worker.worker().spawn();
+    handlers.wait_for("deleting", 1).await;
+
+    let (response, ()) = tokio::join!(browser.log_in(&oh, &sandbox, ALICE), async {
+        sandbox.wait_for(Endpoint::ExchangeMember, 2).await;
+        handlers.0.deletes.add_permits(1);
+    });
+    assert_eq!(response.status(), 303);
+    assert_eq!(
+        handlers.all(),
+        [
+            "coming",
+            "made rows",
+            "deleting",
+            "deleted",
+            "coming",
+            "made rows"
+        ]
+    );
+    assert!(oh.access_token(&alice()).await.is_ok());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_login_is_refused_while_the_handler_of_an_earlier_departure_goes_on() {
+    let sandbox = sandbox().await;
+    let handlers = Handlers::new(0, 1);
+    let settings = settings(&sandbox).timeout(Duration::from_millis(300));
+    let oh = OpenHumans::builder(settings.build().unwrap())
+        .login_handler(handlers.clone())
+        .deauth_handler(handlers.clone())
+        .build()
+        .unwrap();
+    let mut browser = Browser::default();
+    assert_eq!(browser.log_in(&oh, &sandbox, ALICE).await.status(), 303);
+    oh.disconnect(&alice(), Erasure::Requested).await.unwrap();
+    let running = oh.worker().spawn();
+    handlers.wait_for("deleting", 1).await;
+
+    browser.session = None;
+    let response = browser.log_in(&oh, &sandbox, ALICE).await;
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.headers()["retry-after"], "60");
+    assert!(text(&response).contains("still seeing to that"));
+    assert!(browser.session.is_none());
+    let record = oh.token_store().load(&alice()).await.unwrap().unwrap();
+    assert!(!record.is_authorized());
+    assert_eq!(handlers.all(), ["coming", "made rows", "deleting"]);
+
+    handlers.0.deletes.add_permits(1);
+    handlers.0.welcomes.add_permits(1);
+    running.drain().await;
+    assert_eq!(browser.log_in(&oh, &sandbox, ALICE).await.status(), 303);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_lease_taken_as_the_login_is_written_down_is_seen() {
+    let sandbox = sandbox().await;
+    let settings = settings(&sandbox).timeout(Duration::from_millis(300));
+    let store = Arc::new(Contested::default());
+    let inbox = Arc::new(MemoryInbox::new());
+    let handlers = Handlers::new(0, 1);
+    let oh = OpenHumans::builder(settings.build().unwrap())
+        .token_store(store.clone())
+        .deauth_inbox(inbox.clone())
+        .login_handler(handlers.clone())
+        .build()
+        .unwrap();
+    oh.disconnect(&alice(), Erasure::Requested).await.unwrap();
+    let left = store.load(&alice()).await.unwrap().unwrap();
+    *store.before_put.lock().unwrap() = Some(Box::new({
+        let (inbox, left) = (inbox.clone(), left.clone());
+        move || {
+            let now = Timestamp::now();
+            let until = now + Duration::from_secs(60);
+            let taken = futures_util::FutureExt::now_or_never(async {
+                use oh_core::deauth::DeauthEvents;
+                inbox.lease(now, until, 10).await
+            });
+            assert_eq!(taken.unwrap().unwrap().len(), 1);
+            left
+        }
+    }));
+    let mut browser = Browser::default();
+    let response = browser.log_in(&oh, &sandbox, ALICE).await;
+    assert_eq!(response.status(), 503);
+    assert!(handlers.all().is_empty());
+    let record = store.load(&alice()).await.unwrap().unwrap();
+    assert!(!record.is_authorized());
+    assert_eq!(record.deauthorized_at, left.deauthorized_at);
+}
+
+#[tokio::test]
+async fn what_a_login_made_goes_when_the_member_leaves_meanwhile() {
+    let sandbox = sandbox().await;
+    let handlers = Handlers::new(2, 0);
+    let oh = app(&sandbox)
+        .login_handler(handlers.clone())
+        .deauth_handler(handlers.clone())
+        .build()
+        .unwrap();
+    let running = oh.worker().spawn();
+    let mut browser = Browser::default();
+    let (response, ()) = tokio::join!(browser.log_in(&oh, &sandbox, ALICE), async {
+        handlers.wait_for("coming", 1).await;
+        let left_at = Timestamp::now() + Duration::from_secs(5);
+        let (member, wish) = (alice(), Erasure::Requested);
+        let told = oh.deauthorizer().report_told(&member, wish, left_at);
+        let _ = told.await.unwrap();
+        handlers.wait_for("deleted", 1).await;
+        handlers.0.welcomes.add_permits(1);
+    });
+    assert_eq!(response.status(), 409);
+    assert!(browser.session.is_none());
+    handlers.wait_for("deleted", 2).await;
+    assert_eq!(
+        handlers.all(),
+        [
+            "coming",
+            "deleting",
+            "deleted",
+            "made rows",
+            "deleting",
+            "deleted"
+        ]
+    );
+    running.drain().await;
+    let done = EventQuery::first(10).state(EventState::Done);
+    assert_eq!(oh.inbox().events(&done).await.unwrap().len(), 2);
+    running.stop().await;
 }

@@ -105,6 +105,7 @@ pub(crate) struct EventRow {
     state: String,
     attempts: i64,
     due_at: i64,
+    lease_until: Option<i64>,
     settled_at: Option<i64>,
     tokens_destroyed: bool,
     requeued_at: Option<i64>,
@@ -136,6 +137,8 @@ macro_rules! event_columns {
             $table,
             "due_at, ",
             $table,
+            "lease_until, ",
+            $table,
             "settled_at, ",
             $table,
             "tokens_destroyed, ",
@@ -163,6 +166,7 @@ impl EventRow {
         record.state = self.state.parse().map_err(|_| damaged("state"))?;
         record.attempts = count(self.attempts);
         record.due_at = at(self.due_at);
+        record.leased_until = self.lease_until.map(at);
         record.settled_at = self.settled_at.map(at);
         Ok(record)
     }

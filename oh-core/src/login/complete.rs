@@ -6,10 +6,15 @@ use std::time::Duration;
 use oh_api::oauth::Granted;
 use oh_api::{Client, ExchangeMember, OAuthClient, RetryPolicy, TokenError};
 
+use crate::deauth::Deauthorizer;
 use crate::session::{Epochs, SessionMember};
-use crate::store::{Epoch, MemberRecord, Put, TokenStore, Tokens, Version};
-use crate::{AuthorizationCode, Clock, Error};
+use crate::store::{Epoch, MemberRecord, Put, StoreError, TokenStore, Tokens, Version};
+use crate::{AuthorizationCode, Clock, Error, ProjectMemberId, Timestamp};
 
+/// A departure that lies further ahead than this was written down by a wrong clock.
+const AHEAD: Duration = Duration::from_secs(24 * 3_600);
+
+use super::departure;
 use super::flow::{Flow, FlowCookies};
 use super::{LoggedIn, LoginFailure, LoginHandler, ReturnPath};
 
@@ -20,9 +25,11 @@ pub(crate) struct Login {
     pub(crate) clock: Clock,
     pub(crate) client: Client,
     pub(crate) store: Arc<dyn TokenStore>,
+    pub(crate) deauthorizer: Deauthorizer,
     pub(crate) handler: Arc<dyn LoginHandler>,
     pub(crate) epochs: Arc<Epochs>,
-    /// How long Open Humans may take to say who came.
+    /// How long Open Humans may take to say who came, and the app to deal with an earlier
+    /// departure.
     pub(crate) timeout: Duration,
     /// Where a login leads that was begun without a way back.
     pub(crate) redirect_url: String,
@@ -51,8 +58,15 @@ impl Login {
                 TokenError::InvalidClient => LoginFailure::ClientRefused,
                 other => LoginFailure::OpenHumans(other.into()),
             })?;
-        let (record, before) = match self.keep(flow, &granted).await {
-            Ok(kept) => kept,
+        let kept = self.keep(flow, &granted).await;
+        let (record, before) = match kept {
+            Ok((record, stored)) => match self.wait_for_handler(&record.member).await {
+                Ok(()) => (record, stored.filter(MemberRecord::is_authorized)),
+                Err(failure) => {
+                    self.put_back(&record, stored).await;
+                    return Err(failure);
+                }
+            },
             Err(failure) => {
                 self.revoke(&granted.tokens).await;
                 return Err(failure);
@@ -68,11 +82,19 @@ impl Login {
                 .and_then(|path| ReturnPath::parse(path).ok()),
             returning: before.is_some(),
         };
-        match self.handler.logged_in(&login).await {
+        let welcome = self.handler.logged_in(&login).await;
+        let stored = self.store.load(&record.member).await?;
+        let Some(stored) = stored.filter(MemberRecord::is_authorized) else {
+            let failure = self.left_meanwhile(&record).await;
+            return Err(welcome.map_or_else(LoginFailure::App, |_| failure));
+        };
+        match welcome {
             Ok(welcome) => Ok(Completed {
                 session: SessionMember {
                     member: record.member,
-                    epoch: record.epoch,
+                    // As it is now: the member may have logged out elsewhere meanwhile.
+                    epoch: stored.epoch,
+                    logged_in_at: self.clock.now(),
                     username: record.username,
                 },
                 redirect_to: welcome
@@ -95,7 +117,7 @@ impl Login {
         &self,
         flow: &Flow,
         granted: &Granted,
-    ) -> Result<(MemberRecord, Option<Version>), LoginFailure> {
+    ) -> Result<(MemberRecord, Option<MemberRecord>), LoginFailure> {
         let retries = RetryPolicy::default()
             .attempts(2)
             .total(Duration::from_secs(3));
@@ -105,11 +127,58 @@ impl Login {
             .await
             .unwrap_or(Err(Error::Timeout))
             .map_err(LoginFailure::OpenHumans)?;
+        // Before the authorization is stored, too: then it need not be taken back.
+        self.wait_for_handler(&who.project_member_id).await?;
         self.store(flow, granted, &who).await
     }
 
-    /// Stores a fresh authorization. Gives the record, and the version of the authorized record it
-    /// replaced, if there was one.
+    /// Waits until the app's handler has dealt with an earlier departure of this member.
+    async fn wait_for_handler(&self, member: &ProjectMemberId) -> Result<(), LoginFailure> {
+        match departure::is_over(&self.deauthorizer, member, self.timeout).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(LoginFailure::StillLeaving),
+            Err(error) => Err(StoreError::unavailable(error).into()),
+        }
+    }
+
+    /// Takes back what [`store`](Self::store) did, for a member who comes back too early. Whoever
+    /// was authorized before stays so, with the new pair.
+    async fn put_back(&self, record: &MemberRecord, stored: Option<MemberRecord>) {
+        let put_back = match stored {
+            Some(stored) if stored.is_authorized() => return,
+            Some(mut left) => {
+                left.version = Version::fresh();
+                self.store.put(&left, Some(record.version)).await
+            }
+            None => self.store.remove(&record.member, record.version).await,
+        };
+        self.epochs.forget(&record.member);
+        match (put_back, &record.tokens) {
+            (Ok(Put::Done), Some(tokens)) => self.revoke(tokens).await,
+            (Err(error), _) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "a login that came too early could not be taken back");
+            }
+            _ => {}
+        }
+    }
+
+    /// The member left while the app's handler was dealing with the login.
+    async fn left_meanwhile(&self, record: &MemberRecord) -> LoginFailure {
+        match departure::repeat(&self.deauthorizer, record).await {
+            Ok(()) => LoginFailure::LeftMeanwhile,
+            Err(error) => {
+                let failure = StoreError::unavailable(error);
+                tracing::error!(
+                    error = &failure as &dyn std::error::Error,
+                    "a member left while being logged in, and what the login made may be left"
+                );
+                failure.into()
+            }
+        }
+    }
+
+    /// Stores a fresh authorization. Gives the record, and the one that it replaced, if there was one.
     ///
     /// A member who left after this login was begun is not brought back: a code issued before leaving
     /// can still be exchanged after, and its token even answers `exchange-member`.
@@ -122,12 +191,13 @@ impl Login {
         flow: &Flow,
         granted: &Granted,
         who: &ExchangeMember,
-    ) -> Result<(MemberRecord, Option<Version>), LoginFailure> {
+    ) -> Result<(MemberRecord, Option<MemberRecord>), LoginFailure> {
         let member = &who.project_member_id;
         loop {
             let stored = self.store.load(member).await?;
             if let Some(left) = stored.as_ref().and_then(|record| record.deauthorized_at)
                 && left >= flow.started_at()
+                && !self.is_far_ahead(left)
             {
                 tracing::info!("a login began before its member left, and is not completed");
                 return Err(LoginFailure::LeftMeanwhile);
@@ -145,12 +215,21 @@ impl Login {
             let expected = stored.as_ref().map(|record| record.version);
             if self.store.put(&record, expected).await? == Put::Done {
                 self.epochs.forget(member);
-                let before = stored
-                    .filter(MemberRecord::is_authorized)
-                    .map(|r| r.version);
-                return Ok((record, before));
+                return Ok((record, stored));
             }
         }
+    }
+
+    /// Nobody is kept out for years because a clock was wrong for a moment.
+    fn is_far_ahead(&self, left: Timestamp) -> bool {
+        let ahead = left > self.clock.now() + AHEAD;
+        if ahead {
+            tracing::warn!(
+                deauthorized_at = %left,
+                "a departure lies in the future: the clock of a process was or is wrong"
+            );
+        }
+        ahead
     }
 
     /// Takes back what [`store`](Self::store) did, for a member the app does not want. The pair is revoked first,

@@ -1,5 +1,7 @@
 //! The ways a login can fail, each with a status and words for the person.
 
+use std::time::Duration;
+
 use http::StatusCode;
 
 use super::Refusal;
@@ -41,6 +43,9 @@ pub enum LoginFailure {
     /// The member left the project while the login was under way.
     #[error("the member left while logging in")]
     LeftMeanwhile,
+    /// The member left before, and the app's `DeauthHandler` is still at work on that.
+    #[error("the member's earlier departure is still being dealt with")]
+    StillLeaving,
     /// Open Humans could not be asked, or its answer was not understood.
     #[error("Open Humans could not be asked")]
     OpenHumans(#[source] Error),
@@ -68,9 +73,14 @@ impl LoginFailure {
             Self::NotAuthorized(_) => StatusCode::BAD_GATEWAY,
             Self::OpenHumans(Error::Timeout) => StatusCode::GATEWAY_TIMEOUT,
             Self::OpenHumans(_) => StatusCode::BAD_GATEWAY,
-            Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store(_) | Self::StillLeaving => StatusCode::SERVICE_UNAVAILABLE,
             Self::App(refusal) => refusal.status,
         }
+    }
+
+    /// When it is worth trying again, if that is known: the `Retry-After` of the answer.
+    pub fn retry_after(&self) -> Option<Duration> {
+        matches!(self, Self::StillLeaving).then_some(Duration::from_secs(60))
     }
 
     /// One word for logs and counters.
@@ -86,6 +96,7 @@ impl LoginFailure {
             Self::CodeExpired => "code_expired",
             Self::ClientRefused => "client_refused",
             Self::LeftMeanwhile => "left_meanwhile",
+            Self::StillLeaving => "still_leaving",
             Self::OpenHumans(_) => "open_humans",
             Self::Store(_) => "store",
             Self::App(_) => "app",
@@ -134,6 +145,11 @@ impl LoginFailure {
                 "Your authorization was withdrawn",
                 "You left this project at Open Humans after this login was begun. If you want to \
                  come back, please log in again.",
+            ),
+            Self::StillLeaving => (
+                "Please wait a moment",
+                "You left this project before, and this app is still seeing to that: it may be \
+                 deleting what it kept of you. Please log in again in a minute.",
             ),
             Self::NotAuthorized(_) => (
                 "Open Humans did not authorize this login",

@@ -5,6 +5,7 @@
 //! is told who logged in, and a [`LoginRequest`] for a login the app starts itself.
 
 mod complete;
+mod departure;
 mod failure;
 pub(crate) mod flow;
 mod handler;

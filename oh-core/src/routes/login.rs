@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{HeaderMap, SET_COOKIE};
+use http::header::{HeaderMap, RETRY_AFTER, SET_COOKIE};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use maud::html;
@@ -208,6 +208,10 @@ fn failed(inner: &Inner, flow: Option<Flow>, failure: &LoginFailure) -> Answer {
     let again = login_button(inner, next.as_deref(), "Try again");
     let markup = page::page(title, &text, &again);
     let mut response = page::answer(status, markup, Some(&open_humans(inner)));
+    if let Some(wait) = failure.retry_after() {
+        let headers = response.headers_mut();
+        headers.insert(RETRY_AFTER, wait.as_secs().into());
+    }
     if let Some(flow) = flow {
         spend(inner, flow, &mut response);
     }
@@ -222,12 +226,35 @@ fn spend(inner: &Inner, flow: Flow, response: &mut Response<Bytes>) {
     response.headers_mut().append(SET_COOKIE, cookie);
 }
 
-pub(super) fn logout(inner: &Inner, head: &Parts) -> Answer {
+pub(super) async fn logout(
+    oh: &OpenHumans,
+    head: &Parts,
+    session: Option<SessionMember>,
+) -> Answer {
+    let inner = &oh.inner;
     if origin::of(&head.headers, &inner.settings.app_base_url) == origin::From::Elsewhere {
         let line = "only a page of this app may log a member out\n";
         return Answer::keep(plain(StatusCode::FORBIDDEN, line));
     }
-    let response = see_other(&inner.settings.logout_redirect_url);
+    let ended = match &session {
+        Some(session) => oh.log_out(session).await,
+        None => Ok(()),
+    };
+    let response = match ended {
+        Ok(()) => see_other(&inner.settings.logout_redirect_url),
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "the sessions of a member could not be ended");
+            let markup = page::page(
+                "You are logged out here",
+                "This browser is logged out. If you are logged in elsewhere, you still are: that \
+                 could not be ended right now. Log in and out again later to end it.",
+                &html! {},
+            );
+            page::answer(StatusCode::SERVICE_UNAVAILABLE, markup, None)
+        }
+    };
+    // Whatever became of the others: this browser forgets.
     Answer {
         response,
         session: SessionChange::LogOut,

@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | `/login` | GET, POST | sends the person to Open Humans; `next` says where to come back to |
 //! | `/complete` | GET | where Open Humans sends the person back: logs in |
-//! | `/logout` | POST | logs out |
+//! | `/logout` | POST | logs out, on every device |
 //! | `/deauth` | POST | Open Humans' webhook: a member has left |
 //!
 //! ```
@@ -126,7 +126,7 @@ impl OpenHumans {
             match route {
                 Route::Login => login::login(self, &request.into_parts().0, session).await,
                 Route::Complete => login::complete(&self.inner, &request.into_parts().0).await,
-                Route::Logout => login::logout(&self.inner, &request.into_parts().0),
+                Route::Logout => login::logout(self, &request.into_parts().0, session).await,
                 Route::Deauth => Answer::keep(deauth::deauth(self, request).await),
             }
         } else {

@@ -30,6 +30,7 @@ pub struct SettingsBuilder {
     pub(super) cookie_key: Option<KeyMaterial>,
     pub(super) ledger_key: Option<KeyMaterial>,
     pub(super) session_cache_ttl: Duration,
+    pub(super) session_max_age: Option<Duration>,
     pub(super) timeout: Duration,
 }
 
@@ -116,7 +117,16 @@ impl SettingsBuilder {
         self
     }
 
-    /// How long to wait for an answer of Open Humans. Default 15 s.
+    /// How long a login lasts, whatever the host's session library says: after that the member
+    /// logs in again, which takes one click while they are logged in at Open Humans. Default 30
+    /// days; `None` or zero for no end.
+    pub fn session_max_age(mut self, age: impl Into<Option<Duration>>) -> Self {
+        self.session_max_age = age.into();
+        self
+    }
+
+    /// How long to wait for an answer of Open Humans. Default 15 s. The same in all processes of
+    /// an app, which wait for each other's refreshes by it.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -206,6 +216,7 @@ impl SettingsBuilder {
             cookie_key: self.cookie_key,
             ledger_key: self.ledger_key,
             session_cache_ttl: self.session_cache_ttl,
+            session_max_age: self.session_max_age.filter(|age| !age.is_zero()),
             timeout: self.timeout,
         })
     }

@@ -19,6 +19,7 @@
 //! | `OPENHUMANS_DELETE_ON_ERASURE` | delete data when erasure was asked for; default `true` |
 //! | `OPENHUMANS_DELETE_ON_DEAUTH` | delete data when it was not; default `false` |
 //! | `OPENHUMANS_DELETE_ON_UNKNOWN` | delete data when nobody knows; default `false` |
+//! | `OPENHUMANS_SESSION_MAX_AGE` | how long a login lasts, in seconds; default 2592000 (30 days), `0` for no end |
 //! | `OPENHUMANS_COOKIE_KEY` | seals the login cookie; default: derived from the client secret |
 //! | `OPENHUMANS_LEDGER_KEY` | pseudonyms in the ledger; default: derived from the client secret |
 //!
@@ -44,11 +45,12 @@ use url::Url;
 pub use builder::SettingsBuilder;
 use check::{WANTED_APP_BASE_URL, WANTED_CLIENT_ID, WANTED_CLIENT_SECRET};
 
-use crate::environment::{Environment, SettingsError, parse_bool};
+use crate::environment::{Environment, SettingsError, parse_bool, parse_seconds};
 use crate::{ClientSecret, KeyMaterial, MasterToken, WebhookSecret};
 
 const OH_BASE_URL: &str = "https://www.openhumans.org";
 const MOUNT_PATH: &str = "/openhumans";
+const SESSION_MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// What the library needs to know about the app and its project. Checked when built.
 #[derive(Clone, Debug)]
@@ -69,6 +71,7 @@ pub struct Settings {
     pub(crate) cookie_key: Option<KeyMaterial>,
     pub(crate) ledger_key: Option<KeyMaterial>,
     pub(crate) session_cache_ttl: Duration,
+    pub(crate) session_max_age: Option<Duration>,
     pub(crate) timeout: Duration,
 }
 
@@ -125,6 +128,7 @@ impl Settings {
             cookie_key: None,
             ledger_key: None,
             session_cache_ttl: Duration::from_secs(5),
+            session_max_age: Some(SESSION_MAX_AGE),
             timeout: Duration::from_secs(15),
         }
     }
@@ -192,6 +196,10 @@ impl Settings {
             if let Some(text) = env.get(name)? {
                 *flag = parse_bool(name, &text)?;
             }
+        }
+        if let Some(text) = env.get("OPENHUMANS_SESSION_MAX_AGE")? {
+            let age = parse_seconds("OPENHUMANS_SESSION_MAX_AGE", &text)?;
+            builder.session_max_age = (!age.is_zero()).then_some(age);
         }
         builder.cookie_key = env.get("OPENHUMANS_COOKIE_KEY")?.map(KeyMaterial::new);
         builder.ledger_key = env.get("OPENHUMANS_LEDGER_KEY")?.map(KeyMaterial::new);

@@ -19,7 +19,7 @@ pub struct MemberRecord {
     pub username: Option<String>,
     /// The live pair; `None` once the member is deauthorized.
     pub tokens: Option<Tokens>,
-    /// Which authorization this is. Sessions carry it, and end when it advances.
+    /// Sessions carry it, and end when it advances: when the member leaves or logs out.
     pub epoch: Epoch,
     /// When the member last authorized the project, by Open Humans' clock.
     pub authorized_at: Timestamp,
@@ -99,9 +99,9 @@ impl MemberRecord {
     }
 }
 
-/// Which authorization of a member a session belongs to.
+/// What a member's sessions have in common, and what tells them from earlier ones.
 ///
-/// Grows each time the member leaves. It starts from the time in microseconds, so that it never
+/// Grows each time the member leaves or logs out: the sessions from before are over then. It starts from the time in microseconds, so that it never
 /// returns to an old value, even when the record was removed in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -216,3 +216,21 @@ pub async fn a_lease_can_be_prolonged(inbox: Arc<dyn DeauthInbox>) {
     settle(&inbox, &second, &Settlement::Done { note: None }, at(60)).await;
     assert_eq!(extend(&second, at(90)).await, Held::Lost);
 }
+
+/// The list says which events a worker has, and until when: a login waits for that.
+pub async fn a_lease_is_listed(inbox: Inbox) {
+    let event = event(1, 1, 1);
+    accept(&inbox, &event).await;
+    assert_eq!(find(&inbox, &event).await.leased_until, None);
+    let leased = lease_one(&inbox, at(10)).await;
+    assert_eq!(find(&inbox, &event).await.leased_until, Some(at(20)));
+    let held = inbox.extend(&leased.lease, at(30)).await;
+    assert_eq!(held.expect("the inbox answers"), Held::Yes);
+    assert_eq!(find(&inbox, &event).await.leased_until, Some(at(30)));
+    let retry = Settlement::Retry {
+        due_at: at(40),
+        note: String::new(),
+    };
+    settle(&inbox, &leased, &retry, at(12)).await;
+    assert_eq!(find(&inbox, &event).await.leased_until, None);
+}

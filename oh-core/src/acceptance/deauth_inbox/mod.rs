@@ -28,7 +28,7 @@ pub use accepting::{
 };
 pub use leasing::{
     a_busy_member_holds_up_only_its_own, a_dead_holder_is_replaced, a_lease_can_be_prolonged,
-    an_older_event_that_arrives_late_waits_for_the_holder,
+    a_lease_is_listed, an_older_event_that_arrives_late_waits_for_the_holder,
     an_older_event_that_is_requeued_waits_for_the_holder, each_event_has_one_holder,
     events_come_oldest_first, events_of_a_member_come_in_order,
     the_limit_counts_events_that_can_be_taken,
@@ -80,6 +80,7 @@ where
     each_event_has_one_holder(fresh().await).await;
     a_dead_holder_is_replaced(fresh().await).await;
     a_lease_can_be_prolonged(fresh().await).await;
+    a_lease_is_listed(fresh().await).await;
 
     done_leaves_only_the_pseudonym(fresh().await).await;
     done_forgets_what_it_makes_up_for(fresh().await).await;

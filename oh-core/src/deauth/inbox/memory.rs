@@ -224,6 +224,7 @@ impl DeauthEvents for MemoryInbox {
             let Some(event) = entry.event() else { continue };
             entry.record.attempts += 1;
             entry.lease = Some((holder.clone(), until));
+            entry.record.leased_until = Some(until);
             leased.push(Leased {
                 lease: Lease {
                     event: id.clone(),
@@ -243,6 +244,7 @@ impl DeauthEvents for MemoryInbox {
         match self.state().held(lease) {
             Some(entry) => {
                 entry.lease = Some((lease.holder.clone(), until));
+                entry.record.leased_until = Some(until);
                 Ok(Held::Yes)
             }
             None => Ok(Held::Lost),
@@ -262,6 +264,7 @@ impl DeauthEvents for MemoryInbox {
         let place = entry.place();
         let pseudonym = entry.record.pseudonym.clone();
         entry.lease = None;
+        entry.record.leased_until = None;
         let (to, step, note) = match settlement {
             Settlement::Done { note } => {
                 entry.record.member = None;

@@ -203,6 +203,9 @@ pub struct EventRecord {
     pub attempts: u32,
     /// Not to be worked on before.
     pub due_at: Timestamp,
+    /// Until when a worker has it, if one does. May have passed: the worker died.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub leased_until: Option<Timestamp>,
     /// When it was done, given up or found stale.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub settled_at: Option<Timestamp>,
@@ -245,6 +248,7 @@ impl EventRecord {
             state: EventState::Pending,
             attempts: 0,
             due_at: received_at,
+            leased_until: None,
             settled_at: None,
         }
     }
