@@ -41,6 +41,8 @@ pub(crate) struct Inner {
     pub(crate) deauthorizer: Deauthorizer,
     pub(crate) epochs: Arc<Epochs>,
     pub(crate) tokens: LiveTokens,
+    #[cfg(feature = "pages")]
+    pub(crate) pages: Option<crate::pages::Pages>,
 }
 
 impl OpenHumans {
@@ -54,6 +56,8 @@ impl OpenHumans {
             inbox: Arc::new(MemoryInbox::new()),
             login_handler: Arc::new(WelcomeEveryone),
             deauth_handler: Arc::new(TokensOnly),
+            #[cfg(feature = "pages")]
+            pages: None,
         }
     }
 
@@ -198,6 +202,8 @@ pub struct OpenHumansBuilder {
     inbox: Arc<dyn DeauthInbox>,
     login_handler: Arc<dyn LoginHandler>,
     deauth_handler: Arc<dyn DeauthHandler>,
+    #[cfg(feature = "pages")]
+    pages: Option<crate::pages::Pages>,
 }
 
 impl OpenHumansBuilder {
@@ -232,6 +238,13 @@ impl OpenHumansBuilder {
     /// What leaving means to the app. Default: the tokens go, and nothing else.
     pub fn deauth_handler(mut self, handler: impl DeauthHandler) -> Self {
         self.deauth_handler = Arc::new(handler);
+        self
+    }
+
+    /// Pages for members, and a desk for those who see to erasure. Default: none.
+    #[cfg(feature = "pages")]
+    pub fn pages(mut self, pages: crate::pages::Pages) -> Self {
+        self.pages = Some(pages);
         self
     }
 
@@ -316,6 +329,8 @@ impl OpenHumansBuilder {
             epochs,
             tokens,
             settings,
+            #[cfg(feature = "pages")]
+            pages: self.pages,
         });
         Ok(OpenHumans { inner })
     }

@@ -46,6 +46,7 @@ mod inbox;
 mod ledger;
 pub(crate) mod metrics;
 mod pseudonym;
+mod pulse;
 mod reconciler;
 #[cfg(test)]
 mod test_support;
@@ -60,6 +61,7 @@ pub use inbox::{
 };
 pub use ledger::{DEADLINE, ExportError, Ledger};
 pub use pseudonym::Pseudonymizer;
+pub use pulse::{PULSE, SignsOfLife};
 pub use reconciler::{
     Membership, MembershipStatus, ReconcileError, ReconcileReport, Reconciler, ReconcilerHandle,
 };

@@ -177,10 +177,7 @@ pub(super) async fn complete(inner: &Arc<Inner>, head: &Parts) -> Answer {
             tracing::info!("a member has logged in");
             let mut response = see_other(&completed.redirect_to);
             spend(inner, flow, &mut response);
-            Answer {
-                response,
-                session: SessionChange::LogIn(completed.session),
-            }
+            Answer::new(response, SessionChange::LogIn(completed.session))
         }
         Ok(Err(failure)) => failed(inner, Some(flow), &failure),
         Err(error) => {
@@ -228,10 +225,7 @@ pub(super) fn logout(inner: &Inner, head: &Parts) -> Answer {
         return Answer::keep(plain(StatusCode::FORBIDDEN, line));
     }
     let response = see_other(&inner.settings.logout_redirect_url);
-    Answer {
-        response,
-        session: SessionChange::LogOut,
-    }
+    Answer::new(response, SessionChange::LogOut)
 }
 
 /// A parameter of a query, the first of its name.

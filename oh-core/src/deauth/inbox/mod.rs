@@ -169,6 +169,10 @@ pub struct EventQuery {
     pub pseudonym: Option<Pseudonym>,
     /// Only those received before.
     pub received_before: Option<Timestamp>,
+    /// Only those that are being worked on at this time: under a lease that ends later.
+    pub leased_at: Option<Timestamp>,
+    /// From the newest to the oldest, rather than from the oldest on.
+    pub newest_first: bool,
     /// Only those after this one in the order of the list: by time received, then by id.
     pub after: Option<(Timestamp, EventId)>,
     /// How many at most.
@@ -284,7 +288,8 @@ pub trait DeauthInbox: Send + Sync + 'static {
     /// When the inbox cannot answer.
     async fn stats(&self) -> Result<InboxStats, InboxError>;
 
-    /// Lists events by time received, then by id.
+    /// Lists events by time received, then by id; from the other end if
+    /// [`newest_first`](EventQuery::newest_first).
     ///
     /// # Errors
     ///

@@ -24,7 +24,8 @@ use super::deauthorizer::{Deauthorizer, Hint};
 use crate::Timestamp;
 use crate::transport::BoxError;
 use inquiry::Inquiry;
-use round::{JOB, Pace, Walk};
+pub(super) use round::JOB;
+use round::{Pace, Walk};
 
 /// Between two questions that hints led to.
 const HINT_PACE: Duration = Duration::from_secs(1);

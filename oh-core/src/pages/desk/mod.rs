@@ -1,0 +1,31 @@
+//! The erasure desk: what is open, what failed, how long it takes, and what to do.
+//!
+//! It reads the inbox a page at a time, whatever its size, and names no member.
+
+pub(super) mod event;
+pub(super) mod events;
+mod export;
+pub(super) mod member;
+pub(super) mod overview;
+mod plot;
+mod table;
+pub(crate) mod view;
+
+use super::context::Context;
+use super::form::Input;
+use super::problem::{Outcome, Problem};
+use super::route::PageRoute;
+use crate::routes::Answer;
+
+/// Answers a request of someone the guard has let in.
+pub(super) async fn serve(cx: &Context<'_>, route: PageRoute, input: Input) -> Outcome<Answer> {
+    match route {
+        PageRoute::Desk => overview::overview(cx).await,
+        PageRoute::Events => events::list(cx).await,
+        PageRoute::Event => event::show(cx, route.parameter(&cx.head.uri)).await,
+        PageRoute::Requeue => event::requeue(cx, route.parameter(&cx.head.uri), input).await,
+        PageRoute::Member => member::find(cx).await,
+        PageRoute::Export => Ok(export::export(cx)),
+        _ => Err(Problem::not_found()),
+    }
+}
