@@ -68,11 +68,7 @@ mod tests {
     use super::*;
 
     async fn log_in(request: HttpRequest) -> Result<HttpResponse, Rejection> {
-        let member = SessionMember {
-            member: "01026778".parse().unwrap(),
-            epoch: Epoch::from_stored(1),
-            username: None,
-        };
+        let member = SessionMember::new("01026778".parse().unwrap(), Epoch::from_stored(1));
         apply(&request, SessionChange::LogIn(member))?;
         Ok(HttpResponse::Ok().finish())
     }

@@ -14,18 +14,13 @@ pub(crate) const SECRET: &str = "abcdefghijklmnop";
 pub(crate) async fn alice() -> (OpenHumans, SessionMember) {
     let now = Timestamp::now();
     let tokens = Tokens::new("a", "r", now);
-    let record = MemberRecord {
-        username: Some("alice".to_owned()),
-        ..MemberRecord::authorized("01026778".parse().unwrap(), tokens, now)
-    };
+    let mut record = MemberRecord::authorized("01026778".parse().unwrap(), tokens, now);
+    record.username = Some("alice".to_owned());
     let store = MemoryStore::new();
     let put = store.put(&record, None).await.unwrap();
     assert_eq!(put, oh_core::store::Put::Done);
-    let session = SessionMember {
-        member: record.member,
-        epoch: Epoch::begin(now),
-        username: record.username,
-    };
+    let mut session = SessionMember::new(record.member, Epoch::begin(now));
+    session.username = record.username;
     let settings = Settings::builder("id", "secret", "http://localhost:8000")
         .webhook_secret(SECRET)
         .build()

@@ -213,25 +213,16 @@ impl OpenHumansBuilder {
         self
     }
 
-    /// Where tokens live. Default: in memory.
-    pub fn token_store(self, store: impl TokenStore) -> Self {
-        self.token_store_arc(Arc::new(store))
-    }
-
-    /// As [`token_store`](Self::token_store), shared.
-    pub fn token_store_arc(mut self, store: Arc<dyn TokenStore>) -> Self {
-        self.store = store;
+    /// Where tokens live. Default: in memory. An `Arc` of a store is a store.
+    pub fn token_store(mut self, store: impl TokenStore) -> Self {
+        self.store = Arc::new(store);
         self
     }
 
-    /// Where events of members leaving are kept. Default: in memory, lost in a crash.
-    pub fn deauth_inbox(self, inbox: impl DeauthInbox) -> Self {
-        self.deauth_inbox_arc(Arc::new(inbox))
-    }
-
-    /// As [`deauth_inbox`](Self::deauth_inbox), shared.
-    pub fn deauth_inbox_arc(mut self, inbox: Arc<dyn DeauthInbox>) -> Self {
-        self.inbox = inbox;
+    /// Where events of members leaving are kept. Default: in memory, lost in a crash. An `Arc` of an
+    /// inbox is an inbox.
+    pub fn deauth_inbox(mut self, inbox: impl DeauthInbox) -> Self {
+        self.inbox = Arc::new(inbox);
         self
     }
 

@@ -18,6 +18,7 @@ pub const SESSION_KEY: &str = "openhumans.member";
 
 /// What the session holds about the member who is logged in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SessionMember {
     /// Who.
     pub member: ProjectMemberId,
@@ -26,6 +27,17 @@ pub struct SessionMember {
     /// The Open Humans username, if shared.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub username: Option<String>,
+}
+
+impl SessionMember {
+    /// A member who is logged in by the authorization of this epoch.
+    pub fn new(member: ProjectMemberId, epoch: Epoch) -> Self {
+        Self {
+            member,
+            epoch,
+            username: None,
+        }
+    }
 }
 
 /// What an adapter does to the host's session after an answer.

@@ -41,7 +41,7 @@ impl World {
     fn process(&self) -> OpenHumans {
         let store: Arc<dyn TokenStore> = self.store.clone();
         app(&self.sandbox)
-            .token_store_arc(store)
+            .token_store(store)
             .clock(self.clock.clone())
             .build()
             .unwrap()
@@ -53,9 +53,10 @@ impl World {
 
     async fn change(&self, change: impl FnOnce(&mut MemberRecord)) {
         let old = self.record().await;
-        let mut new = MemberRecord {
-            version: Version::fresh(),
-            ..old.clone()
+        let mut new = {
+            let mut record = old.clone();
+            record.version = Version::fresh();
+            record
         };
         change(&mut new);
         assert_eq!(
@@ -66,10 +67,7 @@ impl World {
 }
 
 async fn sources(oh: &OpenHumans) -> Vec<Discovery> {
-    let query = EventQuery {
-        limit: 10,
-        ..EventQuery::default()
-    };
+    let query = EventQuery::first(10);
     oh.inbox()
         .events(&query)
         .await
@@ -147,10 +145,7 @@ async fn being_asked_to_wait_is_passed_on_and_uses_nothing_up() {
 async fn a_holder_that_died_holds_the_others_up_no_longer_than_its_lease() {
     let world = World::new().await;
     let until = world.clock.now() + Duration::from_secs(25);
-    let lease = RefreshLease {
-        holder: "dead".into(),
-        until,
-    };
+    let lease = RefreshLease::new("dead", until);
     world.change(|record| record.refresh = Some(lease)).await;
     let oh = world.process();
     let waiting = tokio::spawn({

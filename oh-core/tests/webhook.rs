@@ -28,10 +28,7 @@ async fn post(oh: &OpenHumans, body: &str, signatures: &[&str]) -> Response<Byte
 }
 
 async fn events(oh: &OpenHumans) -> Vec<EventRecord> {
-    let query = EventQuery {
-        limit: 10,
-        ..EventQuery::default()
-    };
+    let query = EventQuery::first(10);
     oh.inbox().events(&query).await.unwrap()
 }
 

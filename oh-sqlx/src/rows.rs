@@ -75,24 +75,19 @@ impl MemberRow {
             _ => return Err(damaged("access_token")),
         };
         let refresh = match (self.refresh_holder, self.refresh_until) {
-            (Some(holder), Some(until)) => Some(RefreshLease {
-                holder,
-                until: at(until),
-            }),
+            (Some(holder), Some(until)) => Some(RefreshLease::new(holder, at(until))),
             _ => None,
         };
-        Ok(MemberRecord {
-            member: member_id(self.member)?,
-            username: self.username,
-            tokens,
-            epoch: Epoch::from_stored(self.epoch),
-            authorized_at: at(self.authorized_at),
-            deauthorized_at: self.deauthorized_at.map(at),
-            heard_at: at(self.heard_at),
-            refresh,
-            refresh_unanswered: self.refresh_unanswered,
-            version: Version::from_stored(self.version),
-        })
+        let mut record = MemberRecord::tombstone(member_id(self.member)?, at(self.heard_at));
+        record.username = self.username;
+        record.tokens = tokens;
+        record.epoch = Epoch::from_stored(self.epoch);
+        record.authorized_at = at(self.authorized_at);
+        record.deauthorized_at = self.deauthorized_at.map(at);
+        record.refresh = refresh;
+        record.refresh_unanswered = self.refresh_unanswered;
+        record.version = Version::from_stored(self.version);
+        Ok(record)
     }
 }
 
@@ -114,40 +109,36 @@ pub(crate) struct EventRow {
 
 impl EventRow {
     pub(crate) fn record(self) -> Result<EventRecord, BoxError> {
-        Ok(EventRecord {
-            id: EventId::new(self.id),
-            member: self.member.map(member_id).transpose()?,
-            pseudonym: Pseudonym::new(self.pseudonym),
-            erasure: self.erasure.parse().map_err(|_| damaged("erasure"))?,
-            discovery: self.discovery.parse().map_err(|_| damaged("discovery"))?,
-            left_at: at(self.left_at),
-            received_at: at(self.received_at),
-            state: self.state.parse().map_err(|_| damaged("state"))?,
-            attempts: count(self.attempts),
-            due_at: at(self.due_at),
-            settled_at: self.settled_at.map(at),
-        })
+        let mut record = EventRecord::new(
+            EventId::new(self.id),
+            Pseudonym::new(self.pseudonym),
+            self.erasure.parse().map_err(|_| damaged("erasure"))?,
+            self.discovery.parse().map_err(|_| damaged("discovery"))?,
+            at(self.left_at),
+            at(self.received_at),
+        );
+        record.member = self.member.map(member_id).transpose()?;
+        record.state = self.state.parse().map_err(|_| damaged("state"))?;
+        record.attempts = count(self.attempts);
+        record.due_at = at(self.due_at);
+        record.settled_at = self.settled_at.map(at);
+        Ok(record)
     }
 
     /// The row of an event that `holder` has just leased.
     pub(crate) fn leased(self, holder: &str) -> Result<Leased, BoxError> {
         let record = self.record()?;
-        Ok(Leased {
-            lease: Lease {
-                event: record.id.clone(),
-                holder: holder.to_owned(),
-            },
-            attempt: record.attempts,
-            event: DeauthEvent {
-                id: record.id,
-                member: record.member.ok_or_else(|| damaged("member"))?,
-                pseudonym: record.pseudonym,
-                erasure: record.erasure,
-                discovery: record.discovery,
-                left_at: record.left_at,
-                received_at: record.received_at,
-            },
-        })
+        let lease = Lease::new(record.id.clone(), holder);
+        let event = DeauthEvent::new(
+            record.id,
+            record.member.ok_or_else(|| damaged("member"))?,
+            record.pseudonym,
+            record.erasure,
+            record.discovery,
+            record.left_at,
+            record.received_at,
+        );
+        Ok(Leased::new(lease, event, record.attempts))
     }
 
     /// Where it stands in the order of the queue.
@@ -171,15 +162,15 @@ pub(crate) struct LedgerRow {
 
 impl LedgerRow {
     pub(crate) fn line(self) -> Result<LedgerLine, BoxError> {
-        Ok(LedgerLine {
-            seq: self.seq,
-            event: EventId::new(self.event),
-            member: Pseudonym::new(self.member),
-            at: at(self.at),
-            step: self.step.parse().map_err(|_| damaged("step"))?,
-            attempt: count(self.attempt),
-            note: self.note,
-        })
+        Ok(LedgerLine::new(
+            self.seq,
+            EventId::new(self.event),
+            Pseudonym::new(self.member),
+            at(self.at),
+            self.step.parse().map_err(|_| damaged("step"))?,
+            count(self.attempt),
+            self.note,
+        ))
     }
 }
 
@@ -195,12 +186,12 @@ pub(crate) struct StatsRow {
 
 impl StatsRow {
     pub(crate) fn stats(self) -> InboxStats {
-        InboxStats {
-            pending: self.pending.unsigned_abs(),
-            oldest_pending: self.oldest_pending.map(at),
-            done: self.done.unsigned_abs(),
-            dead_letters: self.dead_letters.unsigned_abs(),
-            stale: self.stale.unsigned_abs(),
-        }
+        let mut stats = InboxStats::default();
+        stats.pending = self.pending.unsigned_abs();
+        stats.oldest_pending = self.oldest_pending.map(at);
+        stats.done = self.done.unsigned_abs();
+        stats.dead_letters = self.dead_letters.unsigned_abs();
+        stats.stale = self.stale.unsigned_abs();
+        stats
     }
 }

@@ -6,12 +6,10 @@ mod common;
 
 use common::{PgSchema, SqliteFile};
 use oh_core::deauth::{
-    Accepted, DeauthEvent, DeauthInbox, Discovery, Erasure, EventId, EventQuery, EventState,
-    LedgerQuery, Pseudonym, Step, TokenFate,
+    Accepted, DeauthEvent, DeauthEvents, DeauthInbox, Discovery, Erasure, EventId, EventQuery,
+    EventState, LedgerQuery, Pseudonym, Step, TokenFate,
 };
-use oh_core::store::{
-    Epoch, MemberRecord, MemoryStore, Put, RefreshLease, TokenStore, Tokens, Version,
-};
+use oh_core::store::{MemberRecord, MemoryStore, Put, RefreshLease, TokenStore, Tokens, Version};
 use oh_core::{ProjectMemberId, Timestamp};
 use oh_sqlx::{PgStore, SqliteStore};
 
@@ -65,41 +63,28 @@ fn id(number: u32) -> ProjectMemberId {
 
 /// Member `number` left at `left` and it reached us a second later.
 fn event(name: &str, number: u32, left: i64) -> DeauthEvent {
-    DeauthEvent {
-        id: EventId::new(name),
-        member: id(number),
-        pseudonym: Pseudonym::new(format!("p{number}")),
-        erasure: Erasure::Requested,
-        discovery: Discovery::Told,
-        left_at: at(left),
-        received_at: at(left + 1),
-    }
+    DeauthEvent::new(
+        EventId::new(name),
+        id(number),
+        Pseudonym::new(format!("p{number}")),
+        Erasure::Requested,
+        Discovery::Told,
+        at(left),
+        at(left + 1),
+    )
 }
 
 fn authorized(number: u32, when: i64) -> MemberRecord {
-    MemberRecord {
-        member: id(number),
-        username: Some("someone".into()),
-        tokens: Some(Tokens::new("access", "refresh", at(when + 36_000))),
-        epoch: Epoch::begin(at(when)),
-        authorized_at: at(when),
-        deauthorized_at: None,
-        heard_at: at(when),
-        refresh: Some(RefreshLease {
-            holder: "h".into(),
-            until: at(when + 60),
-        }),
-        refresh_unanswered: true,
-        version: Version::fresh(),
-    }
+    let tokens = Tokens::new("access", "refresh", at(when + 36_000));
+    let mut record = MemberRecord::authorized(id(number), tokens, at(when));
+    record.username = Some("someone".into());
+    record.refresh = Some(RefreshLease::new("h", at(when + 60)));
+    record.refresh_unanswered = true;
+    record
 }
 
 async fn steps(inbox: &impl DeauthInbox, name: &str) -> Vec<Step> {
-    let query = LedgerQuery {
-        event: Some(EventId::new(name)),
-        limit: 100,
-        ..LedgerQuery::default()
-    };
+    let query = LedgerQuery::first(100).event(EventId::new(name));
     inbox
         .ledger(&query)
         .await
@@ -110,10 +95,7 @@ async fn steps(inbox: &impl DeauthInbox, name: &str) -> Vec<Step> {
 }
 
 async fn state(inbox: &impl DeauthInbox, name: &str) -> EventState {
-    let query = EventQuery {
-        limit: 10_000,
-        ..EventQuery::default()
-    };
+    let query = EventQuery::first(10_000);
     let events = inbox.events(&query).await.unwrap();
     events
         .into_iter()
@@ -230,9 +212,10 @@ async fn a_login_in_flight_comes_too_late(store: impl Both) {
     let before = authorized(5, 0);
     assert_eq!(store.put(&before, None).await.unwrap(), Put::Done);
     let _ = store.accept(&event("e", 5, 10)).await.unwrap();
-    let late = MemberRecord {
-        version: Version::fresh(),
-        ..before.clone()
+    let late = {
+        let mut record = before.clone();
+        record.version = Version::fresh();
+        record
     };
     assert_eq!(
         store.put(&late, Some(before.version)).await.unwrap(),
@@ -331,11 +314,7 @@ async fn no_line_of_the_ledger_is_skipped(store: impl Both) {
     let (mut seen, mut after) = (0, None);
     loop {
         let done = writers.iter().all(tokio::task::JoinHandle::is_finished);
-        let query = LedgerQuery {
-            after,
-            limit: 50,
-            ..LedgerQuery::default()
-        };
+        let query = LedgerQuery::first(50).after(after);
         let lines = store.ledger(&query).await.unwrap();
         after = lines.last().map(|line| line.seq).or(after);
         seen += lines.len();

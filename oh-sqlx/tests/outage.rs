@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use common::{PgSchema, SqliteFile};
 use oh_core::deauth::{
-    Accepted, DeauthEvent, DeauthInbox, Discovery, Erasure, EventId, EventQuery, LedgerQuery,
-    Pseudonym,
+    Accepted, DeauthEvent, DeauthEvents, DeauthRecords, Discovery, Erasure, EventId, EventQuery,
+    LedgerQuery, Pseudonym,
 };
 use oh_core::store::{StoreError, TokenStore};
 use oh_core::{ProjectMemberId, Timestamp};
@@ -23,15 +23,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 fn event(number: usize) -> DeauthEvent {
-    DeauthEvent {
-        id: EventId::new(format!("{number:032x}")),
-        member: format!("{number:08}").parse().unwrap(),
-        pseudonym: Pseudonym::new(format!("p{number}")),
-        erasure: Erasure::Requested,
-        discovery: Discovery::Told,
-        left_at: Timestamp::from_micros(1),
-        received_at: Timestamp::from_micros(2),
-    }
+    DeauthEvent::new(
+        EventId::new(format!("{number:032x}")),
+        format!("{number:08}").parse().unwrap(),
+        Pseudonym::new(format!("p{number}")),
+        Erasure::Requested,
+        Discovery::Told,
+        Timestamp::from_micros(1),
+        Timestamp::from_micros(2),
+    )
 }
 
 fn someone() -> ProjectMemberId {
@@ -145,10 +145,7 @@ async fn what_was_accepted_while_the_line_broke_again_and_again_is_there() {
     for task in flood {
         promised.extend(task.await.unwrap());
     }
-    let query = EventQuery {
-        limit: 10_000,
-        ..EventQuery::default()
-    };
+    let query = EventQuery::first(10_000);
     let there: HashSet<_> = direct
         .events(&query)
         .await
@@ -159,10 +156,7 @@ async fn what_was_accepted_while_the_line_broke_again_and_again_is_there() {
     assert_eq!(there.len(), 16 * 120);
     assert_eq!(there, promised);
     // Each was received once, whatever the caller was told meanwhile.
-    let query = LedgerQuery {
-        limit: 100_000,
-        ..LedgerQuery::default()
-    };
+    let query = LedgerQuery::first(100_000);
     assert_eq!(direct.ledger(&query).await.unwrap().len(), 2 * 16 * 120);
 }
 

@@ -41,10 +41,7 @@ async fn assert_schema_1_is_whole(store: &(impl TokenStore + DeauthInbox)) {
     assert!(gone.tokens.is_none() && gone.deauthorized_at.is_some());
     assert_eq!(gone.epoch.get(), 1_764_000_100_000_000);
 
-    let query = EventQuery {
-        limit: 10,
-        ..EventQuery::default()
-    };
+    let query = EventQuery::first(10);
     let events = store.events(&query).await.unwrap();
     let states: Vec<_> = events.iter().map(|e| e.state).collect();
     assert_eq!(
@@ -57,10 +54,7 @@ async fn assert_schema_1_is_whole(store: &(impl TokenStore + DeauthInbox)) {
         ]
     );
     assert!(events[0].member.is_none());
-    let query = LedgerQuery {
-        limit: 100,
-        ..LedgerQuery::default()
-    };
+    let query = LedgerQuery::first(100);
     let lines = store.ledger(&query).await.unwrap();
     assert_eq!(lines.len(), 13);
     assert_eq!(
@@ -72,9 +66,10 @@ async fn assert_schema_1_is_whole(store: &(impl TokenStore + DeauthInbox)) {
     );
 
     // And it can be worked with.
-    let next = oh_core::store::MemberRecord {
-        version: Version::fresh(),
-        ..live.clone()
+    let next = {
+        let mut record = live.clone();
+        record.version = Version::fresh();
+        record
     };
     assert_eq!(
         store.put(&next, Some(live.version)).await.unwrap(),
@@ -89,11 +84,7 @@ async fn assert_schema_1_is_whole(store: &(impl TokenStore + DeauthInbox)) {
         .await
         .unwrap();
     let after = lines.last().map(|line| line.seq);
-    let query = LedgerQuery {
-        after,
-        limit: 100,
-        ..LedgerQuery::default()
-    };
+    let query = LedgerQuery::first(100).after(after);
     assert_eq!(store.ledger(&query).await.unwrap().len(), 2);
     let note = store
         .acquire_lock("reconcile", "me", now, now)

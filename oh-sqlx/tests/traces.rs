@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::{PgSchema, SqliteFile};
 use oh_core::deauth::{
-    DeauthEvent, DeauthInbox, Discovery, Erasure, EventId, Pseudonym, Settlement,
+    DeauthEvent, DeauthEvents, DeauthInbox, Discovery, Erasure, EventId, Pseudonym, Settlement,
 };
 use oh_core::store::{Keyring, MemberRecord, Put, SealedStore, TokenStore, Tokens, Version};
 use oh_core::{ProjectMemberId, Timestamp};
@@ -49,22 +49,23 @@ fn record(number: u32, refresh: u32) -> MemberRecord {
         token("refresh", number, refresh),
         at(36_000),
     );
-    MemberRecord {
-        username: Some(format!("user{number}")),
-        ..MemberRecord::authorized(id(number), tokens, at(0))
+    {
+        let mut record = MemberRecord::authorized(id(number), tokens, at(0));
+        record.username = Some(format!("user{number}"));
+        record
     }
 }
 
 fn event(number: u32) -> DeauthEvent {
-    DeauthEvent {
-        id: EventId::new(format!("e{number}")),
-        member: id(number),
-        pseudonym: Pseudonym::new(format!("p{number}")),
-        erasure: Erasure::Requested,
-        discovery: Discovery::Told,
-        left_at: at(100),
-        received_at: at(101),
-    }
+    DeauthEvent::new(
+        EventId::new(format!("e{number}")),
+        id(number),
+        Pseudonym::new(format!("p{number}")),
+        Erasure::Requested,
+        Discovery::Told,
+        at(100),
+        at(101),
+    )
 }
 
 fn leaves(number: u32) -> bool {

@@ -162,10 +162,7 @@ async fn no_secret_is_logged_or_kept_in_the_clear() {
     // Leaving.
     sandbox.leave(ALICE, true).await;
     background.worker.drain().await;
-    let query = oh_core::deauth::EventQuery {
-        limit: 10,
-        ..Default::default()
-    };
+    let query = oh_core::deauth::EventQuery::first(10);
     let events = oh.inbox().events(&query).await.unwrap();
     assert_eq!(events[0].state, EventState::Done);
     background.stop().await;

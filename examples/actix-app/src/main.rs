@@ -65,10 +65,7 @@ async fn files(Handle(openhumans): Handle, member: Member) -> impl Responder {
 /// What became of those who left. A real app shows it to its staff only.
 async fn ledger(Handle(openhumans): Handle) -> impl Responder {
     let inbox = openhumans.inbox();
-    let query = EventQuery {
-        limit: 100,
-        ..EventQuery::default()
-    };
+    let query = EventQuery::first(100);
     match try_join!(inbox.stats(), inbox.events(&query)) {
         Ok((stats, events)) => (page::ledger(&stats, &events), StatusCode::OK),
         Err(error) => {

@@ -65,10 +65,7 @@ async fn files(Handle(openhumans): Handle, member: Member) -> (StatusCode, Marku
 /// What became of those who left. A real app shows it to its staff only.
 async fn ledger(Handle(openhumans): Handle) -> (StatusCode, Markup) {
     let inbox = openhumans.inbox();
-    let query = EventQuery {
-        limit: 100,
-        ..EventQuery::default()
-    };
+    let query = EventQuery::first(100);
     match try_join!(inbox.stats(), inbox.events(&query)) {
         Ok((stats, events)) => (StatusCode::OK, page::ledger(&stats, &events)),
         Err(error) => {

@@ -32,11 +32,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use oh_core::store::{
-    Epoch, MemberRecord, Put, RefreshLease, StoreError, TokenStore, Tokens, Version,
-};
-use oh_core::{ProjectMemberId, Timestamp};
-use serde::{Deserialize, Serialize};
+use oh_core::ProjectMemberId;
+use oh_core::store::{Exposed, MemberRecord, Put, StoreError, TokenStore, Version};
 
 const RECORD: &str = "record.json";
 const NEXT: &str = "record.json.new";
@@ -223,87 +220,20 @@ fn sync_dir(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A record as it stands in the file. Times are in microseconds since 1970.
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    member: ProjectMemberId,
-    username: Option<String>,
-    tokens: Option<StoredTokens>,
-    epoch: i64,
-    authorized_at: i64,
-    deauthorized_at: Option<i64>,
-    heard_at: i64,
-    refresh: Option<StoredLease>,
-    refresh_unanswered: bool,
-    version: i64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredTokens {
-    access_token: String,
-    refresh_token: String,
-    expires_at: i64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredLease {
-    holder: String,
-    until: i64,
-}
-
 fn encode(record: &MemberRecord) -> io::Result<Vec<u8>> {
-    let stored = Stored {
-        member: record.member.clone(),
-        username: record.username.clone(),
-        tokens: record.tokens.as_ref().map(|tokens| StoredTokens {
-            access_token: tokens.access_token.expose().to_owned(),
-            refresh_token: tokens.refresh_token.expose().to_owned(),
-            expires_at: tokens.expires_at.as_micros(),
-        }),
-        epoch: record.epoch.get(),
-        authorized_at: record.authorized_at.as_micros(),
-        deauthorized_at: record.deauthorized_at.map(Timestamp::as_micros),
-        heard_at: record.heard_at.as_micros(),
-        refresh: record.refresh.as_ref().map(|lease| StoredLease {
-            holder: lease.holder.clone(),
-            until: lease.until.as_micros(),
-        }),
-        refresh_unanswered: record.refresh_unanswered,
-        version: record.version.get(),
-    };
-    Ok(serde_json::to_vec_pretty(&stored)?)
+    Ok(serde_json::to_vec_pretty(&Exposed(record))?)
 }
 
 fn decode(member: &ProjectMemberId, json: &[u8]) -> Result<MemberRecord, StoreError> {
-    let stored: Stored = serde_json::from_slice(json).map_err(|error| {
+    let Exposed(record): Exposed<MemberRecord> = serde_json::from_slice(json).map_err(|error| {
         // The error's own words may quote a token.
         let (line, column) = (error.line(), error.column());
         let place = format!("{member}/{RECORD}, line {line}, column {column}");
         StoreError::unreadable(format!("{place}: not what belongs there"))
     })?;
-    if stored.member != *member {
+    if record.member != *member {
         let what = format!("{member}/{RECORD} is another member's");
         return Err(StoreError::unreadable(what));
     }
-    Ok(MemberRecord {
-        member: stored.member,
-        username: stored.username,
-        tokens: stored.tokens.map(|tokens| {
-            Tokens::new(
-                tokens.access_token,
-                tokens.refresh_token,
-                Timestamp::from_micros(tokens.expires_at),
-            )
-        }),
-        epoch: Epoch::from_stored(stored.epoch),
-        authorized_at: Timestamp::from_micros(stored.authorized_at),
-        deauthorized_at: stored.deauthorized_at.map(Timestamp::from_micros),
-        heard_at: Timestamp::from_micros(stored.heard_at),
-        refresh: stored.refresh.map(|lease| RefreshLease {
-            holder: lease.holder,
-            until: Timestamp::from_micros(lease.until),
-        }),
-        refresh_unanswered: stored.refresh_unanswered,
-        version: Version::from_stored(stored.version),
-    })
+    Ok(record)
 }

@@ -114,10 +114,7 @@ async fn ledger(State(diary): State<Diary>, Handle(openhumans): Handle) -> Resul
     ] {
         open.extend(ledger.events(state).await?);
     }
-    let query = LedgerQuery {
-        limit: 10_000,
-        ..LedgerQuery::default()
-    };
+    let query = LedgerQuery::first(10_000);
     let mut lines = openhumans.inbox().ledger(&query).await?;
     lines.reverse();
     lines.truncate(100);

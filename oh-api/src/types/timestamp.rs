@@ -26,9 +26,9 @@ use time::format_description::well_known::Rfc3339;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// The text was not an RFC 3339 date and time.
+/// The text was not a date and time in ISO 8601.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not an RFC 3339 date and time")]
+#[error("not a date and time, such as 2026-11-22T16:31:27Z")]
 pub struct InvalidTimestamp;
 
 impl Timestamp {
@@ -96,13 +96,41 @@ impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        OffsetDateTime::parse(text, &Rfc3339)
+        if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
+            return Ok(Self::from_offset(at));
+        }
+        if let Some(micros) = text.strip_suffix("us") {
+            return micros.parse().map(Self).map_err(|_| InvalidTimestamp);
+        }
+        let text = as_rfc3339(text).ok_or(InvalidTimestamp)?;
+        OffsetDateTime::parse(&text, &Rfc3339)
             .map(Self::from_offset)
             .map_err(|_| InvalidTimestamp)
     }
 }
 
-/// RFC 3339 in UTC.
+/// Rewrites what Python's `str(datetime)` and `isoformat()`, Django and databases write: a blank
+/// for the `T`, an offset without its colon or minutes, or none at all, which means UTC.
+fn as_rfc3339(text: &str) -> Option<String> {
+    let (date, time) = text.split_at_checked(10)?;
+    let time = time.strip_prefix(['T', 't', ' '])?;
+    let sign = time.find(['+', '-']);
+    let (clock, offset) = time.split_at(sign.unwrap_or(time.len()));
+    let offset = match offset.len() {
+        0 if clock.ends_with(['Z', 'z']) => "",
+        0 => "Z",
+        3 => return Some(format!("{date}T{clock}{offset}:00")),
+        5 => {
+            let (hours, minutes) = offset.split_at_checked(3)?;
+            return Some(format!("{date}T{clock}{hours}:{minutes}"));
+        }
+        _ => offset,
+    };
+    Some(format!("{date}T{clock}{offset}"))
+}
+
+/// RFC 3339 in UTC; outside of the years that can be written so, microseconds since 1970 with `us`
+/// behind them. Both are read again.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000)
@@ -132,6 +160,40 @@ impl<'de> Deserialize<'de> for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_what_python_and_django_write() {
+        let expected: Timestamp = "2020-06-30T20:00:00.5Z".parse().unwrap();
+        for text in [
+            "2020-06-30 20:00:00.500000+00:00",
+            "2020-06-30T22:00:00.500000+0200",
+            "2020-06-30 20:00:00.5+00",
+            "2020-06-30T20:00:00.500000",
+            "2020-06-30 20:00:00.500",
+            "2020-06-30t20:00:00.5z",
+        ] {
+            assert_eq!(text.parse(), Ok(expected), "{text}");
+        }
+        for text in [
+            "",
+            "2020-06-30",
+            "2020-06-30T",
+            "2020-06-30x20:00:00",
+            "20:00:00",
+            "ä2020-06-30 1",
+            "us",
+        ] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_written_is_read_again() {
+        for micros in [i64::MIN, -1, 0, 1, 1_600_000_000_123_456, i64::MAX] {
+            let at = Timestamp::from_micros(micros);
+            assert_eq!(at.to_string().parse(), Ok(at));
+        }
+    }
 
     #[test]
     fn reads_what_open_humans_writes() {

@@ -207,7 +207,7 @@ impl fmt::Debug for Ledger {
 
 #[cfg(test)]
 mod tests {
-    use super::super::inbox::Settlement;
+    use super::super::inbox::{DeauthEvents, Settlement};
     use super::super::test_support::{Setting, at, member};
     use super::*;
     use crate::deauth::Step;

@@ -44,7 +44,7 @@ mod event;
 mod handler;
 mod inbox;
 mod ledger;
-pub(crate) mod metrics;
+pub mod metrics;
 mod pseudonym;
 mod pulse;
 mod reconciler;
@@ -56,8 +56,9 @@ pub use deauthorizer::{Deauthorizer, ReportError};
 pub use event::{DeauthEvent, Discovery, Erasure, EventId, Pseudonym, UnknownName};
 pub use handler::{DeauthHandler, Departure, TokensOnly};
 pub use inbox::{
-    Accepted, DeauthInbox, EventQuery, EventRecord, EventState, Held, InboxError, InboxStats,
-    Lease, Leased, LedgerLine, LedgerQuery, MemoryInbox, Settlement, Step, TokenFate,
+    Accepted, DeauthEvents, DeauthInbox, DeauthRecords, EventQuery, EventRecord, EventState, Held,
+    InboxError, InboxStats, Lease, Leased, LedgerLine, LedgerQuery, MemoryInbox, NamedLocks,
+    Settlement, Step, TokenFate,
 };
 pub use ledger::{DEADLINE, ExportError, Ledger};
 pub use pseudonym::Pseudonymizer;

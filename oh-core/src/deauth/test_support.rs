@@ -132,7 +132,7 @@ impl FaultyInbox {
 }
 
 #[async_trait]
-impl DeauthInbox for FaultyInbox {
+impl DeauthEvents for FaultyInbox {
     async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError> {
         self.up()?.accept(event).await
     }
@@ -174,7 +174,10 @@ impl DeauthInbox for FaultyInbox {
     async fn requeue(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
         self.up()?.requeue(event, now).await
     }
+}
 
+#[async_trait]
+impl DeauthRecords for FaultyInbox {
     async fn stats(&self) -> Result<InboxStats, InboxError> {
         self.up()?.stats().await
     }
@@ -186,7 +189,10 @@ impl DeauthInbox for FaultyInbox {
     async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError> {
         self.up()?.ledger(query).await
     }
+}
 
+#[async_trait]
+impl NamedLocks for FaultyInbox {
     async fn acquire_lock(
         &self,
         job: &str,

@@ -66,11 +66,13 @@
 //! Whoever writes one runs the acceptance suite against it: `oh_core::acceptance::token_store`,
 //! behind the `acceptance` feature.
 
+mod exposed;
 mod keyring;
 mod memory;
 mod record;
 mod sealed;
 
+pub use exposed::Exposed;
 pub use keyring::{Keyring, KeyringError};
 pub use memory::MemoryStore;
 pub use oh_api::Tokens;

@@ -11,6 +11,7 @@ use crate::{ProjectMemberId, Timestamp};
 /// The fields are public because a store writes them down one by one; only the library decides
 /// what stands in them.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct MemberRecord {
     /// Who this is.
     pub member: ProjectMemberId,
@@ -129,7 +130,8 @@ impl Epoch {
 }
 
 /// Names one state of a record. Random, so that no two writes ever share one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Version(i64);
 
 impl Version {
@@ -150,12 +152,23 @@ impl Version {
 }
 
 /// The right to refresh one member's tokens, for a while.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RefreshLease {
     /// Who holds it: random text, up to 32 characters.
     pub holder: String,
     /// Until when; then anyone may take it.
     pub until: Timestamp,
+}
+
+impl RefreshLease {
+    /// The right of `holder` to refresh, until `until`.
+    pub fn new(holder: impl Into<String>, until: Timestamp) -> Self {
+        Self {
+            holder: holder.into(),
+            until,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -24,8 +24,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oh_core::deauth::{
-    Accepted, DeauthEvent, DeauthInbox, EventId, EventQuery, EventRecord, Held, InboxError,
-    InboxStats, Lease, Leased, LedgerLine, LedgerQuery, Settlement, Step,
+    Accepted, DeauthEvent, DeauthEvents, DeauthRecords, EventId, EventQuery, EventRecord, Held,
+    InboxError, InboxStats, Lease, Leased, LedgerLine, LedgerQuery, NamedLocks, Settlement, Step,
 };
 use oh_core::store::{MemberRecord, Put, StoreError, TokenStore, Version};
 use oh_core::{ProjectMemberId, Timestamp};
@@ -110,7 +110,7 @@ impl PgStore {
         Self::with(pool, true)
     }
 
-    /// For an app whose tokens live elsewhere: [`accept`](DeauthInbox::accept) then leaves
+    /// For an app whose tokens live elsewhere: [`accept`](DeauthEvents::accept) then leaves
     /// `oh_members` alone, and the library sees to the tokens in the store they are in.
     #[must_use]
     pub fn inbox_only(self) -> Self {
@@ -264,7 +264,7 @@ impl TokenStore for PgStore {
 }
 
 #[async_trait]
-impl DeauthInbox for PgStore {
+impl DeauthEvents for PgStore {
     async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError> {
         self.accepts.run(event.clone()).await.map_err(inbox_error)
     }
@@ -313,7 +313,10 @@ impl DeauthInbox for PgStore {
         let requeued = ask!(self, conn => inbox::requeue(conn, event, now));
         requeued.map_err(inbox_error)
     }
+}
 
+#[async_trait]
+impl DeauthRecords for PgStore {
     async fn stats(&self) -> Result<InboxStats, InboxError> {
         let row = ask!(self, conn => inbox::stats(conn));
         row.map(|row| row.stats()).map_err(inbox_error)
@@ -334,7 +337,10 @@ impl DeauthInbox for PgStore {
             .map(|row| row.line().map_err(InboxError::new))
             .collect()
     }
+}
 
+#[async_trait]
+impl NamedLocks for PgStore {
     async fn acquire_lock(
         &self,
         name: &str,

@@ -27,8 +27,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oh_core::deauth::{
-    Accepted, DeauthEvent, DeauthInbox, EventId, EventQuery, EventRecord, Held, InboxError,
-    InboxStats, Lease, Leased, LedgerLine, LedgerQuery, Settlement, Step,
+    Accepted, DeauthEvent, DeauthEvents, DeauthRecords, EventId, EventQuery, EventRecord, Held,
+    InboxError, InboxStats, Lease, Leased, LedgerLine, LedgerQuery, NamedLocks, Settlement, Step,
 };
 use oh_core::store::{MemberRecord, Put, StoreError, TokenStore, Version};
 use oh_core::{ProjectMemberId, Timestamp};
@@ -111,7 +111,7 @@ impl SqliteStore {
         )))
     }
 
-    /// For an app whose tokens live elsewhere: [`accept`](DeauthInbox::accept) then leaves
+    /// For an app whose tokens live elsewhere: [`accept`](DeauthEvents::accept) then leaves
     /// `oh_members` and `oh_tokens` alone, and the library sees to the tokens in the store they are in.
     #[must_use]
     pub fn inbox_only(self) -> Self {
@@ -268,7 +268,7 @@ impl TokenStore for SqliteStore {
 }
 
 #[async_trait]
-impl DeauthInbox for SqliteStore {
+impl DeauthEvents for SqliteStore {
     async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError> {
         let job = Job::Accept(event.clone());
         let outcome = self.0.run(job).await.map_err(inbox_error)?;
@@ -346,7 +346,10 @@ impl DeauthInbox for SqliteStore {
         let outcome = self.write(op).await.map_err(inbox_error)?;
         expect!(outcome, Requeued).map_err(inbox_error)
     }
+}
 
+#[async_trait]
+impl DeauthRecords for SqliteStore {
     async fn stats(&self) -> Result<InboxStats, InboxError> {
         let row = in_time(PATIENCE, inbox::stats(self.pool())).await;
         row.map(|row| row.stats()).map_err(inbox_error)
@@ -367,7 +370,10 @@ impl DeauthInbox for SqliteStore {
             .map(|row| row.line().map_err(InboxError::new))
             .collect()
     }
+}
 
+#[async_trait]
+impl NamedLocks for SqliteStore {
     async fn acquire_lock(
         &self,
         name: &str,

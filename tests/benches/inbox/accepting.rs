@@ -25,8 +25,8 @@ pub(crate) fn handle(database: &Database) -> Result<OpenHumans> {
         .webhook_secret(SECRET)
         .build()?;
     Ok(OpenHumans::builder(settings)
-        .token_store_arc(database.store.clone())
-        .deauth_inbox_arc(database.inbox.clone())
+        .token_store(database.store.clone())
+        .deauth_inbox(database.inbox.clone())
         .build()?)
 }
 

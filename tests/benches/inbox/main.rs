@@ -73,15 +73,15 @@ fn event(number: usize) -> Result<DeauthEvent> {
     let names = Pseudonymizer::from_client_secret(&ClientSecret::new("secret"));
     let member = format!("{number:08}").parse()?;
     let now = Timestamp::now();
-    Ok(DeauthEvent {
-        id: names.told_event(&member, now, Erasure::Requested),
-        pseudonym: names.pseudonym(&member),
-        member,
-        erasure: Erasure::Requested,
-        discovery: Discovery::Told,
-        left_at: now,
-        received_at: now,
-    })
+    Ok(DeauthEvent::new(
+        names.told_event(&member, now, Erasure::Requested),
+        member.clone(),
+        names.pseudonym(&member),
+        Erasure::Requested,
+        Discovery::Told,
+        now,
+        now,
+    ))
 }
 
 #[tokio::main]

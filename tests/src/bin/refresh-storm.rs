@@ -265,8 +265,8 @@ async fn be_child(arguments: &Arguments, name: &str, open_humans: &str) -> Resul
     let place = Place::named(arguments.store, name, arguments.database_url.as_deref())?;
     let opened = place.open().await?;
     let oh = OpenHumans::builder(settings(open_humans)?)
-        .token_store_arc(opened.store)
-        .deauth_inbox_arc(opened.inbox)
+        .token_store(opened.store)
+        .deauth_inbox(opened.inbox)
         .transport(Announcing(HttpClient::new()?))
         .build()?;
     say(READY);

@@ -196,7 +196,7 @@ async fn prepare(plan: &Plan) -> (App, Parts) {
     let clock = Clock::manual(Timestamp::now());
     let store = Arc::new(Switchable::default());
     let builder = OpenHumans::builder(settings)
-        .token_store_arc(Arc::clone(&store) as Arc<dyn TokenStore>)
+        .token_store(Arc::clone(&store) as Arc<dyn TokenStore>)
         .clock(clock.clone());
     let openhumans = (plan.build)(builder).build().expect("a handle");
     let app = App {

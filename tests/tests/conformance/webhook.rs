@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use oh_core::Timestamp;
 use oh_core::deauth::{
-    Accepted, DeauthEvent, DeauthInbox, EventId, EventQuery, EventRecord, Held, InboxError,
-    InboxStats, Lease, Leased, LedgerLine, LedgerQuery, Settlement, Step,
+    Accepted, DeauthEvent, DeauthEvents, DeauthRecords, EventId, EventQuery, EventRecord, Held,
+    InboxError, InboxStats, Lease, Leased, LedgerLine, LedgerQuery, NamedLocks, Settlement, Step,
 };
 use oh_sandbox::webhook::sign;
 use oh_tests::wire::Request;
@@ -238,7 +238,7 @@ fn full<T>() -> Result<T, InboxError> {
 }
 
 #[async_trait]
-impl DeauthInbox for FullDisk {
+impl DeauthEvents for FullDisk {
     async fn accept(&self, _: &DeauthEvent) -> Result<Accepted, InboxError> {
         full()
     }
@@ -262,7 +262,10 @@ impl DeauthInbox for FullDisk {
     async fn requeue(&self, _: &EventId, _: Timestamp) -> Result<bool, InboxError> {
         full()
     }
+}
 
+#[async_trait]
+impl DeauthRecords for FullDisk {
     async fn stats(&self) -> Result<InboxStats, InboxError> {
         full()
     }
@@ -274,7 +277,10 @@ impl DeauthInbox for FullDisk {
     async fn ledger(&self, _: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError> {
         full()
     }
+}
 
+#[async_trait]
+impl NamedLocks for FullDisk {
     async fn acquire_lock(
         &self,
         _: &str,

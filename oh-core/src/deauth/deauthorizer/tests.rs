@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::KeyMaterial;
 use crate::deauth::test_support::{self, at};
+use crate::deauth::{DeauthEvents, DeauthRecords};
 use crate::deauth::{EventState, Held, MemoryInbox, Settlement};
 use crate::store::{MemoryStore, Version};
 

@@ -37,6 +37,7 @@ named! {
 
 /// One line of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct LedgerLine {
     /// Its place: lines of one inbox are numbered upwards, with gaps.
     pub seq: i64,
@@ -53,4 +54,28 @@ pub struct LedgerLine {
     /// Why, where there is a why. Never holds the project member id.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub note: Option<String>,
+}
+
+impl LedgerLine {
+    /// Line number `seq`: what happened to which event of whom, when, in which attempt (0 before
+    /// any), and why.
+    pub fn new(
+        seq: i64,
+        event: EventId,
+        member: Pseudonym,
+        at: Timestamp,
+        step: Step,
+        attempt: u32,
+        note: Option<String>,
+    ) -> Self {
+        Self {
+            seq,
+            event,
+            member,
+            at,
+            step,
+            attempt,
+            note,
+        }
+    }
 }

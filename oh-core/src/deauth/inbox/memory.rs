@@ -9,13 +9,13 @@ use async_trait::async_trait;
 
 use super::ledger::{LedgerLine, Step};
 use super::{
-    Accepted, DeauthInbox, EventQuery, EventRecord, EventState, Held, InboxError, InboxStats,
-    Lease, Leased, LedgerQuery, Settlement, TokenFate,
+    Accepted, DeauthEvents, DeauthRecords, EventQuery, EventRecord, EventState, Held, InboxError,
+    InboxStats, Lease, Leased, LedgerQuery, NamedLocks, Settlement, TokenFate,
 };
 use crate::Timestamp;
 use crate::deauth::event::{DeauthEvent, EventId, Pseudonym};
 
-/// A [`DeauthInbox`] in memory. One process, and events that wait are lost when it ends: not for
+/// A [`DeauthInbox`](super::DeauthInbox) in memory. One process, and events that wait are lost when it ends: not for
 /// an app whose members can ask to be erased.
 #[derive(Debug, Default)]
 pub struct MemoryInbox(Mutex<State>);
@@ -128,26 +128,14 @@ impl Entry {
 }
 
 #[async_trait]
-impl DeauthInbox for MemoryInbox {
+impl DeauthEvents for MemoryInbox {
     async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError> {
         let mut state = self.state();
         if state.events.contains_key(&event.id) {
             return Ok(Accepted::Duplicate);
         }
         let entry = Entry {
-            record: EventRecord {
-                id: event.id.clone(),
-                member: Some(event.member.clone()),
-                pseudonym: event.pseudonym.clone(),
-                erasure: event.erasure,
-                discovery: event.discovery,
-                left_at: event.left_at,
-                received_at: event.received_at,
-                state: EventState::Pending,
-                attempts: 0,
-                due_at: event.received_at,
-                settled_at: None,
-            },
+            record: EventRecord::pending(event),
             lease: None,
         };
         state.pending.insert(entry.place());
@@ -300,7 +288,10 @@ impl DeauthInbox for MemoryInbox {
         state.write(event, Step::Requeued, now, None);
         Ok(true)
     }
+}
 
+#[async_trait]
+impl DeauthRecords for MemoryInbox {
     async fn stats(&self) -> Result<InboxStats, InboxError> {
         let state = self.state();
         let mut stats = InboxStats {
@@ -353,7 +344,10 @@ impl DeauthInbox for MemoryInbox {
             .cloned()
             .collect())
     }
+}
 
+#[async_trait]
+impl NamedLocks for MemoryInbox {
     async fn acquire_lock(
         &self,
         name: &str,
@@ -399,6 +393,7 @@ mod tests {
 
     use super::*;
     use crate::acceptance::deauth_inbox;
+    use crate::deauth::DeauthInbox;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn keeps_every_promise() {

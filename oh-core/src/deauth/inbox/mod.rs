@@ -1,6 +1,6 @@
 //! What must survive a crash: the [`DeauthInbox`] trait.
 //!
-//! The webhook answers 2xx once [`DeauthInbox::accept`] has returned, and not before. From then on
+//! The webhook answers 2xx once [`DeauthEvents::accept`] has returned, and not before. From then on
 //! the event is the inbox's to keep until a worker has settled it. Each change of an event and the
 //! ledger line that records it are one commit.
 //!
@@ -18,6 +18,7 @@ pub use memory::MemoryInbox;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -77,7 +78,8 @@ named! {
 }
 
 /// The right to work on one event, for a while.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Lease {
     /// The event.
     pub event: EventId,
@@ -85,8 +87,19 @@ pub struct Lease {
     pub holder: String,
 }
 
+impl Lease {
+    /// The right of `holder` to work on `event`.
+    pub fn new(event: EventId, holder: impl Into<String>) -> Self {
+        Self {
+            event,
+            holder: holder.into(),
+        }
+    }
+}
+
 /// An event to work on.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Leased {
     /// The right to.
     pub lease: Lease,
@@ -94,6 +107,17 @@ pub struct Leased {
     pub event: DeauthEvent,
     /// Which attempt this is, from 1.
     pub attempt: u32,
+}
+
+impl Leased {
+    /// An event under a lease, for its attempt number `attempt`, from 1.
+    pub fn new(lease: Lease, event: DeauthEvent, attempt: u32) -> Self {
+        Self {
+            lease,
+            event,
+            attempt,
+        }
+    }
 }
 
 /// Whether the lease still held when something was to be done under it.
@@ -106,7 +130,8 @@ pub enum Held {
     Lost,
 }
 
-/// How work on an event ends.
+/// How work on an event ends. Every inbox must know every end, so a further one would be a breaking
+/// change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settlement {
     /// The handler succeeded. The member's id is removed from the event; the pseudonym stays. So
@@ -132,6 +157,7 @@ pub enum Settlement {
 
 /// An event and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct EventRecord {
     /// Its name.
     pub id: EventId,
@@ -160,8 +186,52 @@ pub struct EventRecord {
     pub settled_at: Option<Timestamp>,
 }
 
+impl EventRecord {
+    /// The record of an event that has just been accepted: pending, due at once, not attempted.
+    pub fn pending(event: &DeauthEvent) -> Self {
+        let mut record = Self::new(
+            event.id.clone(),
+            event.pseudonym.clone(),
+            event.erasure,
+            event.discovery,
+            event.left_at,
+            event.received_at,
+        );
+        record.member = Some(event.member.clone());
+        record
+    }
+
+    /// A record with what is always known of an event: its name, who left by pseudonym, the wish,
+    /// how the departure was learned of, when the member left, and when that reached us. Pending,
+    /// due at once, not attempted.
+    pub fn new(
+        id: EventId,
+        pseudonym: Pseudonym,
+        erasure: Erasure,
+        discovery: Discovery,
+        left_at: Timestamp,
+        received_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            member: None,
+            pseudonym,
+            erasure,
+            discovery,
+            left_at,
+            received_at,
+            state: EventState::Pending,
+            attempts: 0,
+            due_at: received_at,
+            settled_at: None,
+        }
+    }
+}
+
 /// Which events to list.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+#[must_use]
 pub struct EventQuery {
     /// Only those in this state.
     pub state: Option<EventState>,
@@ -179,8 +249,44 @@ pub struct EventQuery {
     pub limit: usize,
 }
 
+impl EventQuery {
+    /// The first `limit` events.
+    pub fn first(limit: usize) -> Self {
+        Self {
+            limit,
+            ..Self::default()
+        }
+    }
+
+    /// Only those in this state.
+    pub fn state(mut self, state: impl Into<Option<EventState>>) -> Self {
+        self.state = state.into();
+        self
+    }
+
+    /// Only this member's.
+    pub fn pseudonym(mut self, pseudonym: impl Into<Option<Pseudonym>>) -> Self {
+        self.pseudonym = pseudonym.into();
+        self
+    }
+
+    /// Only those received before.
+    pub fn received_before(mut self, at: impl Into<Option<Timestamp>>) -> Self {
+        self.received_before = at.into();
+        self
+    }
+
+    /// Only those after this one in the order of the list.
+    pub fn after(mut self, place: impl Into<Option<(Timestamp, EventId)>>) -> Self {
+        self.after = place.into();
+        self
+    }
+}
+
 /// Which lines of the ledger to list, in the order they were written.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+#[must_use]
 pub struct LedgerQuery {
     /// Only this event's.
     pub event: Option<EventId>,
@@ -192,8 +298,37 @@ pub struct LedgerQuery {
     pub limit: usize,
 }
 
+impl LedgerQuery {
+    /// The first `limit` lines.
+    pub fn first(limit: usize) -> Self {
+        Self {
+            limit,
+            ..Self::default()
+        }
+    }
+
+    /// Only this event's.
+    pub fn event(mut self, event: impl Into<Option<EventId>>) -> Self {
+        self.event = event.into();
+        self
+    }
+
+    /// Only this member's.
+    pub fn member(mut self, member: impl Into<Option<Pseudonym>>) -> Self {
+        self.member = member.into();
+        self
+    }
+
+    /// Only those after the line of this number.
+    pub fn after(mut self, seq: impl Into<Option<i64>>) -> Self {
+        self.after = seq.into();
+        self
+    }
+}
+
 /// How the inbox stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct InboxStats {
     /// Events waiting, being worked on, or waiting for another try.
     pub pending: u64,
@@ -207,13 +342,19 @@ pub struct InboxStats {
     pub stale: u64,
 }
 
-/// Keeps events of members leaving until each is dealt with, and the ledger about them for ever.
+/// What must survive a crash: the events of members leaving, the ledger about them, and the locks
+/// of the jobs that see to them. Whatever implements the three parts is one.
 ///
 /// All processes of an app share one inbox. Every method is one atomic, durable commit: after an
 /// `Ok` the change survives a crash of the process and, where the database promises it, of the
 /// machine. All times come from the caller.
+pub trait DeauthInbox: DeauthEvents + DeauthRecords + NamedLocks {}
+
+impl<I: DeauthEvents + DeauthRecords + NamedLocks + ?Sized> DeauthInbox for I {}
+
+/// The first part of a [`DeauthInbox`]: keeps events until each is dealt with.
 #[async_trait]
-pub trait DeauthInbox: Send + Sync + 'static {
+pub trait DeauthEvents: Send + Sync + 'static {
     /// Keeps an event, unless one of this id is there, and writes [`Step::Received`].
     ///
     /// # Errors
@@ -280,7 +421,11 @@ pub trait DeauthInbox: Send + Sync + 'static {
     ///
     /// When it could not be committed.
     async fn requeue(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError>;
+}
 
+/// The second part of a [`DeauthInbox`]: what it knows, for reading.
+#[async_trait]
+pub trait DeauthRecords: Send + Sync + 'static {
     /// How things stand.
     ///
     /// # Errors
@@ -302,7 +447,12 @@ pub trait DeauthInbox: Send + Sync + 'static {
     ///
     /// When the inbox cannot answer.
     async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError>;
+}
 
+/// The third part of a [`DeauthInbox`]: named locks, for what one process of many should do at a
+/// time.
+#[async_trait]
+pub trait NamedLocks: Send + Sync + 'static {
     /// Acquires the named lock, for what one process of many should do at a time, until `until`,
     /// and gives the note its last holder left (empty at first). `None` while another holds it.
     /// Whoever holds it may acquire it again to prolong it.
@@ -331,4 +481,85 @@ pub trait DeauthInbox: Send + Sync + 'static {
         until: Timestamp,
         note: &str,
     ) -> Result<Held, InboxError>;
+}
+
+/// A shared inbox is an inbox.
+#[async_trait]
+impl<I: DeauthEvents + ?Sized> DeauthEvents for Arc<I> {
+    async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError> {
+        (**self).accept(event).await
+    }
+
+    async fn lease(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Leased>, InboxError> {
+        (**self).lease(now, until, limit).await
+    }
+
+    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<Held, InboxError> {
+        (**self).extend(lease, until).await
+    }
+
+    async fn settle(
+        &self,
+        lease: &Lease,
+        settlement: &Settlement,
+        now: Timestamp,
+    ) -> Result<Held, InboxError> {
+        (**self).settle(lease, settlement, now).await
+    }
+
+    async fn record(
+        &self,
+        event: &DeauthEvent,
+        step: Step,
+        now: Timestamp,
+    ) -> Result<(), InboxError> {
+        (**self).record(event, step, now).await
+    }
+
+    async fn requeue(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
+        (**self).requeue(event, now).await
+    }
+}
+
+#[async_trait]
+impl<I: DeauthRecords + ?Sized> DeauthRecords for Arc<I> {
+    async fn stats(&self) -> Result<InboxStats, InboxError> {
+        (**self).stats().await
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Vec<EventRecord>, InboxError> {
+        (**self).events(query).await
+    }
+
+    async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError> {
+        (**self).ledger(query).await
+    }
+}
+
+#[async_trait]
+impl<I: NamedLocks + ?Sized> NamedLocks for Arc<I> {
+    async fn acquire_lock(
+        &self,
+        name: &str,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<String>, InboxError> {
+        (**self).acquire_lock(name, holder, now, until).await
+    }
+
+    async fn update_lock(
+        &self,
+        name: &str,
+        holder: &str,
+        until: Timestamp,
+        note: &str,
+    ) -> Result<Held, InboxError> {
+        (**self).update_lock(name, holder, until, note).await
+    }
 }

@@ -5,7 +5,7 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::deauth::test_support::{FaultyInbox, Setting, at, member};
-use crate::deauth::{DeauthInbox, Departure, EventState, Step};
+use crate::deauth::{DeauthEvents, DeauthRecords, Departure, EventState, Step};
 use crate::store::TokenStore;
 use crate::transport::BoxError;
 

@@ -29,12 +29,9 @@ struct Erase {
 impl Erase {
     /// Whether success was recorded for this event before this call.
     async fn is_done(&self, departure: &Departure) -> Result<bool> {
-        let query = EventQuery {
-            state: Some(EventState::Done),
-            pseudonym: Some(departure.event.pseudonym.clone()),
-            limit: 10,
-            ..EventQuery::default()
-        };
+        let query = EventQuery::first(10)
+            .state(EventState::Done)
+            .pseudonym(departure.event.pseudonym.clone());
         let done = self.inbox.events(&query).await?;
         Ok(done.iter().any(|event| event.id == departure.event.id))
     }
@@ -63,8 +60,8 @@ impl DeauthHandler for Erase {
 pub(crate) async fn serve(place: &Place, open_humans: &str) -> Result {
     let opened = place.open().await?;
     let openhumans = OpenHumans::builder(settings(open_humans)?)
-        .token_store_arc(opened.store)
-        .deauth_inbox_arc(opened.inbox.clone())
+        .token_store(opened.store)
+        .deauth_inbox(opened.inbox.clone())
         .deauth_handler(Erase {
             rows: Rows::from(opened.pool),
             inbox: opened.inbox,

@@ -129,8 +129,8 @@ async fn run(arguments: &Arguments) -> Result<bool> {
     let rows = Rows::from(opened.pool.clone());
     rows.create().await?;
     let openhumans = OpenHumans::builder(settings(sandbox.url().as_str())?)
-        .token_store_arc(opened.store.clone())
-        .deauth_inbox_arc(opened.inbox.clone())
+        .token_store(opened.store.clone())
+        .deauth_inbox(opened.inbox.clone())
         .build()?;
 
     let mut pair = Pair::start(arguments, &place, sandbox.url().as_str())?;
