@@ -1,9 +1,10 @@
 //! What the app has to say when a member logs in.
 
 use async_trait::async_trait;
-use http::StatusCode;
+use bytes::Bytes;
+use http::{Response, StatusCode};
 
-use super::ReturnPath;
+use super::{LoginFailure, ReturnPath};
 use crate::ProjectMemberId;
 
 /// The longest context of an app, in bytes as JSON: it travels in a cookie.
@@ -140,6 +141,31 @@ pub trait LoginHandler: Send + Sync + 'static {
     ///
     /// A [`Refusal`] keeps the member out.
     async fn logged_in(&self, login: &LoggedIn) -> Result<Welcome, Refusal>;
+
+    /// Called when a login has failed, to answer in the app's own way. Default: `None`, and the
+    /// person sees a page that says why and lets them try again.
+    ///
+    /// The answer is sent as it is; send the person to [`FailedLogin::retry_url`] by a form with
+    /// method POST to try again.
+    async fn login_failed(
+        &self,
+        _failure: &LoginFailure,
+        _login: &FailedLogin,
+    ) -> Option<Response<Bytes>> {
+        None
+    }
+}
+
+/// A login that failed, as far as it is known.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FailedLogin {
+    /// What the app gave to [`LoginRequest::context`].
+    pub context: Option<String>,
+    /// Where the login was to lead.
+    pub return_to: Option<ReturnPath>,
+    /// Where to POST to begin another, with the same context and the same end.
+    pub retry_url: String,
 }
 
 /// The default: everyone is welcome.

@@ -13,6 +13,6 @@ pub use crate::return_path::{InvalidReturnPath, ReturnPath};
 pub(crate) use complete::Login;
 pub use failure::LoginFailure;
 pub use handler::{
-    ContextTooLong, LoggedIn, LoginHandler, LoginRequest, MAX_CONTEXT, Refusal, Welcome,
-    WelcomeEveryone,
+    ContextTooLong, FailedLogin, LoggedIn, LoginHandler, LoginRequest, MAX_CONTEXT, Refusal,
+    Welcome, WelcomeEveryone,
 };

@@ -137,7 +137,7 @@ impl OpenHumans {
         let mut answer = if route.methods().contains(request.method()) {
             match route {
                 Route::Login => login::login(self, &request.into_parts().0, session).await,
-                Route::Complete => login::complete(&self.inner, &request.into_parts().0).await,
+                Route::Complete => login::complete(self, &request.into_parts().0).await,
                 Route::Logout => login::logout(&self.inner, &request.into_parts().0),
                 Route::Deauth => Answer::keep(deauth::deauth(self, request).await),
                 #[cfg(feature = "pages")]

@@ -276,6 +276,18 @@ impl EventQuery {
         self
     }
 
+    /// Only those that are being worked on at this time.
+    pub fn leased_at(mut self, at: impl Into<Option<Timestamp>>) -> Self {
+        self.leased_at = at.into();
+        self
+    }
+
+    /// From the newest to the oldest.
+    pub fn newest_first(mut self) -> Self {
+        self.newest_first = true;
+        self
+    }
+
     /// Only those after this one in the order of the list.
     pub fn after(mut self, place: impl Into<Option<(Timestamp, EventId)>>) -> Self {
         self.after = place.into();
