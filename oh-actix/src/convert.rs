@@ -1,5 +1,7 @@
 //! From actix-web's types, on http 0.2, to the core's, on http 1, and back.
 
+use std::io;
+
 use actix_web::body::BodyStream;
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
@@ -59,7 +61,7 @@ pub(crate) fn answer(answer: http::Response<AnswerBody>) -> HttpResponse {
         Ok(bytes) => response(&http::Response::from_parts(head, bytes)),
         Err(stream) => {
             let answer = response(&http::Response::from_parts(head, Bytes::new()));
-            let body = BodyStream::new(stream.into_data_stream());
+            let body = BodyStream::new(stream.into_data_stream().map_err(io::Error::other));
             answer.set_body(body).map_into_boxed_body()
         }
     }
