@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::Response;
 
-use super::{LoginFailure, ReturnPath};
+use super::{LoginFailure, Refusal, ReturnPath, Welcome};
 use crate::ProjectMemberId;
 
 /// The longest context of an app, in bytes as JSON: it travels in a cookie.
@@ -66,50 +66,6 @@ pub struct LoggedIn {
     pub return_to: Option<ReturnPath>,
     /// Whether the member was authorized already, here or on another device.
     pub returning: bool,
-}
-
-/// The member may come in.
-#[derive(Clone, Debug, Default)]
-pub struct Welcome {
-    pub(crate) redirect_to: Option<String>,
-}
-
-impl Welcome {
-    /// To where the login was to lead.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// To a path or URL of the app's choice.
-    pub fn to(url: impl Into<String>) -> Self {
-        Self {
-            redirect_to: Some(url.into()),
-        }
-    }
-}
-
-/// The member may not come in.
-#[derive(Clone, Debug)]
-pub struct Refusal {
-    pub(crate) reason: String,
-    pub(crate) status: StatusCode,
-}
-
-impl Refusal {
-    /// With a reason the person sees, and status 403.
-    pub fn new(reason: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-            status: StatusCode::FORBIDDEN,
-        }
-    }
-
-    /// With another status, for instance 503 when the app's own database is down.
-    #[must_use]
-    pub fn status(mut self, status: StatusCode) -> Self {
-        self.status = status;
-        self
-    }
 }
 
 /// Tells the app who logged in, and asks whether that is welcome.

@@ -8,11 +8,12 @@ mod complete;
 mod failure;
 pub(crate) mod flow;
 mod handler;
+mod verdict;
 
 pub use crate::return_path::{InvalidReturnPath, ReturnPath};
 pub(crate) use complete::Login;
 pub use failure::LoginFailure;
 pub use handler::{
-    ContextTooLong, FailedLogin, LoggedIn, LoginHandler, LoginRequest, MAX_CONTEXT, Refusal,
-    Welcome, WelcomeEveryone,
+    ContextTooLong, FailedLogin, LoggedIn, LoginHandler, LoginRequest, MAX_CONTEXT, WelcomeEveryone,
 };
+pub use verdict::{Refusal, Welcome};

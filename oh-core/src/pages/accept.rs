@@ -4,14 +4,14 @@ use http::header::{ACCEPT, ACCEPT_LANGUAGE, AsHeaderName, HeaderMap};
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     Html,
     Json,
 }
 
 /// JSON for those who say they would rather have it; pages for everyone else (RFC 9110,
 /// section 12.5.1).
-pub(super) fn form(headers: &HeaderMap) -> Form {
+pub(crate) fn form(headers: &HeaderMap) -> Form {
     let wanted = preferences(headers, ACCEPT);
     let quality = |kind: &str| {
         let of = |name: &str| wanted.iter().find(|(value, _)| value == name);
@@ -29,7 +29,7 @@ pub(super) fn form(headers: &HeaderMap) -> Form {
 }
 
 /// The languages asked for, the dearest first, in lower case: `de-at`, `en`.
-pub(super) fn languages(headers: &HeaderMap) -> impl Iterator<Item = String> {
+pub(crate) fn languages(headers: &HeaderMap) -> impl Iterator<Item = String> {
     let mut wanted = preferences(headers, ACCEPT_LANGUAGE);
     wanted.retain(|(_, quality)| *quality > 0);
     wanted.sort_by_key(|(_, quality)| std::cmp::Reverse(*quality));

@@ -16,6 +16,8 @@
 //! by `Accept`. Every POST has to come from the app's own pages. Nothing on a page is inline or from
 //! elsewhere, and the Content-Security-Policy says so.
 //!
+//! Here is what an app says of its pages, and what they hold; they are served with the other routes.
+//!
 //! The desk is there only if the app says who is staff:
 //!
 //! ```
@@ -34,40 +36,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod accept;
-mod assets;
-mod context;
-mod desk;
-mod disconnect;
-mod edit;
-mod files;
-mod form;
-mod home;
-mod layout;
-mod listing;
-mod login;
-mod openapi;
-mod probes;
-mod problem;
-mod route;
-mod serve;
-mod settings;
-mod show;
-mod texts;
-mod upload;
-mod view;
+pub(crate) mod accept;
+pub(crate) mod route;
+pub(crate) mod settings;
+pub(crate) mod texts;
+pub(crate) mod view;
 
-pub(crate) use login::{ask_first, login_failed};
-pub(crate) use serve::respond;
-
-pub use desk::view::{
-    BackgroundView, DeskPage, EventPage, EventsPage, MemberPage, PlotSpan, RunningEvent, Shelf,
-    ShelfEvent, Took,
-};
 pub use route::PageRoute;
 pub use settings::{PageContext, PageRenderer, Pages, StaffGuard};
 pub use texts::Text;
 pub use view::{
-    DeleteAllPage, DisconnectPage, DonePage, FileEntry, FilesPage, HomePage, LoginPage, Page,
-    ProblemPage,
+    BackgroundView, DeleteAllPage, DeskPage, DisconnectPage, DonePage, EventPage, EventsPage,
+    FileEntry, FilesPage, HomePage, LoginPage, MemberPage, Page, PlotSpan, ProblemPage,
+    RunningEvent, Shelf, ShelfEvent, Took,
 };

@@ -46,7 +46,7 @@ pub enum PageRoute {
 
 /// What of a request's body a page wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wants {
+pub(crate) enum Wants {
     Nothing,
     Form,
     Upload,
@@ -126,7 +126,7 @@ impl PageRoute {
         }
     }
 
-    pub(super) fn wants(self, method: &Method) -> Wants {
+    pub(crate) fn wants(self, method: &Method) -> Wants {
         match self {
             _ if *method != Method::POST => Wants::Nothing,
             Self::Upload => Wants::Upload,
@@ -136,7 +136,7 @@ impl PageRoute {
 
     /// The segment of a request's path that the braces stand for. Counted from the end: adapters
     /// differ in what they leave of the beginning.
-    pub(super) fn parameter(self, uri: &Uri) -> &str {
+    pub(crate) fn parameter(self, uri: &Uri) -> &str {
         let pattern = self.path().rsplit('/');
         let from_end = pattern.take_while(|part| !part.starts_with('{')).count();
         let path = uri.path();

@@ -24,18 +24,18 @@ const SIZES: u64 = 100_000;
 /// The pages of an app. See the [module](super) for an example.
 #[must_use]
 pub struct Pages {
-    pub(super) name: String,
-    pub(super) logo: Option<String>,
-    pub(super) stylesheet: Option<String>,
-    pub(super) home: String,
-    pub(super) max_upload: u64,
-    pub(super) staff: Option<Arc<dyn StaffGuard>>,
-    pub(super) renderer: Option<Arc<dyn PageRenderer>>,
+    pub(crate) name: String,
+    pub(crate) logo: Option<String>,
+    pub(crate) stylesheet: Option<String>,
+    pub(crate) home: String,
+    pub(crate) max_upload: u64,
+    pub(crate) staff: Option<Arc<dyn StaffGuard>>,
+    pub(crate) renderer: Option<Arc<dyn PageRenderer>>,
     languages: Vec<Language>,
     /// Open Humans does not list sizes, and they do not change.
-    pub(super) sizes: Cache<u64, u64>,
+    pub(crate) sizes: Cache<u64, u64>,
     /// The name that the project's own files have as a source.
-    pub(super) source: OnceCell<Option<String>>,
+    pub(crate) source: OnceCell<Option<String>>,
 }
 
 impl Pages {
@@ -130,7 +130,7 @@ impl Pages {
     }
 
     /// The language for whoever sent these headers; English if none of theirs is spoken.
-    pub(super) fn speak(&self, headers: &http::HeaderMap) -> &Language {
+    pub(crate) fn speak(&self, headers: &http::HeaderMap) -> &Language {
         accept::languages(headers)
             .find_map(|wanted| {
                 let spoken = |tag: &str| {

@@ -252,13 +252,13 @@ texts! {
 
 /// A language of the pages: English, with what it has of its own in place of it.
 #[derive(Clone)]
-pub(super) struct Language {
-    pub(super) tag: Cow<'static, str>,
+pub(crate) struct Language {
+    pub(crate) tag: Cow<'static, str>,
     table: Arc<dyn Fn(Text) -> Option<Cow<'static, str>> + Send + Sync>,
 }
 
 impl Language {
-    pub(super) fn new(
+    pub(crate) fn new(
         tag: impl Into<Cow<'static, str>>,
         table: impl Fn(Text) -> Option<Cow<'static, str>> + Send + Sync + 'static,
     ) -> Self {
@@ -268,20 +268,20 @@ impl Language {
         }
     }
 
-    pub(super) fn english() -> Self {
+    pub(crate) fn english() -> Self {
         Self::new("en", |_| None)
     }
 
-    pub(super) fn german() -> Self {
+    pub(crate) fn german() -> Self {
         Self::new("de", |text| Some(text.german().into()))
     }
 
-    pub(super) fn say(&self, text: Text) -> Cow<'static, str> {
+    pub(crate) fn say(&self, text: Text) -> Cow<'static, str> {
         (self.table)(text).unwrap_or_else(|| text.english().into())
     }
 
     /// The text with its braces filled in. What is filled in is not looked at again.
-    pub(super) fn fill(&self, text: Text, values: &[(&str, &str)]) -> String {
+    pub(crate) fn fill(&self, text: Text, values: &[(&str, &str)]) -> String {
         let template = self.say(text);
         let mut rest = &*template;
         let mut whole = String::with_capacity(rest.len());

@@ -22,11 +22,11 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub(crate) fn keep(response: Response<Bytes>) -> Self {
+    pub(super) fn keep(response: Response<Bytes>) -> Self {
         Self::new(response, SessionChange::Keep)
     }
 
-    pub(crate) fn new(response: Response<Bytes>, session: SessionChange) -> Self {
+    pub(super) fn new(response: Response<Bytes>, session: SessionChange) -> Self {
         Self {
             response: response.map(AnswerBody::from),
             session,

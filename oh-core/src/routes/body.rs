@@ -14,21 +14,21 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a body was not read.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum BodyProblem {
+pub(super) enum BodyProblem {
     TooLarge,
     TooSlow,
     Broken,
 }
 
 /// Whether the headers announce more than `limit` bytes.
-pub(crate) fn announces_more_than(headers: &HeaderMap, limit: usize) -> bool {
+pub(super) fn announces_more_than(headers: &HeaderMap, limit: usize) -> bool {
     headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<u64>().ok())
         .is_some_and(|length| length > limit as u64)
 }
 
-pub(crate) async fn read<B>(body: B, limit: usize) -> Result<Bytes, BodyProblem>
+pub(super) async fn read<B>(body: B, limit: usize) -> Result<Bytes, BodyProblem>
 where
     B: http_body::Body,
     B::Data: Buf,

@@ -103,7 +103,7 @@ fn ask_first(oh: &OpenHumans, head: &Parts, next: Option<ReturnPath>) -> Respons
     };
     let url = login_url(&oh.inner, next.as_ref().map(ReturnPath::as_str), None);
     #[cfg(feature = "pages")]
-    if let Some(page) = crate::pages::ask_first(oh, head, status, url.clone()) {
+    if let Some(page) = super::pages::ask_first(oh, head, status, url.clone()) {
         return page;
     }
     let markup = page::page(
@@ -253,7 +253,7 @@ fn failure_page(
     url: String,
 ) -> Response<Bytes> {
     #[cfg(feature = "pages")]
-    if let Some(page) = crate::pages::login_failed(oh, head, failure, url.clone()) {
+    if let Some(page) = super::pages::login_failed(oh, head, failure, url.clone()) {
         return page;
     }
     #[cfg(not(feature = "pages"))]

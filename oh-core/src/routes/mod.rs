@@ -32,11 +32,13 @@
 //! ```
 
 mod answer;
-pub(crate) mod body;
+mod body;
 mod deauth;
 mod login;
-pub(crate) mod origin;
-pub(crate) mod page;
+mod origin;
+mod page;
+#[cfg(feature = "pages")]
+mod pages;
 mod require;
 
 pub use answer::{Answer, AnswerBody};
@@ -97,7 +99,7 @@ impl Route {
         }
     }
 
-    pub(crate) const fn methods(self) -> &'static [Method] {
+    const fn methods(self) -> &'static [Method] {
         match self {
             Self::Login => &[Method::GET, Method::POST],
             Self::Complete => &[Method::GET],
@@ -111,12 +113,13 @@ impl Route {
 impl OpenHumans {
     /// The routes to mount: those of [`Route::ALL`], and the pages' if the app has them.
     pub fn routes(&self) -> Vec<Route> {
-        let mut routes = Route::ALL.to_vec();
+        let routes = Route::ALL.into_iter();
         #[cfg(feature = "pages")]
-        if let Some(pages) = &self.inner.pages {
-            routes.extend(pages.routes().map(Route::Page));
-        }
-        routes
+        let routes = {
+            let pages = self.inner.pages.iter();
+            routes.chain(pages.flat_map(|pages| pages.routes().map(Route::Page)))
+        };
+        routes.collect()
     }
 
     /// Answers a request to one of the routes.
@@ -143,7 +146,7 @@ impl OpenHumans {
                 #[cfg(feature = "pages")]
                 // On the heap: the other routes' futures would hold its place.
                 Route::Page(page) => {
-                    return Box::pin(crate::pages::respond(self, page, request, session)).await;
+                    return Box::pin(pages::respond(self, page, request, session)).await;
                 }
             }
         } else {
@@ -155,7 +158,7 @@ impl OpenHumans {
 }
 
 /// No answer of these routes is for anyone but the one who asked, now.
-pub(crate) fn private<T>(response: &mut Response<T>) {
+fn private<T>(response: &mut Response<T>) {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(
@@ -174,7 +177,7 @@ fn method_not_allowed(route: Route) -> Response<Bytes> {
 }
 
 /// An answer for programs: one line.
-pub(crate) fn plain(status: StatusCode, line: &'static str) -> Response<Bytes> {
+fn plain(status: StatusCode, line: &'static str) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from_static(line.as_bytes()));
     *response.status_mut() = status;
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -183,7 +186,7 @@ pub(crate) fn plain(status: StatusCode, line: &'static str) -> Response<Bytes> {
 }
 
 /// Sends a browser elsewhere with a GET.
-pub(crate) fn see_other(to: &str) -> Response<Bytes> {
+fn see_other(to: &str) -> Response<Bytes> {
     match HeaderValue::from_str(to) {
         Ok(location) => {
             let mut response = Response::new(Bytes::new());

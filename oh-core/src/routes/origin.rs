@@ -6,7 +6,7 @@ use url::Url;
 
 /// Where a browser says a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum From {
+pub(super) enum From {
     /// This app's pages, the address bar, or something that is not a browser.
     Here,
     /// Another origin, be it one of the same site.
@@ -15,7 +15,7 @@ pub(crate) enum From {
 
 /// Reads `Sec-Fetch-Site`, which pages cannot set, and `Origin` in browsers that lack it. A
 /// request with neither is not from a browser, or from one that would show its session to anyone.
-pub(crate) fn of(headers: &HeaderMap, app: &Url) -> From {
+pub(super) fn of(headers: &HeaderMap, app: &Url) -> From {
     if let Some(site) = headers.get("sec-fetch-site") {
         return match site.as_bytes() {
             b"same-origin" | b"none" => From::Here,
@@ -36,14 +36,14 @@ pub(crate) fn of(headers: &HeaderMap, app: &Url) -> From {
 }
 
 /// Whether a browser may have kept `SameSite=Strict` cookies back from this request.
-pub(crate) fn keeps_strict_cookies_back(headers: &HeaderMap) -> bool {
+pub(super) fn keeps_strict_cookies_back(headers: &HeaderMap) -> bool {
     headers
         .get("sec-fetch-site")
         .is_some_and(|site| site.as_bytes() == b"cross-site")
 }
 
 /// Whether a person is looking at the answer, rather than a program.
-pub(crate) fn is_navigation(headers: &HeaderMap) -> bool {
+pub(super) fn is_navigation(headers: &HeaderMap) -> bool {
     match headers.get("sec-fetch-mode") {
         Some(mode) => mode.as_bytes() == b"navigate",
         None => headers

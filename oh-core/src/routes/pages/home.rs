@@ -2,30 +2,28 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
 use maud::{Markup, html};
 
 use super::context::Context;
 use super::listing;
-use super::problem::Outcome;
-use super::texts::Text;
-use super::view::{HomePage, Page};
-use crate::routes::Answer;
+use super::reply::{self, Outcome};
+use crate::pages::texts::Text;
+use crate::pages::view::{HomePage, Page};
 use crate::session::Member;
 
 /// How long Open Humans may take to say what is shared.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The page for someone who is not logged in: a way in.
-pub(super) fn nobody(cx: &Context<'_>) -> Outcome<Answer> {
+pub(super) fn nobody(cx: &Context<'_>) -> Outcome {
     let home = HomePage {
         connections_url: connections(cx),
         ..HomePage::default()
     };
-    cx.ok(&Page::Home(home))
+    reply::page(Page::Home(home))
 }
 
-pub(super) async fn member(cx: &Context<'_>, member: &Member) -> Outcome<Answer> {
+pub(super) async fn member(cx: &Context<'_>, member: &Member) -> Outcome {
     let record = cx.inner().store.load(member.id()).await?;
     let client = cx.openhumans.member_client(member.id());
     let asked = async {
@@ -53,7 +51,7 @@ pub(super) async fn member(cx: &Context<'_>, member: &Member) -> Outcome<Answer>
         sources_shared,
         connections_url: connections(cx),
     };
-    Ok(Answer::keep(cx.show(StatusCode::OK, &Page::Home(home))))
+    reply::page(Page::Home(home))
 }
 
 fn connections(cx: &Context<'_>) -> String {

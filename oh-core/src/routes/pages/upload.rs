@@ -15,12 +15,12 @@ use tokio_util::io::StreamReader;
 
 use super::context::Context;
 use super::form::Input;
-use super::problem::{Outcome, Problem};
-use super::texts::Text;
-use super::view::DonePage;
+use super::problem::Problem;
+use super::reply::{Outcome, Reply};
 use crate::api::{FileMetadata, Upload, safe_file_name};
-use crate::routes::Answer;
-use crate::session::Member;
+use crate::pages::texts::Text;
+use crate::pages::view::DonePage;
+use crate::session::{Member, SessionChange};
 
 /// The longest text in the form, in bytes.
 const MAX_TEXT: u64 = 16 * 1024;
@@ -36,7 +36,7 @@ struct Said {
     size: Option<u64>,
 }
 
-pub(super) async fn upload(cx: &Context<'_>, member: &Member, input: Input) -> Outcome<Answer> {
+pub(super) async fn upload(cx: &Context<'_>, member: &Member, input: Input) -> Outcome {
     let Input::Upload(arriving) = input else {
         return Err(Problem::form());
     };
@@ -76,12 +76,7 @@ pub(super) async fn upload(cx: &Context<'_>, member: &Member, input: Input) -> O
     ))
 }
 
-async fn send(
-    cx: &Context<'_>,
-    member: &Member,
-    said: Said,
-    file: Field<'static>,
-) -> Outcome<Answer> {
+async fn send(cx: &Context<'_>, member: &Member, said: Said, file: Field<'static>) -> Outcome {
     let name = file.file_name().unwrap_or_default();
     if name.trim().is_empty() {
         return Err(Problem::new(
@@ -114,10 +109,15 @@ async fn send(
         id: Some(uploaded.id.get()),
         size: Some(uploaded.size),
     };
-    Ok(cx.done(StatusCode::CREATED, "/files", done))
+    Ok(Reply::Done {
+        status: StatusCode::CREATED,
+        to: "/files".into(),
+        done,
+        change: SessionChange::Keep,
+    })
 }
 
-async fn text(field: Field<'_>) -> Outcome<String> {
+async fn text(field: Field<'_>) -> Result<String, Problem> {
     field.text().await.map_err(|error| unreadable(&error))
 }
 

@@ -9,23 +9,22 @@ pub(super) mod member;
 pub(super) mod overview;
 mod plot;
 mod table;
-pub(crate) mod view;
 
 use super::context::Context;
 use super::form::Input;
-use super::problem::{Outcome, Problem};
-use super::route::PageRoute;
-use crate::routes::Answer;
+use super::problem::Problem;
+use super::reply::Outcome;
+use crate::pages::route::PageRoute;
 
 /// Answers a request of someone the guard has let in.
-pub(super) async fn serve(cx: &Context<'_>, route: PageRoute, input: Input) -> Outcome<Answer> {
+pub(super) async fn serve(cx: &Context<'_>, route: PageRoute, input: Input) -> Outcome {
     match route {
         PageRoute::Desk => overview::overview(cx).await,
         PageRoute::Events => events::list(cx).await,
         PageRoute::Event => event::show(cx, route.parameter(&cx.head.uri)).await,
         PageRoute::Requeue => event::requeue(cx, route.parameter(&cx.head.uri), input).await,
         PageRoute::Member => member::find(cx).await,
-        PageRoute::Export => Ok(export::export(cx)),
+        PageRoute::Export => Ok(export::export(cx).into()),
         _ => Err(Problem::not_found()),
     }
 }

@@ -4,7 +4,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::assets;
 use super::context::Context;
-use super::texts::Text;
+use crate::pages::texts::Text;
 
 /// Whose page it is, which decides what the navigation offers.
 #[derive(Clone, Copy, PartialEq, Eq)]

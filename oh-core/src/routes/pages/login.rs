@@ -1,55 +1,36 @@
 //! The pages around a login: one that failed, and one that another site wants begun.
 
-use bytes::Bytes;
-use http::request::Parts;
-use http::{Response, StatusCode};
 use maud::{Markup, html};
 
 use super::context::Context;
-use super::texts::Text;
-use super::view::{LoginPage, Page};
+use crate::Error;
 use crate::login::LoginFailure;
-use crate::{Error, OpenHumans};
+use crate::pages::texts::Text;
+use crate::pages::view::LoginPage;
 
 /// Why there was no login, and the way to try again.
-pub(crate) fn login_failed(
-    openhumans: &OpenHumans,
-    head: &Parts,
-    failure: &LoginFailure,
-    login_url: String,
-) -> Option<Response<Bytes>> {
-    let pages = openhumans.inner.pages.as_ref()?;
-    let cx = Context::new(openhumans, pages, head);
+pub(super) fn failed(cx: &Context<'_>, failure: &LoginFailure, login_url: String) -> LoginPage {
     let (title, text) = words(failure);
     let message = match failure {
         LoginFailure::App(refusal) => refusal.reason.clone(),
         _ => cx.say(text),
     };
-    let page = Page::Login(LoginPage {
+    LoginPage {
         error: Some(failure.reason()),
         title: cx.say(title),
         message,
         login_url,
-    });
-    Some(cx.show(failure.status(), &page))
+    }
 }
 
 /// Another site has led the person here, who may not have meant to log in.
-pub(crate) fn ask_first(
-    openhumans: &OpenHumans,
-    head: &Parts,
-    status: StatusCode,
-    login_url: String,
-) -> Option<Response<Bytes>> {
-    let pages = openhumans.inner.pages.as_ref()?;
-    let cx = Context::new(openhumans, pages, head);
-    let page = Page::Login(LoginPage {
+pub(super) fn asked(cx: &Context<'_>, login_url: String) -> LoginPage {
+    LoginPage {
         error: None,
         title: cx.say(Text::LogInTitle),
         message: cx.say(Text::LogInAsked),
         login_url,
-    });
-    Some(cx.show(status, &page))
+    }
 }
 
 fn words(failure: &LoginFailure) -> (Text, Text) {

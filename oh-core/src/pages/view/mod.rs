@@ -1,8 +1,14 @@
 //! What the members' pages show: the same values become HTML and JSON.
 
+mod desk;
+
 use serde::Serialize;
 
-use super::desk::view::{DeskPage, EventPage, EventsPage, MemberPage};
+pub use desk::{
+    BackgroundView, DeskPage, EventPage, EventsPage, MemberPage, PlotSpan, RunningEvent, Shelf,
+    ShelfEvent, Took,
+};
+
 use crate::{ProjectMemberId, Timestamp};
 
 /// A page, before it is rendered. Its JSON is that of what it holds.

@@ -1,24 +1,24 @@
 //! A member's files: the list, the way to download one, and deleting.
 
-use http::StatusCode;
 use maud::{Markup, html};
 
 use super::context::Context;
 use super::layout;
 use super::listing;
-use super::problem::{Outcome, Problem};
-use super::route::PageRoute;
-use super::texts::Text;
+use super::problem::Problem;
+use super::reply::{self, Outcome, Reply};
 use super::upload;
-use super::view::{DeleteAllPage, DonePage, FileEntry, FilesPage, Page};
 use crate::api::{DataFile, MemberClient};
+use crate::pages::route::PageRoute;
+use crate::pages::texts::Text;
+use crate::pages::view::{DeleteAllPage, DonePage, FileEntry, FilesPage, Page};
 use crate::routes::{Answer, see_other};
 use crate::session::Member;
 
 /// Files on a page.
 const PAGE: usize = 50;
 
-pub(super) async fn list(cx: &Context<'_>, member: &Member) -> Outcome<Answer> {
+pub(super) async fn list(cx: &Context<'_>, member: &Member) -> Outcome {
     let client = cx.openhumans.member_client(member.id());
     let (files, source) = tokio::join!(listing::all(&client), listing::own_source(cx, &client));
     let files = files?;
@@ -38,7 +38,7 @@ pub(super) async fn list(cx: &Context<'_>, member: &Member) -> Outcome<Answer> {
         .collect();
     listing::learn_sizes(cx, &client, &shown).await;
     let shown = shown.iter().map(|file| listing::entry(cx, file, source));
-    cx.ok(&Page::Files(FilesPage {
+    reply::page(Page::Files(FilesPage {
         files: shown.collect(),
         total: files.len(),
         own,
@@ -48,19 +48,19 @@ pub(super) async fn list(cx: &Context<'_>, member: &Member) -> Outcome<Answer> {
 }
 
 /// Sends the browser to where the file is; not a byte of it goes through the app.
-pub(super) async fn download(cx: &Context<'_>, member: &Member) -> Outcome<Answer> {
+pub(super) async fn download(cx: &Context<'_>, member: &Member) -> Outcome {
     let client = cx.openhumans.member_client(member.id());
     let file = listing::named(&client, id(cx)).await?;
-    Ok(Answer::keep(see_other(file.download_url.expose())))
+    Ok(Answer::keep(see_other(file.download_url.expose())).into())
 }
 
-pub(super) async fn ask_to_delete(cx: &Context<'_>, member: &Member) -> Outcome<Answer> {
+pub(super) async fn ask_to_delete(cx: &Context<'_>, member: &Member) -> Outcome {
     let client = cx.openhumans.member_client(member.id());
     let (file, source) = own(cx, &client).await?;
-    cx.ok(&Page::Delete(listing::entry(cx, &file, source)))
+    reply::page(Page::Delete(listing::entry(cx, &file, source)))
 }
 
-pub(super) async fn delete(cx: &Context<'_>, member: &Member) -> Outcome<Answer> {
+pub(super) async fn delete(cx: &Context<'_>, member: &Member) -> Outcome {
     let client = cx.openhumans.member_client(member.id());
     let (file, _) = own(cx, &client).await?;
     let deleted = client.delete_file(file.id).await?;
@@ -72,25 +72,25 @@ pub(super) async fn delete(cx: &Context<'_>, member: &Member) -> Outcome<Answer>
         id: Some(file.id.get()),
         ..DonePage::default()
     };
-    Ok(cx.done(StatusCode::OK, "/files", done))
+    Ok(Reply::done("/files", done))
 }
 
-pub(super) async fn ask_to_delete_all(cx: &Context<'_>, member: &Member) -> Outcome<Answer> {
+pub(super) async fn ask_to_delete_all(cx: &Context<'_>, member: &Member) -> Outcome {
     let client = cx.openhumans.member_client(member.id());
     let (files, source) = tokio::join!(listing::all(&client), listing::own_source(cx, &client));
     let own = files?.into_iter();
     let count = own.filter(|file| listing::is_own(file, source)).count();
-    cx.ok(&Page::DeleteAll(DeleteAllPage { count }))
+    reply::page(Page::DeleteAll(DeleteAllPage { count }))
 }
 
-pub(super) async fn delete_all(cx: &Context<'_>, member: &Member) -> Outcome<Answer> {
+pub(super) async fn delete_all(cx: &Context<'_>, member: &Member) -> Outcome {
     let client = cx.openhumans.member_client(member.id());
     client.delete_all_files().await?;
     let done = DonePage {
         done: "deleted-all",
         ..DonePage::default()
     };
-    Ok(cx.done(StatusCode::OK, "/files", done))
+    Ok(Reply::done("/files", done))
 }
 
 /// The id in the request's path.
@@ -103,7 +103,7 @@ pub(super) fn id<'a>(cx: &Context<'a>) -> &'a str {
 pub(super) async fn own<'a>(
     cx: &Context<'a>,
     client: &MemberClient,
-) -> Outcome<(DataFile, Option<&'a str>)> {
+) -> Result<(DataFile, Option<&'a str>), Problem> {
     let (file, source) = tokio::join!(
         listing::named(client, id(cx)),
         listing::own_source(cx, client)

@@ -6,14 +6,13 @@
 use maud::{Markup, html};
 
 use super::table;
-use super::view::{EventsPage, Shelf, ShelfEvent};
 use crate::Timestamp;
 use crate::deauth::{DEADLINE, EventId, EventQuery, EventRecord, EventState};
-use crate::pages::context::Context;
-use crate::pages::problem::Outcome;
 use crate::pages::texts::Text;
 use crate::pages::view::Page;
-use crate::routes::Answer;
+use crate::pages::view::{EventsPage, Shelf, ShelfEvent};
+use crate::routes::pages::context::Context;
+use crate::routes::pages::reply::{self, Outcome};
 
 /// Events on a page.
 const PAGE: usize = 50;
@@ -62,7 +61,7 @@ impl Shelf {
     }
 }
 
-pub(super) async fn list(cx: &Context<'_>) -> Outcome<Answer> {
+pub(super) async fn list(cx: &Context<'_>) -> Outcome {
     let wanted = cx.query("state").unwrap_or_default();
     let shelf = Shelf::ALL.into_iter().find(|shelf| shelf.name() == wanted);
     let shelf = shelf.unwrap_or(Shelf::All);
@@ -88,7 +87,7 @@ pub(super) async fn list(cx: &Context<'_>) -> Outcome<Answer> {
     let last = found.last().filter(|_| more);
     let next = last.map(|last| format!("{}-{}", last.received_at.as_micros(), last.id));
     let events = found.into_iter().map(|record| ShelfEvent::new(record, now));
-    cx.ok(&Page::Events(EventsPage {
+    reply::page(Page::Events(EventsPage {
         shelf,
         events: events.collect(),
         next,
@@ -104,7 +103,7 @@ fn place(text: &str) -> Option<(Timestamp, EventId)> {
     ))
 }
 
-pub(in crate::pages) fn html(cx: &Context<'_>, view: &EventsPage) -> Markup {
+pub(in crate::routes::pages) fn html(cx: &Context<'_>, view: &EventsPage) -> Markup {
     let path = |shelf: Shelf| cx.path(&format!("/staff/events?state={}", shelf.name()));
     let (title, text) = view.shelf.words();
     let is_first = cx.query("before").is_none();

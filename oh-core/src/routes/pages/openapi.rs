@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::context::{self, Context};
-use super::route::PageRoute;
+use super::context::Context;
+use super::json;
+use crate::pages::route::PageRoute;
 use crate::routes::{Answer, Route};
 
 pub(super) fn answer(cx: &Context<'_>) -> Answer {
@@ -19,7 +20,7 @@ pub(super) fn answer(cx: &Context<'_>) -> Answer {
             .collect();
         paths.insert(route.path().to_owned(), operations.into());
     }
-    Answer::keep(context::json(&json!({
+    Answer::keep(json::answer(&json!({
         "openapi": "3.1.0",
         "info": {
             "title": format!("{}: Open Humans routes", cx.pages.name),

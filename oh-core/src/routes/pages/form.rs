@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
-use super::problem::{Outcome, Problem};
+use super::problem::Problem;
 use crate::routes::body::{self, BodyProblem};
 use crate::transport::BoxError;
 
@@ -82,7 +82,7 @@ where
 
 impl Input {
     /// A form's values, whichever way they were written.
-    pub(super) fn parse<T: DeserializeOwned>(self, headers: &HeaderMap) -> Outcome<T> {
+    pub(super) fn parse<T: DeserializeOwned>(self, headers: &HeaderMap) -> Result<T, Problem> {
         let bytes = match self {
             Self::Form(Ok(bytes)) => bytes,
             Self::Form(Err(BodyProblem::TooLarge)) => return Err(Problem::too_large()),

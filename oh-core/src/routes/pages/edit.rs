@@ -6,7 +6,6 @@
 use std::io;
 
 use futures_util::TryStreamExt;
-use http::StatusCode;
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
@@ -16,12 +15,11 @@ use super::context::Context;
 use super::files;
 use super::form::Input;
 use super::listing;
-use super::problem::Outcome;
-use super::texts::Text;
+use super::reply::{self, Outcome, Reply};
 use super::upload::tags;
-use super::view::{DonePage, FileEntry, Page};
 use crate::api::{DataFile, FileMetadata, Upload, UploadMethod};
-use crate::routes::Answer;
+use crate::pages::texts::Text;
+use crate::pages::view::{DonePage, FileEntry, Page};
 use crate::session::Member;
 
 #[derive(Deserialize)]
@@ -46,13 +44,13 @@ impl Default for Tags {
     }
 }
 
-pub(super) async fn ask(cx: &Context<'_>, member: &Member) -> Outcome<Answer> {
+pub(super) async fn ask(cx: &Context<'_>, member: &Member) -> Outcome {
     let client = cx.openhumans.member_client(member.id());
     let (file, source) = files::own(cx, &client).await?;
-    cx.ok(&Page::Edit(listing::entry(cx, &file, source)))
+    reply::page(Page::Edit(listing::entry(cx, &file, source)))
 }
 
-pub(super) async fn edit(cx: &Context<'_>, member: &Member, input: Input) -> Outcome<Answer> {
+pub(super) async fn edit(cx: &Context<'_>, member: &Member, input: Input) -> Outcome {
     let edited: Edited = input.parse(&cx.head.headers)?;
     let client = cx.openhumans.member_client(member.id());
     let (file, _) = files::own(cx, &client).await?;
@@ -87,7 +85,7 @@ pub(super) async fn edit(cx: &Context<'_>, member: &Member, input: Input) -> Out
         id: Some(uploaded.id.get()),
         size: Some(uploaded.size),
     };
-    Ok(cx.done(StatusCode::OK, "/files", done))
+    Ok(Reply::done("/files", done))
 }
 
 /// What was said of the file, with another description and other tags.

@@ -4,16 +4,16 @@ use http::StatusCode;
 use maud::{Markup, html};
 
 use super::table;
-use super::view::{EventPage, ShelfEvent};
 use crate::deauth::{
     DeauthInbox, EventId, EventQuery, EventRecord, EventState, InboxError, LedgerLine, LedgerQuery,
 };
-use crate::pages::context::Context;
-use crate::pages::form::Input;
-use crate::pages::problem::{Outcome, Problem};
 use crate::pages::texts::Text;
 use crate::pages::view::{DonePage, Page};
-use crate::routes::Answer;
+use crate::pages::view::{EventPage, ShelfEvent};
+use crate::routes::pages::context::Context;
+use crate::routes::pages::form::Input;
+use crate::routes::pages::problem::Problem;
+use crate::routes::pages::reply::{self, Outcome, Reply};
 
 /// Lines of the ledger that are shown.
 pub(super) const LINES: usize = 1_000;
@@ -21,7 +21,7 @@ pub(super) const LINES: usize = 1_000;
 /// Events of one member that are read to find one of them.
 const OF_MEMBER: usize = 500;
 
-pub(super) async fn show(cx: &Context<'_>, id: &str) -> Outcome<Answer> {
+pub(super) async fn show(cx: &Context<'_>, id: &str) -> Outcome {
     let inbox = &**cx.inner().deauthorizer.inbox();
     let query = LedgerQuery {
         event: Some(EventId::new(id)),
@@ -34,7 +34,7 @@ pub(super) async fn show(cx: &Context<'_>, id: &str) -> Outcome<Answer> {
     let Some(record) = find(inbox, line).await? else {
         return Err(Problem::not_found());
     };
-    cx.ok(&Page::Event(EventPage {
+    reply::page(Page::Event(EventPage {
         event: ShelfEvent::new(record, cx.now()),
         lines,
         shortened,
@@ -76,7 +76,7 @@ async fn find(
     }
 }
 
-pub(super) async fn requeue(cx: &Context<'_>, id: &str, _: Input) -> Outcome<Answer> {
+pub(super) async fn requeue(cx: &Context<'_>, id: &str, _: Input) -> Outcome {
     let event = EventId::new(id);
     if !cx.inner().deauthorizer.requeue(&event).await? {
         return Err(Problem::new(
@@ -91,10 +91,10 @@ pub(super) async fn requeue(cx: &Context<'_>, id: &str, _: Input) -> Outcome<Ans
         ..DonePage::default()
     };
     let to = format!("/staff/events/{}", table::path_part(id));
-    Ok(cx.done(StatusCode::OK, &to, done))
+    Ok(Reply::done(&to, done))
 }
 
-pub(in crate::pages) fn html(cx: &Context<'_>, view: &EventPage) -> Markup {
+pub(in crate::routes::pages) fn html(cx: &Context<'_>, view: &EventPage) -> Markup {
     let event = &view.event;
     html! {
         h1 { (cx.say(Text::Event)) " " code { (event.id.as_str().get(..8).unwrap_or_default()) } }

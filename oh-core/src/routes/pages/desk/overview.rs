@@ -5,17 +5,16 @@ use std::time::Duration;
 use maud::{Markup, html};
 
 use super::plot;
-use super::view::{BackgroundView, DeskPage, RunningEvent, Took};
 use crate::Timestamp;
 use crate::deauth::{
     DEADLINE, DeauthInbox, EventQuery, EventRecord, EventState, InboxError, LedgerQuery, PULSE,
     Step,
 };
-use crate::pages::context::{Context, span};
-use crate::pages::problem::Outcome;
 use crate::pages::texts::Text;
 use crate::pages::view::Page;
-use crate::routes::Answer;
+use crate::pages::view::{BackgroundView, DeskPage, RunningEvent, Took};
+use crate::routes::pages::context::{Context, span};
+use crate::routes::pages::reply::{self, Outcome};
 
 /// Events that plots and times are drawn from.
 const SAMPLE: usize = 2_000;
@@ -24,7 +23,7 @@ const PAGE: usize = 500;
 /// Running events that are shown.
 const RUNNING: usize = 50;
 
-pub(super) async fn overview(cx: &Context<'_>) -> Outcome<Answer> {
+pub(super) async fn overview(cx: &Context<'_>) -> Outcome {
     let deauthorizer = &cx.inner().deauthorizer;
     let inbox = &**deauthorizer.inbox();
     let now = cx.now();
@@ -42,7 +41,7 @@ pub(super) async fn overview(cx: &Context<'_>) -> Outcome<Answer> {
         newest_of(inbox, newest(Some(EventState::Done)), SAMPLE),
     )?;
     let heard_lately = |at: Timestamp| now.since(at) < 4 * PULSE;
-    cx.ok(&Page::Desk(DeskPage {
+    reply::page(Page::Desk(DeskPage {
         stats,
         overdue,
         running,
@@ -147,7 +146,7 @@ fn took(done: &[EventRecord]) -> Option<Took> {
     })
 }
 
-pub(in crate::pages) fn html(cx: &Context<'_>, view: &DeskPage) -> Markup {
+pub(in crate::routes::pages) fn html(cx: &Context<'_>, view: &DeskPage) -> Markup {
     html! {
         h1 { (cx.say(Text::Desk)) }
         p.lead { (cx.say(Text::DeskText)) }

@@ -2,25 +2,28 @@
 
 use std::pin::pin;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use futures_util::future::{Either, select};
 use http::request::Parts;
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 
 use super::context::Context;
 use super::form::{self, Input};
-use super::problem::{Outcome, Problem};
-use super::route::{PageRoute, Wants};
-use super::settings::Pages;
-use super::texts::Text;
-use super::{assets, desk, disconnect, edit, files, home, openapi, probes, upload};
+use super::problem::Problem;
+use super::reply::Outcome;
+use super::{assets, desk, disconnect, edit, files, home, login, openapi, probes, show, upload};
 use crate::OpenHumans;
+use crate::login::LoginFailure;
+use crate::pages::route::{PageRoute, Wants};
+use crate::pages::settings::Pages;
+use crate::pages::texts::Text;
+use crate::pages::view::Page;
 use crate::routes::{Answer, origin, private};
 use crate::session::{Member, SessionMember};
 use crate::transport::BoxError;
 
 /// Answers a request to a page.
-pub(crate) async fn respond<B>(
+pub(in crate::routes) async fn respond<B>(
     openhumans: &OpenHumans,
     route: PageRoute,
     request: Request<B>,
@@ -38,7 +41,7 @@ where
     let cx = Context::new(openhumans, pages, &head);
     if head.method == Method::POST && !came_from_here(openhumans, &head) {
         // Not a byte of the body is looked at.
-        let mut answer = cx.problem(&Problem::elsewhere());
+        let mut answer = show::problem(&cx, &Problem::elsewhere());
         private(&mut answer.response);
         return answer;
     }
@@ -60,6 +63,30 @@ where
     answer
 }
 
+/// The page for a login that failed, if the app has pages.
+pub(in crate::routes) fn login_failed(
+    openhumans: &OpenHumans,
+    head: &Parts,
+    failure: &LoginFailure,
+    login_url: String,
+) -> Option<Response<Bytes>> {
+    let cx = Context::new(openhumans, openhumans.inner.pages.as_ref()?, head);
+    let page = Page::Login(login::failed(&cx, failure, login_url));
+    Some(show::rendered(&cx, failure.status(), &page))
+}
+
+/// The page for someone whom another site has led to the login, if the app has pages.
+pub(in crate::routes) fn ask_first(
+    openhumans: &OpenHumans,
+    head: &Parts,
+    status: StatusCode,
+    login_url: String,
+) -> Option<Response<Bytes>> {
+    let cx = Context::new(openhumans, openhumans.inner.pages.as_ref()?, head);
+    let page = Page::Login(login::asked(&cx, login_url));
+    Some(show::rendered(&cx, status, &page))
+}
+
 fn came_from_here(openhumans: &OpenHumans, head: &Parts) -> bool {
     let app = openhumans.settings().app_base_url();
     origin::of(&head.headers, app) == origin::From::Here
@@ -72,8 +99,8 @@ async fn serve(
     input: Input,
 ) -> Answer {
     match try_serve(cx, route, session, input).await {
-        Ok(answer) => answer,
-        Err(problem) => cx.problem(&problem),
+        Ok(reply) => show::answer(cx, reply),
+        Err(problem) => show::problem(cx, &problem),
     }
 }
 
@@ -82,12 +109,12 @@ async fn try_serve(
     route: PageRoute,
     session: Option<SessionMember>,
     input: Input,
-) -> Outcome<Answer> {
+) -> Outcome {
     match route {
-        PageRoute::Asset => return Ok(assets::answer(route.parameter(&cx.head.uri))),
-        PageRoute::OpenApi => return Ok(openapi::answer(cx)),
-        PageRoute::Health => return Ok(probes::health()),
-        PageRoute::Ready => return Ok(probes::ready(cx).await),
+        PageRoute::Asset => return Ok(assets::answer(route.parameter(&cx.head.uri)).into()),
+        PageRoute::OpenApi => return Ok(openapi::answer(cx).into()),
+        PageRoute::Health => return Ok(probes::health().into()),
+        PageRoute::Ready => return Ok(probes::ready(cx).await.into()),
         _ => {}
     }
     let found = cx.openhumans.member(session).await;
@@ -112,7 +139,7 @@ async fn try_serve(
             let answer = cx
                 .openhumans
                 .unauthenticated_response(method, &uri, headers, error);
-            return Ok(Answer::keep(answer));
+            return Ok(Answer::keep(answer).into());
         }
     };
     match (route, &cx.head.method) {
@@ -127,7 +154,7 @@ async fn try_serve(
         (PageRoute::DeleteAll, &Method::POST) => files::delete_all(cx, &member).await,
         (PageRoute::DeleteAll, _) => files::ask_to_delete_all(cx, &member).await,
         (PageRoute::Disconnect, &Method::POST) => disconnect::disconnect(cx, &member, input).await,
-        (PageRoute::Disconnect, _) => disconnect::ask(cx, &member),
+        (PageRoute::Disconnect, _) => disconnect::ask(&member),
         _ => Err(Problem::not_found()),
     }
 }
@@ -149,7 +176,7 @@ fn whole(cx: &Context<'_>, uri: &http::Uri) -> http::Uri {
     format!("{mount}{path}").parse().unwrap_or_default()
 }
 
-async fn admit(cx: &Context<'_>, pages: &Pages, member: Option<&Member>) -> Outcome<()> {
+async fn admit(cx: &Context<'_>, pages: &Pages, member: Option<&Member>) -> Result<(), Problem> {
     let Some(guard) = &pages.staff else {
         return Err(Problem::not_found());
     };

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use super::view::{DeskPage, PlotSpan};
 use crate::Timestamp;
 use crate::deauth::{EventRecord, EventState};
-use crate::pages::context::{Context, minute, span};
 use crate::pages::texts::Text;
+use crate::pages::view::{DeskPage, PlotSpan};
+use crate::routes::pages::context::{Context, minute, span};
 
 const HOUR: u64 = 3_600;
 /// How long a span of a plot may be, in seconds: an hour, then up to a quarter of a year.

@@ -2,10 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::view::ShelfEvent;
 use crate::deauth::{Discovery, Erasure, EventState, LedgerLine};
-use crate::pages::context::{Context, span};
 use crate::pages::texts::Text;
+use crate::pages::view::ShelfEvent;
+use crate::routes::pages::context::{Context, span};
 
 /// A link to an event, by the beginning of its name.
 pub(super) fn event_link(cx: &Context<'_>, id: &str) -> Markup {

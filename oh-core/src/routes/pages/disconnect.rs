@@ -6,11 +6,10 @@ use serde::Deserialize;
 
 use super::context::Context;
 use super::form::Input;
-use super::problem::Outcome;
-use super::texts::Text;
-use super::view::{DisconnectPage, DonePage, Page};
+use super::reply::{self, Outcome, Reply};
 use crate::deauth::Erasure;
-use crate::routes::Answer;
+use crate::pages::texts::Text;
+use crate::pages::view::{DisconnectPage, DonePage, Page};
 use crate::session::{Member, SessionChange};
 
 /// What is to become of the data. There is no default: a form without it is refused.
@@ -26,13 +25,13 @@ struct Choice {
     data: Data,
 }
 
-pub(super) fn ask(cx: &Context<'_>, member: &Member) -> Outcome<Answer> {
-    cx.ok(&Page::Disconnect(DisconnectPage {
+pub(super) fn ask(member: &Member) -> Outcome {
+    reply::page(Page::Disconnect(DisconnectPage {
         username: member.username().map(str::to_owned),
     }))
 }
 
-pub(super) async fn disconnect(cx: &Context<'_>, member: &Member, input: Input) -> Outcome<Answer> {
+pub(super) async fn disconnect(cx: &Context<'_>, member: &Member, input: Input) -> Outcome {
     let choice: Choice = input.parse(&cx.head.headers)?;
     let (erasure, done) = match choice.data {
         Data::Erase => (Erasure::Requested, "erasing"),
@@ -43,7 +42,12 @@ pub(super) async fn disconnect(cx: &Context<'_>, member: &Member, input: Input) 
         done,
         ..DonePage::default()
     };
-    Ok(cx.done_with(StatusCode::OK, "/", done, SessionChange::LogOut))
+    Ok(Reply::Done {
+        status: StatusCode::OK,
+        to: "/".into(),
+        done,
+        change: SessionChange::LogOut,
+    })
 }
 
 pub(super) fn html(cx: &Context<'_>, _: &DisconnectPage) -> Markup {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::context::{Context, json};
+use super::context::Context;
+use super::json;
 use crate::deauth::EventQuery;
 use crate::routes::Answer;
 
@@ -26,7 +27,7 @@ struct Ready {
 
 /// The process answers. It says nothing of its stores: a restart would not mend those.
 pub(super) fn health() -> Answer {
-    Answer::keep(json(&Health { status: "ok" }))
+    Answer::keep(json::answer(&Health { status: "ok" }))
 }
 
 /// The stores answer, so webhooks can be taken in and members logged in. Otherwise 503, and a
@@ -44,7 +45,7 @@ pub(super) async fn ready(cx: &Context<'_>) -> Answer {
     );
     let word = |good: bool| if good { "ok" } else { "unavailable" };
     let (tokens, inbox) = (matches!(tokens, Ok(Ok(_))), matches!(inbox, Ok(Ok(_))));
-    let mut response = json(&Ready {
+    let mut response = json::answer(&Ready {
         status: word(tokens && inbox),
         token_store: word(tokens),
         deauth_inbox: word(inbox),

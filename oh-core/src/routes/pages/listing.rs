@@ -5,10 +5,10 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 
 use super::context::Context;
-use super::problem::{Outcome, Problem};
-use super::view::FileEntry;
+use super::problem::Problem;
 use crate::Error;
 use crate::api::{DataFile, DataFileId, MemberClient};
+use crate::pages::view::FileEntry;
 
 /// The most files that are listed.
 const MOST: usize = 10_000;
@@ -34,7 +34,7 @@ pub(super) async fn all(client: &MemberClient) -> Result<Vec<DataFile>, Error> {
 }
 
 /// The file a request's path names, freshly listed: its address works for an hour only.
-pub(super) async fn named(client: &MemberClient, id: &str) -> Outcome<DataFile> {
+pub(super) async fn named(client: &MemberClient, id: &str) -> Result<DataFile, Problem> {
     let id: DataFileId = id.parse().map_err(|_| Problem::no_such_file())?;
     let mut list = client.files();
     while let Some(file) = list.try_next().await? {

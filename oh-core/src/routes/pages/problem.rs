@@ -2,9 +2,9 @@
 
 use http::StatusCode;
 
-use super::texts::Text;
 use crate::Error;
 use crate::deauth::InboxError;
+use crate::pages::texts::Text;
 use crate::store::StoreError;
 
 /// What went wrong, with the status it is answered with.
@@ -16,8 +16,6 @@ pub(super) struct Problem {
     /// What is filled into the text.
     pub(super) why: String,
 }
-
-pub(super) type Outcome<T> = Result<T, Problem>;
 
 impl Problem {
     pub(super) fn new(status: StatusCode, code: &'static str, text: Text) -> Self {

@@ -6,7 +6,7 @@ use http::Response;
 use http::header::{self, HeaderValue};
 
 use crate::deauth::LedgerLine;
-use crate::pages::context::Context;
+use crate::routes::pages::context::Context;
 use crate::routes::{Answer, AnswerBody};
 use crate::session::SessionChange;
 use crate::transport::BoxError;

@@ -4,23 +4,22 @@ use maud::{Markup, html};
 
 use super::event::{LINES, first_lines};
 use super::table;
-use super::view::{MemberPage, ShelfEvent};
 use crate::ProjectMemberId;
 use crate::deauth::{EventQuery, LedgerQuery, Pseudonym};
-use crate::pages::context::Context;
-use crate::pages::problem::Outcome;
 use crate::pages::texts::Text;
 use crate::pages::view::Page;
-use crate::routes::Answer;
+use crate::pages::view::{MemberPage, ShelfEvent};
+use crate::routes::pages::context::Context;
+use crate::routes::pages::reply::{self, Outcome};
 
 /// Events that are shown.
 const EVENTS: usize = 100;
 
-pub(super) async fn find(cx: &Context<'_>) -> Outcome<Answer> {
+pub(super) async fn find(cx: &Context<'_>) -> Outcome {
     let deauthorizer = &cx.inner().deauthorizer;
     let who = cx.query("who").unwrap_or_default();
     let Some(pseudonym) = named(&who, |id| deauthorizer.names().pseudonym(id)) else {
-        return cx.ok(&Page::Member(MemberPage::default()));
+        return reply::page(Page::Member(MemberPage::default()));
     };
     let inbox = &**deauthorizer.inbox();
     let of_member = EventQuery {
@@ -36,7 +35,7 @@ pub(super) async fn find(cx: &Context<'_>) -> Outcome<Answer> {
     let (events, (lines, shortened)) =
         tokio::try_join!(inbox.events(&of_member), first_lines(inbox, lines))?;
     let events = events.into_iter();
-    cx.ok(&Page::Member(MemberPage {
+    reply::page(Page::Member(MemberPage {
         pseudonym: Some(pseudonym),
         events: events
             .map(|record| ShelfEvent::new(record, cx.now()))
@@ -55,7 +54,7 @@ fn named(who: &str, pseudonym: impl FnOnce(&ProjectMemberId) -> Pseudonym) -> Op
     who.parse().ok().map(|id| pseudonym(&id))
 }
 
-pub(in crate::pages) fn html(cx: &Context<'_>, view: &MemberPage) -> Markup {
+pub(in crate::routes::pages) fn html(cx: &Context<'_>, view: &MemberPage) -> Markup {
     html! {
         h1 { (cx.say(Text::FindMember)) }
         section.card {
