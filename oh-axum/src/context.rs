@@ -1,20 +1,25 @@
 //! What the extractors need to know, put into each request by a layer.
 
 use std::fmt;
+use std::task::Poll;
 
-use axum::Extension;
 use axum::extract::OriginalUri;
-use http::Extensions;
 use http::request::Parts;
+use http::{Extensions, Request};
 use oh_core::store::StoreError;
 use oh_core::{OpenHumans, SessionMember};
+use tower_layer::Layer;
+use tower_service::Service;
 
 use crate::member::Member;
 use crate::rejection::Rejection;
 use crate::session::{Access, AnySession, HostSession};
 
-/// The layer that [`layer`] makes, to name it in a type.
-pub type OpenHumansLayer = Extension<Context>;
+/// Puts the handle where the extractors find it; made by [`layer`] and [`layer_with_session`].
+#[derive(Clone, Debug)]
+pub struct OpenHumansLayer {
+    context: Context,
+}
 
 /// Puts the handle where the extractors find it. Goes inside the app's session layer or outside
 /// of it, but around the routes that use [`Member`] or [`Handle`](crate::Handle).
@@ -27,13 +32,50 @@ pub fn layer(openhumans: &OpenHumans) -> OpenHumansLayer {
 
 /// As `layer`, for sessions that are not tower-sessions'.
 pub fn layer_with_session<H: HostSession>(openhumans: &OpenHumans) -> OpenHumansLayer {
-    Extension(Context::new::<H>(openhumans))
+    OpenHumansLayer {
+        context: Context::new::<H>(openhumans),
+    }
 }
 
-/// The handle, and how to find the session of a request. What [`OpenHumansLayer`] puts into
-/// requests; of no use by itself.
+impl<S> Layer<S> for OpenHumansLayer {
+    type Service = WithOpenHumans<S>;
+
+    fn layer(&self, inner: S) -> WithOpenHumans<S> {
+        WithOpenHumans {
+            inner,
+            context: self.context.clone(),
+        }
+    }
+}
+
+/// The service that [`OpenHumansLayer`] makes of another.
+#[derive(Clone, Debug)]
+pub struct WithOpenHumans<S> {
+    inner: S,
+    context: Context,
+}
+
+impl<S, B> Service<Request<B>> for WithOpenHumans<S>
+where
+    S: Service<Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> S::Future {
+        request.extensions_mut().insert(self.context.clone());
+        self.inner.call(request)
+    }
+}
+
+/// The handle, and how to find the session of a request.
 #[derive(Clone)]
-pub struct Context {
+pub(crate) struct Context {
     pub(crate) openhumans: OpenHumans,
     access: Access,
 }

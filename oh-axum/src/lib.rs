@@ -42,7 +42,10 @@
 //! - [`router`] has the routes, for any app state.
 //! - [`Member`], `Option<Member>`, [`Handle`] and [`VerifiedWebhook`] are extractors.
 //! - [`require_member`] and [`verify_webhook`] are layers for any tower stack.
-//! - Sessions are tower-sessions', with its defaults (`SameSite=Strict`, `Secure`) or others.
+//! - Sessions are tower-sessions' 0.15, with its defaults (`SameSite=Strict`, `Secure`) or others.
+//!   With axum-login 0.18 or a SQL session store that is still on tower-sessions 0.14, turn the
+//!   feature `tower-sessions-014` on, and mount with `router_with_session::<Session, S>` and
+//!   `layer_with_session::<Session>`, where `Session` is that version's.
 //!   Another session library, or another version, needs an implementation of [`HostSession`] and
 //!   then [`router_with_session`] and [`layer_with_session`].
 
@@ -57,7 +60,7 @@ mod session;
 mod test_support;
 pub mod verify_webhook;
 
-pub use context::{OpenHumansLayer, layer_with_session};
+pub use context::{OpenHumansLayer, WithOpenHumans, layer_with_session};
 pub use extract::{Handle, VerifiedWebhook};
 pub use member::Member;
 pub use rejection::Rejection;

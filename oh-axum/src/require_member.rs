@@ -25,27 +25,28 @@
 //! The app's session layer goes around it.
 
 use std::fmt;
-use std::mem;
-use std::pin::Pin;
-use std::task::{Context as TaskContext, Poll};
+use std::marker::PhantomData;
 
+use axum::body::Body;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use oh_core::OpenHumans;
-use tower::{Layer, Service};
+use tower_http::auth::{
+    AsyncAuthorizeRequest, AsyncRequireAuthorization, AsyncRequireAuthorizationLayer,
+};
+use tower_layer::Layer;
 
 use crate::context::Context;
 use crate::member::Member;
 use crate::session::HostSession;
 
-/// Layer that applies [`RequireMember`]. See the [module](self) for an example.
-#[derive(Clone, Debug)]
-pub struct RequireMemberLayer {
-    context: Context,
-}
+/// Layer that lets only members through. See the [module](self) for an example.
+///
+/// `R` is the body of responses: axum's, unless another tower stack has another.
+pub struct RequireMemberLayer<R = Body>(AsyncRequireAuthorizationLayer<MembersOnly<R>>);
 
-impl RequireMemberLayer {
+impl<R> RequireMemberLayer<R> {
     /// For tower-sessions' sessions.
     #[cfg(feature = "tower-sessions")]
     pub fn new(openhumans: &OpenHumans) -> Self {
@@ -54,77 +55,76 @@ impl RequireMemberLayer {
 
     /// For another library's sessions.
     pub fn with_session<H: HostSession>(openhumans: &OpenHumans) -> Self {
-        Self {
+        Self(AsyncRequireAuthorizationLayer::new(MembersOnly {
             context: Context::new::<H>(openhumans),
-        }
-    }
-}
-
-impl<S> Layer<S> for RequireMemberLayer {
-    type Service = RequireMember<S>;
-
-    fn layer(&self, inner: S) -> RequireMember<S> {
-        RequireMember {
-            inner,
-            context: self.context.clone(),
-        }
-    }
-}
-
-/// Service that passes requests of members on, and answers all others itself.
-#[derive(Clone, Debug)]
-pub struct RequireMember<S> {
-    inner: S,
-    context: Context,
-}
-
-impl<S, B, R> Service<Request<B>> for RequireMember<S>
-where
-    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    B: Send + 'static,
-    R: From<Bytes>,
-{
-    type Response = Response<R>;
-    type Error = S::Error;
-    type Future = ResponseFuture<R, S::Error>;
-
-    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let context = self.context.clone();
-        // The one that is ready is the one to call.
-        let clone = self.inner.clone();
-        let mut inner = mem::replace(&mut self.inner, clone);
-        ResponseFuture(Box::pin(async move {
-            let (mut parts, body) = request.into_parts();
-            match context.require_member(&parts).await {
-                Ok(member) => {
-                    parts.extensions.insert::<Member>(member);
-                    inner.call(Request::from_parts(parts, body)).await
-                }
-                Err(rejection) => Ok(rejection.into_inner().map(R::from)),
-            }
+            body: PhantomData,
         }))
     }
 }
 
-/// Response future of [`RequireMember`].
-pub struct ResponseFuture<R, E>(BoxFuture<'static, Result<Response<R>, E>>);
+impl<S, R> Layer<S> for RequireMemberLayer<R> {
+    type Service = AsyncRequireAuthorization<S, MembersOnly<R>>;
 
-impl<R, E> Future for ResponseFuture<R, E> {
-    type Output = Result<Response<R>, E>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx)
+    fn layer(&self, inner: S) -> Self::Service {
+        self.0.layer(inner)
     }
 }
 
-impl<R, E> fmt::Debug for ResponseFuture<R, E> {
+impl<R> Clone for RequireMemberLayer<R> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<R> fmt::Debug for RequireMemberLayer<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+        f.debug_struct("RequireMemberLayer").finish_non_exhaustive()
+    }
+}
+
+/// What [`RequireMemberLayer`] decides by: passes requests of members on, with the [`Member`] in
+/// their extensions, and answers all others itself.
+pub struct MembersOnly<R> {
+    context: Context,
+    body: PhantomData<fn() -> R>,
+}
+
+impl<B, R> AsyncAuthorizeRequest<B> for MembersOnly<R>
+where
+    B: Send + 'static,
+    R: From<Bytes> + 'static,
+{
+    type RequestBody = B;
+    type ResponseBody = R;
+    type Future = BoxFuture<'static, Result<Request<B>, Response<R>>>;
+
+    fn authorize(&mut self, request: Request<B>) -> Self::Future {
+        let context = self.context.clone();
+        Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            match context.require_member(&parts).await {
+                Ok(member) => {
+                    parts.extensions.insert::<Member>(member);
+                    Ok(Request::from_parts(parts, body))
+                }
+                Err(rejection) => Err(rejection.into_inner().map(R::from)),
+            }
+        })
+    }
+}
+
+impl<R> Clone for MembersOnly<R> {
+    fn clone(&self) -> Self {
+        Self {
+            context: self.context.clone(),
+            body: PhantomData,
+        }
+    }
+}
+
+impl<R> fmt::Debug for MembersOnly<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MembersOnly").finish_non_exhaustive()
     }
 }
 
@@ -135,7 +135,7 @@ mod tests {
     use http::StatusCode;
     use http_body_util::Full;
     use oh_core::SessionMember;
-    use tower::{ServiceExt, service_fn};
+    use tower::{Service, ServiceExt, service_fn};
 
     use super::*;
     use crate::test_support::{OtherSession, alice};

@@ -71,28 +71,36 @@ pub trait HostSession: Clone + Send + Sync + 'static {
     fn log_out(&self) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
-#[cfg(feature = "tower-sessions")]
-impl HostSession for tower_sessions::Session {
-    type Error = tower_sessions::session::Error;
+/// The same for each version of tower-sessions.
+macro_rules! tower_sessions {
+    ($feature:literal, $library:ident) => {
+        #[cfg(feature = $feature)]
+        impl HostSession for $library::Session {
+            type Error = $library::session::Error;
 
-    async fn member(&self) -> Result<Option<SessionMember>, Self::Error> {
-        match self.get(oh_core::SESSION_KEY).await {
-            Err(tower_sessions::session::Error::SerdeJson(_)) => Ok(None),
-            read => read,
+            async fn member(&self) -> Result<Option<SessionMember>, Self::Error> {
+                match self.get(oh_core::SESSION_KEY).await {
+                    Err($library::session::Error::SerdeJson(_)) => Ok(None),
+                    read => read,
+                }
+            }
+
+            async fn log_in(&self, member: &SessionMember) -> Result<(), Self::Error> {
+                self.cycle_id().await?;
+                self.insert(oh_core::SESSION_KEY, member).await
+            }
+
+            async fn log_out(&self) -> Result<(), Self::Error> {
+                self.cycle_id().await?;
+                self.remove_value(oh_core::SESSION_KEY).await?;
+                Ok(())
+            }
         }
-    }
-
-    async fn log_in(&self, member: &SessionMember) -> Result<(), Self::Error> {
-        self.cycle_id().await?;
-        self.insert(oh_core::SESSION_KEY, member).await
-    }
-
-    async fn log_out(&self) -> Result<(), Self::Error> {
-        self.cycle_id().await?;
-        self.remove_value(oh_core::SESSION_KEY).await?;
-        Ok(())
-    }
+    };
 }
+
+tower_sessions!("tower-sessions", tower_sessions);
+tower_sessions!("tower-sessions-014", tower_sessions_014);
 
 /// How to get at the session of a request: a [`HostSession`] whose type is forgotten, so that
 /// extractors need no type parameter.

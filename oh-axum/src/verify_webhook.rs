@@ -23,76 +23,76 @@
 //! ```
 
 use std::fmt;
-use std::mem;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::marker::PhantomData;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
-use http_body::Body;
 use http_body_util::Full;
 use oh_core::OpenHumans;
 use oh_core::transport::BoxError;
 use oh_core::webhook::Deauthorization;
-use tower::{Layer, Service};
+use tower_http::auth::{
+    AsyncAuthorizeRequest, AsyncRequireAuthorization, AsyncRequireAuthorizationLayer,
+};
+use tower_layer::Layer;
 
-/// Layer that applies [`VerifyWebhook`]. See the [module](self) for an example.
-#[derive(Clone, Debug)]
-pub struct VerifyWebhookLayer {
-    openhumans: OpenHumans,
-}
+/// Layer that lets only genuine webhooks through. See the [module](self) for an example.
+///
+/// `R` is the body of responses: axum's, unless another tower stack has another.
+pub struct VerifyWebhookLayer<R = axum::body::Body>(AsyncRequireAuthorizationLayer<GenuineOnly<R>>);
 
-impl VerifyWebhookLayer {
+impl<R> VerifyWebhookLayer<R> {
     /// Verifies with the handle's webhook secrets.
     pub fn new(openhumans: &OpenHumans) -> Self {
-        Self {
+        Self(AsyncRequireAuthorizationLayer::new(GenuineOnly {
             openhumans: openhumans.clone(),
-        }
+            body: PhantomData,
+        }))
     }
 }
 
-impl<S> Layer<S> for VerifyWebhookLayer {
-    type Service = VerifyWebhook<S>;
+impl<S, R> Layer<S> for VerifyWebhookLayer<R> {
+    type Service = AsyncRequireAuthorization<S, GenuineOnly<R>>;
 
-    fn layer(&self, inner: S) -> VerifyWebhook<S> {
-        VerifyWebhook {
-            inner,
-            openhumans: self.openhumans.clone(),
-        }
+    fn layer(&self, inner: S) -> Self::Service {
+        self.0.layer(inner)
     }
 }
 
-/// Service that passes genuine webhooks on, and answers everything else itself.
-#[derive(Clone, Debug)]
-pub struct VerifyWebhook<S> {
-    inner: S,
+impl<R> Clone for VerifyWebhookLayer<R> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<R> fmt::Debug for VerifyWebhookLayer<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyWebhookLayer").finish_non_exhaustive()
+    }
+}
+
+/// What [`VerifyWebhookLayer`] decides by: passes genuine webhooks on, and answers everything else
+/// itself.
+pub struct GenuineOnly<R> {
     openhumans: OpenHumans,
+    body: PhantomData<fn() -> R>,
 }
 
-impl<S, B, R> Service<Request<B>> for VerifyWebhook<S>
+impl<B, R> AsyncAuthorizeRequest<B> for GenuineOnly<R>
 where
-    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    B: Body + Send + 'static,
+    B: http_body::Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<BoxError>,
-    R: From<Bytes>,
+    R: From<Bytes> + 'static,
 {
-    type Response = Response<R>;
-    type Error = S::Error;
-    type Future = ResponseFuture<R, S::Error>;
+    type RequestBody = Full<Bytes>;
+    type ResponseBody = R;
+    type Future = BoxFuture<'static, Result<Request<Full<Bytes>>, Response<R>>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn authorize(&mut self, request: Request<B>) -> Self::Future {
         let openhumans = self.openhumans.clone();
-        // The one that is ready is the one to call.
-        let clone = self.inner.clone();
-        let mut inner = mem::replace(&mut self.inner, clone);
-        ResponseFuture(Box::pin(async move {
+        Box::pin(async move {
             let (mut parts, body) = request.into_parts();
             let asked = Request::from_parts(parts.clone(), body);
             match openhumans.verify_webhook(asked).await {
@@ -100,29 +100,26 @@ where
                     parts
                         .extensions
                         .insert::<Deauthorization>(webhook.deauthorization);
-                    let body = Full::new(webhook.body);
-                    inner.call(Request::from_parts(parts, body)).await
+                    Ok(Request::from_parts(parts, Full::new(webhook.body)))
                 }
-                Err(response) => Ok(response.map(R::from)),
+                Err(response) => Err(response.map(R::from)),
             }
-        }))
+        })
     }
 }
 
-/// Response future of [`VerifyWebhook`].
-pub struct ResponseFuture<R, E>(BoxFuture<'static, Result<Response<R>, E>>);
-
-impl<R, E> Future for ResponseFuture<R, E> {
-    type Output = Result<Response<R>, E>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx)
+impl<R> Clone for GenuineOnly<R> {
+    fn clone(&self) -> Self {
+        Self {
+            openhumans: self.openhumans.clone(),
+            body: PhantomData,
+        }
     }
 }
 
-impl<R, E> fmt::Debug for ResponseFuture<R, E> {
+impl<R> fmt::Debug for GenuineOnly<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+        f.debug_struct("GenuineOnly").finish_non_exhaustive()
     }
 }
 
@@ -132,7 +129,7 @@ mod tests {
 
     use futures_util::stream;
     use http::StatusCode;
-    use http_body::Frame;
+    use http_body::{Body, Frame};
     use http_body_util::{BodyExt, StreamBody};
     use oh_core::webhook::SIGNATURE_HEADER;
     use oh_sandbox::webhook::sign;

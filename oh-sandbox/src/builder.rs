@@ -7,13 +7,13 @@ use axum::Router;
 use tokio::sync::oneshot;
 use url::Url;
 
-use crate::connection::{Switch, Switchboard};
 use crate::objects::ObjectStore;
 use crate::sandbox::Sandbox;
 use crate::secret::Key;
 use crate::server;
-use crate::shared::{Credentials, Shared};
-use crate::world::Settings;
+use crate::server::connection::{Switch, Switchboard};
+use crate::state::world::Settings;
+use crate::state::{Credentials, Shared};
 
 /// What a sandbox is called and who is in it if nothing else is said. Always the same, so that a
 /// configuration written once keeps working.
@@ -57,8 +57,6 @@ pub enum StartError {
     NotAMemberId(String),
     /// The address could not be listened at, or the temporary folder not be made.
     Io(std::io::Error),
-    /// The client for webhooks could not be set up.
-    Client(String),
 }
 
 impl std::fmt::Display for StartError {
@@ -80,7 +78,6 @@ impl std::fmt::Display for StartError {
                 )
             }
             Self::Io(error) => write!(f, "the sandbox could not start: {error}"),
-            Self::Client(error) => write!(f, "the webhook client could not be set up: {error}"),
         }
     }
 }
@@ -156,6 +153,13 @@ impl Default for SandboxBuilder {
             silent_leave: false,
             remove_members_500: false,
         }
+    }
+}
+
+impl Sandbox {
+    /// Says what the sandbox is to be like.
+    pub fn builder() -> SandboxBuilder {
+        SandboxBuilder::default()
     }
 }
 
@@ -267,8 +271,7 @@ impl SandboxBuilder {
             settings,
             objects,
             key,
-        )
-        .map_err(|error| StartError::Client(error.to_string()))?;
+        );
         let now = shared.clock.now();
         for (id, username) in members {
             shared.world().add_member(&id, username.as_deref(), now);

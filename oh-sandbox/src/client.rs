@@ -1,20 +1,62 @@
-//! HTTP clients of the sandbox: to loopback, in plain http.
-//!
-//! A workspace builds reqwest once, with the features of all its crates. Where another crate
-//! switches TLS on without a provider of its own, a client made the usual way panics; so ours
-//! brings one. It trusts no one: the sandbox has no business with https.
+//! The sandbox's own HTTP client: plain http, to loopback.
 
-use std::sync::Arc;
+use std::time::Duration;
 
-/// Starts a client.
-pub(crate) fn builder() -> reqwest::ClientBuilder {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("ring has the default protocol versions")
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .no_proxy()
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper_util::client::legacy::Client as Hyper;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use url::Url;
+
+/// The server runs behind a worker that is killed after 30 s.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// As many redirects as Python's requests follows.
+const REDIRECTS: usize = 30;
+
+/// Sends requests. Clones share connections.
+#[derive(Clone)]
+pub(crate) struct Client(Hyper<HttpConnector, Full<Bytes>>);
+
+impl Client {
+    pub(crate) fn new() -> Self {
+        Self(Hyper::builder(TokioExecutor::new()).build_http())
+    }
+
+    /// Sends one request, and gives the head of the answer. `None` if there was none in time.
+    pub(crate) async fn send(&self, request: Request<Bytes>) -> Option<Response<()>> {
+        let sent = self.0.request(request.map(Full::new));
+        let answer = tokio::time::timeout(PATIENCE, sent).await.ok()?.ok()?;
+        Some(answer.map(drop))
+    }
+
+    /// Sends a request as Python's requests does: 301, 302 and 303 turn it into a GET without a
+    /// body, 307 and 308 repeat it.
+    pub(crate) async fn send_as_requests(&self, request: Request<Bytes>) -> Option<StatusCode> {
+        tokio::time::timeout(PATIENCE, self.follow(request))
+            .await
+            .ok()?
+    }
+
+    async fn follow(&self, mut request: Request<Bytes>) -> Option<StatusCode> {
+        for _ in 0..=REDIRECTS {
+            let answer = self.send(request.clone()).await?;
+            let location = answer.headers().get(LOCATION).and_then(|l| l.to_str().ok());
+            let Some(location) = location.filter(|_| answer.status().is_redirection()) else {
+                return Some(answer.status());
+            };
+            let here = Url::parse(&request.uri().to_string()).ok()?;
+            *request.uri_mut() = here.join(location).ok()?.as_str().parse().ok()?;
+            if matches!(answer.status().as_u16(), 301..=303) {
+                *request.method_mut() = Method::GET;
+                *request.body_mut() = Bytes::new();
+                request.headers_mut().remove(CONTENT_TYPE);
+                request.headers_mut().remove(CONTENT_LENGTH);
+            }
+        }
+        None
+    }
 }

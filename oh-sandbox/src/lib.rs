@@ -66,36 +66,28 @@
 //! - The object store is a second port, as it is a second host in reality.
 #![forbid(unsafe_code)]
 
-mod admin;
 mod api;
 mod builder;
-mod call;
 mod client;
 mod clock;
-mod connection;
 mod endpoint;
 mod fault;
-mod mischief;
 mod oauth;
 mod objects;
 mod pages;
-mod params;
-mod respond;
 mod sandbox;
 mod secret;
-mod serve;
 mod server;
-mod shared;
+mod state;
 mod stats;
-mod store;
+mod web;
 pub mod webhook;
-mod world;
 
 pub use builder::{SandboxBuilder, StartError, defaults};
 pub use endpoint::Endpoint;
 pub use fault::Fault;
-pub use oauth::tokens::IssuedTokens;
 pub use sandbox::{AuthorizeError, FileInfo, Sandbox};
+pub use state::grants::IssuedTokens;
+pub use state::world::Message;
 pub use stats::{Stats, TokenStats};
 pub use webhook::Delivery;
-pub use world::Message;

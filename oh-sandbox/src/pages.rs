@@ -6,9 +6,9 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use url::Url;
 
-use crate::shared::Shared;
+use crate::state::Shared;
+use crate::state::world::{Standing, World};
 use crate::webhook::Delivery;
-use crate::world::{Standing, World};
 
 /// How many members a page shows. A sandbox may have very many.
 const SHOWN: usize = 50;

@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::oneshot;
 use url::Url;
 
 use crate::api::store_file;
-use crate::builder::SandboxBuilder;
-use crate::oauth::tokens::{IssuedTokens, SCOPES};
-use crate::shared::{Shared, leave};
-use crate::world::{OTHER_PROJECT, PROJECT};
+use crate::client::Client;
+use crate::state::grants::{IssuedTokens, SCOPES};
+use crate::state::world::{OTHER_PROJECT, PROJECT};
+use crate::state::{Shared, leave, populate};
 use crate::{Delivery, Endpoint, Fault, Message, Stats};
 
 /// A running stand-in Open Humans. It stops when this is dropped.
@@ -80,11 +81,6 @@ pub struct FileInfo {
 }
 
 impl Sandbox {
-    /// Says what the sandbox is to be like.
-    pub fn builder() -> SandboxBuilder {
-        SandboxBuilder::default()
-    }
-
     pub(crate) fn new(
         shared: Arc<Shared>,
         runtime: tokio::runtime::Handle,
@@ -238,12 +234,8 @@ impl Sandbox {
         }
         url.query_pairs_mut().extend_pairs(decision);
         let asking = self.runtime.spawn(async move {
-            let no_redirects = reqwest::redirect::Policy::none();
-            let client = crate::client::builder()
-                .redirect(no_redirects)
-                .build()
-                .ok()?;
-            client.get(url).send().await.ok()
+            let ask = http::Request::get(url.as_str()).body(Bytes::new()).ok()?;
+            Client::new().send(ask).await
         });
         let answer = asking
             .await
@@ -471,24 +463,4 @@ impl Drop for Sandbox {
             let _ = thread.join();
         }
     }
-}
-
-/// Adds members who have joined, with ids nobody has.
-pub(crate) fn populate(shared: &Shared, members: u32) -> Vec<String> {
-    let now = shared.clock.now();
-    let mut world = shared.world();
-    let mut ids = Vec::new();
-    let mut number = 20_000_000_u32;
-    while ids.len() < members as usize {
-        let id = format!("{number:08}");
-        number += 1;
-        if world.find(&id).is_some() {
-            continue;
-        }
-        let name = format!("member{number}");
-        let index = world.add_member(&id, Some(&name), now);
-        world.join(index, now);
-        ids.push(id);
-    }
-    ids
 }

@@ -16,23 +16,18 @@
 //! );
 //! ```
 
-use std::time::Duration;
-
 use hmac::{Hmac, KeyInit, Mac};
-use reqwest::redirect::Policy;
+use http::Request;
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use serde::Serialize;
 use sha1::Sha1;
 use time::OffsetDateTime;
 use url::Url;
 
+use crate::client::Client;
+
 /// The header that carries the signature.
 pub const SIGNATURE_HEADER: &str = "X-OpenHumans-Webhooks-Signature";
-
-/// The server runs behind a worker that is killed after 30 s.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// As many redirects as Python's requests follows.
-const REDIRECTS: usize = 30;
 
 /// One webhook request that the sandbox made, and how it was answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -77,7 +72,7 @@ pub fn sign(secret: &str, body: &str) -> String {
 /// ```
 #[must_use]
 pub fn body(project_member_id: &str, erasure_requested: bool, timestamp: OffsetDateTime) -> String {
-    crate::respond::python_json(&[
+    crate::web::respond::python_json(&[
         ("project_member_id", project_member_id.into()),
         ("erasure_requested", erasure_requested.into()),
         (
@@ -93,26 +88,9 @@ pub fn encode_twice(body: &str) -> String {
     serde_json::Value::from(body).to_string()
 }
 
-/// The client that speaks as Python's requests does.
-pub(crate) fn client() -> reqwest::Result<reqwest::Client> {
-    let mut headers = http::HeaderMap::new();
-    headers.insert(http::header::ACCEPT, http::HeaderValue::from_static("*/*"));
-    headers.insert(
-        http::header::ACCEPT_ENCODING,
-        http::HeaderValue::from_static("gzip, deflate, br"),
-    );
-    crate::client::builder()
-        .http1_only()
-        .user_agent("python-requests/2.32.3")
-        .default_headers(headers)
-        .redirect(Policy::limited(REDIRECTS))
-        .timeout(PATIENCE)
-        .build()
-}
-
 /// Sends a body to a receiver, and once more as described above if it is not taken.
 pub(crate) async fn deliver(
-    client: &reqwest::Client,
+    client: &Client,
     url: &Url,
     secret: Option<&str>,
     body: String,
@@ -139,24 +117,18 @@ pub(crate) async fn deliver(
     ]
 }
 
-async fn post(
-    client: &reqwest::Client,
-    url: &Url,
-    signature: Option<&str>,
-    body: &str,
-) -> Option<u16> {
-    let mut request = client
-        .post(url.clone())
-        .header(http::header::CONTENT_TYPE, "application/json")
-        .body(body.to_owned());
+async fn post(client: &Client, url: &Url, signature: Option<&str>, body: &str) -> Option<u16> {
+    let mut request = Request::post(url.as_str())
+        .header(ACCEPT, "*/*")
+        .header(ACCEPT_ENCODING, "gzip, deflate, br")
+        .header(CONTENT_TYPE, "application/json")
+        .header(USER_AGENT, "python-requests/2.32.3");
     if let Some(signature) = signature {
         request = request.header(SIGNATURE_HEADER, signature);
     }
-    request
-        .send()
-        .await
-        .ok()
-        .map(|answer| answer.status().as_u16())
+    let request = request.body(body.to_owned().into()).ok()?;
+    let status = client.send_as_requests(request).await?;
+    Some(status.as_u16())
 }
 
 #[cfg(test)]

@@ -239,8 +239,6 @@ impl Browser {
                 break;
             }
         }
-        // The WebDriver client leaves the choice of cryptography to the program.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut chrome = DesiredCapabilities::chrome();
         for argument in [
             "--headless=new",

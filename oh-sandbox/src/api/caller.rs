@@ -3,13 +3,13 @@
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 
-use crate::call::Call;
-use crate::oauth::tokens::Bearer;
-use crate::params::Params;
-use crate::respond::{Refused, detail, field_error, json_error};
 use crate::secret::same;
-use crate::shared::Shared;
-use crate::world::World;
+use crate::state::Shared;
+use crate::state::grants::Bearer;
+use crate::state::world::World;
+use crate::web::call::Call;
+use crate::web::params::Params;
+use crate::web::respond::{Refused, detail, field_error, json_error};
 
 /// Who is asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::datatypes::DataType;
 use crate::clock::iso;
 use crate::secret::{Key, same, uuid};
-use crate::world::{DataFile, source};
+use crate::state::world::{DataFile, source};
 
 /// How long a download link works.
 const KEY_LIFE: i64 = 3600;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::respond::{Refused, crash};
+use crate::web::respond::{Refused, crash};
 
 /// A kind of data.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl DataType {
     pub(crate) fn shown(&self) -> Shown {
         let projects = self
             .registered
-            .then(|| format!("/api/public/project/{}/", crate::world::PROJECT));
+            .then(|| format!("/api/public/project/{}/", crate::state::world::PROJECT));
         Shown {
             id: self.id,
             name: self.name,

@@ -5,12 +5,12 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::caller::Caller;
 use super::datafiles::opens;
-use crate::call::Call;
-use crate::params::Params;
-use crate::respond::{field_error, html, json, json_error, not_found};
-use crate::server::segment;
-use crate::shared::Shared;
-use crate::world::PROJECT;
+use crate::state::Shared;
+use crate::state::world::PROJECT;
+use crate::web::call::Call;
+use crate::web::params::Params;
+use crate::web::path::segment;
+use crate::web::respond::{field_error, html, json, json_error, not_found};
 
 /// `GET /data-management/datafile-download/<id>/`, which leads to the object store.
 pub(crate) fn download(shared: &Shared, call: &Call) -> Response {

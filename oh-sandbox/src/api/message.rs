@@ -5,10 +5,10 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::caller::Caller;
-use crate::params::{Param, Params};
-use crate::respond::{Refused, crash, json};
-use crate::shared::Shared;
-use crate::world::{Message, World};
+use crate::state::Shared;
+use crate::state::world::{Message, World};
+use crate::web::params::{Param, Params};
+use crate::web::respond::{Refused, crash, json};
 
 /// `{"errors": {"<field>": ["<text>"]}}`
 pub(crate) fn errors(field: &str, text: &str) -> Response {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::respond::{Refused, crash};
+use crate::web::respond::{Refused, crash};
 
 /// What is wrong with a file's metadata.
 #[derive(Debug)]

@@ -19,10 +19,10 @@ use axum::response::Response;
 use http::{HeaderValue, Method, StatusCode, header};
 
 use crate::Endpoint;
-use crate::call::{BODY_KEPT, Call};
-use crate::params::Params;
-use crate::respond::{Refused, detail, html, json};
-use crate::shared::Shared;
+use crate::state::Shared;
+use crate::web::call::{BODY_KEPT, Call};
+use crate::web::params::Params;
+use crate::web::respond::{Refused, detail, html, json};
 use caller::Caller;
 
 pub(crate) use upload::store_file;

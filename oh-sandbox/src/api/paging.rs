@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use crate::call::Call;
 use crate::fault::Fault;
+use crate::web::call::Call;
 
 const DEFAULT_LIMIT: u64 = 100;
 

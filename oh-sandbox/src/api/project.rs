@@ -8,10 +8,10 @@ use super::caller::Caller;
 use super::datafiles::{Shown, stamp};
 use super::datatypes::{self, DataType};
 use super::paging::Page;
-use crate::call::Call;
-use crate::respond::{crash, json, json_error};
-use crate::shared::Shared;
-use crate::world::{OTHER_PROJECT, PROJECT, Standing, World, source};
+use crate::state::Shared;
+use crate::state::world::{OTHER_PROJECT, PROJECT, Standing, World, source};
+use crate::web::call::Call;
+use crate::web::respond::{crash, json, json_error};
 
 /// How many files the list of members shows of each.
 const SHOWN_FILES: usize = 10;

@@ -10,11 +10,11 @@ use super::datafiles::{datatypes, download_url, source_project, stamp};
 use super::datatypes::{ALL, DataType};
 use super::paging::Page;
 use super::project::Project;
-use crate::call::Call;
-use crate::respond::{crash, detail, json};
 use crate::secret::Key;
-use crate::shared::Shared;
-use crate::world::{DataFile, OTHER_PROJECT, PROJECT, World, source};
+use crate::state::Shared;
+use crate::state::world::{DataFile, OTHER_PROJECT, PROJECT, World, source};
+use crate::web::call::Call;
+use crate::web::respond::{crash, detail, json};
 
 /// Answers a request for public data, `None` if there is no such place. These places are found
 /// without a trailing slash too, and with `.json` at the end. Filters in the query are ignored.

@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use super::caller::Caller;
 use super::message::{errors, known, strings};
-use crate::params::{Param, Params};
-use crate::respond::{Refused, crash, json};
-use crate::shared::{Shared, leave};
-use crate::world::World;
+use crate::state::world::World;
+use crate::state::{Shared, leave};
+use crate::web::params::{Param, Params};
+use crate::web::respond::{Refused, crash, json};
 
 /// `POST project/remove-members/`
 ///

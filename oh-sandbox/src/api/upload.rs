@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use super::caller::Caller;
 use super::{datatypes, metadata};
-use crate::call::{Call, RequestBody};
 use crate::objects::ObjectStore;
-use crate::params::{Param, Params, UPLOAD_LIMIT};
-use crate::respond::{Refused, crash, detail, field_error, json};
-use crate::shared::Shared;
-use crate::world::{DataFile, PROJECT, source};
+use crate::state::Shared;
+use crate::state::world::{DataFile, PROJECT, source};
+use crate::web::call::{Call, RequestBody};
+use crate::web::params::{Param, Params, UPLOAD_LIMIT};
+use crate::web::respond::{Refused, crash, detail, field_error, json};
 
 /// What the database holds of a path.
 const PATH_LIMIT: usize = 1024;

@@ -10,11 +10,11 @@ use http::{HeaderValue, Method, StatusCode, header};
 use url::Url;
 
 use super::redirect::{registered, with};
-use super::tokens::{Challenge, SCOPES, within};
-use crate::call::{Call, Fields};
 use crate::pages;
-use crate::respond::{Refused, not_found, private_html, redirect};
-use crate::shared::Shared;
+use crate::state::Shared;
+use crate::state::grants::{Challenge, SCOPES, within};
+use crate::web::call::{Call, Fields};
+use crate::web::respond::{Refused, not_found, private_html, redirect};
 
 /// The cookie that says as whom a browser is logged in at this Open Humans.
 pub(crate) const SESSION_COOKIE: &str = "oh_sandbox_member";

@@ -4,4 +4,3 @@ pub(crate) mod authorize;
 pub(crate) mod pkce;
 pub(crate) mod redirect;
 pub(crate) mod token;
-pub(crate) mod tokens;

@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use super::tokens::Challenge;
 use crate::secret::same;
+use crate::state::grants::Challenge;
 
 impl Challenge {
     /// The challenge of an authorization request; `Err` for a method that does not exist.

@@ -8,12 +8,12 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Method, StatusCode, header};
 
 use super::redirect::registered;
-use super::tokens::{IssuedTokens, RefreshRefused};
-use crate::call::Call;
-use crate::params::Params;
-use crate::respond::{answer, html, oauth_error, oauth_json};
 use crate::secret::same;
-use crate::shared::Shared;
+use crate::state::Shared;
+use crate::state::grants::{IssuedTokens, RefreshRefused};
+use crate::web::call::Call;
+use crate::web::params::Params;
+use crate::web::respond::{answer, html, oauth_error, oauth_json};
 
 /// `POST /oauth2/token/`
 pub(crate) fn token(shared: &Shared, call: &Call, params: &Params) -> Response {
@@ -68,8 +68,8 @@ pub(crate) fn introspect(shared: &Shared, call: &Call, params: &Params) -> Respo
     let world = shared.world();
     let token = form.get("token").map_or("", String::as_str);
     let body = match world.grants.describe(token, now) {
-        None => crate::respond::python_json(&[("active", false.into())]),
-        Some((member, scope, expires)) => crate::respond::python_json(&[
+        None => crate::web::respond::python_json(&[("active", false.into())]),
+        Some((member, scope, expires)) => crate::web::respond::python_json(&[
             ("active", true.into()),
             ("scope", scope.into()),
             ("exp", expires.into()),

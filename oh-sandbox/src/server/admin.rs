@@ -12,13 +12,12 @@ use serde_json::{Value, json as object};
 use url::Url;
 
 use crate::api::store_file;
-use crate::call::{Call, Fields};
-use crate::oauth::tokens::SCOPES;
-use crate::params::Params;
-use crate::respond::{detail, json};
-use crate::sandbox::populate;
-use crate::shared::{Shared, leave};
-use crate::world::{OTHER_PROJECT, PROJECT, Standing};
+use crate::state::grants::SCOPES;
+use crate::state::world::{OTHER_PROJECT, PROJECT, Standing};
+use crate::state::{Shared, leave, populate};
+use crate::web::call::{Call, Fields};
+use crate::web::params::Params;
+use crate::web::respond::{detail, json};
 use crate::{Endpoint, Fault};
 
 /// The places under `/sandbox/`.

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 use serde_json::{Map, Value};
 
-use crate::call::{Call, Fields, RequestBody};
-use crate::respond::{Refused, bad_request_page, crash, detail};
+use crate::web::call::{Call, Fields, RequestBody};
+use crate::web::respond::{Refused, bad_request_page, crash, detail};
 
 /// What a request body, files included, may weigh at the most.
 pub(crate) const UPLOAD_LIMIT: usize = 2_621_440;

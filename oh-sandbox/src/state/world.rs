@@ -1,7 +1,7 @@
 //! Everything the stand-in knows: its project, the members, their files.
 //!
 //! One lock guards it all, held only for as long as a request's effect takes, so that each
-//! request happens at one moment. What tokens do is in [`tokens`](crate::oauth::tokens).
+//! request happens at one moment. What tokens do is in [`tokens`](crate::state::grants).
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use url::Url;
 
-use crate::oauth::tokens::Grants;
+use super::grants::Grants;
 
 /// The project under test.
 pub(crate) const PROJECT: u64 = 2;

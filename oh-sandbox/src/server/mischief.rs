@@ -10,9 +10,9 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use http::{HeaderValue, StatusCode, header};
 
-use crate::connection::Switch;
+use super::connection::Switch;
 use crate::fault::{Fault, Hold};
-use crate::respond::{answer, crash, json};
+use crate::web::respond::{answer, crash, json};
 
 /// How much of an answer is held to cut it in half. Objects beyond it are cut there.
 const HELD: usize = 64 << 20;

@@ -1,16 +1,20 @@
 //! What all requests share, and what outlives them.
 
+pub(crate) mod grants;
+pub(crate) mod world;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use url::Url;
 
+use crate::client::Client;
 use crate::clock::Clock;
 use crate::fault::Faults;
 use crate::objects::ObjectStore;
 use crate::secret::Key;
 use crate::stats::Counter;
 use crate::webhook::{self, Delivery};
-use crate::world::{Settings, World};
+use world::{Settings, World};
 
 /// The project's credentials, which stay the same while the sandbox runs.
 #[derive(Clone)]
@@ -29,7 +33,7 @@ pub(crate) struct Shared {
     pub(crate) counter: Counter,
     pub(crate) objects: ObjectStore,
     pub(crate) key: Key,
-    http: reqwest::Client,
+    http: Client,
     world: Mutex<World>,
 }
 
@@ -40,8 +44,8 @@ impl Shared {
         settings: Settings,
         objects: ObjectStore,
         key: Key,
-    ) -> reqwest::Result<Self> {
-        Ok(Self {
+    ) -> Self {
+        Self {
             url,
             credentials,
             clock: Clock::default(),
@@ -49,9 +53,9 @@ impl Shared {
             counter: Counter::default(),
             objects,
             key,
-            http: webhook::client()?,
+            http: Client::new(),
             world: Mutex::new(World::new(settings)),
-        })
+        }
     }
 
     /// The state, for as long as one request's effect takes.
@@ -111,4 +115,24 @@ pub(crate) async fn leave(shared: &Arc<Shared>, id: &str, erasure: bool) -> Opti
         deliveries,
         crashed,
     })
+}
+
+/// Adds members who have joined, with ids nobody has.
+pub(crate) fn populate(shared: &Shared, members: u32) -> Vec<String> {
+    let now = shared.clock.now();
+    let mut world = shared.world();
+    let mut ids = Vec::new();
+    let mut number = 20_000_000_u32;
+    while ids.len() < members as usize {
+        let id = format!("{number:08}");
+        number += 1;
+        if world.find(&id).is_some() {
+            continue;
+        }
+        let name = format!("member{number}");
+        let index = world.add_member(&id, Some(&name), now);
+        world.join(index, now);
+        ids.push(id);
+    }
+    ids
 }

@@ -13,8 +13,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use tokio::sync::mpsc;
 
-use crate::objects::Content;
-use crate::respond::{answer, xml_error};
+use super::content::Content;
+use crate::web::respond::{answer, xml_error};
 
 /// How much is read at a time.
 const PIECE: usize = 256 << 10;

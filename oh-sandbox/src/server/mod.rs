@@ -1,21 +1,25 @@
 //! From a request to its answer: counted, made to fail if a fault says so, then answered.
 
+pub(crate) mod admin;
+pub(crate) mod connection;
+mod mischief;
+
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
 use http::{HeaderValue, Method, StatusCode, header};
 
-use crate::call::{Call, GoneAway};
-use crate::connection::Switch;
 use crate::fault::Fault;
-use crate::mischief;
 use crate::oauth::authorize::{SESSION_COOKIE, authorize};
 use crate::oauth::token;
-use crate::params::Params;
-use crate::respond::{add_slash, bad_request_page, crash, not_found, private_html, redirect};
-use crate::shared::{Shared, leave};
-use crate::{Endpoint, admin, api, pages};
+use crate::state::{Shared, leave};
+use crate::web::call::{Call, GoneAway};
+use crate::web::params::Params;
+use crate::web::path::segment;
+use crate::web::respond::{add_slash, bad_request_page, crash, not_found, private_html, redirect};
+use crate::{Endpoint, api, pages};
+use connection::Switch;
 
 /// What the server's front end takes as a request line.
 const LINE_LIMIT: usize = 4094;
@@ -87,12 +91,6 @@ async fn dispatch(shared: &Arc<Shared>, call: &Call) -> Response {
     }
 }
 
-/// The one path segment between a prefix and the closing slash.
-pub(crate) fn segment<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
-    let id = path.strip_prefix(prefix)?.strip_suffix('/')?;
-    (!id.is_empty() && !id.contains('/')).then_some(id)
-}
-
 /// `POST /direct-sharing/projects/leave/<id>/`, where a person leaves. The real one goes back to
 /// the list of connections; this one shows what the project was told on the way.
 async fn leave_page(shared: &Arc<Shared>, call: &Call, id: &str) -> Response {
@@ -116,7 +114,7 @@ async fn leave_page(shared: &Arc<Shared>, call: &Call, id: &str) -> Response {
 }
 
 fn logout(shared: &Shared, call: &Call) -> Response {
-    let form = crate::call::Fields::parse(call.body());
+    let form = crate::web::call::Fields::parse(call.body());
     if form.get("csrfmiddlewaretoken") != Some(pages::csrf(shared).as_str()) {
         return private_html(
             StatusCode::FORBIDDEN,

@@ -5,6 +5,11 @@
 //! `Content-Type` on a PUT spoils the signature, and an `Authorization` header is one mechanism
 //! too many.
 
+mod content;
+mod percent;
+mod receive;
+mod serve;
+
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
@@ -19,10 +24,10 @@ use tempfile::TempDir;
 use time::OffsetDateTime;
 use url::Url;
 
-use crate::call::Fields;
-use crate::respond::{answer, xml_error};
 use crate::secret::{Key, same};
-use crate::{serve, store};
+use crate::web::call::Fields;
+use crate::web::respond::{answer, xml_error};
+use content::Content;
 
 /// Who the links say they are signed by.
 const ACCESS_KEY: &str = "SANDBOX";
@@ -32,22 +37,6 @@ const PUT_LIFE: i64 = 6 * 3600;
 
 /// How long a link to get a file is good.
 const GET_LIFE: i64 = 3600;
-
-/// The content of one object. The file goes when nobody needs it any more.
-#[derive(Debug)]
-pub(crate) struct Content {
-    pub(crate) path: PathBuf,
-    pub(crate) size: u64,
-    pub(crate) etag: String,
-    pub(crate) modified: OffsetDateTime,
-}
-
-impl Drop for Content {
-    fn drop(&mut self) {
-        // Best effort: the folder goes with the store anyway.
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
 
 /// All objects, by the path they are asked for.
 pub(crate) struct ObjectStore {
@@ -116,7 +105,7 @@ impl ObjectStore {
         bytes: &[u8],
         now: OffsetDateTime,
     ) -> io::Result<()> {
-        let content = store::write(self.new_file()?, bytes, now)?;
+        let content = receive::write(self.new_file()?, bytes, now)?;
         self.lock().insert(path.to_owned(), Arc::new(content));
         Ok(())
     }
@@ -156,7 +145,7 @@ impl ObjectStore {
             return xml_error(StatusCode::NOT_IMPLEMENTED, "NotImplemented", text);
         };
         let stored = match self.new_file() {
-            Ok(file) => store::receive(file, request.into_body(), announced, now).await,
+            Ok(file) => receive::receive(file, request.into_body(), announced, now).await,
             Err(error) => Err(error),
         };
         match stored {
@@ -252,63 +241,4 @@ impl ObjectStore {
 
 fn form(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
-}
-
-mod percent {
-    //! Paths in links: everything but letters, digits, `-._~` and the slash is encoded.
-
-    pub(super) fn encode(path: &str) -> String {
-        use std::fmt::Write;
-        let mut encoded = String::with_capacity(path.len());
-        for byte in path.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-                encoded.push(char::from(byte));
-            } else {
-                // Writing to a string cannot fail.
-                let _ = write!(encoded, "%{byte:02X}");
-            }
-        }
-        encoded
-    }
-
-    pub(super) fn decode(path: &str) -> String {
-        let mut bytes = Vec::with_capacity(path.len());
-        let mut rest = path.bytes();
-        while let Some(byte) = rest.next() {
-            let mut ahead = rest.clone();
-            let pair = (byte == b'%')
-                .then(|| Some([ahead.next()?, ahead.next()?]))
-                .flatten();
-            let mut value = [0];
-            match pair.filter(|pair| hex::decode_to_slice(pair, &mut value).is_ok()) {
-                Some(_) => {
-                    bytes.push(value[0]);
-                    rest = ahead;
-                }
-                None => bytes.push(byte),
-            }
-        }
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-
-        #[test]
-        fn what_is_encoded_decodes_to_itself() {
-            for path in [
-                "/a/b.txt",
-                "/sp ace?q#h&x=y.txt",
-                "/日本.txt",
-                "/100%",
-                "/%zz",
-                "/new\nline",
-            ] {
-                assert_eq!(decode(&encode(path)), path);
-            }
-            assert_eq!(encode("/direct file+é"), "/direct%20file%2B%C3%A9");
-            assert_eq!(decode("/%zz%"), "/%zz%");
-        }
-    }
 }

@@ -14,7 +14,7 @@ use md5::{Digest, Md5};
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
-use crate::objects::Content;
+use super::content::Content;
 
 /// Up to this size an object's tag is the MD5 of its content, as S3 has it for what was put in
 /// one piece. Beyond, it says nothing about the content, as for what was put in parts.
