@@ -4,6 +4,7 @@ use oh_core::ProjectMemberId;
 use oh_core::Timestamp;
 use oh_core::deauth::{
     DeauthEvent, EventId, EventRecord, InboxStats, Lease, Leased, LedgerLine, Pseudonym,
+    TokenProgress,
 };
 use oh_core::store::{Epoch, MemberRecord, RefreshLease, Tokens, Version};
 use oh_core::transport::BoxError;
@@ -105,7 +106,48 @@ pub(crate) struct EventRow {
     attempts: i64,
     due_at: i64,
     settled_at: Option<i64>,
+    tokens_destroyed: bool,
+    requeued_at: Option<i64>,
 }
+
+/// What an [`EventRow`] is read from. By name, so that a column that a newer release adds does not
+/// disturb this one while both run.
+macro_rules! event_columns {
+    ($table:literal) => {
+        concat!(
+            $table,
+            "id, ",
+            $table,
+            "member, ",
+            $table,
+            "pseudonym, ",
+            $table,
+            "erasure, ",
+            $table,
+            "discovery, ",
+            $table,
+            "left_at, ",
+            $table,
+            "received_at, ",
+            $table,
+            "state, ",
+            $table,
+            "attempts, ",
+            $table,
+            "due_at, ",
+            $table,
+            "settled_at, ",
+            $table,
+            "tokens_destroyed, ",
+            $table,
+            "requeued_at"
+        )
+    };
+}
+pub(crate) use event_columns;
+
+/// What a [`LedgerRow`] is read from.
+pub(crate) const LEDGER_COLUMNS: &str = "seq, event, member, at, step, attempt, note";
 
 impl EventRow {
     pub(crate) fn record(self) -> Result<EventRecord, BoxError> {
@@ -125,8 +167,17 @@ impl EventRow {
         Ok(record)
     }
 
+    fn tokens(&self) -> TokenProgress {
+        match self.requeued_at {
+            _ if self.tokens_destroyed => TokenProgress::Destroyed,
+            Some(when) => TokenProgress::Requeued(at(when)),
+            None => TokenProgress::Untouched,
+        }
+    }
+
     /// The row of an event that `holder` has just leased.
     pub(crate) fn leased(self, holder: &str) -> Result<Leased, BoxError> {
+        let tokens = self.tokens();
         let record = self.record()?;
         let lease = Lease::new(record.id.clone(), holder);
         let event = DeauthEvent::new(
@@ -138,7 +189,7 @@ impl EventRow {
             record.left_at,
             record.received_at,
         );
-        Ok(Leased::new(lease, event, record.attempts))
+        Ok(Leased::new(lease, event, record.attempts, tokens))
     }
 
     /// Where it stands in the order of the queue.

@@ -26,7 +26,7 @@ impl<'a> Change<'a> {
             note,
         };
         match settlement {
-            Settlement::Done => settled(EventState::Done, Step::Done, None),
+            Settlement::Done { note } => settled(EventState::Done, Step::Done, note.as_deref()),
             Settlement::DeadLetter { note } => {
                 settled(EventState::DeadLetter, Step::DeadLettered, Some(note))
             }

@@ -42,6 +42,13 @@ pub(crate) trait Backend: Send + Sync + 'static {
         jobs: &[Self::Job],
     ) -> impl Future<Output = Result<Vec<Self::Outcome>, SqlError>> + Send;
 
+    /// Has the task run that does the jobs, on the caller's runtime unless the backend has a
+    /// better place.
+    fn spawn(task: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+        tokio::spawn(task);
+        Ok(())
+    }
+
     /// When to [`tidy`](Self::tidy), if there is something to tidy.
     fn tidy_at(&self) -> Option<Instant> {
         None
@@ -120,7 +127,10 @@ impl<B: Backend> Writer<B> {
             Some(sender) if !sender.is_closed() => sender.clone(),
             _ => {
                 let (sender, receiver) = mpsc::channel(QUEUE);
-                tokio::spawn(write(Arc::clone(&self.backend), receiver, self.patience));
+                let task = write(Arc::clone(&self.backend), receiver, self.patience);
+                if let Err(error) = B::spawn(task) {
+                    tracing::error!(%error, "the writing task could not be started");
+                }
                 *queue = Some(sender.clone());
                 sender
             }
@@ -156,7 +166,9 @@ async fn write<B: Backend>(
         commit(&*backend, entries.drain(..), patience).await;
     }
     // The last handle is gone: leave things as they should be found.
-    if backend.tidy_at().is_some() {
+    let give_up = Instant::now() + OVERDUE;
+    while let Some(at) = backend.tidy_at().filter(|at| *at < give_up) {
+        tokio::time::sleep_until(at).await;
         backend.tidy().await;
     }
 }

@@ -307,7 +307,7 @@ async fn no_line_of_the_ledger_is_skipped(store: impl Both) {
             for i in 0..25 {
                 let event = event(&format!("e{n}-{i}"), n * 100 + i, 1);
                 let _ = store.accept(&event).await.unwrap();
-                store.record(&event, Step::Tried, at(3)).await.unwrap();
+                store.tokens_destroyed(&event, at(3)).await.unwrap();
             }
         }));
     }

@@ -80,7 +80,7 @@ async fn assert_schema_1_is_whole(store: &(impl TokenStore + DeauthInbox)) {
     assert_eq!(leased.len(), 1);
     assert_eq!(leased[0].attempt, 2);
     let _ = store
-        .settle(&leased[0].lease, &Settlement::Done, now)
+        .settle(&leased[0].lease, &Settlement::Done { note: None }, now)
         .await
         .unwrap();
     let after = lines.last().map(|line| line.seq);

@@ -178,6 +178,82 @@ async fn nothing_is_left_in_sqlites_files() {
     }
 }
 
+/// More members than are rewritten at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_however_many_members_there_are() {
+    const MANY: u32 = 6_000;
+    let file = SqliteFile::new();
+    let store = file.open().await;
+    let mut versions = Vec::new();
+    for numbers in (0..MANY).collect::<Vec<_>>().chunks(250) {
+        let records: Vec<_> = numbers.iter().map(|n| short(*n, 0)).collect();
+        let puts = records.iter().map(|record| store.put(record, None));
+        for put in futures_util::future::join_all(puts).await {
+            assert_eq!(put.unwrap(), Put::Done);
+        }
+        versions.extend(records.iter().map(|record| record.version));
+    }
+    // Longer than before, so that rows move.
+    for numbers in (0..MANY).step_by(3).collect::<Vec<_>>().chunks(250) {
+        let records: Vec<_> = numbers.iter().map(|n| short(*n, 1)).collect();
+        let puts = records.iter().map(|record| {
+            let number: usize = record.member.as_str().parse().unwrap();
+            store.put(
+                record,
+                Some(std::mem::replace(&mut versions[number], record.version)),
+            )
+        });
+        for put in futures_util::future::join_all(puts).await {
+            assert_eq!(put.unwrap(), Put::Done);
+        }
+    }
+    let leaving: Vec<_> = (0..MANY).filter(|n| n % 3 != 1).collect();
+    for numbers in leaving.chunks(250) {
+        let events: Vec<_> = numbers.iter().map(|n| event(*n)).collect();
+        let accepts = events.iter().map(|event| store.accept(event));
+        for accepted in futures_util::future::join_all(accepts).await {
+            let _ = accepted.unwrap();
+        }
+    }
+    let gone = |bytes: &[u8]| {
+        let mut found = traces(bytes);
+        found.retain(|trace| {
+            let number = trace.split('-').nth(1).and_then(|n| n.parse::<u32>().ok());
+            number.is_none_or(|number| number % 3 != 1)
+        });
+        found
+    };
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while !gone(&files(&file)).is_empty() {
+        if tokio::time::Instant::now() > deadline {
+            let found = gone(&files(&file));
+            panic!("{} traces, {:?} …", found.len(), found.first());
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    for n in (1..MANY).step_by(3) {
+        let record = store.load(&id(n)).await.unwrap().unwrap();
+        assert_eq!(
+            record.tokens.unwrap().access_token.expose(),
+            needle("access", n, 0)
+        );
+    }
+}
+
+fn short(number: u32, refresh: u32) -> MemberRecord {
+    let pad = if refresh == 0 {
+        String::new()
+    } else {
+        "x".repeat(40)
+    };
+    let tokens = Tokens::new(
+        needle("access", number, refresh) + &pad,
+        needle("refresh", number, refresh) + &pad,
+        at(36_000),
+    );
+    MemberRecord::authorized(id(number), tokens, at(0))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn clearing_traces_leaves_the_apps_tables_alone() {
     let file = SqliteFile::new();
@@ -242,7 +318,7 @@ async fn nothing_is_left_of_an_id_that_was_erased() {
         .unwrap();
     for one in &leased {
         let _ = store
-            .settle(&one.lease, &Settlement::Done, at(201))
+            .settle(&one.lease, &Settlement::Done { note: None }, at(201))
             .await
             .unwrap();
         let version = store

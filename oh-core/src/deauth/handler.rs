@@ -81,13 +81,36 @@ pub trait DeauthHandler: Send + Sync + 'static {
     /// Does what the app does when a member leaves. Must succeed when it was all done before.
     ///
     /// Events of one member come one at a time, in the order they were received. The future is
-    /// dropped at an await when the worker loses its claim on the event, or is dropped itself.
+    /// dropped at an await when the worker loses its lease on the event, or is dropped itself.
+    ///
+    /// It must not block its thread: with one thread, as in each of actix-web's workers, nobody
+    /// prolongs the lease meanwhile, and another process begins the same. Work that blocks goes to
+    /// `tokio::task::spawn_blocking`:
+    ///
+    /// ```
+    /// # use oh_core::deauth::Departure;
+    /// # use oh_core::transport::BoxError;
+    /// # fn delete_files(member: &str) -> std::io::Result<()> { Ok(()) }
+    /// let handler = |departure: Departure| async move {
+    ///     let member = departure.event.member.clone();
+    ///     tokio::task::spawn_blocking(move || delete_files(member.as_str())).await??;
+    ///     Ok::<(), BoxError>(())
+    /// };
+    /// # fn takes(_: impl oh_core::deauth::DeauthHandler) {}
+    /// # takes(handler);
+    /// ```
     ///
     /// # Errors
     ///
     /// Any, to be called again later. Its text goes into the ledger, without the member's id; it
     /// must hold nothing else about the member.
     async fn deauthorized(&self, departure: &Departure) -> Result<(), BoxError>;
+
+    /// Whether it deletes data that should be deleted. Where nothing does, the ledger says of an
+    /// event that only the tokens are gone.
+    fn erases(&self) -> bool {
+        true
+    }
 }
 
 #[async_trait]
@@ -117,6 +140,10 @@ impl DeauthHandler for TokensOnly {
             tracing::info!(event = %departure.event.id, "a member has left");
         }
         Ok(())
+    }
+
+    fn erases(&self) -> bool {
+        false
     }
 }
 

@@ -223,7 +223,10 @@ mod tests {
         let dead_letter = Settlement::DeadLetter {
             note: String::new(),
         };
-        for (leased, end) in leased.iter().zip([Settlement::Done, dead_letter]) {
+        for (leased, end) in leased
+            .iter()
+            .zip([Settlement::Done { note: None }, dead_letter])
+        {
             let held = setting.inbox.settle(&leased.lease, &end, at(101)).await;
             assert_eq!(held.unwrap(), crate::deauth::Held::Yes);
         }

@@ -58,7 +58,7 @@ pub use handler::{DeauthHandler, Departure, TokensOnly};
 pub use inbox::{
     Accepted, DeauthEvents, DeauthInbox, DeauthRecords, EventQuery, EventRecord, EventState, Held,
     InboxError, InboxStats, Lease, Leased, LedgerLine, LedgerQuery, MemoryInbox, NamedLocks,
-    Settlement, Step, TokenFate,
+    Settlement, Step, TokenFate, TokenProgress,
 };
 pub use ledger::{DEADLINE, ExportError, Ledger};
 pub use pseudonym::Pseudonymizer;

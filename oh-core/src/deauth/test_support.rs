@@ -162,13 +162,12 @@ impl DeauthEvents for FaultyInbox {
         self.up()?.settle(lease, settlement, now).await
     }
 
-    async fn record(
+    async fn tokens_destroyed(
         &self,
         event: &DeauthEvent,
-        step: Step,
         now: Timestamp,
     ) -> Result<(), InboxError> {
-        self.up()?.record(event, step, now).await
+        self.up()?.tokens_destroyed(event, now).await
     }
 
     async fn requeue(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {

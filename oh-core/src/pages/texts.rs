@@ -232,6 +232,14 @@ texts! {
     StaleRequeueText: "Put it back only if the member did not come back after all: it is then acted on although it is older than the authorization.", "Stellen Sie es nur zurück, wenn das Mitglied doch nicht wiedergekommen ist: Es wird dann ausgeführt, obwohl es älter ist als die Autorisierung.";
     History: "What happened", "Was geschah";
     Step: "Step", "Schritt";
+    StepReceived: "Received", "Eingegangen";
+    StepTokensDestroyed: "Tokens destroyed, sessions ended", "Tokens vernichtet, Sitzungen beendet";
+    StepTried: "Handler called", "Handler aufgerufen";
+    StepFailed: "Handler failed", "Handler gescheitert";
+    StepDone: "Done", "Erledigt";
+    StepDeadLettered: "Given up", "Aufgegeben";
+    StepRequeued: "Put back into the queue", "Zurück in die Warteschlange gestellt";
+    StepStale: "Found stale", "Als überholt erkannt";
     Try: "Try", "Versuch";
     Why: "Why", "Warum";
     When: "When", "Wann";

@@ -27,6 +27,7 @@ CREATE TABLE oh_members (
 
 -- One row for each member leaving: oh_core::deauth::EventRecord. member is NULL once done.
 -- waits_until: not to be looked at before; NULL while in the queue.
+-- tokens_destroyed, requeued_at: oh_core::deauth::TokenProgress. requeued_at is only set once stale.
 -- Vacuumed early: the front of the queue is where dead rows gather.
 CREATE TABLE oh_events (
     id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
@@ -43,6 +44,8 @@ CREATE TABLE oh_events (
     lease_holder TEXT,
     lease_until BIGINT,
     settled_at BIGINT,
+    tokens_destroyed BOOLEAN NOT NULL DEFAULT false,
+    requeued_at BIGINT,
     CHECK (state <> 'pending' OR member IS NOT NULL),
     CHECK ((lease_holder IS NULL) = (lease_until IS NULL))
 ) WITH (autovacuum_vacuum_scale_factor = 0.02);

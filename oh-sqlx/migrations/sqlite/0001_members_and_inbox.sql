@@ -19,26 +19,30 @@ CREATE TABLE oh_members (
     CHECK ((refresh_holder IS NULL) = (refresh_until IS NULL))
 ) STRICT, WITHOUT ROWID;
 
--- One row for each member who is authorized. A table of its own, because it is rewritten as a whole
--- now and then: other tables may reference oh_members, and none may reference this.
+-- One row for each member who is authorized. A table of its own, because its pages are rewritten
+-- piece by piece after tokens were deleted: other tables may reference oh_members, and none may
+-- reference this. Rows lie in the order of their ids, so that only leaf pages hold tokens.
 CREATE TABLE oh_tokens (
-    member TEXT NOT NULL PRIMARY KEY,
+    id INTEGER PRIMARY KEY,
+    member TEXT NOT NULL UNIQUE,
     access_token TEXT NOT NULL,
     refresh_token TEXT NOT NULL,
     expires_at INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
--- Empty, except in the middle of a transaction that rewrites oh_tokens, which clears the pages of
--- copies that SQLite left behind when it moved rows.
+-- Empty, except in the middle of a transaction that rewrites a piece of oh_tokens, which clears the
+-- pages of copies that SQLite left behind when it moved rows.
 CREATE TABLE oh_tokens_copy (
-    member TEXT NOT NULL PRIMARY KEY,
+    id INTEGER PRIMARY KEY,
+    member TEXT NOT NULL,
     access_token TEXT NOT NULL,
     refresh_token TEXT NOT NULL,
     expires_at INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- One row for each member leaving: oh_core::deauth::EventRecord. member is NULL once done.
 -- waits_until: not to be looked at before; NULL while in the queue.
+-- tokens_destroyed, requeued_at: oh_core::deauth::TokenProgress. requeued_at is only set once stale.
 CREATE TABLE oh_events (
     id TEXT NOT NULL PRIMARY KEY,
     member TEXT,
@@ -54,6 +58,8 @@ CREATE TABLE oh_events (
     lease_holder TEXT,
     lease_until INTEGER,
     settled_at INTEGER,
+    tokens_destroyed INTEGER NOT NULL DEFAULT 0,
+    requeued_at INTEGER,
     CHECK (state <> 'pending' OR member IS NOT NULL),
     CHECK ((lease_holder IS NULL) = (lease_until IS NULL))
 ) STRICT;

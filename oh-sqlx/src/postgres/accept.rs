@@ -120,6 +120,9 @@ async fn destroy_tokens(
          stale AS ( \
              UPDATE oh_events SET state = 'stale', settled_at = oh_events.received_at \
              FROM fate WHERE oh_events.id = fate.id AND NOT fate.left_now), \
+         destroyed AS ( \
+             UPDATE oh_events SET tokens_destroyed = true \
+             FROM fate WHERE oh_events.id = fate.id AND fate.left_now), \
          lines AS ( \
              INSERT INTO oh_ledger (event, member, at, step, attempt) \
              SELECT fate.id, fate.pseudonym, fate.received_at, CASE \

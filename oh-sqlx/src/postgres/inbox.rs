@@ -7,7 +7,7 @@
 //! one up to which nothing is missing.
 
 use oh_core::Timestamp;
-use oh_core::deauth::{EventId, EventQuery, Held, Lease, Leased, LedgerQuery, Step};
+use oh_core::deauth::{EventId, EventQuery, Held, Lease, Leased, LedgerQuery};
 use sqlx::{Connection, Error as SqlError, PgConnection, Postgres, QueryBuilder, Row};
 
 use super::text;
@@ -25,21 +25,22 @@ macro_rules! barrier {
 }
 pub(super) use barrier as BARRIER;
 
-/// Adds a line to the ledger about an event as it stands. Does nothing if there is no such event.
-pub(super) async fn line(
+/// Takes note that the member's tokens are gone.
+pub(super) async fn tokens_destroyed(
     conn: &mut PgConnection,
     event: &EventId,
-    step: Step,
     now: Timestamp,
 ) -> Result<(), SqlError> {
     sqlx::query(concat!(
-        "INSERT INTO oh_ledger (event, member, at, step, attempt) \
-         SELECT id, pseudonym, $2, $3, attempts FROM oh_events WHERE id = $1 AND ",
+        "WITH noted AS ( \
+             UPDATE oh_events SET tokens_destroyed = true WHERE id = $1 AND ",
         barrier!(),
+        "    RETURNING id, pseudonym, attempts) \
+         INSERT INTO oh_ledger (event, member, at, step, attempt) \
+         SELECT id, pseudonym, $2, 'tokens_destroyed', attempts FROM noted",
     ))
     .bind(event.as_str())
     .bind(now.as_micros())
-    .bind(step.as_str())
     .execute(conn)
     .await?;
     Ok(())
@@ -93,11 +94,15 @@ pub(super) async fn lease(
         "    ORDER BY e.received_at, e.id LIMIT $2 FOR UPDATE OF e SKIP LOCKED), \
          taken AS ( \
              UPDATE oh_events SET attempts = attempts + 1, lease_holder = $3, lease_until = $4, \
-             waits_until = $4 FROM due WHERE oh_events.id = due.id RETURNING oh_events.*), \
+             waits_until = $4 FROM due WHERE oh_events.id = due.id RETURNING ",
+        rows::event_columns!("oh_events."),
+        "), \
          lines AS ( \
              INSERT INTO oh_ledger (event, member, at, step, attempt) \
              SELECT id, pseudonym, $1, 'tried', attempts FROM taken ORDER BY received_at, id) \
-         SELECT * FROM taken ORDER BY received_at, id",
+         SELECT ",
+        rows::event_columns!(""),
+        " FROM taken ORDER BY received_at, id",
     ))
     .bind(now.as_micros())
     .bind(rows::limit(limit))
@@ -152,7 +157,10 @@ pub(super) async fn requeue(
     let requeued = sqlx::query(concat!(
         "WITH requeued AS ( \
              UPDATE oh_events SET state = 'pending', attempts = 0, due_at = $2, \
-             settled_at = NULL WHERE id = $1 AND state IN ('dead_letter', 'stale') \
+             settled_at = NULL, tokens_destroyed = tokens_destroyed \
+             AND NOT (state = 'stale' OR requeued_at IS NOT NULL), requeued_at = CASE \
+             WHEN state = 'stale' OR requeued_at IS NOT NULL THEN $2 END \
+             WHERE id = $1 AND state IN ('dead_letter', 'stale') \
              AND member IS NOT NULL AND ",
         barrier!(),
         "    RETURNING id, pseudonym) \
@@ -182,12 +190,23 @@ pub(super) async fn events(
     conn: &mut PgConnection,
     query: &EventQuery,
 ) -> Result<Vec<EventRow>, SqlError> {
-    let mut sql = QueryBuilder::<Postgres>::new("SELECT * FROM oh_events WHERE TRUE");
+    let mut sql =
+        QueryBuilder::<Postgres>::new(concat!("SELECT ", rows::event_columns!(""), " FROM "));
+    match &query.pseudonym {
+        // One member has few events. OFFSET keeps PostgreSQL from walking all events in the order
+        // of the list instead, which old statistics can make it believe to be cheaper.
+        Some(pseudonym) => {
+            sql.push("(SELECT * FROM oh_events WHERE pseudonym = ")
+                .push_bind(pseudonym.as_str())
+                .push(" OFFSET 0) AS oh_events");
+        }
+        None => {
+            sql.push("oh_events");
+        }
+    }
+    sql.push(" WHERE TRUE");
     if let Some(state) = query.state {
         sql.push(" AND state = ").push_bind(state.as_str());
-    }
-    if let Some(pseudonym) = &query.pseudonym {
-        sql.push(" AND pseudonym = ").push_bind(pseudonym.as_str());
     }
     if let Some(before) = query.received_before {
         sql.push(" AND received_at < ")
@@ -216,17 +235,32 @@ pub(super) async fn ledger(
     conn: &mut PgConnection,
     query: &LedgerQuery,
 ) -> Result<Vec<LedgerRow>, SqlError> {
-    let mut sql = QueryBuilder::<Postgres>::new("SELECT * FROM oh_ledger WHERE TRUE");
+    let mut sql = QueryBuilder::<Postgres>::new("SELECT ");
+    sql.push(rows::LEDGER_COLUMNS).push(" FROM ");
+    // As for events: what is about one of them, or about one member, is little.
+    match (&query.event, &query.member) {
+        (None, None) => {
+            sql.push("oh_ledger");
+        }
+        (Some(event), _) => {
+            sql.push("(SELECT * FROM oh_ledger WHERE event = ")
+                .push_bind(event.as_str())
+                .push(" OFFSET 0) AS oh_ledger");
+        }
+        (None, Some(member)) => {
+            sql.push("(SELECT * FROM oh_ledger WHERE member = ")
+                .push_bind(member.as_str())
+                .push(" OFFSET 0) AS oh_ledger");
+        }
+    }
+    sql.push(" WHERE TRUE");
     // Of one event all is asked for, and by its one holder: there is no order among writers to
-    // wait for. That goes for every attempt, and so waits for nobody.
+    // wait for.
     if query.event.is_none() {
         let Some(last) = last_line(conn).await? else {
             return Ok(Vec::new());
         };
         sql.push(" AND seq <= ").push_bind(last);
-    }
-    if let Some(event) = &query.event {
-        sql.push(" AND event = ").push_bind(event.as_str());
     }
     if let Some(member) = &query.member {
         sql.push(" AND member = ").push_bind(member.as_str());

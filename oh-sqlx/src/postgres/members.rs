@@ -7,11 +7,19 @@ use sqlx::{Error as SqlError, PgConnection};
 use super::text;
 use crate::rows::{self, MemberRow};
 
+macro_rules! select {
+    () => {
+        "SELECT member, username, access_token, refresh_token, expires_at, epoch, authorized_at, \
+         deauthorized_at, heard_at, refresh_holder, refresh_until, refresh_unanswered, version \
+         FROM oh_members"
+    };
+}
+
 pub(super) async fn load(
     conn: &mut PgConnection,
     member: &ProjectMemberId,
 ) -> Result<Option<MemberRow>, SqlError> {
-    sqlx::query_as("SELECT * FROM oh_members WHERE member = $1")
+    sqlx::query_as(concat!(select!(), " WHERE member = $1"))
         .bind(member.as_str())
         .fetch_optional(conn)
         .await
@@ -23,11 +31,14 @@ pub(super) async fn page(
     limit: usize,
 ) -> Result<Vec<MemberRow>, SqlError> {
     // No id is empty, so the empty text comes before all.
-    sqlx::query_as("SELECT * FROM oh_members WHERE member > $1 ORDER BY member LIMIT $2")
-        .bind(after.map_or("", ProjectMemberId::as_str))
-        .bind(rows::limit(limit))
-        .fetch_all(conn)
-        .await
+    sqlx::query_as(concat!(
+        select!(),
+        " WHERE member > $1 ORDER BY member LIMIT $2"
+    ))
+    .bind(after.map_or("", ProjectMemberId::as_str))
+    .bind(rows::limit(limit))
+    .fetch_all(conn)
+    .await
 }
 
 pub(super) async fn put(

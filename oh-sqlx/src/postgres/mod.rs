@@ -25,7 +25,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use oh_core::deauth::{
     Accepted, DeauthEvent, DeauthEvents, DeauthRecords, EventId, EventQuery, EventRecord, Held,
-    InboxError, InboxStats, Lease, Leased, LedgerLine, LedgerQuery, NamedLocks, Settlement, Step,
+    InboxError, InboxStats, Lease, Leased, LedgerLine, LedgerQuery, NamedLocks, Settlement,
 };
 use oh_core::store::{MemberRecord, Put, StoreError, TokenStore, Version};
 use oh_core::{ProjectMemberId, Timestamp};
@@ -299,14 +299,13 @@ impl DeauthEvents for PgStore {
         self.settles.run(ending).await.map_err(inbox_error)
     }
 
-    async fn record(
+    async fn tokens_destroyed(
         &self,
         event: &DeauthEvent,
-        step: Step,
         now: Timestamp,
     ) -> Result<(), InboxError> {
-        let line = ask!(self, conn => inbox::line(conn, &event.id, step, now));
-        line.map_err(inbox_error)
+        let noted = ask!(self, conn => inbox::tokens_destroyed(conn, &event.id, now));
+        noted.map_err(inbox_error)
     }
 
     async fn requeue(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use oh_core::deauth::{Accepted, DeauthEvent, Step};
 use sqlx::{Error as SqlError, QueryBuilder, Sqlite, SqliteConnection};
 
-use super::members::{self, not_in};
+use super::members;
 use crate::batch::{new, outcomes, runs};
 
 /// Keeps events. Also tells whether tokens were deleted.
@@ -23,7 +23,7 @@ pub(super) async fn accept(
         if tokens_live_here {
             let leaving = members::leave(conn, &new).await?;
             traces |= leaving.had_tokens;
-            settle_stale(conn, &new, &leaving.left).await?;
+            settle(conn, &new, &leaving.left).await?;
             left = Some(leaving.left);
         }
         write_lines(conn, &new, left.as_ref()).await?;
@@ -56,24 +56,30 @@ async fn keep(
     Ok(kept.into_iter().collect())
 }
 
-/// Events whose members have not left by them are older than an authorization.
-async fn settle_stale(
+/// The tokens of those who left are gone. The events of the others are older than an authorization.
+async fn settle(
     conn: &mut SqliteConnection,
     events: &[&DeauthEvent],
     left: &HashSet<String>,
 ) -> Result<(), SqlError> {
-    let stale = not_in(left, events);
-    if stale.is_empty() {
-        return Ok(());
+    let (gone, stale): (Vec<&DeauthEvent>, Vec<_>) = events
+        .iter()
+        .partition(|event| left.contains(event.member.as_str()));
+    for (change, events) in [
+        ("tokens_destroyed = TRUE", gone),
+        ("state = 'stale', settled_at = received_at", stale),
+    ] {
+        if events.is_empty() {
+            continue;
+        }
+        let mut sql = QueryBuilder::<Sqlite>::new("UPDATE oh_events SET ");
+        sql.push(change).push(" WHERE id IN (");
+        let mut ids = sql.separated(", ");
+        for event in events {
+            ids.push_bind(event.id.as_str());
+        }
+        sql.push(")").build().execute(&mut *conn).await?;
     }
-    let mut sql = QueryBuilder::<Sqlite>::new(
-        "UPDATE oh_events SET state = 'stale', settled_at = received_at WHERE id IN (",
-    );
-    let mut ids = sql.separated(", ");
-    for event in stale {
-        ids.push_bind(event.id.as_str());
-    }
-    sql.push(")").build().execute(conn).await?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use crate::rows::{self, EventRow, LedgerRow, StatsRow};
 use crate::settlement::Change;
 
 /// Adds a line to the ledger about an event as it stands. Does nothing if there is no such event.
-pub(super) async fn line(
+async fn line(
     conn: &mut SqliteConnection,
     event: &EventId,
     step: Step,
@@ -26,6 +26,19 @@ pub(super) async fn line(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Takes note that the member's tokens are gone.
+pub(super) async fn tokens_destroyed(
+    conn: &mut SqliteConnection,
+    event: &EventId,
+    now: Timestamp,
+) -> Result<(), SqlError> {
+    sqlx::query("UPDATE oh_events SET tokens_destroyed = TRUE WHERE id = ?1")
+        .bind(event.as_str())
+        .execute(&mut *conn)
+        .await?;
+    line(conn, event, Step::TokensDestroyed, now, None).await
 }
 
 /// Whether there are events in the queue, and some to be put back into it.
@@ -72,7 +85,7 @@ pub(super) async fn lease(
     limit: usize,
 ) -> Result<Vec<Leased>, SqlError> {
     let holder = rows::holder();
-    let mut taken: Vec<EventRow> = sqlx::query_as(
+    let mut taken: Vec<EventRow> = sqlx::query_as(concat!(
         "UPDATE oh_events SET attempts = attempts + 1, lease_holder = ?1, lease_until = ?2, \
          waits_until = ?2 WHERE id IN ( \
              SELECT e.id FROM oh_events e INDEXED BY oh_events_queue \
@@ -83,8 +96,9 @@ pub(super) async fn lease(
              AND NOT EXISTS (SELECT 1 FROM oh_events held INDEXED BY oh_events_held \
                  WHERE held.member = e.member AND held.lease_until > ?3) \
              ORDER BY e.received_at, e.id LIMIT ?4) \
-         RETURNING *",
-    )
+         RETURNING ",
+        rows::event_columns!(""),
+    ))
     .bind(&holder)
     .bind(until.as_micros())
     .bind(now.as_micros())
@@ -168,7 +182,9 @@ pub(super) async fn requeue(
     now: Timestamp,
 ) -> Result<bool, SqlError> {
     let requeued = sqlx::query(
-        "UPDATE oh_events SET state = 'pending', attempts = 0, due_at = ?2, settled_at = NULL \
+        "UPDATE oh_events SET state = 'pending', attempts = 0, due_at = ?2, settled_at = NULL, \
+         tokens_destroyed = tokens_destroyed AND NOT (state = 'stale' OR requeued_at IS NOT NULL), \
+         requeued_at = CASE WHEN state = 'stale' OR requeued_at IS NOT NULL THEN ?2 END \
          WHERE id = ?1 AND state IN ('dead_letter', 'stale') AND member IS NOT NULL",
     )
     .bind(event.as_str())
@@ -197,7 +213,11 @@ pub(super) async fn events(
     pool: &SqlitePool,
     query: &EventQuery,
 ) -> Result<Vec<EventRow>, SqlError> {
-    let mut sql = QueryBuilder::<Sqlite>::new("SELECT * FROM oh_events");
+    let mut sql = QueryBuilder::<Sqlite>::new(concat!(
+        "SELECT ",
+        rows::event_columns!(""),
+        " FROM oh_events"
+    ));
     if let Some(at) = query.leased_at {
         // Few are leased at a time; without the hint SQLite walks through all events instead.
         sql.push(" INDEXED BY oh_events_held WHERE lease_until > ")
@@ -235,7 +255,9 @@ pub(super) async fn ledger(
     pool: &SqlitePool,
     query: &LedgerQuery,
 ) -> Result<Vec<LedgerRow>, SqlError> {
-    let mut sql = QueryBuilder::<Sqlite>::new("SELECT * FROM oh_ledger WHERE TRUE");
+    let mut sql = QueryBuilder::<Sqlite>::new("SELECT ");
+    sql.push(rows::LEDGER_COLUMNS)
+        .push(" FROM oh_ledger WHERE TRUE");
     if let Some(event) = &query.event {
         sql.push(" AND event = ").push_bind(event.as_str());
     }

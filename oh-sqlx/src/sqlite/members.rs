@@ -9,11 +9,19 @@ use sqlx::{Error as SqlError, QueryBuilder, Sqlite, SqliteConnection, SqlitePool
 
 use crate::rows::{self, MemberRow};
 
+macro_rules! select {
+    () => {
+        "SELECT member, username, access_token, refresh_token, expires_at, epoch, authorized_at, \
+         deauthorized_at, heard_at, refresh_holder, refresh_until, refresh_unanswered, version \
+         FROM oh_members LEFT JOIN oh_tokens USING (member)"
+    };
+}
+
 pub(super) async fn load(
     pool: &SqlitePool,
     member: &ProjectMemberId,
 ) -> Result<Option<MemberRow>, SqlError> {
-    sqlx::query_as("SELECT * FROM oh_members LEFT JOIN oh_tokens USING (member) WHERE member = ?1")
+    sqlx::query_as(concat!(select!(), " WHERE member = ?1"))
         .bind(member.as_str())
         .fetch_optional(pool)
         .await
@@ -25,10 +33,10 @@ pub(super) async fn page(
     limit: usize,
 ) -> Result<Vec<MemberRow>, SqlError> {
     // No id is empty, so the empty text comes before all.
-    sqlx::query_as(
-        "SELECT * FROM oh_members LEFT JOIN oh_tokens USING (member) \
-         WHERE member > ?1 ORDER BY member LIMIT ?2",
-    )
+    sqlx::query_as(concat!(
+        select!(),
+        " WHERE member > ?1 ORDER BY member LIMIT ?2"
+    ))
     .bind(after.map_or("", ProjectMemberId::as_str))
     .bind(rows::limit(limit))
     .fetch_all(pool)
@@ -138,10 +146,7 @@ pub(super) struct Leaving {
 }
 
 /// The events of other members.
-pub(super) fn not_in<'a>(
-    members: &HashSet<String>,
-    events: &[&'a DeauthEvent],
-) -> Vec<&'a DeauthEvent> {
+fn not_in<'a>(members: &HashSet<String>, events: &[&'a DeauthEvent]) -> Vec<&'a DeauthEvent> {
     let is_other = |event: &&&DeauthEvent| !members.contains(event.member.as_str());
     events.iter().filter(is_other).copied().collect()
 }
@@ -215,18 +220,54 @@ pub(super) async fn leave(
     })
 }
 
-/// Rewrites the table of tokens, so that its pages hold what is in it and nothing else.
+/// How many rows are rewritten at a time.
+const PIECE: i64 = 1_024;
+/// How many of them are rewritten again with the next piece: more than a page holds. What lies at the
+/// end of one piece shares a page with rows behind it, and is in the middle of the next.
+const OVERLAP: i64 = 256;
+
+/// Rewrites the rows behind `after`, so that their pages hold what is in them and nothing else.
+/// Gives where the next piece begins, or `None` if this was the last.
 ///
 /// `secure_delete` clears what is deleted, but not the copies that stay in a page's free space
-/// when rows are moved to other pages. Pages that are given up are cleared as a whole.
-pub(super) async fn rewrite_tokens(conn: &mut SqliteConnection) -> Result<(), SqlError> {
-    for statement in [
-        "INSERT INTO oh_tokens_copy SELECT * FROM oh_tokens ORDER BY member",
-        "DELETE FROM oh_tokens",
-        "INSERT INTO oh_tokens SELECT * FROM oh_tokens_copy ORDER BY member",
-        "DELETE FROM oh_tokens_copy",
-    ] {
-        sqlx::query(statement).execute(&mut *conn).await?;
-    }
-    Ok(())
+/// when rows are moved to other pages. Pages that are given up are cleared as a whole: those of a
+/// piece all are, before its rows are written again.
+pub(super) async fn rewrite_tokens(
+    conn: &mut SqliteConnection,
+    after: i64,
+) -> Result<Option<i64>, SqlError> {
+    let copied = sqlx::query(
+        "INSERT INTO oh_tokens_copy SELECT id, member, access_token, refresh_token, expires_at \
+         FROM oh_tokens WHERE id > ?1 ORDER BY id LIMIT ?2",
+    )
+    .bind(after)
+    .bind(PIECE)
+    .execute(&mut *conn)
+    .await?;
+    let whole = copied.rows_affected() < PIECE.unsigned_abs();
+    // Without a condition SQLite clears all pages at once, the first one included.
+    let delete = if whole && after == 0 {
+        "DELETE FROM oh_tokens"
+    } else {
+        "DELETE FROM oh_tokens WHERE id IN (SELECT id FROM oh_tokens_copy)"
+    };
+    sqlx::query(delete).execute(&mut *conn).await?;
+    sqlx::query(
+        "INSERT INTO oh_tokens SELECT id, member, access_token, refresh_token, expires_at \
+         FROM oh_tokens_copy ORDER BY id",
+    )
+    .execute(&mut *conn)
+    .await?;
+    let next = if whole {
+        None
+    } else {
+        sqlx::query_scalar("SELECT id FROM oh_tokens_copy ORDER BY id LIMIT 1 OFFSET ?1")
+            .bind(PIECE - OVERLAP)
+            .fetch_optional(&mut *conn)
+            .await?
+    };
+    sqlx::query("DELETE FROM oh_tokens_copy")
+        .execute(conn)
+        .await?;
+    Ok(next)
 }

@@ -5,17 +5,20 @@
 //!
 //! # No trace of tokens
 //!
-//! Connections that write have `secure_delete` on, so SQLite overwrites with zeros what a
+//! The connection that writes has `secure_delete` on, so SQLite overwrites with zeros what a
 //! statement deletes. Copies can stay all the same: in the free space of pages, from when rows were
 //! moved, and in the write-ahead log. So about a second after a member's record was removed or its
-//! tokens destroyed the store rewrites its table of tokens and cuts the log, and then no trace of
-//! the tokens is in the files. (While another process reads without pause the log cannot be cut;
-//! it is tried again.) [`SqliteStore::purge`] rewrites the whole file, and with it every trace of
+//! tokens destroyed the store begins to rewrite its table of tokens, a thousand rows at a time with
+//! pauses in between, and then cuts the log. With a few thousand members that is done at once, with
+//! a million in some minutes; then no trace of the tokens is in the files. (While another process
+//! reads without pause the log cannot be cut; it is tried again, and nothing more is added to it.)
+//! [`SqliteStore::purge`] rewrites the whole file at once, and with it every trace of
 //! the ids and names of members whose erasure is done. What the file system or a backup keeps of a file's
 //! former content is beyond any database: for that, keep the tokens
 //! [sealed](oh_core::store::SealedStore).
 
 mod accept;
+mod file;
 mod inbox;
 mod members;
 mod write;
@@ -28,7 +31,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use oh_core::deauth::{
     Accepted, DeauthEvent, DeauthEvents, DeauthRecords, EventId, EventQuery, EventRecord, Held,
-    InboxError, InboxStats, Lease, Leased, LedgerLine, LedgerQuery, NamedLocks, Settlement, Step,
+    InboxError, InboxStats, Lease, Leased, LedgerLine, LedgerQuery, NamedLocks, Settlement,
 };
 use oh_core::store::{MemberRecord, Put, StoreError, TokenStore, Version};
 use oh_core::{ProjectMemberId, Timestamp};
@@ -84,7 +87,8 @@ impl SqliteStore {
         create_private(path).map_err(|e| SchemaError::Database(e.into()))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
-            .create_if_missing(true)
+            // Made above; and never again, should it be deleted while it is in use.
+            .create_if_missing(false)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT)
@@ -102,8 +106,9 @@ impl SqliteStore {
     /// Over the app's own pool. Nothing is opened or changed yet; see [`migrate`](Self::migrate).
     ///
     /// The file should be in WAL mode, and its connections should wait when another process
-    /// writes (sqlx's default `busy_timeout` of 5 s is good). Connections the store writes with
-    /// are switched to `synchronous=FULL` and `secure_delete=ON`, and stay so.
+    /// writes (sqlx's default `busy_timeout` of 5 s is good). What the store writes goes over a
+    /// connection of its own, made as the pool makes its own, with `synchronous=FULL` and
+    /// `secure_delete=ON`.
     pub fn new(pool: SqlitePool) -> Self {
         Self(Arc::new(Writer::new(
             SqliteBackend::new(pool, true),
@@ -323,19 +328,14 @@ impl DeauthEvents for SqliteStore {
         expect!(outcome, Held).map_err(inbox_error)
     }
 
-    async fn record(
+    async fn tokens_destroyed(
         &self,
         event: &DeauthEvent,
-        step: Step,
         now: Timestamp,
     ) -> Result<(), InboxError> {
-        let op = Op::Record {
-            event: event.id.clone(),
-            step,
-            now,
-        };
-        let outcome = self.write(op).await.map_err(inbox_error)?;
-        expect!(outcome, Recorded).map_err(inbox_error)
+        let event = event.id.clone();
+        let outcome = self.write(Op::TokensDestroyed { event, now }).await;
+        expect!(outcome.map_err(inbox_error)?, Recorded).map_err(inbox_error)
     }
 
     async fn requeue(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {

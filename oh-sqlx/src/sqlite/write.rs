@@ -3,23 +3,27 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use oh_core::deauth::{Accepted, DeauthEvent, EventId, Held, Lease, Leased, Settlement, Step};
+use oh_core::deauth::{Accepted, DeauthEvent, EventId, Held, Lease, Leased, Settlement};
 use oh_core::store::{MemberRecord, Put, Version};
 use oh_core::{ProjectMemberId, Timestamp};
-use sqlx::pool::PoolConnection;
-use sqlx::{Connection, Error as SqlError, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
+use sqlx::{Connection, Error as SqlError, SqliteConnection, SqlitePool};
+use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
+use super::file::DatabaseFile;
 use super::{accept, inbox, members};
 use crate::writer::Backend;
 
 /// After tokens were deleted, the file is cleared of their traces this much later, so that many
 /// deletions share it.
 const TIDY_AFTER: Duration = Duration::from_secs(1);
-/// And not again for so many times as long as it took.
-const TIDY_PAUSE: u32 = 20;
-/// How long that may keep others from writing while it waits for those who read.
-const TIDY_WAIT: Duration = Duration::from_millis(200);
+/// Between two pieces it rests for so many times as long as a piece took: others write meanwhile.
+const TIDY_PAUSE: u32 = 4;
+/// A log that is longer, in pages, is written back before more is added to it.
+const LONG_LOG: i64 = 4_000;
+/// How long cutting the log may keep others from writing while it waits for those who read.
+const TIDY_WAIT: Duration = Duration::from_millis(50);
 
 /// What callers hand in.
 pub(super) enum Job {
@@ -64,9 +68,8 @@ pub(super) enum Op {
         settlement: Settlement,
         now: Timestamp,
     },
-    Record {
+    TokensDestroyed {
         event: EventId,
-        step: Step,
         now: Timestamp,
     },
     Requeue {
@@ -99,34 +102,42 @@ pub(super) enum Outcome {
     Lock(Option<String>),
 }
 
-/// Writes to the file.
+/// Writes to the file, over one connection of its own: an app whose handlers hold all connections
+/// of the pool does not keep the webhook from being written down.
 pub(super) struct SqliteBackend {
     pub(super) pool: SqlitePool,
+    /// Taken while it is used. Whatever fails on it closes it: after an error SQLite may have rolled
+    /// the transaction back by itself, which nobody tells sqlx.
+    conn: AsyncMutex<Option<SqliteConnection>>,
+    file: DatabaseFile,
     tokens_live_here: bool,
     tidy: Mutex<Tidy>,
 }
 
 /// What there is to tidy.
+#[derive(Clone, Copy)]
 struct Tidy {
     /// When, if there is something.
     at: Option<Instant>,
-    /// The table of tokens is to be rewritten first. If not, only the log is left to be cut.
-    rewrite: bool,
-    /// Not before.
-    rested: Instant,
+    /// How often the table of tokens was gone through, and where the next piece begins.
+    place: (u64, i64),
+    /// Until when it is to be gone through: once around from where it was at the last deletion. If
+    /// none, only the log is left to be cut.
+    goal: Option<(u64, i64)>,
 }
 
 impl SqliteBackend {
     pub(super) fn new(pool: SqlitePool, tokens_live_here: bool) -> Self {
-        let at = Instant::now() + TIDY_AFTER;
         // Another process may have died before it tidied up: the first to write sees to that.
         let tidy = Tidy {
-            at: Some(at),
-            rewrite: tokens_live_here,
-            rested: at,
+            at: Some(Instant::now() + TIDY_AFTER),
+            place: (0, 0),
+            goal: tokens_live_here.then_some((1, 0)),
         };
         Self {
+            file: DatabaseFile::of(&pool),
             pool,
+            conn: AsyncMutex::new(None),
             tokens_live_here,
             tidy: Mutex::new(tidy),
         }
@@ -136,46 +147,108 @@ impl SqliteBackend {
         self.tidy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection that flushes what it commits and clears what it deletes.
-    async fn writing(&self) -> Result<PoolConnection<Sqlite>, SqlError> {
-        let mut conn = self.pool.acquire().await?;
-        sqlx::raw_sql("PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;")
-            .execute(&mut *conn)
-            .await?;
-        Ok(conn)
+    /// Does the work on the connection that writes, and makes sure that what was written is in the
+    /// file that others find.
+    async fn write<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, SqlError>,
+    ) -> Result<T, SqlError> {
+        if self.pool.is_closed() {
+            return Err(SqlError::PoolClosed);
+        }
+        let mut place = self.conn.lock().await;
+        let mut conn = match place.take() {
+            Some(conn) => conn,
+            None => self.connect().await?,
+        };
+        let done = work(&mut conn).await?;
+        self.file.check()?;
+        *place = Some(conn);
+        Ok(done)
     }
 
-    async fn rewrite_tokens(&self) -> Result<(), SqlError> {
-        let mut conn = self.writing().await?;
-        let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
-        members::rewrite_tokens(&mut tx).await?;
-        tx.commit().await
+    /// A connection that flushes what it commits and clears what it deletes.
+    async fn connect(&self) -> Result<SqliteConnection, SqlError> {
+        self.file.check()?;
+        let options = SqliteConnectOptions::clone(&self.pool.connect_options());
+        let options = options
+            .create_if_missing(!self.file.is_known())
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("secure_delete", "ON");
+        SqliteConnection::connect_with(&options).await
+    }
+
+    async fn rewrite_tokens(&self, after: i64) -> Result<Option<i64>, SqlError> {
+        self.write(async |conn| {
+            let mut tx = conn.begin().await?;
+            let next = members::rewrite_tokens(&mut tx, after).await?;
+            tx.commit().await?;
+            Ok(next)
+        })
+        .await
     }
 
     /// Rewrites the whole file.
     pub(super) async fn vacuum(&self) -> Result<(), SqlError> {
-        let mut conn = self.writing().await?;
-        sqlx::query("VACUUM").execute(&mut *conn).await?;
-        Ok(())
+        self.write(async |conn| {
+            sqlx::query("VACUUM").execute(conn).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Writes the log back into the file as far as nobody reads it. Gives how much is left of it.
+    async fn shorten_log(&self) -> Result<i64, SqlError> {
+        self.write(async |conn| {
+            let (_, log, written): (i64, i64, i64) =
+                sqlx::query_as("PRAGMA wal_checkpoint(PASSIVE)")
+                    .fetch_one(conn)
+                    .await?;
+            Ok(log - written)
+        })
+        .await
     }
 
     /// Writes the log back into the file and cuts it to nothing. False if someone was in the way.
     pub(super) async fn checkpoint(&self, wait: Duration) -> Result<bool, SqlError> {
-        let mut conn = self.pool.acquire().await?;
-        let before: i64 = sqlx::query_scalar("PRAGMA busy_timeout")
-            .fetch_one(&mut *conn)
-            .await?;
-        set_busy_timeout(
-            &mut conn,
-            i64::try_from(wait.as_millis()).unwrap_or(i64::MAX),
-        )
-        .await?;
-        let done = sqlx::query_as::<_, (i64, i64, i64)>("PRAGMA wal_checkpoint(TRUNCATE)")
-            .fetch_one(&mut *conn)
-            .await;
-        set_busy_timeout(&mut conn, before).await?;
-        let (busy, _, _) = done?;
-        Ok(busy == 0)
+        self.write(async |conn| {
+            let before: i64 = sqlx::query_scalar("PRAGMA busy_timeout")
+                .fetch_one(&mut *conn)
+                .await?;
+            let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+            set_busy_timeout(conn, wait).await?;
+            let (busy, _, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
+                .fetch_one(&mut *conn)
+                .await?;
+            set_busy_timeout(conn, before).await?;
+            Ok(busy == 0)
+        })
+        .await
+    }
+
+    /// One piece of tidying. Gives when there is to be another.
+    async fn tidy_up(&self) -> Result<Option<Duration>, SqlError> {
+        let Tidy { place, goal, .. } = *self.to_tidy();
+        let Some(goal) = goal else {
+            let cut = self.checkpoint(TIDY_WAIT).await?;
+            return Ok((!cut).then_some(TIDY_AFTER));
+        };
+        if self.shorten_log().await? > LONG_LOG {
+            // Someone reads what was there long ago. To go on would make the log longer and longer.
+            return Ok(Some(TIDY_AFTER));
+        }
+        let began = Instant::now();
+        let place = match self.rewrite_tokens(place.1).await? {
+            Some(next) => (place.0, next),
+            None => (place.0 + 1, 0),
+        };
+        let mut tidy = self.to_tidy();
+        tidy.place = place;
+        // A deletion meanwhile has moved the goal.
+        if tidy.goal == Some(goal) && place >= goal {
+            tidy.goal = None;
+        }
+        Ok(Some(TIDY_PAUSE * began.elapsed()))
     }
 }
 
@@ -200,8 +273,8 @@ async fn run(conn: &mut SqliteConnection, op: &Op, traces: &mut bool) -> Result<
             settlement,
             now,
         } => Outcome::Held(inbox::settle(conn, lease, settlement, *now).await?),
-        Op::Record { event, step, now } => {
-            Outcome::Recorded(inbox::line(conn, event, *step, *now, None).await?)
+        Op::TokensDestroyed { event, now } => {
+            Outcome::Recorded(inbox::tokens_destroyed(conn, event, *now).await?)
         }
         Op::Requeue { event, now } => Outcome::Requeued(inbox::requeue(conn, event, *now).await?),
         Op::AcquireLock {
@@ -230,36 +303,32 @@ impl Backend for SqliteBackend {
     type Job = Job;
     type Outcome = Outcome;
 
-    async fn commit(&self, mut jobs: &[Job]) -> Result<Vec<Outcome>, SqlError> {
-        let mut conn = self.writing().await?;
-        let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
-        let mut outcomes = Vec::with_capacity(jobs.len());
-        let mut traces = false;
-        while let [job, rest @ ..] = jobs {
-            jobs = match job {
-                Job::Op(op) => {
-                    outcomes.push(run(&mut tx, op, &mut traces).await?);
-                    rest
-                }
-                Job::Accept(_) => {
-                    let events: Vec<_> = jobs.iter().map_while(Job::event).collect();
-                    let (accepted, deleted) =
-                        accept::accept(&mut tx, &events, self.tokens_live_here).await?;
-                    traces |= deleted;
-                    outcomes.extend(accepted.into_iter().map(Outcome::Accepted));
-                    &jobs[events.len()..]
-                }
-            };
-        }
-        if traces {
-            // Noted before the commit: nobody may be there to note it afterwards.
-            let mut tidy = self.to_tidy();
-            let soon = (Instant::now() + TIDY_AFTER).max(tidy.rested);
-            tidy.rewrite = true;
-            tidy.at.get_or_insert(soon);
-        }
-        tx.commit().await?;
-        Ok(outcomes)
+    async fn commit(&self, jobs: &[Job]) -> Result<Vec<Outcome>, SqlError> {
+        self.write(async |conn| {
+            let mut tx = conn.begin().await?;
+            let (outcomes, traces) = self.run_all(&mut tx, jobs).await?;
+            if traces {
+                // Noted before the commit: nobody may be there to note it afterwards.
+                let mut tidy = self.to_tidy();
+                tidy.goal = Some((tidy.place.0 + 1, tidy.place.1));
+                tidy.at.get_or_insert(Instant::now() + TIDY_AFTER);
+            }
+            tx.commit().await?;
+            Ok(outcomes)
+        })
+        .await
+    }
+
+    /// On a thread of its own: a handler that blocks the app's only thread, as each of actix-web's
+    /// workers has, must not keep others from writing.
+    fn spawn(task: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()?;
+        std::thread::Builder::new()
+            .name("oh-sqlite-writer".into())
+            .spawn(move || runtime.block_on(task))?;
+        Ok(())
     }
 
     fn tidy_at(&self) -> Option<Instant> {
@@ -267,28 +336,68 @@ impl Backend for SqliteBackend {
     }
 
     async fn tidy(&self) {
-        let began = Instant::now();
-        let rewrite = self.to_tidy().rewrite;
-        let rewritten = if rewrite {
-            self.rewrite_tokens().await
-        } else {
-            Ok(())
-        };
-        // Whoever reads can keep the log from being cut. Only that is then tried again: to rewrite
-        // once more would make the log longer each time.
-        let still_to_rewrite = rewritten.is_err();
-        let done = match rewritten {
-            Ok(()) => self.checkpoint(TIDY_WAIT).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = &done {
+        let next = self.tidy_up().await.unwrap_or_else(|error| {
             tracing::warn!(%error, "deleted tokens could not be cleared from the file; later");
+            Some(20 * TIDY_AFTER)
+        });
+        self.to_tidy().at = next.map(|pause| Instant::now() + pause);
+    }
+}
+
+impl SqliteBackend {
+    /// Does the writes in their order. Also tells whether tokens were deleted.
+    async fn run_all(
+        &self,
+        conn: &mut SqliteConnection,
+        mut jobs: &[Job],
+    ) -> Result<(Vec<Outcome>, bool), SqlError> {
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        let mut traces = false;
+        while let [job, rest @ ..] = jobs {
+            jobs = match job {
+                Job::Op(op) => {
+                    outcomes.push(run(conn, op, &mut traces).await?);
+                    rest
+                }
+                Job::Accept(_) => {
+                    let events: Vec<_> = jobs.iter().map_while(Job::event).collect();
+                    let (accepted, deleted) =
+                        accept::accept(conn, &events, self.tokens_live_here).await?;
+                    traces |= deleted;
+                    outcomes.extend(accepted.into_iter().map(Outcome::Accepted));
+                    &jobs[events.len()..]
+                }
+            };
         }
-        // In a flood of deletions this takes its small part of the time, however large the table.
-        let pause = TIDY_AFTER.max(TIDY_PAUSE * began.elapsed());
-        let mut tidy = self.to_tidy();
-        tidy.rewrite = still_to_rewrite;
-        tidy.rested = Instant::now() + pause;
-        tidy.at = (!matches!(done, Ok(true))).then_some(tidy.rested);
+        Ok((outcomes, traces))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::SqlitePoolOptions;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_committed_is_flushed_and_what_is_deleted_is_cleared() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteConnectOptions::new()
+            .filename(folder.path().join("openhumans.sqlite"))
+            .create_if_missing(true)
+            .synchronous(SqliteSynchronous::Off);
+        let pool = SqlitePoolOptions::new().connect_with(options).await;
+        let backend = SqliteBackend::new(pool.unwrap(), true);
+        let set = backend.write(async |conn| {
+            let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
+                .fetch_one(&mut *conn)
+                .await?;
+            let secure_delete: i64 = sqlx::query_scalar("PRAGMA secure_delete")
+                .fetch_one(conn)
+                .await?;
+            Ok((synchronous, secure_delete))
+        });
+        // FULL and ON, whatever the app's pool has.
+        assert_eq!(set.await.unwrap(), (2, 1));
     }
 }

@@ -133,7 +133,7 @@ async fn watch_from_the_desk(page: &Page) {
     let events = page.text_of("#events").await;
     assert!(events.contains("asked for"), "{events}");
     page.click("#events tbody tr:first-child a").await;
-    page.wait_for_text("tokens_destroyed").await;
+    page.wait_for_text("Tokens destroyed").await;
     page.goto("/openhumans/staff/member").await;
     page.fill("#who", ALICE).await;
     page.click("form button").await;

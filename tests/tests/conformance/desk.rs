@@ -137,7 +137,7 @@ async fn what_failed_is_explained_and_put_back() {
         assert_eq!(desk["stats"]["done"], 2);
         assert_eq!(desk["stats"]["dead_letters"], 1);
         assert_eq!(desk["took"]["count"], 2);
-        assert_eq!(desk["plot"][0]["received"], 3);
+        assert_eq!(desk["plot"][11]["received"], 3);
         assert_eq!(desk["background"]["worker_alive"], true);
         let page = staff(app, "").await.text();
         assert!(

@@ -255,7 +255,7 @@ impl DeauthEvents for FullDisk {
         full()
     }
 
-    async fn record(&self, _: &DeauthEvent, _: Step, _: Timestamp) -> Result<(), InboxError> {
+    async fn tokens_destroyed(&self, _: &DeauthEvent, _: Timestamp) -> Result<(), InboxError> {
         full()
     }
 

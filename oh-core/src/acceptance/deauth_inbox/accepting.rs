@@ -79,7 +79,7 @@ pub async fn concurrent_duplicates_are_accepted_once(inbox: Arc<dyn DeauthInbox>
 /// Done, a dead letter or stale: an event that was dealt with is known for ever.
 pub async fn a_done_event_is_never_accepted_again(inbox: Arc<dyn DeauthInbox>) {
     let ends = [
-        Settlement::Done,
+        Settlement::Done { note: None },
         Settlement::DeadLetter {
             note: "no".to_owned(),
         },

@@ -46,7 +46,7 @@ pub async fn events_of_a_member_come_in_order(inbox: Arc<dyn DeauthInbox>) {
     let leased = lease(&inbox, at(10), 10).await;
     assert_eq!(leased.len(), 1, "one event of a member at a time");
     assert_eq!(leased[0].event, first);
-    settle(&inbox, &leased[0], &Settlement::Done, at(11)).await;
+    settle(&inbox, &leased[0], &Settlement::Done { note: None }, at(11)).await;
 
     let leased = lease_one(&inbox, at(12)).await;
     assert_eq!(leased.event, second);
@@ -114,7 +114,7 @@ pub async fn an_older_event_that_arrives_late_waits_for_the_holder(inbox: Arc<dy
         let leased = lease(&inbox, at(13), 10).await;
         assert_eq!(leased.len(), 1, "one event of a member at a time");
         assert_eq!(leased[0].event, *next);
-        settle(&inbox, &leased[0], &Settlement::Done, at(14)).await;
+        settle(&inbox, &leased[0], &Settlement::Done { note: None }, at(14)).await;
     }
 }
 
@@ -213,6 +213,6 @@ pub async fn a_lease_can_be_prolonged(inbox: Arc<dyn DeauthInbox>) {
     let second = lease_one(&inbox, at(50)).await;
     assert_eq!(extend(&first, at(90)).await, Held::Lost);
     assert_eq!(extend(&second, at(70)).await, Held::Yes);
-    settle(&inbox, &second, &Settlement::Done, at(60)).await;
+    settle(&inbox, &second, &Settlement::Done { note: None }, at(60)).await;
     assert_eq!(extend(&second, at(90)).await, Held::Lost);
 }

@@ -38,7 +38,7 @@ pub async fn events_are_listed_page_by_page(inbox: Arc<dyn DeauthInbox>) {
 
     let leased = lease(&inbox, at(100), 2).await;
     for leased in &leased {
-        settle(&inbox, leased, &Settlement::Done, at(101)).await;
+        settle(&inbox, leased, &Settlement::Done { note: None }, at(101)).await;
     }
     let of = async |state| {
         walk(EventQuery {
@@ -153,7 +153,7 @@ pub async fn the_ledger_is_listed_page_by_page(inbox: Arc<dyn DeauthInbox>) {
     }
     for _ in 0..5 {
         for leased in lease(&inbox, at(100), 10).await {
-            settle(&inbox, &leased, &Settlement::Done, at(101)).await;
+            settle(&inbox, &leased, &Settlement::Done { note: None }, at(101)).await;
         }
     }
     let walk = async |mut query: LedgerQuery| {

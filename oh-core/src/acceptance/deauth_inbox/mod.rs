@@ -41,9 +41,9 @@ pub use locks::{a_note_outlives_its_holder, one_holds_the_lock};
 pub use settling::{
     a_dead_letter_can_be_requeued, a_retry_waits_until_it_is_due, a_stale_event_is_kept,
     a_whole_life_is_in_the_ledger, done_forgets_what_it_makes_up_for,
-    done_leaves_only_the_pseudonym, of_two_settlements_one_counts,
-    settling_after_a_takeover_does_nothing, settling_late_counts_if_nobody_took_over,
-    statistics_add_up, steps_can_be_recorded,
+    done_leaves_only_the_pseudonym, leases_tell_what_became_of_the_tokens,
+    of_two_settlements_one_counts, settling_after_a_takeover_does_nothing,
+    settling_late_counts_if_nobody_took_over, statistics_add_up,
 };
 
 use std::future::Future;
@@ -91,7 +91,7 @@ where
     settling_after_a_takeover_does_nothing(fresh().await).await;
     settling_late_counts_if_nobody_took_over(fresh().await).await;
     of_two_settlements_one_counts(fresh().await).await;
-    steps_can_be_recorded(fresh().await).await;
+    leases_tell_what_became_of_the_tokens(fresh().await).await;
     a_whole_life_is_in_the_ledger(fresh().await).await;
     statistics_add_up(fresh().await).await;
 
@@ -120,7 +120,7 @@ where
     accept(&inbox, &done).await;
     accept(&inbox, &waiting).await;
     let leased = lease(&inbox, at(10), 2).await;
-    settle(&inbox, &leased[0], &Settlement::Done, at(11)).await;
+    settle(&inbox, &leased[0], &Settlement::Done { note: None }, at(11)).await;
     assert_eq!(
         inbox
             .acquire_lock("job", "a", at(10), at(20))
@@ -151,7 +151,7 @@ where
         lease(&other, at(12), 10).await.is_empty(),
         "a lease did not survive reopening"
     );
-    settle(&inbox, &leased[1], &Settlement::Done, at(13)).await;
+    settle(&inbox, &leased[1], &Settlement::Done { note: None }, at(13)).await;
     assert_eq!(
         steps(&other, &waiting).await,
         [Step::Received, Step::Tried, Step::Done],

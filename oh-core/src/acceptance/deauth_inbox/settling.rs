@@ -1,7 +1,7 @@
 //! Settling: once, by the holder, and in the ledger.
 
 use super::*;
-use crate::deauth::{EventState, InboxStats};
+use crate::deauth::{EventState, InboxStats, TokenFate, TokenProgress};
 
 fn retry(due: i64) -> Settlement {
     Settlement::Retry {
@@ -29,7 +29,7 @@ pub async fn done_leaves_only_the_pseudonym(inbox: Arc<dyn DeauthInbox>) {
     accept(&inbox, &event).await;
     accept(&inbox, &other).await;
     let leased = lease_one(&inbox, at(10)).await;
-    settle(&inbox, &leased, &Settlement::Done, at(11)).await;
+    settle(&inbox, &leased, &Settlement::Done { note: None }, at(11)).await;
     let record = find(&inbox, &event).await;
     assert_eq!(record.member, None);
     assert_eq!(record.pseudonym, event.pseudonym);
@@ -84,7 +84,7 @@ pub async fn done_forgets_what_it_makes_up_for(inbox: Arc<dyn DeauthInbox>) {
     settle(&inbox, &leased, &retry(15), at(14)).await;
     assert!(find(&inbox, &stale).await.member.is_some());
     let leased = lease_one(&inbox, at(15)).await;
-    settle(&inbox, &leased, &Settlement::Done, at(16)).await;
+    settle(&inbox, &leased, &Settlement::Done { note: None }, at(16)).await;
     for (forgotten, state) in [
         (&stale, EventState::Stale),
         (&dead_letters, EventState::DeadLetter),
@@ -162,7 +162,7 @@ pub async fn a_dead_letter_can_be_requeued(inbox: Arc<dyn DeauthInbox>) {
         "it was requeued already"
     );
     assert_eq!(
-        late(&inbox, &leased, &Settlement::Done, at(20)).await,
+        late(&inbox, &leased, &Settlement::Done { note: None }, at(20)).await,
         Held::Lost
     );
     let record = find(&inbox, &event).await;
@@ -171,7 +171,7 @@ pub async fn a_dead_letter_can_be_requeued(inbox: Arc<dyn DeauthInbox>) {
     assert_eq!(record.settled_at, None);
     let leased = lease_one(&inbox, at(20)).await;
     assert_eq!(leased.attempt, 1);
-    settle(&inbox, &leased, &Settlement::Done, at(21)).await;
+    settle(&inbox, &leased, &Settlement::Done { note: None }, at(21)).await;
     assert_eq!(
         steps(&inbox, &event).await,
         [
@@ -219,7 +219,7 @@ pub async fn settling_after_a_takeover_does_nothing(inbox: Arc<dyn DeauthInbox>)
     let first = lease_one(&inbox, at(10)).await;
     let second = lease_one(&inbox, at(20)).await;
     let all = [
-        Settlement::Done,
+        Settlement::Done { note: None },
         retry(30),
         dead_letter(),
         Settlement::Stale,
@@ -230,7 +230,7 @@ pub async fn settling_after_a_takeover_does_nothing(inbox: Arc<dyn DeauthInbox>)
     }
     let after = (find(&inbox, &event).await, lines(&inbox).await);
     assert_eq!(before, after, "whoever lost the event changed it");
-    settle(&inbox, &second, &Settlement::Done, at(22)).await;
+    settle(&inbox, &second, &Settlement::Done { note: None }, at(22)).await;
     let before = (find(&inbox, &event).await, lines(&inbox).await);
     for settlement in &all {
         assert_eq!(late(&inbox, &first, settlement, at(23)).await, Held::Lost);
@@ -245,7 +245,7 @@ pub async fn settling_late_counts_if_nobody_took_over(inbox: Arc<dyn DeauthInbox
     let event = event(1, 1, 1);
     accept(&inbox, &event).await;
     let leased = lease_one(&inbox, at(10)).await;
-    settle(&inbox, &leased, &Settlement::Done, at(500)).await;
+    settle(&inbox, &leased, &Settlement::Done { note: None }, at(500)).await;
     assert_eq!(find(&inbox, &event).await.state, EventState::Done);
 }
 
@@ -258,7 +258,7 @@ pub async fn of_two_settlements_one_counts(inbox: Arc<dyn DeauthInbox>) {
         .map(|i| {
             let (inbox, leased) = (inbox.clone(), leased.clone());
             let settlement = if i % 2 == 0 {
-                Settlement::Done
+                Settlement::Done { note: None }
             } else {
                 retry(99)
             };
@@ -275,15 +275,18 @@ pub async fn of_two_settlements_one_counts(inbox: Arc<dyn DeauthInbox>) {
     assert_eq!(steps(&inbox, &event).await.len(), 3);
 }
 
-/// A step that the library takes elsewhere, written down here.
-pub async fn steps_can_be_recorded(inbox: Arc<dyn DeauthInbox>) {
+/// What became of the member's tokens is written down, and told with each lease from then on.
+pub async fn leases_tell_what_became_of_the_tokens(inbox: Arc<dyn DeauthInbox>) {
     let event = event(1, 1, 1);
-    accept(&inbox, &event).await;
+    let accepted = inbox.accept(&event).await.expect("the inbox answers");
+    let first = lease_one(&inbox, at(2)).await;
+    let expected = match accepted {
+        Accepted::New(TokenFate::Destroyed) => TokenProgress::Destroyed,
+        _ => TokenProgress::Untouched,
+    };
+    assert_eq!(first.tokens, expected);
     let before = find(&inbox, &event).await;
-    inbox
-        .record(&event, Step::TokensDestroyed, at(5))
-        .await
-        .expect("the inbox answers");
+    destroyed(&inbox, &event, at(5)).await;
     let last = lines(&inbox).await.pop().expect("a line");
     assert_eq!(last.step, Step::TokensDestroyed);
     assert_eq!(last.at, at(5));
@@ -291,6 +294,36 @@ pub async fn steps_can_be_recorded(inbox: Arc<dyn DeauthInbox>) {
     assert_eq!(last.member, event.pseudonym);
     assert_eq!(last.note, None);
     assert_eq!(find(&inbox, &event).await, before);
+    settle(&inbox, &first, &retry(6), at(6)).await;
+    let second = lease_one(&inbox, at(7)).await;
+    assert_eq!(second.tokens, TokenProgress::Destroyed);
+
+    // A dead letter that is put back stands where it stood.
+    settle(&inbox, &second, &dead_letter(), at(8)).await;
+    assert!(requeue(&inbox, &event, at(9)).await);
+    let third = lease_one(&inbox, at(10)).await;
+    assert_eq!(third.tokens, TokenProgress::Destroyed);
+
+    // Whoever puts a stale event back has decided that it counts, from that moment on.
+    settle(&inbox, &third, &Settlement::Stale, at(11)).await;
+    assert!(requeue(&inbox, &event, at(12)).await);
+    let fourth = lease_one(&inbox, at(13)).await;
+    assert_eq!(fourth.tokens, TokenProgress::Requeued(at(12)));
+    destroyed(&inbox, &event, at(14)).await;
+    settle(&inbox, &fourth, &dead_letter(), at(15)).await;
+    assert!(requeue(&inbox, &event, at(16)).await);
+    let fifth = lease_one(&inbox, at(17)).await;
+    assert_eq!(fifth.tokens, TokenProgress::Requeued(at(16)));
+}
+
+async fn destroyed(inbox: &Arc<dyn DeauthInbox>, event: &DeauthEvent, now: Timestamp) {
+    let noted = inbox.tokens_destroyed(event, now).await;
+    noted.expect("the inbox answers");
+}
+
+async fn requeue(inbox: &Arc<dyn DeauthInbox>, event: &DeauthEvent, now: Timestamp) -> bool {
+    let requeued = inbox.requeue(&event.id, now).await;
+    requeued.expect("the inbox answers")
 }
 
 /// One line for each step, with its time and attempt, in the order of the steps.
@@ -308,7 +341,7 @@ pub async fn a_whole_life_is_in_the_ledger(inbox: Arc<dyn DeauthInbox>) {
             .expect("the inbox answers")
     );
     let third = lease_one(&inbox, at(31)).await;
-    settle(&inbox, &third, &Settlement::Done, at(32)).await;
+    settle(&inbox, &third, &Settlement::Done { note: None }, at(32)).await;
 
     let all: Vec<_> = lines(&inbox)
         .await
@@ -345,7 +378,7 @@ pub async fn statistics_add_up(inbox: Arc<dyn DeauthInbox>) {
     }
     let leased = lease(&inbox, at(10), 4).await;
     let ends = [
-        Settlement::Done,
+        Settlement::Done { note: None },
         dead_letter(),
         Settlement::Stale,
         retry(99),

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::event::{DeauthEvent, Discovery, Erasure, EventId};
-use super::inbox::{Accepted, DeauthInbox, InboxError, LedgerQuery, Step, TokenFate};
+use super::inbox::{Accepted, DeauthInbox, InboxError, TokenFate, TokenProgress};
 use super::metrics;
 use super::pseudonym::Pseudonymizer;
 use crate::store::{MemberRecord, Put, StoreError, TokenStore};
@@ -239,7 +239,7 @@ impl Deauthorizer {
             TokenFate::Destroyed => {}
             TokenFate::Stale => self.found_stale(&event),
             TokenFate::Untouched => {
-                if let Err(error) = self.ready(&event, &[]).await {
+                if let Err(error) = self.ready(&event, TokenProgress::Untouched).await {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "the tokens are left to the worker"
@@ -253,43 +253,21 @@ impl Deauthorizer {
     }
 
     /// Makes sure that the member's tokens are gone and the ledger says so, unless the member has
-    /// authorized again since. `steps` is what the ledger says of the event.
+    /// authorized again since. `tokens` is how far that has come.
     pub(super) async fn ready(
         &self,
         event: &DeauthEvent,
-        steps: &[(Step, Timestamp)],
+        tokens: TokenProgress,
     ) -> Result<Ready, ReportError> {
-        let past = Past::of(steps);
-        match self.destroy(event, past).await? {
+        match self.destroy(event, tokens).await? {
             TokenOutcome::Newer => return Ok(Ready::Stale),
             TokenOutcome::Destroyed | TokenOutcome::WereGone => (self.0.gone)(&event.member),
         }
-        if past != Past::Destroyed {
-            let (inbox, now) = (&self.0.inbox, self.0.clock.now());
-            inbox.record(event, Step::TokensDestroyed, now).await?;
+        if tokens != TokenProgress::Destroyed {
+            let now = self.0.clock.now();
+            self.0.inbox.tokens_destroyed(event, now).await?;
         }
         Ok(Ready::Yes)
-    }
-
-    /// What the ledger says of an event, and when.
-    pub(super) async fn steps(
-        &self,
-        event: &EventId,
-    ) -> Result<Vec<(Step, Timestamp)>, InboxError> {
-        let mut query = LedgerQuery {
-            event: Some(event.clone()),
-            limit: 200,
-            ..LedgerQuery::default()
-        };
-        let mut steps = Vec::new();
-        loop {
-            let lines = self.0.inbox.ledger(&query).await?;
-            steps.extend(lines.iter().map(|line| (line.step, line.at)));
-            match lines.last() {
-                Some(last) if lines.len() == query.limit => query.after = Some(last.seq),
-                _ => return Ok(steps),
-            }
-        }
     }
 
     pub(super) fn found_stale(&self, event: &DeauthEvent) {
@@ -312,19 +290,25 @@ impl Deauthorizer {
         self.0.wake.notified().await;
     }
 
-    async fn destroy(&self, event: &DeauthEvent, past: Past) -> Result<TokenOutcome, StoreError> {
-        let at = match past {
+    async fn destroy(
+        &self,
+        event: &DeauthEvent,
+        tokens: TokenProgress,
+    ) -> Result<TokenOutcome, StoreError> {
+        let at = match tokens {
             // The event may be weeks old, and a login may be under way now.
-            Past::Requeued(at) => at,
-            Past::New | Past::Destroyed => event.received_at,
+            TokenProgress::Requeued(at) => at,
+            TokenProgress::Untouched | TokenProgress::Destroyed => event.received_at,
         };
         loop {
             let (next, expected) = match self.0.store.load(&event.member).await? {
-                Some(record) if past.is_before(&record, event) => return Ok(TokenOutcome::Newer),
+                Some(record) if took_it_back(tokens, &record, event) => {
+                    return Ok(TokenOutcome::Newer);
+                }
                 Some(record) if record.is_authorized() => {
                     (record.deauthorized(at), Some(record.version))
                 }
-                _ if past == Past::Destroyed => return Ok(TokenOutcome::WereGone),
+                _ if tokens == TokenProgress::Destroyed => return Ok(TokenOutcome::WereGone),
                 // The tombstone keeps a login that is under way from bringing the member back.
                 Some(record) if record.deauthorized_at >= Some(at) => {
                     return Ok(TokenOutcome::WereGone);
@@ -377,41 +361,15 @@ impl fmt::Debug for Deauthorizer {
     }
 }
 
-/// What has become of an event so far, as far as the member's tokens are concerned.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Past {
-    /// The tokens were not seen to.
-    New,
-    /// The tokens were destroyed for it.
-    Destroyed,
-    /// It was stale, and someone put it back, then.
-    Requeued(Timestamp),
-}
-
-impl Past {
-    fn of(steps: &[(Step, Timestamp)]) -> Self {
-        let last = |wanted| steps.iter().rposition(|(step, _)| *step == wanted);
-        let (stale, requeued) = (last(Step::Stale), last(Step::Requeued));
-        let destroyed = last(Step::TokensDestroyed);
-        match requeued {
-            Some(at) if stale.is_some() && requeued > stale && destroyed < requeued => {
-                Self::Requeued(steps[at].1)
-            }
-            _ if destroyed.is_some() => Self::Destroyed,
-            _ => Self::New,
-        }
-    }
-
-    /// Whether the member has authorized since what the event tells of, and took it back by that.
-    fn is_before(self, record: &MemberRecord, event: &DeauthEvent) -> bool {
-        match self {
-            Self::New => record.authorized_at > event.left_at,
-            // The tokens that were there are gone, so these are of a later login, whatever the
-            // clocks say.
-            Self::Destroyed => record.is_authorized(),
-            // Whoever put it back knew of the authorizations there were.
-            Self::Requeued(at) => record.is_authorized() && record.authorized_at > at,
-        }
+/// Whether the member has authorized since what the event tells of, and took it back by that.
+fn took_it_back(tokens: TokenProgress, record: &MemberRecord, event: &DeauthEvent) -> bool {
+    match tokens {
+        TokenProgress::Untouched => record.authorized_at > event.left_at,
+        // The tokens that were there are gone, so these are of a later login, whatever the clocks
+        // say.
+        TokenProgress::Destroyed => record.is_authorized(),
+        // Whoever put it back knew of the authorizations there were.
+        TokenProgress::Requeued(at) => record.is_authorized() && record.authorized_at > at,
     }
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::KeyMaterial;
 use crate::deauth::test_support::{self, at};
-use crate::deauth::{DeauthEvents, DeauthRecords};
+use crate::deauth::{DeauthEvents, DeauthRecords, LedgerQuery, Step};
 use crate::deauth::{EventState, Held, MemoryInbox, Settlement};
 use crate::store::{MemoryStore, Version};
 
@@ -148,10 +148,9 @@ async fn a_requeued_stale_event_is_acted_on() {
         .await
         .unwrap()
         .remove(0);
-    let steps = setting.deauthorizer.steps(&leased.event.id).await.unwrap();
     let ready = setting
         .deauthorizer
-        .ready(&leased.event, &steps)
+        .ready(&leased.event, leased.tokens)
         .await
         .unwrap();
     assert_eq!(ready, Ready::Stale);
@@ -169,10 +168,11 @@ async fn a_requeued_stale_event_is_acted_on() {
             .await
             .unwrap()
     );
-    let steps = setting.deauthorizer.steps(&leased.event.id).await.unwrap();
+    let again = setting.inbox.lease(at(103), at(160), 1).await.unwrap();
+    assert_eq!(again[0].tokens, TokenProgress::Requeued(at(102)));
     let ready = setting
         .deauthorizer
-        .ready(&leased.event, &steps)
+        .ready(&again[0].event, again[0].tokens)
         .await
         .unwrap();
     assert_eq!(ready, Ready::Yes);
@@ -185,17 +185,20 @@ async fn putting_a_stale_event_back_does_not_reach_into_the_future() {
     let _ = setting.report_told(at(50)).await;
     let leased = setting.inbox.lease(at(100), at(160), 1).await.unwrap();
     let event = &leased[0].event;
-    let put_back = [(Step::Stale, at(101)), (Step::Requeued, at(102))];
+    let put_back = TokenProgress::Requeued(at(102));
     // Someone who authorizes after that has taken the wish back.
     setting
         .change(|record| record.authorized_at = at(103))
         .await;
-    let ready = setting.deauthorizer.ready(event, &put_back).await.unwrap();
+    let ready = setting.deauthorizer.ready(event, put_back).await.unwrap();
     assert_eq!(ready, Ready::Stale);
     // And whoever is there after the tokens were destroyed has come back too.
     setting.change(|record| record.authorized_at = at(40)).await;
-    let destroyed = [put_back[0], put_back[1], (Step::TokensDestroyed, at(104))];
-    let ready = setting.deauthorizer.ready(event, &destroyed).await.unwrap();
+    let ready = setting
+        .deauthorizer
+        .ready(event, TokenProgress::Destroyed)
+        .await
+        .unwrap();
     assert_eq!(ready, Ready::Stale);
     assert!(setting.record().await.unwrap().is_authorized());
 }
@@ -210,7 +213,11 @@ async fn an_old_wish_is_not_acted_on_after_a_later_leave_either() {
         .names()
         .told_event(&member(), at(50), Erasure::Requested);
     let old = deauthorizer.event(id, &member(), Erasure::Requested, Discovery::Told, at(50));
-    let ready = setting.deauthorizer.ready(&old, &[]).await.unwrap();
+    let ready = setting
+        .deauthorizer
+        .ready(&old, TokenProgress::Untouched)
+        .await
+        .unwrap();
     assert_eq!(ready, Ready::Stale);
 }
 

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use super::ledger::{LedgerLine, Step};
 use super::{
     Accepted, DeauthEvents, DeauthRecords, EventQuery, EventRecord, EventState, Held, InboxError,
-    InboxStats, Lease, Leased, LedgerQuery, NamedLocks, Settlement, TokenFate,
+    InboxStats, Lease, Leased, LedgerQuery, NamedLocks, Settlement, TokenFate, TokenProgress,
 };
 use crate::Timestamp;
 use crate::deauth::event::{DeauthEvent, EventId, Pseudonym};
@@ -37,6 +37,8 @@ struct State {
 struct Entry {
     record: EventRecord,
     lease: Option<(String, Timestamp)>,
+    tokens: TokenProgress,
+    was_stale: bool,
 }
 
 #[derive(Debug)]
@@ -137,6 +139,8 @@ impl DeauthEvents for MemoryInbox {
         let entry = Entry {
             record: EventRecord::pending(event),
             lease: None,
+            tokens: TokenProgress::Untouched,
+            was_stale: false,
         };
         state.pending.insert(entry.place());
         state.events.insert(event.id.clone(), entry);
@@ -190,6 +194,7 @@ impl DeauthEvents for MemoryInbox {
                 },
                 event,
                 attempt: entry.record.attempts,
+                tokens: entry.tokens,
             });
             state.write(&id, Step::Tried, now, None);
             state.leased.insert(id);
@@ -221,9 +226,9 @@ impl DeauthEvents for MemoryInbox {
         let pseudonym = entry.record.pseudonym.clone();
         entry.lease = None;
         let (to, step, note) = match settlement {
-            Settlement::Done => {
+            Settlement::Done { note } => {
                 entry.record.member = None;
-                (EventState::Done, Step::Done, None)
+                (EventState::Done, Step::Done, note.clone())
             }
             Settlement::Retry { due_at, note } => {
                 entry.record.due_at = *due_at;
@@ -234,7 +239,10 @@ impl DeauthEvents for MemoryInbox {
                 Step::DeadLettered,
                 Some(note.clone()),
             ),
-            Settlement::Stale => (EventState::Stale, Step::Stale, None),
+            Settlement::Stale => {
+                entry.was_stale = true;
+                (EventState::Stale, Step::Stale, None)
+            }
         };
         entry.record.state = to;
         if to != EventState::Pending {
@@ -254,13 +262,16 @@ impl DeauthEvents for MemoryInbox {
         Ok(Held::Yes)
     }
 
-    async fn record(
+    async fn tokens_destroyed(
         &self,
         event: &DeauthEvent,
-        step: Step,
         now: Timestamp,
     ) -> Result<(), InboxError> {
-        self.state().write(&event.id, step, now, None);
+        let mut state = self.state();
+        if let Some(entry) = state.events.get_mut(&event.id) {
+            entry.tokens = TokenProgress::Destroyed;
+        }
+        state.write(&event.id, Step::TokensDestroyed, now, None);
         Ok(())
     }
 
@@ -280,6 +291,9 @@ impl DeauthEvents for MemoryInbox {
         entry.record.attempts = 0;
         entry.record.due_at = now;
         entry.record.settled_at = None;
+        if entry.was_stale {
+            entry.tokens = TokenProgress::Requeued(now);
+        }
         let (place, pseudonym) = (entry.place(), entry.record.pseudonym.clone());
         state.pending.insert(place);
         if let Some(settled) = state.settled.get_mut(&pseudonym) {

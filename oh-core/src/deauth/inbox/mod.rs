@@ -97,6 +97,20 @@ impl Lease {
     }
 }
 
+/// How far the library has come with the member's tokens for an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenProgress {
+    /// They were not seen to yet.
+    #[default]
+    Untouched,
+    /// They were destroyed, and the ledger says so.
+    Destroyed,
+    /// The event was stale once, and was put back at this time by someone who decided that it is
+    /// to be acted on; since then they were not seen to.
+    Requeued(Timestamp),
+}
+
 /// An event to work on.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -107,15 +121,18 @@ pub struct Leased {
     pub event: DeauthEvent,
     /// Which attempt this is, from 1.
     pub attempt: u32,
+    /// How far the library has come with the member's tokens.
+    pub tokens: TokenProgress,
 }
 
 impl Leased {
     /// An event under a lease, for its attempt number `attempt`, from 1.
-    pub fn new(lease: Lease, event: DeauthEvent, attempt: u32) -> Self {
+    pub fn new(lease: Lease, event: DeauthEvent, attempt: u32, tokens: TokenProgress) -> Self {
         Self {
             lease,
             event,
             attempt,
+            tokens,
         }
     }
 }
@@ -137,8 +154,11 @@ pub enum Settlement {
     /// The handler succeeded. The member's id is removed from the event; the pseudonym stays. So
     /// is it, in the same commit, from the member's stale events, and from those dead letters with a
     /// [`left_at`](DeauthEvent::left_at) not later than this one's: they cannot be requeued any
-    /// more, and need not be. Writes [`Step::Done`].
-    Done,
+    /// more, and need not be. Writes [`Step::Done`] with the note.
+    Done {
+        /// What is to be said of it, such as that nobody was there to delete data.
+        note: Option<String>,
+    },
     /// Another try at `due_at`. Writes [`Step::Failed`] with the note.
     Retry {
         /// When.
@@ -413,21 +433,19 @@ pub trait DeauthEvents: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Held, InboxError>;
 
-    /// Adds a line to an event's ledger, for a step that changes nothing else in the inbox.
+    /// Takes note that the member's tokens are gone, and writes [`Step::TokensDestroyed`]. From
+    /// then on the event's leases say [`TokenProgress::Destroyed`].
     ///
     /// # Errors
     ///
     /// When it could not be committed.
-    async fn record(
-        &self,
-        event: &DeauthEvent,
-        step: Step,
-        now: Timestamp,
-    ) -> Result<(), InboxError>;
+    async fn tokens_destroyed(&self, event: &DeauthEvent, now: Timestamp)
+    -> Result<(), InboxError>;
 
     /// Makes a dead letter or a stale event pending again, due now, with its attempts counted from zero,
     /// and writes [`Step::Requeued`]. False if there is no such event in one of those states, or its
-    /// member's id is gone (see [`Settlement::Done`]).
+    /// member's id is gone (see [`Settlement::Done`]). From then on, if the event ever was stale,
+    /// its leases say [`TokenProgress::Requeued`], until the tokens are destroyed.
     ///
     /// # Errors
     ///
@@ -524,13 +542,12 @@ impl<I: DeauthEvents + ?Sized> DeauthEvents for Arc<I> {
         (**self).settle(lease, settlement, now).await
     }
 
-    async fn record(
+    async fn tokens_destroyed(
         &self,
         event: &DeauthEvent,
-        step: Step,
         now: Timestamp,
     ) -> Result<(), InboxError> {
-        (**self).record(event, step, now).await
+        (**self).tokens_destroyed(event, now).await
     }
 
     async fn requeue(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {

@@ -9,6 +9,7 @@
 //! | `openhumans_deauth_duplicates_total` | counter | events that were there already |
 //! | `openhumans_deauth_refused_total` | counter, by `reason` | webhooks not accepted |
 //! | `openhumans_deauth_failed_total` | counter | attempts of the handler that failed |
+//! | `openhumans_deauth_slow_total` | counter | times a handler was found at work on one event for another ten minutes |
 //! | `openhumans_deauth_done_total` | counter | events done |
 //! | `openhumans_deauth_dead_letters_total` | counter | events given up |
 //! | `openhumans_deauth_stale_total` | counter | events found older than an authorization |
@@ -44,6 +45,10 @@ pub(crate) fn refused(reason: &'static str) {
 
 pub(crate) fn failed() {
     count!("openhumans_deauth_failed_total");
+}
+
+pub(crate) fn slow() {
+    count!("openhumans_deauth_slow_total");
 }
 
 pub(crate) fn done() {

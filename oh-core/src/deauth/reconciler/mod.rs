@@ -260,7 +260,7 @@ impl ReconcilerHandle {
         self.stop.cancel();
         if let Err(error) = self.task.await {
             let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "the reconciler ended badly");
+            tracing::error!(error, "the reconciler panicked");
         }
     }
 }

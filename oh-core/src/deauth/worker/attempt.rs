@@ -1,12 +1,11 @@
 //! One attempt at one event: tokens first, then the handler, then the settlement, all under a
 //! lease that is prolonged while the handler runs.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use super::note;
@@ -27,6 +26,17 @@ pub(super) struct Attempts {
     pub(super) lease: Duration,
     pub(super) max_attempts: u32,
     pub(super) backoff: Backoff,
+    pub(super) handler_timeout: Option<Duration>,
+}
+
+/// After so long, and each time again, it is said that a handler is still at work.
+const LONG: Duration = Duration::from_secs(600);
+
+/// What the ledger says where data should have been deleted and nobody is there to do it.
+const TOKENS_ONLY: &str = "only the tokens were destroyed: the app has no DeauthHandler";
+
+fn task<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> AbortOnDropHandle<T> {
+    AbortOnDropHandle::new(tokio::spawn(work.in_current_span()))
 }
 
 impl Attempts {
@@ -37,28 +47,60 @@ impl Attempts {
             event = %leased.event.id,
             attempt = leased.attempt,
         );
-        async move {
-            let outcome = tokio::select! {
-                biased;
-                outcome = AssertUnwindSafe(self.work(&leased)).catch_unwind() => outcome,
-                () = self.hold(&leased.lease) => {
-                    tracing::warn!("the claim on the event was lost: the handler was stopped");
-                    return None;
-                }
-            };
-            let settlement = match outcome {
-                Ok(Ok(settlement)) => settlement,
-                Ok(Err(error)) => self.failed(&leased, note::of_error(&*error, &leased.event)),
-                Err(panic) => self.failed(&leased, note::of_panic(&*panic, &leased.event)),
-            };
-            self.settle(&leased, &settlement).await;
-            match settlement {
-                Settlement::Retry { due_at, .. } => Some(due_at),
-                _ => None,
+        self.attempt(leased).instrument(span).await
+    }
+
+    /// Handler and lease are tasks of their own: a handler that keeps its thread busy keeps nobody
+    /// from prolonging the lease, and a lease that is lost ends the handler.
+    async fn attempt(self: Arc<Self>, leased: Leased) -> Option<Timestamp> {
+        let (this, lease) = (self.clone(), leased.lease.clone());
+        let mut lost = task(async move { this.hold(&lease).await });
+        let (this, one) = (self.clone(), leased.clone());
+        let mut work = task(async move { this.work(&one).await });
+        let outcome = tokio::select! {
+            biased;
+            outcome = &mut work => outcome,
+            _ = &mut lost => {
+                tracing::warn!("the lease on the event was lost: the handler was stopped");
+                return None;
             }
+            () = self.overtime() => {
+                work.abort();
+                Ok(Err("the handler took longer than it may".into()))
+            }
+        };
+        let settlement = match outcome {
+            Ok(Ok(settlement)) => settlement,
+            Ok(Err(error)) => self.failed(&leased, note::of_error(&*error, &leased.event)),
+            Err(ended) => match ended.try_into_panic() {
+                Ok(panic) => self.failed(&leased, note::of_panic(&*panic, &leased.event)),
+                // The runtime is going down: the event comes again when its lease runs out.
+                Err(_) => return None,
+            },
+        };
+        self.settle(&leased, &settlement).await;
+        match settlement {
+            Settlement::Retry { due_at, .. } => Some(due_at),
+            _ => None,
         }
-        .instrument(span)
-        .await
+    }
+
+    /// Says every ten minutes that the handler is still at it. Returns when it may go on no longer.
+    async fn overtime(&self) {
+        let began = Instant::now();
+        let end = self.handler_timeout.map(|timeout| began + timeout);
+        loop {
+            let next = Instant::now() + LONG;
+            tokio::time::sleep_until(end.map_or(next, |end| next.min(end))).await;
+            if end.is_some_and(|end| Instant::now() >= end) {
+                return;
+            }
+            metrics::slow();
+            tracing::warn!(
+                seconds = began.elapsed().as_secs(),
+                "a handler has been working on one event for long"
+            );
+        }
     }
 
     async fn work(&self, leased: &Leased) -> Result<Settlement, BoxError> {
@@ -66,13 +108,17 @@ impl Attempts {
             // Each attempt was counted before it began, and none came to an end.
             return Err("every attempt ended with its process".into());
         }
-        let steps = self.deauthorizer.steps(&leased.event.id).await?;
-        if self.deauthorizer.ready(&leased.event, &steps).await? == Ready::Stale {
+        let ready = self
+            .deauthorizer
+            .ready(&leased.event, leased.tokens)
+            .await?;
+        if ready == Ready::Stale {
             return Ok(Settlement::Stale);
         }
         let departure = Departure::new(leased.event.clone(), leased.attempt, self.policy);
         self.handler.deauthorized(&departure).await?;
-        Ok(Settlement::Done)
+        let note = (departure.delete_data && !self.handler.erases()).then(|| TOKENS_ONLY.into());
+        Ok(Settlement::Done { note })
     }
 
     fn failed(&self, leased: &Leased, note: String) -> Settlement {
@@ -126,7 +172,7 @@ impl Attempts {
             match result {
                 Ok(Held::Yes) => return self.tell(leased, settlement),
                 Ok(Held::Lost) => {
-                    tracing::warn!("the claim on the event was lost before its end was kept");
+                    tracing::warn!("the lease on the event was lost before its end was kept");
                     return;
                 }
                 Err(error) => {
@@ -151,9 +197,13 @@ impl Attempts {
 
     fn tell(&self, leased: &Leased, settlement: &Settlement) {
         match settlement {
-            Settlement::Done => {
+            Settlement::Done { note: None } => {
                 metrics::done();
-                tracing::info!("done");
+                tracing::info!("the handler succeeded");
+            }
+            Settlement::Done { note: Some(note) } => {
+                metrics::done();
+                tracing::warn!(%note, "an event is done");
             }
             Settlement::Retry { due_at, note } => {
                 tracing::warn!(%note, %due_at, "the handler failed; there will be another try");

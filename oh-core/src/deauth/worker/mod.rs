@@ -76,6 +76,8 @@ pub struct Worker {
     poll_interval: Duration,
     max_attempts: u32,
     backoff: Backoff,
+    handler_timeout: Option<Duration>,
+    stop_timeout: Duration,
 }
 
 impl Worker {
@@ -97,6 +99,8 @@ impl Worker {
                 first: Duration::from_secs(1),
                 longest: Duration::from_secs(3_600),
             },
+            handler_timeout: None,
+            stop_timeout: Duration::from_secs(30),
         }
     }
 
@@ -131,6 +135,21 @@ impl Worker {
     /// varies by a quarter. Default 1 s and 1 h.
     pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
         self.backoff = Backoff { first, longest };
+        self
+    }
+
+    /// How long a handler may take. What takes longer is stopped, at its next await, and counts as
+    /// a failure. Default: as long as it likes, with a warning and a count in
+    /// `openhumans_deauth_slow_total` every ten minutes.
+    pub fn handler_timeout(mut self, timeout: Duration) -> Self {
+        self.handler_timeout = Some(timeout);
+        self
+    }
+
+    /// How long [`WorkerHandle::stop`] waits for handlers that are at work. Those that are not done
+    /// by then are stopped, and their events come again when the leases run out. Default 30 s.
+    pub fn stop_timeout(mut self, timeout: Duration) -> Self {
+        self.stop_timeout = timeout;
         self
     }
 
@@ -171,12 +190,14 @@ impl Worker {
             lease: self.lease,
             max_attempts: self.max_attempts,
             backoff: self.backoff,
+            handler_timeout: self.handler_timeout,
         });
         let shift = Shift {
             deauthorizer: self.deauthorizer,
             attempts,
             concurrency: self.concurrency,
             poll_interval: self.poll_interval,
+            stop_timeout: self.stop_timeout,
             running: JoinSet::new(),
             chores: JoinSet::new(),
             due: BinaryHeap::new(),
@@ -229,13 +250,14 @@ impl WorkerHandle {
         }
     }
 
-    /// Takes no more events, finishes those begun, and ends.
+    /// Takes no more events, finishes those begun, and ends; after
+    /// [`stop_timeout`](Worker::stop_timeout) at the latest.
     pub async fn stop(self) {
         self.stop.cancel();
         if let Err(error) = self.task.await {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
-                "the worker ended badly"
+                "the worker panicked"
             );
         }
     }
@@ -258,6 +280,7 @@ struct Shift {
     attempts: Arc<Attempts>,
     concurrency: usize,
     poll_interval: Duration,
+    stop_timeout: Duration,
     running: JoinSet<Option<Timestamp>>,
     chores: JoinSet<()>,
     due: BinaryHeap<Reverse<Timestamp>>,
@@ -275,6 +298,7 @@ impl Shift {
     ) {
         let mut stop = std::pin::pin!(stop);
         let mut stopping = false;
+        let mut give_up = Instant::now();
         let mut sweeps = tokio::time::interval(housekeeping::HOUR);
         self.chores.spawn(pulse::beat(self.deauthorizer.clone()));
         if cfg!(feature = "metrics") {
@@ -295,7 +319,17 @@ impl Shift {
                 break;
             }
             tokio::select! {
-                () = &mut stop, if !stopping => stopping = true,
+                () = &mut stop, if !stopping => {
+                    stopping = true;
+                    give_up = Instant::now() + self.stop_timeout;
+                }
+                () = tokio::time::sleep_until(give_up), if stopping => {
+                    tracing::error!(
+                        handlers = self.running.len(),
+                        "handlers that did not end in time were stopped"
+                    );
+                    break;
+                }
                 Some(ended) = self.running.join_next() => {
                     self.note_end(ended);
                     while let Some(ended) = self.running.try_join_next() {
@@ -367,7 +401,10 @@ impl Shift {
             Ok(None) => {}
             // A panic of the handler is caught sooner; this one would be our own.
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "an attempt broke");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the task of an attempt panicked"
+                );
             }
         }
         if self.look == Look::No && self.failures == 0 {

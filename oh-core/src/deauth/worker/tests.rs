@@ -437,7 +437,11 @@ async fn tombstones_are_cleared_away_by_one_process_an_hour_later() {
         .remove(0);
     let settled = setting
         .inbox
-        .settle(&lease.lease, &crate::deauth::Settlement::Done, at(101))
+        .settle(
+            &lease.lease,
+            &crate::deauth::Settlement::Done { note: None },
+            at(101),
+        )
         .await;
     assert_eq!(settled.unwrap(), crate::deauth::Held::Yes);
     let sweep = async |holder: &str| {
@@ -460,4 +464,75 @@ async fn tombstones_are_cleared_away_by_one_process_an_hour_later() {
         "the pending one's stays"
     );
     assert!(setting.record(3).await.unwrap().is_authorized());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_blocks_its_thread_keeps_its_event() {
+    let setting = Setting::new();
+    let inbox = setting.inbox.clone();
+    let worker = setting
+        .worker(move |_| {
+            let inbox = inbox.clone();
+            async move {
+                // Not asynchronous, and longer than the lease.
+                while inbox.extended.load(Ordering::SeqCst) < 5 {
+                    std::thread::yield_now();
+                }
+                Ok(())
+            }
+        })
+        .lease(Duration::from_millis(100))
+        .spawn();
+    let _ = setting.report_told(1, at(50)).await;
+    worker.drain().await;
+    let done = setting.events(EventState::Done).await;
+    assert_eq!(done[0].attempts, 1);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_handler_that_takes_too_long_has_failed() {
+    let setting = Setting::new();
+    let worker = setting
+        .worker(|_| std::future::pending())
+        .handler_timeout(Duration::from_millis(20))
+        .max_attempts(1)
+        .spawn();
+    let _ = setting.report_told(1, at(50)).await;
+    worker.drain().await;
+    assert_eq!(setting.events(EventState::DeadLetter).await.len(), 1);
+    let note = setting.lines().await.pop().unwrap().note.unwrap();
+    assert_eq!(note, "the handler took longer than it may");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn stopping_does_not_wait_for_ever() {
+    let setting = Setting::new();
+    let begun = Arc::new(Notify::new());
+    let begin = begun.clone();
+    let worker = setting
+        .worker(move |_| {
+            begin.notify_one();
+            std::future::pending()
+        })
+        .stop_timeout(Duration::from_millis(20))
+        .spawn();
+    let _ = setting.report_told(1, at(50)).await;
+    begun.notified().await;
+    worker.stop().await;
+    // Whoever comes next takes it up.
+    assert_eq!(setting.events(EventState::Pending).await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_ledger_says_where_only_the_tokens_were_destroyed() {
+    let setting = Setting::new();
+    let worker = start(&setting, crate::deauth::TokensOnly).spawn();
+    let _ = setting.report_told(1, at(50)).await;
+    worker.drain().await;
+    worker.stop().await;
+    let last = setting.lines().await.pop().unwrap();
+    assert_eq!(last.step, Step::Done);
+    assert!(last.note.unwrap().contains("no DeauthHandler"));
 }

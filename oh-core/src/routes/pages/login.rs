@@ -64,10 +64,7 @@ pub(super) fn html(cx: &Context<'_>, view: &LoginPage) -> Markup {
             section.card {
                 p #message { (view.message) }
                 form method="post" action=(view.login_url) {
-                    div.row {
-                        button #login { (cx.say(again)) }
-                        a.button.quiet href=(cx.pages.home) { (cx.say(Text::BackToApp)) }
-                    }
+                    button #login { (cx.say(again)) }
                 }
             }
         }

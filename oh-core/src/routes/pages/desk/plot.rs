@@ -25,8 +25,9 @@ const WIDTHS: [u64; 8] = [
     91 * 24 * HOUR,
 ];
 
-/// Spans of a plot, at most.
+/// Spans of a plot: at most, and at least.
 const MOST: u64 = 40;
+const LEAST: u64 = 12;
 
 /// How long an event took, if it is done.
 #[expect(clippy::cast_precision_loss, reason = "a time to be shown")]
@@ -47,7 +48,7 @@ pub(super) fn spans(events: &[EventRecord], now: Timestamp) -> Vec<PlotSpan> {
         .into_iter()
         .find(|width| whole.div_ceil(*width) <= MOST);
     let width = width.unwrap_or_else(|| whole.div_ceil(MOST));
-    let count = whole.div_ceil(width);
+    let count = whole.div_ceil(width).max(LEAST);
     let width = Duration::from_secs(width);
     let begin = now - width * u32::try_from(count).unwrap_or(u32::MAX);
     let mut spans: Vec<(PlotSpan, Vec<f64>)> = (0..u32::try_from(count).unwrap_or(0))
@@ -308,9 +309,10 @@ mod tests {
             event(3, None),
         ];
         let spans = spans(&events, at(10));
-        assert_eq!(spans.len(), 1);
-        assert_eq!((spans[0].received, spans[0].open), (4, 1));
-        assert_eq!((spans[0].median, spans[0].longest), (Some(5.0), Some(60.0)));
+        assert_eq!(spans.len() as u64, LEAST);
+        let last = spans.last().unwrap();
+        assert_eq!((last.received, last.open), (4, 1));
+        assert_eq!((last.median, last.longest), (Some(5.0), Some(60.0)));
         assert!(super::spans(&[], at(10)).is_empty());
     }
 }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::deauth::{Discovery, Erasure, EventState, LedgerLine};
+use crate::deauth::{Discovery, Erasure, EventState, LedgerLine, Step};
 use crate::pages::texts::Text;
 use crate::pages::view::ShelfEvent;
 use crate::routes::pages::context::{Context, span};
@@ -54,6 +54,19 @@ pub(super) fn known_by(cx: &Context<'_>, discovery: Discovery) -> String {
         Discovery::Found => Text::KnownFound,
         Discovery::Lost => Text::KnownLost,
         Discovery::Disconnected => Text::KnownDisconnected,
+    })
+}
+
+fn step(cx: &Context<'_>, step: Step) -> String {
+    cx.say(match step {
+        Step::Received => Text::StepReceived,
+        Step::TokensDestroyed => Text::StepTokensDestroyed,
+        Step::Tried => Text::StepTried,
+        Step::Failed => Text::StepFailed,
+        Step::Done => Text::StepDone,
+        Step::DeadLettered => Text::StepDeadLettered,
+        Step::Requeued => Text::StepRequeued,
+        Step::Stale => Text::StepStale,
     })
 }
 
@@ -113,8 +126,8 @@ pub(super) fn lines(cx: &Context<'_>, lines: &[LedgerLine], with_event: bool) ->
             tbody { @for line in lines { tr {
                 td { time datetime=(line.at) { (line.at.to_string().get(..19).unwrap_or_default().replace('T', " ")) " UTC" } }
                 @if with_event { td data-label=(cx.say(Text::Event)) { (event_link(cx, line.event.as_str())) } }
-                td data-label=(cx.say(Text::Step)) { code { (line.step) } }
-                td data-label=(cx.say(Text::Try)) { (line.attempt) }
+                td data-label=(cx.say(Text::Step)) { (step(cx, line.step)) }
+                td data-label=(cx.say(Text::Try)) { @if line.attempt > 0 { (line.attempt) } }
                 td data-label=(cx.say(Text::Why)) { (line.note.as_deref().unwrap_or_default()) }
             } } }
         }

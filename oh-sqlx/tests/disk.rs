@@ -1,0 +1,242 @@
+//! What a disk can do to an SQLite file, and what an app can do to the store's threads and pool.
+
+#![allow(clippy::unwrap_used, reason = "a test may, and so may its helpers")]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use common::SqliteFile;
+use oh_core::deauth::{
+    Accepted, DeauthEvent, DeauthEvents, DeauthRecords, Discovery, Erasure, EventId, EventQuery,
+    Pseudonym,
+};
+use oh_core::store::{MemberRecord, Put, TokenStore, Tokens};
+use oh_core::{ProjectMemberId, Timestamp};
+use oh_sqlx::SqliteStore;
+use sqlx::sqlite::SqlitePoolOptions;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_micros(1_700_000_000_000_000 + seconds * 1_000_000)
+}
+
+fn id(number: usize) -> ProjectMemberId {
+    format!("{number:08}").parse().unwrap()
+}
+
+fn event(number: usize) -> DeauthEvent {
+    DeauthEvent::new(
+        EventId::new(format!("{number:032x}")),
+        id(number),
+        Pseudonym::new(format!("{number:032x}")),
+        Erasure::Requested,
+        Discovery::Told,
+        at(50),
+        at(100),
+    )
+}
+
+async fn count(store: &SqliteStore) -> usize {
+    let query = EventQuery::first(usize::MAX);
+    store.events(&query).await.unwrap().len()
+}
+
+/// A file system of its own, in memory and small.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None` where nothing may be mounted; then it has been said, unless it must be possible.
+    fn mount() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap().keep();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"])
+            .arg(&dir)
+            .status();
+        if mounted.is_ok_and(|status| status.success()) {
+            return Some(Self(dir));
+        }
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "a tmpfs cannot be mounted, and in CI nothing is skipped"
+        );
+        eprintln!("SKIPPED: a tmpfs cannot be mounted here (it takes root)");
+        None
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.join("openhumans.sqlite")
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.0.join("filler")
+    }
+
+    /// Leaves so many bytes free.
+    fn fill(&self, leave: usize) {
+        use std::io::Write;
+        let mut file = fs::File::create(self.filler()).unwrap();
+        while file.write_all(&[0; 4096]).is_ok() {}
+        let size = file.metadata().unwrap().len();
+        file.set_len(size.saturating_sub(leave as u64)).unwrap();
+    }
+
+    /// Possible once nobody has a file open any more, of which nobody is told.
+    async fn remount(&self, how: &str) {
+        for _ in 0..200 {
+            let done = Command::new("mount")
+                .args(["-o", &format!("remount,{how}")])
+                .arg(&self.0)
+                .stderr(std::process::Stdio::null())
+                .status();
+            if done.unwrap().success() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the disk stays busy");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_and_room_is_all_it_takes_to_go_on() {
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
+    let store = SqliteStore::connect(disk.path()).await.unwrap();
+    let _ = store.accept(&event(0)).await.unwrap();
+    disk.fill(64 << 10);
+    let mut kept = 1;
+    while let Ok(accepted) = store.accept(&event(kept)).await {
+        assert!(matches!(accepted, Accepted::New(_)));
+        kept += 1;
+        assert!(kept < 10_000, "the disk never was full");
+    }
+    // Still full: each is refused, none is lost without a word.
+    for number in 20_000..20_020 {
+        if store.accept(&event(number)).await.is_ok() {
+            kept += 1;
+        }
+    }
+    fs::remove_file(disk.filler()).unwrap();
+    for number in 30_000..30_050 {
+        let accepted = store.accept(&event(number)).await.unwrap();
+        assert!(matches!(accepted, Accepted::New(_)));
+        kept += 1;
+    }
+    assert_eq!(count(&store).await, kept);
+    drop(store);
+    let again = SqliteStore::connect(disk.path()).await.unwrap();
+    assert_eq!(
+        count(&again).await,
+        kept,
+        "what was accepted is on the disk"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_read_only_for_a_while_refuses_for_a_while() {
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
+    let store = SqliteStore::connect(disk.path()).await.unwrap();
+    let _ = store.accept(&event(0)).await.unwrap();
+    store.pool().close().await;
+    drop(store);
+    disk.remount("ro").await;
+    assert!(SqliteStore::connect(disk.path()).await.is_err());
+    disk.remount("rw").await;
+    let store = SqliteStore::connect(disk.path()).await.unwrap();
+    let _ = store.accept(&event(1)).await.unwrap();
+    assert_eq!(count(&store).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_accepted_into_a_file_that_was_deleted_or_replaced() {
+    let file = SqliteFile::new();
+    let store = file.open().await;
+    let _ = store.accept(&event(0)).await.unwrap();
+    let aside = file.path().with_extension("aside");
+    fs::hard_link(file.path(), &aside).unwrap();
+    let wal = |path: &Path| PathBuf::from(format!("{}-wal", path.display()));
+
+    fs::remove_file(file.path()).unwrap();
+    for number in 1..4 {
+        let error = store.accept(&event(number)).await.unwrap_err();
+        let why = std::error::Error::source(&error).unwrap().to_string();
+        assert!(why.contains("removed or replaced"), "{why}");
+    }
+    assert!(
+        !file.path().exists(),
+        "and no empty one is made in its place"
+    );
+
+    // Another file under the name is not it either.
+    fs::write(file.path(), b"").unwrap();
+    assert!(store.accept(&event(4)).await.is_err());
+
+    // Put back, it is.
+    fs::rename(&aside, file.path()).unwrap();
+    let _ = fs::remove_file(wal(&aside));
+    let _ = store.accept(&event(5)).await.unwrap();
+}
+
+#[test]
+fn a_handler_that_blocks_its_thread_keeps_nobody_from_writing() {
+    let file = SqliteFile::new();
+    let (opened, store) = mpsc::channel();
+    let (written, wait) = mpsc::channel();
+    let path = file.path();
+    let blocked = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async move {
+            let store = SqliteStore::connect(path).await.unwrap();
+            let _ = store.accept(&event(1)).await.unwrap();
+            opened.send(store).unwrap();
+            // A handler that is not asynchronous.
+            wait.recv_timeout(Duration::from_secs(60)).is_ok()
+        })
+    });
+    let store = store.recv().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let accepted = runtime.block_on(async { store.accept(&event(2)).await });
+    assert!(matches!(accepted, Ok(Accepted::New(_))), "{accepted:?}");
+    written.send(()).unwrap();
+    assert!(blocked.join().unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handlers_that_hold_all_connections_keep_nobody_from_writing() {
+    let file = SqliteFile::new();
+    drop(file.open().await);
+    let pool = SqlitePoolOptions::new()
+        .max_connections(1)
+        .connect(&format!("sqlite://{}", file.path().display()))
+        .await
+        .unwrap();
+    let store = SqliteStore::new(pool.clone());
+    let mut held = pool.begin().await.unwrap();
+    let _: i64 = sqlx::query_scalar("SELECT count(*) FROM oh_events")
+        .fetch_one(&mut *held)
+        .await
+        .unwrap();
+    let accepted = store.accept(&event(1)).await.unwrap();
+    assert!(matches!(accepted, Accepted::New(_)));
+    let record = MemberRecord::authorized(id(2), Tokens::new("a", "r", at(1)), at(0));
+    assert_eq!(store.put(&record, None).await.unwrap(), Put::Done);
+    held.rollback().await.unwrap();
+    assert_eq!(count(&store).await, 1);
+}
