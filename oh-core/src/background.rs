@@ -1,12 +1,15 @@
 //! The background work of a handle: the worker, and the reconciler that asks over the same handle.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::deauth::{
-    Ledger, Membership, MembershipStatus, Reconciler, ReconcilerHandle, Worker, WorkerHandle,
+    Deauthorizer, Ledger, Membership, MembershipStatus, Reconciler, ReconcilerHandle, Worker,
+    WorkerHandle,
 };
+use crate::store::MemberRecord;
 use crate::{Error, OpenHumans, ProjectMemberId};
 
 impl OpenHumans {
@@ -48,6 +51,7 @@ impl OpenHumans {
     /// Outside of a tokio runtime.
     pub fn start_background(&self) -> Background {
         Background {
+            deauthorizer: self.inner.deauthorizer.clone(),
             worker: self.worker().spawn(),
             reconciler: self.reconciler().spawn(),
         }
@@ -67,12 +71,18 @@ pub struct Background {
     pub worker: WorkerHandle,
     /// The reconciler.
     pub reconciler: ReconcilerHandle,
+    deauthorizer: Deauthorizer,
 }
 
+/// How long the end waits for the inbox to take what it did not take yet.
+const FINISH: Duration = Duration::from_secs(10);
+
 impl Background {
-    /// Ends both, the worker after it has finished what it had begun.
+    /// Ends both, the worker after it has finished what it had begun, and keeps what the inbox did
+    /// not take so far if it takes it now.
     pub async fn stop(self) {
         tokio::join!(self.worker.stop(), self.reconciler.stop());
+        self.deauthorizer.finish(FINISH).await;
     }
 }
 
@@ -85,6 +95,20 @@ impl Membership for OpenHumans {
             Ok(who) if who.project_member_id == *member => Ok(MembershipStatus::Authorized),
             Ok(_) => Ok(MembershipStatus::Unsure),
             Err(Error::Deauthorized) => Ok(MembershipStatus::Gone),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn status_unrefreshed(&self, record: &MemberRecord) -> Result<MembershipStatus, Error> {
+        let Some(tokens) = &record.tokens else {
+            return Ok(MembershipStatus::Unsure);
+        };
+        let client = self.inner.client.member(tokens.access_token.clone());
+        match client.exchange_member().await {
+            Ok(who) if who.project_member_id == record.member => Ok(MembershipStatus::Authorized),
+            Ok(_) | Err(Error::Unauthorized { .. } | Error::Expired) => {
+                Ok(MembershipStatus::Unsure)
+            }
             Err(error) => Err(error),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::api::{Client, MemberClient, ProjectClient, PublicClient};
 use crate::deauth::{
@@ -109,14 +110,27 @@ impl OpenHumans {
     ///
     /// When it could not be kept. The webhook must then not be answered with success.
     pub async fn deauthorize(&self, told: &Deauthorization) -> Result<Accepted, InboxError> {
-        let erasure = if told.erasure_requested() {
-            Erasure::Requested
-        } else {
-            Erasure::NotRequested
-        };
         self.inner
             .deauthorizer
-            .report_told(told.member(), erasure, told.left_at())
+            .report_told(told.member(), wish(told), told.left_at())
+            .await
+    }
+
+    /// As [`deauthorize`](Self::deauthorize), for whoever must answer within `patience`. What is
+    /// not kept by then is tried again in the background for a day: Open Humans tells of a wish
+    /// once.
+    ///
+    /// # Errors
+    ///
+    /// When it is not kept yet.
+    pub async fn deauthorize_within(
+        &self,
+        told: &Deauthorization,
+        patience: Duration,
+    ) -> Result<Accepted, InboxError> {
+        self.inner
+            .deauthorizer
+            .report_told_within(patience, told.member(), wish(told), told.left_at())
             .await
     }
 
@@ -169,6 +183,14 @@ impl OpenHumans {
     /// What Open Humans shows to everyone.
     pub fn public_client(&self) -> PublicClient {
         self.inner.client.public()
+    }
+}
+
+fn wish(told: &Deauthorization) -> Erasure {
+    if told.erasure_requested() {
+        Erasure::Requested
+    } else {
+        Erasure::NotRequested
     }
 }
 

@@ -49,7 +49,7 @@ mod pseudonym;
 mod pulse;
 mod reconciler;
 #[cfg(test)]
-mod test_support;
+pub(crate) mod test_support;
 mod worker;
 
 pub use deauthorizer::{Deauthorizer, ReportError};

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
 use bytes::{Buf, Bytes};
 use http::header::{CONTENT_LENGTH, HeaderMap};
 use http::{Request, Response, StatusCode};
@@ -10,7 +9,7 @@ use http::{Request, Response, StatusCode};
 use super::body::{self, BodyProblem};
 use super::plain;
 use crate::OpenHumans;
-use crate::deauth::{Accepted, InboxError, metrics};
+use crate::deauth::metrics;
 use crate::transport::BoxError;
 use crate::webhook::{self, Deauthorization, MAX_BODY, VerifyError};
 
@@ -23,8 +22,9 @@ pub struct VerifiedWebhook {
     pub body: Bytes,
 }
 
-/// How long to go on trying to keep an event.
-const KEEP_PATIENCE: Duration = Duration::from_secs(6);
+/// How long Open Humans waits for an answer, at the most: it gives up after about 30 s, and what it
+/// hears by then is all that it ever hears.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// The most an unsigned body may hold to be looked at for a hint, in bytes.
 const MAX_HINT: u64 = 1024;
@@ -42,7 +42,7 @@ where
         Ok(verified) => verified.deauthorization,
         Err(refusal) => return refusal,
     };
-    match keep(oh, &told).await {
+    match oh.deauthorize_within(&told, PATIENCE).await {
         Ok(_) => {
             let mut response = Response::new(Bytes::new());
             *response.status_mut() = StatusCode::NO_CONTENT;
@@ -53,18 +53,6 @@ where
             "the event could not be kept\n",
         ),
     }
-}
-
-/// Keeps the event, and does not give up at once when the inbox is away: Open Humans tells of a
-/// leave once, and what the member wished cannot be asked for later. It waits about 30 s.
-async fn keep(oh: &OpenHumans, told: &Deauthorization) -> Result<Accepted, InboxError> {
-    let tries = ExponentialBuilder::new()
-        .with_jitter()
-        .with_min_delay(Duration::from_millis(200))
-        .with_max_delay(Duration::from_secs(1))
-        .without_max_times()
-        .with_total_delay(Some(KEEP_PATIENCE));
-    (|| oh.deauthorize(told)).retry(tries).await
 }
 
 impl OpenHumans {
@@ -186,5 +174,55 @@ fn body_refusal(problem: &BodyProblem) -> Response<Bytes> {
             metrics::refused("broken");
             plain(StatusCode::BAD_REQUEST, "the body could not be read\n")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hmac::{Hmac, KeyInit, Mac};
+    use http_body_util::Full;
+
+    use super::*;
+    use crate::Settings;
+    use crate::deauth::DeauthRecords;
+    use crate::deauth::test_support::FaultyInbox;
+    use crate::routes::Route;
+    use std::sync::Arc;
+
+    const SECRET: &str = "abcdefghijklmnop";
+    const BODY: &str = r#"{"project_member_id": "01026778", "erasure_requested": true, "timestamp": "2026-11-22T16:31:27.299665+00:00"}"#;
+
+    async fn send(oh: &OpenHumans) -> StatusCode {
+        let mut mac = Hmac::<sha1::Sha1>::new_from_slice(SECRET.as_bytes()).unwrap();
+        mac.update(BODY.as_bytes());
+        let signature = format!("sha1={}", hex::encode(mac.finalize().into_bytes()));
+        let request = Request::post("/openhumans/deauth")
+            .header(webhook::SIGNATURE_HEADER, signature)
+            .body(Full::new(Bytes::from_static(BODY.as_bytes())))
+            .unwrap();
+        oh.respond(Route::Deauth, request, None)
+            .await
+            .response
+            .status()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn success_means_that_it_is_kept_and_nothing_else_does() {
+        let inbox = Arc::new(FaultyInbox::default());
+        let settings = Settings::builder("id", "secret", "https://app.example")
+            .webhook_secret(SECRET)
+            .build()
+            .unwrap();
+        let oh = OpenHumans::builder(settings)
+            .deauth_inbox(inbox.clone())
+            .build()
+            .unwrap();
+        inbox.set_down(true);
+        let began = tokio::time::Instant::now();
+        assert_eq!(send(&oh).await, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(began.elapsed() < Duration::from_secs(10));
+        inbox.set_down(false);
+        assert_eq!(send(&oh).await, StatusCode::NO_CONTENT);
+        assert_eq!(inbox.stats().await.unwrap().pending, 1);
     }
 }

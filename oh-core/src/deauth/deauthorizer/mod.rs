@@ -6,24 +6,28 @@
 //! get to, because it dies or a database is down, the worker does before it calls the handler.
 
 mod hints;
-
-pub(super) use hints::Hint;
+mod unkept;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::event::{DeauthEvent, Discovery, Erasure, EventId};
-use super::inbox::{Accepted, DeauthInbox, InboxError, TokenFate, TokenProgress};
+use super::inbox::{
+    Accepted, DeauthInbox, EventQuery, EventState, InboxError, TokenFate, TokenProgress,
+};
 use super::metrics;
 use super::pseudonym::Pseudonymizer;
 use crate::store::{MemberRecord, Put, StoreError, TokenStore};
 use crate::{Clock, ProjectMemberId, Timestamp};
 use hints::Hints;
+use unkept::Unkept;
 
-/// How old an event may be that is put back when its member turns out to be gone.
+/// How much an event that looks stale may be older than the authorization that makes it so, to be put
+/// back when its member turns out to be gone: so much two clocks may differ.
 const DOUBT: Duration = Duration::from_secs(3_600);
 
 /// Takes note of members leaving, and sees to their tokens. Cheap to clone.
@@ -37,6 +41,7 @@ struct Inner {
     clock: Clock,
     wake: Notify,
     hints: Hints,
+    unkept: Unkept,
     gone: Box<dyn Fn(&ProjectMemberId) + Send + Sync>,
 }
 
@@ -88,6 +93,7 @@ impl Deauthorizer {
             clock,
             wake: Notify::new(),
             hints: Hints::new(),
+            unkept: Unkept::default(),
             gone: Box::new(gone),
         }))
     }
@@ -128,6 +134,43 @@ impl Deauthorizer {
             .await
     }
 
+    /// As [`report_told`](Self::report_told), for whoever must answer soon: after `patience` at the
+    /// latest. What could not be kept by then is kept in mind and tried again for a day, if not too
+    /// much is; see [`finish`](Self::finish).
+    ///
+    /// # Errors
+    ///
+    /// When the event is not kept yet.
+    pub async fn report_told_within(
+        &self,
+        patience: Duration,
+        member: &ProjectMemberId,
+        erasure: Erasure,
+        left_at: Timestamp,
+    ) -> Result<Accepted, InboxError> {
+        let end = Instant::now() + patience;
+        let id = self.0.names.told_event(member, left_at, erasure);
+        let event = self.event(id, member, erasure, Discovery::Told, left_at);
+        let failed = match tokio::time::timeout_at(end, self.accept(event.clone())).await {
+            Ok(Ok(accepted)) => return Ok(accepted),
+            Ok(Err(error)) => error,
+            Err(_) => InboxError::new("the inbox did not answer in time"),
+        };
+        match self.0.unkept.keep_trying(self.clone(), event) {
+            Some(kept) => match tokio::time::timeout_at(end, kept).await {
+                Ok(Ok(accepted)) => Ok(accepted),
+                _ => Err(failed),
+            },
+            None => Err(failed),
+        }
+    }
+
+    /// Tries once more to keep what could not be kept so far, until `deadline` at the latest. For
+    /// the end of a process; [`Background::stop`](crate::Background::stop) does it.
+    pub async fn finish(&self, deadline: Duration) {
+        self.0.unkept.finish(deadline).await;
+    }
+
     /// Open Humans, when asked with the tokens in `observed`, no longer knew them. `None` if the
     /// record has changed since so that the answer means nothing: the member has authorized again,
     /// the tokens were refreshed, or the member is deauthorized already.
@@ -155,6 +198,30 @@ impl Deauthorizer {
         self.observed(observed, Discovery::Lost).await
     }
 
+    /// The member's latest event that looks stale, if it is not much older than the authorization.
+    async fn wish_in_doubt(
+        &self,
+        record: &MemberRecord,
+    ) -> Result<Option<DeauthEvent>, InboxError> {
+        let query = EventQuery::first(100)
+            .state(EventState::Stale)
+            .pseudonym(self.0.names.pseudonym(&record.member));
+        let stale = self.0.inbox.events(&query).await?;
+        let in_doubt = stale.into_iter().filter(|event| {
+            event.member.is_some() && record.authorized_at.since(event.left_at) < DOUBT
+        });
+        let latest = in_doubt.max_by_key(|event| event.left_at);
+        Ok(latest.map(|event| DeauthEvent {
+            id: event.id,
+            member: record.member.clone(),
+            pseudonym: event.pseudonym,
+            erasure: event.erasure,
+            discovery: event.discovery,
+            left_at: event.left_at,
+            received_at: event.received_at,
+        }))
+    }
+
     async fn observed(
         &self,
         observed: &MemberRecord,
@@ -163,6 +230,22 @@ impl Deauthorizer {
         let stored = self.0.store.load(&observed.member).await?;
         if !stored.is_some_and(|stored| same_authorization(&stored, observed)) {
             return Ok(None);
+        }
+        // An event that looked stale was right after all, and it knows what the member wants.
+        if discovery == Discovery::Found
+            && let Some(event) = self.wish_in_doubt(observed).await?
+            && self.0.inbox.requeue(&event.id, self.0.clock.now()).await?
+        {
+            tracing::info!(event = %event.id, "an event that looked stale is acted on after all");
+            let tokens = TokenProgress::Requeued(self.0.clock.now());
+            if let Err(error) = self.ready(&event, tokens).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the tokens are left to the worker"
+                );
+            }
+            self.wake();
+            return Ok(Some(Accepted::Duplicate));
         }
         let event = self.own_event(observed, Erasure::Unknown, discovery);
         Ok(Some(self.accept(event).await?))
@@ -186,11 +269,7 @@ impl Deauthorizer {
     /// Open Humans is asked at once, unless it was asked about this member lately, the member is
     /// not authorized anyway, or no reconciler runs. True if the question was queued.
     pub fn hint(&self, member: &ProjectMemberId) -> bool {
-        let member = member.clone();
-        self.0.hints.push(Hint {
-            member,
-            stale: None,
-        })
+        self.0.hints.told(member)
     }
 
     /// Puts a dead letter or a stale event back, to be acted on now. A stale one is then acted on although
@@ -275,11 +354,9 @@ impl Deauthorizer {
         tracing::warn!(event = %event.id, "an event is older than the member's latest authorization: not acted on");
         // Of two clocks that differ a little, one may make a fresh wish look old. An old one stays
         // old, whoever sends it again.
-        let in_doubt = self.0.clock.now().since(event.left_at) < DOUBT;
-        self.0.hints.push(Hint {
-            member: event.member.clone(),
-            stale: in_doubt.then(|| event.id.clone()),
-        });
+        if self.0.clock.now().since(event.left_at) < DOUBT {
+            self.0.hints.doubt(&event.member);
+        }
     }
 
     pub(super) fn hints(&self) -> &Hints {

@@ -317,3 +317,52 @@ async fn once_kept_an_event_is_accepted_even_if_the_tokens_must_wait() {
     assert_eq!(setting.inbox.events(&query).await.unwrap().len(), 1);
     assert_eq!(setting.all_steps().await, [Step::Received]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_kept_in_time_is_kept_later() {
+    let setting = crate::deauth::test_support::Setting::new();
+    let member = crate::deauth::test_support::member(1);
+    setting.inbox.set_down(true);
+    let began = Instant::now();
+    let patience = Duration::from_secs(8);
+    let told =
+        setting
+            .deauthorizer
+            .report_told_within(patience, &member, Erasure::Requested, at(50));
+    assert!(told.await.is_err());
+    assert!(began.elapsed() <= patience, "{:?}", began.elapsed());
+    // It has been away for hours.
+    tokio::time::sleep(Duration::from_secs(3 * 3_600)).await;
+    setting.inbox.set_down(false);
+    while setting.events(EventState::Pending).await.is_empty() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let events = setting.events(EventState::Pending).await;
+    assert_eq!(events[0].erasure, Erasure::Requested);
+    // Told again, it is known.
+    let again =
+        setting
+            .deauthorizer
+            .report_told_within(patience, &member, Erasure::Requested, at(50));
+    assert_eq!(again.await.unwrap(), Accepted::Duplicate);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_is_tried_once_more_at_the_end() {
+    let setting = crate::deauth::test_support::Setting::new();
+    setting.inbox.set_down(true);
+    for number in 1..=3 {
+        let member = crate::deauth::test_support::member(number);
+        let told = setting.deauthorizer.report_told_within(
+            Duration::from_secs(1),
+            &member,
+            Erasure::Requested,
+            at(50),
+        );
+        assert!(told.await.is_err());
+    }
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    setting.inbox.set_down(false);
+    setting.deauthorizer.finish(Duration::from_secs(1)).await;
+    assert_eq!(setting.events(EventState::Pending).await.len(), 3);
+}

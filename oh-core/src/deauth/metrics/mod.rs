@@ -7,6 +7,8 @@
 //! |---|---|---|
 //! | `openhumans_deauth_received_total` | counter, by `discovery` | events newly accepted |
 //! | `openhumans_deauth_duplicates_total` | counter | events that were there already |
+//! | `openhumans_deauth_kept_late_total` | counter | verified events kept only after the webhook was answered with 503, or nearly |
+//! | `openhumans_deauth_given_up_total` | counter | verified events that could not be kept at all |
 //! | `openhumans_deauth_refused_total` | counter, by `reason` | webhooks not accepted |
 //! | `openhumans_deauth_failed_total` | counter | attempts of the handler that failed |
 //! | `openhumans_deauth_slow_total` | counter | times a handler was found at work on one event for another ten minutes |
@@ -36,6 +38,14 @@ pub(crate) fn received(discovery: Discovery) {
 
 pub(crate) fn duplicate() {
     count!("openhumans_deauth_duplicates_total");
+}
+
+pub(crate) fn kept_late() {
+    count!("openhumans_deauth_kept_late_total");
+}
+
+pub(crate) fn given_up() {
+    count!("openhumans_deauth_given_up_total");
 }
 
 /// A webhook was not accepted. The reason is one of a fixed few words.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::deauth::deauthorizer::{Deauthorizer, ReportError};
-use crate::deauth::event::EventId;
 use crate::deauth::inbox::InboxError;
 use crate::deauth::metrics;
 use crate::store::{MemberRecord, Put, StoreError, Version};
@@ -42,6 +41,18 @@ pub trait Membership: Send + Sync + 'static {
     ///
     /// When there was no answer. Nothing follows from that about the member.
     async fn status(&self, member: &ProjectMemberId) -> Result<MembershipStatus, Error>;
+
+    /// Asks with the access token in this record as it is, without refreshing it. Only
+    /// [`MembershipStatus::Authorized`] means something: a token that is not known may have been
+    /// replaced. The default does not ask, and is unsure.
+    ///
+    /// # Errors
+    ///
+    /// When there was no answer.
+    async fn status_unrefreshed(&self, record: &MemberRecord) -> Result<MembershipStatus, Error> {
+        let _ = record;
+        Ok(MembershipStatus::Unsure)
+    }
 
     /// Reads the whole list of the project's members, every page of it. `None` if the app has no
     /// master token to do so.
@@ -91,35 +102,24 @@ impl Inquiry {
     pub(super) async fn about(
         &self,
         record: &MemberRecord,
-        stale: Option<&EventId>,
     ) -> Result<MembershipStatus, ReconcileError> {
         let standing = self.membership.status(&record.member).await?;
         metrics::reconciled(standing.as_str());
         match standing {
             MembershipStatus::Authorized => self.heard(record).await?,
-            MembershipStatus::Gone => self.gone(record, stale).await?,
+            MembershipStatus::Gone => self.gone(record).await?,
             MembershipStatus::Unsure => {}
         }
         Ok(standing)
     }
 
-    async fn gone(
-        &self,
-        record: &MemberRecord,
-        stale: Option<&EventId>,
-    ) -> Result<(), ReconcileError> {
+    async fn gone(&self, record: &MemberRecord) -> Result<(), ReconcileError> {
         // An earlier refresh got no answer: it may be our loss of the tokens that shows.
         if record.refresh_unanswered {
             self.deauthorizer.report_lost(record).await?;
             return Ok(());
         }
         tracing::info!("a member has left unannounced");
-        // The event that looked stale was right after all, and it knows what the member wants.
-        if let Some(event) = stale
-            && self.deauthorizer.requeue(event).await?
-        {
-            return Ok(());
-        }
         self.deauthorizer.report_found(record).await?;
         Ok(())
     }

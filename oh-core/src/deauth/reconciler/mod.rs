@@ -20,12 +20,12 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::backoff::TROUBLE;
 use super::caught::caught;
-use super::deauthorizer::{Deauthorizer, Hint};
-use crate::Timestamp;
+use super::deauthorizer::Deauthorizer;
 use crate::transport::BoxError;
+use crate::{ProjectMemberId, Timestamp};
 use inquiry::Inquiry;
 pub(super) use round::JOB;
-use round::{Pace, Walk};
+use round::{Absences, Pace, Walk};
 
 /// Between two questions that hints led to.
 const HINT_PACE: Duration = Duration::from_secs(1);
@@ -40,8 +40,9 @@ const HINT_PATIENCE: u32 = 20;
 /// and spares the questions about those who are on it. The list has no order, so a page can miss
 /// someone while others come and go: absence counts only if it is seen in two whole readings, and
 /// then the direct question decides. Where that cannot be decided so, because a refresh got no
-/// answer and may have used the tokens up, a third reading of the list does; without a list the
-/// tokens are given up as [lost](super::Discovery::Lost), and nobody is said to have left.
+/// answer and may have used the tokens up, absence in a later round does; without a list the
+/// tokens are given up as [lost](super::Discovery::Lost), and nobody is said to have left. A list of
+/// nobody, while members are stored, counts as not read.
 ///
 /// The record's `heard_at` is where the work stands, so a restart forgets nothing. One process of
 /// many asks at a time; the next takes over when it dies. Besides that every process asks about
@@ -52,6 +53,7 @@ const HINT_PATIENCE: u32 = 20;
 pub struct Reconciler {
     inquiry: Inquiry,
     pace: Pace,
+    absences: Arc<Absences>,
 }
 
 /// What the note of the lock says.
@@ -74,6 +76,7 @@ impl Reconciler {
                 min_delay: Duration::from_millis(200),
                 lock_ttl: Duration::from_secs(120),
             },
+            absences: Arc::default(),
         }
     }
 
@@ -149,7 +152,7 @@ impl Reconciler {
     }
 
     async fn rounds(&self, holder: &str) {
-        let rest = self.rest();
+        let rest = self.pace.rest();
         loop {
             let wait = match caught(self.round_if_due(holder)).await {
                 Ok(wait) => wait,
@@ -162,11 +165,6 @@ impl Reconciler {
         }
     }
 
-    /// Between two rounds.
-    fn rest(&self) -> Duration {
-        (self.pace.interval / 24).max(Duration::from_millis(10))
-    }
-
     /// Makes a round if it is time and no other process has the lock. Gives how long to wait until the next look.
     async fn round_if_due(&self, holder: &str) -> Result<Duration, BoxError> {
         let inbox = self.inquiry.deauthorizer.inbox();
@@ -175,13 +173,13 @@ impl Reconciler {
             .acquire_lock(JOB, holder, now, now + self.pace.lock_ttl)
             .await?
         else {
-            return Ok(self.pace.lock_ttl.min(self.rest()));
+            return Ok(self.pace.lock_ttl.min(self.pace.rest()));
         };
         if let Ok(last) = serde_json::from_str::<Note>(&note) {
             let rested = now.since(last.finished);
-            if rested < self.rest() {
+            if rested < self.pace.rest() {
                 let _ = inbox.update_lock(JOB, holder, now, &note).await?;
-                return Ok(self.rest() - rested);
+                return Ok(self.pace.rest() - rested);
             }
         }
         let round = self.walk(Some(holder)).await?;
@@ -189,22 +187,24 @@ impl Reconciler {
         let now = self.inquiry.deauthorizer.clock().now();
         let note = serde_json::to_string(&Note { finished: now })?;
         let _ = inbox.update_lock(JOB, holder, now, &note).await?;
-        Ok(self.rest())
+        Ok(self.pace.rest())
     }
 
     #[tracing::instrument(name = "deauth.reconcile", skip_all)]
     async fn walk(&self, holder: Option<&str>) -> Result<ReconcileReport, ReconcileError> {
-        Walk::new(&self.inquiry, self.pace, holder).make().await
+        Walk::new(&self.inquiry, self.pace, &self.absences, holder)
+            .make()
+            .await
     }
 
     async fn hints(&self) {
         // Another reconciler of this process may have it, and then goes on having it.
         let mut hints = self.inquiry.deauthorizer.hints().receiver().await;
-        while let Some(hint) = hints.recv().await {
+        while let Some(member) = hints.recv().await {
             // A hint often comes because the database was down for the webhook before it. What
             // cannot be followed now can be in a while; the others have the same trouble.
             for failures in 1..=HINT_PATIENCE {
-                match caught(self.ask_about(&hint)).await {
+                match caught(self.ask_about(&member)).await {
                     Ok(None) => break,
                     Ok(Some(_)) => {
                         tokio::time::sleep(HINT_PACE).await;
@@ -219,18 +219,15 @@ impl Reconciler {
         }
     }
 
-    async fn ask_about(&self, hint: &Hint) -> Result<Option<MembershipStatus>, BoxError> {
-        match self
-            .inquiry
-            .deauthorizer
-            .token_store()
-            .load(&hint.member)
-            .await?
-        {
+    async fn ask_about(
+        &self,
+        member: &ProjectMemberId,
+    ) -> Result<Option<MembershipStatus>, ReconcileError> {
+        match self.inquiry.deauthorizer.token_store().load(member).await? {
             // Whose tokens may be dead by our fault cannot be asked about: see the rounds.
-            Some(record) if record.is_authorized() && !record.refresh_unanswered => Ok(Some(
-                self.inquiry.about(&record, hint.stale.as_ref()).await?,
-            )),
+            Some(record) if record.is_authorized() && !record.refresh_unanswered => {
+                Ok(Some(self.inquiry.about(&record).await?))
+            }
             _ => Ok(None),
         }
     }

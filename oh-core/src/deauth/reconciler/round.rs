@@ -1,13 +1,14 @@
 //! One round of questions: every member not heard of for a while, by the list or by name.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::inquiry::{Inquiry, MembershipStatus, ReconcileError};
-use crate::ProjectMemberId;
 use crate::store::MemberRecord;
+use crate::{ProjectMemberId, Timestamp};
 
 /// The lock that one process of many holds while it asks.
 pub(in crate::deauth) const JOB: &str = "reconciler";
@@ -52,6 +53,32 @@ pub(super) struct Pace {
     pub(super) lock_ttl: Duration,
 }
 
+impl Pace {
+    /// Between two rounds.
+    pub(super) fn rest(self) -> Duration {
+        (self.interval / 24).max(Duration::from_millis(10))
+    }
+}
+
+/// When members whose tokens cannot tell were first found absent. Lost with the process, which only
+/// makes for another wait.
+#[derive(Default)]
+pub(super) struct Absences(Mutex<HashMap<ProjectMemberId, Timestamp>>);
+
+impl Absences {
+    fn first_seen(&self, member: &ProjectMemberId, now: Timestamp) -> Timestamp {
+        *self.seen().entry(member.clone()).or_insert(now)
+    }
+
+    fn forget(&self, member: &ProjectMemberId) {
+        self.seen().remove(member);
+    }
+
+    fn seen(&self) -> MutexGuard<'_, HashMap<ProjectMemberId, Timestamp>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A round under way.
 pub(super) struct Walk<'a> {
     inquiry: &'a Inquiry,
@@ -61,14 +88,18 @@ pub(super) struct Walk<'a> {
     lock_renewed: Instant,
     listed: Listing,
     absent: Vec<ProjectMemberId>,
-    // Read when there is need of it.
-    third: Option<HashSet<ProjectMemberId>>,
+    absences: &'a Absences,
     failures: u32,
     round: ReconcileReport,
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(inquiry: &'a Inquiry, pace: Pace, holder: Option<&'a str>) -> Self {
+    pub(super) fn new(
+        inquiry: &'a Inquiry,
+        pace: Pace,
+        absences: &'a Absences,
+        holder: Option<&'a str>,
+    ) -> Self {
         Self {
             inquiry,
             pace,
@@ -76,7 +107,7 @@ impl<'a> Walk<'a> {
             lock_renewed: Instant::now(),
             listed: Listing::NotRead,
             absent: Vec::new(),
-            third: None,
+            absences,
             failures: 0,
             round: ReconcileReport::default(),
         }
@@ -116,6 +147,7 @@ impl<'a> Walk<'a> {
         }
         match &self.listed {
             Listing::Read(members) if members.contains(&record.member) => {
+                self.absences.forget(&record.member);
                 self.round.listed += 1;
                 self.inquiry.heard(record).await?;
                 Ok(())
@@ -140,6 +172,11 @@ impl<'a> Walk<'a> {
             }
         };
         Ok(match listed {
+            // Someone is stored as a member: a list of nobody is no list.
+            Ok(Some(members)) if members.is_empty() => {
+                tracing::warn!("the list of members is empty: asking about each instead");
+                Listing::None
+            }
             Ok(Some(members)) => Listing::Read(members),
             Ok(None) => Listing::None,
             Err(error) => {
@@ -163,6 +200,7 @@ impl<'a> Walk<'a> {
             if let Listing::Read(members) = &self.listed
                 && members.contains(&member)
             {
+                self.absences.forget(&member);
                 self.round.listed += 1;
                 if let Some(record) = self
                     .inquiry
@@ -196,7 +234,7 @@ impl<'a> Walk<'a> {
             return self.in_doubt(&record).await;
         }
         self.round.asked += 1;
-        match self.inquiry.about(&record, None).await {
+        match self.inquiry.about(&record).await {
             Ok(standing) => {
                 self.failures = 0;
                 if standing == MembershipStatus::Gone {
@@ -218,27 +256,25 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A member who was absent twice, and whose own tokens may be dead by our fault: asking cannot
-    /// tell, so a third reading of the list decides.
+    /// A member who was absent twice, and whose own tokens may be dead by our fault: asking can show
+    /// that the member is there, and not that the member is gone. For that the list decides, if the
+    /// member is absent in a later round as well.
     async fn in_doubt(&mut self, record: &MemberRecord) -> Result<(), ReconcileError> {
-        if self.third.is_none()
-            && let Listing::Read(members) = self.read_list().await?
-        {
-            self.third = Some(members);
+        let membership = &self.inquiry.membership;
+        if membership.status_unrefreshed(record).await? == MembershipStatus::Authorized {
+            self.inquiry.heard(record).await?;
+            return Ok(());
         }
-        match &self.third {
-            None => Ok(()),
-            Some(members) if members.contains(&record.member) => {
-                self.round.listed += 1;
-                Ok(self.inquiry.heard(record).await?)
-            }
-            Some(_) => {
-                self.round.gone += 1;
-                tracing::info!("a member has left unannounced");
-                self.inquiry.deauthorizer.report_found(record).await?;
-                Ok(())
-            }
+        let now = self.inquiry.deauthorizer.clock().now();
+        let first = self.absences.first_seen(&record.member, now);
+        if now.since(first) < self.pace.rest() {
+            return Ok(());
         }
+        self.round.gone += 1;
+        tracing::info!("a member has left unannounced");
+        self.inquiry.deauthorizer.report_found(record).await?;
+        self.absences.forget(&record.member);
+        Ok(())
     }
 
     async fn renew_lock(&mut self) -> Result<(), ReconcileError> {

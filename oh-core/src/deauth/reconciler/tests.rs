@@ -9,7 +9,7 @@ use super::round::PATIENCE;
 use super::*;
 use crate::deauth::test_support::{Setting, at, member};
 use crate::deauth::{Discovery, EventState, Step};
-use crate::store::{Put, TokenStore, Version};
+use crate::store::{MemberRecord, Put, TokenStore, Version};
 use crate::{Error, ProjectMemberId};
 
 /// An Open Humans whose members come and go, with a list that is read in pages.
@@ -23,6 +23,8 @@ struct Project {
     has_list: bool,
     /// As an unordered list does: these are missed by the reading of this number.
     missed: Mutex<Vec<(usize, ProjectMemberId)>>,
+    /// Members whose access tokens still work, whatever the list says.
+    tokens_work: Mutex<Vec<ProjectMemberId>>,
     readings: AtomicUsize,
     asked: Mutex<Vec<ProjectMemberId>>,
     down: std::sync::atomic::AtomicBool,
@@ -59,6 +61,14 @@ impl Membership for Project {
         Ok(match self.members.lock().unwrap().get(member) {
             Some(true) => MembershipStatus::Authorized,
             _ => MembershipStatus::Gone,
+        })
+    }
+
+    async fn status_unrefreshed(&self, record: &MemberRecord) -> Result<MembershipStatus, Error> {
+        let works = self.tokens_work.lock().unwrap().contains(&record.member);
+        Ok(match works {
+            true => MembershipStatus::Authorized,
+            false => MembershipStatus::Unsure,
         })
     }
 
@@ -238,7 +248,7 @@ async fn one_process_asks_at_a_time_and_another_takes_over() {
     // The round is noted: nobody starts another one now, in this process or the next.
     setting.clock.advance(Duration::from_secs(60));
     let wait = reconciler.round_if_due("third").await.unwrap();
-    assert_eq!(wait, reconciler.rest() - Duration::from_secs(60));
+    assert_eq!(wait, reconciler.pace.rest() - Duration::from_secs(60));
     let mut note = inbox
         .acquire_lock(JOB, "fourth", now + DAY, now + DAY)
         .await
@@ -343,8 +353,8 @@ async fn a_stale_event_of_someone_who_is_gone_after_all_is_requeued() {
             Step::Tried,
             Step::Stale,
             Step::Requeued,
-            Step::Tried,
             Step::TokensDestroyed,
+            Step::Tried,
             Step::Done,
         ]
     );
@@ -374,22 +384,81 @@ async fn whoever_may_have_lost_the_tokens_is_not_said_to_have_left() {
 }
 
 #[tokio::test]
-async fn where_asking_cannot_tell_a_third_reading_of_the_list_does() {
+async fn where_asking_cannot_tell_absence_in_a_later_round_does() {
     let setting = Setting::new();
-    let mut project = Project::of([1, 2, 3]);
+    let mut project = Project::of([1, 2, 3, 4]);
     project.has_list = true;
+    // Number 1 is missed by a whole round.
     project.missed = Mutex::new(vec![(0, member(1)), (1, member(1))]);
+    project.tokens_work = Mutex::new(vec![member(4)]);
+    let project = Arc::new(project);
+    for number in 1..=4 {
+        setting.authorize(number, at(0)).await;
+        unanswered(&setting, number).await;
+    }
+    project.leaves(2);
+    project.leaves(4);
+    setting.clock.advance(DAY);
+    let reconciler = setting.reconciler(&project);
+    // However often it is read within a moment, an absence is one.
+    for _ in 0..3 {
+        let round = reconciler.round().await.unwrap();
+        assert_eq!(round.gone, 0);
+    }
+    assert!(setting.gone().await.is_empty());
+    setting.clock.advance(DAY);
+    let round = reconciler.round().await.unwrap();
+    assert_eq!((round.due, round.listed, round.gone), (4, 2, 1));
+    assert!(project.asked().is_empty());
+    // Number 4 is not on the list either, but the token that it has works.
+    assert_eq!(setting.gone().await, [member(2)]);
+    let events = setting.events(EventState::Pending).await;
+    assert_eq!(events[0].discovery, Discovery::Found);
+}
+
+#[tokio::test]
+async fn a_list_of_nobody_is_no_list() {
+    let setting = Setting::new();
+    let mut project = Project::of([]);
+    project.has_list = true;
     let project = Arc::new(project);
     for number in 1..=3 {
         setting.authorize(number, at(0)).await;
         unanswered(&setting, number).await;
     }
-    project.leaves(2);
     setting.clock.advance(DAY);
-    let round = setting.reconciler(&project).round().await.unwrap();
-    assert_eq!((round.due, round.listed, round.gone), (3, 2, 1));
-    assert!(project.asked().is_empty());
-    assert_eq!(setting.gone().await, [member(2)]);
+    let reconciler = setting.reconciler(&project);
+    reconciler.round().await.unwrap();
+    // Each was asked about, and their own tokens say that they are lost: nobody is said to be gone.
+    assert_eq!(project.asked().len(), 3);
     let events = setting.events(EventState::Pending).await;
-    assert_eq!(events[0].discovery, Discovery::Found);
+    assert!(
+        events
+            .iter()
+            .all(|event| event.discovery == Discovery::Lost)
+    );
+}
+
+#[tokio::test]
+async fn a_wish_that_looked_stale_is_found_again_after_a_restart() {
+    let setting = Setting::new();
+    setting.authorize(1, at(60)).await;
+    let _ = setting.report_told(1, at(50)).await;
+    let worker = crate::deauth::Worker::new(
+        setting.deauthorizer.clone(),
+        Arc::new(crate::deauth::TokensOnly),
+        crate::DeletionPolicy::default(),
+    )
+    .spawn();
+    worker.drain().await;
+    worker.stop().await;
+    assert_eq!(setting.events(EventState::Stale).await.len(), 1);
+    // Nothing is left in memory of why anyone would ask; the next round does.
+    setting.clock.advance(DAY);
+    let project = Arc::new(Project::of([]));
+    setting.reconciler(&project).round().await.unwrap();
+    let events = setting.events(EventState::Pending).await;
+    assert_eq!(events.len(), 1, "and no second event without the wish");
+    assert_eq!(events[0].erasure, crate::deauth::Erasure::Requested);
+    assert_eq!(setting.gone().await, [member(1)]);
 }
