@@ -109,3 +109,95 @@ async fn looked_at(page: &Page, name: &str, script: &str) -> Vec<String> {
     }
     wrong
 }
+
+/// Erasing fails on purpose, and someone of the staff finds out and mends it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_desk_says_what_failed_and_puts_it_back() {
+    let script = axe::script();
+    with_browser("gdpr-erasure", Scripts::On, async |page, _| {
+        let log_in = async |member: &str| {
+            // Open Humans does not ask whom it knows, so it is made to forget.
+            page.driver.goto(&page.sandbox).await.unwrap();
+            page.driver.delete_all_cookies().await.unwrap();
+            page.goto("/openhumans/login?next=/").await;
+            page.choose(member, "#allow").await;
+            page.wait_for_path("/").await;
+        };
+        log_in(BOB).await;
+        page.click("#break").await;
+        page.wait_for("#repair").await;
+        page.click("#logout").await;
+        page.wait_for("#login").await;
+        log_in(ALICE).await;
+        page.fill("input[name=entry]", "Slept well").await;
+        page.click("form[action='/diary'] button").await;
+        page.wait_for_text("Slept well").await;
+        page.click("#disconnect").await;
+        page.click("#erase").await;
+        page.click("#confirm").await;
+        page.wait_for("#notice").await;
+
+        log_in(BOB).await;
+        page.wait_until("the events were given up", async || {
+            page.goto("/openhumans/staff").await;
+            let pending = page.text_of("#count-pending").await;
+            pending == "0" && page.text_of("#count-dead_letter").await == "1"
+        })
+        .await;
+        page.wait_for_text("Needs attention").await;
+        if let Some(script) = &script {
+            assert!(looked_at(page, "desk-alarm", script).await.is_empty());
+        }
+        page.goto("/openhumans/staff/events?state=dead_letter")
+            .await;
+        page.wait_for_text("Read the last failure").await;
+        if let Some(script) = &script {
+            assert!(looked_at(page, "events-alarm", script).await.is_empty());
+        }
+        page.click("#events tbody a").await;
+        page.wait_for_text("Handler failed").await;
+        if let Some(script) = &script {
+            assert!(looked_at(page, "event-alarm", script).await.is_empty());
+        }
+        let event = page.driver.current_url().await.unwrap();
+
+        page.goto("/").await;
+        page.click("#repair").await;
+        page.wait_for("#break").await;
+        page.driver.goto(event.as_str()).await.unwrap();
+        page.click("#requeue").await;
+        page.wait_for_text("The event is in the queue again.").await;
+        page.wait_until("the erasure is done", async || {
+            page.driver.goto(event.as_str()).await.unwrap();
+            page.text_of("#state").await == "Done"
+        })
+        .await;
+        page.goto("/").await;
+        page.wait_for_text("0 entries of 0 members").await;
+    })
+    .await;
+}
+
+/// The check itself is held to account: a picture without words for it is found.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_noticed() {
+    let Some(script) = axe::script() else { return };
+    with_browser("axum-app", Scripts::On, async |page, _| {
+        page.goto("/openhumans").await;
+        page.wait_for("#login").await;
+        let spoil = "const wide = document.createElement('img'); \
+                     wide.src = '/static/logo.svg'; wide.width = 3000; \
+                     document.querySelector('main').append(wide);";
+        page.driver.execute(spoil, Vec::new()).await.unwrap();
+        let wrong = looked_at(page, "spoilt", &script).await;
+        assert!(
+            wrong.iter().any(|wrong| wrong.contains("image-alt")),
+            "{wrong:?}"
+        );
+        assert!(
+            wrong.iter().any(|wrong| wrong.contains("pixels wide")),
+            "{wrong:?}"
+        );
+    })
+    .await;
+}

@@ -136,7 +136,13 @@ pub async fn events_are_listed_newest_first(inbox: Arc<dyn DeauthInbox>) {
     };
     assert!(walk(leased_at(at(100))).await.is_empty());
     let leased = lease(&inbox, at(100), 2).await;
-    settle(&inbox, &leased[0], &Settlement::Done { note: None }, at(101)).await;
+    settle(
+        &inbox,
+        &leased[0],
+        &Settlement::Done { note: None },
+        at(101),
+    )
+    .await;
     let running = walk(leased_at(at(101))).await;
     assert_eq!(running.len(), 1, "what is settled is worked on no more");
     assert_eq!(running[0].id, leased[1].event.id);

@@ -147,6 +147,18 @@ fn rule(at: f64, label: &str) -> Markup {
     }
 }
 
+/// When a span begins, as exactly as spans are long.
+fn when(spans: &[PlotSpan], number: usize) -> String {
+    let is_short = spans
+        .windows(2)
+        .any(|two| two[1].from.since(two[0].from).as_secs() < 24 * HOUR);
+    let whole = minute(spans[number].from);
+    match is_short {
+        true => whole,
+        false => whole.get(..10).unwrap_or_default().to_owned(),
+    }
+}
+
 /// The days below a plot: the first, the middle and the last.
 fn days(spans: &[PlotSpan]) -> Markup {
     let last = spans.len() - 1;
@@ -156,7 +168,7 @@ fn days(spans: &[PlotSpan]) -> Markup {
         @for (number, anchor) in shown {
             @let (x, width) = across(number, spans.len());
             @let x = match anchor { "start" => x, "end" => x + width, _ => x + width / 2.0 };
-            text x=(n(x)) y=(n(BOTTOM + 20.0)) text-anchor=(anchor) { (minute(spans[number].from).get(..10).unwrap_or_default()) }
+            text x=(n(x)) y=(n(BOTTOM + 20.0)) text-anchor=(anchor) { (when(spans, number)) }
         }
     }
 }
