@@ -169,7 +169,8 @@ texts! {
     Export: "Export", "Export";
     Pending: "Pending", "Offen";
     Overdue: "Overdue", "Überfällig";
-    DeadLetters: "Dead letters", "Unzustellbar";
+    DeadLetters: "Dead letters", "Unzustellbare";
+    DeadLetter: "Dead letter", "Unzustellbar";
     Done: "Done", "Erledigt";
     Stale: "Stale", "Überholt";
     All: "All", "Alle";

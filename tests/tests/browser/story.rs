@@ -44,6 +44,14 @@ async fn files(page: &Page, downloads: &Path, scripts: Scripts) {
     let mine = folder.path().join("<b>nights & days.csv");
     std::fs::write(&mine, &content).unwrap();
 
+    // What cannot be taken is said, by the script on the page, or on a page of its own.
+    let empty = folder.path().join("empty.csv");
+    std::fs::write(&empty, "").unwrap();
+    page.goto("/openhumans/files").await;
+    page.put_file("#file", &empty).await;
+    page.click("#upload button").await;
+    page.wait_for_text("The file is empty.").await;
+
     page.goto("/openhumans/files").await;
     page.fill("#description", "My <i>nights</i>").await;
     page.fill("#tags", "sleep, <b>").await;

@@ -7,7 +7,7 @@ use http::request::Parts;
 use oh_core::Member;
 use oh_core::deauth::EventState;
 use oh_core::login::{FailedLogin, LoggedIn, LoginFailure, LoginHandler, Refusal, Welcome};
-use oh_core::pages::{PageRoute, Pages};
+use oh_core::pages::{Page, PageContext, PageRenderer, PageRoute, Pages, Text};
 use oh_core::routes::Route;
 use oh_sandbox::{Endpoint, Fault};
 use oh_tests::visitor::{From, Visitor};
@@ -341,6 +341,7 @@ async fn uploads_that_are_not_right_leave_nothing_behind() {
             (upload("", b"abc", None), 400, "no_file"),
             (no_file, 400, "no_file"),
             (upload("a.csv", b"", Some("0")), 400, "empty_file"),
+            (upload("a.csv", b"", None), 400, "empty_file"),
             (upload("a.csv", b"abc", Some("40000000")), 413, "too_large"),
             (broken, 400, "bad_form"),
             (no_form, 400, "bad_form"),
@@ -555,6 +556,62 @@ async fn the_document_names_each_route_and_every_method() {
             let deleted = Request::new("DELETE", &format!("/openhumans{}", route.path()));
             assert!([404, 405].contains(&app.send("DELETE", &deleted).await.status));
         }
+    })
+    .await;
+}
+
+/// The files page of the app's own, and the rest as they come.
+struct OwnFiles;
+
+impl PageRenderer for OwnFiles {
+    fn render(&self, page: &Page, context: &PageContext<'_>) -> Option<String> {
+        let Page::Files(files) = page else {
+            return None;
+        };
+        let (name, base) = (context.app_name, context.base);
+        Some(format!(
+            "{} of {name} in {} at {base}",
+            files.total, context.language
+        ))
+    }
+}
+
+#[tokio::test]
+async fn an_app_may_have_its_own_look_pages_and_words() {
+    let own = Plan {
+        build: |builder| {
+            let pages = Pages::new("Own")
+                .logo("/own.svg")
+                .stylesheet("/own.css")
+                .home("/start")
+                .language("en", |text| match text {
+                    Text::LogIn => Some("Come in".into()),
+                    _ => None,
+                })
+                .renderer(OwnFiles);
+            builder.pages(pages)
+        },
+        ..Plan::default()
+    };
+    both(own, async |app| {
+        let page = app.send("home", &Request::get("/openhumans")).await.text();
+        assert!(
+            page.contains("Come in") && !page.contains("Log in with"),
+            "{page}"
+        );
+        for part in ["src=\"/own.svg\"", "href=\"/own.css\"", "href=\"/start\""] {
+            assert!(page.contains(part), "{part}: {page}");
+        }
+        let (ours, theirs) = (
+            page.find("assets/").unwrap(),
+            page.find("/own.css").unwrap(),
+        );
+        assert!(ours < theirs, "theirs comes after ours");
+        let mut alice = alice(app).await;
+        let page = alice.get("/openhumans/files").await;
+        assert_eq!(page.text(), "0 of Own in en at /openhumans");
+        let json = get_json(app, &mut alice, "/openhumans/files").await;
+        assert_eq!(json["total"], 0, "programs are told the same as ever");
     })
     .await;
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use oh_core::Timestamp;
 use oh_core::deauth::{
     Accepted, DeauthEvent, DeauthEvents, DeauthRecords, EventId, EventQuery, EventRecord, Held,
-    InboxError, InboxStats, Lease, Leased, LedgerLine, LedgerQuery, NamedLocks, Settlement, Step,
+    InboxError, InboxStats, Lease, Leased, LedgerLine, LedgerQuery, NamedLocks, Settlement,
 };
 use oh_sandbox::webhook::sign;
 use oh_tests::wire::Request;

@@ -6,7 +6,7 @@
 
 use std::io;
 
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use maud::{Markup, html};
@@ -76,7 +76,7 @@ pub(super) async fn upload(cx: &Context<'_>, member: &Member, input: Input) -> O
     ))
 }
 
-async fn send(cx: &Context<'_>, member: &Member, said: Said, file: Field<'static>) -> Outcome {
+async fn send(cx: &Context<'_>, member: &Member, said: Said, mut file: Field<'static>) -> Outcome {
     let name = file.file_name().unwrap_or_default();
     if name.trim().is_empty() {
         return Err(Problem::new(
@@ -85,14 +85,19 @@ async fn send(cx: &Context<'_>, member: &Member, said: Said, file: Field<'static
             Text::NoFileProblem,
         ));
     }
-    if said.size == Some(0) {
-        return Err(empty());
-    }
     if said.size.is_some_and(|size| size > cx.pages.max_upload) {
         return Err(Problem::too_large());
     }
     let name = safe_file_name(name);
-    let reader = StreamReader::new(file.map_err(io::Error::other));
+    let first = loop {
+        match file.chunk().await.map_err(|error| unreadable(&error))? {
+            Some(part) if part.is_empty() => {}
+            Some(part) => break part,
+            None => return Err(empty()),
+        }
+    };
+    let parts = stream::iter([Ok(first)]).chain(file);
+    let reader = StreamReader::new(parts.map_err(io::Error::other));
     let upload = match said.size {
         Some(size) => Upload::sized_reader(name, reader, size),
         None => Upload::reader(name, reader),

@@ -97,7 +97,7 @@ pub(super) fn html(cx: &Context<'_>, view: &DeskPage) -> Markup {
         section.card #over-time {
             h2 { (cx.say(Text::OverTime)) }
             p.soft { (cx.fill(Text::OverTimeText, &[("count", &count)])) }
-            (bars(cx, &view.plot))
+            (wide(cx, Text::OverTime, &bars(cx, &view.plot)))
             ul.key {
                 li { (swatch("bar")) (cx.say(Text::Received)) }
                 li { (swatch("open")) (cx.say(Text::NotDone)) }
@@ -106,7 +106,7 @@ pub(super) fn html(cx: &Context<'_>, view: &DeskPage) -> Markup {
         section.card #time-to-done {
             h2 { (cx.say(Text::TimeToDone)) }
             p.soft { (cx.say(Text::TimeToDoneText)) }
-            (times(cx, &view.plot))
+            (wide(cx, Text::TimeToDone, &times(cx, &view.plot)))
             ul.key {
                 li { (swatch("dot")) (cx.say(Text::MedianShort)) }
                 li { (swatch("top-dot")) (cx.say(Text::LongestShort)) }
@@ -117,6 +117,11 @@ pub(super) fn html(cx: &Context<'_>, view: &DeskPage) -> Markup {
             }
         }
     }
+}
+
+/// Something that narrow windows scroll sideways, also by keyboard.
+fn wide(cx: &Context<'_>, name: Text, content: &Markup) -> Markup {
+    html! { div.wide role="region" tabindex="0" aria-label=(cx.say(name)) { (content) } }
 }
 
 fn swatch(class: &str) -> Markup {
@@ -249,7 +254,7 @@ fn span_label(time: Duration) -> String {
 fn table(cx: &Context<'_>, spans: &[PlotSpan]) -> Markup {
     let time = |seconds: Option<f64>| seconds.map(|s| span(Duration::from_secs_f64(s)));
     html! {
-        div.wide role="region" tabindex="0" aria-label=(cx.say(Text::AsTable)) { table {
+        (wide(cx, Text::AsTable, &html! { table {
             thead { tr {
                 th scope="col" { (cx.say(Text::From)) }
                 th.num scope="col" { (cx.say(Text::Received)) }
@@ -264,7 +269,7 @@ fn table(cx: &Context<'_>, spans: &[PlotSpan]) -> Markup {
                 td.num { (time(span.median).unwrap_or_default()) }
                 td.num { (time(span.longest).unwrap_or_default()) }
             } } }
-        } }
+        } }))
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn state(cx: &Context<'_>, event: &ShelfEvent) -> Markup {
     let text = match event.state {
         EventState::Pending => Text::Pending,
         EventState::Done => Text::Done,
-        EventState::DeadLetter => Text::DeadLetters,
+        EventState::DeadLetter => Text::DeadLetter,
         EventState::Stale => Text::Stale,
     };
     html! {
