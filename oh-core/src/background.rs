@@ -50,10 +50,20 @@ impl OpenHumans {
     ///
     /// Outside of a tokio runtime.
     pub fn start_background(&self) -> Background {
+        self.start_background_with(self.worker(), self.reconciler())
+    }
+
+    /// As [`start_background`](Self::start_background), with a worker and a reconciler that were set
+    /// up otherwise.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn start_background_with(&self, worker: Worker, reconciler: Reconciler) -> Background {
         Background {
             deauthorizer: self.inner.deauthorizer.clone(),
-            worker: self.worker().spawn(),
-            reconciler: self.reconciler().spawn(),
+            worker: worker.spawn(),
+            reconciler: reconciler.spawn(),
         }
     }
 

@@ -1,13 +1,16 @@
 //! The one handle an app holds: [`OpenHumans`].
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+
 use crate::api::{Client, MemberClient, ProjectClient, PublicClient};
 use crate::deauth::{
-    Accepted, DeauthHandler, DeauthInbox, Deauthorizer, Erasure, InboxError, MemoryInbox,
-    Pseudonymizer, TokensOnly,
+    Accepted, Brake, DeauthHandler, DeauthInbox, Deauthorizer, Erasure, Extras, InboxError,
+    MemoryInbox, Pseudonymizer, Roster, TokensOnly,
 };
 use crate::login::flow::FlowCookies;
 use crate::login::{Login, LoginHandler, WelcomeEveryone};
@@ -53,10 +56,11 @@ impl OpenHumans {
             settings,
             clock: Clock::system(),
             transport: None,
-            store: Arc::new(MemoryStore::new()),
-            inbox: Arc::new(MemoryInbox::new()),
+            store: None,
+            inbox: None,
             login_handler: Arc::new(WelcomeEveryone),
-            deauth_handler: Arc::new(TokensOnly),
+            deauth_handler: None,
+            brake: Brake::default(),
             #[cfg(feature = "pages")]
             pages: None,
         }
@@ -186,6 +190,16 @@ impl OpenHumans {
     }
 }
 
+/// The ids of all members of the project.
+async fn members(project: ProjectClient) -> Result<HashSet<ProjectMemberId>, Error> {
+    let mut list = project.members();
+    let mut members = HashSet::new();
+    while let Some(member) = list.try_next().await? {
+        members.insert(member.project_member_id);
+    }
+    Ok(members)
+}
+
 fn wish(told: &Deauthorization) -> Erasure {
     if told.erasure_requested() {
         Erasure::Requested
@@ -220,10 +234,11 @@ pub struct OpenHumansBuilder {
     settings: Settings,
     clock: Clock,
     transport: Option<Arc<dyn Transport>>,
-    store: Arc<dyn TokenStore>,
-    inbox: Arc<dyn DeauthInbox>,
+    store: Option<Arc<dyn TokenStore>>,
+    inbox: Option<Arc<dyn DeauthInbox>>,
     login_handler: Arc<dyn LoginHandler>,
-    deauth_handler: Arc<dyn DeauthHandler>,
+    deauth_handler: Option<Arc<dyn DeauthHandler>>,
+    brake: Brake,
     #[cfg(feature = "pages")]
     pages: Option<crate::pages::Pages>,
 }
@@ -237,20 +252,26 @@ impl OpenHumansBuilder {
 
     /// Where tokens live. Default: in memory. An `Arc` of a store is a store.
     pub fn token_store(mut self, store: impl TokenStore) -> Self {
-        self.store = Arc::new(store);
+        self.store = Some(Arc::new(store));
         self
     }
 
     /// Where events of members leaving are kept. Default: in memory, lost in a crash. An `Arc` of an
     /// inbox is an inbox.
     pub fn deauth_inbox(mut self, inbox: impl DeauthInbox) -> Self {
-        self.inbox = Arc::new(inbox);
+        self.inbox = Some(Arc::new(inbox));
         self
     }
 
     /// What leaving means to the app. Default: the tokens go, and nothing else.
     pub fn deauth_handler(mut self, handler: impl DeauthHandler) -> Self {
-        self.deauth_handler = Arc::new(handler);
+        self.deauth_handler = Some(Arc::new(handler));
+        self
+    }
+
+    /// How many members may turn out gone within an hour before the others are held; see [`Brake`].
+    pub fn brake(mut self, brake: Brake) -> Self {
+        self.brake = brake;
         self
     }
 
@@ -273,12 +294,35 @@ impl OpenHumansBuilder {
         self
     }
 
+    /// What works for trying things out is said where it cannot be meant.
+    fn warn_of_defaults(&self) {
+        if self.settings.is_https() && self.store.is_none() {
+            tracing::warn!(
+                "members' tokens are kept in memory and lost with the process: give a store by \
+                 OpenHumansBuilder::token_store"
+            );
+        }
+        if self.settings.is_https() && self.inbox.is_none() {
+            tracing::warn!(
+                "the deauthorization inbox is in memory: wishes to be erased are lost with the \
+                 process. Give one by OpenHumansBuilder::deauth_inbox"
+            );
+        }
+        if self.deauth_handler.is_none() {
+            tracing::warn!(
+                "there is no DeauthHandler: when members ask to be erased only their tokens go. Give \
+                 one by OpenHumansBuilder::deauth_handler"
+            );
+        }
+    }
+
     /// Makes the handle. Nothing is sent yet.
     ///
     /// # Errors
     ///
     /// When the HTTP client cannot be set up.
     pub fn build(self) -> Result<OpenHumans, BuildError> {
+        self.warn_of_defaults();
         let transport = match self.transport {
             Some(transport) => transport,
             None => default_transport()?,
@@ -290,6 +334,9 @@ impl OpenHumansBuilder {
                  known of what members who leave wish"
             );
         }
+        let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+        let inbox = self.inbox.unwrap_or_else(|| Arc::new(MemoryInbox::new()));
+        let deauth_handler = self.deauth_handler.unwrap_or_else(|| Arc::new(TokensOnly));
         let secret = settings.client_secret.expose();
         let names = match &settings.ledger_key {
             Some(key) => Pseudonymizer::new(key),
@@ -302,17 +349,25 @@ impl OpenHumansBuilder {
         let flows = FlowCookies::new(cookie_key, settings.is_https());
         let epochs = Arc::new(Epochs::new(settings.session_cache_ttl));
         let forget = Arc::clone(&epochs);
-        let deauthorizer = Deauthorizer::with_hook(
-            Arc::clone(&self.store),
-            self.inbox,
-            names,
-            self.clock.clone(),
-            move |member| forget.forget(member),
-        );
         let client = Client::with_transport(settings.oh_base_url.as_str(), transport)
             .expect("the address was checked with the settings")
             .timeout(settings.timeout)
             .clock(self.clock.clone());
+        let roster = settings.master_token.clone().map(|token| {
+            let project = client.project(token);
+            Box::new(move || members(project.clone()).boxed()) as Roster
+        });
+        let deauthorizer = Deauthorizer::assemble(
+            Arc::clone(&store),
+            inbox,
+            names,
+            self.clock.clone(),
+            Extras {
+                brake: self.brake,
+                roster,
+                gone: Box::new(move |member| forget.forget(member)),
+            },
+        );
         let oauth = client
             .oauth(
                 settings.client_id.as_str(),
@@ -326,7 +381,7 @@ impl OpenHumansBuilder {
             flows,
             clock: self.clock.clone(),
             client: client.clone(),
-            store: Arc::clone(&self.store),
+            store: Arc::clone(&store),
             handler: self.login_handler,
             epochs: Arc::clone(&epochs),
             timeout: settings.timeout,
@@ -336,8 +391,8 @@ impl OpenHumansBuilder {
             client,
             login,
             clock: self.clock,
-            store: self.store,
-            deauth_handler: self.deauth_handler,
+            store,
+            deauth_handler,
             deauthorizer,
             epochs,
             tokens,

@@ -29,7 +29,8 @@ use sha1::Sha1;
 
 const SECRET: &str = "abcdefghijklmnop";
 const HEADER: &str = "x-openhumans-webhooks-signature";
-const BODY: &str = r#"{"project_member_id": "01026778", "erasure_requested": true, "timestamp": "2026-11-22T16:31:27.299665+00:00"}"#;
+/// Of a time to come: what was told days ago would be held.
+const BODY: &str = r#"{"project_member_id": "01026778", "erasure_requested": true, "timestamp": "2099-11-22T16:31:27.299665+00:00"}"#;
 
 const CONNECTIONS: usize = 4;
 const ROUNDS: usize = 61;

@@ -90,7 +90,7 @@ impl Flood {
         while !self.over.load(Ordering::SeqCst) {
             let member = format!("{:08}", self.next.fetch_add(1, Ordering::SeqCst));
             let body = format!(
-                r#"{{"project_member_id": "{member}", "erasure_requested": true, "timestamp": "2026-11-22T16:31:27.299665+00:00"}}"#
+                r#"{{"project_member_id": "{member}", "erasure_requested": true, "timestamp": "2099-11-22T16:31:27.299665+00:00"}}"#
             );
             let signature = oh_sandbox::webhook::sign(SECRET, &body);
             loop {

@@ -86,9 +86,7 @@ async fn open(
 fn start_background(openhumans: &OpenHumans) -> Background {
     let (first, longest) = (Duration::from_secs(1), Duration::from_secs(4));
     let worker = openhumans.worker().max_attempts(4).backoff(first, longest);
-    let mut background = openhumans.start_background();
-    background.worker = worker.spawn();
-    background
+    openhumans.start_background_with(worker, openhumans.reconciler())
 }
 
 async fn home(

@@ -91,7 +91,7 @@ impl Ledger {
         .await
     }
 
-    /// What was received longer than `deadline` ago and is not done: still pending, or a dead letter.
+    /// What was received longer than `deadline` ago and is not done: still pending, held, or a dead letter.
     /// See [`DEADLINE`].
     ///
     /// # Errors
@@ -100,7 +100,11 @@ impl Ledger {
     pub async fn overdue(&self, deadline: Duration) -> Result<Vec<EventRecord>, InboxError> {
         let before = Some(self.clock.now() - deadline);
         let mut overdue = Vec::new();
-        for state in [EventState::Pending, EventState::DeadLetter] {
+        for state in [
+            EventState::Pending,
+            EventState::Held,
+            EventState::DeadLetter,
+        ] {
             overdue.extend(
                 self.all_events(EventQuery {
                     state: Some(state),
@@ -234,7 +238,7 @@ mod tests {
         setting.clock.advance(DEADLINE);
         assert!(ledger.overdue(DEADLINE).await.unwrap().is_empty());
         setting.clock.advance(Duration::from_secs(1));
-        let _ = setting.report_told(5, at(51)).await;
+        let _ = setting.report_told(5, setting.clock.now()).await;
         let overdue = ledger.overdue(DEADLINE).await.unwrap();
         assert_eq!(overdue.len(), 3);
         assert!(overdue.iter().all(|event| event.state != EventState::Done));

@@ -52,7 +52,8 @@ mod reconciler;
 pub(crate) mod test_support;
 mod worker;
 
-pub use deauthorizer::{Deauthorizer, ReportError};
+pub use deauthorizer::{Brake, Deauthorizer, ReportError};
+pub(crate) use deauthorizer::{Extras, Roster};
 pub use event::{DeauthEvent, Discovery, Erasure, EventId, Pseudonym, UnknownName};
 pub use handler::{DeauthHandler, Departure, TokensOnly};
 pub use inbox::{

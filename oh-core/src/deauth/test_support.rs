@@ -137,6 +137,14 @@ impl DeauthEvents for FaultyInbox {
         self.up()?.accept(event).await
     }
 
+    async fn hold(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError> {
+        self.up()?.hold(event, note).await
+    }
+
+    async fn release(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
+        self.up()?.release(event, now).await
+    }
+
     async fn lease(
         &self,
         now: Timestamp,

@@ -38,6 +38,10 @@ pub enum PageRoute {
     Event,
     /// `/staff/events/{id}/requeue`
     Requeue,
+    /// `/staff/events/{id}/release`: has an event acted on that was held.
+    Release,
+    /// `/staff/release-all`: has all events acted on that are held.
+    ReleaseAll,
     /// `/staff/member`: what happened to one member.
     Member,
     /// `/staff/ledger.jsonl`: the whole ledger.
@@ -58,7 +62,7 @@ const BOTH: &[Method] = &[Method::GET, Method::POST];
 
 impl PageRoute {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Home,
         Self::Files,
         Self::Upload,
@@ -75,6 +79,8 @@ impl PageRoute {
         Self::Events,
         Self::Event,
         Self::Requeue,
+        Self::Release,
+        Self::ReleaseAll,
         Self::Member,
         Self::Export,
     ];
@@ -98,6 +104,8 @@ impl PageRoute {
             Self::Events => "/staff/events",
             Self::Event => "/staff/events/{id}",
             Self::Requeue => "/staff/events/{id}/requeue",
+            Self::Release => "/staff/events/{id}/release",
+            Self::ReleaseAll => "/staff/release-all",
             Self::Member => "/staff/member",
             Self::Export => "/staff/ledger.jsonl",
         }
@@ -107,7 +115,14 @@ impl PageRoute {
     pub const fn is_staff(self) -> bool {
         matches!(
             self,
-            Self::Desk | Self::Events | Self::Event | Self::Requeue | Self::Member | Self::Export
+            Self::Desk
+                | Self::Events
+                | Self::Event
+                | Self::Requeue
+                | Self::Release
+                | Self::ReleaseAll
+                | Self::Member
+                | Self::Export
         )
     }
 
@@ -120,8 +135,10 @@ impl PageRoute {
 
     pub(crate) const fn methods(self) -> &'static [Method] {
         match self {
-            Self::Upload | Self::Requeue => POST,
-            Self::DeleteAll | Self::Edit | Self::Delete | Self::Disconnect => BOTH,
+            Self::Upload | Self::Requeue | Self::Release => POST,
+            Self::ReleaseAll | Self::DeleteAll | Self::Edit | Self::Delete | Self::Disconnect => {
+                BOTH
+            }
             _ => GET,
         }
     }

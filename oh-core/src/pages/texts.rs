@@ -118,6 +118,8 @@ texts! {
     DoneDeletedAll: "All files of this app were deleted.", "Alle Dateien dieser App wurden gelöscht.";
     DoneDisconnected: "The connection was ended. Your data here are kept.", "Die Verbindung wurde getrennt. Ihre Daten hier bleiben erhalten.";
     DoneErasing: "The connection was ended, and your data here are being erased.", "Die Verbindung wurde getrennt, und Ihre Daten hier werden gelöscht.";
+    DoneReleased: "The event is released.", "Das Ereignis ist freigegeben.";
+    DoneReleasedAll: "All events that were held are released.", "Alle angehaltenen Ereignisse sind freigegeben.";
     DoneRequeued: "The event is in the queue again.", "Das Ereignis ist wieder in der Warteschlange.";
 
     // Problems.
@@ -173,6 +175,13 @@ texts! {
     DeadLetter: "Dead letter", "Unzustellbar";
     Done: "Done", "Erledigt";
     Stale: "Stale", "Überholt";
+    Held: "Held", "Angehalten";
+    HeldText: "Not acted on, because it is not to be believed as it stands: more members seem to have left at once than is likely, or a wish was told days late. The line below says which. A restored backup, or a copy that runs under another client's credentials, makes every member look gone: make sure that this is the right database with the right credentials. Then release what is true.", "Nicht ausgeführt, weil es so nicht zu glauben ist: Mehr Mitglieder scheinen auf einmal gegangen zu sein, als wahrscheinlich ist, oder ein Wunsch wurde Tage zu spät mitgeteilt. Die Zeile unten sagt, was davon. Eine zurückgespielte Sicherung oder eine Kopie mit fremden Zugangsdaten lässt alle Mitglieder wie gegangen aussehen: Stellen Sie sicher, dass dies die richtige Datenbank mit den richtigen Zugangsdaten ist. Geben Sie dann frei, was stimmt.";
+    Release: "Release", "Freigeben";
+    ReleaseAll: "Release all", "Alle freigeben";
+    ReleaseAllTitle: "Release all {count} that are held?", "Alle {count} angehaltenen freigeben?";
+    ReleaseAllText: "The tokens of these members are destroyed, and their data deleted where the app's policy says so. This cannot be undone.", "Die Tokens dieser Mitglieder werden vernichtet und ihre Daten gelöscht, wo die Regeln der App es vorsehen. Das lässt sich nicht rückgängig machen.";
+    ReleaseGone: "It is not held, or not any more.", "Es ist nicht angehalten, oder nicht mehr.";
     All: "All", "Alle";
     PendingText: "Waiting for their turn, being worked on, or waiting for another try.", "Warten, bis sie an der Reihe sind, werden bearbeitet oder warten auf einen weiteren Versuch.";
     OverdueText: "Received more than 30 days ago and not done. The law allows a month for a request to be erased (GDPR Art. 12(3)). Open each one to see what stands in the way: dead letters have to be put back into the queue once the cause is mended; for those that are pending, see whether the worker runs.", "Vor mehr als 30 Tagen eingegangen und nicht erledigt. Das Gesetz lässt einen Monat Zeit (Art. 12 Abs. 3 DSGVO). Öffnen Sie jedes einzelne, um zu sehen, was im Weg steht: Unzustellbare müssen zurück in die Warteschlange, sobald die Ursache behoben ist; bei offenen prüfen Sie, ob der Worker läuft.";
@@ -240,6 +249,8 @@ texts! {
     StepDone: "Done", "Erledigt";
     StepDeadLettered: "Given up", "Aufgegeben";
     StepRequeued: "Put back into the queue", "Zurück in die Warteschlange gestellt";
+    StepHeld: "Held", "Angehalten";
+    StepReleased: "Released", "Freigegeben";
     StepStale: "Found stale", "Als überholt erkannt";
     Try: "Try", "Versuch";
     Why: "Why", "Warum";

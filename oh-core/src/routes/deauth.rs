@@ -190,7 +190,7 @@ mod tests {
     use std::sync::Arc;
 
     const SECRET: &str = "abcdefghijklmnop";
-    const BODY: &str = r#"{"project_member_id": "01026778", "erasure_requested": true, "timestamp": "2026-11-22T16:31:27.299665+00:00"}"#;
+    const BODY: &str = r#"{"project_member_id": "01026778", "erasure_requested": true, "timestamp": "2099-11-22T16:31:27.299665+00:00"}"#;
 
     async fn send(oh: &OpenHumans) -> StatusCode {
         let mut mac = Hmac::<sha1::Sha1>::new_from_slice(SECRET.as_bytes()).unwrap();

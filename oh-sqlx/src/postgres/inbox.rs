@@ -7,7 +7,9 @@
 //! one up to which nothing is missing.
 
 use oh_core::Timestamp;
-use oh_core::deauth::{EventId, EventQuery, Held, Lease, Leased, LedgerQuery};
+use oh_core::deauth::{
+    Accepted, DeauthEvent, EventId, EventQuery, Held, Lease, Leased, LedgerQuery, TokenFate,
+};
 use sqlx::{Connection, Error as SqlError, PgConnection, Postgres, QueryBuilder, Row};
 
 use super::text;
@@ -174,13 +176,68 @@ pub(super) async fn requeue(
     Ok(requeued.rows_affected() > 0)
 }
 
+pub(super) async fn hold(
+    conn: &mut PgConnection,
+    event: &DeauthEvent,
+    note: &str,
+) -> Result<Accepted, SqlError> {
+    let kept = sqlx::query(concat!(
+        "WITH kept AS ( \
+             INSERT INTO oh_events (id, member, pseudonym, erasure, discovery, left_at, \
+             received_at, due_at, state) \
+             SELECT $1, $2, $3, $4, $5, $6, $7, $7, 'held' WHERE ",
+        barrier!(),
+        "    ON CONFLICT (id) DO NOTHING RETURNING id, pseudonym, received_at) \
+         INSERT INTO oh_ledger (event, member, at, step, attempt, note) \
+         SELECT id, pseudonym, received_at, CASE WHEN line = 1 THEN 'received' ELSE 'held' END, 0, \
+         CASE WHEN line = 2 THEN $8 END \
+         FROM kept CROSS JOIN generate_series(1, 2) AS line ORDER BY line",
+    ))
+    .bind(event.id.as_str())
+    .bind(event.member.as_str())
+    .bind(event.pseudonym.as_str())
+    .bind(event.erasure.as_str())
+    .bind(event.discovery.as_str())
+    .bind(event.left_at.as_micros())
+    .bind(event.received_at.as_micros())
+    .bind(text(note))
+    .execute(conn)
+    .await?;
+    Ok(match kept.rows_affected() {
+        0 => Accepted::Duplicate,
+        _ => Accepted::New(TokenFate::Untouched),
+    })
+}
+
+pub(super) async fn release(
+    conn: &mut PgConnection,
+    event: &EventId,
+    now: Timestamp,
+) -> Result<bool, SqlError> {
+    let released = sqlx::query(concat!(
+        "WITH released AS ( \
+             UPDATE oh_events SET state = 'pending', due_at = $2 \
+             WHERE id = $1 AND state = 'held' AND member IS NOT NULL AND ",
+        barrier!(),
+        "    RETURNING id, pseudonym) \
+         INSERT INTO oh_ledger (event, member, at, step, attempt) \
+         SELECT id, pseudonym, $2, 'released', 0 FROM released",
+    ))
+    .bind(event.as_str())
+    .bind(now.as_micros())
+    .execute(conn)
+    .await?;
+    Ok(released.rows_affected() > 0)
+}
+
 pub(super) async fn stats(conn: &mut PgConnection) -> Result<StatsRow, SqlError> {
     sqlx::query_as(
         "SELECT (SELECT count(*) FROM oh_events WHERE state = 'pending') AS pending, \
          (SELECT min(received_at) FROM oh_events WHERE state = 'pending') AS oldest_pending, \
          (SELECT count(*) FROM oh_events WHERE state = 'done') AS done, \
          (SELECT count(*) FROM oh_events WHERE state = 'dead_letter') AS dead_letters, \
-         (SELECT count(*) FROM oh_events WHERE state = 'stale') AS stale",
+         (SELECT count(*) FROM oh_events WHERE state = 'stale') AS stale, \
+         (SELECT count(*) FROM oh_events WHERE state = 'held') AS held",
     )
     .fetch_one(conn)
     .await

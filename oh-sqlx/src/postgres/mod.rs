@@ -308,6 +308,16 @@ impl DeauthEvents for PgStore {
         noted.map_err(inbox_error)
     }
 
+    async fn hold(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError> {
+        let held = ask!(self, conn => inbox::hold(conn, event, note));
+        held.map_err(inbox_error)
+    }
+
+    async fn release(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
+        let released = ask!(self, conn => inbox::release(conn, event, now));
+        released.map_err(inbox_error)
+    }
+
     async fn requeue(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
         let requeued = ask!(self, conn => inbox::requeue(conn, event, now));
         requeued.map_err(inbox_error)

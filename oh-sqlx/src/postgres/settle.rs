@@ -67,7 +67,8 @@ async fn settle(conn: &mut PgConnection, endings: &[Ending]) -> Result<HashSet<i
              UPDATE oh_events SET member = NULL FROM settled \
              WHERE settled.forget AND oh_events.pseudonym = settled.pseudonym \
              AND oh_events.member IS NOT NULL AND (oh_events.state = 'stale' \
-                 OR (oh_events.state = 'dead_letter' AND oh_events.left_at <= settled.left_at))), \
+                 OR (oh_events.state IN ('dead_letter', 'held') \
+                     AND oh_events.left_at <= settled.left_at))), \
          lines AS ( \
              INSERT INTO oh_ledger (event, member, at, step, attempt, note) \
              SELECT id, pseudonym, now, step, attempts, note FROM settled ORDER BY place) \

@@ -1,7 +1,10 @@
 //! Statements on `oh_events`, `oh_ledger` and `oh_locks`.
 
 use oh_core::Timestamp;
-use oh_core::deauth::{EventId, EventQuery, Held, Lease, Leased, LedgerQuery, Settlement, Step};
+use oh_core::deauth::{
+    Accepted, DeauthEvent, EventId, EventQuery, Held, Lease, Leased, LedgerQuery, Settlement, Step,
+    TokenFate,
+};
 use sqlx::{Error as SqlError, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 
 use crate::rows::{self, EventRow, LedgerRow, StatsRow};
@@ -168,7 +171,7 @@ async fn forget_settled(conn: &mut SqliteConnection, done: &EventId) -> Result<(
          FROM oh_events AS done WHERE done.id = ?1 \
          AND oh_events.pseudonym = done.pseudonym AND oh_events.member IS NOT NULL \
          AND (oh_events.state = 'stale' \
-             OR (oh_events.state = 'dead_letter' AND oh_events.left_at <= done.left_at))",
+             OR (oh_events.state IN ('dead_letter', 'held') AND oh_events.left_at <= done.left_at))",
     )
     .bind(done.as_str())
     .execute(conn)
@@ -197,13 +200,60 @@ pub(super) async fn requeue(
     Ok(requeued.rows_affected() > 0)
 }
 
+pub(super) async fn hold(
+    conn: &mut SqliteConnection,
+    event: &DeauthEvent,
+    note: &str,
+) -> Result<Accepted, SqlError> {
+    let kept = sqlx::query(
+        "INSERT INTO oh_events (id, member, pseudonym, erasure, discovery, left_at, received_at, \
+         due_at, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, 'held') ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(event.id.as_str())
+    .bind(event.member.as_str())
+    .bind(event.pseudonym.as_str())
+    .bind(event.erasure.as_str())
+    .bind(event.discovery.as_str())
+    .bind(event.left_at.as_micros())
+    .bind(event.received_at.as_micros())
+    .execute(&mut *conn)
+    .await?;
+    if kept.rows_affected() == 0 {
+        return Ok(Accepted::Duplicate);
+    }
+    let at = event.received_at;
+    line(conn, &event.id, Step::Received, at, None).await?;
+    line(conn, &event.id, Step::Held, at, Some(note)).await?;
+    Ok(Accepted::New(TokenFate::Untouched))
+}
+
+pub(super) async fn release(
+    conn: &mut SqliteConnection,
+    event: &EventId,
+    now: Timestamp,
+) -> Result<bool, SqlError> {
+    let released = sqlx::query(
+        "UPDATE oh_events SET state = 'pending', due_at = ?2 \
+         WHERE id = ?1 AND state = 'held' AND member IS NOT NULL",
+    )
+    .bind(event.as_str())
+    .bind(now.as_micros())
+    .execute(&mut *conn)
+    .await?;
+    if released.rows_affected() > 0 {
+        line(conn, event, Step::Released, now, None).await?;
+    }
+    Ok(released.rows_affected() > 0)
+}
+
 pub(super) async fn stats(pool: &SqlitePool) -> Result<StatsRow, SqlError> {
     sqlx::query_as(
         "SELECT (SELECT count(*) FROM oh_events WHERE state = 'pending') AS pending, \
          (SELECT min(received_at) FROM oh_events WHERE state = 'pending') AS oldest_pending, \
          (SELECT count(*) FROM oh_events WHERE state = 'done') AS done, \
          (SELECT count(*) FROM oh_events WHERE state = 'dead_letter') AS dead_letters, \
-         (SELECT count(*) FROM oh_events WHERE state = 'stale') AS stale",
+         (SELECT count(*) FROM oh_events WHERE state = 'stale') AS stale, \
+         (SELECT count(*) FROM oh_events WHERE state = 'held') AS held",
     )
     .fetch_one(pool)
     .await

@@ -338,6 +338,21 @@ impl DeauthEvents for SqliteStore {
         expect!(outcome.map_err(inbox_error)?, Recorded).map_err(inbox_error)
     }
 
+    async fn hold(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError> {
+        let op = Op::Hold {
+            event: event.clone(),
+            note: note.to_owned(),
+        };
+        let outcome = self.write(op).await.map_err(inbox_error)?;
+        expect!(outcome, Accepted).map_err(inbox_error)
+    }
+
+    async fn release(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
+        let event = event.clone();
+        let outcome = self.write(Op::Release { event, now }).await;
+        expect!(outcome.map_err(inbox_error)?, Requeued).map_err(inbox_error)
+    }
+
     async fn requeue(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
         let op = Op::Requeue {
             event: event.clone(),

@@ -76,6 +76,14 @@ pub(super) enum Op {
         event: EventId,
         now: Timestamp,
     },
+    Hold {
+        event: DeauthEvent,
+        note: String,
+    },
+    Release {
+        event: EventId,
+        now: Timestamp,
+    },
     AcquireLock {
         name: String,
         holder: String,
@@ -277,6 +285,8 @@ async fn run(conn: &mut SqliteConnection, op: &Op, traces: &mut bool) -> Result<
             Outcome::Recorded(inbox::tokens_destroyed(conn, event, *now).await?)
         }
         Op::Requeue { event, now } => Outcome::Requeued(inbox::requeue(conn, event, *now).await?),
+        Op::Hold { event, note } => Outcome::Accepted(inbox::hold(conn, event, note).await?),
+        Op::Release { event, now } => Outcome::Requeued(inbox::release(conn, event, *now).await?),
         Op::AcquireLock {
             name,
             holder,

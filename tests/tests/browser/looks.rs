@@ -68,7 +68,15 @@ async fn every_page_is_for_everyone_and_fits_every_window() {
         })
         .await;
         look("desk").await;
-        for shelf in ["all", "pending", "overdue", "dead_letter", "done", "stale"] {
+        for shelf in [
+            "all",
+            "pending",
+            "held",
+            "overdue",
+            "dead_letter",
+            "done",
+            "stale",
+        ] {
             page.goto(&format!("/openhumans/staff/events?state={shelf}"))
                 .await;
             look(&format!("events-{shelf}")).await;
@@ -77,6 +85,8 @@ async fn every_page_is_for_everyone_and_fits_every_window() {
         page.click("#events tbody a").await;
         page.wait_for("#lines").await;
         look("event").await;
+        page.goto("/openhumans/staff/release-all").await;
+        look("release-all").await;
         page.goto("/openhumans/staff/member").await;
         look("find-member").await;
         page.goto(&format!("/openhumans/staff/member?who={ALICE}"))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oh_core::deauth::{DEADLINE, Departure, Erasure, EventState};
+use oh_core::deauth::{DEADLINE, DeauthEvent, Departure, Discovery, Erasure, EventState};
 use oh_core::pages::{PageRoute, Pages};
 use oh_tests::visitor::Visitor;
 use oh_tests::wire::{Answer, Request};
@@ -103,11 +103,8 @@ async fn whoever_the_guard_turns_away_sees_and_does_nothing() {
         app.log_in(&mut alice, "01026778").await;
         for route in PageRoute::ALL.into_iter().filter(|route| route.is_staff()) {
             let path = format!("/openhumans{}", route.path().replace("{id}", id));
-            let method = if route == PageRoute::Requeue {
-                "POST"
-            } else {
-                "GET"
-            };
+            let is_post = matches!(route, PageRoute::Requeue | PageRoute::Release);
+            let method = if is_post { "POST" } else { "GET" };
             let from = oh_tests::visitor::From::SameOrigin;
             let answer = alice.navigate(method, &path, from).await;
             assert_eq!(answer.status, 403, "{path}");
@@ -260,6 +257,68 @@ async fn the_export_is_the_whole_ledger_sent_as_it_is_read() {
         assert_eq!(count, 800);
         assert_eq!(answer.body, whole);
         assert!(!answer.text().contains("\"00000007\""));
+    })
+    .await;
+}
+
+/// Holds the event of a member leaving, as the brake does.
+async fn is_held(app: &App, member: &str) -> String {
+    let deauthorizer = app.openhumans.deauthorizer();
+    let member = member.parse().expect("a project member id");
+    let now = app.clock.now();
+    let names = deauthorizer.names();
+    let event = DeauthEvent::new(
+        names.told_event(&member, now, Erasure::Unknown),
+        member.clone(),
+        names.pseudonym(&member),
+        Erasure::Unknown,
+        Discovery::Found,
+        now,
+        now,
+    );
+    let held = deauthorizer.inbox().hold(&event, "too many at once").await;
+    let _ = held.expect("the inbox is in memory");
+    app.clock.advance(Duration::from_secs(1));
+    event.id.to_string()
+}
+
+#[tokio::test]
+async fn what_is_held_is_explained_and_released_one_by_one_or_all_after_asking() {
+    both(with_handler(), async |app| {
+        let first = is_held(app, "00000002").await;
+        for member in ["00000003", "00000004"] {
+            is_held(app, member).await;
+        }
+        let desk = staff_json(app, "").await;
+        assert_eq!(desk["stats"]["held"], 3);
+        let page = staff(app, "").await.text();
+        assert!(page.contains("A restored backup"), "{page}");
+        let list = staff_json(app, "/events?state=held").await;
+        assert_eq!(list["events"].as_array().unwrap().len(), 3);
+        let page = staff(app, &format!("/events/{first}")).await.text();
+        assert!(page.contains("too many at once"), "{page}");
+
+        let post = |path: String| {
+            Request::post(&format!("/openhumans/staff{path}"))
+                .header("x-staff", "yes")
+                .header("sec-fetch-site", "same-origin")
+                .header("accept", "text/html")
+        };
+        let release = post(format!("/events/{first}/release"));
+        let answer = app.send("release", &release).await;
+        assert_eq!(answer.status, 303, "{answer:?}");
+        let again = app.send("release again", &release).await;
+        assert_eq!(again.status, 409);
+        let asked = staff_json(app, "/release-all").await;
+        assert_eq!(asked["held"], 2);
+        let answer = app.send("all", &post("/release-all".into())).await;
+        assert_eq!(answer.location(), "/openhumans/staff?done=released-all");
+        work(app).await;
+        let desk = staff_json(app, "").await;
+        assert_eq!(
+            (&desk["stats"]["held"], &desk["stats"]["done"]),
+            (&json!(0), &json!(3))
+        );
     })
     .await;
 }

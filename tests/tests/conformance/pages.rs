@@ -431,6 +431,8 @@ async fn posts_from_elsewhere_do_nothing() {
             form(&format!("/openhumans/files/{id}/delete"), ""),
             form("/openhumans/disconnect", "data=erase"),
             form("/openhumans/staff/events/x/requeue", "").header("x-staff", "yes"),
+            form("/openhumans/staff/events/x/release", "").header("x-staff", "yes"),
+            form("/openhumans/staff/release-all", "").header("x-staff", "yes"),
         ];
         // All cookies go along, as from a browser that does not know SameSite.
         let elsewhere = [

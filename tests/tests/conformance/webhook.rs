@@ -15,7 +15,8 @@ use crate::apps::{App, OTHER_SECRET, Plan, SECRET, both};
 pub(crate) const PATHS: [&str; 3] = ["/openhumans/deauth", "/webhook/extractor", "/webhook/layer"];
 
 /// As Open Humans writes it.
-pub(crate) const BODY: &str = r#"{"project_member_id": "01026778", "erasure_requested": true, "timestamp": "2026-11-22T16:31:27.299665+00:00"}"#;
+/// Of a time to come: what was told days ago would be held.
+pub(crate) const BODY: &str = r#"{"project_member_id": "01026778", "erasure_requested": true, "timestamp": "2099-11-22T16:31:27.299665+00:00"}"#;
 
 const HEADER: &str = "X-OpenHumans-Webhooks-Signature";
 
@@ -147,10 +148,10 @@ async fn what_is_signed_must_still_make_sense() {
             "{}",
             "null",
             "not json",
-            r#"{"project_member_id": 1026778, "erasure_requested": true, "timestamp": "2026-11-22T16:31:27.299665+00:00"}"#,
-            r#"{"project_member_id": "01026778", "erasure_requested": "yes", "timestamp": "2026-11-22T16:31:27.299665+00:00"}"#,
+            r#"{"project_member_id": 1026778, "erasure_requested": true, "timestamp": "2099-11-22T16:31:27.299665+00:00"}"#,
+            r#"{"project_member_id": "01026778", "erasure_requested": "yes", "timestamp": "2099-11-22T16:31:27.299665+00:00"}"#,
             r#"{"project_member_id": "01026778", "erasure_requested": true, "timestamp": "yesterday"}"#,
-            r#"{"project_member_id": "../../etc", "erasure_requested": true, "timestamp": "2026-11-22T16:31:27.299665+00:00"}"#,
+            r#"{"project_member_id": "../../etc", "erasure_requested": true, "timestamp": "2099-11-22T16:31:27.299665+00:00"}"#,
         ] {
             everywhere(app, body, 400, |path| signed(path, body)).await;
         }
@@ -256,6 +257,14 @@ impl DeauthEvents for FullDisk {
     }
 
     async fn tokens_destroyed(&self, _: &DeauthEvent, _: Timestamp) -> Result<(), InboxError> {
+        full()
+    }
+
+    async fn hold(&self, _: &DeauthEvent, _: &str) -> Result<Accepted, InboxError> {
+        full()
+    }
+
+    async fn release(&self, _: &EventId, _: Timestamp) -> Result<bool, InboxError> {
         full()
     }
 

@@ -39,11 +39,12 @@ pub use listing::{
 };
 pub use locks::{a_note_outlives_its_holder, one_holds_the_lock};
 pub use settling::{
-    a_dead_letter_can_be_requeued, a_retry_waits_until_it_is_due, a_stale_event_is_kept,
-    a_whole_life_is_in_the_ledger, done_forgets_what_it_makes_up_for,
-    done_leaves_only_the_pseudonym, leases_tell_what_became_of_the_tokens,
-    of_two_settlements_one_counts, settling_after_a_takeover_does_nothing,
-    settling_late_counts_if_nobody_took_over, statistics_add_up,
+    a_dead_letter_can_be_requeued, a_held_event_waits_to_be_released,
+    a_retry_waits_until_it_is_due, a_stale_event_is_kept, a_whole_life_is_in_the_ledger,
+    done_forgets_what_it_makes_up_for, done_leaves_only_the_pseudonym,
+    leases_tell_what_became_of_the_tokens, of_two_settlements_one_counts,
+    settling_after_a_takeover_does_nothing, settling_late_counts_if_nobody_took_over,
+    statistics_add_up,
 };
 
 use std::future::Future;
@@ -92,6 +93,7 @@ where
     settling_late_counts_if_nobody_took_over(fresh().await).await;
     of_two_settlements_one_counts(fresh().await).await;
     leases_tell_what_became_of_the_tokens(fresh().await).await;
+    a_held_event_waits_to_be_released(fresh().await).await;
     a_whole_life_is_in_the_ledger(fresh().await).await;
     statistics_add_up(fresh().await).await;
 

@@ -316,6 +316,55 @@ pub async fn leases_tell_what_became_of_the_tokens(inbox: Arc<dyn DeauthInbox>) 
     assert_eq!(fifth.tokens, TokenProgress::Requeued(at(16)));
 }
 
+/// What is held is nobody's to work on, and leaves the member's tokens alone, until it is released.
+pub async fn a_held_event_waits_to_be_released(inbox: Arc<dyn DeauthInbox>) {
+    let (event, other) = (event(1, 1, 1), event(2, 1, 2));
+    let held = inbox.hold(&event, "too many").await;
+    assert_eq!(
+        held.expect("the inbox answers"),
+        Accepted::New(TokenFate::Untouched)
+    );
+    let again = inbox.hold(&event, "too many").await;
+    assert_eq!(again.expect("the inbox answers"), Accepted::Duplicate);
+    let again = inbox.accept(&event).await;
+    assert_eq!(again.expect("the inbox answers"), Accepted::Duplicate);
+    assert_eq!(find(&inbox, &event).await.state, EventState::Held);
+    assert_eq!(inbox.stats().await.expect("the inbox answers").held, 1);
+    assert_eq!(steps(&inbox, &event).await, [Step::Received, Step::Held]);
+    let note = lines(&inbox).await.pop().expect("a line").note;
+    assert_eq!(note.as_deref(), Some("too many"));
+    assert!(lease(&inbox, at(1_000), 10).await.is_empty());
+    assert!(!requeue(&inbox, &event, at(20)).await, "that is for others");
+
+    assert!(release(&inbox, &event, at(30)).await);
+    assert!(
+        !release(&inbox, &event, at(30)).await,
+        "it was released already"
+    );
+    assert!(
+        !release(&inbox, &other, at(30)).await,
+        "there is no such event"
+    );
+    let leased = lease_one(&inbox, at(31)).await;
+    assert_eq!(leased.event, event);
+    assert_eq!(leased.tokens, TokenProgress::Untouched);
+    settle(&inbox, &leased, &Settlement::Done { note: None }, at(32)).await;
+    let steps = steps(&inbox, &event).await;
+    let expected = [
+        Step::Received,
+        Step::Held,
+        Step::Released,
+        Step::Tried,
+        Step::Done,
+    ];
+    assert_eq!(steps, expected);
+}
+
+async fn release(inbox: &Arc<dyn DeauthInbox>, event: &DeauthEvent, now: Timestamp) -> bool {
+    let released = inbox.release(&event.id, now).await;
+    released.expect("the inbox answers")
+}
+
 async fn destroyed(inbox: &Arc<dyn DeauthInbox>, event: &DeauthEvent, now: Timestamp) {
     let noted = inbox.tokens_destroyed(event, now).await;
     noted.expect("the inbox answers");
@@ -392,6 +441,7 @@ pub async fn statistics_add_up(inbox: Arc<dyn DeauthInbox>) {
         done: 1,
         dead_letters: 1,
         stale: 1,
+        ..InboxStats::default()
     };
     assert_eq!(stats().await, expected);
 }

@@ -5,14 +5,20 @@
 //! and a handler never runs while the member's tokens still work. What the first caller does not
 //! get to, because it dies or a database is down, the worker does before it calls the handler.
 
+mod brake;
 mod hints;
 mod unkept;
 
+pub use brake::Brake;
+
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use futures_util::future::BoxFuture;
+use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tokio::time::Instant;
 
 use super::event::{DeauthEvent, Discovery, Erasure, EventId};
@@ -23,6 +29,7 @@ use super::metrics;
 use super::pseudonym::Pseudonymizer;
 use crate::store::{MemberRecord, Put, StoreError, TokenStore};
 use crate::{Clock, ProjectMemberId, Timestamp};
+use brake::{Braking, Verdict};
 use hints::Hints;
 use unkept::Unkept;
 
@@ -42,8 +49,32 @@ struct Inner {
     wake: Notify,
     hints: Hints,
     unkept: Unkept,
+    braking: Braking,
+    roster: Option<Roster>,
+    listed: AsyncMutex<Option<(Timestamp, HashSet<ProjectMemberId>)>>,
+    works: AtomicBool,
     gone: Box<dyn Fn(&ProjectMemberId) + Send + Sync>,
 }
+
+/// Reads the whole list of the project's members.
+pub(crate) type Roster = Box<
+    dyn Fn() -> BoxFuture<'static, Result<HashSet<ProjectMemberId>, oh_api::Error>> + Send + Sync,
+>;
+
+/// What a [`Deauthorizer`] may have besides.
+pub(crate) struct Extras {
+    pub(crate) brake: Brake,
+    /// With a master token the project's list is asked before `invalid_grant` is believed.
+    pub(crate) roster: Option<Roster>,
+    /// Called for each member whose sessions have just ended.
+    pub(crate) gone: Box<dyn Fn(&ProjectMemberId) + Send + Sync>,
+}
+
+/// How long a reading of the project's list is good for.
+const LIST_FRESH: Duration = Duration::from_secs(60);
+
+/// Open Humans tells of a wish at once or never: what is older is held until someone has looked.
+const OLD: Duration = Duration::from_secs(3 * 24 * 3_600);
 
 /// Why a departure could not be reported.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +117,26 @@ impl Deauthorizer {
         clock: Clock,
         gone: impl Fn(&ProjectMemberId) + Send + Sync + 'static,
     ) -> Self {
+        Self::assemble(
+            store,
+            inbox,
+            names,
+            clock,
+            Extras {
+                brake: Brake::default(),
+                roster: None,
+                gone: Box::new(gone),
+            },
+        )
+    }
+
+    pub(crate) fn assemble(
+        store: Arc<dyn TokenStore>,
+        inbox: Arc<dyn DeauthInbox>,
+        names: Pseudonymizer,
+        clock: Clock,
+        extras: Extras,
+    ) -> Self {
         Self(Arc::new(Inner {
             store,
             inbox,
@@ -94,7 +145,11 @@ impl Deauthorizer {
             wake: Notify::new(),
             hints: Hints::new(),
             unkept: Unkept::default(),
-            gone: Box::new(gone),
+            braking: Braking::new(extras.brake),
+            roster: extras.roster,
+            listed: AsyncMutex::default(),
+            works: AtomicBool::new(false),
+            gone: extras.gone,
         }))
     }
 
@@ -247,8 +302,112 @@ impl Deauthorizer {
             self.wake();
             return Ok(Some(Accepted::Duplicate));
         }
+        // They are a member still: it is the tokens that are dead, as after a backup was restored.
+        let discovery = match discovery {
+            Discovery::Found if self.is_listed(&observed.member).await => Discovery::Lost,
+            other => other,
+        };
         let event = self.own_event(observed, Erasure::Unknown, discovery);
-        Ok(Some(self.accept(event).await?))
+        let verdict = self.brake().await?;
+        if verdict == Verdict::Believe {
+            return Ok(Some(self.accept(event).await?));
+        }
+        if verdict == Verdict::HoldFirst {
+            tracing::error!(
+                "so many members turn out gone that they are not believed to be: their events are \
+                 held, their tokens untouched. Was a backup restored, or does a copy run with \
+                 another project's credentials? Release what is true, see Deauthorizer::release"
+            );
+        }
+        let held = self
+            .0
+            .inbox
+            .hold(&event, "too many members gone within an hour")
+            .await?;
+        if matches!(held, Accepted::New(_)) {
+            metrics::held();
+        }
+        Ok(Some(held))
+    }
+
+    /// What the brake says of one more departure. It goes off once nothing is held any more.
+    async fn brake(&self) -> Result<Verdict, ReportError> {
+        if self.0.braking.is_on().await {
+            let held = EventQuery::first(1).state(EventState::Held);
+            if self.0.inbox.events(&held).await?.is_empty() {
+                self.0.braking.release().await;
+            }
+        }
+        let now = self.0.clock.now();
+        Ok(self.0.braking.one_more(&*self.0.store, now).await?)
+    }
+
+    /// Whether the project's list names the member. False where there is no list, or none that can
+    /// be read.
+    async fn is_listed(&self, member: &ProjectMemberId) -> bool {
+        let Some(roster) = &self.0.roster else {
+            return false;
+        };
+        let mut listed = self.0.listed.lock().await;
+        let now = self.0.clock.now();
+        let fresh = |(at, _): &(Timestamp, _)| now.since(*at) < LIST_FRESH && *at <= now;
+        if !listed.as_ref().is_some_and(fresh) {
+            match roster().await {
+                Ok(members) => *listed = Some((now, members)),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "the list of members could not be read");
+                    return false;
+                }
+            }
+        }
+        listed
+            .as_ref()
+            .is_some_and(|(_, members)| members.contains(member))
+    }
+
+    /// Lets an event that is held be acted on. False if there is no such event.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be committed.
+    pub async fn release(&self, event: &EventId) -> Result<bool, InboxError> {
+        let released = self.0.inbox.release(event, self.0.clock.now()).await?;
+        if released {
+            tracing::info!(%event, "an event that was held is released");
+            self.wake();
+        }
+        Ok(released)
+    }
+
+    /// Lets all events that are held be acted on. Gives how many.
+    ///
+    /// # Errors
+    ///
+    /// When the inbox fails on the way; those released so far stay so.
+    pub async fn release_all(&self) -> Result<u64, InboxError> {
+        let mut released = 0;
+        loop {
+            let held = self
+                .0
+                .inbox
+                .events(&EventQuery::first(500).state(EventState::Held))
+                .await?;
+            let before = released;
+            for event in held {
+                released += u64::from(self.release(&event.id).await?);
+            }
+            // What is left, if anything, cannot be released.
+            if released == before {
+                self.0.braking.release().await;
+                return Ok(released);
+            }
+        }
+    }
+
+    /// A worker of this process has started.
+    pub(super) fn works(&self) {
+        self.0.works.store(true, Ordering::Relaxed);
     }
 
     /// The app disconnects the member of this record, and knows what the member wants.
@@ -301,6 +460,21 @@ impl Deauthorizer {
     /// worker makes up for it.
     #[tracing::instrument(name = "deauth.accept", skip_all, fields(event = %event.id, discovery = %event.discovery, erasure = %event.erasure))]
     pub async fn accept(&self, event: DeauthEvent) -> Result<Accepted, InboxError> {
+        if event.discovery == Discovery::Told && event.received_at.since(event.left_at) > OLD {
+            let held = self
+                .0
+                .inbox
+                .hold(&event, "told days after the member left")
+                .await?;
+            if matches!(held, Accepted::New(_)) {
+                metrics::held();
+                tracing::error!(
+                    "a webhook tells of a departure of days ago, as when an old one is sent again: it \
+                     is held until someone releases it"
+                );
+            }
+            return Ok(held);
+        }
         let accepted = self.0.inbox.accept(&event).await.inspect_err(|error| {
             tracing::error!(
                 error = error as &dyn std::error::Error,
@@ -314,6 +488,12 @@ impl Deauthorizer {
         };
         metrics::received(event.discovery);
         tracing::info!("a member has left");
+        if !self.0.works.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "an event was accepted, and no worker was started in this process: unless another \
+                 process runs one, nobody acts on it (see OpenHumans::start_background)"
+            );
+        }
         match fate {
             TokenFate::Destroyed => {}
             TokenFate::Stale => self.found_stale(&event),

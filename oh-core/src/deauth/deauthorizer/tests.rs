@@ -366,3 +366,92 @@ async fn what_waits_is_tried_once_more_at_the_end() {
     setting.deauthorizer.finish(Duration::from_secs(1)).await;
     assert_eq!(setting.events(EventState::Pending).await.len(), 3);
 }
+
+/// Members who are stored, and each of whom seems to be gone.
+async fn everyone_seems_gone(count: usize) -> (crate::deauth::test_support::Setting, usize) {
+    let setting = crate::deauth::test_support::Setting::new();
+    for number in 0..count {
+        setting.authorize(number, at(0)).await;
+    }
+    let mut untouched = 0;
+    for number in 0..count {
+        let record = setting.record(number).await.unwrap();
+        let reported = setting.deauthorizer.report_found(&record).await.unwrap();
+        assert!(matches!(reported, Some(Accepted::New(_))));
+        untouched += usize::from(setting.record(number).await.unwrap().is_authorized());
+    }
+    (setting, untouched)
+}
+
+#[tokio::test]
+async fn a_mass_departure_is_held_until_someone_has_looked() {
+    let (setting, untouched) = everyone_seems_gone(200).await;
+    // A tenth of them is believed to be gone.
+    assert_eq!(untouched, 180);
+    assert_eq!(setting.events(EventState::Held).await.len(), 180);
+    assert_eq!(setting.events(EventState::Pending).await.len(), 20);
+    // What a signed webhook tells is acted on all the same.
+    let _ = setting.report_told(199, at(60)).await;
+    assert!(!setting.record(199).await.unwrap().is_authorized());
+
+    assert_eq!(setting.deauthorizer.release_all().await.unwrap(), 180);
+    assert!(setting.events(EventState::Held).await.is_empty());
+    let last = setting.lines().await.pop().unwrap();
+    assert_eq!(last.step, Step::Released);
+}
+
+#[tokio::test]
+async fn a_few_departures_are_believed_however_few_members_there_are() {
+    let (setting, untouched) = everyone_seems_gone(10).await;
+    assert_eq!(untouched, 0);
+    assert!(setting.events(EventState::Held).await.is_empty());
+}
+
+#[tokio::test]
+async fn once_nothing_is_held_the_brake_is_off() {
+    let (setting, _) = everyone_seems_gone(30).await;
+    let held = setting.events(EventState::Held).await;
+    assert_eq!(held.len(), 20);
+    for event in &held {
+        assert!(setting.deauthorizer.release(&event.id).await.unwrap());
+    }
+    setting.authorize(500, at(0)).await;
+    let record = setting.record(500).await.unwrap();
+    let _ = setting.deauthorizer.report_found(&record).await.unwrap();
+    assert!(!setting.record(500).await.unwrap().is_authorized());
+}
+
+#[tokio::test]
+async fn an_old_telling_is_held() {
+    let setting = crate::deauth::test_support::Setting::new();
+    setting.authorize(1, at(0)).await;
+    setting.clock.advance(Duration::from_secs(4 * 24 * 3_600));
+    let _ = setting.report_told(1, at(50)).await;
+    assert!(setting.record(1).await.unwrap().is_authorized());
+    let held = setting.events(EventState::Held).await;
+    assert_eq!(held[0].erasure, Erasure::Requested);
+    assert!(setting.deauthorizer.release(&held[0].id).await.unwrap());
+}
+
+#[tokio::test]
+async fn whoever_is_on_the_list_is_not_gone() {
+    let store = Arc::new(crate::store::MemoryStore::new());
+    let inbox = Arc::new(crate::deauth::MemoryInbox::new());
+    let names = Pseudonymizer::new(&crate::KeyMaterial::new("k".repeat(32)));
+    let listed = member();
+    let extras = Extras {
+        brake: Brake::default(),
+        roster: Some(Box::new(move || {
+            let members = HashSet::from([listed.clone()]);
+            Box::pin(async { Ok(members) })
+        })),
+        gone: Box::new(|_| {}),
+    };
+    let clock = Clock::manual(at(100));
+    let deauthorizer = Deauthorizer::assemble(store.clone(), inbox.clone(), names, clock, extras);
+    let record = authorized(at(0));
+    assert_eq!(store.put(&record, None).await.unwrap(), Put::Done);
+    let _ = deauthorizer.report_found(&record).await.unwrap();
+    let events = inbox.events(&EventQuery::first(10)).await.unwrap();
+    assert_eq!(events[0].discovery, Discovery::Lost);
+}

@@ -32,6 +32,10 @@ named! {
         Requeued = "requeued",
         /// It is older than the member's latest authorization: not acted on.
         Stale = "stale",
+        /// It is not acted on until someone releases it; the note says why.
+        Held = "held",
+        /// Someone released it.
+        Released = "released",
     }
 }
 

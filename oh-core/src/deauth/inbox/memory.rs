@@ -27,7 +27,7 @@ struct State {
     pending: BTreeSet<(Timestamp, EventId)>,
     // Those with a lease, run out or not.
     leased: HashSet<EventId>,
-    // The stale ones and dead letters that still hold the member's id.
+    // The stale ones, dead letters and held ones that still have the member's id.
     settled: HashMap<Pseudonym, HashSet<EventId>>,
     ledger: Vec<LedgerLine>,
     locks: HashMap<String, Lock>,
@@ -90,7 +90,7 @@ impl State {
             let Some(Entry { record, .. }) = self.events.get_mut(id) else {
                 return false;
             };
-            let later = record.state == EventState::DeadLetter && record.left_at > left_at;
+            let later = record.state != EventState::Stale && record.left_at > left_at;
             if !later {
                 record.member = None;
             }
@@ -146,6 +146,47 @@ impl DeauthEvents for MemoryInbox {
         state.events.insert(event.id.clone(), entry);
         state.write(&event.id, Step::Received, event.received_at, None);
         Ok(Accepted::New(TokenFate::Untouched))
+    }
+
+    async fn hold(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError> {
+        let mut state = self.state();
+        if state.events.contains_key(&event.id) {
+            return Ok(Accepted::Duplicate);
+        }
+        let mut record = EventRecord::pending(event);
+        record.state = EventState::Held;
+        let entry = Entry {
+            record,
+            lease: None,
+            tokens: TokenProgress::Untouched,
+            was_stale: false,
+        };
+        state.events.insert(event.id.clone(), entry);
+        let of_member = state.settled.entry(event.pseudonym.clone()).or_default();
+        of_member.insert(event.id.clone());
+        state.write(&event.id, Step::Received, event.received_at, None);
+        let note = Some(note.to_owned());
+        state.write(&event.id, Step::Held, event.received_at, note);
+        Ok(Accepted::New(TokenFate::Untouched))
+    }
+
+    async fn release(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
+        let mut state = self.state();
+        let Some(entry) = state.events.get_mut(event) else {
+            return Ok(false);
+        };
+        if entry.record.state != EventState::Held || entry.record.member.is_none() {
+            return Ok(false);
+        }
+        entry.record.state = EventState::Pending;
+        entry.record.due_at = now;
+        let (place, pseudonym) = (entry.place(), entry.record.pseudonym.clone());
+        state.pending.insert(place);
+        if let Some(settled) = state.settled.get_mut(&pseudonym) {
+            settled.remove(event);
+        }
+        state.write(event, Step::Released, now, None);
+        Ok(true)
     }
 
     async fn lease(
@@ -255,7 +296,7 @@ impl DeauthEvents for MemoryInbox {
                 let of_member = state.settled.entry(pseudonym).or_default();
                 of_member.insert(lease.event.clone());
             }
-            EventState::Pending => {}
+            EventState::Pending | EventState::Held => {}
         }
         state.leased.remove(&lease.event);
         state.write(&lease.event, step, now, note);
@@ -318,6 +359,7 @@ impl DeauthRecords for MemoryInbox {
                 EventState::Done => stats.done += 1,
                 EventState::DeadLetter => stats.dead_letters += 1,
                 EventState::Stale => stats.stale += 1,
+                EventState::Held => stats.held += 1,
             }
         }
         Ok(stats)

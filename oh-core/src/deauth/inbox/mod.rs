@@ -74,6 +74,8 @@ named! {
         DeadLetter = "dead_letter",
         /// Older than the member's latest authorization; not acted on.
         Stale = "stale",
+        /// Not acted on until someone releases it: the member's tokens are untouched.
+        Held = "held",
     }
 }
 
@@ -152,7 +154,7 @@ pub enum Held {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settlement {
     /// The handler succeeded. The member's id is removed from the event; the pseudonym stays. So
-    /// is it, in the same commit, from the member's stale events, and from those dead letters with a
+    /// is it, in the same commit, from the member's stale events, and from those dead letters and held events with a
     /// [`left_at`](DeauthEvent::left_at) not later than this one's: they cannot be requeued any
     /// more, and need not be. Writes [`Step::Done`] with the note.
     Done {
@@ -372,6 +374,8 @@ pub struct InboxStats {
     pub dead_letters: u64,
     /// Events found stale.
     pub stale: u64,
+    /// Events held until someone releases them.
+    pub held: u64,
 }
 
 /// What must survive a crash: the events of members leaving, the ledger about them, and the locks
@@ -393,6 +397,23 @@ pub trait DeauthEvents: Send + Sync + 'static {
     ///
     /// When it could not be committed. The sender is then told to try again.
     async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError>;
+
+    /// Keeps an event that is not to be acted on yet, unless one of this id is there: as
+    /// [`EventState::Held`], with the member's tokens untouched. Writes [`Step::Received`] and
+    /// [`Step::Held`] with the note.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be committed.
+    async fn hold(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError>;
+
+    /// Makes a held event pending, due now, and writes [`Step::Released`]. False if there is no such
+    /// event that is held, or its member's id is gone (see [`Settlement::Done`]).
+    ///
+    /// # Errors
+    ///
+    /// When it could not be committed.
+    async fn release(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError>;
 
     /// Takes up to `limit` pending events that are due at `now` and not under a lease that still
     /// runs, oldest first, until `until`; counts the attempt and writes [`Step::Tried`] for each.
@@ -518,6 +539,14 @@ pub trait NamedLocks: Send + Sync + 'static {
 impl<I: DeauthEvents + ?Sized> DeauthEvents for Arc<I> {
     async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError> {
         (**self).accept(event).await
+    }
+
+    async fn hold(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError> {
+        (**self).hold(event, note).await
+    }
+
+    async fn release(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
+        (**self).release(event, now).await
     }
 
     async fn lease(

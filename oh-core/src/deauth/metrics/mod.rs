@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | `openhumans_deauth_received_total` | counter, by `discovery` | events newly accepted |
 //! | `openhumans_deauth_duplicates_total` | counter | events that were there already |
+//! | `openhumans_deauth_held_total` | counter | events held until someone releases them |
 //! | `openhumans_deauth_kept_late_total` | counter | verified events kept only after the webhook was answered with 503, or nearly |
 //! | `openhumans_deauth_given_up_total` | counter | verified events that could not be kept at all |
 //! | `openhumans_deauth_refused_total` | counter, by `reason` | webhooks not accepted |
@@ -38,6 +39,10 @@ pub(crate) fn received(discovery: Discovery) {
 
 pub(crate) fn duplicate() {
     count!("openhumans_deauth_duplicates_total");
+}
+
+pub(crate) fn held() {
+    count!("openhumans_deauth_held_total");
 }
 
 pub(crate) fn kept_late() {

@@ -58,7 +58,7 @@ use attempt::Attempts;
 /// };
 /// let worker = Worker::new(deauthorizer.clone(), Arc::new(handler), DeletionPolicy::default()).spawn();
 ///
-/// let left_at = "2026-11-22T16:31:27Z".parse()?;
+/// let left_at = oh_core::Timestamp::now();
 /// let _ = deauthorizer.report_told(&"01026778".parse()?, Erasure::Requested, left_at).await?;
 /// worker.drain().await;
 /// assert_eq!(deauthorizer.inbox().stats().await?.done, 1);
@@ -183,6 +183,7 @@ impl Worker {
         drains: mpsc::Receiver<oneshot::Sender<()>>,
         stop: impl Future<Output = ()> + Send,
     ) {
+        self.deauthorizer.works();
         let attempts = Arc::new(Attempts {
             deauthorizer: self.deauthorizer.clone(),
             handler: self.handler,

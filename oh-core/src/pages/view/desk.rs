@@ -24,6 +24,8 @@ pub enum Shelf {
     Done,
     /// Older than the member's latest authorization.
     Stale,
+    /// Not acted on until someone releases it.
+    Held,
 }
 
 /// The overview.
@@ -101,7 +103,7 @@ pub struct PlotSpan {
     pub from: Timestamp,
     /// Events received in it.
     pub received: u64,
-    /// Those of them that are pending or dead letters.
+    /// Those of them that are pending, held or dead letters.
     pub open: u64,
     /// How long half of those done took at most, in seconds.
     pub median: Option<f64>,
@@ -149,14 +151,20 @@ pub struct ShelfEvent {
     pub settled_at: Option<Timestamp>,
     /// Whether it can be put back into the queue.
     pub can_requeue: bool,
+    /// Whether it is held, and can be released.
+    pub can_release: bool,
 }
 
 impl ShelfEvent {
     pub(crate) fn new(record: EventRecord, now: Timestamp) -> Self {
-        let open = matches!(record.state, EventState::Pending | EventState::DeadLetter);
+        let open = matches!(
+            record.state,
+            EventState::Pending | EventState::DeadLetter | EventState::Held
+        );
         let settled = matches!(record.state, EventState::DeadLetter | EventState::Stale);
         Self {
             overdue: open && now.since(record.received_at) > crate::deauth::DEADLINE,
+            can_release: record.state == EventState::Held && record.member.is_some(),
             can_requeue: settled && record.member.is_some(),
             id: record.id,
             pseudonym: record.pseudonym,
@@ -170,6 +178,14 @@ impl ShelfEvent {
             settled_at: record.settled_at,
         }
     }
+}
+
+/// The question before all that is held is released.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[non_exhaustive]
+pub struct ReleaseAllPage {
+    /// How many events are held.
+    pub held: u64,
 }
 
 /// One event, and all that happened to it.

@@ -5,8 +5,8 @@ mod desk;
 use serde::Serialize;
 
 pub use desk::{
-    BackgroundView, DeskPage, EventPage, EventsPage, MemberPage, PlotSpan, RunningEvent, Shelf,
-    ShelfEvent, Took,
+    BackgroundView, DeskPage, EventPage, EventsPage, MemberPage, PlotSpan, ReleaseAllPage,
+    RunningEvent, Shelf, ShelfEvent, Took,
 };
 
 use crate::{ProjectMemberId, Timestamp};
@@ -29,6 +29,7 @@ pub enum Page {
     Desk(DeskPage),
     Events(EventsPage),
     Event(EventPage),
+    ReleaseAll(ReleaseAllPage),
     Member(MemberPage),
 }
 

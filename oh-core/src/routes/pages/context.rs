@@ -84,6 +84,8 @@ impl<'a> Context<'a> {
             "disconnected" => Text::DoneDisconnected,
             "erasing" => Text::DoneErasing,
             "requeued" => Text::DoneRequeued,
+            "released" => Text::DoneReleased,
+            "released-all" => Text::DoneReleasedAll,
             _ => return None,
         };
         Some(self.say(text))

@@ -95,6 +95,9 @@ const fn summary(route: Route, is_post: bool) -> &'static str {
             (PageRoute::Requeue, _) => {
                 "Staff: puts a dead letter or stale event back into the queue"
             }
+            (PageRoute::Release, _) => "Staff: has an event acted on that was held",
+            (PageRoute::ReleaseAll, false) => "Staff: how many events are held",
+            (PageRoute::ReleaseAll, true) => "Staff: has all events acted on that are held",
             (PageRoute::Member, _) => "Staff: what happened to one member",
             (PageRoute::Export, _) => "Staff: the whole ledger, as JSON lines",
         },
@@ -133,7 +136,9 @@ fn parameters(route: Route) -> Vec<Value> {
         }
         Route::Page(PageRoute::Asset) => vec![path("name", &text)],
         Route::Page(PageRoute::Events) => vec![query("state", &text), query("before", &text)],
-        Route::Page(PageRoute::Event | PageRoute::Requeue) => vec![path("id", &text)],
+        Route::Page(PageRoute::Event | PageRoute::Requeue | PageRoute::Release) => {
+            vec![path("id", &text)]
+        }
         Route::Page(PageRoute::Member) => vec![query("who", &text)],
         _ => Vec::new(),
     }

@@ -163,6 +163,10 @@ fn ours(cx: &Context<'_>, page: &Page, notice: Option<&str>) -> Markup {
             let title = cx.say(Text::Event);
             (title, Room::Staff, "", desk::event::html(cx, view))
         }
+        Page::ReleaseAll(view) => {
+            let title = cx.say(Text::ReleaseAll);
+            (title, Room::Staff, "", desk::held::html(cx, view))
+        }
         Page::Member(view) => {
             let title = cx.say(Text::FindMember);
             (

@@ -11,7 +11,6 @@ use crate::pages::texts::Text;
 use crate::pages::view::{DonePage, Page};
 use crate::pages::view::{EventPage, ShelfEvent};
 use crate::routes::pages::context::Context;
-use crate::routes::pages::form::Input;
 use crate::routes::pages::problem::Problem;
 use crate::routes::pages::reply::{self, Outcome, Reply};
 
@@ -76,7 +75,7 @@ async fn find(
     }
 }
 
-pub(super) async fn requeue(cx: &Context<'_>, id: &str, _: Input) -> Outcome {
+pub(super) async fn requeue(cx: &Context<'_>, id: &str) -> Outcome {
     let event = EventId::new(id);
     if !cx.inner().deauthorizer.requeue(&event).await? {
         return Err(Problem::new(
@@ -129,6 +128,7 @@ fn what_to_do(cx: &Context<'_>, event: &ShelfEvent) -> Markup {
     let text = match event.state {
         EventState::DeadLetter => Text::DeadLettersText,
         EventState::Stale => Text::StaleText,
+        EventState::Held => Text::HeldText,
         _ if event.overdue => Text::OverdueText,
         EventState::Pending => Text::PendingText,
         EventState::Done => Text::DoneText,
@@ -136,7 +136,7 @@ fn what_to_do(cx: &Context<'_>, event: &ShelfEvent) -> Markup {
     let class = match event.state {
         EventState::DeadLetter => "notice bad",
         _ if event.overdue => "notice bad",
-        EventState::Stale => "notice warn",
+        EventState::Stale | EventState::Held => "notice warn",
         _ => return html! { p.lead #explained { (cx.say(text)) } },
     };
     let action = format!(
@@ -147,7 +147,9 @@ fn what_to_do(cx: &Context<'_>, event: &ShelfEvent) -> Markup {
     html! {
         section class=(class) #explained {
             p { (cx.say(text)) }
-            @if event.can_requeue {
+            @if event.can_release {
+                (super::held::button(cx, event.id.as_str()))
+            } @else if event.can_requeue {
                 @if event.state == EventState::Stale { p { (cx.say(Text::StaleRequeueText)) } }
                 form method="post" action=(cx.path(&action)) { button #requeue { (cx.say(Text::Requeue)) } }
             } @else if settled {

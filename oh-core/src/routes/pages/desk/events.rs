@@ -18,9 +18,10 @@ use crate::routes::pages::reply::{self, Outcome};
 const PAGE: usize = 50;
 
 impl Shelf {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::All,
         Self::Pending,
+        Self::Held,
         Self::Overdue,
         Self::DeadLetter,
         Self::Done,
@@ -35,6 +36,7 @@ impl Shelf {
             Self::DeadLetter => "dead_letter",
             Self::Done => "done",
             Self::Stale => "stale",
+            Self::Held => "held",
         }
     }
 
@@ -42,10 +44,15 @@ impl Shelf {
         match self {
             Self::All => &[None],
             Self::Pending => &[Some(EventState::Pending)],
-            Self::Overdue => &[Some(EventState::Pending), Some(EventState::DeadLetter)],
+            Self::Overdue => &[
+                Some(EventState::Pending),
+                Some(EventState::DeadLetter),
+                Some(EventState::Held),
+            ],
             Self::DeadLetter => &[Some(EventState::DeadLetter)],
             Self::Done => &[Some(EventState::Done)],
             Self::Stale => &[Some(EventState::Stale)],
+            Self::Held => &[Some(EventState::Held)],
         }
     }
 
@@ -57,6 +64,7 @@ impl Shelf {
             Self::DeadLetter => (Text::DeadLetters, Text::DeadLettersText),
             Self::Done => (Text::Done, Text::DoneText),
             Self::Stale => (Text::Stale, Text::StaleText),
+            Self::Held => (Text::Held, Text::HeldText),
         }
     }
 }
@@ -113,6 +121,9 @@ pub(in crate::routes::pages) fn html(cx: &Context<'_>, view: &EventsPage) -> Mar
             li { a href=(path(shelf)) aria-current=[(shelf == view.shelf).then_some("page")] { (cx.say(shelf.words().0)) } }
         } }
         p.lead #explained { (cx.say(text)) }
+        @if view.shelf == Shelf::Held && !view.events.is_empty() {
+            p { a.button.quiet #release-all href=(cx.path("/staff/release-all")) { (cx.say(Text::ReleaseAll)) } }
+        }
         section.card {
             @if view.events.is_empty() {
                 p.soft { (cx.say(Text::NothingHere)) }

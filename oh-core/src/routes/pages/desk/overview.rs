@@ -80,7 +80,11 @@ async fn newest_of(
 
 async fn overdue(inbox: &dyn DeauthInbox, now: Timestamp) -> Result<usize, InboxError> {
     let mut count = 0;
-    for state in [EventState::Pending, EventState::DeadLetter] {
+    for state in [
+        EventState::Pending,
+        EventState::DeadLetter,
+        EventState::Held,
+    ] {
         let query = EventQuery {
             state: Some(state),
             received_before: Some(now - DEADLINE),
@@ -159,7 +163,7 @@ pub(in crate::routes::pages) fn html(cx: &Context<'_>, view: &DeskPage) -> Marku
 }
 
 fn attention(cx: &Context<'_>, view: &DeskPage) -> Markup {
-    if view.overdue == 0 && view.stats.dead_letters == 0 {
+    if view.overdue == 0 && view.stats.dead_letters == 0 && view.stats.held == 0 {
         return html! { div.notice.good #attention { p { (cx.say(Text::NothingToDo)) } } };
     }
     let shelf = |name: &str| cx.path(&format!("/staff/events?state={name}"));
@@ -168,6 +172,9 @@ fn attention(cx: &Context<'_>, view: &DeskPage) -> Markup {
             h2 { (cx.say(Text::NeedsAttention)) }
             @if view.overdue > 0 {
                 p { a href=(shelf("overdue")) { (cx.say(Text::Overdue)) ": " (overdue_count(cx, view)) } ". " (cx.say(Text::OverdueText)) }
+            }
+            @if view.stats.held > 0 {
+                p { a href=(shelf("held")) { (cx.say(Text::Held)) ": " (view.stats.held) } ". " (cx.say(Text::HeldText)) }
             }
             @if view.stats.dead_letters > 0 {
                 p { a href=(shelf("dead_letter")) { (cx.say(Text::DeadLetters)) ": " (view.stats.dead_letters) } ". " (cx.say(Text::DeadLettersText)) }
@@ -198,6 +205,7 @@ fn counts(cx: &Context<'_>, view: &DeskPage) -> Markup {
     html! {
         ul.counts {
             (card("pending", Text::Pending, stats.pending.to_string(), false))
+            (card("held", Text::Held, stats.held.to_string(), stats.held > 0))
             (card("overdue", Text::Overdue, overdue_count(cx, view), view.overdue > 0))
             (card("dead_letter", Text::DeadLetters, stats.dead_letters.to_string(), stats.dead_letters > 0))
             (card("done", Text::Done, stats.done.to_string(), false))

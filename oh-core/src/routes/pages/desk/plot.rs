@@ -69,7 +69,7 @@ pub(super) fn spans(events: &[EventRecord], now: Timestamp) -> Vec<PlotSpan> {
         let number = usize::try_from(number).unwrap_or(last).min(last);
         let (span, times) = &mut spans[number];
         span.received += 1;
-        if matches!(event.state, EventState::Pending | EventState::DeadLetter) {
+        if !matches!(event.state, EventState::Done | EventState::Stale) {
             span.open += 1;
         }
         times.extend(seconds_to_done(event));

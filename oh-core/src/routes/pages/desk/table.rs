@@ -33,6 +33,7 @@ pub(super) fn state(cx: &Context<'_>, event: &ShelfEvent) -> Markup {
         EventState::Done => Text::Done,
         EventState::DeadLetter => Text::DeadLetter,
         EventState::Stale => Text::Stale,
+        EventState::Held => Text::Held,
     };
     html! {
         span.state.(event.state.as_str()) { (cx.say(text)) }
@@ -67,6 +68,8 @@ fn step(cx: &Context<'_>, step: Step) -> String {
         Step::DeadLettered => Text::StepDeadLettered,
         Step::Requeued => Text::StepRequeued,
         Step::Stale => Text::StepStale,
+        Step::Held => Text::StepHeld,
+        Step::Released => Text::StepReleased,
     })
 }
 
