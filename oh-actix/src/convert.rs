@@ -1,5 +1,8 @@
 //! From actix-web's types, on http 0.2, to the core's, on http 1, and back.
 
+use std::io;
+
+use actix_web::body::BodyStream;
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::http::StatusCode;
@@ -10,7 +13,8 @@ use futures_util::TryStreamExt;
 use http::request::Parts;
 use http::{Method, Uri};
 use http_body::{Body, Frame};
-use http_body_util::StreamBody;
+use http_body_util::{BodyExt, StreamBody};
+use oh_core::routes::AnswerBody;
 
 /// The request without its body. Fails for nothing that a server has let through: both versions
 /// of the types take the same bytes.
@@ -50,7 +54,20 @@ pub(crate) fn body(payload: Payload) -> impl Body<Data = Bytes, Error = PayloadE
     StreamBody::new(payload.map_ok(Frame::data))
 }
 
-/// The core's answer, letter for letter.
+/// The core's answer, letter for letter; one that is a stream is sent as it is made.
+pub(crate) fn answer(answer: http::Response<AnswerBody>) -> HttpResponse {
+    let (head, body) = answer.into_parts();
+    match body.into_bytes() {
+        Ok(bytes) => response(&http::Response::from_parts(head, bytes)),
+        Err(stream) => {
+            let answer = response(&http::Response::from_parts(head, Bytes::new()));
+            let body = BodyStream::new(stream.into_data_stream().map_err(io::Error::other));
+            answer.set_body(body).map_into_boxed_body()
+        }
+    }
+}
+
+/// An answer in memory, letter for letter.
 pub(crate) fn response(response: &http::Response<Bytes>) -> HttpResponse {
     let internal = StatusCode::INTERNAL_SERVER_ERROR;
     let status = StatusCode::from_u16(response.status().as_u16()).unwrap_or(internal);

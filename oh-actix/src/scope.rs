@@ -26,13 +26,16 @@ pub fn configure(openhumans: &OpenHumans) -> impl FnOnce(&mut ServiceConfig) + C
 /// The routes `login`, `complete`, `logout` and `deauth` alone, each with and without a trailing
 /// slash, under the mount path.
 pub fn scope(openhumans: &OpenHumans) -> Scope {
-    Route::ALL.into_iter().fold(
+    openhumans.routes().into_iter().fold(
         web::scope(openhumans.settings().mount_path()),
         |scope, route| {
             let openhumans = openhumans.clone();
             let answer =
                 move |request, payload| answer(openhumans.clone(), route, request, payload);
-            let paths = [route.path().to_owned(), format!("{}/", route.path())];
+            let paths = match route.path() {
+                "/" => vec![String::new()],
+                path => vec![path.to_owned(), format!("{path}/")],
+            };
             scope.service(web::resource(paths).to(answer))
         },
     )
@@ -55,5 +58,5 @@ async fn answer(
         session: change,
     } = openhumans.respond(route, asked, member.flatten()).await;
     session::apply(&request, change)?;
-    Ok(convert::response(&response))
+    Ok(convert::answer(response))
 }

@@ -36,20 +36,26 @@ where
     S: Clone + Send + Sync + 'static,
 {
     let context = Context::new::<H>(openhumans);
-    Route::ALL.into_iter().fold(Router::new(), |router, route| {
-        let context = context.clone();
-        let answer = any(move |request| answer(context, route, request));
-        router
-            .route(&format!("{}/", route.path()), answer.clone())
-            .route(route.path(), answer)
-    })
+    openhumans
+        .routes()
+        .into_iter()
+        .fold(Router::new(), |router, route| {
+            let context = context.clone();
+            let answer = any(move |request| answer(context, route, request));
+            match route.path() {
+                "/" => router.route("/", answer),
+                path => router
+                    .route(&format!("{path}/"), answer.clone())
+                    .route(path, answer),
+            }
+        })
 }
 
 /// Converts, asks, applies.
 async fn answer(context: Context, route: Route, request: Request) -> Result<Response, Rejection> {
     if !route.uses_session() {
         let answer = context.openhumans.respond(route, request, None).await;
-        return Ok(answer.response.map(Body::from));
+        return Ok(answer.response.map(Body::new));
     }
     let session = context.session(request.extensions())?;
     let member = session
@@ -59,5 +65,5 @@ async fn answer(context: Context, route: Route, request: Request) -> Result<Resp
     let answer = context.openhumans.respond(route, request, member).await;
     let applied = session.apply(answer.session).await;
     applied.map_err(|e| Rejection::session(&*e))?;
-    Ok(answer.response.map(Body::from))
+    Ok(answer.response.map(Body::new))
 }

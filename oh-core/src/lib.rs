@@ -94,6 +94,8 @@ mod disconnect;
 mod environment;
 pub mod login;
 mod open_humans;
+#[cfg(feature = "pages")]
+pub mod pages;
 mod random;
 mod return_path;
 pub mod routes;

@@ -45,6 +45,8 @@ pub(crate) struct Inner {
     pub(crate) deauthorizer: Deauthorizer,
     pub(crate) epochs: Arc<Epochs>,
     pub(crate) tokens: LiveTokens,
+    #[cfg(feature = "pages")]
+    pub(crate) pages: Option<crate::pages::Pages>,
 }
 
 impl OpenHumans {
@@ -59,6 +61,8 @@ impl OpenHumans {
             login_handler: Arc::new(WelcomeEveryone),
             deauth_handler: None,
             brake: Brake::default(),
+            #[cfg(feature = "pages")]
+            pages: None,
         }
     }
 
@@ -256,6 +260,8 @@ pub struct OpenHumansBuilder {
     login_handler: Arc<dyn LoginHandler>,
     deauth_handler: Option<Arc<dyn DeauthHandler>>,
     brake: Brake,
+    #[cfg(feature = "pages")]
+    pages: Option<crate::pages::Pages>,
 }
 
 impl OpenHumansBuilder {
@@ -287,6 +293,13 @@ impl OpenHumansBuilder {
     /// How many members may turn out gone within an hour before the others are held; see [`Brake`].
     pub fn brake(mut self, brake: Brake) -> Self {
         self.brake = brake;
+        self
+    }
+
+    /// Pages for members, and a desk for those who see to erasure. Default: none.
+    #[cfg(feature = "pages")]
+    pub fn pages(mut self, pages: crate::pages::Pages) -> Self {
+        self.pages = Some(pages);
         self
     }
 
@@ -415,6 +428,8 @@ impl OpenHumansBuilder {
             epochs,
             tokens,
             settings,
+            #[cfg(feature = "pages")]
+            pages: self.pages,
         });
         Ok(OpenHumans { inner })
     }

@@ -24,7 +24,10 @@ async fn post(oh: &OpenHumans, body: &str, signatures: &[&str]) -> Response<Byte
     let request = request
         .body(Full::new(Bytes::from(body.to_owned())))
         .unwrap();
-    oh.respond(Route::Deauth, request, None).await.response
+    oh.respond(Route::Deauth, request, None)
+        .await
+        .response
+        .map(|body| body.into_bytes().unwrap())
 }
 
 async fn events(oh: &OpenHumans) -> Vec<EventRecord> {
@@ -142,7 +145,7 @@ async fn serve(oh: &OpenHumans) -> url::Url {
             oh.respond(Route::Deauth, request, None)
                 .await
                 .response
-                .map(axum::body::Body::from)
+                .map(axum::body::Body::new)
         }
     };
     let app = axum::Router::new().route("/openhumans/deauth", axum::routing::any(answer));

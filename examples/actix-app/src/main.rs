@@ -3,14 +3,11 @@
 //! `cargo run -p actix-app` starts it with a sandbox that stands in for Open Humans. With
 //! `OPENHUMANS_CLIENT_ID` and its siblings set, it talks to the server they name.
 //!
-//! What an app needs for Open Humans is all in [`routes`] and [`main`]. The pages, the users and
-//! the start are those of its twin, `axum-app`.
+//! What an app needs for Open Humans is all in [`routes`], [`pages`] and [`main`]; the rest is what
+//! any app has: a look, users, a start.
 
-#[path = "../../axum-app/src/page.rs"]
-mod page;
-#[path = "../../axum-app/src/start.rs"]
+mod look;
 mod start;
-#[path = "../../axum-app/src/users.rs"]
 mod users;
 
 use std::net::{Ipv4Addr, TcpListener};
@@ -18,13 +15,12 @@ use std::net::{Ipv4Addr, TcpListener};
 use actix_session::SessionMiddleware;
 use actix_session::storage::CookieSessionStore;
 use actix_web::cookie::Key;
-use actix_web::http::StatusCode;
 use actix_web::web::{Data, ServiceConfig, get};
-use actix_web::{App, HttpServer, Responder};
-use futures_util::{TryStreamExt, try_join};
-use oh_actix::{Handle, Member};
+use actix_web::{App, HttpResponse, HttpServer, Responder};
+use http::request::Parts;
+use oh_actix::Member;
 use oh_core::OpenHumans;
-use oh_core::deauth::EventQuery;
+use oh_core::pages::Pages;
 use oh_core::transport::BoxError;
 use oh_sqlx::SqliteStore;
 
@@ -37,42 +33,36 @@ fn routes(config: &mut ServiceConfig, openhumans: &OpenHumans, users: &Users) {
         .configure(oh_actix::configure(openhumans))
         .app_data(Data::new(users.clone()))
         .route("/", get().to(home))
-        .route("/files", get().to(files))
-        .route("/ledger", get().to(ledger));
+        .route("/static/brand.css", get().to(style))
+        .route("/static/logo.svg", get().to(logo));
 }
 
-/// Anyone's page.
-async fn home(
-    users: Data<Users>,
-    Handle(openhumans): Handle,
-    member: Option<Member>,
-) -> impl Responder {
-    let known = member
-        .as_deref()
-        .map(|member| (member, users.get(member.id())));
-    page::home(&openhumans, known)
+/// The app's first page. Members' pages, their files and the erasure desk are Open Humans'.
+async fn home(users: Data<Users>, member: Option<Member>) -> impl Responder {
+    let known = member.as_deref();
+    look::home(known.map(|member| (member, users.get(member.id()))))
 }
 
-/// A page for members: everyone else is sent to log in, and comes back to it.
-async fn files(Handle(openhumans): Handle, member: Member) -> impl Responder {
-    let files = openhumans.member_client(member.id()).files();
-    match files.try_collect::<Vec<_>>().await {
-        Ok(files) => (page::files(&files), StatusCode::OK),
-        Err(error) => (page::problem(&error.to_string()), StatusCode::BAD_GATEWAY),
-    }
+async fn style() -> impl Responder {
+    HttpResponse::Ok()
+        .content_type("text/css")
+        .body(look::STYLE)
 }
 
-/// What became of those who left. A real app shows it to its staff only.
-async fn ledger(Handle(openhumans): Handle) -> impl Responder {
-    let inbox = openhumans.inbox();
-    let query = EventQuery::first(100);
-    match try_join!(inbox.stats(), inbox.events(&query)) {
-        Ok((stats, events)) => (page::ledger(&stats, &events), StatusCode::OK),
-        Err(error) => {
-            let problem = page::problem(&error.to_string());
-            (problem, StatusCode::SERVICE_UNAVAILABLE)
-        }
-    }
+async fn logo() -> impl Responder {
+    HttpResponse::Ok()
+        .content_type("image/svg+xml")
+        .body(look::LOGO)
+}
+
+/// Open Humans' pages, in the app's name and colours, and who may see the desk.
+fn pages(staff: Vec<String>) -> Pages {
+    Pages::new(look::NAME)
+        .logo("/static/logo.svg")
+        .stylesheet("/static/brand.css")
+        .staff(move |_: &Parts, member: Option<&oh_core::Member>| {
+            member.is_some_and(|member| staff.iter().any(|id| id == member.id().as_str()))
+        })
 }
 
 #[tokio::main]
@@ -88,6 +78,7 @@ async fn main() -> Result<(), BoxError> {
         .deauth_inbox(store)
         .login_handler(users.clone())
         .deauth_handler(users.clone())
+        .pages(pages(start.staff.clone()))
         .build()?;
     let background = openhumans.start_background();
 

@@ -3,10 +3,10 @@
 //! `cargo run -p axum-app` starts it with a sandbox that stands in for Open Humans. With
 //! `OPENHUMANS_CLIENT_ID` and its siblings set, it talks to the server they name.
 //!
-//! What an app needs for Open Humans is all in [`app`] and [`main`]; the rest is what any app has:
-//! pages, users, a start.
+//! What an app needs for Open Humans is all in [`app`], [`pages`] and [`main`]; the rest is what any
+//! app has: a look, users, a start.
 
-mod page;
+mod look;
 mod start;
 mod users;
 
@@ -14,13 +14,13 @@ use std::net::Ipv4Addr;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
 use axum::routing::get;
-use futures_util::{TryStreamExt, try_join};
 use maud::Markup;
-use oh_axum::{Handle, Member};
+use oh_axum::Member;
 use oh_core::OpenHumans;
-use oh_core::deauth::EventQuery;
+use oh_core::pages::Pages;
 use oh_core::transport::BoxError;
 use oh_sqlx::SqliteStore;
 use tokio::net::TcpListener;
@@ -31,48 +31,32 @@ use crate::users::Users;
 
 /// The routes of Open Humans beside the app's own, inside the app's sessions.
 fn app(openhumans: &OpenHumans, users: Users) -> Router {
+    let style = ([(CONTENT_TYPE, "text/css")], look::STYLE);
+    let logo = ([(CONTENT_TYPE, "image/svg+xml")], look::LOGO);
     Router::new()
         .route("/", get(home))
-        .route("/files", get(files))
-        .route("/ledger", get(ledger))
         .with_state(users)
         .nest("/openhumans", oh_axum::router(openhumans))
         .layer(oh_axum::layer(openhumans))
         .layer(SessionManagerLayer::new(MemoryStore::default()))
+        .route("/static/brand.css", get(style))
+        .route("/static/logo.svg", get(logo))
 }
 
-/// Anyone's page.
-async fn home(
-    State(users): State<Users>,
-    Handle(openhumans): Handle,
-    member: Option<Member>,
-) -> Markup {
-    let known = member
-        .as_deref()
-        .map(|member| (member, users.get(member.id())));
-    page::home(&openhumans, known)
+/// The app's first page. Members' pages, their files and the erasure desk are Open Humans'.
+async fn home(State(users): State<Users>, member: Option<Member>) -> Markup {
+    let known = member.as_deref();
+    look::home(known.map(|member| (member, users.get(member.id()))))
 }
 
-/// A page for members: everyone else is sent to log in, and comes back to it.
-async fn files(Handle(openhumans): Handle, member: Member) -> (StatusCode, Markup) {
-    let files = openhumans.member_client(member.id()).files();
-    match files.try_collect::<Vec<_>>().await {
-        Ok(files) => (StatusCode::OK, page::files(&files)),
-        Err(error) => (StatusCode::BAD_GATEWAY, page::problem(&error.to_string())),
-    }
-}
-
-/// What became of those who left. A real app shows it to its staff only.
-async fn ledger(Handle(openhumans): Handle) -> (StatusCode, Markup) {
-    let inbox = openhumans.inbox();
-    let query = EventQuery::first(100);
-    match try_join!(inbox.stats(), inbox.events(&query)) {
-        Ok((stats, events)) => (StatusCode::OK, page::ledger(&stats, &events)),
-        Err(error) => {
-            let problem = page::problem(&error.to_string());
-            (StatusCode::SERVICE_UNAVAILABLE, problem)
-        }
-    }
+/// Open Humans' pages, in the app's name and colours, and who may see the desk.
+fn pages(staff: Vec<String>) -> Pages {
+    Pages::new(look::NAME)
+        .logo("/static/logo.svg")
+        .stylesheet("/static/brand.css")
+        .staff(move |_: &Parts, member: Option<&oh_core::Member>| {
+            member.is_some_and(|member| staff.iter().any(|id| id == member.id().as_str()))
+        })
 }
 
 #[tokio::main]
@@ -88,6 +72,7 @@ async fn main() -> Result<(), BoxError> {
         .deauth_inbox(store)
         .login_handler(users.clone())
         .deauth_handler(users.clone())
+        .pages(pages(start.staff.clone()))
         .build()?;
     let background = openhumans.start_background();
 

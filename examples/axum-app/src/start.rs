@@ -7,13 +7,19 @@ use std::path::PathBuf;
 use oh_core::Settings;
 use oh_core::transport::BoxError;
 use oh_sandbox::{Sandbox, defaults};
+use serde_json::json;
 use tempfile::TempDir;
 use tracing_subscriber::EnvFilter;
+
+/// The member of the sandbox who is of the staff.
+const BOB: &str = "00169953";
 
 /// What the app is started with. A sandbox, and the database beside it, last as long as this.
 pub(crate) struct Start {
     pub(crate) settings: Settings,
     pub(crate) database: PathBuf,
+    /// The project member ids of those who may see the erasure desk.
+    pub(crate) staff: Vec<String>,
     sandbox: Option<(Sandbox, TempDir)>,
 }
 
@@ -23,9 +29,11 @@ impl Start {
     pub(crate) async fn new(app: SocketAddr) -> Result<Self, BoxError> {
         if env::var_os("OPENHUMANS_CLIENT_ID").is_some() {
             let database = env::var_os("DATABASE").unwrap_or_else(|| "openhumans.sqlite".into());
+            let staff = env::var("STAFF").unwrap_or_default();
             return Ok(Self {
                 settings: Settings::from_env()?,
                 database: database.into(),
+                staff: staff.split(',').map(|id| id.trim().to_owned()).collect(),
                 sandbox: None,
             });
         }
@@ -42,6 +50,9 @@ impl Start {
             })
             .start()
             .await?;
+        for (id, _) in defaults::MEMBERS {
+            add_files(&sandbox, id);
+        }
         let settings = Settings::builder(sandbox.client_id(), sandbox.client_secret(), home)
             .oh_base_url(sandbox.url().as_str())
             .webhook_secret(sandbox.webhook_secret())
@@ -51,6 +62,7 @@ impl Start {
         Ok(Self {
             settings,
             database: folder.path().join("openhumans.sqlite"),
+            staff: vec![BOB.to_owned()],
             sandbox: Some((sandbox, folder)),
         })
     }
@@ -60,9 +72,35 @@ impl Start {
     pub(crate) fn say_where(&self) {
         if let Some((sandbox, _)) = &self.sandbox {
             println!("A sandbox stands in for Open Humans at {}", sandbox.url());
+            println!("Bob may see the erasure desk, at /openhumans/staff.");
         }
         println!("Open {} in a browser.", self.settings.app_base_url());
     }
+}
+
+/// Something to look at: the app's own files, and one that the member shares from elsewhere.
+fn add_files(sandbox: &Sandbox, member: &str) {
+    let said =
+        |description: &str, tags: &[&str]| json!({ "description": description, "tags": tags });
+    let nights = "night,hours,quality\n2026-11-01,7.5,good\n2026-11-02,6.0,poor\n".repeat(40);
+    sandbox.add_file(
+        member,
+        "nights-2026-11.csv",
+        nights.as_bytes(),
+        said("Hours and quality of each night", &["sleep", "monthly"]),
+    );
+    sandbox.add_file(
+        member,
+        "summary.json",
+        br#"{"mean_hours": 6.75}"#,
+        said("What the nights come to", &["sleep"]),
+    );
+    sandbox.add_shared_file(
+        member,
+        "steps.csv",
+        b"day,steps\n2026-11-01,8211\n",
+        said("Steps a day, from a watch", &["activity"]),
+    );
 }
 
 /// The port in an environment variable, or the usual one. 0 takes any that is free.

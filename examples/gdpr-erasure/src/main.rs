@@ -1,9 +1,9 @@
 //! A diary whose members can leave, be erased, and have it proved.
 //!
-//! `cargo run -p gdpr-erasure` starts it with a sandbox that stands in for Open Humans. Log in,
-//! write something, leave at the sandbox with erasure, and see the ledger. The switch there makes
-//! erasing fail: the event is tried again, and given up after four tries (a real app has more patience),
-//! and comes back with the button beside it.
+//! `cargo run -p gdpr-erasure` starts it with a sandbox that stands in for Open Humans. Log in as
+//! alice, write something, and disconnect with erasure. Then log in as bob, who is of the staff, and
+//! see the erasure desk. The switch on his first page makes erasing fail: the event is tried again,
+//! and given up after four tries (a real app has more patience). The desk says so, and puts it back.
 //!
 //! With `OPENHUMANS_CLIENT_ID` and its siblings set it talks to the server they name; with
 //! `GDPR_ERASURE_DB` its database stays.
@@ -16,17 +16,19 @@ mod tests;
 
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Form, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Router, serve};
 use maud::Markup;
 use oh_axum::{Handle, Member};
 use oh_core::Background;
-use oh_core::deauth::{DEADLINE, EventId, EventState, LedgerQuery};
+use oh_core::pages::Pages;
 use oh_core::transport::BoxError;
 use oh_core::{OpenHumans, Settings};
 use oh_sqlx::SqliteStore;
@@ -37,30 +39,45 @@ use tracing_subscriber::EnvFilter;
 
 use crate::diary::Diary;
 
-/// The routes of Open Humans beside the app's own. A real app keeps its ledger behind a login of
-/// its staff.
-fn app(openhumans: &OpenHumans, diary: Diary) -> Router {
+/// Who of the members is of the staff, by project member id.
+#[derive(Clone)]
+struct Staff(Arc<[String]>);
+
+impl Staff {
+    fn includes(&self, member: &oh_core::Member) -> bool {
+        self.0.iter().any(|id| id == member.id().as_str())
+    }
+}
+
+/// The routes of Open Humans, with the erasure desk among them, beside the app's own.
+fn app(openhumans: &OpenHumans, diary: Diary, staff: Staff) -> Router {
     Router::new()
         .route("/", get(home))
         .route("/diary", post(write))
-        .route("/ledger", get(ledger))
-        .route("/ledger.jsonl", get(export))
-        .route("/ledger/failing", post(set_failing))
-        .route("/ledger/requeue", post(requeue))
-        .with_state(diary)
+        .route("/failing", post(set_failing))
+        .with_state((diary, staff))
         .nest("/openhumans", oh_axum::router(openhumans))
         .layer(oh_axum::layer(openhumans))
         .layer(SessionManagerLayer::new(MemoryStore::default()))
 }
 
 /// Tokens, inbox and diary in one database: a webhook is one commit.
-async fn open(settings: Settings, database: &Path) -> Result<(OpenHumans, Diary), BoxError> {
+async fn open(
+    settings: Settings,
+    database: &Path,
+    staff: &Staff,
+) -> Result<(OpenHumans, Diary), BoxError> {
+    let staff = staff.clone();
+    let pages = Pages::new("Diary").staff(move |_: &Parts, member: Option<&oh_core::Member>| {
+        member.is_some_and(|member| staff.includes(member))
+    });
     let store = SqliteStore::connect(database).await?;
     let diary = Diary::new(store.pool().clone()).await?;
     let openhumans = OpenHumans::builder(settings)
         .token_store(store.clone())
         .deauth_inbox(store)
         .deauth_handler(diary.clone())
+        .pages(pages)
         .build()?;
     Ok((openhumans, diary))
 }
@@ -73,17 +90,22 @@ fn start_background(openhumans: &OpenHumans) -> Background {
 }
 
 async fn home(
-    State(diary): State<Diary>,
+    State((diary, staff)): State<(Diary, Staff)>,
     Handle(openhumans): Handle,
     member: Option<Member>,
 ) -> Result<Markup, Problem> {
-    Ok(match &member {
-        Some(member) => {
-            let entries = diary.read(member.id()).await?;
-            page::home(&openhumans, Some((member, entries)))
-        }
-        None => page::home(&openhumans, None),
-    })
+    let Some(member) = &member else {
+        return Ok(page::home(&openhumans, None));
+    };
+    let for_staff = match staff.includes(member) {
+        true => Some(page::Switch {
+            failing: diary.is_failing(),
+            diary: diary.size().await?,
+        }),
+        false => None,
+    };
+    let entries = diary.read(member.id()).await?;
+    Ok(page::home(&openhumans, Some((member, entries, for_staff))))
 }
 
 #[derive(Deserialize)]
@@ -92,7 +114,7 @@ struct Entry {
 }
 
 async fn write(
-    State(diary): State<Diary>,
+    State((diary, _)): State<(Diary, Staff)>,
     member: Member,
     Form(form): Form<Entry>,
 ) -> Result<Redirect, Problem> {
@@ -101,55 +123,21 @@ async fn write(
     Ok(Redirect::to("/"))
 }
 
-async fn ledger(State(diary): State<Diary>, Handle(openhumans): Handle) -> Result<Markup, Problem> {
-    let ledger = openhumans.ledger();
-    let mut open = Vec::new();
-    for state in [
-        EventState::Pending,
-        EventState::DeadLetter,
-        EventState::Stale,
-    ] {
-        open.extend(ledger.events(state).await?);
-    }
-    let query = LedgerQuery::first(10_000);
-    let mut lines = openhumans.inbox().ledger(&query).await?;
-    lines.reverse();
-    lines.truncate(100);
-    Ok(page::ledger(&page::Overview {
-        stats: ledger.stats().await?,
-        open,
-        overdue: ledger.overdue(DEADLINE).await?,
-        lines,
-        failing: diary.is_failing(),
-        diary: diary.size().await?,
-    }))
-}
-
-async fn export(Handle(openhumans): Handle) -> Result<impl IntoResponse, Problem> {
-    let mut lines = Vec::new();
-    openhumans.ledger().export(&mut lines).await?;
-    Ok(([(header::CONTENT_TYPE, "application/jsonl")], lines))
-}
-
 #[derive(Deserialize)]
 struct Switch {
     failing: bool,
 }
 
-async fn set_failing(State(diary): State<Diary>, Form(form): Form<Switch>) -> Redirect {
+async fn set_failing(
+    State((diary, staff)): State<(Diary, Staff)>,
+    member: Member,
+    Form(form): Form<Switch>,
+) -> Result<Redirect, StatusCode> {
+    if !staff.includes(&member) {
+        return Err(StatusCode::FORBIDDEN);
+    }
     diary.set_failing(form.failing);
-    Redirect::to("/ledger")
-}
-
-#[derive(Deserialize)]
-struct Which {
-    event: String,
-}
-
-async fn requeue(Handle(openhumans): Handle, Form(form): Form<Which>) -> Result<Redirect, Problem> {
-    let event = EventId::new(form.event);
-    openhumans.deauthorizer().requeue(&event).await?;
-    Ok(Redirect::to("/ledger"))
+    Ok(Redirect::to("/"))
 }
 
 /// What a handler could not do.
@@ -183,13 +171,18 @@ async fn main() -> Result<(), BoxError> {
     let listener = TcpListener::bind(address).await?;
     let sandbox_port = start::port("SANDBOX_PORT", 8001)?;
     let (settings, _sandbox) = start::settings(listener.local_addr()?, sandbox_port).await?;
+    let staff = start::staff();
     let (database, _folder) = start::database()?;
-    let (openhumans, diary) = open(settings, &database).await?;
+    let (openhumans, diary) = open(settings, &database, &staff).await?;
     let background = start_background(&openhumans);
     println!("the app:         {}", openhumans.settings().app_base_url());
     println!("its Open Humans: {}", openhumans.settings().oh_base_url());
+    println!(
+        "the desk:        {}openhumans/staff",
+        openhumans.settings().app_base_url()
+    );
     println!("its database:    {}", database.display());
-    serve(listener, app(&openhumans, diary))
+    serve(listener, app(&openhumans, diary, staff))
         .with_graceful_shutdown(async { tokio::signal::ctrl_c().await.unwrap_or_default() })
         .await?;
     background.stop().await;

@@ -10,6 +10,8 @@ use oh_core::transport::BoxError;
 use oh_sandbox::Sandbox;
 use tempfile::TempDir;
 
+use crate::Staff;
+
 /// A port from the environment, or the usual one.
 pub(crate) fn port(name: &str, usual: u16) -> Result<u16, BoxError> {
     match env::var(name) {
@@ -25,6 +27,15 @@ pub(crate) fn database() -> Result<(PathBuf, Option<TempDir>), BoxError> {
     }
     let folder = tempfile::tempdir()?;
     Ok((folder.path().join("diary.sqlite"), Some(folder)))
+}
+
+/// Who is of the staff: the members whose ids `STAFF` lists, or bob of the sandbox.
+pub(crate) fn staff() -> Staff {
+    let ids = env::var("STAFF").unwrap_or_else(|_| match env::var_os("OPENHUMANS_CLIENT_ID") {
+        Some(_) => String::new(),
+        None => "00169953".to_owned(),
+    });
+    Staff(ids.split(',').map(|id| id.trim().to_owned()).collect())
 }
 
 /// Settings from the environment, or a sandbox and the settings for it.

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::http::Request;
+use axum::http::request::Builder;
+use axum::http::{Request, header};
 use oh_core::ProjectMemberId;
 use oh_core::deauth::{EventState, Step};
+use oh_sandbox::Sandbox;
 use tower::ServiceExt;
 
 use super::*;
@@ -19,13 +21,14 @@ async fn what_keeps_failing_is_a_dead_letter_is_requeued_and_the_proof_names_nob
     let (settings, sandbox) = start::settings(address, 0).await?;
     let sandbox = sandbox.ok_or("this test needs the sandbox: unset OPENHUMANS_CLIENT_ID")?;
     let folder = tempfile::tempdir()?;
-    let (openhumans, diary) = open(settings, &folder.path().join("diary.sqlite")).await?;
+    let staff = Staff(["00169953".to_owned()].into());
+    let (openhumans, diary) = open(settings, &folder.path().join("diary.sqlite"), &staff).await?;
     let worker = openhumans
         .worker()
         .max_attempts(3)
         .backoff(Duration::from_millis(5), Duration::from_millis(10))
         .spawn();
-    let routes = app(&openhumans, diary.clone());
+    let routes = app(&openhumans, diary.clone(), staff);
     let server = tokio::spawn(serve(listener, routes.clone()).into_future());
 
     let leaves: ProjectMemberId = "01026778".parse()?;
@@ -44,13 +47,14 @@ async fn what_keeps_failing_is_a_dead_letter_is_requeued_and_the_proof_names_nob
     assert_eq!(diary.read(&leaves).await?.len(), 1);
 
     diary.set_failing(false);
-    let shown = ask(&routes, Request::get("/ledger").body(Body::empty())?).await?;
-    assert!(shown.contains("Try again"), "{shown}");
-    let dead_letters = ledger.events(EventState::DeadLetter).await?.remove(0);
-    let button = Request::post("/ledger/requeue")
-        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .body(Body::from(format!("event={}", dead_letters.id)))?;
-    ask(&routes, button).await?;
+    let bob = log_in(&routes, &sandbox, "00169953").await?;
+    let desk = ask(&routes, Request::get("/openhumans/staff"), &bob).await?;
+    assert!(desk.contains("Needs attention"), "{desk}");
+    let dead_letter = ledger.events(EventState::DeadLetter).await?.remove(0);
+    let event = format!("/openhumans/staff/events/{}", dead_letter.id);
+    let shown = ask(&routes, Request::get(&event), &bob).await?;
+    assert!(shown.contains("Put back into the queue"), "{shown}");
+    ask(&routes, Request::post(format!("{event}/requeue")), &bob).await?;
     worker.drain().await;
 
     assert!(diary.read(&leaves).await?.is_empty());
@@ -62,17 +66,56 @@ async fn what_keeps_failing_is_a_dead_letter_is_requeued_and_the_proof_names_nob
     let failed = steps.iter().filter(|step| **step == Step::Failed).count();
     assert_eq!(failed, 2, "and the third was the last straw");
     assert!(steps.contains(&Step::Requeued));
-    let proof = ask(&routes, Request::get("/ledger.jsonl").body(Body::empty())?).await?;
+    let proof = ask(
+        &routes,
+        Request::get("/openhumans/staff/ledger.jsonl"),
+        &bob,
+    )
+    .await?;
     assert_eq!(proof.lines().count(), steps.len());
     assert!(!proof.contains("01026778"), "{proof}");
+
+    // Whoever is not of the staff sees none of it.
+    let alice = log_in(&routes, &sandbox, "01026778").await?;
+    let refused = ask(&routes, Request::get("/openhumans/staff"), &alice).await;
+    assert!(refused.unwrap_err().to_string().starts_with("403"));
 
     worker.stop().await;
     server.abort();
     Ok(())
 }
 
-/// The body of an answer that is no failure.
-async fn ask(routes: &Router, request: Request<Body>) -> Result<String> {
+/// Logs a member in, and gives the session's cookie.
+async fn log_in(routes: &Router, sandbox: &Sandbox, member: &str) -> Result<String> {
+    let begun = routes
+        .clone()
+        .oneshot(Request::get("/openhumans/login").body(Body::empty())?)
+        .await?;
+    let to = begun.headers()[header::LOCATION].to_str()?;
+    let back = sandbox.authorize(member, to).await?;
+    let path = format!("{}?{}", back.path(), back.query().unwrap_or_default());
+    let callback = Request::get(path).header(header::COOKIE, cookies(&begun));
+    let done = routes
+        .clone()
+        .oneshot(callback.body(Body::empty())?)
+        .await?;
+    assert_eq!(done.status(), StatusCode::SEE_OTHER);
+    Ok(cookies(&done))
+}
+
+/// The cookies an answer sets, as a browser sends them.
+fn cookies(response: &Response) -> String {
+    let set = response.headers().get_all(header::SET_COOKIE).iter();
+    let pairs = set.filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
+    pairs.collect::<Vec<_>>().join("; ")
+}
+
+/// The body of an answer that is no failure, to someone with this cookie.
+async fn ask(routes: &Router, request: Builder, cookie: &str) -> Result<String> {
+    let request = request.header(header::COOKIE, cookie);
+    let request = request
+        .header(header::ACCEPT, "text/html")
+        .body(Body::empty())?;
     let response = routes.clone().oneshot(request).await?;
     let status = response.status();
     let body = to_bytes(response.into_body(), 1_000_000).await?;

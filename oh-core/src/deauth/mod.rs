@@ -46,6 +46,7 @@ mod inbox;
 mod ledger;
 pub mod metrics;
 mod pseudonym;
+mod pulse;
 mod reconciler;
 #[cfg(test)]
 pub(crate) mod test_support;
@@ -62,6 +63,7 @@ pub use inbox::{
 };
 pub use ledger::{DEADLINE, ExportError, Ledger};
 pub use pseudonym::Pseudonymizer;
+pub use pulse::{PULSE, SignsOfLife};
 pub use reconciler::{
     Membership, MembershipStatus, ReconcileError, ReconcileReport, Reconciler, ReconcilerHandle,
 };

@@ -68,11 +68,18 @@ impl Flow {
         now.since(self.started_at()) >= LIFETIME
     }
 
-    /// What stays in the browser once the login was used, for good or ill.
+    /// What stays in the browser once the login has succeeded.
     pub(crate) fn into_spent(self) -> Self {
         Self {
-            verifier: String::new(),
             context: None,
+            ..self.into_failed()
+        }
+    }
+
+    /// What stays in the browser once the login has failed: enough to begin another like it.
+    pub(crate) fn into_failed(self) -> Self {
+        Self {
+            verifier: String::new(),
             spent: true,
             ..self
         }
@@ -327,6 +334,15 @@ mod tests {
         assert!(spent.spent && spent.verifier.is_empty() && spent.context.is_none());
         assert!(!spent.has_expired(NOW));
         assert!(spent.has_expired(NOW + LIFETIME));
+    }
+
+    #[test]
+    fn a_failed_login_keeps_what_the_next_one_needs_and_nothing_else() {
+        let begun = Flow::begin("v".into(), Some("/files".into()), Some("42".into()), NOW);
+        let failed = begun.into_failed();
+        assert!(failed.spent && failed.verifier.is_empty());
+        assert_eq!(failed.context.as_deref(), Some("42"));
+        assert_eq!(failed.return_to.as_deref(), Some("/files"));
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! What the app has to say when a member logs in.
 
 use async_trait::async_trait;
-use http::StatusCode;
+use bytes::Bytes;
+use http::Response;
 
-use super::ReturnPath;
+use super::{LoginFailure, Refusal, ReturnPath, Welcome};
 use crate::ProjectMemberId;
 
 /// The longest context of an app, in bytes as JSON: it travels in a cookie.
@@ -67,50 +68,6 @@ pub struct LoggedIn {
     pub returning: bool,
 }
 
-/// The member may come in.
-#[derive(Clone, Debug, Default)]
-pub struct Welcome {
-    pub(crate) redirect_to: Option<String>,
-}
-
-impl Welcome {
-    /// To where the login was to lead.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// To a path or URL of the app's choice.
-    pub fn to(url: impl Into<String>) -> Self {
-        Self {
-            redirect_to: Some(url.into()),
-        }
-    }
-}
-
-/// The member may not come in.
-#[derive(Clone, Debug)]
-pub struct Refusal {
-    pub(crate) reason: String,
-    pub(crate) status: StatusCode,
-}
-
-impl Refusal {
-    /// With a reason the person sees, and status 403.
-    pub fn new(reason: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-            status: StatusCode::FORBIDDEN,
-        }
-    }
-
-    /// With another status, for instance 503 when the app's own database is down.
-    #[must_use]
-    pub fn status(mut self, status: StatusCode) -> Self {
-        self.status = status;
-        self
-    }
-}
-
 /// Tells the app who logged in, and asks whether that is welcome.
 ///
 /// The member's tokens are stored before the handler is called, so it may use the API. When it
@@ -140,6 +97,31 @@ pub trait LoginHandler: Send + Sync + 'static {
     ///
     /// A [`Refusal`] keeps the member out.
     async fn logged_in(&self, login: &LoggedIn) -> Result<Welcome, Refusal>;
+
+    /// Called when a login has failed, to answer in the app's own way. Default: `None`, and the
+    /// person sees a page that says why and lets them try again.
+    ///
+    /// The answer is sent as it is; send the person to [`FailedLogin::retry_url`] by a form with
+    /// method POST to try again.
+    async fn login_failed(
+        &self,
+        _failure: &LoginFailure,
+        _login: &FailedLogin,
+    ) -> Option<Response<Bytes>> {
+        None
+    }
+}
+
+/// A login that failed, as far as it is known.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FailedLogin {
+    /// What the app gave to [`LoginRequest::context`].
+    pub context: Option<String>,
+    /// Where the login was to lead.
+    pub return_to: Option<ReturnPath>,
+    /// Where to POST to begin another, with the same context and the same end.
+    pub retry_url: String,
 }
 
 /// The default: everyone is welcome.

@@ -9,11 +9,12 @@ mod departure;
 mod failure;
 pub(crate) mod flow;
 mod handler;
+mod verdict;
 
 pub use crate::return_path::{InvalidReturnPath, ReturnPath};
 pub(crate) use complete::Login;
 pub use failure::LoginFailure;
 pub use handler::{
-    ContextTooLong, LoggedIn, LoginHandler, LoginRequest, MAX_CONTEXT, Refusal, Welcome,
-    WelcomeEveryone,
+    ContextTooLong, FailedLogin, LoggedIn, LoginHandler, LoginRequest, MAX_CONTEXT, WelcomeEveryone,
 };
+pub use verdict::{Refusal, Welcome};

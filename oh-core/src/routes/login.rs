@@ -12,10 +12,13 @@ use serde::Deserialize;
 
 use super::{Answer, origin, page, plain, private, see_other};
 use crate::login::flow::{Brought, Flow};
-use crate::login::{LoginFailure, LoginRequest, ReturnPath};
+use crate::login::{FailedLogin, LoginFailure, LoginRequest, ReturnPath};
 use crate::open_humans::Inner;
 use crate::session::{SessionChange, SessionMember};
 use crate::{AuthorizationCode, OpenHumans};
+
+/// Names the login that failed, on the way to another like it.
+const AGAIN: &str = "again";
 
 /// Set on the second of two requests, where the first could not see the session.
 const RESUME: &str = "resume";
@@ -25,7 +28,19 @@ pub(super) async fn login(oh: &OpenHumans, head: &Parts, session: Option<Session
     let query = head.uri.query().unwrap_or_default();
     let next = parameter(query, "next").and_then(|next| ReturnPath::parse(&next).ok());
     if origin::of(&head.headers, &inner.settings.app_base_url) == origin::From::Elsewhere {
-        return Answer::keep(ask_first(inner, head, next));
+        return Answer::keep(ask_first(oh, head, next));
+    }
+    // Again, after a login that failed: with what its cookie still holds.
+    if let Some(state) = parameter(query, AGAIN)
+        && let Brought::Flow(failed) = inner.login.flows.find(&head.headers, &state)
+    {
+        let request = LoginRequest {
+            return_to: failed
+                .return_to
+                .and_then(|path| ReturnPath::parse(&path).ok()),
+            context: failed.context,
+        };
+        return Answer::keep(start_login(inner, request, &head.headers));
     }
     // Came through the page above. Its own request brings a strict session cookie along that the
     // first one could not: the person may be logged in already.
@@ -80,31 +95,38 @@ fn start_login(inner: &Inner, request: LoginRequest, headers: &HeaderMap) -> Res
 }
 
 /// Another site has led the person here, who may not have meant to log in.
-fn ask_first(inner: &Inner, head: &Parts, next: Option<ReturnPath>) -> Response<Bytes> {
+fn ask_first(oh: &OpenHumans, head: &Parts, next: Option<ReturnPath>) -> Response<Bytes> {
     let status = if head.method == Method::POST {
         StatusCode::FORBIDDEN
     } else {
         StatusCode::OK
     };
+    let url = login_url(&oh.inner, next.as_ref().map(ReturnPath::as_str), None);
+    #[cfg(feature = "pages")]
+    if let Some(page) = super::pages::ask_first(oh, head, status, url.clone()) {
+        return page;
+    }
     let markup = page::page(
         "Log in",
         "This app asks you to log in with Open Humans.",
-        &login_button(
-            inner,
-            next.as_ref().map(ReturnPath::as_str),
-            "Log in with Open Humans",
-        ),
+        &login_button(&oh.inner, &url, "Log in with Open Humans"),
     );
-    page::answer(status, markup, Some(&open_humans(inner)))
+    page::answer(status, markup, Some(&open_humans(&oh.inner)))
 }
 
-fn login_button(inner: &Inner, next: Option<&str>, label: &str) -> maud::Markup {
-    let mut action = format!("{}?{RESUME}=1", inner.settings.route_path("login"));
-    if let Some(next) = next {
-        let pair = serde_urlencoded::to_string([("next", next)]).unwrap_or_default();
-        action = format!("{action}&{pair}");
+/// Where to POST to log in, by someone who means to. `failed` is the state of a login before.
+fn login_url(inner: &Inner, next: Option<&str>, failed: Option<&str>) -> String {
+    let pairs = [(RESUME, Some("1")), ("next", next), (AGAIN, failed)];
+    let query = serde_urlencoded::to_string(pairs).unwrap_or_default();
+    format!("{}?{query}", inner.settings.route_path("login"))
+}
+
+fn login_button(inner: &Inner, url: &str, label: &str) -> maud::Markup {
+    let home = inner.settings.app_base_url.path();
+    html! {
+        form method="post" action=(url) { button type="submit" { (label) } }
+        p { a href=(home) { "Back to the start" } }
     }
-    html! { form method="post" action=(action) { button type="submit" { (label) } } }
 }
 
 /// Forms on our pages end at Open Humans, by a redirect.
@@ -119,7 +141,8 @@ struct Callback {
     error: Option<String>,
 }
 
-pub(super) async fn complete(inner: &Arc<Inner>, head: &Parts) -> Answer {
+pub(super) async fn complete(oh: &OpenHumans, head: &Parts) -> Answer {
+    let inner = &oh.inner;
     let query = head.uri.query().unwrap_or_default();
     // A parameter that comes twice is an error here, as RFC 6749 section 3.1 has it.
     let Ok(Callback {
@@ -128,21 +151,21 @@ pub(super) async fn complete(inner: &Arc<Inner>, head: &Parts) -> Answer {
         error,
     }) = serde_urlencoded::from_str(query)
     else {
-        return failed(inner, None, &LoginFailure::Incomplete);
+        return failed(oh, head, None, &LoginFailure::Incomplete).await;
     };
     if code.is_none() && error.is_none() {
-        return failed(inner, None, &LoginFailure::Incomplete);
+        return failed(oh, head, None, &LoginFailure::Incomplete).await;
     }
     let flow = match inner.login.flows.find(&head.headers, &state) {
         Brought::Flow(flow) => flow,
-        Brought::Others => return failed(inner, None, &LoginFailure::StateMismatch),
-        Brought::Nothing => return failed(inner, None, &LoginFailure::StateMissing),
+        Brought::Others => return failed(oh, head, None, &LoginFailure::StateMismatch).await,
+        Brought::Nothing => return failed(oh, head, None, &LoginFailure::StateMissing).await,
     };
     if flow.has_expired(inner.clock.now()) {
-        return failed(inner, Some(flow), &LoginFailure::StateExpired);
+        return failed(oh, head, Some(flow), &LoginFailure::StateExpired).await;
     }
     if flow.spent {
-        return failed(inner, Some(flow), &LoginFailure::StateUsed);
+        return failed(oh, head, Some(flow), &LoginFailure::StateUsed).await;
     }
     let Some(code) = code.map(AuthorizationCode::new) else {
         let failure = match error.as_deref() {
@@ -156,7 +179,7 @@ pub(super) async fn complete(inner: &Arc<Inner>, head: &Parts) -> Answer {
                 LoginFailure::NotAuthorized(error)
             }
         };
-        return failed(inner, Some(flow), &failure);
+        return failed(oh, head, Some(flow), &failure).await;
     };
     if origin::keeps_strict_cookies_back(&head.headers) && parameter(query, RESUME).is_none() {
         let path = inner.settings.redirect_uri.path();
@@ -165,7 +188,7 @@ pub(super) async fn complete(inner: &Arc<Inner>, head: &Parts) -> Answer {
     }
     // A browser that puts an old cookie back does not make us ask again.
     if !inner.login.flows.first_use(&flow) {
-        return failed(inner, Some(flow), &LoginFailure::StateUsed);
+        return failed(oh, head, Some(flow), &LoginFailure::StateUsed).await;
     }
     // A login that the browser gives up on is completed all the same: the code works only once.
     let task = {
@@ -176,13 +199,10 @@ pub(super) async fn complete(inner: &Arc<Inner>, head: &Parts) -> Answer {
         Ok(Ok(completed)) => {
             tracing::info!("a member has logged in");
             let mut response = see_other(&completed.redirect_to);
-            spend(inner, flow, &mut response);
-            Answer {
-                response,
-                session: SessionChange::LogIn(completed.session),
-            }
+            spend(inner, &flow.into_spent(), &mut response);
+            Answer::new(response, SessionChange::LogIn(completed.session))
         }
-        Ok(Err(failure)) => failed(inner, Some(flow), &failure),
+        Ok(Err(failure)) => failed(oh, head, Some(flow), &failure).await,
         Err(error) => {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "a login panicked");
@@ -194,8 +214,15 @@ pub(super) async fn complete(inner: &Arc<Inner>, head: &Parts) -> Answer {
     }
 }
 
-/// The page that says why there was no login, and lets the person try again.
-fn failed(inner: &Inner, flow: Option<Flow>, failure: &LoginFailure) -> Answer {
+/// The app's answer to a login that failed, or the page that says why and lets the person try
+/// again: with the app's context and the way back, as far as they are known.
+async fn failed(
+    oh: &OpenHumans,
+    head: &Parts,
+    flow: Option<Flow>,
+    failure: &LoginFailure,
+) -> Answer {
+    let inner = &oh.inner;
     let status = failure.status();
     if status.is_server_error() {
         let error = failure as &dyn std::error::Error;
@@ -203,26 +230,49 @@ fn failed(inner: &Inner, flow: Option<Flow>, failure: &LoginFailure) -> Answer {
     } else {
         tracing::info!(reason = failure.reason(), "a login failed");
     }
-    let (title, text) = failure.explain();
-    let next = flow.as_ref().and_then(|flow| flow.return_to.clone());
-    let again = login_button(inner, next.as_deref(), "Try again");
-    let markup = page::page(title, &text, &again);
-    let mut response = page::answer(status, markup, Some(&open_humans(inner)));
+    let next = flow.as_ref().and_then(|flow| flow.return_to.as_deref());
+    let state = flow.as_ref().map(|flow| flow.state.as_str());
+    let url = login_url(inner, next, state);
+    let login = FailedLogin {
+        context: flow.as_ref().and_then(|flow| flow.context.clone()),
+        return_to: next.and_then(|path| ReturnPath::parse(path).ok()),
+        retry_url: url.clone(),
+    };
+    let theirs = inner.login.handler.login_failed(failure, &login).await;
+    let mut response = theirs.unwrap_or_else(|| failure_page(oh, head, failure, url));
     if let Some(wait) = failure.retry_after() {
         let headers = response.headers_mut();
-        headers.insert(RETRY_AFTER, wait.as_secs().into());
+        headers
+            .entry(RETRY_AFTER)
+            .or_insert_with(|| wait.as_secs().into());
     }
     if let Some(flow) = flow {
-        spend(inner, flow, &mut response);
+        spend(inner, &flow.into_failed(), &mut response);
     }
     Answer::keep(response)
 }
 
-fn spend(inner: &Inner, flow: Flow, response: &mut Response<Bytes>) {
-    let cookie = inner
-        .login
-        .flows
-        .keep(&flow.into_spent(), inner.clock.now());
+fn failure_page(
+    oh: &OpenHumans,
+    head: &Parts,
+    failure: &LoginFailure,
+    url: String,
+) -> Response<Bytes> {
+    #[cfg(feature = "pages")]
+    if let Some(page) = super::pages::login_failed(oh, head, failure, url.clone()) {
+        return page;
+    }
+    #[cfg(not(feature = "pages"))]
+    let _ = head;
+    let (title, text) = failure.explain();
+    let again = login_button(&oh.inner, &url, "Try again");
+    let markup = page::page(title, &text, &again);
+    page::answer(failure.status(), markup, Some(&open_humans(&oh.inner)))
+}
+
+/// Has the browser keep what is left of a login that is over.
+fn spend(inner: &Inner, over: &Flow, response: &mut Response<Bytes>) {
+    let cookie = inner.login.flows.keep(over, inner.clock.now());
     response.headers_mut().append(SET_COOKIE, cookie);
 }
 
@@ -255,10 +305,7 @@ pub(super) async fn logout(
         }
     };
     // Whatever became of the others: this browser forgets.
-    Answer {
-        response,
-        session: SessionChange::LogOut,
-    }
+    Answer::new(response, SessionChange::LogOut)
 }
 
 /// A parameter of a query, the first of its name.

@@ -11,6 +11,9 @@
 //! | `/logout` | POST | logs out, on every device |
 //! | `/deauth` | POST | Open Humans' webhook: a member has left |
 //!
+//! With the feature `pages`, and `Pages` given to the builder, there are also
+//! the pages: see the module `pages`.
+//!
 //! ```
 //! use bytes::Bytes;
 //! use http_body_util::Empty;
@@ -28,13 +31,17 @@
 //! # Ok(()) }
 //! ```
 
+mod answer;
 mod body;
 mod deauth;
 mod login;
 mod origin;
 mod page;
+#[cfg(feature = "pages")]
+mod pages;
 mod require;
 
+pub use answer::{Answer, AnswerBody};
 pub use deauth::VerifiedWebhook;
 
 use bytes::{Buf, Bytes};
@@ -42,7 +49,9 @@ use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 
 use crate::OpenHumans;
-use crate::session::{SessionChange, SessionMember};
+#[cfg(feature = "pages")]
+use crate::pages::PageRoute;
+use crate::session::SessionMember;
 use crate::transport::BoxError;
 
 /// One of the routes.
@@ -57,26 +66,37 @@ pub enum Route {
     Logout,
     /// `/deauth`: the webhook URL.
     Deauth,
+    /// One of the pages: see the module `pages`.
+    #[cfg(feature = "pages")]
+    Page(PageRoute),
 }
 
 impl Route {
-    /// All of them. Each is mounted with and without a trailing slash.
+    /// Those that are always there; [`OpenHumans::routes`] gives all that an app has. Each is
+    /// mounted with and without a trailing slash, but for `/`, which is the mount path itself.
     pub const ALL: [Self; 4] = [Self::Login, Self::Complete, Self::Logout, Self::Deauth];
 
-    /// The path under the mount path, without a trailing slash.
+    /// The path under the mount path, without a trailing slash; a segment in braces stands for any.
     pub const fn path(self) -> &'static str {
         match self {
             Self::Login => "/login",
             Self::Complete => "/complete",
             Self::Logout => "/logout",
             Self::Deauth => "/deauth",
+            #[cfg(feature = "pages")]
+            Self::Page(page) => page.path(),
         }
     }
 
     /// Whether it looks at the session. The webhook does not: it must be taken in also when
     /// sessions do not work.
     pub const fn uses_session(self) -> bool {
-        !matches!(self, Self::Deauth)
+        match self {
+            Self::Deauth => false,
+            #[cfg(feature = "pages")]
+            Self::Page(page) => page.uses_session(),
+            _ => true,
+        }
     }
 
     const fn methods(self) -> &'static [Method] {
@@ -84,29 +104,24 @@ impl Route {
             Self::Login => &[Method::GET, Method::POST],
             Self::Complete => &[Method::GET],
             Self::Logout | Self::Deauth => &[Method::POST],
-        }
-    }
-}
-
-/// What a route answers.
-#[derive(Debug)]
-pub struct Answer {
-    /// To the browser, or to Open Humans.
-    pub response: Response<Bytes>,
-    /// To the host's session.
-    pub session: SessionChange,
-}
-
-impl Answer {
-    fn keep(response: Response<Bytes>) -> Self {
-        Self {
-            response,
-            session: SessionChange::Keep,
+            #[cfg(feature = "pages")]
+            Self::Page(page) => page.methods(),
         }
     }
 }
 
 impl OpenHumans {
+    /// The routes to mount: those of [`Route::ALL`], and the pages' if the app has them.
+    pub fn routes(&self) -> Vec<Route> {
+        let routes = Route::ALL.into_iter();
+        #[cfg(feature = "pages")]
+        let routes = {
+            let pages = self.inner.pages.iter();
+            routes.chain(pages.flat_map(|pages| pages.routes().map(Route::Page)))
+        };
+        routes.collect()
+    }
+
     /// Answers a request to one of the routes.
     ///
     /// `session` is what the host's session holds under [`SESSION_KEY`](crate::SESSION_KEY). The
@@ -125,9 +140,14 @@ impl OpenHumans {
         let mut answer = if route.methods().contains(request.method()) {
             match route {
                 Route::Login => login::login(self, &request.into_parts().0, session).await,
-                Route::Complete => login::complete(&self.inner, &request.into_parts().0).await,
+                Route::Complete => login::complete(self, &request.into_parts().0).await,
                 Route::Logout => login::logout(self, &request.into_parts().0, session).await,
                 Route::Deauth => Answer::keep(deauth::deauth(self, request).await),
+                #[cfg(feature = "pages")]
+                // On the heap: the other routes' futures would hold its place.
+                Route::Page(page) => {
+                    return Box::pin(pages::respond(self, page, request, session)).await;
+                }
             }
         } else {
             Answer::keep(method_not_allowed(route))
@@ -138,7 +158,7 @@ impl OpenHumans {
 }
 
 /// No answer of these routes is for anyone but the one who asked, now.
-fn private(response: &mut Response<Bytes>) {
+fn private<T>(response: &mut Response<T>) {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(

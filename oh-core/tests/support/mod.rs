@@ -96,7 +96,9 @@ impl Browser {
                 self.cookies.insert(name.to_owned(), value.to_owned());
             }
         }
-        answer.response
+        answer
+            .response
+            .map(|body| body.into_bytes().expect("an answer in memory"))
     }
 
     pub(crate) async fn get(

@@ -269,13 +269,22 @@ pub(super) async fn events(
         sql.push(" AND received_at < ")
             .push_bind(before.as_micros());
     }
+    if let Some(at) = query.leased_at {
+        sql.push(" AND lease_until > ").push_bind(at.as_micros());
+    }
     if let Some((at, id)) = &query.after {
-        sql.push(" AND (received_at, id) > (")
-            .push_bind(at.as_micros());
+        sql.push(match query.newest_first {
+            true => " AND (received_at, id) < (",
+            false => " AND (received_at, id) > (",
+        });
+        sql.push_bind(at.as_micros());
         sql.push(", ").push_bind(id.as_str()).push(")");
     }
-    sql.push(" ORDER BY received_at, id LIMIT ")
-        .push_bind(rows::limit(query.limit));
+    sql.push(match query.newest_first {
+        true => " ORDER BY received_at DESC, id DESC LIMIT ",
+        false => " ORDER BY received_at, id LIMIT ",
+    });
+    sql.push_bind(rows::limit(query.limit));
     sql.build_query_as().fetch_all(conn).await
 }
 

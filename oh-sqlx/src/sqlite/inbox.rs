@@ -266,8 +266,15 @@ pub(super) async fn events(
     let mut sql = QueryBuilder::<Sqlite>::new(concat!(
         "SELECT ",
         rows::event_columns!(""),
-        " FROM oh_events WHERE TRUE"
+        " FROM oh_events"
     ));
+    if let Some(at) = query.leased_at {
+        // Few are leased at a time; without the hint SQLite walks through all events instead.
+        sql.push(" INDEXED BY oh_events_held WHERE lease_until > ")
+            .push_bind(at.as_micros());
+    } else {
+        sql.push(" WHERE TRUE");
+    }
     if let Some(state) = query.state {
         sql.push(" AND state = ").push_bind(state.as_str());
     }
@@ -279,12 +286,18 @@ pub(super) async fn events(
             .push_bind(before.as_micros());
     }
     if let Some((at, id)) = &query.after {
-        sql.push(" AND (received_at, id) > (")
-            .push_bind(at.as_micros());
+        sql.push(match query.newest_first {
+            true => " AND (received_at, id) < (",
+            false => " AND (received_at, id) > (",
+        });
+        sql.push_bind(at.as_micros());
         sql.push(", ").push_bind(id.as_str()).push(")");
     }
-    sql.push(" ORDER BY received_at, id LIMIT ")
-        .push_bind(rows::limit(query.limit));
+    sql.push(match query.newest_first {
+        true => " ORDER BY received_at DESC, id DESC LIMIT ",
+        false => " ORDER BY received_at, id LIMIT ",
+    });
+    sql.push_bind(rows::limit(query.limit));
     sql.build_query_as().fetch_all(pool).await
 }
 

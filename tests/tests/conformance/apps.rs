@@ -161,14 +161,16 @@ pub(crate) async fn both(plan: Plan, scenario: impl AsyncFn(&mut App)) {
 
 /// The two apps, started.
 pub(crate) async fn pair(plan: Plan) -> (App, App) {
-    let (axum, parts) = prepare(&plan).await;
+    // One moment for both, so that what is made of it is the same.
+    let now = Timestamp::now();
+    let (axum, parts) = prepare(&plan, now).await;
     axum_app::start(parts);
-    let (actix, parts) = prepare(&plan).await;
+    let (actix, parts) = prepare(&plan, now).await;
     actix_app::start(parts);
     (axum, actix)
 }
 
-async fn prepare(plan: &Plan) -> (App, Parts) {
+async fn prepare(plan: &Plan, now: Timestamp) -> (App, Parts) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let addr = listener.local_addr().expect("an address");
     let host = format!("localhost:{}", addr.port());
@@ -193,7 +195,7 @@ async fn prepare(plan: &Plan) -> (App, Parts) {
         .webhook_secret(OTHER_SECRET)
         .webhook_secret(SECRET);
     let settings = (plan.settings)(settings).build().expect("good settings");
-    let clock = Clock::manual(Timestamp::now());
+    let clock = Clock::manual(now);
     let store = Arc::new(Switchable::default());
     let builder = OpenHumans::builder(settings)
         .token_store(Arc::clone(&store) as Arc<dyn TokenStore>)

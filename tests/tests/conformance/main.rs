@@ -9,9 +9,11 @@
 mod actix_app;
 mod apps;
 mod axum_app;
+mod desk;
 mod failures;
 mod login;
 mod members;
+mod pages;
 mod routes;
 mod sessions;
 mod transcript;

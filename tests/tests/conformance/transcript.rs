@@ -69,10 +69,10 @@ impl Transcript {
             .replace(&encoded(&self.app), "{app}")
             .replace(&self.open_humans, "{oh}")
             .replace(&encoded(&self.open_humans), "{oh}");
-        for name in ["state=", "code=", "code_challenge="] {
+        for name in ["state=", "code=", "code_challenge=", "again="] {
             text = mask_after(&text, name);
         }
-        text
+        mask_dates(&text)
     }
 
     /// A length follows from the body; where masking changed the body, it says nothing.
@@ -120,6 +120,33 @@ fn is_session_removal(name: &str, value: &str) -> bool {
 /// As a query value.
 fn encoded(url: &str) -> String {
     url::form_urlencoded::byte_serialize(url.as_bytes()).collect()
+}
+
+/// Replaces dates with times, such as `2026-11-24T12:33:28.5Z` and `2026-11-24 12:33`.
+fn mask_dates(text: &str) -> String {
+    let is_date = |at: &[u8]| {
+        let shape = b"0000-00-00 00:00";
+        at.len() >= shape.len()
+            && at.iter().zip(shape).all(|(byte, wanted)| match wanted {
+                b'0' => byte.is_ascii_digit(),
+                b' ' => matches!(byte, b' ' | b'T'),
+                wanted => byte == wanted,
+            })
+    };
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        if is_date(rest.as_bytes()) {
+            masked.push_str("{date}");
+            let more = |c: char| !(c.is_ascii_digit() || matches!(c, ':' | '.'));
+            let tail = &rest[16..];
+            rest = &tail[tail.find(more).unwrap_or(tail.len())..];
+        } else {
+            masked.push(first);
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+    masked
 }
 
 /// Replaces what stands behind each `name`, up to the next character no random value holds.

@@ -87,6 +87,71 @@ pub async fn events_are_listed_page_by_page(inbox: Arc<dyn DeauthInbox>) {
     assert!(none.is_empty(), "a limit of zero is zero");
 }
 
+/// The same events from the newest to the oldest, page by page, under every filter; and of all of
+/// them those that are being worked on.
+pub async fn events_are_listed_newest_first(inbox: Arc<dyn DeauthInbox>) {
+    let count = 25;
+    for i in 0..count {
+        accept(&inbox, &event(i, i % 5, i / 5)).await;
+    }
+    let walk = async |mut query: EventQuery| {
+        let mut all: Vec<EventRecord> = Vec::new();
+        loop {
+            let records = inbox.events(&query).await.expect("the inbox answers");
+            assert!(records.len() <= query.limit, "more than asked for");
+            let Some(last) = records.last() else {
+                return all;
+            };
+            query.after = Some((last.received_at, last.id.clone()));
+            all.extend(records);
+        }
+    };
+    let every = EventQuery {
+        limit: 4,
+        ..EventQuery::default()
+    };
+    let newest = EventQuery {
+        newest_first: true,
+        ..every.clone()
+    };
+    let mut forwards = walk(every).await;
+    let backwards = walk(newest.clone()).await;
+    forwards.reverse();
+    assert_eq!(backwards, forwards, "one order is the other, turned around");
+
+    let together = walk(EventQuery {
+        state: Some(EventState::Pending),
+        pseudonym: Some(pseudonym(3)),
+        received_before: Some(at(3)),
+        limit: 1,
+        ..newest.clone()
+    })
+    .await;
+    let times: Vec<_> = together.iter().map(|record| record.received_at).collect();
+    assert_eq!(times, [at(2), at(1), at(0)]);
+
+    let leased_at = |time| EventQuery {
+        leased_at: Some(time),
+        ..newest.clone()
+    };
+    assert!(walk(leased_at(at(100))).await.is_empty());
+    let leased = lease(&inbox, at(100), 2).await;
+    settle(
+        &inbox,
+        &leased[0],
+        &Settlement::Done { note: None },
+        at(101),
+    )
+    .await;
+    let running = walk(leased_at(at(101))).await;
+    assert_eq!(running.len(), 1, "what is settled is worked on no more");
+    assert_eq!(running[0].id, leased[1].event.id);
+    assert!(
+        walk(leased_at(at(100_000))).await.is_empty(),
+        "a lease that has run out is none"
+    );
+}
+
 /// Each line once, in the order written, under every filter.
 pub async fn the_ledger_is_listed_page_by_page(inbox: Arc<dyn DeauthInbox>) {
     for i in 0..10 {

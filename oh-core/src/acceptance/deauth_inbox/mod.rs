@@ -33,7 +33,10 @@ pub use leasing::{
     events_come_oldest_first, events_of_a_member_come_in_order,
     the_limit_counts_events_that_can_be_taken,
 };
-pub use listing::{events_are_listed_page_by_page, the_ledger_is_listed_page_by_page};
+pub use listing::{
+    events_are_listed_newest_first, events_are_listed_page_by_page,
+    the_ledger_is_listed_page_by_page,
+};
 pub use locks::{a_note_outlives_its_holder, one_holds_the_lock};
 pub use settling::{
     a_dead_letter_can_be_requeued, a_held_event_waits_to_be_released,
@@ -96,6 +99,7 @@ where
     statistics_add_up(fresh().await).await;
 
     events_are_listed_page_by_page(fresh().await).await;
+    events_are_listed_newest_first(fresh().await).await;
     the_ledger_is_listed_page_by_page(fresh().await).await;
 
     one_holds_the_lock(fresh().await).await;

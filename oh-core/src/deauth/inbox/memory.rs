@@ -120,6 +120,10 @@ impl Entry {
         })
     }
 
+    fn is_leased_at(&self, at: Timestamp) -> bool {
+        matches!(&self.lease, Some((_, until)) if *until > at)
+    }
+
     fn place(&self) -> (Timestamp, EventId) {
         (self.record.received_at, self.record.id.clone())
     }
@@ -369,16 +373,21 @@ impl DeauthRecords for MemoryInbox {
         let mut found: Vec<_> = state
             .events
             .values()
+            .filter(|entry| query.leased_at.is_none_or(|at| entry.is_leased_at(at)))
             .map(|entry| &entry.record)
             .filter(|r| query.state.is_none_or(|wanted| r.state == wanted))
             .filter(|r| query.pseudonym.as_ref().is_none_or(|p| r.pseudonym == *p))
             .filter(|r| query.received_before.is_none_or(|at| r.received_at < at))
             .filter(|r| match &query.after {
+                Some((at, id)) if query.newest_first => (r.received_at, &r.id) < (*at, id),
                 Some((at, id)) => (r.received_at, &r.id) > (*at, id),
                 None => true,
             })
             .collect();
         found.sort_unstable_by(|a, b| (a.received_at, &a.id).cmp(&(b.received_at, &b.id)));
+        if query.newest_first {
+            found.reverse();
+        }
         Ok(found.into_iter().take(query.limit).cloned().collect())
     }
 

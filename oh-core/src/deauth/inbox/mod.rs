@@ -265,6 +265,10 @@ pub struct EventQuery {
     pub pseudonym: Option<Pseudonym>,
     /// Only those received before.
     pub received_before: Option<Timestamp>,
+    /// Only those that are being worked on at this time: under a lease that ends later.
+    pub leased_at: Option<Timestamp>,
+    /// From the newest to the oldest, rather than from the oldest on.
+    pub newest_first: bool,
     /// Only those after this one in the order of the list: by time received, then by id.
     pub after: Option<(Timestamp, EventId)>,
     /// How many at most.
@@ -295,6 +299,18 @@ impl EventQuery {
     /// Only those received before.
     pub fn received_before(mut self, at: impl Into<Option<Timestamp>>) -> Self {
         self.received_before = at.into();
+        self
+    }
+
+    /// Only those that are being worked on at this time.
+    pub fn leased_at(mut self, at: impl Into<Option<Timestamp>>) -> Self {
+        self.leased_at = at.into();
+        self
+    }
+
+    /// From the newest to the oldest.
+    pub fn newest_first(mut self) -> Self {
+        self.newest_first = true;
         self
     }
 
@@ -472,7 +488,8 @@ pub trait DeauthRecords: Send + Sync + 'static {
     /// When the inbox cannot answer.
     async fn stats(&self) -> Result<InboxStats, InboxError>;
 
-    /// Lists events by time received, then by id.
+    /// Lists events by time received, then by id; from the other end if
+    /// [`newest_first`](EventQuery::newest_first).
     ///
     /// # Errors
     ///

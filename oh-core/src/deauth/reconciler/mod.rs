@@ -24,7 +24,8 @@ use super::deauthorizer::Deauthorizer;
 use crate::transport::BoxError;
 use crate::{ProjectMemberId, Timestamp};
 use inquiry::Inquiry;
-use round::{Absences, JOB, Pace, Walk};
+pub(super) use round::JOB;
+use round::{Absences, Pace, Walk};
 
 /// Between two questions that hints led to.
 const HINT_PACE: Duration = Duration::from_secs(1);

@@ -11,7 +11,7 @@ use crate::store::MemberRecord;
 use crate::{ProjectMemberId, Timestamp};
 
 /// The lock that one process of many holds while it asks.
-pub(super) const JOB: &str = "reconciler";
+pub(in crate::deauth) const JOB: &str = "reconciler";
 
 /// As many failures in a row end a round: Open Humans is down, or we are cut off.
 pub(super) const PATIENCE: u32 = 10;

@@ -25,6 +25,7 @@ use super::caught::caught;
 use super::deauthorizer::Deauthorizer;
 use super::handler::DeauthHandler;
 use super::metrics;
+use super::pulse;
 use crate::Timestamp;
 use crate::settings::DeletionPolicy;
 use attempt::Attempts;
@@ -300,6 +301,7 @@ impl Shift {
         let mut stopping = false;
         let mut give_up = Instant::now();
         let mut sweeps = tokio::time::interval(housekeeping::HOUR);
+        self.chores.spawn(pulse::beat(self.deauthorizer.clone()));
         if cfg!(feature = "metrics") {
             self.chores.spawn(measure(self.deauthorizer.clone()));
         }

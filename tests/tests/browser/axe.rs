@@ -1,0 +1,53 @@
+//! axe-core, which knows what stands in the way of people with disabilities.
+//!
+//! It is a script, and not in this repository: `npm install --no-save --prefix target/axe axe-core@4`
+//! puts it where it is looked for, and `AXE_CORE` may name another file. Without it the check says
+//! that it is skipped, and in CI it fails.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::page::Page;
+
+/// The script, if it is there.
+pub(crate) fn script() -> Option<String> {
+    let usual = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../target/axe/node_modules/axe-core/axe.min.js"
+    );
+    let path = std::env::var_os("AXE_CORE").map_or_else(|| PathBuf::from(usual), PathBuf::from);
+    match std::fs::read_to_string(&path) {
+        Ok(script) => Some(script),
+        Err(error) => {
+            let path = path.display();
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "no axe-core at {path}: {error}"
+            );
+            eprintln!("SKIPPED: no axe-core at {path}, so accessibility was not checked: {error}");
+            None
+        }
+    }
+}
+
+/// What axe finds on the page, in words; empty when all is well.
+pub(crate) async fn findings(page: &Page, script: &str) -> Vec<String> {
+    let run = format!(
+        "{script}; const done = arguments[0]; \
+         axe.run().then(found => done(found.violations), error => done([{{id: String(error), nodes: []}}]));"
+    );
+    let found = page.driver.execute_async(run, Vec::new()).await.unwrap();
+    let found: Vec<Value> = found.convert().unwrap();
+    let words = |violation: &Value| {
+        let nodes = violation["nodes"].as_array().cloned().unwrap_or_default();
+        let where_: Vec<String> = nodes.iter().map(|node| node["html"].to_string()).collect();
+        format!(
+            "{}: {} at {}",
+            violation["id"],
+            violation["help"],
+            where_.join(", ")
+        )
+    };
+    found.iter().map(words).collect()
+}

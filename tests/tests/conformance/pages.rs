@@ -1,0 +1,666 @@
+//! The members' pages, alike in both frameworks: as HTML, as JSON, and against those who mean harm.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::Response;
+use http::request::Parts;
+use oh_core::Member;
+use oh_core::deauth::EventState;
+use oh_core::login::{FailedLogin, LoggedIn, LoginFailure, LoginHandler, Refusal, Welcome};
+use oh_core::pages::{Page, PageContext, PageRenderer, PageRoute, Pages, Text};
+use oh_core::routes::Route;
+use oh_sandbox::{Endpoint, Fault};
+use oh_tests::visitor::{From, Visitor};
+use oh_tests::wire::{Answer, Request};
+use serde_json::{Value, json};
+
+use crate::apps::{App, Plan, both};
+
+const ALICE: &str = "01026778";
+
+/// An app with pages, and a desk for whoever sends the right header.
+pub(crate) fn plan() -> Plan {
+    Plan {
+        build: |builder| builder.pages(pages()),
+        ..Plan::default()
+    }
+}
+
+fn pages() -> Pages {
+    Pages::new("Sleep <study>")
+        .max_upload(30_000_000)
+        .staff(|head: &Parts, _: Option<&Member>| {
+            head.headers.get("x-staff").is_some_and(|who| who == "yes")
+        })
+}
+
+/// Says what context a login came with, and answers some failures itself.
+struct Tells;
+
+#[async_trait]
+impl LoginHandler for Tells {
+    async fn logged_in(&self, login: &LoggedIn) -> Result<Welcome, Refusal> {
+        let context = login.context.as_deref().unwrap_or("none");
+        Ok(Welcome::to(format!("/connected/{context}")))
+    }
+
+    async fn login_failed(
+        &self,
+        failure: &LoginFailure,
+        login: &FailedLogin,
+    ) -> Option<Response<Bytes>> {
+        let is_ours = matches!(failure, LoginFailure::NotAuthorized(_));
+        is_ours.then(|| {
+            let context = login.context.as_deref().unwrap_or("none");
+            let to = login
+                .return_to
+                .as_ref()
+                .map_or("none", |path| path.as_str());
+            let body = format!("{} {context} {to} {}", failure.reason(), login.retry_url);
+            let mut response = Response::new(body.into());
+            *response.status_mut() = http::StatusCode::IM_A_TEAPOT;
+            response
+        })
+    }
+}
+
+#[tokio::test]
+async fn the_app_may_answer_a_failed_login_itself() {
+    let plan = Plan {
+        build: |builder| (plan().build)(builder).login_handler(Tells),
+        ..plan()
+    };
+    both(plan, async |app| {
+        let mut alice = app.visitor();
+        let connect = alice.get("/connect").await;
+        let url: url::Url = connect.location().parse().unwrap();
+        let state = url.query_pairs().find(|(key, _)| key == "state").unwrap().1;
+        let callback = format!("/openhumans/complete?error=server_error&state={state}");
+        let answer = app.come_back(&mut alice, &callback).await;
+        let text = answer.text();
+        let (answered, retry) = text.rsplit_once(' ').unwrap();
+        assert_eq!(answered, "not_authorized user 42 none");
+        assert!(retry.starts_with("/openhumans/login?"), "{retry}");
+    })
+    .await;
+}
+
+/// Someone who is logged in.
+async fn alice(app: &mut App) -> Visitor {
+    let mut alice = app.visitor();
+    app.log_in(&mut alice, ALICE).await;
+    alice
+}
+
+/// A request of a program that holds the browser's cookies.
+async fn ask(app: &mut App, visitor: &mut Visitor, request: Request) -> Answer {
+    let label = format!("{} as JSON", request.method());
+    let request = request.header("accept", "application/json");
+    let answer = visitor.send(request, From::SameOrigin).await;
+    app.note(&label, answer)
+}
+
+async fn get_json(app: &mut App, visitor: &mut Visitor, path: &str) -> Value {
+    let answer = ask(app, visitor, Request::get(path)).await;
+    assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    serde_json::from_slice(&answer.body).expect("JSON")
+}
+
+async fn post_json(app: &mut App, visitor: &mut Visitor, path: &str, body: &Value) -> Answer {
+    let request = Request::post(path)
+        .header("content-type", "application/json")
+        .body(body.to_string());
+    ask(app, visitor, request).await
+}
+
+fn form(path: &str, body: &str) -> Request {
+    Request::post(path)
+        .header("sec-fetch-site", "same-origin")
+        .header("accept", "text/html")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(body)
+}
+
+/// The form for an upload, as a browser sends it.
+fn upload(name: &str, content: &[u8], size: Option<&str>) -> Request {
+    let mut body = Vec::new();
+    for (field, value) in [
+        ("size", size.unwrap_or_default()),
+        ("description", "A night's sleep"),
+        ("tags", "sleep, csv, sleep"),
+    ] {
+        let part =
+            format!("--XX\r\ncontent-disposition: form-data; name=\"{field}\"\r\n\r\n{value}\r\n");
+        body.extend_from_slice(part.as_bytes());
+    }
+    let head = format!(
+        "--XX\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
+         content-type: text/csv\r\n\r\n"
+    );
+    body.extend_from_slice(head.as_bytes());
+    body.extend_from_slice(content);
+    body.extend_from_slice(b"\r\n--XX--\r\n");
+    Request::post("/openhumans/files/upload")
+        .header("sec-fetch-site", "same-origin")
+        .header("content-type", "multipart/form-data; boundary=XX")
+        .body(body)
+}
+
+async fn send(app: &mut App, visitor: &mut Visitor, request: Request) -> Answer {
+    let answer = visitor.send(request, From::SameOrigin).await;
+    app.note("a form", answer)
+}
+
+#[tokio::test]
+async fn nobody_is_shown_a_way_in_and_nothing_else() {
+    both(plan(), async |app| {
+        let mut nobody = app.visitor();
+        let answer = nobody.get("/openhumans").await;
+        let answer = app.note("home", answer);
+        assert_eq!(answer.status, 200);
+        let text = answer.text();
+        assert!(text.contains("Log in with Open Humans"), "{text}");
+        assert!(text.contains("Sleep &lt;study&gt;") && !text.contains("<study>"));
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'; style-src 'self'; script-src 'self'"));
+        assert!(!policy.contains("unsafe"), "{policy}");
+
+        for path in [
+            "/files",
+            "/files/7/edit",
+            "/files/7/download",
+            "/disconnect",
+        ] {
+            let path = format!("/openhumans{path}");
+            let answer = nobody.get(&path).await;
+            let answer = app.note(&path, answer);
+            let back = path.replace('/', "%2F").replace("%2F", "/");
+            let login = format!("/openhumans/login?next={back}");
+            assert_eq!((answer.status, answer.location()), (303, login.as_str()));
+            let answer = ask(app, &mut nobody, Request::get(&path)).await;
+            assert_eq!(answer.status, 401);
+        }
+        let json = get_json(app, &mut nobody, "/openhumans").await;
+        assert_eq!(json["connected"], false);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_member_sees_who_is_connected_and_what_is_shared() {
+    both(plan(), async |app| {
+        let mut alice = alice(app).await;
+        let json = get_json(app, &mut alice, "/openhumans").await;
+        assert_eq!(json["username"], "alice");
+        assert_eq!(json["project_member_id"], ALICE);
+        assert!(json["since"].is_string() && json["sources_shared"].is_array());
+        let german = Request::get("/openhumans")
+            .header("accept-language", "de-AT,de;q=0.9,en;q=0.5")
+            .header("accept", "text/html");
+        let answer = send(app, &mut alice, german).await;
+        assert!(answer.text().contains("lang=\"de\""));
+        assert!(answer.text().contains("Verbunden als"));
+
+        // When Open Humans does not answer, who is connected is known all the same.
+        app.sandbox
+            .fault(Endpoint::ExchangeMember, Fault::page(503));
+        let json = get_json(app, &mut alice, "/openhumans").await;
+        assert_eq!(json["username"], "alice");
+        assert_eq!(json["sources_shared"], Value::Null);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_file_is_uploaded_seen_edited_downloaded_and_deleted() {
+    both(plan(), async |app| {
+        let mut alice = alice(app).await;
+        let content = b"night,hours\n1,8\n".repeat(3);
+        let answer = send(app, &mut alice, upload("nights.csv", &content, None)).await;
+        assert_eq!(
+            (answer.status, answer.location()),
+            (303, "/openhumans/files?done=uploaded")
+        );
+        let page = alice.get("/openhumans/files?done=uploaded").await;
+        let page = app.note("the list", page).text();
+        assert!(page.contains("The file was uploaded."), "{page}");
+        assert!(
+            page.contains("nights.csv") && page.contains("48 B"),
+            "{page}"
+        );
+
+        let json = get_json(app, &mut alice, "/openhumans/files").await;
+        let file = &json["files"][0];
+        assert_eq!(file["name"], "nights.csv");
+        assert_eq!(file["size"], 48);
+        assert_eq!(file["kind"], "CSV");
+        assert_eq!(file["tags"], json!(["sleep", "csv"]));
+        assert_eq!(file["own"], true);
+        let id = file["id"].as_u64().unwrap();
+        assert_eq!(app.sandbox.file_content(id).unwrap(), content);
+
+        let download = alice.get(&format!("/openhumans/files/{id}/download")).await;
+        assert_eq!(download.status, 303);
+        assert!(download.location().starts_with(app.sandbox.url().as_str()));
+
+        let edit = format!("/openhumans/files/{id}/edit");
+        let page = alice.get(&edit).await;
+        assert!(app.note("edit", page).text().contains("A night's sleep"));
+        let answer = send(app, &mut alice, form(&edit, "description=Two&tags=a%2C+b")).await;
+        assert_eq!(answer.location(), "/openhumans/files?done=edited");
+        let json = get_json(app, &mut alice, "/openhumans/files").await;
+        assert_eq!(json["total"], 1);
+        let file = &json["files"][0];
+        assert_eq!(file["description"], "Two");
+        assert_eq!(file["tags"], json!(["a", "b"]));
+        let new = file["id"].as_u64().unwrap();
+        assert_ne!(new, id);
+        assert_eq!(app.sandbox.file_content(new).unwrap(), content);
+
+        let delete = format!("/openhumans/files/{new}/delete");
+        let page = alice.get(&delete).await;
+        assert!(
+            app.note("delete?", page)
+                .text()
+                .contains("Delete nights.csv?")
+        );
+        let answer = send(app, &mut alice, form(&delete, "")).await;
+        assert_eq!(answer.location(), "/openhumans/files?done=deleted");
+        assert!(app.sandbox.files(ALICE).is_empty());
+        let again = post_json(app, &mut alice, &delete, &json!({})).await;
+        assert_eq!(again.status, 404, "{again:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn all_own_files_go_after_asking_and_those_of_others_stay() {
+    both(plan(), async |app| {
+        let metadata = json!({ "description": "", "tags": [] });
+        let mut alice = alice(app).await;
+        for name in ["a.csv", "b.csv"] {
+            app.sandbox.add_file(ALICE, name, b"x", metadata.clone());
+        }
+        let other = app
+            .sandbox
+            .add_shared_file(ALICE, "theirs.csv", b"x", metadata)
+            .unwrap();
+        let json = get_json(app, &mut alice, "/openhumans/files").await;
+        assert_eq!((&json["total"], &json["own"]), (&json!(3), &json!(2)));
+        let json = get_json(app, &mut alice, "/openhumans/files/delete-all").await;
+        assert_eq!(json["count"], 2);
+        for path in ["edit", "delete"] {
+            let path = format!("/openhumans/files/{other}/{path}");
+            let answer = post_json(app, &mut alice, &path, &json!({})).await;
+            assert_eq!(answer.status, 403, "{path}: {answer:?}");
+        }
+        let all = form("/openhumans/files/delete-all", "");
+        let answer = send(app, &mut alice, all).await;
+        assert_eq!(answer.location(), "/openhumans/files?done=deleted-all");
+        let json = get_json(app, &mut alice, "/openhumans/files").await;
+        assert_eq!(json["total"], 1);
+        assert_eq!(json["files"][0]["id"], other);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn large_files_arrive_whole_with_and_without_their_size_told() {
+    both(plan(), async |app| {
+        let mut alice = alice(app).await;
+        let content: Vec<u8> = (0..7_000_000_u32).map(|n| (n % 251) as u8).collect();
+        let length = content.len().to_string();
+        for size in [None, Some(length.as_str())] {
+            let request = upload("big.bin", &content, size).header("accept", "application/json");
+            let answer = send(app, &mut alice, request).await;
+            assert_eq!(answer.status, 201, "{answer:?}");
+            let done: Value = serde_json::from_slice(&answer.body).unwrap();
+            assert_eq!(done["size"], content.len());
+            let stored = app.sandbox.file_content(done["id"].as_u64().unwrap());
+            assert!(stored.unwrap() == content, "the file is another");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn uploads_that_are_not_right_leave_nothing_behind() {
+    both(plan(), async |app| {
+        let mut alice = alice(app).await;
+        let broken = Request::post("/openhumans/files/upload")
+            .header("content-type", "multipart/form-data; boundary=XX")
+            .body(
+                "--XX\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nabc",
+            );
+        let no_file = Request::post("/openhumans/files/upload")
+            .header("content-type", "multipart/form-data; boundary=XX")
+            .body("--XX\r\ncontent-disposition: form-data; name=\"tags\"\r\n\r\na\r\n--XX--\r\n");
+        let no_form = Request::post("/openhumans/files/upload").body("abc");
+        for (request, status, error) in [
+            (upload("", b"abc", None), 400, "no_file"),
+            (no_file, 400, "no_file"),
+            (upload("a.csv", b"", Some("0")), 400, "empty_file"),
+            (upload("a.csv", b"", None), 400, "empty_file"),
+            (upload("a.csv", b"abc", Some("40000000")), 413, "too_large"),
+            (broken, 400, "bad_form"),
+            (no_form, 400, "bad_form"),
+        ] {
+            let answer = ask(app, &mut alice, request).await;
+            assert_eq!(answer.status, status, "{error}: {answer:?}");
+            let json: Value = serde_json::from_slice(&answer.body).unwrap();
+            assert_eq!(json["error"], error, "{json}");
+        }
+        // Told another size than it has.
+        let answer = ask(app, &mut alice, upload("a.csv", b"abc", Some("2"))).await;
+        assert!(answer.status >= 400, "{answer:?}");
+        let announced = Request::post("/openhumans/files/upload")
+            .header("content-type", "multipart/form-data; boundary=XX")
+            .announce(100_000_000);
+        let answer = ask(app, &mut alice, announced).await;
+        assert_eq!(answer.status, 413, "before a byte of it came");
+        assert!(app.sandbox.files(ALICE).is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn names_that_mean_harm_do_none() {
+    both(plan(), async |app| {
+        let mut alice = alice(app).await;
+        let evil = "<script>alert(1)</script>";
+        app.sandbox.add_member("99999999", Some(evil));
+        let metadata = json!({ "description": evil, "tags": [evil, "\"><img src=x>"] });
+        for name in [evil, "../../etc/passwd", "\"onmouseover=\"x"] {
+            app.sandbox.add_file(ALICE, name, b"x", metadata.clone());
+        }
+        let page = alice.get("/openhumans/files").await;
+        let text = app.note("the list", page).text();
+        assert!(
+            text.contains("&lt;script&gt;alert(1)&lt;/script&gt;"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("<script>alert") && !text.contains("<img src=x"),
+            "{text}"
+        );
+        for id in app.sandbox.files(ALICE).iter().map(|file| file.id) {
+            for page in ["edit", "delete"] {
+                let answer = alice.get(&format!("/openhumans/files/{id}/{page}")).await;
+                assert!(!answer.text().contains("<script>alert"), "{page}");
+                assert!(!answer.text().contains("=\"\"onmouseover"), "{page}");
+            }
+        }
+        for (sent, kept) in [("../../x.csv", "x.csv"), ("C:\\\\dir\\\\y.csv", "y.csv")] {
+            let answer = send(app, &mut alice, upload(sent, b"abc", None)).await;
+            assert_eq!(answer.status, 303, "{sent}: {answer:?}");
+            let files = app.sandbox.files(ALICE);
+            assert_eq!(files.last().unwrap().basename, kept);
+        }
+        for id in ["..%2f..%2fx", "<script>", "-1", "99999999999999999999999"] {
+            let id: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
+            let answer = alice.get(&format!("/openhumans/files/{id}/delete")).await;
+            assert_eq!(answer.status, 404, "{id}");
+        }
+        // Nobody can put words into our mouth.
+        let page = alice.get("/openhumans/files?done=<b>Call+0900</b>").await;
+        assert!(!page.text().contains("0900"));
+
+        let mut mallory = app.visitor();
+        app.log_in(&mut mallory, "99999999").await;
+        let page = mallory.get("/openhumans").await;
+        let text = app.note("a member of an evil name", page).text();
+        assert!(text.contains("&lt;script&gt;") && !text.contains("<script>alert"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn posts_from_elsewhere_do_nothing() {
+    both(plan(), async |app| {
+        let mut alice = alice(app).await;
+        let metadata = json!({ "description": "", "tags": [] });
+        let id = app
+            .sandbox
+            .add_file(ALICE, "a.csv", b"x", metadata)
+            .unwrap();
+        let posts = [
+            upload("b.csv", b"abc", None),
+            form("/openhumans/files/delete-all", ""),
+            form(&format!("/openhumans/files/{id}/edit"), "description=x"),
+            form(&format!("/openhumans/files/{id}/delete"), ""),
+            form("/openhumans/disconnect", "data=erase"),
+            form("/openhumans/staff/events/x/requeue", "").header("x-staff", "yes"),
+            form("/openhumans/staff/events/x/release", "").header("x-staff", "yes"),
+            form("/openhumans/staff/release-all", "").header("x-staff", "yes"),
+        ];
+        // All cookies go along, as from a browser that does not know SameSite.
+        let elsewhere = [
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-site", "same-site"),
+            ("origin", "https://evil.example"),
+            ("origin", "null"),
+        ];
+        for (name, value) in elsewhere {
+            for post in &posts {
+                let request = post.clone().without("sec-fetch-site").header(name, value);
+                let answer = send(app, &mut alice, request).await;
+                assert_eq!(answer.status, 403, "{post:?} {name}: {answer:?}");
+            }
+        }
+        assert_eq!(app.sandbox.files(ALICE).len(), 1);
+        assert_eq!(app.events().await, 0);
+        let json = get_json(app, &mut alice, "/openhumans").await;
+        assert_eq!(json["connected"], true);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn leaving_is_a_choice_about_the_data() {
+    both(plan(), async |app| {
+        for (member, data, erasure) in [
+            (ALICE, "erase", "requested"),
+            ("00169953", "keep", "not_requested"),
+        ] {
+            let mut visitor = app.visitor();
+            app.log_in(&mut visitor, member).await;
+            // What else is in the session stays; empty ones the frameworks treat differently.
+            visitor.post("/session/set/dark").await;
+            let undecided =
+                post_json(app, &mut visitor, "/openhumans/disconnect", &json!({})).await;
+            assert_eq!(undecided.status, 400);
+            assert!(app.sandbox.is_joined(member));
+            let page = visitor.get("/openhumans/disconnect").await;
+            assert!(page.text().contains("value=\"keep\"") && !page.text().contains("checked"));
+            let body = format!("data={data}");
+            let answer = send(app, &mut visitor, form("/openhumans/disconnect", &body)).await;
+            assert_eq!(answer.status, 303, "{answer:?}");
+            assert!(!app.sandbox.is_joined(member));
+            let json = get_json(app, &mut visitor, "/openhumans").await;
+            assert_eq!(json["connected"], false);
+            let events = app
+                .openhumans
+                .ledger()
+                .events(EventState::Pending)
+                .await
+                .unwrap();
+            let id = member.parse().unwrap();
+            let of_member = events
+                .iter()
+                .filter(|event| event.member.as_ref() == Some(&id));
+            let wishes: Vec<_> = of_member.map(|event| event.erasure.as_str()).collect();
+            assert!(wishes.contains(&erasure), "{wishes:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_login_that_failed_is_tried_again_with_its_context() {
+    let plan = Plan {
+        build: |builder| (plan().build)(builder).login_handler(Tells),
+        ..plan()
+    };
+    both(plan, async |app| {
+        let mut alice = app.visitor();
+        let connect = alice.get("/connect").await;
+        let back = app.sandbox.refuse(connect.location()).await.unwrap();
+        let callback = app.local(back.as_str());
+        let failed = app.come_back(&mut alice, &callback).await;
+        assert_eq!(failed.status, 403);
+        let text = failed.text();
+        assert!(
+            text.contains("Try again") && text.contains("Back to Sleep &lt;study&gt;"),
+            "{text}"
+        );
+        let (_, action) = text.split_once("action=\"").unwrap();
+        let action = action.split('"').next().unwrap().replace("&amp;", "&");
+        assert!(action.contains("again="), "{action}");
+        let again = alice.navigate("POST", &action, From::SameOrigin).await;
+        let back = app
+            .sandbox
+            .authorize(ALICE, again.location())
+            .await
+            .unwrap();
+        let callback = app.local(back.as_str());
+        let done = app.come_back(&mut alice, &callback).await;
+        assert_eq!(
+            (done.status, done.location()),
+            (303, "/connected/user 42"),
+            "the app is told its context"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_document_names_each_route_and_every_method() {
+    both(plan(), async |app| {
+        let mut nobody = app.visitor();
+        let document = get_json(app, &mut nobody, "/openhumans/openapi.json").await;
+        let paths = document["paths"].as_object().unwrap();
+        let routes = app.openhumans.routes();
+        assert_eq!(routes.len(), Route::ALL.len() + PageRoute::ALL.len());
+        assert_eq!(paths.len(), routes.len());
+        for route in routes {
+            let path = &paths[route.path()];
+            assert!(path.is_object(), "{}", route.path());
+            for (method, operation) in path.as_object().unwrap() {
+                // What the document promises is not answered with 405.
+                let target = route.path().replace("{id}", "1").replace("{name}", "x");
+                let target = format!("/openhumans{}", target.trim_end_matches('/'));
+                let request = Request::new(&method.to_uppercase(), &target);
+                let answer = app.send(&target, &request).await;
+                assert_ne!(answer.status, 405, "{method} {target}");
+                assert!(operation["summary"].is_string());
+            }
+            let deleted = Request::new("DELETE", &format!("/openhumans{}", route.path()));
+            assert!([404, 405].contains(&app.send("DELETE", &deleted).await.status));
+        }
+    })
+    .await;
+}
+
+/// The files page of the app's own, and the rest as they come.
+struct OwnFiles;
+
+impl PageRenderer for OwnFiles {
+    fn render(&self, page: &Page, context: &PageContext<'_>) -> Option<String> {
+        let Page::Files(files) = page else {
+            return None;
+        };
+        let (name, base) = (context.app_name, context.base);
+        Some(format!(
+            "{} of {name} in {} at {base}",
+            files.total, context.language
+        ))
+    }
+}
+
+#[tokio::test]
+async fn an_app_may_have_its_own_look_pages_and_words() {
+    let own = Plan {
+        build: |builder| {
+            let pages = Pages::new("Own")
+                .logo("/own.svg")
+                .stylesheet("/own.css")
+                .home("/start")
+                .language("en", |text| match text {
+                    Text::LogIn => Some("Come in".into()),
+                    _ => None,
+                })
+                .renderer(OwnFiles);
+            builder.pages(pages)
+        },
+        ..Plan::default()
+    };
+    both(own, async |app| {
+        let page = app.send("home", &Request::get("/openhumans")).await.text();
+        assert!(
+            page.contains("Come in") && !page.contains("Log in with"),
+            "{page}"
+        );
+        for part in ["src=\"/own.svg\"", "href=\"/own.css\"", "href=\"/start\""] {
+            assert!(page.contains(part), "{part}: {page}");
+        }
+        let (ours, theirs) = (
+            page.find("assets/").unwrap(),
+            page.find("/own.css").unwrap(),
+        );
+        assert!(ours < theirs, "theirs comes after ours");
+        let mut alice = alice(app).await;
+        let page = alice.get("/openhumans/files").await;
+        assert_eq!(page.text(), "0 of Own in en at /openhumans");
+        let json = get_json(app, &mut alice, "/openhumans/files").await;
+        assert_eq!(json["total"], 0, "programs are told the same as ever");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn assets_are_kept_for_long_and_under_names_of_their_own() {
+    both(plan(), async |app| {
+        let page = app.send("home", &Request::get("/openhumans")).await.text();
+        let assets: Vec<&str> = page
+            .split('"')
+            .filter(|part| part.starts_with("/openhumans/assets/"))
+            .collect();
+        assert_eq!(assets.len(), 2, "{page}");
+        for asset in assets {
+            let answer = app.send(asset, &Request::get(asset)).await;
+            assert_eq!(answer.status, 200);
+            let cache = answer.header("cache-control").unwrap();
+            assert!(cache.contains("immutable"), "{cache}");
+        }
+        let other = Request::get("/openhumans/assets/pages-0.css");
+        let answer = app.send("another version", &other).await;
+        assert_eq!(
+            (answer.status, answer.header("cache-control")),
+            (404, Some("no-store"))
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn probes_tell_the_process_from_its_stores() {
+    both(plan(), async |app| {
+        for (path, status) in [("/openhumans/health", 200), ("/openhumans/ready", 200)] {
+            assert_eq!(app.send(path, &Request::get(path)).await.status, status);
+        }
+        app.store.switch_off();
+        let answer = app.send("up", &Request::get("/openhumans/health")).await;
+        assert_eq!(answer.status, 200);
+        let answer = app
+            .send("not ready", &Request::get("/openhumans/ready"))
+            .await;
+        assert_eq!(answer.status, 503);
+        let json: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(
+            (&json["token_store"], &json["deauth_inbox"]),
+            (&json!("unavailable"), &json!("ok"))
+        );
+    })
+    .await;
+}
