@@ -33,7 +33,7 @@ impl ProjectClient {
                     .map_err(io)?;
                 continue;
             }
-            let mut files = self.member(id).files();
+            let mut files = self.files_of(&member);
             while let Some(file) = files.try_next().await? {
                 let created = file.created.map(|at| at.to_string()).unwrap_or_default();
                 let source = file.source.as_deref().unwrap_or_default();
