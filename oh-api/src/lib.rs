@@ -62,7 +62,7 @@ mod rest;
 pub mod transport;
 mod types;
 
-pub use error::{Error, Problem, TokenSourceError};
+pub use error::{Error, IoError, Problem, TokenSourceError};
 pub use files::{
     Download, DownloadStream, Downloaded, FileMetadata, Progress, Upload, UploadMethod, Uploaded,
     safe_file_name,
