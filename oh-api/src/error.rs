@@ -2,6 +2,8 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +45,7 @@ pub enum Error {
     #[error("the member has not authorized this project, or no longer does")]
     Deauthorized,
     /// An argument Open Humans would choke on; nothing was sent.
-    #[error("{argument} cannot be sent: {why}")]
+    #[error("{argument} cannot be used: {why}")]
     InvalidInput {
         /// Which argument.
         argument: &'static str,
@@ -98,7 +100,7 @@ pub enum Error {
         host: String,
     },
     /// What arrived is not what was sent: its size or its MD5 is another.
-    #[error("the {what} should be {expected} and is {found}")]
+    #[error("the {what} should be {expected} and is {found}{}", kept_at(.kept.as_deref()))]
     Mismatch {
         /// What was compared: `size` or `md5`.
         what: &'static str,
@@ -106,6 +108,8 @@ pub enum Error {
         expected: String,
         /// What it is.
         found: String,
+        /// Where what arrived is kept aside, if it is.
+        kept: Option<PathBuf>,
     },
     /// The object store that holds the files refused or failed.
     #[error("the object store answered with status {status} ({code})")]
@@ -125,8 +129,8 @@ pub enum Error {
         what: &'static str,
     },
     /// A file or a stream on this side failed.
-    #[error("reading or writing on this side failed")]
-    Io(#[source] Arc<std::io::Error>),
+    #[error(transparent)]
+    Io(IoError),
 }
 
 impl Error {
@@ -153,6 +157,18 @@ impl Error {
         named.map(|problem| problem.message.as_str())
     }
 
+    /// The same error, naming the file it is about where it is [`Error::Io`] and names none yet.
+    #[must_use]
+    pub fn at(self, path: impl AsRef<Path>) -> Self {
+        match self {
+            Self::Io(IoError { path: None, source }) => Self::Io(IoError {
+                path: Some(path.as_ref().to_owned()),
+                source,
+            }),
+            other => other,
+        }
+    }
+
     /// Whether the failed call certainly did nothing: it never left, or it was turned away.
     pub(crate) fn did_nothing(&self) -> bool {
         matches!(
@@ -173,7 +189,10 @@ impl From<TransportError> for Error {
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        Self::Io(Arc::new(error))
+        Self::Io(IoError {
+            path: None,
+            source: Arc::new(error),
+        })
     }
 }
 
@@ -181,6 +200,58 @@ impl From<TokenSourceError> for Error {
     fn from(error: TokenSourceError) -> Self {
         Self::TokenSource(error)
     }
+}
+
+/// A file or a stream on this side that failed, and which file it was.
+///
+/// ```
+/// use oh_api::Error;
+///
+/// let error = Error::from(std::io::Error::from(std::io::ErrorKind::NotFound)).at("survey.csv");
+/// assert_eq!(error.to_string(), "reading or writing survey.csv failed");
+/// ```
+#[derive(Clone, Debug)]
+pub struct IoError {
+    path: Option<PathBuf>,
+    source: Arc<io::Error>,
+}
+
+impl IoError {
+    /// The file, where it is one.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// The kind of failure.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+}
+
+impl fmt::Display for IoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            // Names come from outside, too.
+            Some(path) => write!(
+                f,
+                "reading or writing {} failed",
+                path.to_string_lossy().replace(char::is_control, "\u{fffd}")
+            ),
+            None => f.write_str("reading or writing on this side failed"),
+        }
+    }
+}
+
+impl StdError for IoError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+fn kept_at(path: Option<&Path>) -> String {
+    path.map_or_else(String::new, |path| {
+        format!("; what arrived is kept as {}", path.display())
+    })
 }
 
 /// One thing that Open Humans found wrong with a request.

@@ -62,7 +62,7 @@ mod rest;
 pub mod transport;
 mod types;
 
-pub use error::{Error, Problem, TokenSourceError};
+pub use error::{Error, IoError, Problem, TokenSourceError};
 pub use files::{
     Download, DownloadStream, Downloaded, FileMetadata, Progress, Upload, UploadMethod, Uploaded,
     safe_file_name,
@@ -75,6 +75,6 @@ pub use oauth::{OAuthClient, TokenError, Tokens};
 pub use rest::{Client, InvalidBaseUrl, List, RetryPolicy, TokenSource, check_base_url};
 pub use types::{
     AccessToken, AuthorizationCode, ClientSecret, Clock, DataFile, DataFileId, FileOwner,
-    InvalidProjectMemberId, InvalidTimestamp, KeyMaterial, MasterToken, ProjectMemberId,
+    InvalidProjectMemberId, InvalidTimestamp, KeyMaterial, MasterToken, Metadata, ProjectMemberId,
     RefreshToken, SecretUrl, Timestamp, WebhookSecret,
 };

@@ -86,6 +86,26 @@ pub struct Granted {
     pub at: Timestamp,
 }
 
+/// What the token endpoint knows of a token (RFC 7662 section 2.2).
+#[derive(Clone, Debug, serde::Deserialize)]
+#[non_exhaustive]
+pub struct Introspection {
+    /// Whether it works. Where it does not, nothing else is said.
+    pub active: bool,
+    /// What it may be used for, separated by blanks.
+    #[serde(default)]
+    pub scope: Option<String>,
+    /// The client it was given to.
+    #[serde(default)]
+    pub client_id: Option<String>,
+    /// Whose it is.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// When it stops working, in seconds since 1970.
+    #[serde(default)]
+    pub exp: Option<i64>,
+}
+
 /// Why there are no tokens.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -147,6 +167,26 @@ impl Authorization {
         &self.url
     }
 
+    /// Asks the member in any case. Otherwise Open Humans does not ask a member who has a live token,
+    /// and so an app could neither offer another account nor ask for permissions it has added.
+    #[must_use]
+    pub fn force_approval(mut self) -> Self {
+        let mut query = self.url.query_pairs_mut();
+        query.append_pair("approval_prompt", "force");
+        drop(query);
+        self
+    }
+
+    /// Asks for these scopes, such as `read write`, and not for those the project has by default
+    /// (RFC 6749 section 3.3).
+    #[must_use]
+    pub fn scope(mut self, scope: &str) -> Self {
+        let mut query = self.url.query_pairs_mut();
+        query.append_pair("scope", scope);
+        drop(query);
+        self
+    }
+
     /// What must come back as `state`, letter for letter.
     pub fn state(&self) -> &str {
         &self.state
@@ -188,6 +228,7 @@ struct Inner {
     /// Client id and secret, as a header.
     credentials: HeaderValue,
     revocation_url: Url,
+    introspection_url: Url,
     client: Client,
 }
 
@@ -233,6 +274,7 @@ impl Client {
             protocol,
             credentials,
             revocation_url: self.url("/oauth2/revoke_token/"),
+            introspection_url: self.url("/oauth2/introspect/"),
             client: self.clone(),
         })))
     }
@@ -316,13 +358,42 @@ impl OAuthClient {
     ///
     /// [`TokenError::InvalidClient`], or what the connection or the server ends in.
     pub async fn revoke(&self, token: &RefreshToken) -> Result<(), TokenError> {
-        // The oauth2 crate would refuse to send this to loopback, where there is only http.
         let form = [
             ("token", token.expose()),
             ("token_type_hint", "refresh_token"),
         ];
+        self.post(&self.0.revocation_url, &form).await.map(|_| ())
+    }
+
+    /// What the token endpoint knows of an access token (RFC 7662). A token of another client, or
+    /// one that is not known, is not active; neither is an error.
+    ///
+    /// Open Humans' server has this endpoint and documents no use of it: a deployment may refuse
+    /// it, as [`Error::Forbidden`] or [`Error::NotFound`].
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::InvalidClient`], or what the connection or the server ends in.
+    pub async fn introspect(&self, token: &AccessToken) -> Result<Introspection, TokenError> {
+        let form = [
+            ("token", token.expose()),
+            ("token_type_hint", "access_token"),
+        ];
+        let answer = self.post(&self.0.introspection_url, &form).await?;
+        // The body names the member's account, so none of it is shown.
+        serde_json::from_slice(answer.body()).map_err(|_| {
+            TokenError::Other(Error::NotUnderstood {
+                status: answer.status(),
+                excerpt: "not an answer to an introspection".into(),
+            })
+        })
+    }
+
+    /// Sends a form as the client. The oauth2 crate would refuse to send this to loopback, where
+    /// there is only http.
+    async fn post(&self, url: &Url, form: &[(&str, &str)]) -> Result<HttpResponse, TokenError> {
         let form = serde_urlencoded::to_string(form).expect("two texts make a form");
-        let request = http::Request::post(self.0.revocation_url.as_str())
+        let request = http::Request::post(url.as_str())
             .header(http::header::ACCEPT, "*/*")
             .header(http::header::AUTHORIZATION, self.0.credentials.clone())
             .header(
@@ -334,9 +405,16 @@ impl OAuthClient {
         let caller = Caller::new(&self.0.client);
         let answer = caller.call(request).await;
         match answer.map_err(|CallFailed(error)| TokenError::Other(error))? {
-            answer if answer.status().is_success() => Ok(()),
+            answer if answer.status().is_success() => Ok(answer),
             answer if answer.status() == http::StatusCode::UNAUTHORIZED => {
                 Err(TokenError::InvalidClient)
+            }
+            answer if answer.status() == http::StatusCode::FORBIDDEN => {
+                let detail = "the client may not ask this".into();
+                Err(TokenError::Other(Error::Forbidden { detail }))
+            }
+            answer if answer.status() == http::StatusCode::NOT_FOUND => {
+                Err(TokenError::Other(Error::NotFound))
             }
             _ => Err(TokenError::Other(caller.not_understood())),
         }
@@ -497,5 +575,122 @@ impl<'c> AsyncHttpClient<'c> for Caller<'_> {
 impl fmt::Debug for OAuthClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("OAuthClient(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+    use std::sync::Arc;
+
+    fn oauth(fake: &Arc<Fake>) -> OAuthClient {
+        let clock = crate::Clock::manual("2026-11-22T16:31:27Z".parse().unwrap());
+        let client = fake.server().clock(clock);
+        client
+            .oauth("id", "secret", "https://app.example/done")
+            .unwrap()
+    }
+
+    async fn refreshed(status: u16, body: String) -> Result<Granted, TokenError> {
+        let fake = Fake::new();
+        fake.then_with(move || {
+            let response = http::Response::builder()
+                .status(status)
+                .header("content-type", "application/json");
+            Ok(response.body(Body::full(body)).unwrap())
+        });
+        oauth(&fake).refresh(&RefreshToken::new("old")).await
+    }
+
+    #[tokio::test]
+    async fn an_error_text_is_short_and_on_one_line() {
+        let text = format!("bad\n\u{1b}[31m\u{9b}2J {}", "x".repeat(60_000));
+        let body = serde_json::json!({"error": text, "error_description": text, "error_uri": text});
+        let error = refreshed(400, body.to_string()).await.unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(shown.len() < 400, "{} bytes", shown.len());
+        assert!(!shown.contains(char::is_control), "{shown}");
+        assert!(
+            !shown.contains("\\u{1b}") && !shown.contains("\\n"),
+            "{shown}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_token_no_header_can_carry_is_refused() {
+        let long = "x".repeat(MAX_TOKEN + 1);
+        for bad in ["", "a b", "a\nb", "a\u{7f}", "é", long.as_str()] {
+            for (access, refresh) in [(bad, "good"), ("good", bad)] {
+                let body = serde_json::json!({
+                    "access_token": access, "refresh_token": refresh, "token_type": "Bearer",
+                });
+                let error = refreshed(200, body.to_string()).await.unwrap_err();
+                let shown = format!("{error:?}");
+                assert!(
+                    matches!(error, TokenError::Other(Error::NotUnderstood { .. })),
+                    "{shown}"
+                );
+                assert!(!shown.contains("good"), "{shown}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn no_lifetime_is_without_bound() {
+        for (given, seconds) in [
+            ("36000", 36_000),
+            ("18446744073709551615", 366 * 24 * 3_600),
+        ] {
+            let body = format!(
+                r#"{{"access_token":"a","refresh_token":"r","token_type":"Bearer","expires_in":{given}}}"#
+            );
+            let granted = refreshed(200, body).await.unwrap();
+            let now: Timestamp = "2026-11-22T16:31:27Z".parse().unwrap();
+            let lifetime = granted.tokens.expires_at.since(now);
+            assert_eq!(lifetime, Duration::from_secs(seconds));
+        }
+    }
+
+    #[tokio::test]
+    async fn introspection_asks_as_the_client() {
+        let fake = Fake::new();
+        fake.then(
+            200,
+            r#"{"active":true,"scope":"read write","exp":1795363887}"#,
+        )
+        .then(200, r#"{"active":false}"#)
+        .then(403, "<html>")
+        .then(200, r#"{"username":"alice"}"#);
+        let oauth = oauth(&fake);
+        let token = AccessToken::new("a token");
+        let known = oauth.introspect(&token).await.unwrap();
+        assert!(known.active && known.scope.as_deref() == Some("read write"));
+        assert_eq!(known.exp, Some(1_795_363_887));
+        assert!(!oauth.introspect(&token).await.unwrap().active);
+        let refused = oauth.introspect(&token).await.unwrap_err();
+        assert!(matches!(
+            refused,
+            TokenError::Other(Error::Forbidden { .. })
+        ));
+        let strange = oauth.introspect(&token).await.unwrap_err();
+        assert!(!format!("{strange:?}").contains("alice"));
+        let asked = fake.asked().remove(0);
+        assert_eq!(asked.uri().path(), "/oauth2/introspect/");
+        assert_eq!(
+            asked.headers()[http::header::AUTHORIZATION],
+            "Basic aWQ6c2VjcmV0"
+        );
+        assert_eq!(asked.body(), "token=a+token&token_type_hint=access_token");
+    }
+
+    #[test]
+    fn an_app_can_have_the_member_asked_again() {
+        let authorization = oauth(&Fake::new()).authorization();
+        let plain = authorization.url().query().unwrap().to_owned();
+        assert!(!plain.contains("approval_prompt") && !plain.contains("scope"));
+        let asked = authorization.force_approval().scope("read write");
+        let added = asked.url().query().unwrap().strip_prefix(&plain).unwrap();
+        assert_eq!(added, "&approval_prompt=force&scope=read+write");
     }
 }

@@ -104,8 +104,8 @@ impl Membership for OpenHumans {
     /// Asks `exchange-member` with the member's own token, refreshed if need be. With a master
     /// token it would answer for members who have left as if they had not.
     async fn status(&self, member: &ProjectMemberId) -> Result<MembershipStatus, Error> {
-        match self.member_client(member).exchange_member().await {
-            Ok(who) if who.project_member_id == *member => Ok(MembershipStatus::Authorized),
+        match self.member_client(member).project_member_id().await {
+            Ok(who) if who == *member => Ok(MembershipStatus::Authorized),
             Ok(_) => Ok(MembershipStatus::Unsure),
             Err(Error::Deauthorized) => Ok(MembershipStatus::Gone),
             Err(error) => Err(error),
@@ -117,8 +117,8 @@ impl Membership for OpenHumans {
             return Ok(MembershipStatus::Unsure);
         };
         let client = self.inner.client.member(tokens.access_token.clone());
-        match client.exchange_member().await {
-            Ok(who) if who.project_member_id == record.member => Ok(MembershipStatus::Authorized),
+        match client.project_member_id().await {
+            Ok(who) if who == record.member => Ok(MembershipStatus::Authorized),
             Ok(_) | Err(Error::Unauthorized { .. } | Error::Expired) => {
                 Ok(MembershipStatus::Unsure)
             }
@@ -130,10 +130,10 @@ impl Membership for OpenHumans {
         let Some(token) = &self.inner.settings.master_token else {
             return Ok(None);
         };
-        let mut list = self.inner.client.project(token.clone()).members();
+        let mut list = self.inner.client.project(token.clone()).member_ids();
         let mut members = HashSet::new();
         while let Some(member) = list.try_next().await? {
-            members.insert(member.project_member_id);
+            members.insert(member);
         }
         Ok(Some(members))
     }

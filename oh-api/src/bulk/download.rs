@@ -315,7 +315,12 @@ async fn fetch(job: Job, what: &BulkDownload) -> Ended {
 
 async fn fetch_file(download: &Download, target: &Path, what: &BulkDownload) -> Result<End, Error> {
     if let Some(directory) = target.parent() {
-        tokio::fs::create_dir_all(directory).await?;
+        let made = directory.to_owned();
+        super::local::blocking(move || {
+            crate::files::download::private::create_dir_all(&made)
+                .map_err(|e| Error::from(e).at(&made))
+        })
+        .await?;
     }
     let download = download
         .clone()

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use super::csv_cell;
 use crate::Error;
 use crate::ProjectClient;
 
@@ -33,11 +34,13 @@ impl ProjectClient {
                     .map_err(io)?;
                 continue;
             }
-            let mut files = self.member(id).files();
+            let mut files = self.files_of(&member);
             while let Some(file) = files.try_next().await? {
                 let created = file.created.map(|at| at.to_string()).unwrap_or_default();
                 let source = file.source.as_deref().unwrap_or_default();
-                rows.write_record([id.as_str(), source, &file.basename, &created])
+                let name = csv_cell(&file.basename);
+                let source = csv_cell(source);
+                rows.write_record([id.as_str(), &source, &name, &created])
                     .map_err(io)?;
                 count += 1;
             }

@@ -15,6 +15,7 @@
 //! # }
 //! ```
 
+mod csv_cell;
 mod download;
 mod file_list;
 mod local;
@@ -24,6 +25,7 @@ mod upload;
 use std::fmt;
 use std::sync::Arc;
 
+pub use csv_cell::{csv_cell, plain_cell};
 pub use download::BulkDownload;
 pub use manifest::Manifest;
 pub use upload::{BulkUpload, Mode};

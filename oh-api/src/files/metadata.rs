@@ -94,8 +94,9 @@ impl FileMetadata {
         self.fields.get(name)
     }
 
-    pub(crate) fn has_md5(&self) -> bool {
-        self.fields.contains_key("md5")
+    pub(crate) fn given_md5(&self) -> Option<String> {
+        let md5 = self.fields.get("md5")?.as_str()?;
+        Some(md5.to_ascii_lowercase())
     }
 
     /// The tags.

@@ -4,14 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
+use crate::members::project::OnlyId;
 use crate::rest::answer::Answer;
 use crate::rest::call::Call;
 use crate::rest::client::{Auth, Client};
 use crate::rest::list::{self, List};
 use crate::rest::token_source::{FixedToken, TokenSource};
-use crate::types::data_file::{DataFile, lenient};
+use crate::types::data_file::DataFile;
+use crate::types::record::{Raw, at_most, keeps_raw, lenient};
 use crate::{AccessToken, Error, ProjectMemberId, Timestamp};
 
 /// One member's data and account in this project.
@@ -26,10 +27,17 @@ pub struct MemberClient {
     pub(crate) on_behalf_of: Option<ProjectMemberId>,
 }
 
+/// So many sources of a member are read.
+const MAX_LIST: usize = 1_000;
+
+/// So many files in one page are read.
+const MAX_FILES: usize = 10_000;
+
 /// What `exchange-member` answers: who the member is, and a first page of files.
 ///
 /// Source: "OAuth2 Project API", section "Exchange member".
 #[derive(Clone, Debug, Deserialize)]
+#[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct ExchangeMember {
     /// The member's id in this project.
@@ -41,21 +49,19 @@ pub struct ExchangeMember {
     #[serde(default, deserialize_with = "lenient")]
     pub created: Option<Timestamp>,
     /// The sources the member shares with the project, such as `direct-sharing-1`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<_, _, MAX_LIST>")]
     pub sources_shared: Vec<String>,
     /// How many files there are in all, the project's own included.
     #[serde(default, deserialize_with = "lenient")]
     pub count: Option<u64>,
     /// The first page of them.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<_, _, MAX_FILES>")]
     pub data: Vec<DataFile>,
-    /// The next page's address. It can hold a token, and is followed by the list of files only.
-    #[serde(default)]
-    pub(crate) next: Option<String>,
-    /// Fields this library does not know.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    #[serde(skip)]
+    raw: Raw,
 }
+
+keeps_raw!(ExchangeMember);
 
 impl Client {
     /// The member this access token belongs to, for as long as the token lives.
@@ -92,17 +98,50 @@ impl MemberClient {
         answer.json()
     }
 
+    /// As [`exchange_member`](Self::exchange_member), with `limit` files from number `offset` on,
+    /// counted from 0. Open Humans answers 100 files where it is not told, and has no upper limit.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn exchange_member_page(
+        &self,
+        limit: u32,
+        offset: u64,
+    ) -> Result<ExchangeMember, Error> {
+        let call = self
+            .exchange_call()
+            .query("limit", limit.max(1).to_string());
+        let call = call.query("offset", offset.to_string());
+        self.ask(&call).await?.json()
+    }
+
+    /// Asks only who the member is, with as little of the files as Open Humans can be asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`exchange_member`](Self::exchange_member).
+    pub async fn project_member_id(&self) -> Result<ProjectMemberId, Error> {
+        let call = self.exchange_call().query("limit", "1");
+        let only: OnlyId = self.ask(&call).await?.json()?;
+        Ok(only.project_member_id)
+    }
+
     /// All files the project can see: those the member shares, and the project's own.
     pub fn files(&self) -> List<DataFile> {
         let call = self.exchange_call();
-        list::pages(&self.server, &self.auth, call, not_a_member, |answer| {
-            let page: ExchangeMember = answer.json()?;
-            Ok((page.data, page.count, page.next))
-        })
+        list::pages(
+            &self.server,
+            &self.auth,
+            call,
+            not_a_member,
+            list::data_page,
+            |item| serde_json::from_slice(item),
+        )
     }
 
     fn exchange_call(&self) -> Call {
-        let call = Call::get(
+        let call = Call::page(
             "exchange-member",
             "/api/direct-sharing/project/exchange-member/",
         );

@@ -3,14 +3,14 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use crate::members::member::MemberClient;
 use crate::rest::answer::Answer;
 use crate::rest::call::Call;
 use crate::rest::client::{Auth, Client};
 use crate::rest::list::{self, List};
-use crate::types::data_file::{DataFile, lenient};
+use crate::types::data_file::DataFile;
+use crate::types::record::{Raw, at_most, keeps_raw, lenient};
 use crate::{Error, MasterToken, ProjectMemberId, SecretUrl, Timestamp};
 
 /// The project and all its members, with the project's master token.
@@ -40,6 +40,7 @@ pub struct ProjectClient {
 ///
 /// Source: "Public API" and the answers of `project/` and `public/project/`.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct Project {
     /// Its number.
@@ -79,26 +80,50 @@ pub struct Project {
     #[serde(default)]
     pub short_description: Option<String>,
     /// The data types it may upload, as paths relative to the server.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<_, _, MAX_LIST>")]
     pub registered_datatypes: Vec<String>,
     /// The projects whose data it asks for, as paths relative to the server.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<_, _, MAX_LIST>")]
     pub requested_sources: Vec<String>,
     /// The sources it asks for, such as `direct-sharing-1`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<_, _, MAX_LIST>")]
     pub request_sources_access: Vec<String>,
     /// Whether it asks for usernames.
     #[serde(default)]
     pub request_username_access: Option<bool>,
-    /// Fields this library does not know.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    /// Its picture's address.
+    #[serde(default)]
+    pub badge_image: Option<String>,
+    /// Where to write to.
+    #[serde(default)]
+    pub contact_email: Option<String>,
+    /// Whether it is run by an academic or nonprofit organization.
+    #[serde(default)]
+    pub is_academic_or_nonprofit: Option<bool>,
+    /// Whether it is a study with an institutional review board.
+    #[serde(default)]
+    pub is_study: Option<bool>,
+    /// What it says of itself.
+    #[serde(default)]
+    pub long_description: Option<String>,
+    /// What it says of the data it returns to its members.
+    #[serde(default)]
+    pub returned_data_description: Option<String>,
+    #[serde(skip)]
+    raw: Raw,
 }
+
+/// So many entries of one list in a record are read.
+const MAX_LIST: usize = 1_000;
+
+/// So many files of a member in a list of members are read. Open Humans sends ten.
+const MAX_FILES: usize = 1_000;
 
 /// An active member, from the project's list.
 ///
 /// Source: "On-site Project API" and "OAuth2 Project API", sections on the members list.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct ProjectMember {
     /// The member's id in this project.
@@ -113,17 +138,16 @@ pub struct ProjectMember {
     #[serde(default, deserialize_with = "lenient")]
     pub file_count: Option<u64>,
     /// The sources the member shares.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<_, _, MAX_LIST>")]
     pub sources_shared: Vec<String>,
     /// The first ten of the files.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<_, _, MAX_FILES>")]
     pub data: Vec<DataFile>,
     /// Where `exchange-member` answers for this member. Holds the master token.
     #[serde(default, deserialize_with = "optional_secret")]
     pub exchange_member: Option<SecretUrl>,
-    /// Fields this library does not know.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    #[serde(skip)]
+    raw: Raw,
 }
 
 fn optional_secret<'de, D>(deserializer: D) -> Result<Option<SecretUrl>, D::Error>
@@ -133,6 +157,8 @@ where
     let text = Option::<String>::deserialize(deserializer)?;
     Ok(text.map(SecretUrl::new))
 }
+
+keeps_raw!(Project, ProjectMember);
 
 impl Client {
     /// The project this master token belongs to.
@@ -160,10 +186,29 @@ impl ProjectClient {
 
     /// All active members. The order is not fixed; see [`List`] for what that means.
     pub fn members(&self) -> List<ProjectMember> {
-        let mut call = Call::get("members", "/api/direct-sharing/project/members/");
-        // With the token in the header Open Humans answers this one call with a 500.
-        call.token_in_query = true;
-        list::results(&self.server, &self.auth, call)
+        list::results(&self.server, &self.auth, members_call())
+    }
+
+    /// The ids of all active members, and nothing else of the answers.
+    pub fn member_ids(&self) -> List<ProjectMemberId> {
+        list::pages(
+            &self.server,
+            &self.auth,
+            members_call(),
+            |error| error,
+            list::results_page,
+            |item| Ok(serde_json::from_slice::<OnlyId>(item)?.project_member_id),
+        )
+    }
+
+    /// All files of a member from the [list of members](Self::members). Those the list brought
+    /// along are taken as they are where they are all; only a member with more than Open Humans
+    /// puts there, ten, costs requests.
+    pub fn files_of(&self, member: &ProjectMember) -> List<DataFile> {
+        if member.file_count == u64::try_from(member.data.len()).ok() {
+            return List::of(member.data.clone());
+        }
+        self.member(&member.project_member_id).files()
     }
 
     /// One member, with the master token acting for the member.
@@ -185,6 +230,19 @@ impl MemberClient {
     pub async fn project(&self) -> Result<Project, Error> {
         project(&self.server, &self.auth).await
     }
+}
+
+/// What is read of an answer that is asked for an id alone.
+#[derive(Deserialize)]
+pub(crate) struct OnlyId {
+    pub(crate) project_member_id: ProjectMemberId,
+}
+
+fn members_call() -> Call {
+    let mut call = Call::page("members", "/api/direct-sharing/project/members/");
+    // With the token in the header Open Humans answers this one call with a 500.
+    call.token_in_query = true;
+    call
 }
 
 async fn project(server: &Client, auth: &Auth) -> Result<Project, Error> {

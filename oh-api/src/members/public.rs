@@ -5,14 +5,14 @@ use std::fmt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 
 use crate::Error;
 use crate::members::project::Project;
 use crate::rest::call::Call;
 use crate::rest::client::{Auth, Client};
 use crate::rest::list::{self, List};
-use crate::types::data_file::{DataFile, DataFileId, lenient};
+use crate::types::data_file::{DataFile, DataFileId};
+use crate::types::record::{Raw, at_most, keeps_raw, lenient};
 
 /// Public data, without a token.
 ///
@@ -38,6 +38,7 @@ pub struct PublicClient {
 
 /// A member's public profile.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct PublicMember {
     /// The username.
@@ -49,13 +50,19 @@ pub struct PublicMember {
     /// The profile's address.
     #[serde(default)]
     pub profile_url: Option<String>,
-    /// Fields this library does not know.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    #[serde(skip)]
+    raw: Raw,
 }
+
+/// The longest record of one file that is read: its metadata can have 2.6 MB.
+const MAX_FILE_RECORD: usize = 8 << 20;
+
+/// So many sources or projects of one record are read.
+const MAX_LIST: usize = 10_000;
 
 /// A data type that files can be registered with.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct DataType {
     /// Its number.
@@ -77,29 +84,29 @@ pub struct DataType {
     #[serde(default)]
     pub uploadable: Option<bool>,
     /// The projects that upload it, as paths relative to the server.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<_, _, MAX_LIST>")]
     pub source_projects: Vec<String>,
-    /// Fields this library does not know.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    #[serde(skip)]
+    raw: Raw,
 }
 
 /// A member's username and the sources the member has made public.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct SourcesOfMember {
     /// The username.
     pub username: String,
     /// The sources, such as `direct-sharing-2`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<_, _, MAX_LIST>")]
     pub sources: Vec<String>,
-    /// Fields this library does not know.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    #[serde(skip)]
+    raw: Raw,
 }
 
 /// A source and the members who have made it public.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct MembersOfSource {
     /// The source, such as `direct-sharing-2`.
@@ -108,12 +115,13 @@ pub struct MembersOfSource {
     #[serde(default)]
     pub name: Option<String>,
     /// The members' usernames.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<_, _, 100_000>")]
     pub usernames: Vec<String>,
-    /// Fields this library does not know.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    #[serde(skip)]
+    raw: Raw,
 }
+
+keeps_raw!(PublicMember, DataType, SourcesOfMember, MembersOfSource);
 
 impl Client {
     /// What is public.
@@ -222,8 +230,9 @@ impl PublicClient {
     ///
     /// [`Error::NotFound`] where there is none with this id, or it is not public.
     pub async fn file(&self, id: DataFileId) -> Result<DataFile, Error> {
-        self.one("public file", format!("/api/public/datafile/{id}/"))
-            .await
+        let mut call = Call::get("public file", format!("/api/public/datafile/{id}/"));
+        call.max_answer = MAX_FILE_RECORD;
+        self.server.ask(&Auth::Nobody, &call).await?.json()
     }
 
     /// All public files, in the older form, which names each file's source.
@@ -235,6 +244,25 @@ impl PublicClient {
     pub fn sources_by_member(&self) -> List<SourcesOfMember> {
         let path = "/api/public-data/sources-by-member/";
         self.list("sources by member", path.into())
+    }
+
+    /// The public members of one source, such as `direct-sharing-2`, in the older form: nothing
+    /// for a source nobody has made public. The filter `source` is documented and the newest server
+    /// ignores it, so what it gives is filtered here once more.
+    ///
+    /// # Errors
+    ///
+    /// When the list cannot be read up to the source.
+    pub async fn members_of_source(&self, source: &str) -> Result<Option<MembersOfSource>, Error> {
+        let call = Call::page("members by source", "/api/public-data/members-by-source/");
+        let call = call.query("source", source);
+        let mut list: List<MembersOfSource> = list::results(&self.server, &Auth::Nobody, call);
+        while let Some(found) = list.try_next().await? {
+            if found.source == source {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// The public members of each source, in the older form.
@@ -251,7 +279,7 @@ impl PublicClient {
     where
         T: DeserializeOwned + Send + 'static,
     {
-        list::results(&self.server, &Auth::Nobody, Call::get(name, path))
+        list::results(&self.server, &Auth::Nobody, Call::page(name, path))
     }
 
     async fn one<T: DeserializeOwned>(&self, name: &'static str, path: String) -> Result<T, Error> {

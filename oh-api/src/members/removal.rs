@@ -79,7 +79,7 @@ impl MemberClient {
 
     /// Whether the member is gone, found out with the member's own token.
     async fn is_gone(&self) -> Result<bool, Error> {
-        match self.exchange_member().await {
+        match self.project_member_id().await {
             Ok(_) => Ok(false),
             Err(Error::Unauthorized { .. } | Error::Deauthorized) => Ok(true),
             Err(error) => Err(error),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{Clock, Error, Problem, Timestamp};
@@ -16,6 +16,8 @@ use crate::{Clock, Error, Problem, Timestamp};
 const EXCERPT: usize = 160;
 /// A run of token characters this long could be a token: the shortest of Open Humans' has 30.
 const TOKEN_LIKE: usize = 20;
+/// So many of the problems an answer names are kept.
+const MAX_PROBLEMS: usize = 20;
 
 /// An answer, read into memory.
 pub(crate) struct Answer {
@@ -35,7 +37,7 @@ impl Answer {
     }
 
     /// The body as JSON of a known form.
-    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+    pub(crate) fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|_| Error::NotUnderstood {
             status: self.status,
             excerpt: excerpt(&self.body),
@@ -107,6 +109,7 @@ impl Answer {
                 one => problems.push(problem(field, one)),
             }
         }
+        problems.truncate(MAX_PROBLEMS);
         problems
     }
 }

@@ -39,7 +39,16 @@ pub(crate) struct Call {
     pub(crate) repeat: Repeat,
     /// `members/` knows the token only as a query parameter.
     pub(crate) token_in_query: bool,
+    /// The longest answer that is read, in bytes.
+    pub(crate) max_answer: usize,
 }
+
+/// The longest answer about one thing.
+const MAX_SINGLE: usize = 2 << 20;
+
+/// The longest page of a list. A page of 100 members has about 600 KB; with metadata in all of
+/// their files it can have much more.
+const MAX_PAGE: usize = 32 << 20;
 
 impl Call {
     pub(crate) fn get(name: &'static str, path: impl Into<String>) -> Self {
@@ -51,6 +60,15 @@ impl Call {
             payload: Payload::None,
             repeat: Repeat::Safe,
             token_in_query: false,
+            max_answer: MAX_SINGLE,
+        }
+    }
+
+    /// A call for a page of a list.
+    pub(crate) fn page(name: &'static str, path: impl Into<String>) -> Self {
+        Self {
+            max_answer: MAX_PAGE,
+            ..Self::get(name, path)
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use url::Url;
 
@@ -16,8 +16,8 @@ use crate::rest::token_source::TokenSource;
 use crate::transport::{Body, BoxError, Transport, TransportError};
 use crate::{Clock, Error, MasterToken};
 
-/// The longest answer that is read into memory. A page of 100 members has about 600 KB.
-const MAX_ANSWER: usize = 32 << 20;
+/// So much of an answer that is an error is read.
+const MAX_ERROR: usize = 64 << 10;
 
 /// An Open Humans server, and how to speak to it. Clones share connections.
 ///
@@ -162,10 +162,12 @@ impl Client {
 
     async fn attempt(&self, token: Option<&str>, call: &Call) -> Result<Answer, Error> {
         let request = call.request(self.url(&call.path), token)?;
-        let result = match tokio::time::timeout(self.timeout, self.exchange(request)).await {
-            Ok(answer) => answer.and_then(|answer| answer.checked(&self.clock)),
-            Err(_) => Err(Error::Timeout),
-        };
+        let result =
+            match tokio::time::timeout(self.timeout, self.exchange(request, call.max_answer)).await
+            {
+                Ok(answer) => answer.and_then(|answer| answer.checked(&self.clock)),
+                Err(_) => Err(Error::Timeout),
+            };
         match &result {
             Ok(answer) => {
                 tracing::debug!(
@@ -179,19 +181,27 @@ impl Client {
         result
     }
 
-    async fn exchange(&self, request: http::Request<Body>) -> Result<Answer, Error> {
+    async fn exchange(
+        &self,
+        request: http::Request<Body>,
+        max_answer: usize,
+    ) -> Result<Answer, Error> {
         let (head, body) = self.transport.send(request).await?.into_parts();
+        let body = match head.status.is_success() {
+            true => read_all(body, max_answer).await?,
+            false => read_start(body, MAX_ERROR).await?,
+        };
         Ok(Answer {
             status: head.status,
             headers: head.headers,
-            body: read_all(body, MAX_ANSWER).await?,
+            body,
         })
     }
 
     /// Turns an answer that is not a success into its error, reading a little of its body.
     pub(crate) async fn failed(&self, response: http::Response<Body>) -> Error {
         let (head, body) = response.into_parts();
-        let read = tokio::time::timeout(self.timeout, read_all(body, 64 << 10)).await;
+        let read = tokio::time::timeout(self.timeout, read_start(body, MAX_ERROR)).await;
         let answer = Answer {
             status: head.status,
             headers: head.headers,
@@ -226,6 +236,22 @@ pub(crate) async fn read_all(body: Body, limit: usize) -> Result<Bytes, Error> {
         }),
         Err(error) => Err(broken(error)),
     }
+}
+
+/// Reads the first `limit` bytes of a body into memory, and leaves the rest.
+pub(crate) async fn read_start(mut body: Body, limit: usize) -> Result<Bytes, Error> {
+    let mut start = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(chunk) = frame.map_err(broken)?.into_data() else {
+            continue;
+        };
+        let wanted = chunk.len().min(limit - start.len());
+        start.extend_from_slice(&chunk[..wanted]);
+        if start.len() == limit {
+            break;
+        }
+    }
+    Ok(start.freeze())
 }
 
 /// A body that broke off.

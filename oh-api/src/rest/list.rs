@@ -5,17 +5,20 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::{Stream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
+use http::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use url::Url;
 
 use crate::Error;
-use crate::rest::answer::Answer;
+use crate::rest::answer::{Answer, excerpt};
 use crate::rest::call::Call;
 use crate::rest::client::{Auth, Client};
-use crate::types::data_file::lenient;
+use crate::types::record::{at_most, lenient};
 
 /// Items from as many pages as it takes, each page fetched when the one before is used up.
 ///
@@ -38,15 +41,18 @@ use crate::types::data_file::lenient;
 /// ```
 #[must_use = "a list fetches nothing until it is read"]
 pub struct List<T> {
-    fetch: Arc<dyn Fn(Position) -> Fetching<T> + Send + Sync>,
-    fetching: Option<Fetching<T>>,
-    page: std::vec::IntoIter<T>,
+    fetch: Arc<dyn Fn(Position) -> Fetching + Send + Sync>,
+    fetching: Option<Fetching>,
+    parse: fn(&[u8]) -> Result<T, serde_json::Error>,
+    /// Items that need no page.
+    ready: std::vec::IntoIter<T>,
+    page: std::vec::IntoIter<Bytes>,
     next: Option<Position>,
     total: Option<u64>,
     read: u64,
 }
 
-type Fetching<T> = BoxFuture<'static, Result<Page<T>, Error>>;
+type Fetching = BoxFuture<'static, Result<Page, Error>>;
 
 /// Where a page begins, and how long it is. The server's own choice where it is `None`.
 #[derive(Clone, Copy, Default)]
@@ -55,25 +61,51 @@ pub(crate) struct Position {
     offset: Option<u64>,
 }
 
-pub(crate) struct Page<T> {
-    items: Vec<T>,
+/// A page whose items are still text, each parsed when its turn comes.
+struct Page {
+    items: Vec<Bytes>,
     total: Option<u64>,
     next: Option<Position>,
 }
 
 impl<T: Send + 'static> List<T> {
-    fn new<Fetch>(fetch: Fetch) -> Self
+    fn new<Fetch>(parse: fn(&[u8]) -> Result<T, serde_json::Error>, fetch: Fetch) -> Self
     where
-        Fetch: Fn(Position) -> Fetching<T> + Send + Sync + 'static,
+        Fetch: Fn(Position) -> Fetching + Send + Sync + 'static,
     {
         Self {
             fetch: Arc::new(fetch),
             fetching: None,
+            parse,
+            ready: Vec::new().into_iter(),
             page: Vec::new().into_iter(),
             next: Some(Position::default()),
             total: None,
             read: 0,
         }
+    }
+
+    /// A list of what is here already.
+    pub(crate) fn of(items: Vec<T>) -> Self
+    where
+        T: DeserializeOwned,
+    {
+        let total = u64::try_from(items.len()).ok();
+        let nothing = |_| async { unreachable!("there is no page to fetch") }.boxed();
+        Self {
+            ready: items.into_iter(),
+            next: None,
+            total,
+            ..Self::new(|item| serde_json::from_slice(item), nothing)
+        }
+    }
+
+    /// Begins with item number `items`, counted from 0. Set before reading.
+    pub fn offset(mut self, items: u64) -> Self {
+        if let Some(next) = &mut self.next {
+            next.offset = Some(items);
+        }
+        self
     }
 
     /// How many items to ask for at a time; the server's choice, 100, unless set before reading.
@@ -109,10 +141,24 @@ impl<T: Send + 'static> Stream for List<T> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let list = &mut *self;
         loop {
-            if let Some(item) = list.page.next() {
+            if let Some(item) = list.ready.next() {
                 list.read += 1;
                 return Poll::Ready(Some(Ok(item)));
             }
+            if let Some(item) = list.page.next() {
+                list.read += 1;
+                let parsed = (list.parse)(&item).map_err(|_| Error::NotUnderstood {
+                    status: StatusCode::OK,
+                    excerpt: excerpt(&item),
+                });
+                if parsed.is_err() {
+                    list.page = Vec::new().into_iter();
+                    list.next = None;
+                }
+                return Poll::Ready(Some(parsed));
+            }
+            // The page is used up: its text can go before the next one comes.
+            list.page = Vec::new().into_iter();
             let Some(position) = list.next else {
                 return Poll::Ready(None);
             };
@@ -136,7 +182,7 @@ impl<T: Send + 'static> Stream for List<T> {
 
     /// At least what is here; at most what the server's count leaves, once there is a count.
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let here = self.page.len();
+        let here = self.ready.len() + self.page.len();
         if self.next.is_none() {
             return (here, Some(here));
         }
@@ -155,15 +201,55 @@ impl<T> fmt::Debug for List<T> {
     }
 }
 
-/// The form most lists have.
-#[derive(Deserialize)]
-#[serde(bound = "T: DeserializeOwned")]
-struct Results<T> {
-    #[serde(default, deserialize_with = "lenient")]
-    count: Option<u64>,
-    #[serde(default)]
-    next: Option<String>,
-    results: Vec<T>,
+/// The items of a page as they are in its text.
+struct Items<'a>(Vec<&'a RawValue>);
+
+/// So many items of a page are taken.
+const MAX_ITEMS: usize = 100_000;
+
+impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        at_most::<_, _, MAX_ITEMS>(deserializer).map(Self)
+    }
+}
+
+impl Items<'_> {
+    fn of(&self, answer: &Answer) -> Vec<Bytes> {
+        let items = self.0.iter();
+        items
+            .map(|item| answer.body.slice_ref(item.get().as_bytes()))
+            .collect()
+    }
+}
+
+/// A page of the form most lists have.
+pub(crate) fn results_page(answer: &Answer) -> Result<Parsed, Error> {
+    #[derive(Deserialize)]
+    struct Results<'a> {
+        #[serde(default, deserialize_with = "lenient")]
+        count: Option<u64>,
+        #[serde(default)]
+        next: Option<String>,
+        #[serde(borrow)]
+        results: Items<'a>,
+    }
+    let page: Results<'_> = answer.json()?;
+    Ok((page.results.of(answer), page.count, page.next))
+}
+
+/// A page of the form that `exchange-member` has.
+pub(crate) fn data_page(answer: &Answer) -> Result<Parsed, Error> {
+    #[derive(Deserialize)]
+    struct Exchanged<'a> {
+        #[serde(default, deserialize_with = "lenient")]
+        count: Option<u64>,
+        #[serde(default)]
+        next: Option<String>,
+        #[serde(borrow)]
+        data: Items<'a>,
+    }
+    let page: Exchanged<'_> = answer.json()?;
+    Ok((page.data.of(answer), page.count, page.next))
 }
 
 /// A list whose pages hold `results`.
@@ -176,26 +262,26 @@ where
         auth,
         call,
         |error| error,
-        |answer| {
-            let page: Results<T> = answer.json()?;
-            Ok((page.results, page.count, page.next))
-        },
+        results_page,
+        |item| serde_json::from_slice(item),
     )
 }
 
 /// The items of a page, how many there are in all, and the address of the next page.
-pub(crate) type Parsed<T> = (Vec<T>, Option<u64>, Option<String>);
+pub(crate) type Parsed = (Vec<Bytes>, Option<u64>, Option<String>);
 
-/// A list whose pages `parse` takes apart, and whose errors `explain` may put better.
+/// A list whose pages `split` takes apart, whose items `parse` reads, and whose errors `explain`
+/// may put better.
 pub(crate) fn pages<T: Send + 'static>(
     server: &Client,
     auth: &Auth,
     call: Call,
     explain: fn(Error) -> Error,
-    parse: fn(&Answer) -> Result<Parsed<T>, Error>,
+    split: fn(&Answer) -> Result<Parsed, Error>,
+    parse: fn(&[u8]) -> Result<T, serde_json::Error>,
 ) -> List<T> {
     let (server, auth) = (server.clone(), auth.clone());
-    List::new(move |position| {
+    List::new(parse, move |position| {
         let (server, auth, mut call) = (server.clone(), auth.clone(), call.clone());
         if let Some(limit) = position.limit {
             call = call.query("limit", limit.to_string());
@@ -205,7 +291,7 @@ pub(crate) fn pages<T: Send + 'static>(
         }
         Box::pin(async move {
             let answer = server.ask(&auth, &call).await.map_err(explain)?;
-            let (items, total, next) = parse(&answer)?;
+            let (items, total, next) = split(&answer)?;
             let next = match next {
                 Some(link) => Some(follow(&server, &link, position)?),
                 None => None,
@@ -219,7 +305,7 @@ pub(crate) fn pages<T: Send + 'static>(
 /// on the configured server and with this call's own token.
 fn follow(server: &Client, link: &str, from: Position) -> Result<Position, Error> {
     let not_understood = |excerpt: &str| Error::NotUnderstood {
-        status: http::StatusCode::OK,
+        status: StatusCode::OK,
         excerpt: excerpt.into(),
     };
     let base = server.base();

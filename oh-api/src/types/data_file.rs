@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use super::record::{Raw, at_most, field, keeps_raw, lenient};
 use super::secret::SecretUrl;
 use super::timestamp::Timestamp;
 
@@ -42,9 +43,10 @@ impl FromStr for DataFileId {
 
 /// A data file: one of a member's, shared with the project or its own, or a public one.
 ///
-/// Only the id, the name and the download address are always there. Fields this library does not
-/// know are kept in `extra`.
+/// Only the id, the name and the download address are always there. Its metadata stay text until
+/// they are asked for: see [`metadata`](Self::metadata), and [`raw`](Self::raw) for everything else.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct DataFile {
     /// The file's id.
@@ -57,14 +59,11 @@ pub struct DataFile {
     #[serde(default, deserialize_with = "lenient")]
     pub created: Option<Timestamp>,
     /// The data types it was registered with, as addresses.
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "datatypes")]
     pub datatypes: Option<Vec<String>>,
     /// Where it can be fetched, without a token, for an hour from now.
     #[serde(deserialize_with = "secret_url")]
     pub download_url: SecretUrl,
-    /// What its uploader said of it: `tags`, `description` and more.
-    #[serde(default, deserialize_with = "object")]
-    pub metadata: Map<String, Value>,
     /// The source it came from, such as `direct-sharing-2`. Public files of newer servers have none.
     #[serde(default)]
     pub source: Option<String>,
@@ -74,9 +73,37 @@ pub struct DataFile {
     /// Whose it is; public files only.
     #[serde(default, deserialize_with = "lenient")]
     pub user: Option<FileOwner>,
-    /// Fields this library does not know.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    #[serde(skip)]
+    raw: Raw,
+}
+
+keeps_raw!(DataFile);
+
+/// What the uploader of a file said of it, as far as Open Humans knows the fields. What has another
+/// form than it should is left out.
+///
+/// Source: "Data File Management API" (`/direct-sharing/oauth2-data-upload/`), section on metadata.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct Metadata {
+    /// What the file is.
+    #[serde(default, deserialize_with = "lenient")]
+    pub description: Option<String>,
+    /// Its tags; those that are not text are left out.
+    #[serde(default, deserialize_with = "texts")]
+    pub tags: Vec<String>,
+    /// Its MD5 as it was given; see [`DataFile::md5`] for one that can be compared.
+    #[serde(default, deserialize_with = "lenient")]
+    pub md5: Option<String>,
+    /// When it was made, in ISO 8601, as it was given.
+    #[serde(default, deserialize_with = "lenient")]
+    pub creation_date: Option<String>,
+    /// When what it tells of began, in ISO 8601, as it was given.
+    #[serde(default, deserialize_with = "lenient")]
+    pub start_date: Option<String>,
+    /// When what it tells of ended, in ISO 8601, as it was given.
+    #[serde(default, deserialize_with = "lenient")]
+    pub end_date: Option<String>,
 }
 
 /// Whose public file it is.
@@ -84,55 +111,70 @@ pub struct DataFile {
 #[non_exhaustive]
 pub struct FileOwner {
     /// The member's number at Open Humans.
-    #[serde(default)]
-    pub id: Option<Value>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub id: Option<u64>,
     /// The member's public name.
     #[serde(default)]
     pub name: Option<String>,
     /// The member's username.
     #[serde(default)]
     pub username: Option<String>,
-    /// Fields this library does not know.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
 }
 
 impl DataFile {
+    /// What its uploader said of it, in fields.
+    pub fn metadata(&self) -> Metadata {
+        serde_json::from_str(self.metadata_json()).unwrap_or_default()
+    }
+
+    /// All that its uploader said of it, as JSON text: an object, unless it was given otherwise.
+    pub fn metadata_json(&self) -> &str {
+        field(self.raw.as_str(), "metadata").map_or("null", |raw| raw.get())
+    }
+
+    /// All that its uploader said of it, as a tree of values. That takes up to a hundred times the
+    /// memory of the text.
+    pub fn metadata_map(&self) -> Map<String, Value> {
+        serde_json::from_str(self.metadata_json()).unwrap_or_default()
+    }
+
     /// The description its uploader gave, or nothing.
-    pub fn description(&self) -> &str {
-        let text = self.metadata.get("description").and_then(Value::as_str);
-        text.unwrap_or_default()
+    pub fn description(&self) -> String {
+        self.metadata().description.unwrap_or_default()
     }
 
     /// The tags its uploader gave. Those that are not text are left out.
-    pub fn tags(&self) -> impl Iterator<Item = &str> {
-        let tags = self.metadata.get("tags").and_then(Value::as_array);
-        tags.into_iter().flatten().filter_map(Value::as_str)
+    pub fn tags(&self) -> Vec<String> {
+        self.metadata().tags
     }
 
     /// The MD5 its uploader gave, in lower case, if it is one.
     pub fn md5(&self) -> Option<String> {
-        let text = self.metadata.get("md5")?.as_str()?;
+        let text = self.metadata().md5?;
         let is_md5 = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
         is_md5.then(|| text.to_ascii_lowercase())
     }
 }
 
-/// A value that is left out where its form is another.
-pub(crate) fn lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: serde::de::DeserializeOwned,
-{
-    let value = Value::deserialize(deserializer)?;
-    Ok(serde_json::from_value(value).ok())
+/// So many data types or tags of a file are read.
+const MAX_LIST: usize = 1_000;
+
+fn datatypes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    struct Types(#[serde(deserialize_with = "at_most::<_, _, MAX_LIST>")] Vec<String>);
+    Ok(lenient::<_, Types>(deserializer)?.map(|types| types.0))
 }
 
-fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
-    match Value::deserialize(deserializer)? {
-        Value::Object(map) => Ok(map),
-        _ => Ok(Map::new()),
-    }
+/// The texts in a list of anything.
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    struct Items(
+        #[serde(deserialize_with = "at_most::<_, _, MAX_LIST>")]
+        Vec<Box<serde_json::value::RawValue>>,
+    );
+    let items = lenient::<_, Items>(deserializer)?.map_or_else(Vec::new, |items| items.0);
+    let texts = items.iter().map(|item| serde_json::from_str(item.get()));
+    Ok(texts.filter_map(Result::ok).collect())
 }
 
 pub(crate) fn secret_url<'de, D: Deserializer<'de>>(d: D) -> Result<SecretUrl, D::Error> {
@@ -150,8 +192,10 @@ mod tests {
                 "metadata": {"tags": ["a", 1], "description": "d", "md5": "156DA7FC980988C51682374436849943"}}"#,
         )
         .unwrap();
-        assert_eq!(file.extra["shape"], "round");
-        assert_eq!(file.tags().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(file.field::<String>("shape").unwrap(), "round");
+        assert!(file.raw().contains("round"));
+        assert_eq!(file.metadata_map()["tags"][1], 1);
+        assert_eq!(file.tags(), ["a"]);
         assert_eq!(file.md5().unwrap(), "156da7fc980988c51682374436849943");
         assert!(!format!("{file:?}").contains("key=k"));
 

@@ -3,11 +3,12 @@
 mod clock;
 pub(crate) mod data_file;
 mod member_id;
+pub(crate) mod record;
 mod secret;
 mod timestamp;
 
 pub use clock::Clock;
-pub use data_file::{DataFile, DataFileId, FileOwner};
+pub use data_file::{DataFile, DataFileId, FileOwner, Metadata};
 pub use member_id::{InvalidProjectMemberId, ProjectMemberId};
 pub use secret::{
     AccessToken, AuthorizationCode, ClientSecret, KeyMaterial, MasterToken, RefreshToken,

@@ -23,6 +23,7 @@ pub(crate) async fn list(access: &Access, args: &args::Files) -> Result<(), Fail
 pub(crate) async fn print(mut files: List<DataFile>, as_json: bool) -> Result<(), Failure> {
     while let Some(file) = files.try_next().await? {
         if as_json {
+            let metadata = file.metadata_map();
             output::json(&json!({
                 "id": file.id,
                 "basename": file.basename,
@@ -30,7 +31,7 @@ pub(crate) async fn print(mut files: List<DataFile>, as_json: bool) -> Result<()
                 "source": file.source,
                 "source_project": file.source_project,
                 "username": file.user.and_then(|user| user.username),
-                "metadata": file.metadata,
+                "metadata": metadata,
             }))?;
             continue;
         }

@@ -39,8 +39,8 @@ async fn round_trip(member: &MemberClient, upload: Upload, name: &str, bytes: &[
     let file = listed(member, uploaded.id).await.expect("it is not listed");
     assert_eq!(file.basename, name);
     assert_eq!(file.description(), "From the contract suite");
-    assert_eq!(file.tags().collect::<Vec<_>>(), ["contract", "csv"]);
-    assert_eq!(file.metadata["round"], 3);
+    assert_eq!(file.tags(), ["contract", "csv"]);
+    assert_eq!(file.metadata_map()["round"], 3);
     assert_eq!(file.md5(), uploaded.md5);
     assert!(file.created.is_some() && file.source.is_some());
     let downloaded = member.download(&file).bytes().await.unwrap();

@@ -118,6 +118,7 @@ impl Fetching {
                         what: "size",
                         expected: total.to_string(),
                         found: self.position.to_string(),
+                        kept: None,
                     }),
                     _ => Ok(None),
                 };

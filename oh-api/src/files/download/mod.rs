@@ -6,6 +6,7 @@
 
 mod fetching;
 mod name;
+pub(crate) mod private;
 mod to_path;
 
 use std::fmt;
@@ -53,8 +54,16 @@ pub struct Download {
     name: String,
     md5: Option<String>,
     max_size: u64,
-    keep_existing: bool,
+    existing: Existing,
     watcher: Watcher,
+}
+
+/// What happens where a download's target is there already.
+#[derive(Clone, Copy, Debug)]
+enum Existing {
+    Replace,
+    KeepSameSize,
+    KeepSame,
 }
 
 /// A file that is here.
@@ -76,6 +85,14 @@ impl MemberClient {
     }
 }
 
+impl Client {
+    /// What is at a `download_url`, such as one that was kept from a list: works for an hour after
+    /// the file was listed. The name is the one [`Download::into_dir`] gives it.
+    pub fn download(&self, url: impl Into<SecretUrl>, name: impl Into<String>) -> Download {
+        Download::at(self, url.into(), name.into(), None)
+    }
+}
+
 impl PublicClient {
     /// A public file. Its address works for an hour after it was listed.
     pub fn download(&self, file: &DataFile) -> Download {
@@ -85,13 +102,18 @@ impl PublicClient {
 
 impl Download {
     pub(crate) fn new(server: &Client, file: &DataFile) -> Self {
+        let (url, name) = (file.download_url.clone(), file.basename.clone());
+        Self::at(server, url, name, file.md5())
+    }
+
+    fn at(server: &Client, url: SecretUrl, name: String, md5: Option<String>) -> Self {
         Self {
             server: server.clone(),
-            url: file.download_url.clone(),
-            name: file.basename.clone(),
-            md5: file.md5(),
+            url,
+            name,
+            md5,
             max_size: u64::MAX,
-            keep_existing: false,
+            existing: Existing::Replace,
             watcher: Watcher::default(),
         }
     }
@@ -112,7 +134,14 @@ impl Download {
     /// Leaves a file alone that is here and has the size of the one at Open Humans. For downloads
     /// to a path.
     pub fn keep_existing(mut self) -> Self {
-        self.keep_existing = true;
+        self.existing = Existing::KeepSameSize;
+        self
+    }
+
+    /// As [`keep_existing`](Self::keep_existing), and reads the file that is here: where the MD5 is
+    /// known it must have that, too.
+    pub fn keep_verified(mut self) -> Self {
+        self.existing = Existing::KeepSame;
         self
     }
 
@@ -170,7 +199,11 @@ impl Download {
 
     /// To this path, replacing what is there. The file appears under its name only when it is
     /// whole and checked; until then it is a hidden `.oh-part` file beside it, which a later call
-    /// resumes where the store names the file's state.
+    /// resumes where the store names the file's state. On Unix only its owner may read it.
+    ///
+    /// A file whose MD5 is not the one its uploader gave is not put under its name: it is kept
+    /// beside it with the ending `.oh-mismatch`, and [`Error::Mismatch`] says where. Either may be
+    /// the wrong one; [`ignore_md5`](Self::ignore_md5) takes the file as it is.
     ///
     /// # Errors
     ///
@@ -262,6 +295,7 @@ fn check_md5(md5: Md5, expected: String) -> Result<(), Error> {
         what: "md5",
         expected,
         found,
+        kept: None,
     })
 }
 

@@ -267,7 +267,75 @@ async fn what_cannot_be_continued_leaves_nothing() {
     let wrong = download(&fake, Some(&md5_of(b"other")));
     let error = wrong.to_path(&target).await.unwrap_err();
     assert!(matches!(error, Error::Mismatch { what: "md5", .. }));
-    assert!(names(dir.path()).is_empty(), "{:?}", names(dir.path()));
+    assert_eq!(names(dir.path()), ["a.oh-mismatch"]);
+}
+
+#[tokio::test]
+async fn what_has_another_md5_is_kept_aside_and_taken_when_told() {
+    let fake = Fake::new();
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("a");
+    let head = [("content-length", "10"), ("etag", "\"v1\"")];
+    let wrong = || download(&fake, Some(&md5_of(b"other")));
+    answer(&fake, 200, &head, CONTENT, false);
+    let error = wrong().to_path(&target).await.unwrap_err();
+    let aside = dir.path().join("a.oh-mismatch");
+    assert!(error.to_string().contains("a.oh-mismatch"), "{error}");
+    assert!(matches!(error, Error::Mismatch { kept: Some(path), .. } if path == aside));
+    assert_eq!(std::fs::read(&aside).unwrap(), CONTENT);
+    assert!(!target.exists());
+    answer(&fake, 200, &head, CONTENT, false);
+    wrong().ignore_md5().to_path(&target).await.unwrap();
+    assert_eq!(std::fs::read(&target).unwrap(), CONTENT);
+}
+
+#[tokio::test]
+async fn a_stale_file_of_equal_size_shows_by_its_md5() {
+    let fake = Fake::new();
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("a");
+    std::fs::write(&target, "9876543210").unwrap();
+    let known = || download(&fake, Some(&md5_of(CONTENT)));
+    for kept in [false, true] {
+        answer(&fake, 200, &[("content-length", "10")], CONTENT, false);
+        let done = known().keep_verified().to_path(&target).await.unwrap();
+        assert_eq!(done.kept, kept);
+        assert_eq!(std::fs::read(&target).unwrap(), CONTENT);
+    }
+    answer(&fake, 200, &[("content-length", "10")], CONTENT, false);
+    let unknown = download(&fake, None).keep_verified();
+    assert!(unknown.to_path(&target).await.unwrap().kept);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_may_read_it() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let fake = Fake::new();
+    let dir = tempfile::tempdir().unwrap();
+    answer(&fake, 200, &[("content-length", "10")], CONTENT, false);
+    let done = download(&fake, None).into_dir(dir.path()).await.unwrap();
+    let mode = std::fs::metadata(done.path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_bare_address_is_enough_and_errors_name_the_file() {
+    let fake = Fake::new();
+    answer(&fake, 200, &[("content-length", "10")], CONTENT, false);
+    let download = || {
+        fake.server()
+            .download("https://oh.example/7/?key=k", "a.txt")
+    };
+    assert_eq!(download().bytes().await.unwrap(), CONTENT);
+    answer(&fake, 200, &[("content-length", "10")], CONTENT, false);
+    let missing = std::path::Path::new("/nonexistent/folder");
+    let error = download().into_dir(missing).await.unwrap_err();
+    assert!(
+        error.to_string().contains("/nonexistent/folder/a.txt"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -14,7 +14,8 @@ use sha2::Sha256;
 use tokio::sync::mpsc;
 
 use super::fetching::Fetching;
-use super::{Download, Downloaded, check_md5};
+use super::private::new_file;
+use super::{Download, Downloaded, Existing, check_md5};
 use crate::{Error, random};
 
 /// How many chunks may wait to be written.
@@ -25,11 +26,16 @@ const AHEAD: usize = 8;
 const WRITE: usize = 64 << 10;
 
 pub(super) async fn download(download: Download, path: &Path) -> Result<Downloaded, Error> {
+    whole(download, path).await.map_err(|error| error.at(path))
+}
+
+async fn whole(download: Download, path: &Path) -> Result<Downloaded, Error> {
     let mut fetching = download.fetch().await?;
     let here = tokio::fs::metadata(path).await;
-    if let (true, Ok(here), Some(total)) = (download.keep_existing, here, fetching.total())
+    if let (Ok(here), Some(total)) = (here, fetching.total())
         && here.is_file()
         && here.len() == total
+        && is_kept(&download, path).await?
     {
         return Ok(Downloaded {
             path: path.to_owned(),
@@ -48,6 +54,18 @@ pub(super) async fn download(download: Download, path: &Path) -> Result<Download
         size,
         kept: false,
     })
+}
+
+/// Whether a file of the right size that is here may stay.
+async fn is_kept(download: &Download, path: &Path) -> Result<bool, Error> {
+    let md5 = match (download.existing, &download.md5) {
+        (Existing::Replace, _) => return Ok(false),
+        (Existing::KeepSameSize, _) | (Existing::KeepSame, None) => return Ok(true),
+        (Existing::KeepSame, Some(md5)) => md5,
+    };
+    let path = path.to_owned();
+    let found = blocking(move || md5_of(&mut File::open(path)?)).await?;
+    Ok(hex::encode(found.finalize()) == *md5)
 }
 
 /// Continues where an earlier part ends, or begins anew.
@@ -131,9 +149,7 @@ fn write(
                     _ => Ok(()),
                 };
                 if let Err(error) = checked {
-                    // These bytes are not worth continuing with.
-                    part.keep = false;
-                    return Err(error);
+                    return Err(set_aside(&mut part, target, error)?);
                 }
                 std::fs::rename(&part.path, target)?;
                 part.path = PathBuf::new();
@@ -142,6 +158,34 @@ fn write(
         }
     }
     Ok(())
+}
+
+/// Keeps what has another MD5 than it should beside its target, and says so.
+fn set_aside(part: &mut Part, target: &Path, mut error: Error) -> Result<Error, Error> {
+    let aside = beside(target);
+    // These bytes are not worth continuing with.
+    part.keep = false;
+    std::fs::rename(&part.path, &aside)?;
+    part.path = PathBuf::new();
+    if let Error::Mismatch { kept, .. } = &mut error {
+        *kept = Some(aside);
+    }
+    Ok(error)
+}
+
+/// The target's name with the ending of what is kept aside; the beginning of it where both would
+/// be too long for a name.
+fn beside(target: &Path) -> PathBuf {
+    const ENDING: &str = ".oh-mismatch";
+    let name = target.file_name().unwrap_or_default();
+    if name.len() + ENDING.len() <= 255 {
+        let mut name = name.to_owned();
+        name.push(ENDING);
+        return target.with_file_name(name);
+    }
+    let name = name.to_string_lossy();
+    let start: String = name.chars().take(50).collect();
+    target.with_file_name(format!("{start}{ENDING}"))
 }
 
 /// The file bytes are collected in. Removed when dropped, unless it can be continued later.
@@ -206,12 +250,6 @@ fn open_locked(path: &Path) -> io::Result<Option<File>> {
         Err(error) => return Err(error),
     };
     Ok(file.try_lock().is_ok().then_some(file))
-}
-
-fn new_file() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true);
-    options
 }
 
 fn md5_of(file: &mut File) -> io::Result<Md5> {

@@ -140,7 +140,9 @@ impl Upload {
         self
     }
 
-    /// Computes the MD5 and adds it to the metadata, unless that has one already.
+    /// Computes the MD5 and adds it to the metadata. Where the metadata has one already it is
+    /// computed in any case, and [`Error::Mismatch`] before anything is sent if it is another: a
+    /// file with a wrong MD5 could not be downloaded again.
     pub fn with_md5(mut self) -> Self {
         self.md5 = true;
         self
@@ -172,22 +174,33 @@ impl MemberClient {
     ///
     /// [`Error::InvalidInput`] for a name or metadata Open Humans would refuse, or choke on;
     /// [`Error::Io`] when the source fails or is not as long as it was said to be;
-    /// [`Error::Mismatch`] when Open Humans has found another size than was sent;
+    /// [`Error::Mismatch`] when the file has another MD5 than its metadata say, or Open Humans has
+    /// found another size than was sent;
     /// [`Error::ObjectStore`] when the object store refuses; [`Error::Deauthorized`] when the
     /// member has left.
     pub async fn upload(&self, upload: Upload) -> Result<Uploaded, Error> {
-        let name = upload.name.unwrap_or_default();
+        // Open Humans drops outer blanks of a name.
+        let name = upload.name.unwrap_or_default().trim().to_owned();
         check_name(&name)?;
         upload.metadata.check()?;
         let data_types = match upload.data_types.as_slice() {
             [] => None,
             types => Some(serde_json::Value::from(types.to_vec()).to_string()),
         };
-        let wants_md5 = upload.md5 && !upload.metadata.has_md5();
+        let said = upload.metadata.given_md5();
+        let wants_md5 = upload.md5 || said.is_some();
         let (prepared, md5) = upload.source.prepare(wants_md5, MAX_SIMPLE).await?;
-        let metadata = match &md5 {
-            Some(md5) => upload.metadata.md5(md5),
-            None => upload.metadata,
+        let metadata = match (&md5, said) {
+            (Some(found), Some(expected)) if *found != expected => {
+                return Err(Error::Mismatch {
+                    what: "md5",
+                    expected,
+                    found: found.clone(),
+                    kept: None,
+                });
+            }
+            (Some(md5), None) => upload.metadata.md5(md5),
+            _ => upload.metadata,
         };
         let outgoing = Outgoing {
             name,
@@ -264,6 +277,7 @@ impl MemberClient {
                     what: "size",
                     expected: sent.to_string(),
                     found: found.to_string(),
+                    kept: None,
                 }),
                 _ => Ok((id, sent)),
             }

@@ -52,6 +52,22 @@ impl Source {
         wants_md5: bool,
         in_memory: u64,
     ) -> Result<(Prepared, Option<String>), Error> {
+        let path = match &self {
+            Self::Path(path) => Some(path.clone()),
+            _ => None,
+        };
+        let prepared = self.prepare_any(wants_md5, in_memory).await;
+        prepared.map_err(|error| match path {
+            Some(path) => error.at(path),
+            None => error,
+        })
+    }
+
+    async fn prepare_any(
+        self,
+        wants_md5: bool,
+        in_memory: u64,
+    ) -> Result<(Prepared, Option<String>), Error> {
         match self {
             Self::Bytes(bytes) => Ok(in_memory_with_md5(bytes, wants_md5)),
             Self::Path(path) => {

@@ -271,3 +271,52 @@ async fn a_cancelled_upload_is_cleaned_up() {
     is_deleted.await.unwrap();
     assert_eq!(paths(&fake).last().unwrap(), "/files/delete/");
 }
+
+#[tokio::test]
+async fn a_stale_md5_is_found_before_anything_is_sent() {
+    let fake = Fake::new();
+    let member = fake.server().member("t");
+    let stale = FileMetadata::new("d").md5("00000000000000000000000000000000");
+    let sized = std::io::Cursor::new(big());
+    for upload in [
+        Upload::bytes("a.csv", "a,b\n1,2\n"),
+        Upload::bytes("a.bin", big()),
+        Upload::sized_reader("a.bin", sized, BIG as u64),
+    ] {
+        let error = member
+            .upload(upload.metadata(stale.clone()))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, Error::Mismatch { what: "md5", .. }),
+            "{error}"
+        );
+    }
+    assert!(fake.asked().is_empty());
+    // Upper case says the same.
+    fake.then(201, r#"{"id":7}"#);
+    let right = FileMetadata::new("d").md5("E5EBD4C02CEFBE7955977C67ADA242B7");
+    let upload = Upload::bytes("a.csv", "a,b\n1,2\n").metadata(right);
+    member.upload(upload).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_name_is_sent_as_open_humans_keeps_it() {
+    let fake = Fake::new();
+    fake.then(201, r#"{"id":7}"#);
+    let upload = Upload::bytes(" a.csv ", "1");
+    fake.server().member("t").upload(upload).await.unwrap();
+    let body = fake.asked().remove(0).into_body();
+    let body = String::from_utf8_lossy(&body);
+    assert!(body.contains("filename=\"a.csv\""), "{body}");
+}
+
+#[tokio::test]
+async fn an_error_names_the_file() {
+    let member = Fake::new().server().member("t");
+    let error = member
+        .upload(Upload::path("/nonexistent/a.csv"))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("/nonexistent/a.csv"), "{error}");
+}

@@ -96,12 +96,12 @@ fn metadata(file: &DataFile, edited: Edited) -> FileMetadata {
     };
     let known = ["description", "tags"];
     let rest = file
-        .metadata
-        .iter()
-        .filter(|(name, value)| !known.contains(&name.as_str()) && **value != Value::Null);
+        .metadata_map()
+        .into_iter()
+        .filter(|(name, value)| !known.contains(&name.as_str()) && *value != Value::Null);
     rest.fold(
         FileMetadata::new(edited.description.trim()).tags(list),
-        |metadata, (name, value)| metadata.field(name.as_str(), value.clone()),
+        |metadata, (name, value)| metadata.field(name, value),
     )
 }
 

@@ -69,13 +69,14 @@ pub(super) fn is_own(file: &DataFile, source: Option<&str>) -> bool {
 
 /// What is shown of a file.
 pub(super) fn entry(cx: &Context<'_>, file: &DataFile, source: Option<&str>) -> FileEntry {
+    let said = file.metadata();
     FileEntry {
         id: file.id.get(),
         name: file.basename.clone(),
         size: cx.pages.sizes.get(&file.id.get()),
         kind: kind(&file.basename),
-        description: file.description().to_owned(),
-        tags: file.tags().map(str::to_owned).collect(),
+        description: said.description.unwrap_or_default(),
+        tags: said.tags,
         created: file.created,
         own: is_own(file, source),
     }
