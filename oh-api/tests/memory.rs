@@ -1,7 +1,12 @@
 //! What answers cost in memory, measured from outside: each case runs in a process of its own,
 //! whose highest resident memory Linux counts (`VmHWM` in `/proc/self/status`).
 #![cfg(target_os = "linux")]
-#![allow(clippy::print_stdout)]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may"
+)]
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

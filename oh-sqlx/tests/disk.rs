@@ -1,6 +1,7 @@
 //! What a disk can do to an SQLite file, and what an app can do to the store's threads and pool.
 
 #![allow(clippy::unwrap_used, reason = "a test may, and so may its helpers")]
+#![allow(clippy::print_stderr, reason = "a skipped test must be seen")]
 
 mod common;
 
