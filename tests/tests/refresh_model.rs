@@ -182,11 +182,21 @@ enum Action {
     Lose(usize),
     Crash(usize),
     Leave,
+    /// The webhook tells that the member has left.
+    Tell,
 }
 
 struct Protocol(Rules);
 
 impl State {
+    /// A lease is of one turn, not of one process: who watches the last one begins anew.
+    fn leased(&mut self, process: usize) {
+        if let Doing::Watching { .. } = self.doing[1 - process] {
+            self.doing[1 - process] = Doing::Nothing;
+        }
+        self.wrote(process);
+    }
+
     fn wrote(&mut self, writer: usize) {
         let other = &mut self.doing[1 - writer];
         match other {
@@ -270,7 +280,7 @@ impl Protocol {
                 let holder = Holder::Process(u8::try_from(process).unwrap());
                 state.record.lease = Some(Lease { holder, age: 0 });
                 state.record.unanswered = read.unanswered || rules.unanswered;
-                state.wrote(process);
+                state.leased(process);
                 state.doing[process] = Doing::Leased {
                     pair: read.pair,
                     before: read.unanswered,
@@ -418,6 +428,9 @@ impl Protocol {
             && lease.holder == Holder::Process(number)
         {
             lease.holder = Holder::Dead(number);
+            if let Doing::Watching { holder, .. } = &mut state.doing[1 - process] {
+                *holder = Holder::Dead(number);
+            }
         }
         state.doing[process] = Doing::Nothing;
         state.crashes -= 1;
@@ -451,7 +464,12 @@ impl Model for Protocol {
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        actions.extend([Action::Tick, Action::ServeStray, Action::Leave]);
+        actions.extend([
+            Action::Tick,
+            Action::ServeStray,
+            Action::Leave,
+            Action::Tell,
+        ]);
         for process in 0..2 {
             actions.extend([
                 Action::Step(process),
@@ -516,6 +534,14 @@ impl Model for Protocol {
                 true
             }
             Action::Leave => !std::mem::replace(&mut state.left, true),
+            Action::Tell if state.left && state.record.fate.is_none() => {
+                state.record.fate = Some(Fate::Gone);
+                state.record.lease = None;
+                state.wrote(0);
+                state.wrote(1);
+                true
+            }
+            Action::Tell => false,
         };
         (happened && state != *last).then_some(state)
     }

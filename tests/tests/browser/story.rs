@@ -58,7 +58,7 @@ async fn files(page: &Page, downloads: &Path, scripts: Scripts) {
     page.put_file("#file", &mine).await;
     page.click("#upload button").await;
     page.wait_for_text("The file was uploaded.").await;
-    let name = "_b_nights & days.csv";
+    let name = "<b>nights & days.csv";
     page.wait_for_text(name).await;
     let row = page.text_of("#files tbody tr:first-child").await;
     assert!(
