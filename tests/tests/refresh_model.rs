@@ -16,7 +16,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use stateright::{Checker, Model, Property};
+use stateright::{Checker, HasDiscoveries, Model, Property};
 
 /// How long a request may take. All times in steps of the model.
 const TIMEOUT: u8 = 1;
@@ -443,7 +443,7 @@ impl Model for Protocol {
 
     fn init_states(&self) -> Vec<State> {
         let skew = i8::try_from(MAX_SKEW).unwrap();
-        [-skew, 0, skew]
+        [-skew, skew]
             .map(|ahead| State {
                 ahead,
                 living: 1,
@@ -662,7 +662,12 @@ fn each_rule_is_needed() {
             "nobody is written back",
         ),
     ] {
-        let checked = Protocol(rules).checker().threads(2).spawn_bfs().join();
+        let checked = Protocol(rules)
+            .checker()
+            .finish_when(HasDiscoveries::AllOf([broken].into()))
+            .threads(2)
+            .spawn_bfs()
+            .join();
         assert!(
             checked.discovery(broken).is_some(),
             "without {what} nothing was found"
