@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::members::project::OnlyId;
 use crate::rest::answer::Answer;
 use crate::rest::call::Call;
 use crate::rest::client::{Auth, Client};
 use crate::rest::list::{self, List};
 use crate::rest::token_source::{FixedToken, TokenSource};
 use crate::types::data_file::DataFile;
+use crate::types::member_id::OnlyId;
 use crate::types::record::{Raw, at_most, keeps_raw, lenient};
 use crate::{AccessToken, Error, ProjectMemberId, Timestamp};
 

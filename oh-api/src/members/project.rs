@@ -10,6 +10,7 @@ use crate::rest::call::Call;
 use crate::rest::client::{Auth, Client};
 use crate::rest::list::{self, List};
 use crate::types::data_file::DataFile;
+use crate::types::member_id::OnlyId;
 use crate::types::record::{Raw, at_most, keeps_raw, lenient};
 use crate::{Error, MasterToken, ProjectMemberId, SecretUrl, Timestamp};
 
@@ -230,12 +231,6 @@ impl MemberClient {
     pub async fn project(&self) -> Result<Project, Error> {
         project(&self.server, &self.auth).await
     }
-}
-
-/// What is read of an answer that is asked for an id alone.
-#[derive(Deserialize)]
-pub(crate) struct OnlyId {
-    pub(crate) project_member_id: ProjectMemberId,
 }
 
 fn members_call() -> Call {

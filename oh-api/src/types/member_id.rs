@@ -88,6 +88,12 @@ impl<'de> Deserialize<'de> for ProjectMemberId {
     }
 }
 
+/// What is read of an answer that is asked for an id alone.
+#[derive(Deserialize)]
+pub(crate) struct OnlyId {
+    pub(crate) project_member_id: ProjectMemberId,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 
 mod clock;
 pub(crate) mod data_file;
-mod member_id;
+pub(crate) mod member_id;
 pub(crate) mod record;
 mod secret;
 mod timestamp;
