@@ -3,7 +3,7 @@
 use oh_core::ProjectMemberId;
 use oh_core::Timestamp;
 use oh_core::deauth::{
-    DeauthEvent, EventId, EventRecord, InboxStats, Lease, Leased, LedgerLine, Pseudonym,
+    DeauthEvent, EventId, EventRecord, InboxStats, Lease, Leased, LedgerLine, MAX_WAIT, Pseudonym,
     TokenProgress,
 };
 use oh_core::store::{Epoch, MemberRecord, RefreshLease, Tokens, Version};
@@ -34,6 +34,22 @@ fn count(number: i64) -> u32 {
 /// A limit as SQL wants it.
 pub(crate) fn limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// What is later than this was put off by a clock that was wrong.
+pub(crate) fn farthest(now: Timestamp) -> Timestamp {
+    now + MAX_WAIT
+}
+
+/// Says that so many events were put off by a clock that was wrong.
+pub(crate) fn warn_of_wrong_clock(events: u64) {
+    if events > 0 {
+        tracing::warn!(
+            events,
+            "events of members leaving were put off for years, by a clock that was wrong: they \
+             are worked on now"
+        );
+    }
 }
 
 /// So many events are put back into the queue in one commit.

@@ -317,8 +317,7 @@ async fn fetch_file(download: &Download, target: &Path, what: &BulkDownload) -> 
     if let Some(directory) = target.parent() {
         let made = directory.to_owned();
         super::local::blocking(move || {
-            crate::files::download::private::create_dir_all(&made)
-                .map_err(|e| Error::from(e).at(&made))
+            super::local::create_dir_all(&made).map_err(|e| Error::from(e).at(&made))
         })
         .await?;
     }

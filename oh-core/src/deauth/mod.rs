@@ -58,8 +58,8 @@ pub use event::{DeauthEvent, Discovery, Erasure, EventId, Pseudonym, UnknownName
 pub use handler::{DeauthHandler, Departure, TokensOnly};
 pub use inbox::{
     Accepted, DeauthEvents, DeauthInbox, DeauthRecords, EventQuery, EventRecord, EventState, Held,
-    InboxError, InboxStats, Lease, Leased, LedgerLine, LedgerQuery, MemoryInbox, NamedLocks,
-    Settlement, Step, TokenFate, TokenProgress,
+    InboxError, InboxStats, Lease, Leased, LedgerLine, LedgerQuery, MAX_WAIT, MemoryInbox,
+    NamedLocks, Settlement, Step, TokenFate, TokenProgress,
 };
 pub use ledger::{DEADLINE, ExportError, Ledger};
 pub use pseudonym::Pseudonymizer;

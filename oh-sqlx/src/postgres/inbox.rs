@@ -27,6 +27,27 @@ macro_rules! barrier {
 }
 pub(super) use barrier as BARRIER;
 
+/// A time as this process's clock tells it, in the database's. The second parameter is what that
+/// clock says as the statement is sent. Leases and locks of many machines are compared with one
+/// another, so they are all in the time of the one machine that is theirs together. Differences
+/// below a second are left alone: most of them is the way there. Evaluated once.
+macro_rules! there {
+    ($at:literal, $here:literal) => {
+        concat!(
+            "(SELECT ",
+            $at,
+            "::bigint + 1000000 * round(extract(epoch FROM clock_timestamp()) - ",
+            $here,
+            "::bigint / 1000000.0)::bigint)",
+        )
+    };
+}
+
+/// What this machine's clock says.
+fn here() -> i64 {
+    Timestamp::now().as_micros()
+}
+
 /// Takes note that the member's tokens are gone.
 pub(super) async fn tokens_destroyed(
     conn: &mut PgConnection,
@@ -49,12 +70,15 @@ pub(super) async fn tokens_destroyed(
 }
 
 async fn is_there_work(conn: &mut PgConnection, now: Timestamp) -> Result<bool, SqlError> {
-    sqlx::query_scalar(
+    sqlx::query_scalar(concat!(
         "SELECT EXISTS (SELECT 1 FROM oh_events \
          WHERE state = 'pending' AND waits_until IS NULL) \
-         OR EXISTS (SELECT 1 FROM oh_events WHERE state = 'pending' AND waits_until <= $1)",
-    )
+         OR EXISTS (SELECT 1 FROM oh_events WHERE state = 'pending' AND waits_until <= ",
+        there!("$1", "$2"),
+        ")",
+    ))
     .bind(now.as_micros())
+    .bind(here())
     .fetch_one(conn)
     .await
 }
@@ -85,18 +109,28 @@ pub(super) async fn lease(
     let taken: Vec<EventRow> = sqlx::query_as(concat!(
         "WITH due AS MATERIALIZED ( \
              SELECT e.id FROM oh_events e \
-             WHERE e.state = 'pending' AND e.waits_until IS NULL AND e.due_at <= $1 \
+             WHERE e.state = 'pending' AND e.waits_until IS NULL \
+             AND (e.due_at <= ",
+        there!("$1", "$5"),
+        " OR e.due_at > ",
+        there!("$6", "$5"),
+        ") \
              AND e.id = (SELECT first.id FROM oh_events first \
                  WHERE first.state = 'pending' AND first.member = e.member \
                  ORDER BY first.received_at, first.id LIMIT 1) \
              AND NOT EXISTS (SELECT 1 FROM oh_events held \
-                 WHERE held.member = e.member AND held.lease_until > $1) \
-             AND ",
+                 WHERE held.member = e.member AND held.lease_until > ",
+        there!("$1", "$5"),
+        " AND held.lease_until <= ",
+        there!("$6", "$5"),
+        ") AND ",
         barrier!(),
         "    ORDER BY e.received_at, e.id LIMIT $2 FOR UPDATE OF e SKIP LOCKED), \
          taken AS ( \
-             UPDATE oh_events SET attempts = attempts + 1, lease_holder = $3, lease_until = $4, \
-             waits_until = $4 FROM due WHERE oh_events.id = due.id RETURNING ",
+             UPDATE oh_events SET attempts = attempts + 1, lease_holder = $3, \
+             (lease_until, waits_until) = (SELECT until, until FROM ",
+        there!("$4", "$5"),
+        " AS t (until)) FROM due WHERE oh_events.id = due.id RETURNING ",
         rows::event_columns!("oh_events."),
         "), \
          lines AS ( \
@@ -110,6 +144,8 @@ pub(super) async fn lease(
     .bind(rows::limit(limit))
     .bind(&holder)
     .bind(until.as_micros())
+    .bind(here())
+    .bind(rows::farthest(now).as_micros())
     .fetch_all(&mut *tx)
     .await?;
     tx.commit().await?;
@@ -122,16 +158,30 @@ pub(super) async fn lease(
 /// Puts some events that have waited long enough back into the queue. Not all at once: after an
 /// outage there may be very many, and what is done so far must stay done. True if that was all.
 pub(super) async fn put_back(conn: &mut PgConnection, now: Timestamp) -> Result<bool, SqlError> {
-    let back = sqlx::query(
+    let back = sqlx::query(concat!(
         "UPDATE oh_events SET waits_until = NULL WHERE id IN ( \
-             SELECT id FROM oh_events WHERE state = 'pending' AND waits_until <= $1 \
-             ORDER BY waits_until LIMIT $2 FOR UPDATE SKIP LOCKED)",
-    )
+             SELECT id FROM oh_events WHERE state = 'pending' AND waits_until <= ",
+        there!("$1", "$3"),
+        "    ORDER BY waits_until LIMIT $2 FOR UPDATE SKIP LOCKED)",
+    ))
     .bind(now.as_micros())
     .bind(rows::CHUNK.cast_signed())
+    .bind(here())
+    .execute(&mut *conn)
+    .await?;
+    let too_far = sqlx::query(concat!(
+        "UPDATE oh_events SET waits_until = NULL WHERE id IN ( \
+             SELECT id FROM oh_events WHERE state = 'pending' AND waits_until > ",
+        there!("$1", "$3"),
+        "    LIMIT $2 FOR UPDATE SKIP LOCKED)",
+    ))
+    .bind(rows::farthest(now).as_micros())
+    .bind(rows::CHUNK.cast_signed())
+    .bind(here())
     .execute(conn)
     .await?;
-    Ok(back.rows_affected() < rows::CHUNK)
+    rows::warn_of_wrong_clock(too_far.rows_affected());
+    Ok(back.rows_affected().max(too_far.rows_affected()) < rows::CHUNK)
 }
 
 pub(super) async fn extend(
@@ -139,13 +189,15 @@ pub(super) async fn extend(
     lease: &Lease,
     until: Timestamp,
 ) -> Result<Held, SqlError> {
-    let extended = sqlx::query(
-        "UPDATE oh_events SET lease_until = $3, waits_until = $3 \
-         WHERE id = $1 AND lease_holder = $2",
-    )
+    let extended = sqlx::query(concat!(
+        "UPDATE oh_events SET (lease_until, waits_until) = (SELECT until, until FROM ",
+        there!("$3", "$4"),
+        " AS t (until)) WHERE id = $1 AND lease_holder = $2",
+    ))
     .bind(lease.event.as_str())
     .bind(&lease.holder)
     .bind(until.as_micros())
+    .bind(here())
     .execute(conn)
     .await?;
     Ok(held_if(extended.rows_affected()))
@@ -356,16 +408,22 @@ pub(super) async fn acquire_lock(
     now: Timestamp,
     until: Timestamp,
 ) -> Result<Option<String>, SqlError> {
-    sqlx::query_scalar(
-        "INSERT INTO oh_locks (name, holder, until) VALUES ($1, $2, $3) \
-         ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until \
-         WHERE oh_locks.holder = excluded.holder OR oh_locks.until <= $4 \
-         RETURNING note",
-    )
+    sqlx::query_scalar(concat!(
+        "INSERT INTO oh_locks (name, holder, until) VALUES ($1, $2, ",
+        there!("$3", "$5"),
+        ") ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until \
+         WHERE oh_locks.holder = excluded.holder OR oh_locks.until <= ",
+        there!("$4", "$5"),
+        " OR oh_locks.until > ",
+        there!("$6", "$5"),
+        " RETURNING note",
+    ))
     .bind(name)
     .bind(holder)
     .bind(until.as_micros())
     .bind(now.as_micros())
+    .bind(here())
+    .bind(rows::farthest(now).as_micros())
     .fetch_optional(conn)
     .await
 }
@@ -377,14 +435,18 @@ pub(super) async fn update_lock(
     until: Timestamp,
     note: &str,
 ) -> Result<Held, SqlError> {
-    let kept =
-        sqlx::query("UPDATE oh_locks SET until = $3, note = $4 WHERE name = $1 AND holder = $2")
-            .bind(name)
-            .bind(holder)
-            .bind(until.as_micros())
-            .bind(text(note))
-            .execute(conn)
-            .await?;
+    let kept = sqlx::query(concat!(
+        "UPDATE oh_locks SET until = ",
+        there!("$3", "$5"),
+        ", note = $4 WHERE name = $1 AND holder = $2",
+    ))
+    .bind(name)
+    .bind(holder)
+    .bind(until.as_micros())
+    .bind(text(note))
+    .bind(here())
+    .execute(conn)
+    .await?;
     Ok(held_if(kept.rows_affected()))
 }
 

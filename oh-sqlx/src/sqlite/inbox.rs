@@ -53,9 +53,12 @@ pub(super) async fn is_there_work(
         "SELECT EXISTS (SELECT 1 FROM oh_events INDEXED BY oh_events_queue \
          WHERE state = 'pending' AND waits_until IS NULL), \
          EXISTS (SELECT 1 FROM oh_events INDEXED BY oh_events_waiting \
-         WHERE state = 'pending' AND waits_until <= ?1)",
+         WHERE state = 'pending' AND waits_until <= ?1) \
+         OR EXISTS (SELECT 1 FROM oh_events INDEXED BY oh_events_waiting \
+         WHERE state = 'pending' AND waits_until > ?2)",
     )
     .bind(now.as_micros())
+    .bind(rows::farthest(now).as_micros())
     .fetch_one(pool)
     .await
 }
@@ -73,9 +76,19 @@ pub(super) async fn put_back(
     )
     .bind(now.as_micros())
     .bind(rows::CHUNK.cast_signed())
+    .execute(&mut *conn)
+    .await?;
+    let too_far = sqlx::query(
+        "UPDATE oh_events SET waits_until = NULL WHERE id IN ( \
+             SELECT id FROM oh_events INDEXED BY oh_events_waiting \
+             WHERE state = 'pending' AND waits_until > ?1 LIMIT ?2)",
+    )
+    .bind(rows::farthest(now).as_micros())
+    .bind(rows::CHUNK.cast_signed())
     .execute(conn)
     .await?;
-    Ok(back.rows_affected() < rows::CHUNK)
+    rows::warn_of_wrong_clock(too_far.rows_affected());
+    Ok(back.rows_affected().max(too_far.rows_affected()) < rows::CHUNK)
 }
 
 /// Two indexes keep this flat however many events wait. An event that may not be taken before
@@ -92,12 +105,13 @@ pub(super) async fn lease(
         "UPDATE oh_events SET attempts = attempts + 1, lease_holder = ?1, lease_until = ?2, \
          waits_until = ?2 WHERE id IN ( \
              SELECT e.id FROM oh_events e INDEXED BY oh_events_queue \
-             WHERE e.state = 'pending' AND e.waits_until IS NULL AND e.due_at <= ?3 \
+             WHERE e.state = 'pending' AND e.waits_until IS NULL \
+             AND (e.due_at <= ?3 OR e.due_at > ?5) \
              AND e.id = (SELECT first.id FROM oh_events first INDEXED BY oh_events_of_member \
                  WHERE first.state = 'pending' AND first.member = e.member \
                  ORDER BY first.received_at, first.id LIMIT 1) \
              AND NOT EXISTS (SELECT 1 FROM oh_events held INDEXED BY oh_events_held \
-                 WHERE held.member = e.member AND held.lease_until > ?3) \
+                 WHERE held.member = e.member AND held.lease_until > ?3 AND held.lease_until <= ?5) \
              ORDER BY e.received_at, e.id LIMIT ?4) \
          RETURNING ",
         rows::event_columns!(""),
@@ -106,6 +120,7 @@ pub(super) async fn lease(
     .bind(until.as_micros())
     .bind(now.as_micros())
     .bind(rows::limit(limit))
+    .bind(rows::farthest(now).as_micros())
     .fetch_all(&mut *conn)
     .await?;
     taken.sort_unstable_by(|a, b| a.place().cmp(&b.place()));
@@ -332,13 +347,14 @@ pub(super) async fn acquire_lock(
     sqlx::query_scalar(
         "INSERT INTO oh_locks (name, holder, until) VALUES (?1, ?2, ?3) \
          ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until \
-         WHERE oh_locks.holder = excluded.holder OR oh_locks.until <= ?4 \
+         WHERE oh_locks.holder = excluded.holder OR oh_locks.until <= ?4 OR oh_locks.until > ?5 \
          RETURNING note",
     )
     .bind(name)
     .bind(holder)
     .bind(until.as_micros())
     .bind(now.as_micros())
+    .bind(rows::farthest(now).as_micros())
     .fetch_optional(conn)
     .await
 }

@@ -64,10 +64,16 @@ impl PgSchema {
 
     /// A pool that sees this schema only.
     pub(crate) async fn pool(&self) -> PgPool {
-        let options = self.options.clone().options([("search_path", &self.name)]);
+        self.pool_of(8, &[]).await
+    }
+
+    /// As [`pool`](Self::pool), with so many connections and with these settings as well.
+    pub(crate) async fn pool_of(&self, connections: u32, settings: &[(&str, &str)]) -> PgPool {
+        let path = [("search_path", self.name())];
+        let options = self.options.clone().options(path);
         PgPoolOptions::new()
-            .max_connections(8)
-            .connect_with(options)
+            .max_connections(connections)
+            .connect_with(options.options(settings.iter().copied()))
             .await
             .unwrap()
     }

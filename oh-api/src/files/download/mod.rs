@@ -6,7 +6,7 @@
 
 mod fetching;
 mod name;
-pub(crate) mod private;
+mod private;
 mod to_path;
 
 use std::fmt;

@@ -197,6 +197,40 @@ pub async fn a_dead_holder_is_replaced(inbox: Arc<dyn DeauthInbox>) {
     );
 }
 
+/// What a clock in the future put off is due, and its leases have run out, once the clock is right.
+pub async fn what_a_wrong_clock_put_off_is_due(inbox: Arc<dyn DeauthInbox>) {
+    let far = i64::try_from(MAX_WAIT.as_secs()).expect("it fits");
+    for number in 1..=3 {
+        accept(&inbox, &event(number, number, number)).await;
+    }
+    let one = inbox.lease(at(far), at(far + 20), 1).await;
+    assert_eq!(one.expect("the inbox answers").len(), 1);
+    let one = inbox.lease(at(far), at(far + 20), 1).await;
+    let retry = Settlement::Retry {
+        due_at: at(far + 20),
+        note: "the clock is wrong".into(),
+    };
+    settle(&inbox, &one.expect("the inbox answers")[0], &retry, at(far)).await;
+    // Kept by a clock that is further ahead still.
+    let mut late = event(4, 4, 4);
+    late.received_at = at(far + 40);
+    accept(&inbox, &late).await;
+    let taken = |leased: Vec<Leased>| -> Vec<_> {
+        let mut members: Vec<_> = leased.into_iter().map(|one| one.event.member).collect();
+        members.sort();
+        members
+    };
+    // As far ahead as anything may be.
+    assert_eq!(
+        taken(lease(&inbox, at(20), 10).await),
+        [member(3), member(4)]
+    );
+    assert_eq!(
+        taken(lease(&inbox, at(19), 10).await),
+        [member(1), member(2)]
+    );
+}
+
 /// A holder that is still at work keeps the event, also after the lease ran out unnoticed; one
 /// that was replaced does not.
 pub async fn a_lease_can_be_prolonged(inbox: Arc<dyn DeauthInbox>) {

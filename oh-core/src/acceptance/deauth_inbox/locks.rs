@@ -53,6 +53,14 @@ pub async fn one_holds_the_lock(inbox: Arc<dyn DeauthInbox>) {
     assert_eq!(take(&inbox, "job", "x", 40, 50).await, Some(String::new()));
 }
 
+/// A lock that was taken by a clock in the future is anyone's, as soon as the clock is right.
+pub async fn a_lock_of_a_wrong_clock_is_over(inbox: Arc<dyn DeauthInbox>) {
+    let far = i64::try_from(MAX_WAIT.as_secs()).expect("it fits");
+    assert!(take(&inbox, "job", "a", far, far + 10).await.is_some());
+    assert_eq!(take(&inbox, "job", "b", 10, 20).await, None);
+    assert!(take(&inbox, "job", "b", 9, 19).await.is_some());
+}
+
 /// The next holder reads what the last one wrote, and may come at once if the lock is given up.
 pub async fn a_note_outlives_its_holder(inbox: Arc<dyn DeauthInbox>) {
     let note = "{\"näxt\": \"2026-11-22T12:00:00Z\"}".repeat(20);

@@ -31,13 +31,13 @@ pub use leasing::{
     a_lease_is_listed, an_older_event_that_arrives_late_waits_for_the_holder,
     an_older_event_that_is_requeued_waits_for_the_holder, each_event_has_one_holder,
     events_come_oldest_first, events_of_a_member_come_in_order,
-    the_limit_counts_events_that_can_be_taken,
+    the_limit_counts_events_that_can_be_taken, what_a_wrong_clock_put_off_is_due,
 };
 pub use listing::{
     events_are_listed_newest_first, events_are_listed_page_by_page,
     the_ledger_is_listed_page_by_page,
 };
-pub use locks::{a_note_outlives_its_holder, one_holds_the_lock};
+pub use locks::{a_lock_of_a_wrong_clock_is_over, a_note_outlives_its_holder, one_holds_the_lock};
 pub use settling::{
     a_dead_letter_can_be_requeued, a_held_event_waits_to_be_released,
     a_retry_waits_until_it_is_due, a_stale_event_is_kept, a_whole_life_is_in_the_ledger,
@@ -53,7 +53,7 @@ use std::time::Duration;
 
 use crate::deauth::{
     Accepted, DeauthEvent, DeauthInbox, Discovery, Erasure, EventId, EventQuery, EventRecord, Held,
-    Leased, LedgerLine, LedgerQuery, Pseudonym, Settlement, Step,
+    Leased, LedgerLine, LedgerQuery, MAX_WAIT, Pseudonym, Settlement, Step,
 };
 use crate::{ProjectMemberId, Timestamp};
 
@@ -83,6 +83,7 @@ where
     each_event_has_one_holder(fresh().await).await;
     a_dead_holder_is_replaced(fresh().await).await;
     a_lease_can_be_prolonged(fresh().await).await;
+    what_a_wrong_clock_put_off_is_due(fresh().await).await;
     a_lease_is_listed(fresh().await).await;
 
     done_leaves_only_the_pseudonym(fresh().await).await;
@@ -103,6 +104,7 @@ where
     the_ledger_is_listed_page_by_page(fresh().await).await;
 
     one_holds_the_lock(fresh().await).await;
+    a_lock_of_a_wrong_clock_is_over(fresh().await).await;
     a_note_outlives_its_holder(fresh().await).await;
 }
 

@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use super::ledger::{LedgerLine, Step};
 use super::{
     Accepted, DeauthEvents, DeauthRecords, EventQuery, EventRecord, EventState, Held, InboxError,
-    InboxStats, Lease, Leased, LedgerQuery, NamedLocks, Settlement, TokenFate, TokenProgress,
+    InboxStats, Lease, Leased, LedgerQuery, MAX_WAIT, NamedLocks, Settlement, TokenFate,
+    TokenProgress,
 };
 use crate::Timestamp;
 use crate::deauth::event::{DeauthEvent, EventId, Pseudonym};
@@ -120,6 +121,11 @@ impl Entry {
         })
     }
 
+    /// Whether the lease still runs, for one who wants to take the event.
+    fn is_busy(&self, now: Timestamp) -> bool {
+        matches!(&self.lease, Some((_, until)) if is_ahead(*until, now))
+    }
+
     fn is_leased_at(&self, at: Timestamp) -> bool {
         matches!(&self.lease, Some((_, until)) if *until > at)
     }
@@ -127,6 +133,11 @@ impl Entry {
     fn place(&self) -> (Timestamp, EventId) {
         (self.record.received_at, self.record.id.clone())
     }
+}
+
+/// Whether a time is to be waited for: what is too far ahead was written by a wrong clock.
+fn is_ahead(at: Timestamp, now: Timestamp) -> bool {
+    at > now && at <= now + MAX_WAIT
 }
 
 #[async_trait]
@@ -203,7 +214,7 @@ impl DeauthEvents for MemoryInbox {
                 .leased
                 .iter()
                 .map(|id| &state.events[id])
-                .filter(|entry| matches!(&entry.lease, Some((_, until)) if *until > now))
+                .filter(|entry| entry.is_busy(now))
                 .map(|entry| &entry.record.pseudonym)
                 .collect();
             // The first pending event of a member that is met stands for the member.
@@ -215,7 +226,7 @@ impl DeauthEvents for MemoryInbox {
                 let entry = &state.events[id];
                 let first = met.insert(&entry.record.pseudonym);
                 let free = !busy.contains(&entry.record.pseudonym);
-                if first && free && entry.record.due_at <= now {
+                if first && free && !is_ahead(entry.record.due_at, now) {
                     chosen.push(id.clone());
                 }
             }
@@ -420,7 +431,7 @@ impl NamedLocks for MemoryInbox {
             until,
             note: String::new(),
         });
-        if lock.holder != holder && lock.until > now {
+        if lock.holder != holder && is_ahead(lock.until, now) {
             return Ok(None);
         }
         lock.holder = holder.to_owned();

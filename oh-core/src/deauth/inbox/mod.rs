@@ -19,6 +19,7 @@ pub use memory::MemoryInbox;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -382,6 +383,9 @@ pub struct InboxStats {
     pub held: u64,
 }
 
+/// No lease or lock lasts longer, and no event waits longer for its next attempt.
+pub const MAX_WAIT: Duration = Duration::from_secs(7 * 24 * 3_600);
+
 /// What must survive a crash: the events of members leaving, the ledger about them, and the locks
 /// of the jobs that see to them. Whatever implements the three parts is one.
 ///
@@ -427,6 +431,9 @@ pub trait DeauthEvents: Send + Sync + 'static {
     /// member's events is under a lease that still runs, as when an older one arrives late or is
     /// requeued: no two of a member's events are worked on at once. All leases of one call share a
     /// holder.
+    ///
+    /// What was put off until later than [`MAX_WAIT`] from `now` was so by a clock that was wrong,
+    /// since nothing is put off for that long. It counts as due, and such a lease as run out.
     ///
     /// # Errors
     ///
@@ -510,7 +517,8 @@ pub trait DeauthRecords: Send + Sync + 'static {
 pub trait NamedLocks: Send + Sync + 'static {
     /// Acquires the named lock, for what one process of many should do at a time, until `until`,
     /// and gives the note its last holder left (empty at first). `None` while another holds it.
-    /// Whoever holds it may acquire it again to prolong it.
+    /// Whoever holds it may acquire it again to prolong it. A lock that ends later than [`MAX_WAIT`]
+    /// from `now` was taken by a clock that was wrong, and anyone may have it.
     ///
     /// # Errors
     ///

@@ -94,9 +94,9 @@ impl Reconciler {
     }
 
     /// How long the lock stays with a process that died; one that lives renews it for as
-    /// long as a round takes. Default 120 s, at least 1 s.
+    /// long as a round takes. Default 120 s, at least 1 s and at most a day.
     pub fn lock_ttl(mut self, ttl: Duration) -> Self {
-        self.pace.lock_ttl = ttl.max(Duration::from_secs(1));
+        self.pace.lock_ttl = ttl.clamp(Duration::from_secs(1), Duration::from_secs(86_400));
         self
     }
 
@@ -175,7 +175,10 @@ impl Reconciler {
         else {
             return Ok(self.pace.lock_ttl.min(self.pace.rest()));
         };
-        if let Ok(last) = serde_json::from_str::<Note>(&note) {
+        // A note from later than now was left by a clock that was wrong, and says nothing.
+        if let Ok(last) = serde_json::from_str::<Note>(&note)
+            && last.finished <= now + self.pace.lock_ttl
+        {
             let rested = now.since(last.finished);
             if rested < self.pace.rest() {
                 let _ = inbox.update_lock(JOB, holder, now, &note).await?;

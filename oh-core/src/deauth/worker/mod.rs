@@ -30,6 +30,9 @@ use crate::Timestamp;
 use crate::settings::DeletionPolicy;
 use attempt::Attempts;
 
+/// No lease and no pause is longer: see [`MAX_WAIT`](super::MAX_WAIT).
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
 /// A worker that is yet to be started.
 ///
 /// Several workers, in one process or in many, share the work by lease; one that dies loses
@@ -111,9 +114,9 @@ impl Worker {
     }
 
     /// How long an event stays with a worker that died. A worker that lives prolongs its leases,
-    /// however long a handler takes. Default 60 s, at least 100 ms.
+    /// however long a handler takes. Default 60 s, at least 100 ms and at most a day.
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.lease = lease.max(Duration::from_millis(100));
+        self.lease = lease.clamp(Duration::from_millis(100), DAY);
         self
     }
 
@@ -124,7 +127,7 @@ impl Worker {
         self
     }
 
-    /// How often the handler is called before an event is dead_letters, at least once. Default 36, which
+    /// How often the handler is called before an event is a dead letter, at least once. Default 36, which
     /// with the default waits is about a day.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts.max(1);
@@ -132,9 +135,12 @@ impl Worker {
     }
 
     /// How long to wait after a first failure, and at most: the wait doubles with each failure, and
-    /// varies by a quarter. Default 1 s and 1 h.
+    /// varies by a quarter. Default 1 s and 1 h; neither is more than a day.
     pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
-        self.backoff = Backoff { first, longest };
+        self.backoff = Backoff {
+            first: first.min(DAY),
+            longest: longest.min(DAY),
+        };
         self
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use oh_core::OpenHumans;
-use oh_core::deauth::{DeauthHandler, DeauthInbox, Departure, EventQuery, EventState};
+use oh_core::deauth::{Brake, DeauthHandler, DeauthInbox, Departure, EventQuery, EventState};
 use oh_tests::place::Place;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
@@ -62,6 +62,8 @@ pub(crate) async fn serve(place: &Place, open_humans: &str) -> Result {
     let openhumans = OpenHumans::builder(settings(open_humans)?)
         .token_store(opened.store)
         .deauth_inbox(opened.inbox.clone())
+        // In this play most members leave, and most of them unannounced.
+        .brake(Brake::off())
         .deauth_handler(Erase {
             rows: Rows::from(opened.pool),
             inbox: opened.inbox,
