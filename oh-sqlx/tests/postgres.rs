@@ -288,12 +288,15 @@ async fn the_same_events_in_two_orders_do_not_deadlock() {
     // An event named "plug" waits at the first gate, and so do those behind it. Whoever has put in
     // one event waits at the second gate before the next.
     let second = GATE + 1;
+    // Numbers drawn stay drawn, whatever becomes of the transaction.
+    run(store.pool(), "CREATE SEQUENCE written").await;
     trigger(
         store.pool(),
         "wait",
         "TRIGGER wait BEFORE INSERT ON oh_events",
         &format!(
-            "IF NEW.id LIKE '%plug%' THEN PERFORM pg_advisory_xact_lock_shared({GATE}); \
+            "PERFORM nextval('written'); \
+             IF NEW.id LIKE '%plug%' THEN PERFORM pg_advisory_xact_lock_shared({GATE}); \
              ELSIF current_setting('test.one', true) = 'in' THEN \
              PERFORM pg_advisory_xact_lock_shared({second}); \
              ELSE PERFORM set_config('test.one', 'in', true); END IF;"
@@ -331,6 +334,13 @@ async fn the_same_events_in_two_orders_do_not_deadlock() {
         new += u32::from(matches!(one.await.unwrap().unwrap(), Accepted::New(_)));
     }
     assert_eq!(new, 2);
+    // The two plugs, and two events for each process: none had to do its batch again.
+    let sql = "SELECT last_value FROM written";
+    let written: i64 = sqlx::query_scalar(sql)
+        .fetch_one(store.pool())
+        .await
+        .unwrap();
+    assert_eq!(written, 6);
 }
 
 /// A statement that nobody waits for any more does not keep its connection from the others.

@@ -5,11 +5,15 @@
 mod common;
 
 use std::future::Future;
+use std::time::Duration;
 
 use common::{PgSchema, SqliteFile};
-use oh_core::Timestamp;
-use oh_core::deauth::{DeauthInbox, EventQuery, EventState, LedgerQuery, Settlement};
-use oh_core::store::{Put, TokenStore, Version};
+use oh_core::deauth::{
+    Accepted, DeauthEvent, DeauthInbox, Discovery, Erasure, EventId, EventQuery, EventState, Held,
+    LedgerQuery, Pseudonym, Settlement,
+};
+use oh_core::store::{MemberRecord, Put, TokenStore, Tokens, Version};
+use oh_core::{ProjectMemberId, Timestamp};
 use oh_sqlx::{PgStore, SchemaError, SqliteStore, postgres, sqlite};
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -251,4 +255,123 @@ async fn the_sqlite_file_is_readable_by_its_owner_only() {
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{path}");
     }
+}
+
+/// Everything a running process does, once.
+async fn one_of_each(store: &(impl TokenStore + DeauthInbox), round: u64) {
+    let now = Timestamp::now();
+    let until = now + Duration::from_secs(60);
+    let who: ProjectMemberId = format!("{:08}", round % 10).parse().unwrap();
+    let record = MemberRecord::authorized(who.clone(), Tokens::new("a", "r", until), now);
+    let before = store.load(&who).await.unwrap();
+    let put = store
+        .put(&record, before.map(|record| record.version))
+        .await;
+    assert_eq!(put.unwrap(), Put::Done);
+    assert!(!store.page(None, 3).await.unwrap().is_empty());
+    let pseudonym = Pseudonym::new(format!("{:032x}", round % 10));
+    let id = |kind: u64| EventId::new(format!("{:032x}", 10 * round + kind));
+    let (told, wish) = (Discovery::Told, Erasure::Requested);
+    let event = |kind| {
+        DeauthEvent::new(
+            id(kind),
+            who.clone(),
+            pseudonym.clone(),
+            wish,
+            told,
+            now,
+            now,
+        )
+    };
+    assert!(matches!(
+        store.accept(&event(1)).await.unwrap(),
+        Accepted::New(_)
+    ));
+    assert!(matches!(
+        store.hold(&event(2), "why").await.unwrap(),
+        Accepted::New(_)
+    ));
+    assert!(store.release(&id(2), now).await.unwrap());
+    for _ in 0..2 {
+        let leased = store.lease(now, until, 1).await.unwrap().remove(0);
+        store.tokens_destroyed(&leased.event, now).await.unwrap();
+        assert_eq!(store.extend(&leased.lease, until).await.unwrap(), Held::Yes);
+        let no = Settlement::DeadLetter { note: "no".into() };
+        assert_eq!(
+            store.settle(&leased.lease, &no, now).await.unwrap(),
+            Held::Yes
+        );
+        assert!(store.requeue(&leased.event.id, now).await.unwrap());
+        let leased = store.lease(now, until, 1).await.unwrap().remove(0);
+        let done = Settlement::Done { note: None };
+        assert_eq!(
+            store.settle(&leased.lease, &done, now).await.unwrap(),
+            Held::Yes
+        );
+    }
+    let _ = store.stats().await.unwrap();
+    let mut query = EventQuery::first(5);
+    assert!(!store.events(&query).await.unwrap().is_empty());
+    query.pseudonym = Some(pseudonym.clone());
+    assert!(!store.events(&query).await.unwrap().is_empty());
+    let mut query = LedgerQuery::first(5);
+    assert_eq!(store.ledger(&query).await.unwrap().len(), 5);
+    query.member = Some(pseudonym);
+    assert_eq!(store.ledger(&query).await.unwrap().len(), 5);
+    let lock = store.acquire_lock("job", "me", now, until).await.unwrap();
+    assert!(lock.is_some());
+    let held = store.update_lock("job", "me", now, "note").await.unwrap();
+    assert_eq!(held, Held::Yes);
+    let record = store.load(&who).await.unwrap().unwrap();
+    assert_eq!(store.remove(&who, record.version).await.unwrap(), Put::Done);
+}
+
+/// What a later schema may do is to add columns: a process of this release goes on beside it.
+async fn columns_can_be_added_under_load<S>(store: S, alter: impl AsyncFn(&str))
+where
+    S: TokenStore + DeauthInbox + Clone,
+{
+    let (rounds, mut made) = tokio::sync::watch::channel(0_u64);
+    let working = tokio::spawn(async move {
+        while !rounds.is_closed() {
+            let round = *rounds.borrow() + 1;
+            one_of_each(&store, round).await;
+            rounds.send_replace(round);
+        }
+    });
+    for table in ["oh_members", "oh_events", "oh_ledger", "oh_locks"] {
+        // More often than it takes a driver or a server to settle on a plan.
+        let next = *made.borrow() + 8;
+        made.wait_for(|round| *round >= next).await.unwrap();
+        alter(&format!("ALTER TABLE {table} ADD COLUMN later TEXT")).await;
+        let next = *made.borrow() + 2;
+        made.wait_for(|round| *round >= next).await.unwrap();
+    }
+    drop(made);
+    working.await.unwrap();
+}
+
+#[tokio::test]
+async fn columns_can_be_added_to_postgres_under_load() {
+    let Some(schema) = PgSchema::new().await else {
+        return;
+    };
+    let (store, pool) = (schema.open().await, schema.pool().await);
+    columns_can_be_added_under_load(store, async |sql| {
+        let sql = sqlx::AssertSqlSafe(sql);
+        sqlx::raw_sql(sql).execute(&pool).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn columns_can_be_added_to_sqlite_under_load() {
+    let file = SqliteFile::new();
+    let store = file.open().await;
+    let pool = empty_sqlite(&file).await;
+    columns_can_be_added_under_load(store, async |sql| {
+        let sql = sqlx::AssertSqlSafe(sql);
+        sqlx::raw_sql(sql).execute(&pool).await.unwrap();
+    })
+    .await;
 }
