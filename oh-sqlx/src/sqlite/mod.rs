@@ -29,6 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use backon::{ExponentialBuilder, Retryable};
 use oh_core::deauth::{
     Accepted, DeauthEvent, DeauthEvents, DeauthRecords, EventId, EventQuery, EventRecord, Held,
     InboxError, InboxStats, Lease, Leased, LedgerLine, LedgerQuery, NamedLocks, Settlement,
@@ -94,10 +95,19 @@ impl SqliteStore {
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true)
             .pragma("secure_delete", "ON");
-        let pool = SqlitePoolOptions::new()
-            .acquire_timeout(PATIENCE)
-            .connect_with(options)
-            .await?;
+        // Where several processes start together, one turns WAL mode on. SQLite tells the others that
+        // the file is busy without waiting.
+        let open = || {
+            let pool = SqlitePoolOptions::new().acquire_timeout(PATIENCE);
+            pool.connect_with(options.clone())
+        };
+        let patient = ExponentialBuilder::new()
+            .with_jitter()
+            .with_min_delay(Duration::from_millis(5))
+            .with_max_delay(Duration::from_millis(200))
+            .without_max_times()
+            .with_total_delay(Some(BUSY_TIMEOUT));
+        let pool = open.retry(patient).when(is_busy).await?;
         let store = Self::new(pool);
         store.migrate().await?;
         Ok(store)
@@ -189,6 +199,13 @@ impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SqliteStore(..)")
     }
+}
+
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    // The lowest byte says it; the others, what for.
+    let code = code.and_then(|code| code.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
 }
 
 async fn found_schema(conn: &mut sqlx::SqliteConnection) -> Result<i64, SchemaError> {

@@ -10,8 +10,9 @@ use crate::Result;
 use crate::cast::{Cast, Player};
 use crate::rows::Rows;
 
-const STATES: [EventState; 4] = [
+const STATES: [EventState; 5] = [
     EventState::Pending,
+    EventState::Held,
     EventState::Done,
     EventState::DeadLetter,
     EventState::Stale,
@@ -135,6 +136,8 @@ fn is_complete(life: &[LedgerLine]) -> bool {
         let is_last = place + 1 == life.len();
         let fits = match line.step {
             Step::Received => place == 0,
+            Step::Held => place == 1,
+            Step::Released => life[place - 1].step == Step::Held,
             Step::TokensDestroyed => {
                 tokens_gone = true;
                 true

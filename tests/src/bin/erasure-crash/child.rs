@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
-use oh_core::OpenHumans;
 use oh_core::deauth::{Brake, DeauthHandler, DeauthInbox, Departure, EventQuery, EventState};
+use oh_core::{Clock, OpenHumans};
 use oh_tests::place::Place;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
@@ -57,11 +57,12 @@ impl DeauthHandler for Erase {
 
 /// The app: until it is killed. Says its port on standard output.
 #[expect(clippy::print_stdout, reason = "the parent reads the port there")]
-pub(crate) async fn serve(place: &Place, open_humans: &str) -> Result {
+pub(crate) async fn serve(place: &Place, open_humans: &str, clock: Clock) -> Result {
     let opened = place.open().await?;
     let openhumans = OpenHumans::builder(settings(open_humans)?)
         .token_store(opened.store)
         .deauth_inbox(opened.inbox.clone())
+        .clock(clock)
         // In this play most members leave, and most of them unannounced.
         .brake(Brake::off())
         .deauth_handler(Erase {
@@ -119,7 +120,7 @@ impl<'a> Pair<'a> {
             processes: Vec::new(),
         };
         for which in 0..2 {
-            let process = pair.spawn(which)?;
+            let process = pair.spawn(which, 0)?;
             pair.processes.push(process);
         }
         Ok(pair)
@@ -129,21 +130,32 @@ impl<'a> Pair<'a> {
         self.ports.clone()
     }
 
-    /// Kills either one with SIGKILL, wherever it is, and starts another in its place.
-    pub(crate) async fn replace_one(&mut self) -> Result {
-        let which = usize::try_from(random(2))?;
+    /// Kills either one with SIGKILL, wherever it is, and starts another in its place, with a clock
+    /// that is wrong by so many seconds.
+    pub(crate) async fn replace_one(&mut self, wrong_by: i64) -> Result {
+        self.replace(usize::try_from(random(2))?, wrong_by).await
+    }
+
+    /// Both, by processes whose clocks are right.
+    pub(crate) async fn replace_both(&mut self) -> Result {
+        self.replace(0, 0).await?;
+        self.replace(1, 0).await
+    }
+
+    async fn replace(&mut self, which: usize, wrong_by: i64) -> Result {
         self.processes[which].kill().await?;
         self.ports[which].store(0, Ordering::SeqCst);
-        self.processes[which] = self.spawn(which)?;
+        self.processes[which] = self.spawn(which, wrong_by)?;
         Ok(())
     }
 
-    fn spawn(&self, which: usize) -> Result<process::Child> {
+    fn spawn(&self, which: usize, wrong_by: i64) -> Result<process::Child> {
         let mut command = process::Command::new(std::env::current_exe()?);
         let store = format!("{:?}", self.arguments.store).to_lowercase();
         command
             .args(["--store", &store, "--child", &self.place.name()])
             .args(["--open-humans", &self.open_humans])
+            .args(["--clock", &wrong_by.to_string()])
             .stdout(Stdio::piped())
             .kill_on_drop(true);
         if let Some(url) = &self.arguments.database_url {

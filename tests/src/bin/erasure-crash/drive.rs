@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 use http::Request;
 use oh_core::deauth::{Erasure, EventId};
 use oh_core::store::{MemberRecord, Put, Tokens};
-use oh_core::transport::{Body, HttpClient, Transport};
+use oh_core::transport::{Body, BoxError, HttpClient, Transport};
 use oh_core::{OpenHumans, ProjectMemberId, Timestamp};
 use oh_sandbox::{Sandbox, webhook};
 use url::Url;
@@ -28,6 +28,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) ports: Ports,
     pub(crate) cast: &'a Cast,
     pub(crate) client: HttpClient,
+    /// Whether the database may be away.
+    pub(crate) faults: bool,
 }
 
 impl Stage<'_> {
@@ -67,7 +69,9 @@ impl Stage<'_> {
     /// A login, and rows of the app's own. Says when.
     async fn joins(&self, member: &ProjectMemberId) -> Result<Timestamp> {
         let issued = self.sandbox.issue_tokens(member.as_str());
-        self.rows.add(member.as_str()).await?;
+        while let Err(error) = self.rows.add(member.as_str()).await {
+            self.bears(error).await?;
+        }
         let now = Timestamp::now();
         let tokens = Tokens::new(
             issued.access_token,
@@ -75,10 +79,27 @@ impl Stage<'_> {
             now + Duration::from_secs(issued.expires_in),
         );
         let record = MemberRecord::authorized(member.clone(), tokens, now);
-        match self.openhumans.token_store().put(&record, None).await? {
-            Put::Done => Ok(now),
-            Put::Conflict => Err("a member joined twice".into()),
+        let store = self.openhumans.token_store();
+        let mut failed = false;
+        loop {
+            match store.put(&record, None).await {
+                Ok(Put::Done) => return Ok(now),
+                // It was written when it seemed to have failed.
+                Ok(Put::Conflict) if failed => return Ok(now),
+                Ok(Put::Conflict) => return Err("a member joined twice".into()),
+                Err(error) => self.bears(error.into()).await?,
+            }
+            failed = true;
         }
+    }
+
+    /// Waits a moment where the database may be away for a while; else that is an error.
+    async fn bears(&self, error: BoxError) -> Result {
+        if !self.faults {
+            return Err(error);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Ok(())
     }
 
     /// Leaves at the sandbox, whose one webhook may meet a dead process, or is never sent.

@@ -14,6 +14,7 @@ mod audit;
 mod cast;
 mod child;
 mod drive;
+mod faults;
 mod rows;
 
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ use oh_core::deauth::EventState;
 use oh_core::transport::{BoxError, HttpClient};
 use oh_core::{DeletionPolicy, OpenHumans, Settings};
 use oh_sandbox::Sandbox;
+use oh_tests::cluster::Cluster;
 use oh_tests::place::{Place, Store};
 use serde_json::json;
 
@@ -31,6 +33,7 @@ use crate::audit::Audit;
 use crate::cast::Cast;
 use crate::child::Pair;
 use crate::drive::Stage;
+use crate::faults::{Fragile, SmallDisk};
 use crate::rows::Rows;
 
 type Result<T = ()> = std::result::Result<T, BoxError>;
@@ -50,6 +53,13 @@ struct Arguments {
     /// How often to kill one of the two processes.
     #[arg(long, default_value_t = 100)]
     kills: u32,
+    /// Have the database crash, the disk fill and clocks lie, too. PostgreSQL is then one of this
+    /// program's own, and SQLite's disk a tmpfs, for which it takes root.
+    #[arg(long)]
+    faults: bool,
+    /// By how many seconds such a process's clock is wrong.
+    #[arg(long, hide = true, default_value_t = 0, allow_negative_numbers = true)]
+    clock: i64,
     /// The PostgreSQL database.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
@@ -69,10 +79,10 @@ async fn main() -> ExitCode {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
-    let arguments = Arguments::parse();
+    let mut arguments = Arguments::parse();
     let done = match (&arguments.child, &arguments.open_humans) {
         (Some(name), Some(open_humans)) => run_child(&arguments, name, open_humans).await,
-        _ => run(&arguments).await,
+        _ => run(&mut arguments).await,
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -91,7 +101,7 @@ fn say(text: &str) {
 
 async fn run_child(arguments: &Arguments, name: &str, open_humans: &str) -> Result<bool> {
     let place = Place::named(arguments.store, name, arguments.database_url.as_deref())?;
-    child::serve(&place, open_humans).await?;
+    child::serve(&place, open_humans, faults::clock(arguments.clock)).await?;
     Ok(true)
 }
 
@@ -113,14 +123,37 @@ fn settings(open_humans: &str) -> Result<Settings> {
     .build()?)
 }
 
-async fn run(arguments: &Arguments) -> Result<bool> {
+/// What is to be broken, if anything is; and where the app then keeps everything.
+fn fragile(arguments: &mut Arguments) -> Result<Option<(Fragile, Option<Place>)>> {
+    if !arguments.faults {
+        return Ok(None);
+    }
+    Ok(Some(match arguments.store {
+        Store::Sqlite => {
+            let disk = SmallDisk::mount()?;
+            let file = disk.path().join("app.sqlite").display().to_string();
+            let place = Place::named(Store::Sqlite, &file, None)?;
+            (Fragile::Disk(disk), Some(place))
+        }
+        Store::Postgres => {
+            let cluster = Cluster::start()?.ok_or("there is no PostgreSQL to break")?;
+            arguments.database_url = Some(cluster.url());
+            (Fragile::Server(cluster), None)
+        }
+    }))
+}
+
+async fn run(arguments: &mut Arguments) -> Result<bool> {
     let began = Instant::now();
-    let place = Place::fresh(
-        arguments.store,
-        "erasure_crash",
-        arguments.database_url.as_deref(),
-    )
-    .await?;
+    let (fragile, place) = fragile(arguments)?.unzip();
+    let arguments = &*arguments;
+    let place = match place.flatten() {
+        Some(place) => place,
+        None => {
+            let url = arguments.database_url.as_deref();
+            Place::fresh(arguments.store, "erasure_crash", url).await?
+        }
+    };
     let sandbox = Sandbox::builder()
         .redirect_uri(format!("{APP}/openhumans/complete"))
         .start()
@@ -142,20 +175,36 @@ async fn run(arguments: &Arguments) -> Result<bool> {
         ports: pair.ports(),
         cast: &cast,
         client: HttpClient::new()?,
+        faults: arguments.faults,
     };
+    let mut faults = 0;
     let killing = async {
         for kill in 1..=arguments.kills {
             tokio::time::sleep(Duration::from_millis(50 + cast::random(300))).await;
-            pair.replace_one().await?;
+            if let Some(fragile) = &fragile
+                && cast::random(10) == 0
+            {
+                fragile.break_for_a_while().await?;
+                faults += 1;
+            }
+            pair.replace_one(if arguments.faults {
+                faults::wrong_by()
+            } else {
+                0
+            })
+            .await?;
             if kill % 20 == 0 {
                 say(&format!("{kill} kills, {} members so far", cast.len()));
             }
         }
-        // Whoever is on stage plays to the end.
+        // Whoever is on stage plays to the end. All clocks are right again.
         cast.close();
+        pair.replace_both().await?;
         Ok::<(), BoxError>(())
     };
     tokio::try_join!(killing, stage.play())?;
+    // What a process with a wrong clock found too old to believe, someone has looked at.
+    let released = openhumans.deauthorizer().release_all().await?;
     let settled = settle(&openhumans, &cast).await?;
     drop(pair);
 
@@ -170,6 +219,8 @@ async fn run(arguments: &Arguments) -> Result<bool> {
         "handled_after_done": audit.handled_after_done,
         "incomplete_ledgers": audit.incomplete_ledgers,
         "kills": arguments.kills,
+        "faults": faults,
+        "released": released,
         "members": cast.len(),
         "found": audit.found,
         "stale": audit.stale,

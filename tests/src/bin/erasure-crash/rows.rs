@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use oh_core::deauth::Departure;
 use oh_tests::place::Pool;
+use sqlx::Connection;
 use tokio::sync::Mutex;
 
 use crate::Result;
@@ -65,7 +66,10 @@ impl Rows {
     pub(crate) async fn handle(&self, departure: &Departure, after_done: bool) -> Result {
         let _writing = self.writing.lock().await;
         on!(self, pool => {
-            let mut tx = pool.begin().await?;
+            // Where a commit fails for want of room, SQLite has rolled back and sqlx does not know
+            // it: such a connection is of no more use.
+            let mut conn = pool.acquire().await?.detach();
+            let mut tx = conn.begin().await?;
             sqlx::query("INSERT INTO app_calls VALUES ($1, $2, $3)")
                 .bind(departure.event.id.as_str())
                 .bind(i32::try_from(departure.attempt)?)
@@ -79,6 +83,7 @@ impl Rows {
                     .await?;
             }
             tx.commit().await?;
+            conn.close().await?;
         });
         Ok(())
     }
