@@ -18,6 +18,10 @@ use oh_core::{ProjectMemberId, Timestamp};
 use oh_sqlx::PgStore;
 use sqlx::{AssertSqlSafe, PgPool};
 
+/// The store's locks are one for each database, whatever the schema: these tests, which have
+/// holders of them wait, run one at a time.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// The advisory lock that the triggers of these tests wait for.
 const GATE: i64 = 4_242;
 
@@ -104,6 +108,7 @@ async fn shut(pool: &PgPool, number: i64) -> sqlx::Transaction<'static, sqlx::Po
 
 #[tokio::test]
 async fn what_the_inbox_writes_is_flushed_whatever_the_default() {
+    let _alone = ALONE.lock().await;
     let Some(schema) = PgSchema::new().await else {
         return;
     };
@@ -153,6 +158,7 @@ async fn what_the_inbox_writes_is_flushed_whatever_the_default() {
 /// before it, whatever wrote them.
 #[tokio::test]
 async fn no_line_of_the_ledger_appears_before_one_that_was_read() {
+    let _alone = ALONE.lock().await;
     for step in [
         Step::Received,
         Step::Held,
@@ -246,6 +252,7 @@ async fn no_line_of_the_ledger_appears_before_one_that_was_read() {
 /// A worker that looks while another takes an event sees what that one takes.
 #[tokio::test]
 async fn those_who_lease_wait_for_one_another() {
+    let _alone = ALONE.lock().await;
     let Some(schema) = PgSchema::new().await else {
         return;
     };
@@ -280,6 +287,7 @@ async fn those_who_lease_wait_for_one_another() {
 /// Webhooks are sent to whichever process answers, so two may have the same ones, in any order.
 #[tokio::test]
 async fn the_same_events_in_two_orders_do_not_deadlock() {
+    let _alone = ALONE.lock().await;
     let Some(schema) = PgSchema::new().await else {
         return;
     };
@@ -346,6 +354,7 @@ async fn the_same_events_in_two_orders_do_not_deadlock() {
 /// A statement that nobody waits for any more does not keep its connection from the others.
 #[tokio::test]
 async fn a_caller_who_gives_up_leaves_no_connection_that_is_busy() {
+    let _alone = ALONE.lock().await;
     let Some(schema) = PgSchema::new().await else {
         return;
     };
@@ -373,6 +382,7 @@ async fn a_caller_who_gives_up_leaves_no_connection_that_is_busy() {
 /// A process whose clock is an hour ahead takes nothing from those whose clocks are right.
 #[tokio::test]
 async fn leases_and_locks_are_in_the_time_of_the_database() {
+    let _alone = ALONE.lock().await;
     let Some(schema) = PgSchema::new().await else {
         return;
     };

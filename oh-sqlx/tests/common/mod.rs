@@ -88,7 +88,8 @@ impl PgSchema {
 
 impl Drop for PgSchema {
     fn drop(&mut self) {
-        let sql = format!("DROP SCHEMA {} CASCADE", self.name);
+        // A test that failed may have left a transaction open.
+        let sql = format!("SET lock_timeout = '5s'; DROP SCHEMA {} CASCADE", self.name);
         let options = self.options.clone();
         // Drop cannot wait inside a runtime, so it takes a thread with a runtime of its own.
         let dropped = std::thread::spawn(move || {
