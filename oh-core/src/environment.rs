@@ -8,22 +8,22 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum SettingsError {
     /// A required setting is absent or empty.
-    #[error("{name} is not set: wanted is {wanted}")]
+    #[error("{name} is not set: expected {expected}")]
     Missing {
         /// The environment variable's name.
         name: &'static str,
         /// What belongs there.
-        wanted: &'static str,
+        expected: &'static str,
     },
     /// The value cannot be used.
-    #[error("{name} cannot be used: {why}; wanted is {wanted}")]
+    #[error("{name} cannot be used: {why}; expected {expected}")]
     Invalid {
         /// The environment variable's name.
         name: &'static str,
         /// What is wrong with it.
         why: String,
         /// What belongs there.
-        wanted: &'static str,
+        expected: &'static str,
     },
     /// Both `NAME` and `NAME_FILE` are set.
     #[error("{name} and {name}_FILE are both set: give one")]
@@ -69,10 +69,10 @@ impl<F: Fn(&str) -> Option<String>> Environment<F> {
     pub(crate) fn required(
         &self,
         name: &'static str,
-        wanted: &'static str,
+        expected: &'static str,
     ) -> Result<String, SettingsError> {
         self.get(name)?
-            .ok_or(SettingsError::Missing { name, wanted })
+            .ok_or(SettingsError::Missing { name, expected })
     }
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn parse_bool(name: &'static str, text: &str) -> Result<bool, Setting
         _ => Err(SettingsError::Invalid {
             name,
             why: "it is neither true nor false".into(),
-            wanted: "true or false",
+            expected: "true or false",
         }),
     }
 }
@@ -94,6 +94,6 @@ pub(crate) fn parse_seconds(name: &'static str, text: &str) -> Result<Duration, 
         .map_err(|_| SettingsError::Invalid {
             name,
             why: "it is not a whole number".into(),
-            wanted: "a number of seconds",
+            expected: "a number of seconds",
         })
 }

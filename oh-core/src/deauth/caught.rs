@@ -1,5 +1,5 @@
-//! Stores and inboxes of an app's own may panic. What runs for as long as the app does must not end
-//! by that: to it, a panic is an error like any other.
+//! Stores and inboxes of an app's own may panic. A task that runs for as long as the app does must
+//! not end when they do: it takes a panic as an error like any other.
 
 use std::panic::AssertUnwindSafe;
 

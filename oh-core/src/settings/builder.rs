@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::check::{
-    WANTED_APP_BASE_URL, WANTED_CLIENT_ID, WANTED_OH_BASE_URL, WANTED_REDIRECT_URI, base_url,
-    check_client_secret, https_or_loopback, mount_path, redirect_target,
+    EXPECTED_APP_BASE_URL, EXPECTED_CLIENT_ID, EXPECTED_OH_BASE_URL, EXPECTED_REDIRECT_URI,
+    base_url, check_client_secret, https_or_loopback, mount_path, redirect_target,
 };
 use super::{DeletionPolicy, Settings};
 use crate::environment::SettingsError;
@@ -141,27 +141,27 @@ impl SettingsBuilder {
         if self.client_id.trim().is_empty() {
             return Err(SettingsError::Missing {
                 name: "OPENHUMANS_CLIENT_ID",
-                wanted: WANTED_CLIENT_ID,
+                expected: EXPECTED_CLIENT_ID,
             });
         }
         check_client_secret(&self.client_secret)?;
         let app_base_url = base_url(
             "OPENHUMANS_APP_BASE_URL",
             &self.app_base_url,
-            WANTED_APP_BASE_URL,
+            EXPECTED_APP_BASE_URL,
         )?;
         let oh_base_url = base_url(
             "OPENHUMANS_OH_BASE_URL",
             &self.oh_base_url,
-            WANTED_OH_BASE_URL,
+            EXPECTED_OH_BASE_URL,
         )?;
         let mount_path = mount_path(&self.mount_path)?;
         let redirect_uri = match &self.redirect_uri {
-            Some(url) => https_or_loopback("OPENHUMANS_REDIRECT_URI", url, WANTED_REDIRECT_URI)?,
+            Some(url) => https_or_loopback("OPENHUMANS_REDIRECT_URI", url, EXPECTED_REDIRECT_URI)?,
             None => {
                 let base = app_base_url.as_str().trim_end_matches('/');
                 let url = format!("{base}{mount_path}/complete");
-                https_or_loopback("OPENHUMANS_REDIRECT_URI", &url, WANTED_REDIRECT_URI)?
+                https_or_loopback("OPENHUMANS_REDIRECT_URI", &url, EXPECTED_REDIRECT_URI)?
             }
         };
         for secret in &self.webhook_secrets {
@@ -170,7 +170,7 @@ impl SettingsBuilder {
                 return Err(SettingsError::Invalid {
                     name: "OPENHUMANS_WEBHOOK_SECRET",
                     why: "a secret is empty, too short, too long or not printable ASCII".into(),
-                    wanted: "16 to 64 ASCII characters, or several such separated by commas",
+                    expected: "16 to 64 ASCII characters, or several such separated by commas",
                 });
             }
         }
@@ -182,7 +182,7 @@ impl SettingsBuilder {
                 return Err(SettingsError::Invalid {
                     name,
                     why: "it is too short".into(),
-                    wanted: "32 random characters or more",
+                    expected: "32 random characters or more",
                 });
             }
         }
@@ -193,7 +193,7 @@ impl SettingsBuilder {
             Some(url) => redirect_target(&url).ok_or_else(|| SettingsError::Invalid {
                 name,
                 why: "it is neither a path nor an http address".into(),
-                wanted: "a path of the app such as /home, or a whole https URL",
+                expected: "a path of the app such as /home, or a whole https URL",
             }),
         };
         Ok(Settings {

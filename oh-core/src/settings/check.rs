@@ -6,15 +6,15 @@ use url::Url;
 use crate::ClientSecret;
 use crate::environment::SettingsError;
 
-pub(super) const WANTED_CLIENT_ID: &str =
+pub(super) const EXPECTED_CLIENT_ID: &str =
     "the OAuth2 client id from the project's page at Open Humans";
-pub(super) const WANTED_CLIENT_SECRET: &str =
+pub(super) const EXPECTED_CLIENT_SECRET: &str =
     "the OAuth2 client secret, as Open Humans showed it when the project was made";
-pub(super) const WANTED_APP_BASE_URL: &str =
+pub(super) const EXPECTED_APP_BASE_URL: &str =
     "the app's public address, such as https://app.example";
-pub(super) const WANTED_OH_BASE_URL: &str =
+pub(super) const EXPECTED_OH_BASE_URL: &str =
     "the address of Open Humans, such as https://www.openhumans.org";
-pub(super) const WANTED_REDIRECT_URI: &str = "the redirect URL registered with the project";
+pub(super) const EXPECTED_REDIRECT_URI: &str = "the redirect URL registered with the project";
 
 pub(super) fn check_client_secret(secret: &ClientSecret) -> Result<(), SettingsError> {
     let name = "OPENHUMANS_CLIENT_SECRET";
@@ -22,7 +22,7 @@ pub(super) fn check_client_secret(secret: &ClientSecret) -> Result<(), SettingsE
     if text.trim().is_empty() {
         return Err(SettingsError::Missing {
             name,
-            wanted: WANTED_CLIENT_SECRET,
+            expected: EXPECTED_CLIENT_SECRET,
         });
     }
     if secret.is_stored_hash() {
@@ -31,7 +31,7 @@ pub(super) fn check_client_secret(secret: &ClientSecret) -> Result<(), SettingsE
             why: "it is a password hash: Open Humans' project page shows the stored hash of the \
                   secret, which never works as the secret"
                 .into(),
-            wanted: WANTED_CLIENT_SECRET,
+            expected: EXPECTED_CLIENT_SECRET,
         });
     }
     Ok(())
@@ -41,12 +41,16 @@ pub(super) fn check_client_secret(secret: &ClientSecret) -> Result<(), SettingsE
 pub(super) fn base_url(
     name: &'static str,
     text: &str,
-    wanted: &'static str,
+    expected: &'static str,
 ) -> Result<Url, SettingsError> {
-    let url = https_or_loopback(name, text, wanted)?;
+    let url = https_or_loopback(name, text, expected)?;
     if url.query().is_some() {
         let why = "it has a query".into();
-        return Err(SettingsError::Invalid { name, why, wanted });
+        return Err(SettingsError::Invalid {
+            name,
+            why,
+            expected,
+        });
     }
     Ok(url)
 }
@@ -54,12 +58,12 @@ pub(super) fn base_url(
 pub(super) fn https_or_loopback(
     name: &'static str,
     text: &str,
-    wanted: &'static str,
+    expected: &'static str,
 ) -> Result<Url, SettingsError> {
     check_base_url(text).map_err(|error| SettingsError::Invalid {
         name,
         why: error.to_string(),
-        wanted,
+        expected,
     })
 }
 
@@ -77,7 +81,7 @@ pub(super) fn mount_path(text: &str) -> Result<String, SettingsError> {
         Err(SettingsError::Invalid {
             name: "the mount path",
             why: "it is not a plain path".into(),
-            wanted: "a path such as /openhumans",
+            expected: "a path such as /openhumans",
         })
     }
 }

@@ -4,7 +4,7 @@
 //! team moving over keeps its environment. Each variable may also be given as `NAME_FILE`, the
 //! path of a file that holds the value (as container secrets are).
 //!
-//! | variable | wanted |
+//! | variable | expected |
 //! |---|---|
 //! | `OPENHUMANS_CLIENT_ID` | the project's OAuth2 client id |
 //! | `OPENHUMANS_CLIENT_SECRET` | its client secret, as first shown, not the hash |
@@ -43,7 +43,7 @@ use std::time::Duration;
 use url::Url;
 
 pub use builder::SettingsBuilder;
-use check::{WANTED_APP_BASE_URL, WANTED_CLIENT_ID, WANTED_CLIENT_SECRET};
+use check::{EXPECTED_APP_BASE_URL, EXPECTED_CLIENT_ID, EXPECTED_CLIENT_SECRET};
 
 use crate::environment::{Environment, SettingsError, parse_bool, parse_seconds};
 use crate::{ClientSecret, KeyMaterial, MasterToken, WebhookSecret};
@@ -161,9 +161,9 @@ impl Settings {
     ) -> Result<SettingsBuilder, SettingsError> {
         let env = Environment(lookup);
         let mut builder = Self::builder(
-            env.required("OPENHUMANS_CLIENT_ID", WANTED_CLIENT_ID)?,
-            env.required("OPENHUMANS_CLIENT_SECRET", WANTED_CLIENT_SECRET)?,
-            env.required("OPENHUMANS_APP_BASE_URL", WANTED_APP_BASE_URL)?,
+            env.required("OPENHUMANS_CLIENT_ID", EXPECTED_CLIENT_ID)?,
+            env.required("OPENHUMANS_CLIENT_SECRET", EXPECTED_CLIENT_SECRET)?,
+            env.required("OPENHUMANS_APP_BASE_URL", EXPECTED_APP_BASE_URL)?,
         );
         if let Some(url) = env.get("OPENHUMANS_OH_BASE_URL")? {
             builder.oh_base_url = url;

@@ -13,7 +13,7 @@ use crate::environment::{Environment, SettingsError};
 use crate::sealing::Sealer;
 
 const VARIABLE: &str = "OPENHUMANS_STORE_KEYS";
-const WANTED: &str = "a comma-separated list of id:key, each key 32 random bytes in base64 (openssl rand -base64 32)";
+const EXPECTED: &str = "a comma-separated list of id:key, each key 32 random bytes in base64 (openssl rand -base64 32)";
 
 /// The longest key id. Shorter than any key, so that an id in a message is never a key.
 const ID_LEN: usize = 16;
@@ -31,7 +31,7 @@ const ID_LEN: usize = 16;
 /// assert_eq!(format!("{keys:?}"), "Keyring(2026)");
 ///
 /// let broken = Keyring::parse("2026:tLZ4OThwsQVVCEPB5z8Q").unwrap_err();
-/// assert_eq!(broken.to_string(), "the key 2026 is 15 bytes long: 32 are wanted");
+/// assert_eq!(broken.to_string(), "the key 2026 is 15 bytes long, not 32");
 /// # Ok::<(), KeyringError>(())
 /// ```
 pub struct Keyring(Vec<Key>);
@@ -73,7 +73,7 @@ pub enum KeyringError {
         id: String,
     },
     /// A key has the wrong length.
-    #[error("the key {id} is {bytes} bytes long: 32 are wanted")]
+    #[error("the key {id} is {bytes} bytes long, not 32")]
     WrongLength {
         /// Its id.
         id: String,
@@ -122,17 +122,17 @@ impl Keyring {
     /// # Errors
     ///
     /// When neither or both are set, the file cannot be read, or a key is malformed. The error
-    /// names the variable and says what is wanted.
+    /// names the variable and says what is expected.
     pub fn from_env() -> Result<Self, SettingsError> {
         Self::from_variables(|name| std::env::var(name).ok())
     }
 
     fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
-        let text = Zeroizing::new(Environment(get).required(VARIABLE, WANTED)?);
+        let text = Zeroizing::new(Environment(get).required(VARIABLE, EXPECTED)?);
         Self::parse(&text).map_err(|error| SettingsError::Invalid {
             name: VARIABLE,
             why: error.to_string(),
-            wanted: WANTED,
+            expected: EXPECTED,
         })
     }
 

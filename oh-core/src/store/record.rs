@@ -101,8 +101,9 @@ impl MemberRecord {
 
 /// What a member's sessions have in common, and what tells them from earlier ones.
 ///
-/// Grows each time the member leaves or logs out: the sessions from before are over then. It starts from the time in microseconds, so that it never
-/// returns to an old value, even when the record was removed in between.
+/// Grows each time the member leaves or logs out: the sessions from before are over then. It starts
+/// from the time in microseconds, so that it never returns to an old value, even when the record was
+/// removed in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(i64);

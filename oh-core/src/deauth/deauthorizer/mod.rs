@@ -618,7 +618,8 @@ impl fmt::Debug for Deauthorizer {
     }
 }
 
-/// Whether the member has authorized since what the event tells of, and took it back by that.
+/// Whether the member has authorized again after the departure that the event tells of, which
+/// takes the departure back.
 fn took_it_back(tokens: TokenProgress, record: &MemberRecord, event: &DeauthEvent) -> bool {
     match tokens {
         TokenProgress::Untouched => record.authorized_at > event.left_at,
