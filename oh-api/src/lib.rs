@@ -64,12 +64,13 @@ mod types;
 
 pub use error::{Error, IoError, Problem, TokenSourceError};
 pub use files::{
-    Download, DownloadStream, Downloaded, FileMetadata, Progress, Upload, UploadMethod, Uploaded,
-    safe_file_name,
+    DirectUpload, Download, DownloadStream, Downloaded, FileMetadata, Progress, StartedUpload,
+    Upload, UploadMethod, Uploaded, safe_file_name,
 };
 pub use members::{
-    DataType, ExchangeMember, MemberClient, MembersOfSource, Message, Project, ProjectClient,
-    ProjectMember, PublicClient, PublicMember, Removal, SourcesOfMember,
+    AccessKey, AccessedFile, AccessesBetween, DataType, ExchangeMember, FileAccess, FileFilter,
+    MemberClient, MembersOfSource, Message, Project, ProjectClient, ProjectMember, PublicClient,
+    PublicMember, Removal, SourcesOfMember, StoreAccess,
 };
 pub use oauth::{OAuthClient, TokenError, Tokens};
 pub use rest::{Client, InvalidBaseUrl, List, RetryPolicy, TokenSource, check_base_url};

@@ -375,10 +375,7 @@ impl OAuthClient {
     ///
     /// [`TokenError::InvalidClient`], or what the connection or the server ends in.
     pub async fn introspect(&self, token: &AccessToken) -> Result<Introspection, TokenError> {
-        let form = [
-            ("token", token.expose()),
-            ("token_type_hint", "access_token"),
-        ];
+        let form = [("token", token.expose())];
         let answer = self.post(&self.0.introspection_url, &form).await?;
         // The body names the member's account, so none of it is shown.
         serde_json::from_slice(answer.body()).map_err(|_| {
@@ -681,7 +678,7 @@ mod tests {
             asked.headers()[http::header::AUTHORIZATION],
             "Basic aWQ6c2VjcmV0"
         );
-        assert_eq!(asked.body(), "token=a+token&token_type_hint=access_token");
+        assert_eq!(asked.body(), "token=a+token");
     }
 
     #[test]

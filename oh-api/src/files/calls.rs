@@ -1,32 +1,18 @@
-//! The calls behind uploading, and deleting files.
+//! Deleting files, and what uploads share.
 //!
 //! Source: "Data File Management API" (`/direct-sharing/oauth2-data-upload/`).
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::Error;
 use crate::members::member::MemberClient;
 use crate::rest::call::{Call, Repeat};
-use crate::types::data_file::{DataFileId, secret_url};
-use crate::{Error, SecretUrl};
-
-/// What Open Humans answers to the start of a direct upload.
-#[derive(Deserialize)]
-pub(crate) struct Begun {
-    pub(crate) id: DataFileId,
-    #[serde(deserialize_with = "secret_url")]
-    pub(crate) url: SecretUrl,
-}
+use crate::types::data_file::DataFileId;
 
 #[derive(Deserialize)]
 pub(crate) struct Created {
     pub(crate) id: DataFileId,
-}
-
-#[derive(Deserialize)]
-struct Completed {
-    #[serde(default)]
-    size: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -86,38 +72,6 @@ impl MemberClient {
         let call = Call::post("files/delete", path, Repeat::Safe).json(&body)?;
         let deleted: Deleted = self.ask(&call).await?.json()?;
         Ok(deleted.ids)
-    }
-
-    /// Asks for an address to put a file at.
-    pub(crate) async fn begin_direct(
-        &self,
-        name: &str,
-        metadata: &str,
-        data_types: Option<&str>,
-    ) -> Result<Begun, Error> {
-        let mut fields = vec![("filename", name), ("metadata", metadata)];
-        if let Some(member) = &self.on_behalf_of {
-            fields.push(("project_member_id", member.as_str()));
-        }
-        if let Some(data_types) = data_types {
-            fields.push(("datatypes", data_types));
-        }
-        let path = "/api/direct-sharing/project/files/upload/direct/";
-        let call = Call::post("files/upload/direct", path, Repeat::IfNotDone).form(&fields)?;
-        self.ask(&call).await?.json()
-    }
-
-    /// Says that a file is at its address; the answer is its size there.
-    pub(crate) async fn complete(&self, id: DataFileId) -> Result<Option<u64>, Error> {
-        let id = id.to_string();
-        let mut fields = vec![("file_id", id.as_str())];
-        if let Some(member) = &self.on_behalf_of {
-            fields.push(("project_member_id", member.as_str()));
-        }
-        let path = "/api/direct-sharing/project/files/upload/complete/";
-        let call = Call::post("files/upload/complete", path, Repeat::Safe).form(&fields)?;
-        let completed: Completed = self.ask(&call).await?.json()?;
-        Ok(completed.size)
     }
 }
 

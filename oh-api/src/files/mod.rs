@@ -10,4 +10,4 @@ pub(crate) mod upload;
 pub use download::{Download, DownloadStream, Downloaded, safe_file_name};
 pub use metadata::FileMetadata;
 pub use progress::Progress;
-pub use upload::{Upload, UploadMethod, Uploaded};
+pub use upload::{DirectUpload, StartedUpload, Upload, UploadMethod, Uploaded};

@@ -1,11 +1,15 @@
 //! Who is asked about: one member, the project, or what is public.
 
+mod access_log;
+pub(crate) mod file_filter;
 pub(crate) mod member;
 pub(crate) mod message;
 pub(crate) mod project;
 pub(crate) mod public;
 pub(crate) mod removal;
 
+pub use access_log::{AccessKey, AccessedFile, AccessesBetween, FileAccess, StoreAccess};
+pub use file_filter::FileFilter;
 pub use member::{ExchangeMember, MemberClient};
 pub use message::Message;
 pub use project::{Project, ProjectClient, ProjectMember};

@@ -145,18 +145,10 @@ pub struct ProjectMember {
     #[serde(default, deserialize_with = "at_most::<_, _, MAX_FILES>")]
     pub data: Vec<DataFile>,
     /// Where `exchange-member` answers for this member. Holds the master token.
-    #[serde(default, deserialize_with = "optional_secret")]
+    #[serde(default)]
     pub exchange_member: Option<SecretUrl>,
     #[serde(skip)]
     raw: Raw,
-}
-
-fn optional_secret<'de, D>(deserializer: D) -> Result<Option<SecretUrl>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-{
-    let text = Option::<String>::deserialize(deserializer)?;
-    Ok(text.map(SecretUrl::new))
 }
 
 keeps_raw!(Project, ProjectMember);

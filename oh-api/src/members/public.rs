@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::Error;
+use crate::members::file_filter::{FileFilter, number_at_end};
 use crate::members::project::Project;
 use crate::rest::call::Call;
 use crate::rest::client::{Auth, Client};
@@ -29,8 +30,13 @@ use crate::types::record::{Raw, at_most, keeps_raw, lenient};
 /// # }
 /// ```
 ///
-/// Source: "Public API" (`/api/public/`). The newest server ignores filters in the query, so there
-/// are none here: lists by project, member and data type have addresses of their own.
+/// Lists by project, member and data type have addresses of their own. Beyond that there are filters,
+/// such as [`FileFilter`]. Open Humans documents them; its newest server ignores all of them but
+/// `include_children`. So each filter is sent, for the servers that honour it, and what comes is
+/// filtered here once more: the items are right at every server, and a server that ignores a filter
+/// sends the whole list for them.
+///
+/// Source: "Public API" (`/api/public/`).
 #[derive(Clone)]
 pub struct PublicClient {
     server: Client,
@@ -77,9 +83,12 @@ pub struct DataType {
     /// The numbers of the narrower types below it.
     #[serde(default, deserialize_with = "lenient")]
     pub children: Option<Vec<u64>>,
-    /// What it is.
+    /// What it is, in short.
     #[serde(default)]
     pub description: Option<String>,
+    /// What it is, at length.
+    #[serde(default)]
+    pub details: Option<String>,
     /// Whether files can be registered with it, rather than with one below.
     #[serde(default)]
     pub uploadable: Option<bool>,
@@ -213,7 +222,18 @@ impl PublicClient {
             .await
     }
 
-    /// The public files of a data type.
+    /// The data types that a project uploads, of all there are.
+    pub fn data_types_of(&self, project: u64) -> List<DataType> {
+        let call = Call::page("public data types", "/api/public/datatypes/");
+        let call = call.query("source_project_id", project.to_string());
+        self.listed(call).only(move |data_type: &DataType| {
+            let mut projects = data_type.source_projects.iter();
+            projects.any(|path| number_at_end(path) == Some(project))
+        })
+    }
+
+    /// The public files of a data type. Those of the types below it are left out; see
+    /// [`FileFilter::include_children`].
     pub fn data_type_files(&self, id: u64) -> List<DataFile> {
         let path = format!("/api/public/datatype/{id}/datafiles/");
         self.list("public data type's files", path)
@@ -222,6 +242,43 @@ impl PublicClient {
     /// All public files.
     pub fn files(&self) -> List<DataFile> {
         self.list("public files", "/api/public/datafiles/".into())
+    }
+
+    /// The public files that a filter wants.
+    ///
+    /// ```no_run
+    /// use oh_api::{Client, FileFilter};
+    ///
+    /// # async fn example() -> Result<(), oh_api::Error> {
+    /// let public = Client::new("https://www.openhumans.org")?.public();
+    /// let wanted = FileFilter::new().data_type(2).include_children().username("alice");
+    /// let mut files = public.files_matching(&wanted);
+    /// while let Some(file) = files.try_next().await? {
+    ///     println!("{}", file.basename);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn files_matching(&self, filter: &FileFilter) -> List<DataFile> {
+        let wanted = filter.clone();
+        self.listed(filter.call())
+            .only(move |file| wanted.wants(file))
+    }
+
+    /// The projects whose names hold `name`, in whatever case.
+    pub fn projects_named(&self, name: &str) -> List<Project> {
+        let call = Call::page("public projects", "/api/public/projects/").query("name", name);
+        let name = name.to_lowercase();
+        self.listed(call)
+            .only(move |project: &Project| holds(project.name.as_deref(), &name))
+    }
+
+    /// The public members whose usernames hold `part`, in whatever case.
+    pub fn members_named(&self, part: &str) -> List<PublicMember> {
+        let call = Call::page("public members", "/api/public/members/").query("username", part);
+        let part = part.to_lowercase();
+        self.listed(call)
+            .only(move |member: &PublicMember| holds(member.username.as_deref(), &part))
     }
 
     /// One public file.
@@ -256,7 +313,7 @@ impl PublicClient {
     pub async fn members_of_source(&self, source: &str) -> Result<Option<MembersOfSource>, Error> {
         let call = Call::page("members by source", "/api/public-data/members-by-source/");
         let call = call.query("source", source);
-        let mut list: List<MembersOfSource> = list::results(&self.server, &Auth::Nobody, call);
+        let mut list: List<MembersOfSource> = self.listed(call);
         while let Some(found) = list.try_next().await? {
             if found.source == source {
                 return Ok(Some(found));
@@ -279,13 +336,24 @@ impl PublicClient {
     where
         T: DeserializeOwned + Send + 'static,
     {
-        list::results(&self.server, &Auth::Nobody, Call::page(name, path))
+        self.listed(Call::page(name, path))
+    }
+
+    fn listed<T>(&self, call: Call) -> List<T>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        list::results(&self.server, &Auth::Nobody, call)
     }
 
     async fn one<T: DeserializeOwned>(&self, name: &'static str, path: String) -> Result<T, Error> {
         let call = Call::get(name, path);
         self.server.ask(&Auth::Nobody, &call).await?.json()
     }
+}
+
+fn holds(text: Option<&str>, part: &str) -> bool {
+    text.is_some_and(|text| text.to_lowercase().contains(part))
 }
 
 /// What a path segment may hold as it is (RFC 3986 section 2.3).
@@ -330,5 +398,47 @@ mod tests {
         assert!(!asked.headers().contains_key(header::AUTHORIZATION));
         let error = public.member("..").await.unwrap_err();
         assert!(matches!(error, Error::InvalidInput { .. }));
+    }
+
+    #[tokio::test]
+    async fn filters_are_sent_and_hold_where_the_server_ignores_them() {
+        let fake = Fake::new();
+        let public = fake.server().public();
+        let answer = |items: &str| format!(r#"{{"count":3,"next":null,"results":[{items}]}}"#);
+        fake.then(
+            200,
+            answer(r#"{"name":"Loopback Test App"},{"name":"Other"},{}"#),
+        );
+        let mut projects = public.projects_named("test");
+        let found = projects.try_next().await.unwrap().unwrap();
+        assert_eq!(found.name.as_deref(), Some("Loopback Test App"));
+        assert!(projects.try_next().await.unwrap().is_none());
+
+        fake.then(200, answer(r#"{"username":"bob"},{"username":"Alice"}"#));
+        let mut members = public.members_named("ali");
+        let found = members.try_next().await.unwrap().unwrap();
+        assert_eq!(found.username.as_deref(), Some("Alice"));
+        assert!(members.try_next().await.unwrap().is_none());
+
+        fake.then(
+            200,
+            answer(
+                r#"{"id":1,"source_projects":[]},
+                   {"id":2,"source_projects":["/api/public/project/4/","/api/public/project/2/"]}"#,
+            ),
+        );
+        let mut types = public.data_types_of(2);
+        assert_eq!(types.try_next().await.unwrap().unwrap().id, Some(2));
+        assert!(types.try_next().await.unwrap().is_none());
+
+        let asked: Vec<_> = fake.asked().iter().map(|r| r.uri().to_string()).collect();
+        assert_eq!(
+            asked,
+            [
+                "https://oh.example/api/public/projects/?name=test",
+                "https://oh.example/api/public/members/?username=ali",
+                "https://oh.example/api/public/datatypes/?source_project_id=2"
+            ]
+        );
     }
 }

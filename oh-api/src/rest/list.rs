@@ -44,6 +44,7 @@ pub struct List<T> {
     fetch: Arc<dyn Fn(Position) -> Fetching + Send + Sync>,
     fetching: Option<Fetching>,
     parse: fn(&[u8]) -> Result<T, serde_json::Error>,
+    keep: Option<Keep<T>>,
     /// Items that need no page.
     ready: std::vec::IntoIter<T>,
     page: std::vec::IntoIter<Bytes>,
@@ -53,6 +54,9 @@ pub struct List<T> {
 }
 
 type Fetching = BoxFuture<'static, Result<Page, Error>>;
+
+/// Whether an item is one that was asked for.
+type Keep<T> = Arc<dyn Fn(&T) -> bool + Send + Sync>;
 
 /// Where a page begins, and how long it is. The server's own choice where it is `None`.
 #[derive(Clone, Copy, Default)]
@@ -77,6 +81,7 @@ impl<T: Send + 'static> List<T> {
             fetch: Arc::new(fetch),
             fetching: None,
             parse,
+            keep: None,
             ready: Vec::new().into_iter(),
             page: Vec::new().into_iter(),
             next: Some(Position::default()),
@@ -100,6 +105,12 @@ impl<T: Send + 'static> List<T> {
         }
     }
 
+    /// Leaves out what a server that ignores filters gives all the same.
+    pub(crate) fn only(mut self, keep: impl Fn(&T) -> bool + Send + Sync + 'static) -> Self {
+        self.keep = Some(Arc::new(keep));
+        self
+    }
+
     /// Begins with item number `items`, counted from 0. Set before reading.
     pub fn offset(mut self, items: u64) -> Self {
         if let Some(next) = &mut self.next {
@@ -117,7 +128,8 @@ impl<T: Send + 'static> List<T> {
     }
 
     /// How many items there are, as of the last page; `None` before the first, or where the
-    /// server does not say.
+    /// server does not say. Where a filter was asked for that the server ignores, it counts more than
+    /// the list gives.
     pub fn total(&self) -> Option<u64> {
         self.total
     }
@@ -151,9 +163,13 @@ impl<T: Send + 'static> Stream for List<T> {
                     status: StatusCode::OK,
                     excerpt: excerpt(&item),
                 });
-                if parsed.is_err() {
-                    list.page = Vec::new().into_iter();
-                    list.next = None;
+                match (&parsed, &list.keep) {
+                    (Err(_), _) => {
+                        list.page = Vec::new().into_iter();
+                        list.next = None;
+                    }
+                    (Ok(item), Some(keep)) if !keep(item) => continue,
+                    _ => {}
                 }
                 return Poll::Ready(Some(parsed));
             }
@@ -183,12 +199,13 @@ impl<T: Send + 'static> Stream for List<T> {
     /// At least what is here; at most what the server's count leaves, once there is a count.
     fn size_hint(&self) -> (usize, Option<usize>) {
         let here = self.ready.len() + self.page.len();
+        let sure = if self.keep.is_some() { 0 } else { here };
         if self.next.is_none() {
-            return (here, Some(here));
+            return (sure, Some(here));
         }
         let left = self.total.map(|total| total.saturating_sub(self.read));
         let upper = left.and_then(|left| usize::try_from(left).ok());
-        (here, upper.map(|upper| upper.max(here)))
+        (sure, upper.map(|upper| upper.max(here)))
     }
 }
 
@@ -418,6 +435,18 @@ mod tests {
         fake.then(404, "");
         let items: Vec<_> = list(&fake).collect().await;
         assert!(matches!(items.as_slice(), [Err(Error::NotFound)]));
+    }
+
+    #[tokio::test]
+    async fn what_is_left_out_is_not_promised() {
+        let fake = Fake::new();
+        fake.then(200, page(&[1, 2], Some("/numbers/?limit=2&offset=2")))
+            .then(200, page(&[4, 5], None));
+        let mut list = list(&fake).only(|number| number % 2 == 1);
+        assert_eq!(list.try_next().await.unwrap(), Some(1));
+        assert_eq!(list.size_hint(), (0, Some(4)));
+        let rest: Vec<u32> = list.map(|item| item.unwrap()).collect().await;
+        assert_eq!(rest, [5]);
     }
 
     #[tokio::test]

@@ -62,7 +62,6 @@ pub struct DataFile {
     #[serde(default, deserialize_with = "datatypes")]
     pub datatypes: Option<Vec<String>>,
     /// Where it can be fetched, without a token, for an hour from now.
-    #[serde(deserialize_with = "secret_url")]
     pub download_url: SecretUrl,
     /// The source it came from, such as `direct-sharing-2`. Public files of newer servers have none.
     #[serde(default)]
@@ -175,10 +174,6 @@ fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::E
     let items = lenient::<_, Items>(deserializer)?.map_or_else(Vec::new, |items| items.0);
     let texts = items.iter().map(|item| serde_json::from_str(item.get()));
     Ok(texts.filter_map(Result::ok).collect())
-}
-
-pub(crate) fn secret_url<'de, D: Deserializer<'de>>(d: D) -> Result<SecretUrl, D::Error> {
-    String::deserialize(d).map(SecretUrl::new)
 }
 
 #[cfg(test)]

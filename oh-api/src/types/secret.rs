@@ -88,6 +88,12 @@ secret! {
     SecretUrl
 }
 
+impl<'de> serde::Deserialize<'de> for SecretUrl {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::new)
+    }
+}
+
 impl ClientSecret {
     /// Whether this is the password hash that Open Humans' project page shows in place of the
     /// secret once the project is made. It never works as the secret.

@@ -23,6 +23,21 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// A moment in UTC, in microseconds since 1970. Open Humans' own resolution.
+///
+/// It is read from RFC 3339 and from what Python, Django and databases write of a moment: with a
+/// blank for the `T`, and an offset of `+0200` or `+02`. Text without an offset is taken as UTC, which
+/// is what Open Humans' server keeps; whoever reads such text from elsewhere makes sure of that
+/// first.
+///
+/// ```
+/// use oh_api::Timestamp;
+///
+/// let python: Timestamp = "2026-11-22 16:31:27.299665+00:00".parse()?;
+/// let naive: Timestamp = "2026-11-22 16:31:27.299665".parse()?;
+/// assert_eq!(python.to_string(), "2026-11-22T16:31:27.299665Z");
+/// assert_eq!(naive, python);
+/// # Ok::<(), oh_api::InvalidTimestamp>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 

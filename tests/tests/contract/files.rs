@@ -4,7 +4,10 @@ use std::io::Cursor;
 
 use futures_util::TryStreamExt;
 use oh_core::Error;
-use oh_core::api::{DataFile, DataFileId, FileMetadata, MemberClient, Upload, UploadMethod};
+use oh_core::api::{
+    DataFile, DataFileId, DirectUpload, FileMetadata, MemberClient, SecretUrl, Upload, UploadMethod,
+};
+use oh_core::transport::{Body, HttpClient, Transport};
 
 use crate::world::{World, in_sandbox, promise};
 
@@ -252,6 +255,54 @@ async fn an_address_is_dead_after_an_hour() {
         sandbox.advance(std::time::Duration::from_secs(3_660));
         let error = world.member.download(&file).bytes().await.unwrap_err();
         assert!(matches!(error, Error::Forbidden { .. }), "{error}");
+    })
+    .await;
+}
+
+/// Puts bytes at an address as a browser would: no token, no content type.
+async fn put(url: &SecretUrl, bytes: &'static str) -> u16 {
+    let request = http::Request::put(url.expose())
+        .header("content-length", bytes.len())
+        .body(Body::full(bytes))
+        .unwrap();
+    let sent = HttpClient::new().unwrap().send(request).await;
+    sent.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn someone_else_can_put_a_file_where_an_upload_has_begun() {
+    promise(async |world| {
+        for member in [&world.member, &world.by_master()] {
+            let upload = DirectUpload::new("contract parts.txt").metadata(metadata());
+            let started = member.begin_upload(upload).await.unwrap();
+            assert!(listed(member, started.id).await.is_none());
+            let early = member.complete_upload(started.id).await.unwrap_err();
+            assert!(early.to_string().contains("file not present"), "{early}");
+
+            assert_eq!(put(&started.url, "from a browser").await, 200);
+            let size = member.complete_upload(started.id).await.unwrap();
+            assert_eq!(size, Some(14));
+            let file = listed(member, started.id).await.unwrap();
+            assert_eq!(file.basename, "contract parts.txt");
+            assert_eq!(file.tags(), ["contract", "csv"]);
+            let bytes = member.download(&file).bytes().await.unwrap();
+            assert_eq!(bytes, "from a browser");
+
+            member.discard_upload(&started).await.unwrap();
+            assert!(listed(member, started.id).await.is_none());
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_upload_nobody_finished_can_be_taken_back() {
+    in_sandbox(async |world, sandbox| {
+        let upload = DirectUpload::new("a.txt");
+        let started = world.member.begin_upload(upload).await.unwrap();
+        assert_eq!(sandbox.files(world.id.as_str()).len(), 1);
+        world.member.discard_upload(&started).await.unwrap();
+        assert_eq!(sandbox.files(world.id.as_str()), []);
     })
     .await;
 }

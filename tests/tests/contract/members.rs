@@ -2,6 +2,8 @@
 
 use oh_core::Error;
 use oh_core::api::{Message, Removal, TokenError};
+use oh_sandbox::Endpoint;
+use serde_json::{Value, json};
 
 use crate::world::{in_sandbox, promise};
 
@@ -137,6 +139,53 @@ async fn a_removal_that_is_answered_500_is_found_to_have_happened() {
         let outcomes: Vec<_> = outcomes.into_iter().map(|(_, o)| o.unwrap()).collect();
         assert_eq!(outcomes, [Removal::Removed, Removal::NotAMember]);
         assert!(!sandbox.is_joined(bob));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_page_of_files_begins_where_it_is_told_to() {
+    in_sandbox(async |world, sandbox| {
+        for i in 0..5 {
+            sandbox.add_file(world.id.as_str(), &format!("{i}.txt"), b"x", json!({}));
+        }
+        let page = world.member.exchange_member_page(2, 3).await.unwrap();
+        let names: Vec<_> = page.data.iter().map(|file| &*file.basename).collect();
+        assert_eq!(
+            (names.as_slice(), page.count),
+            (&["3.txt", "4.txt"][..], Some(5))
+        );
+        let raw: Value = serde_json::from_str(page.raw()).unwrap();
+        assert_eq!(raw["data"][0]["basename"], "3.txt");
+        assert!(raw["previous"].as_str().unwrap().contains("offset=1"));
+        let mut from = world.member.files().offset(4);
+        assert_eq!(from.try_next().await.unwrap().unwrap().basename, "4.txt");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_files_of_all_members_cost_no_request_each() {
+    in_sandbox(async |world, sandbox| {
+        for id in sandbox.populate(250) {
+            sandbox.add_file(&id, "a.txt", b"x", json!({}));
+        }
+        for i in 0..11 {
+            sandbox.add_file(world.id.as_str(), &format!("{i}.txt"), b"x", json!({}));
+        }
+        sandbox.reset_stats();
+        let mut members = world.project.members();
+        let mut files = 0;
+        while let Some(member) = members.try_next().await.unwrap() {
+            let mut list = world.project.files_of(&member);
+            while list.try_next().await.unwrap().is_some() {
+                files += 1;
+            }
+        }
+        assert_eq!(files, 250 + 11);
+        assert_eq!(sandbox.count(Endpoint::Members), 3);
+        // The one with more files than the list of members brings along.
+        assert_eq!(sandbox.count(Endpoint::ExchangeMember), 1);
     })
     .await;
 }

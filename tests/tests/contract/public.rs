@@ -1,9 +1,9 @@
 //! What anyone may see.
 
 use oh_core::Error;
-use oh_core::api::{DataFileId, List};
+use oh_core::api::{DataFileId, FileFilter, List, Upload};
 
-use crate::world::{in_sandbox, promise};
+use crate::world::{ALICE, BOB, in_sandbox, promise};
 
 /// Reads a list's first items: that they are understood is the promise.
 async fn some<T: Send + 'static>(mut list: List<T>) -> Vec<T> {
@@ -102,6 +102,69 @@ async fn a_public_file_can_be_downloaded_without_a_token() {
         let bytes = world.public.download(&file).bytes().await.unwrap();
         assert_eq!(bytes, "public");
         assert_eq!(file.user.unwrap().username.as_deref(), Some("alice"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_kept_address_is_enough_to_download() {
+    in_sandbox(async |world, sandbox| {
+        let added = sandbox.add_file(ALICE, "a.txt", b"kept", serde_json::json!({}));
+        let file = world.member.files().try_next().await.unwrap().unwrap();
+        assert_eq!(file.id.get(), added.unwrap());
+        let url = file.download_url.expose().to_owned();
+        let bytes = world.server.download(url, "a.txt").bytes().await.unwrap();
+        assert_eq!(bytes, "kept");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn filters_hold_although_this_server_ignores_them() {
+    in_sandbox(async |world, sandbox| {
+        sandbox.join(BOB);
+        for member in [ALICE, BOB] {
+            sandbox.add_file(member, "own.txt", b"x", serde_json::json!({}));
+            sandbox.add_shared_file(member, "shared.txt", b"x", serde_json::json!({}));
+        }
+        let gps = Upload::bytes("gps.txt", "x").data_types(["2"]);
+        world.member.upload(gps).await.unwrap();
+        let names = async |filter: FileFilter| {
+            let mut names: Vec<String> = some(world.public.files_matching(&filter))
+                .await
+                .into_iter()
+                .map(|file| format!("{}/{}", file.user.unwrap().username.unwrap(), file.basename))
+                .collect();
+            names.sort();
+            names
+        };
+        let all = FileFilter::new;
+        assert_eq!(names(all()).await.len(), 5);
+        assert_eq!(
+            names(all().username("bob")).await,
+            ["bob/own.txt", "bob/shared.txt"]
+        );
+        let alices = all().source_project(2).username("alice");
+        assert_eq!(names(alices).await, ["alice/gps.txt", "alice/own.txt"]);
+        assert_eq!(names(all().data_type(1)).await, [""; 0]);
+        let below = all().data_type(1).include_children();
+        assert_eq!(names(below).await, ["alice/gps.txt"]);
+        let others = all().data_type(1).include_children().username("bob");
+        assert_eq!(names(others).await, [""; 0]);
+
+        let projects = some(world.public.projects_named("OTHER")).await;
+        assert_eq!(projects.len(), 1);
+        let members = some(world.public.members_named("LIC")).await;
+        assert_eq!(members[0].username.as_deref(), Some("alice"));
+        assert_eq!(members.len(), 1);
+        let types = some(world.public.data_types_of(2)).await;
+        assert!(types.iter().all(|it| it.uploadable == Some(true)));
+        assert_eq!((types.len(), types[0].details.as_deref()), (2, Some("")));
+        assert!(some(world.public.data_types_of(99)).await.is_empty());
+        let source = world.public.members_of_source("direct-sharing-2").await;
+        assert_eq!(source.unwrap().unwrap().usernames, ["alice", "bob"]);
+        let none = world.public.members_of_source("direct-sharing-99").await;
+        assert!(none.unwrap().is_none());
     })
     .await;
 }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use oh_core::api::{DataFileId, List, Message, Upload};
+use oh_core::api::{DataFileId, DirectUpload, FileFilter, List, Message, Upload};
 use oh_sandbox::Sandbox;
 use serde::Deserialize;
 use serde_json::Value;
@@ -294,6 +294,7 @@ async fn ask_everything(world: &World, sandbox: &Sandbox) {
         .unwrap_err();
     let revoked = world.authorize().await;
     world.oauth.revoke(&revoked.refresh_token).await.unwrap();
+    world.oauth.introspect(&revoked.access_token).await.unwrap();
 
     project.project().await.unwrap();
     member.project().await.unwrap();
@@ -318,6 +319,9 @@ async fn ask_everything(world: &World, sandbox: &Sandbox) {
         client.delete_file(small).await.unwrap();
         client.delete_file(small).await.unwrap();
     }
+    let begun = member.begin_upload(DirectUpload::new("parts.txt")).await;
+    member.discard_upload(&begun.unwrap()).await.unwrap();
+    member.exchange_member_page(2, 1).await.unwrap();
     let files = member.exchange_member().await.unwrap().data;
     member.download(&files[0]).bytes().await.unwrap();
     let mut old = files[0].clone();
@@ -353,6 +357,12 @@ async fn ask_everything(world: &World, sandbox: &Sandbox) {
     public.data_type(2).await.unwrap();
     public.data_type(999).await.unwrap_err();
     read(public.data_type_files(2)).await;
+    read(public.data_types_of(2)).await;
+    let below = FileFilter::new().data_type(1).include_children();
+    read(public.files_matching(&below)).await;
+    read(public.files_matching(&FileFilter::new().username("bob"))).await;
+    read(public.projects_named("loopback")).await;
+    read(public.members_named("ali")).await;
     read(public.files()).await;
     public.file(files[0].id).await.unwrap();
     public.file(DataFileId::new(999_999)).await.unwrap_err();

@@ -5,6 +5,7 @@
 //! memory stays small, and a file that could not be finished is not left behind.
 
 mod body;
+mod direct;
 mod multipart;
 mod source;
 mod unfinished;
@@ -24,6 +25,8 @@ use crate::rest::call::{Call, Payload, Repeat};
 use crate::types::data_file::DataFileId;
 use source::{Prepared, Source};
 use unfinished::Unfinished;
+
+pub use direct::{DirectUpload, StartedUpload};
 
 /// Open Humans answers 500 to a longer request than 2,621,440 bytes; this leaves a little room.
 const MAX_SIMPLE: u64 = 2_621_440 - 1_024;
@@ -183,10 +186,7 @@ impl MemberClient {
         let name = upload.name.unwrap_or_default().trim().to_owned();
         check_name(&name)?;
         upload.metadata.check()?;
-        let data_types = match upload.data_types.as_slice() {
-            [] => None,
-            types => Some(serde_json::Value::from(types.to_vec()).to_string()),
-        };
+        let data_types = direct::data_types_json(&upload.data_types);
         let said = upload.metadata.given_md5();
         let wants_md5 = upload.md5 || said.is_some();
         let (prepared, md5) = upload.source.prepare(wants_md5, MAX_SIMPLE).await?;
@@ -268,10 +268,10 @@ impl MemberClient {
             )
             .await?;
         let id = begun.id;
-        let unfinished = Unfinished::new(self.clone(), begun.id, begun.url);
+        let unfinished = Unfinished::new(self.clone(), begun);
         let done = async {
             self.put(&unfinished, prepared, &outgoing.watcher).await?;
-            let found = self.complete(id).await?;
+            let found = self.complete_upload(id).await?;
             match found {
                 Some(found) if found != sent => Err(Error::Mismatch {
                     what: "size",

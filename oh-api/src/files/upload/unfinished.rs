@@ -3,35 +3,38 @@
 //! Open Humans' delete call does not see a file before it is completed, and completing wants
 //! something at the address. So what cannot be deleted is first made an empty, complete file.
 
+use super::direct::StartedUpload;
 use crate::files::object_store;
 use crate::members::member::MemberClient;
 use crate::rest::retry::RetryPolicy;
 use crate::transport::Body;
-use crate::types::data_file::DataFileId;
 use crate::{Error, SecretUrl};
 
 pub(super) struct Unfinished {
     begun: Option<Begun>,
 }
 
+/// What has begun, and for whom.
 struct Begun {
     member: MemberClient,
-    id: DataFileId,
-    url: SecretUrl,
+    upload: StartedUpload,
 }
 
 impl Unfinished {
-    pub(super) fn new(mut member: MemberClient, id: DataFileId, url: SecretUrl) -> Self {
+    pub(super) fn new(mut member: MemberClient, upload: StartedUpload) -> Self {
         // Tidying up is tried once.
         member.server = member.server.retries(RetryPolicy::none());
         Self {
-            begun: Some(Begun { member, id, url }),
+            begun: Some(Begun::new(member, upload)),
         }
     }
 
     pub(super) fn url(&self) -> &SecretUrl {
         let begun = self.begun.as_ref();
-        &begun.expect("it is taken only when this is dropped").url
+        &begun
+            .expect("it is taken only when this is dropped")
+            .upload
+            .url
     }
 
     /// The file is complete; nothing is to be cleaned up.
@@ -58,7 +61,25 @@ impl Drop for Unfinished {
     }
 }
 
+impl MemberClient {
+    /// Takes back an upload that has begun and will not be completed, or one that was. Open Humans
+    /// deletes only what is complete, so what is not is first made an empty file: this needs the
+    /// address while it works.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectStore`] when the address has expired; [`Error::Deauthorized`] when the member
+    /// has left; or what the connection ends in.
+    pub async fn discard_upload(&self, upload: &StartedUpload) -> Result<(), Error> {
+        Begun::new(self.clone(), upload.clone()).delete().await
+    }
+}
+
 impl Begun {
+    fn new(member: MemberClient, upload: StartedUpload) -> Self {
+        Self { member, upload }
+    }
+
     async fn clean_up(self) {
         if let Err(error) = self.delete().await {
             tracing::debug!(%error, "an unfinished upload was left behind");
@@ -66,19 +87,19 @@ impl Begun {
     }
 
     async fn delete(&self) -> Result<(), Error> {
-        let deleted = self.member.delete_file(self.id).await?;
-        if deleted.contains(&self.id) {
+        let deleted = self.member.delete_file(self.upload.id).await?;
+        if deleted.contains(&self.upload.id) {
             return Ok(());
         }
         self.put_nothing().await?;
-        self.member.complete(self.id).await?;
-        self.member.delete_file(self.id).await?;
+        self.member.complete_upload(self.upload.id).await?;
+        self.member.delete_file(self.upload.id).await?;
         Ok(())
     }
 
     async fn put_nothing(&self) -> Result<(), Error> {
         let server = &self.member.server;
-        let url = object_store::checked(server, &self.url)?;
+        let url = object_store::checked(server, &self.upload.url)?;
         let request = object_store::request(http::Method::PUT, &url, Body::full(""))?;
         let send = server.transport().send(request);
         let response = tokio::time::timeout(server.idle_timeout(), send).await;
