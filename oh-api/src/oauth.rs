@@ -283,8 +283,16 @@ impl Client {
 impl OAuthClient {
     /// A new way to authorize, with a state and a PKCE verifier of its own.
     pub fn authorization(&self) -> Authorization {
-        let state = crate::random::hex();
-        let verifier = Self::verifier();
+        self.authorization_with(crate::random::hex(), Self::verifier())
+    }
+
+    /// A way to authorize with a state and a verifier of the caller's own.
+    pub fn authorization_with(
+        &self,
+        state: impl Into<String>,
+        verifier: impl Into<String>,
+    ) -> Authorization {
+        let (state, verifier) = (state.into(), verifier.into());
         Authorization {
             url: self.authorization_url(&state, &verifier),
             state,

@@ -15,6 +15,7 @@ use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::{LoginRequest, ReturnPath};
 use crate::Timestamp;
 use crate::random;
 use crate::sealing::Sealer;
@@ -38,25 +39,38 @@ pub(crate) struct Flow {
     pub(crate) return_to: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) context: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub(crate) force_approval: bool,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) scope: Option<String>,
     started_micros: i64,
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub(crate) spent: bool,
 }
 
 impl Flow {
-    pub(crate) fn begin(
-        verifier: String,
-        return_to: Option<String>,
-        context: Option<String>,
-        now: Timestamp,
-    ) -> Self {
+    pub(crate) fn begin(verifier: String, request: LoginRequest, now: Timestamp) -> Self {
         Self {
             state: URL_SAFE_NO_PAD.encode(random::bytes::<24>()),
             verifier,
-            return_to,
-            context,
+            return_to: request.return_to.map(|path| path.to_string()),
+            context: request.context,
+            force_approval: request.force_approval,
+            scope: request.scope,
             started_micros: now.as_micros(),
             spent: false,
+        }
+    }
+
+    /// What would begin another login like this one.
+    pub(crate) fn request(self) -> LoginRequest {
+        LoginRequest {
+            return_to: self
+                .return_to
+                .and_then(|path| ReturnPath::parse(&path).ok()),
+            context: self.context,
+            force_approval: self.force_approval,
+            scope: self.scope,
         }
     }
 
@@ -72,6 +86,7 @@ impl Flow {
     pub(crate) fn into_spent(self) -> Self {
         Self {
             context: None,
+            scope: None,
             ..self.into_failed()
         }
     }
@@ -228,13 +243,15 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
 
+    fn request(path: &str, context: &str) -> LoginRequest {
+        LoginRequest::new()
+            .return_to(ReturnPath::parse(path).unwrap())
+            .context(context)
+            .unwrap()
+    }
+
     fn flow(at: Timestamp) -> Flow {
-        Flow::begin(
-            "verifier".into(),
-            Some("/files".into()),
-            Some("user 42".into()),
-            at,
-        )
+        Flow::begin("verifier".into(), request("/files", "user 42"), at)
     }
 
     fn sent(set_cookies: &[HeaderValue]) -> HeaderMap {
@@ -338,18 +355,28 @@ mod tests {
 
     #[test]
     fn a_failed_login_keeps_what_the_next_one_needs_and_nothing_else() {
-        let begun = Flow::begin("v".into(), Some("/files".into()), Some("42".into()), NOW);
-        let failed = begun.into_failed();
+        let request = request("/files", "42")
+            .force_approval()
+            .scope("read")
+            .unwrap();
+        let failed = Flow::begin("v".into(), request, NOW).into_failed();
         assert!(failed.spent && failed.verifier.is_empty());
-        assert_eq!(failed.context.as_deref(), Some("42"));
-        assert_eq!(failed.return_to.as_deref(), Some("/files"));
+        let again = failed.request();
+        assert_eq!(again.context.as_deref(), Some("42"));
+        assert_eq!(again.return_to.unwrap().as_str(), "/files");
+        assert_eq!(again.scope.as_deref(), Some("read"));
+        assert!(again.force_approval);
     }
 
     #[test]
     fn the_largest_login_fits_a_cookie() {
-        let path = format!("/{}", "a".repeat(super::super::ReturnPath::MAX_LEN - 1));
-        let context = "é".repeat(super::super::MAX_CONTEXT / 2);
-        let flow = Flow::begin("v".repeat(43), Some(path), Some(context), NOW);
+        let path = format!("/{}", "a".repeat(ReturnPath::MAX_LEN - 1));
+        let context = "é".repeat(super::super::MAX_CONTEXT / 2 - 1);
+        let request = request(&path, &context)
+            .force_approval()
+            .scope("s".repeat(super::super::MAX_SCOPE))
+            .unwrap();
+        let flow = Flow::begin("v".repeat(43), request, NOW);
         let set = FlowCookies::new("key", true).keep(&flow, NOW);
         let pair = set.to_str().unwrap().split(';').next().unwrap();
         assert!(pair.len() <= 4096, "{}", pair.len());

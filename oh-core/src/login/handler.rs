@@ -10,17 +10,39 @@ use crate::ProjectMemberId;
 /// The longest context of an app, in bytes as JSON: it travels in a cookie.
 pub const MAX_CONTEXT: usize = 1024;
 
+/// The longest scope of a login, in bytes: it travels in a cookie, too.
+pub const MAX_SCOPE: usize = 128;
+
 /// A login that the app starts itself.
+///
+/// Open Humans does not ask a member who holds a live token: the login goes through at once, with
+/// the account the browser is logged in with and the permissions given before. An app that offers
+/// another account, or has come to need more permissions, has the member asked:
+///
+/// ```
+/// use oh_core::login::LoginRequest;
+///
+/// let another_account = LoginRequest::new().force_approval();
+/// # let _ = another_account;
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct LoginRequest {
     pub(crate) return_to: Option<ReturnPath>,
     pub(crate) context: Option<String>,
+    pub(crate) force_approval: bool,
+    pub(crate) scope: Option<String>,
 }
 
 /// The app's context is longer than [`MAX_CONTEXT`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the context of a login is at most {MAX_CONTEXT} bytes")]
 pub struct ContextTooLong;
+
+/// The text is not a list of scopes: names of visible ASCII without `"` and `\\`, each parted from
+/// the next by one blank, [`MAX_SCOPE`] bytes in all (RFC 6749 section 3.3).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a list of scopes, such as `read write`, of at most {MAX_SCOPE} bytes")]
+pub struct InvalidScope;
 
 impl LoginRequest {
     /// One with the usual end and no context.
@@ -48,6 +70,34 @@ impl LoginRequest {
             return Err(ContextTooLong);
         }
         self.context = Some(context);
+        Ok(self)
+    }
+
+    /// Has Open Humans ask the member in any case (`approval_prompt=force`), with the choice of
+    /// account and the permissions as they are now.
+    #[must_use]
+    pub fn force_approval(mut self) -> Self {
+        self.force_approval = true;
+        self
+    }
+
+    /// Asks for these scopes, such as `read write`, and not for those the project has by default. A
+    /// member whose live token does not have them all is asked.
+    ///
+    /// # Errors
+    ///
+    /// When it is not a list of scopes.
+    pub fn scope(mut self, scope: impl Into<String>) -> Result<Self, InvalidScope> {
+        let scope = scope.into();
+        let visible = |b: u8| b.is_ascii_graphic() && !b"\"\\".contains(&b);
+        let good = scope.len() <= MAX_SCOPE
+            && scope
+                .split(' ')
+                .all(|name| !name.is_empty() && name.bytes().all(visible));
+        if !good {
+            return Err(InvalidScope);
+        }
+        self.scope = Some(scope);
         Ok(self)
     }
 }
@@ -132,5 +182,33 @@ pub struct WelcomeEveryone;
 impl LoginHandler for WelcomeEveryone {
     async fn logged_in(&self, _login: &LoggedIn) -> Result<Welcome, Refusal> {
         Ok(Welcome::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_is_what_the_rfc_calls_one() {
+        let long = "a".repeat(MAX_SCOPE);
+        for good in ["read", "read write", "american-gut go-viral", long.as_str()] {
+            assert!(LoginRequest::new().scope(good).is_ok(), "{good}");
+        }
+        let long = "a".repeat(MAX_SCOPE + 1);
+        for bad in [
+            "",
+            " ",
+            "a  b",
+            "a ",
+            "a\nb",
+            "a\"b",
+            "a\\b",
+            "é",
+            long.as_str(),
+        ] {
+            let refused = LoginRequest::new().scope(bad).err();
+            assert_eq!(refused, Some(InvalidScope), "{bad}");
+        }
     }
 }

@@ -15,6 +15,7 @@ pub use crate::return_path::{InvalidReturnPath, ReturnPath};
 pub(crate) use complete::Login;
 pub use failure::LoginFailure;
 pub use handler::{
-    ContextTooLong, FailedLogin, LoggedIn, LoginHandler, LoginRequest, MAX_CONTEXT, WelcomeEveryone,
+    ContextTooLong, FailedLogin, InvalidScope, LoggedIn, LoginHandler, LoginRequest, MAX_CONTEXT,
+    MAX_SCOPE, WelcomeEveryone,
 };
 pub use verdict::{Refusal, Welcome};

@@ -34,13 +34,7 @@ pub(super) async fn login(oh: &OpenHumans, head: &Parts, session: Option<Session
     if let Some(state) = parameter(query, AGAIN)
         && let Brought::Flow(failed) = inner.login.flows.find(&head.headers, &state)
     {
-        let request = LoginRequest {
-            return_to: failed
-                .return_to
-                .and_then(|path| ReturnPath::parse(&path).ok()),
-            context: failed.context,
-        };
-        return Answer::keep(start_login(inner, request, &head.headers));
+        return Answer::keep(start_login(inner, failed.request(), &head.headers));
     }
     // Came through the page above. Its own request brings a strict session cookie along that the
     // first one could not: the person may be logged in already.
@@ -52,7 +46,7 @@ pub(super) async fn login(oh: &OpenHumans, head: &Parts, session: Option<Session
     }
     let request = LoginRequest {
         return_to: next,
-        context: None,
+        ..LoginRequest::new()
     };
     Answer::keep(start_login(inner, request, &head.headers))
 }
@@ -77,13 +71,16 @@ impl OpenHumans {
 fn start_login(inner: &Inner, request: LoginRequest, headers: &HeaderMap) -> Response<Bytes> {
     let now = inner.clock.now();
     let verifier = OAuthClient::verifier();
-    let return_to = request.return_to.map(|path| path.to_string());
-    let flow = Flow::begin(verifier, return_to, request.context, now);
-    let url = inner
-        .login
-        .oauth
-        .authorization_url(&flow.state, &flow.verifier);
-    let mut response = see_other(url.as_str());
+    let flow = Flow::begin(verifier, request, now);
+    let oauth = &inner.login.oauth;
+    let mut authorization = oauth.authorization_with(&*flow.state, &*flow.verifier);
+    if flow.force_approval {
+        authorization = authorization.force_approval();
+    }
+    if let Some(scope) = &flow.scope {
+        authorization = authorization.scope(scope);
+    }
+    let mut response = see_other(authorization.url().as_str());
     for cookie in inner.login.flows.make_room(headers) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }

@@ -42,6 +42,7 @@ pub(crate) fn start(parts: Parts) {
                     .route(web::get().to(guarded)),
             )
             .route("/connect", web::get().to(connect))
+            .route("/ask-again", web::get().to(ask_again))
             .route("/session/set/{theme}", web::post().to(set))
             .route("/session/show", web::get().to(show))
             .route("/session/corrupt", web::post().to(corrupt))
@@ -96,6 +97,11 @@ async fn guarded(inside: ReqData<Member>, member: Member) -> String {
 async fn connect(handle: Handle, request: HttpRequest) -> Result<HttpResponse, Rejection> {
     let login = LoginRequest::new().context("user 42").expect("short");
     handle.start_login(login, &request)
+}
+
+async fn ask_again(handle: Handle, request: HttpRequest) -> Result<HttpResponse, Rejection> {
+    let login = LoginRequest::new().force_approval().scope("read write");
+    handle.start_login(login.expect("two scopes"), &request)
 }
 
 async fn set(theme: web::Path<String>, session: Session) -> &'static str {

@@ -36,6 +36,7 @@ fn router(parts: &Parts) -> Router {
         .route("/result", get(result))
         .route("/guarded", guarded)
         .route("/connect", get(connect))
+        .route("/ask-again", get(ask_again))
         .route("/session/set/{theme}", routing::post(set))
         .route("/session/show", get(show))
         .route("/session/corrupt", routing::post(corrupt))
@@ -76,6 +77,11 @@ async fn guarded(Extension(inside): Extension<Member>, member: Member) -> String
 async fn connect(handle: Handle, headers: HeaderMap) -> Response {
     let login = LoginRequest::new().context("user 42").expect("short");
     handle.start_login(login, &headers)
+}
+
+async fn ask_again(handle: Handle, headers: HeaderMap) -> Response {
+    let login = LoginRequest::new().force_approval().scope("read write");
+    handle.start_login(login.expect("two scopes"), &headers)
 }
 
 async fn set(Path(theme): Path<String>, session: Session) -> &'static str {

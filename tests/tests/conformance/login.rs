@@ -276,3 +276,37 @@ async fn the_app_is_asked_and_may_refuse_or_give_a_context() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_app_can_have_a_member_asked_again_and_so_does_another_try() {
+    both(Plan::default(), async |app| {
+        const ASKED: &str = "&approval_prompt=force&scope=read+write";
+        let mut alice = app.visitor();
+        app.log_in(&mut alice, "01026778").await;
+        let plain = alice.get("/openhumans/login").await;
+        let plain = app.note("as usual", plain);
+        assert!(!plain.location().contains("approval_prompt"));
+        let asked = alice.get("/ask-again").await;
+        let asked = app.note("asked again", asked);
+        assert!(asked.location().ends_with(ASKED), "{}", asked.location());
+
+        let back = app.sandbox.refuse(asked.location()).await.unwrap();
+        let callback = app.local(back.as_str());
+        let failed = app.come_back(&mut alice, &callback).await;
+        let text = failed.text();
+        let (_, action) = text.split_once("action=\"").expect("a form");
+        let action = action.split('"').next().unwrap().replace("&amp;", "&");
+        let again = alice.navigate("POST", &action, From::SameOrigin).await;
+        let again = app.note("another try", again);
+        assert!(again.location().ends_with(ASKED), "{}", again.location());
+        let back = app
+            .sandbox
+            .authorize("01026778", again.location())
+            .await
+            .unwrap();
+        let callback = app.local(back.as_str());
+        let done = app.come_back(&mut alice, &callback).await;
+        assert_eq!(done.status, 303);
+    })
+    .await;
+}
