@@ -12,6 +12,10 @@
 //! - a caller that goes away does not disturb anyone; what it queued is still done;
 //! - if the task dies, those waiting get an error, and the next caller starts another.
 //!
+//! The task has a thread of its own, and the backends give it a connection of its own: an app whose
+//! handlers block their threads, as one of actix-web's workers may, or hold all connections of the
+//! pool, does not keep the webhook from being written down.
+//!
 //! The task ends when the last handle to the writer is dropped.
 
 use std::future::Future;
@@ -42,11 +46,12 @@ pub(crate) trait Backend: Send + Sync + 'static {
         jobs: &[Self::Job],
     ) -> impl Future<Output = Result<Vec<Self::Outcome>, SqlError>> + Send;
 
-    /// Has the task run that does the jobs, on the caller's runtime unless the backend has a
-    /// better place.
+    /// What the thread is called that does the jobs.
+    const THREAD: &str;
+
+    /// Has the task run that does the jobs.
     fn spawn(task: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
-        tokio::spawn(task);
-        Ok(())
+        on_own_thread(Self::THREAD, task)
     }
 
     /// When to [`tidy`](Self::tidy), if there is something to tidy.
@@ -136,6 +141,20 @@ impl<B: Backend> Writer<B> {
             }
         }
     }
+}
+
+/// Has the task run apart from the app's runtime.
+fn on_own_thread(
+    name: &str,
+    task: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(move || runtime.block_on(task))?;
+    Ok(())
 }
 
 async fn write<B: Backend>(
@@ -260,6 +279,14 @@ mod tests {
     impl Backend for Arc<Gate> {
         type Job = u32;
         type Outcome = u32;
+
+        const THREAD: &str = "gate";
+
+        /// Where a test can stop the clock.
+        fn spawn(task: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+            tokio::spawn(task);
+            Ok(())
+        }
 
         async fn commit(&self, jobs: &[u32]) -> Result<Vec<u32>, SqlError> {
             self.open.acquire().await.unwrap().forget();

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use common::PgSchema;
 use oh_core::deauth::{
-    Accepted, DeauthEvent, DeauthEvents, DeauthRecords, Discovery, Erasure, EventId, Held, Leased,
-    LedgerQuery, MAX_WAIT, NamedLocks, Pseudonym, Settlement, Step,
+    Accepted, DeauthEvent, DeauthEvents, DeauthRecords, Discovery, Erasure, EventId, EventQuery,
+    EventState, Held, Leased, LedgerQuery, MAX_WAIT, NamedLocks, Pseudonym, Settlement, Step,
 };
 use oh_core::store::{MemberRecord, Put, TokenStore, Tokens};
 use oh_core::{ProjectMemberId, Timestamp};
@@ -441,4 +441,184 @@ async fn lease_at(store: &PgStore, at: Timestamp) -> Vec<Leased> {
     let until = at + Duration::from_secs(60);
     assert!(at < now() + MAX_WAIT);
     store.lease(at, until, 10).await.unwrap()
+}
+
+/// As where each of actix-web's workers has one thread, and a handler is not asynchronous.
+#[test]
+fn a_handler_that_blocks_its_thread_keeps_no_webhook_from_being_written() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let Some(schema) = runtime.block_on(PgSchema::new()) else {
+        return;
+    };
+    let (opened, store) = std::sync::mpsc::channel();
+    let (written, wait) = std::sync::mpsc::channel();
+    let its = std::sync::Arc::new(schema);
+    let schema = std::sync::Arc::clone(&its);
+    let blocked = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async move {
+            let store = its.open().await;
+            accept(&store, &event("a", 1, 1)).await;
+            opened.send(store).unwrap();
+            wait.recv_timeout(Duration::from_secs(60)).is_ok()
+        })
+    });
+    let store = store.recv().unwrap();
+    let accepted = runtime.block_on(async { store.accept(&event("b", 2, 2)).await });
+    assert!(matches!(accepted, Ok(Accepted::New(_))), "{accepted:?}");
+    written.send(()).unwrap();
+    assert!(blocked.join().unwrap());
+    drop(schema);
+}
+
+#[tokio::test]
+async fn handlers_that_hold_all_connections_keep_neither_webhooks_nor_leases_waiting() {
+    let _alone = ALONE.lock().await;
+    let Some(schema) = PgSchema::new().await else {
+        return;
+    };
+    schema.open().await;
+    let pool = schema.pool_of(1, &[]).await;
+    let store = PgStore::new(pool.clone());
+    accept(&store, &event("a", 1, 1)).await;
+    accept(&store, &event("b", 2, 2)).await;
+    let leased = lease(&store, 2).await;
+    let mut held = pool.begin().await.unwrap();
+    sqlx::query("SELECT 1 FROM oh_events")
+        .execute(&mut *held)
+        .await
+        .unwrap();
+
+    accept(&store, &event("c", 3, 3)).await;
+    let until = now() + Duration::from_secs(120);
+    let extended = store.extend(&leased[0].lease, until).await;
+    assert_eq!(extended.unwrap(), Held::Yes);
+    // Together, as the writer does what has gathered: each is answered for itself.
+    let done = Settlement::Done { note: None };
+    let [one, other] = [&leased[0].lease, &leased[1].lease];
+    let (first, second, again, third) = tokio::join!(
+        store.settle(one, &done, now()),
+        store.extend(other, until),
+        store.settle(one, &done, now()),
+        store.settle(other, &done, now()),
+    );
+    assert_eq!(first.unwrap(), Held::Yes);
+    assert_eq!(second.unwrap(), Held::Yes);
+    assert_eq!(again.unwrap(), Held::Lost);
+    assert_eq!(third.unwrap(), Held::Yes);
+    held.rollback().await.unwrap();
+    let stats = store.stats().await.unwrap();
+    assert_eq!((stats.pending, stats.done), (1, 2));
+}
+
+/// What a server has read of a table's rows since it was made, by way of indexes and without.
+async fn rows_read(pool: &PgPool, table: &str) -> i64 {
+    // The statistics of this very connection are late otherwise.
+    run(pool, "SELECT pg_stat_force_next_flush()").await;
+    sqlx::query_scalar(
+        "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables \
+         WHERE relid = $1::regclass",
+    )
+    .bind(table)
+    .fetch_one(pool)
+    .await
+    .unwrap()
+}
+
+/// Tables grow faster than the server takes stock of them, and its plans follow what it knew.
+#[tokio::test]
+async fn little_is_read_although_the_servers_statistics_are_old() {
+    let _alone = ALONE.lock().await;
+    let Some(schema) = PgSchema::new().await else {
+        return;
+    };
+    schema.open().await;
+    let name = format!("{}_plans", schema.name());
+    let pool = schema.pool_of(1, &[("application_name", &name)]).await;
+    let store = PgStore::new(pool.clone());
+    for table in ["oh_events", "oh_ledger", "oh_members"] {
+        run(
+            &pool,
+            format!("ALTER TABLE {table} SET (autovacuum_enabled = false)"),
+        )
+        .await;
+    }
+    let fill = |from: u32, to: u32| {
+        format!(
+            "INSERT INTO oh_events (id, member, pseudonym, erasure, discovery, left_at, \
+             received_at, due_at, state, settled_at) \
+             SELECT lpad(i::text, 32, '0'), NULL, lpad((i / 4)::text, 32, '0'), 'requested', \
+             'told', i, i, i, 'done', i FROM generate_series({from}, {to}) AS i; \
+             INSERT INTO oh_ledger (event, member, at, step, attempt) \
+             SELECT id, pseudonym, received_at, 'done', 1 FROM oh_events \
+             WHERE received_at BETWEEN {from} AND {to}; \
+             INSERT INTO oh_members (member, epoch, authorized_at, heard_at, \
+             refresh_unanswered, version) \
+             SELECT lpad(i::text, 8, '0'), 1, 1, 1, false, 1 FROM generate_series({from}, {to}) AS i"
+        )
+    };
+    run(&pool, fill(1, 200)).await;
+    run(&pool, "ANALYZE").await;
+    run(&pool, fill(201, 100_000)).await;
+
+    let pseudonym = Pseudonym::new(format!("{:032}", 12_345));
+    let of_member = EventQuery::first(100).pseudonym(pseudonym.clone());
+    let mut lines = LedgerQuery::first(100);
+    lines.member = Some(pseudonym);
+    let mut of_event = LedgerQuery::first(100);
+    of_event.event = Some(EventId::new(format!("{:032}", 54_321)));
+    let pending = EventQuery::first(100).state(EventState::Pending);
+    let mut both = of_member.clone();
+    both.state = Some(EventState::Done);
+    let mut newest = both.clone();
+    newest.newest_first = true;
+
+    let tables = ["oh_events", "oh_ledger", "oh_members"];
+    let mut before = [0; 3];
+    for (count, table) in before.iter_mut().zip(tables) {
+        *count = rows_read(&pool, table).await;
+    }
+    // More often than it takes the server to settle on a plan for good.
+    for round in 0..8 {
+        for query in [&of_member, &both, &newest] {
+            assert_eq!(store.events(query).await.unwrap().len(), 4);
+        }
+        assert_eq!(store.ledger(&lines).await.unwrap().len(), 4);
+        assert_eq!(store.ledger(&of_event).await.unwrap().len(), 1);
+        assert_eq!(store.events(&pending).await.unwrap().len(), 0);
+        assert!(store.load(&member(54_321)).await.unwrap().is_some());
+        let after = member(54_321);
+        assert_eq!(store.page(Some(&after), 10).await.unwrap().len(), 10);
+        let who = 50_000 + round;
+        let told = event(&format!("told{round}"), who, 1);
+        accept(&store, &told).await;
+        let leased = lease(&store, 5).await;
+        assert_eq!(leased.len(), 1);
+        let later = now() + Duration::from_secs(90);
+        let lease = &leased[0].lease;
+        assert_eq!(store.extend(lease, later).await.unwrap(), Held::Yes);
+        let done = Settlement::Done { note: None };
+        assert_eq!(store.settle(lease, &done, now()).await.unwrap(), Held::Yes);
+    }
+    // The statistics of the writers' own connections come when those are closed.
+    drop(store);
+    let others = "SELECT count(*) FROM pg_stat_activity \
+        WHERE application_name = $1 AND pid <> pg_backend_pid()";
+    loop {
+        let others: i64 = sqlx::query_scalar(others)
+            .bind(&name)
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        if others == 0 {
+            break;
+        }
+    }
+    for (count, table) in before.into_iter().zip(tables) {
+        let read = rows_read(&pool, table).await - count;
+        assert!(read < 5_000, "{read} rows of {table}");
+    }
 }

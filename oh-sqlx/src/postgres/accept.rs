@@ -4,16 +4,16 @@ use std::collections::HashSet;
 
 use oh_core::deauth::{Accepted, DeauthEvent};
 use oh_core::store::Version;
-use sqlx::{Connection, Error as SqlError, PgConnection, PgPool};
+use sqlx::{Connection, Error as SqlError, PgConnection};
 
 use super::inbox::BARRIER;
-use super::taken::Taken;
+use super::own::Own;
 use crate::batch::{new, outcomes, runs};
 use crate::writer::Backend;
 
 /// Keeps events.
 pub(super) struct AcceptBackend {
-    pub(super) pool: PgPool,
+    pub(super) own: Own,
     pub(super) tokens_live_here: bool,
 }
 
@@ -21,11 +21,12 @@ impl Backend for AcceptBackend {
     type Job = DeauthEvent;
     type Outcome = Accepted;
 
+    const THREAD: &str = "oh-postgres-accept";
+
     async fn commit(&self, events: &[DeauthEvent]) -> Result<Vec<Accepted>, SqlError> {
-        let mut taken = Taken::from(&self.pool).await?;
-        let done = self.keep_all(&mut taken.conn, events).await;
-        taken.release();
-        done
+        self.own
+            .write(async |conn| self.keep_all(conn, events).await)
+            .await
     }
 }
 

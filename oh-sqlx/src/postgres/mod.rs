@@ -15,6 +15,7 @@
 mod accept;
 mod inbox;
 mod members;
+mod own;
 mod settle;
 mod taken;
 
@@ -36,7 +37,8 @@ use crate::errors::{in_time, inbox_error, store_error};
 use crate::schema::{self, Migration, SchemaError};
 use crate::writer::Writer;
 use accept::AcceptBackend;
-use settle::{Ending, SettleBackend};
+use own::Own;
+use settle::{Ending, Job, LeaseBackend};
 use taken::Taken;
 
 /// The schema, version by version, for an app that runs migrations itself.
@@ -71,7 +73,7 @@ const LIMITS: &str = "SET statement_timeout = '5s'; SET lock_timeout = '4s'; \
 pub struct PgStore {
     pool: PgPool,
     accepts: Arc<Writer<AcceptBackend>>,
-    settles: Arc<Writer<SettleBackend>>,
+    leases: Arc<Writer<LeaseBackend>>,
 }
 
 impl PgStore {
@@ -101,6 +103,12 @@ impl PgStore {
 
     /// Over the app's own pool. Nothing is changed yet; see [`migrate`](Self::migrate).
     ///
+    /// Two connections come on top of the pool's: what must be written down whatever the app's
+    /// handlers hold or block, webhooks and leases, goes over connections and threads of its own.
+    /// They are made with the pool's connect options, and know nothing of its `after_connect`: a
+    /// `search_path` belongs into the
+    /// [options](sqlx::postgres::PgConnectOptions::options).
+    ///
     /// Give the pool an `acquire_timeout` of a few seconds, so that a webhook is refused before
     /// its sender gives up, and its connections a `statement_timeout` and an
     /// `idle_in_transaction_session_timeout`, so that the server ends what nobody waits for any
@@ -119,14 +127,16 @@ impl PgStore {
 
     fn with(pool: PgPool, tokens_live_here: bool) -> Self {
         let accepts = AcceptBackend {
-            pool: pool.clone(),
+            own: Own::beside(pool.clone()),
             tokens_live_here,
         };
-        let settles = SettleBackend { pool: pool.clone() };
+        let leases = LeaseBackend {
+            own: Own::beside(pool.clone()),
+        };
         Self {
             pool,
             accepts: Arc::new(Writer::new(accepts, PATIENCE)),
-            settles: Arc::new(Writer::new(settles, PATIENCE)),
+            leases: Arc::new(Writer::new(leases, PATIENCE)),
         }
     }
 
@@ -281,7 +291,8 @@ impl DeauthEvents for PgStore {
     }
 
     async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<Held, InboxError> {
-        let held = ask!(self, conn => inbox::extend(conn, lease, until));
+        let lease = lease.clone();
+        let held = self.leases.run(Job::Extend { lease, until }).await;
         held.map_err(inbox_error)
     }
 
@@ -296,7 +307,8 @@ impl DeauthEvents for PgStore {
             settlement: settlement.clone(),
             now,
         };
-        self.settles.run(ending).await.map_err(inbox_error)
+        let held = self.leases.run(Job::Settle(ending)).await;
+        held.map_err(inbox_error)
     }
 
     async fn tokens_destroyed(

@@ -1,16 +1,32 @@
-//! Events that end together, settled by one statement and one commit.
+//! What becomes of leases: events that end together, settled by one statement and one commit, and
+//! leases that are prolonged.
 
 use std::collections::HashSet;
 
 use oh_core::Timestamp;
 use oh_core::deauth::{Held, Lease, Settlement};
-use sqlx::{Error as SqlError, PgConnection, PgPool};
+use sqlx::{Connection, Error as SqlError, PgConnection};
 
-use super::inbox::BARRIER;
-use super::taken::Taken;
+use super::inbox::{self, BARRIER};
+use super::own::Own;
 use super::text;
 use crate::settlement::Change;
 use crate::writer::Backend;
+
+/// What is done to a lease.
+pub(super) enum Job {
+    Settle(Ending),
+    Extend { lease: Lease, until: Timestamp },
+}
+
+impl Job {
+    fn ending(&self) -> Option<&Ending> {
+        match self {
+            Self::Settle(ending) => Some(ending),
+            Self::Extend { .. } => None,
+        }
+    }
+}
 
 /// The end of the work on one event.
 pub(super) struct Ending {
@@ -19,34 +35,59 @@ pub(super) struct Ending {
     pub(super) now: Timestamp,
 }
 
-/// Settles events.
-pub(super) struct SettleBackend {
-    pub(super) pool: PgPool,
+/// Settles events and prolongs leases.
+pub(super) struct LeaseBackend {
+    pub(super) own: Own,
 }
 
-impl Backend for SettleBackend {
-    type Job = Ending;
+impl Backend for LeaseBackend {
+    type Job = Job;
     type Outcome = Held;
 
-    async fn commit(&self, endings: &[Ending]) -> Result<Vec<Held>, SqlError> {
-        let mut taken = Taken::from(&self.pool).await?;
-        let settled = settle(&mut taken.conn, endings).await;
-        taken.release();
-        let settled = settled?;
-        let held = |place| match settled.contains(&place) {
-            true => Held::Yes,
-            false => Held::Lost,
-        };
-        Ok((1..).map(held).take(endings.len()).collect())
+    const THREAD: &str = "oh-postgres-leases";
+
+    async fn commit(&self, jobs: &[Job]) -> Result<Vec<Held>, SqlError> {
+        self.own
+            .write(async |conn| {
+                let mut tx = conn.begin().await?;
+                let held = run_all(&mut tx, jobs).await?;
+                tx.commit().await?;
+                Ok(held)
+            })
+            .await
     }
+}
+
+/// Does the jobs in their order.
+async fn run_all(conn: &mut PgConnection, mut jobs: &[Job]) -> Result<Vec<Held>, SqlError> {
+    let mut outcomes = Vec::with_capacity(jobs.len());
+    while let [job, rest @ ..] = jobs {
+        jobs = match job {
+            Job::Extend { lease, until } => {
+                outcomes.push(inbox::extend(conn, lease, *until).await?);
+                rest
+            }
+            Job::Settle(_) => {
+                let endings: Vec<_> = jobs.iter().map_while(Job::ending).collect();
+                let settled = settle(conn, &endings).await?;
+                let held = |place| match settled.contains(&place) {
+                    true => Held::Yes,
+                    false => Held::Lost,
+                };
+                outcomes.extend((1..).map(held).take(endings.len()));
+                &jobs[endings.len()..]
+            }
+        };
+    }
+    Ok(outcomes)
 }
 
 /// Settles those whose leases still hold, and gives their places, counted from one. A done event
 /// also takes the member's id from the settled events that it makes up for.
-async fn settle(conn: &mut PgConnection, endings: &[Ending]) -> Result<HashSet<i64>, SqlError> {
+async fn settle(conn: &mut PgConnection, endings: &[&Ending]) -> Result<HashSet<i64>, SqlError> {
     let changes: Vec<_> = endings
         .iter()
-        .map(|ending| (ending, Change::of(&ending.settlement, ending.now)))
+        .map(|ending| (*ending, Change::of(&ending.settlement, ending.now)))
         .collect();
     let settled: Vec<i64> = sqlx::query_scalar(concat!(
         "WITH input AS MATERIALIZED ( \

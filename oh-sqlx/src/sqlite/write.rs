@@ -313,6 +313,8 @@ impl Backend for SqliteBackend {
     type Job = Job;
     type Outcome = Outcome;
 
+    const THREAD: &str = "oh-sqlite-writer";
+
     async fn commit(&self, jobs: &[Job]) -> Result<Vec<Outcome>, SqlError> {
         self.write(async |conn| {
             let mut tx = conn.begin().await?;
@@ -327,18 +329,6 @@ impl Backend for SqliteBackend {
             Ok(outcomes)
         })
         .await
-    }
-
-    /// On a thread of its own: a handler that blocks the app's only thread, as each of actix-web's
-    /// workers has, must not keep others from writing.
-    fn spawn(task: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()?;
-        std::thread::Builder::new()
-            .name("oh-sqlite-writer".into())
-            .spawn(move || runtime.block_on(task))?;
-        Ok(())
     }
 
     fn tidy_at(&self) -> Option<Instant> {
