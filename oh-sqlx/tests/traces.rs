@@ -255,6 +255,62 @@ fn short(number: u32, refresh: u32) -> MemberRecord {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tokens_that_have_moved_are_found_changed_and_deleted() {
+    let file = SqliteFile::new();
+    let store = file.open().await;
+    for n in 0..4 {
+        assert_eq!(store.put(&short(n, 0), None).await.unwrap(), Put::Done);
+    }
+    // As it is half way through.
+    sqlx::raw_sql(
+        "INSERT INTO oh_tokens_moved SELECT * FROM oh_tokens; DELETE FROM oh_tokens; \
+         UPDATE oh_tokens_moves SET cleared = 1, needed = 1",
+    )
+    .execute(store.pool())
+    .await
+    .unwrap();
+    let access = async |n: u32| {
+        let stored = store.load(&id(n)).await.unwrap()?;
+        Some(stored.tokens?.access_token.expose().to_owned())
+    };
+    let written = |n: u32, refresh: u32| {
+        let tokens = short(n, refresh).tokens.unwrap();
+        Some(tokens.access_token.expose().to_owned())
+    };
+    assert_eq!(access(0).await, written(0, 0));
+    assert_eq!(store.page(None, 10).await.unwrap().len(), 4);
+    let version = async |n: u32| store.load(&id(n)).await.unwrap().unwrap().version;
+    let put = store.put(&short(1, 1), Some(version(1).await)).await;
+    assert_eq!(put.unwrap(), Put::Done);
+    assert_eq!(access(1).await, written(1, 1));
+    let _ = store.accept(&event(2)).await.unwrap();
+    assert_eq!(access(2).await, None);
+    let removed = store.remove(&id(3), version(3).await).await;
+    assert_eq!(removed.unwrap(), Put::Done);
+    // One who logs in meanwhile.
+    assert_eq!(store.put(&short(5, 0), None).await.unwrap(), Put::Done);
+    // Each has one row, in one table or the other, until both were cleared.
+    let rows = "SELECT (SELECT count(*) FROM oh_tokens), (SELECT count(*) FROM oh_tokens_moved), \
+        (SELECT cleared FROM oh_tokens_moves)";
+    let back = async {
+        loop {
+            let (first, second, cleared): (i64, i64, i64) =
+                sqlx::query_as(rows).fetch_one(store.pool()).await.unwrap();
+            assert_eq!(first + second, 3);
+            if cleared == 3 {
+                return (first, second);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let moved = tokio::time::timeout(Duration::from_secs(30), back).await;
+    assert_eq!(moved.expect("they move"), (0, 3));
+    assert_eq!(access(0).await, written(0, 0));
+    assert_eq!(access(1).await, written(1, 1));
+    assert_eq!(access(5).await, written(5, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn clearing_traces_leaves_the_apps_tables_alone() {
     let file = SqliteFile::new();
     let store = file.open().await;

@@ -19,26 +19,32 @@ CREATE TABLE oh_members (
     CHECK ((refresh_holder IS NULL) = (refresh_until IS NULL))
 ) STRICT, WITHOUT ROWID;
 
--- One row for each member who is authorized. A table of its own, because its pages are rewritten
--- piece by piece after tokens were deleted: other tables may reference oh_members, and none may
--- reference this. Rows lie in the order of their ids, so that only leaf pages hold tokens.
+-- One row for each member who is authorized, in one of these two tables. After tokens were deleted
+-- all rows move from one table to the other, piece by piece. The one that is left empty is cleared
+-- as a whole, and with it the copies that SQLite leaves in a page when it moves rows to others.
+-- Other tables may reference oh_members, and none may reference these.
 CREATE TABLE oh_tokens (
-    id INTEGER PRIMARY KEY,
-    member TEXT NOT NULL UNIQUE,
+    member TEXT NOT NULL PRIMARY KEY,
     access_token TEXT NOT NULL,
     refresh_token TEXT NOT NULL,
     expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE oh_tokens_moved (
+    member TEXT NOT NULL PRIMARY KEY,
+    access_token TEXT NOT NULL,
+    refresh_token TEXT NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- How often one of them was cleared, and how often it must be until no trace of what was deleted is
+-- left. Rows move to oh_tokens_moved while the first number is even, and back while it is odd.
+CREATE TABLE oh_tokens_moves (
+    cleared INTEGER NOT NULL,
+    needed INTEGER NOT NULL
 ) STRICT;
 
--- Empty, except in the middle of a transaction that rewrites a piece of oh_tokens, which clears the
--- pages of copies that SQLite left behind when it moved rows.
-CREATE TABLE oh_tokens_copy (
-    id INTEGER PRIMARY KEY,
-    member TEXT NOT NULL,
-    access_token TEXT NOT NULL,
-    refresh_token TEXT NOT NULL,
-    expires_at INTEGER NOT NULL
-) STRICT;
+INSERT INTO oh_tokens_moves (cleared, needed) VALUES (0, 0);
 
 -- One row for each member leaving: oh_core::deauth::EventRecord. member is NULL once done.
 -- waits_until: not to be looked at before; NULL while in the queue.

@@ -1,4 +1,4 @@
-//! Statements on `oh_members` and `oh_tokens`.
+//! Statements on `oh_members` and the two tables of tokens, each of which may hold a member's.
 
 use std::collections::HashSet;
 
@@ -11,9 +11,12 @@ use crate::rows::{self, MemberRow};
 
 macro_rules! select {
     () => {
-        "SELECT member, username, access_token, refresh_token, expires_at, epoch, authorized_at, \
-         deauthorized_at, heard_at, refresh_holder, refresh_until, refresh_unanswered, version \
-         FROM oh_members LEFT JOIN oh_tokens USING (member)"
+        "SELECT m.member, m.username, coalesce(t.access_token, moved.access_token) AS access_token, \
+         coalesce(t.refresh_token, moved.refresh_token) AS refresh_token, \
+         coalesce(t.expires_at, moved.expires_at) AS expires_at, m.epoch, m.authorized_at, \
+         m.deauthorized_at, m.heard_at, m.refresh_holder, m.refresh_until, m.refresh_unanswered, \
+         m.version FROM oh_members AS m LEFT JOIN oh_tokens AS t ON t.member = m.member \
+         LEFT JOIN oh_tokens_moved AS moved ON moved.member = m.member"
     };
 }
 
@@ -21,7 +24,7 @@ pub(super) async fn load(
     pool: &SqlitePool,
     member: &ProjectMemberId,
 ) -> Result<Option<MemberRow>, SqlError> {
-    sqlx::query_as(concat!(select!(), " WHERE member = ?1"))
+    sqlx::query_as(concat!(select!(), " WHERE m.member = ?1"))
         .bind(member.as_str())
         .fetch_optional(pool)
         .await
@@ -35,7 +38,7 @@ pub(super) async fn page(
     // No id is empty, so the empty text comes before all.
     sqlx::query_as(concat!(
         select!(),
-        " WHERE member > ?1 ORDER BY member LIMIT ?2"
+        " WHERE m.member > ?1 ORDER BY m.member LIMIT ?2"
     ))
     .bind(after.map_or("", ProjectMemberId::as_str))
     .bind(rows::limit(limit))
@@ -91,20 +94,25 @@ async fn put_tokens(
         return forget_tokens(conn, member).await;
     };
     // What has not changed is not written: most writes are about something else.
-    sqlx::query(
+    for statement in [
+        "UPDATE oh_tokens_moved SET access_token = ?2, refresh_token = ?3, expires_at = ?4 \
+         WHERE member = ?1 AND (access_token, refresh_token, expires_at) <> (?2, ?3, ?4)",
         "INSERT INTO oh_tokens (member, access_token, refresh_token, expires_at) \
-         VALUES (?1, ?2, ?3, ?4) \
+         SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS ( \
+             SELECT 1 FROM oh_tokens_moved WHERE member = ?1) \
          ON CONFLICT (member) DO UPDATE SET access_token = excluded.access_token, \
          refresh_token = excluded.refresh_token, expires_at = excluded.expires_at \
          WHERE (oh_tokens.access_token, oh_tokens.refresh_token, oh_tokens.expires_at) \
          <> (excluded.access_token, excluded.refresh_token, excluded.expires_at)",
-    )
-    .bind(member.as_str())
-    .bind(tokens.access_token.expose())
-    .bind(tokens.refresh_token.expose())
-    .bind(tokens.expires_at.as_micros())
-    .execute(conn)
-    .await?;
+    ] {
+        sqlx::query(statement)
+            .bind(member.as_str())
+            .bind(tokens.access_token.expose())
+            .bind(tokens.refresh_token.expose())
+            .bind(tokens.expires_at.as_micros())
+            .execute(&mut *conn)
+            .await?;
+    }
     Ok(())
 }
 
@@ -112,10 +120,15 @@ async fn forget_tokens(
     conn: &mut SqliteConnection,
     member: &ProjectMemberId,
 ) -> Result<(), SqlError> {
-    sqlx::query("DELETE FROM oh_tokens WHERE member = ?1")
-        .bind(member.as_str())
-        .execute(conn)
-        .await?;
+    for statement in [
+        "DELETE FROM oh_tokens WHERE member = ?1",
+        "DELETE FROM oh_tokens_moved WHERE member = ?1",
+    ] {
+        sqlx::query(statement)
+            .bind(member.as_str())
+            .execute(&mut *conn)
+            .await?;
+    }
     Ok(())
 }
 
@@ -207,12 +220,17 @@ pub(super) async fn leave(
             had_tokens: false,
         });
     }
-    let mut sql = QueryBuilder::<Sqlite>::new("DELETE FROM oh_tokens WHERE member IN (");
-    let mut members = sql.separated(", ");
-    for member in &gone {
-        members.push_bind(member.as_str());
+    for delete in [
+        "DELETE FROM oh_tokens WHERE member IN (",
+        "DELETE FROM oh_tokens_moved WHERE member IN (",
+    ] {
+        let mut sql = QueryBuilder::<Sqlite>::new(delete);
+        let mut members = sql.separated(", ");
+        for member in &gone {
+            members.push_bind(member.as_str());
+        }
+        sql.push(")").build().execute(&mut *conn).await?;
     }
-    sql.push(")").build().execute(conn).await?;
     left.extend(gone);
     Ok(Leaving {
         left,
@@ -220,54 +238,68 @@ pub(super) async fn leave(
     })
 }
 
-/// How many rows are rewritten at a time.
+/// How many rows move at a time.
 const PIECE: i64 = 1_024;
-/// How many of them are rewritten again with the next piece: more than a page holds. What lies at the
-/// end of one piece shares a page with rows behind it, and is in the middle of the next.
-const OVERLAP: i64 = 256;
 
-/// Rewrites the rows behind `after`, so that their pages hold what is in them and nothing else.
-/// Gives where the next piece begins, or `None` if this was the last.
-///
-/// `secure_delete` clears what is deleted, but not the copies that stay in a page's free space
-/// when rows are moved to other pages. Pages that are given up are cleared as a whole: those of a
-/// piece all are, before its rows are written again.
-pub(super) async fn rewrite_tokens(
-    conn: &mut SqliteConnection,
-    after: i64,
-) -> Result<Option<i64>, SqlError> {
-    let copied = sqlx::query(
-        "INSERT INTO oh_tokens_copy SELECT id, member, access_token, refresh_token, expires_at \
-         FROM oh_tokens WHERE id > ?1 ORDER BY id LIMIT ?2",
-    )
-    .bind(after)
-    .bind(PIECE)
-    .execute(&mut *conn)
-    .await?;
-    let whole = copied.rows_affected() < PIECE.unsigned_abs();
-    // Without a condition SQLite clears all pages at once, the first one included.
-    let delete = if whole && after == 0 {
-        "DELETE FROM oh_tokens"
-    } else {
-        "DELETE FROM oh_tokens WHERE id IN (SELECT id FROM oh_tokens_copy)"
+/// The statements that move a piece of one table to another, and clear what is left.
+macro_rules! moving {
+    ($from:literal, $to:literal) => {
+        [
+            // Whatever columns there are, those of a later release as well.
+            concat!(
+                "INSERT INTO ",
+                $to,
+                " SELECT * FROM ",
+                $from,
+                " ORDER BY member LIMIT ?1"
+            ),
+            concat!(
+                "DELETE FROM ",
+                $from,
+                " WHERE member IN (SELECT member FROM ",
+                $from,
+                " ORDER BY member LIMIT ?1)"
+            ),
+            // Without a condition SQLite clears all pages at once, the first one included.
+            concat!("DELETE FROM ", $from),
+        ]
     };
-    sqlx::query(delete).execute(&mut *conn).await?;
-    sqlx::query(
-        "INSERT INTO oh_tokens SELECT id, member, access_token, refresh_token, expires_at \
-         FROM oh_tokens_copy ORDER BY id",
-    )
-    .execute(&mut *conn)
-    .await?;
-    let next = if whole {
-        None
-    } else {
-        sqlx::query_scalar("SELECT id FROM oh_tokens_copy ORDER BY id LIMIT 1 OFFSET ?1")
-            .bind(PIECE - OVERLAP)
-            .fetch_optional(&mut *conn)
-            .await?
-    };
-    sqlx::query("DELETE FROM oh_tokens_copy")
+}
+
+/// Takes note that tokens were deleted: whichever table they were in, it is to be cleared.
+pub(super) async fn note_traces(conn: &mut SqliteConnection) -> Result<(), SqlError> {
+    sqlx::query("UPDATE oh_tokens_moves SET needed = cleared + 2 WHERE needed < cleared + 2")
         .execute(conn)
         .await?;
-    Ok(next)
+    Ok(())
+}
+
+/// Moves a piece of the tokens to the other table. False if there is no need to.
+///
+/// `secure_delete` clears what is deleted, and pages that are given up as a whole, but not the
+/// copies that stay in a page's free space when rows are moved to other pages. A page can pass
+/// such a copy on for as long as it belongs to a table. So a table is emptied in the end, and then
+/// no page of it is left that was not cleared.
+pub(super) async fn move_tokens(conn: &mut SqliteConnection) -> Result<bool, SqlError> {
+    let (cleared, needed): (i64, i64) =
+        sqlx::query_as("SELECT cleared, needed FROM oh_tokens_moves")
+            .fetch_one(&mut *conn)
+            .await?;
+    if cleared >= needed {
+        return Ok(false);
+    }
+    let [copy, delete, clear] = match cleared % 2 {
+        0 => moving!("oh_tokens", "oh_tokens_moved"),
+        _ => moving!("oh_tokens_moved", "oh_tokens"),
+    };
+    let copied = sqlx::query(copy).bind(PIECE).execute(&mut *conn).await?;
+    if copied.rows_affected() == PIECE.unsigned_abs() {
+        sqlx::query(delete).bind(PIECE).execute(conn).await?;
+        return Ok(true);
+    }
+    sqlx::query(clear).execute(&mut *conn).await?;
+    sqlx::query("UPDATE oh_tokens_moves SET cleared = cleared + 1")
+        .execute(conn)
+        .await?;
+    Ok(true)
 }

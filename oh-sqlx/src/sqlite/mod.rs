@@ -8,8 +8,9 @@
 //! The connection that writes has `secure_delete` on, so SQLite overwrites with zeros what a
 //! statement deletes. Copies can stay all the same: in the free space of pages, from when rows were
 //! moved, and in the write-ahead log. So about a second after a member's record was removed or its
-//! tokens destroyed the store begins to rewrite its table of tokens, a thousand rows at a time with
-//! pauses in between, and then cuts the log. With a few thousand members that is done at once, with
+//! tokens destroyed the store begins to move its table of tokens to a second one and back, a
+//! thousand rows at a time with pauses in between: the table that is left is cleared as a whole. Then
+//! the log is cut. With a few thousand members that is done at once, with
 //! a million in some minutes; then no trace of the tokens is in the files. (While another process
 //! reads without pause the log cannot be cut; it is tried again, and nothing more is added to it.)
 //! [`SqliteStore::purge`] rewrites the whole file at once, and with it every trace of
@@ -127,7 +128,7 @@ impl SqliteStore {
     }
 
     /// For an app whose tokens live elsewhere: [`accept`](DeauthEvents::accept) then leaves
-    /// `oh_members` and `oh_tokens` alone, and the library sees to the tokens in the store they are in.
+    /// the members' tables alone, and the library sees to the tokens in the store they are in.
     #[must_use]
     pub fn inbox_only(self) -> Self {
         let pool = self.pool().clone();

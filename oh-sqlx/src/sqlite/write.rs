@@ -119,40 +119,24 @@ pub(super) struct SqliteBackend {
     conn: AsyncMutex<Option<SqliteConnection>>,
     file: DatabaseFile,
     tokens_live_here: bool,
-    tidy: Mutex<Tidy>,
-}
-
-/// What there is to tidy.
-#[derive(Clone, Copy)]
-struct Tidy {
-    /// When, if there is something.
-    at: Option<Instant>,
-    /// How often the table of tokens was gone through, and where the next piece begins.
-    place: (u64, i64),
-    /// Until when it is to be gone through: once around from where it was at the last deletion. If
-    /// none, only the log is left to be cut.
-    goal: Option<(u64, i64)>,
+    /// When the file is to be tidied, if it is.
+    tidy_at: Mutex<Option<Instant>>,
 }
 
 impl SqliteBackend {
     pub(super) fn new(pool: SqlitePool, tokens_live_here: bool) -> Self {
-        // Another process may have died before it tidied up: the first to write sees to that.
-        let tidy = Tidy {
-            at: Some(Instant::now() + TIDY_AFTER),
-            place: (0, 0),
-            goal: tokens_live_here.then_some((1, 0)),
-        };
         Self {
             file: DatabaseFile::of(&pool),
             pool,
             conn: AsyncMutex::new(None),
             tokens_live_here,
-            tidy: Mutex::new(tidy),
+            // Another process may have died before it tidied up: the first to write sees to that.
+            tidy_at: Mutex::new(Some(Instant::now() + TIDY_AFTER)),
         }
     }
 
-    fn to_tidy(&self) -> MutexGuard<'_, Tidy> {
-        self.tidy.lock().unwrap_or_else(PoisonError::into_inner)
+    fn when_to_tidy(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.tidy_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does the work on the connection that writes, and makes sure that what was written is in the
@@ -186,12 +170,13 @@ impl SqliteBackend {
         SqliteConnection::connect_with(&options).await
     }
 
-    async fn rewrite_tokens(&self, after: i64) -> Result<Option<i64>, SqlError> {
+    /// Moves a piece of the tokens. False if there is no need to.
+    async fn move_tokens(&self) -> Result<bool, SqlError> {
         self.write(async |conn| {
             let mut tx = conn.begin().await?;
-            let next = members::rewrite_tokens(&mut tx, after).await?;
+            let moved = members::move_tokens(&mut tx).await?;
             tx.commit().await?;
-            Ok(next)
+            Ok(moved)
         })
         .await
     }
@@ -236,27 +221,16 @@ impl SqliteBackend {
 
     /// One piece of tidying. Gives when there is to be another.
     async fn tidy_up(&self) -> Result<Option<Duration>, SqlError> {
-        let Tidy { place, goal, .. } = *self.to_tidy();
-        let Some(goal) = goal else {
-            let cut = self.checkpoint(TIDY_WAIT).await?;
-            return Ok((!cut).then_some(TIDY_AFTER));
-        };
         if self.shorten_log().await? > LONG_LOG {
             // Someone reads what was there long ago. To go on would make the log longer and longer.
             return Ok(Some(TIDY_AFTER));
         }
         let began = Instant::now();
-        let place = match self.rewrite_tokens(place.1).await? {
-            Some(next) => (place.0, next),
-            None => (place.0 + 1, 0),
-        };
-        let mut tidy = self.to_tidy();
-        tidy.place = place;
-        // A deletion meanwhile has moved the goal.
-        if tidy.goal == Some(goal) && place >= goal {
-            tidy.goal = None;
+        if self.move_tokens().await? {
+            return Ok(Some(TIDY_PAUSE * began.elapsed()));
         }
-        Ok(Some(TIDY_PAUSE * began.elapsed()))
+        let cut = self.checkpoint(TIDY_WAIT).await?;
+        Ok((!cut).then_some(TIDY_AFTER))
     }
 }
 
@@ -320,10 +294,10 @@ impl Backend for SqliteBackend {
             let mut tx = conn.begin().await?;
             let (outcomes, traces) = self.run_all(&mut tx, jobs).await?;
             if traces {
-                // Noted before the commit: nobody may be there to note it afterwards.
-                let mut tidy = self.to_tidy();
-                tidy.goal = Some((tidy.place.0 + 1, tidy.place.1));
-                tidy.at.get_or_insert(Instant::now() + TIDY_AFTER);
+                members::note_traces(&mut tx).await?;
+                // Before the commit: nobody may be there to do it afterwards.
+                let mut at = self.when_to_tidy();
+                at.get_or_insert(Instant::now() + TIDY_AFTER);
             }
             tx.commit().await?;
             Ok(outcomes)
@@ -332,7 +306,7 @@ impl Backend for SqliteBackend {
     }
 
     fn tidy_at(&self) -> Option<Instant> {
-        self.to_tidy().at
+        *self.when_to_tidy()
     }
 
     async fn tidy(&self) {
@@ -340,7 +314,7 @@ impl Backend for SqliteBackend {
             tracing::warn!(%error, "deleted tokens could not be cleared from the file; later");
             Some(20 * TIDY_AFTER)
         });
-        self.to_tidy().at = next.map(|pause| Instant::now() + pause);
+        *self.when_to_tidy() = next.map(|pause| Instant::now() + pause);
     }
 }
 
