@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use futures_util::{StreamExt, stream};
 
-use super::{BulkEvent, BulkReport, CONCURRENCY, End, Ended, Events};
+use super::{BulkEvent, BulkReport, CONCURRENCY, End, Ended, Events, Listed};
+use crate::files::hashing::blocking;
 use crate::{
-    DataFile, Download, ExchangeMember, MemberClient, ProjectClient, ProjectMember, safe_file_name,
+    DataFile, Download, List, MemberClient, ProjectClient, ProjectMember, PublicClient,
+    safe_file_name,
 };
 use crate::{Error, ProjectMemberId};
 
@@ -16,7 +18,10 @@ use crate::{Error, ProjectMemberId};
 /// Files end in `<directory>/<member>/<source>/<name>`, without the member where there is only
 /// one, and without the source where only one is wanted or the files are the project's own. Of
 /// several files of one name the newest is taken. A file that is there and has the right size is
-/// left alone.
+/// left alone, unless [`verify`](Self::verify) or [`force`](Self::force) are set.
+///
+/// A file whose MD5 is not the one its uploader gave is kept aside and counts as failed, see
+/// [`Download::to_path`]; [`ignore_md5`](Self::ignore_md5) takes it.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct BulkDownload {
@@ -27,7 +32,17 @@ pub struct BulkDownload {
     max_size: u64,
     concurrency: usize,
     ids_in_names: bool,
+    existing: Existing,
+    ignore_md5: bool,
     events: Events,
+}
+
+/// What happens to a file that is here already.
+#[derive(Clone, Copy, Debug)]
+enum Existing {
+    KeepSameSize,
+    KeepSame,
+    Replace,
 }
 
 impl BulkDownload {
@@ -41,6 +56,8 @@ impl BulkDownload {
             max_size: u64::MAX,
             concurrency: CONCURRENCY,
             ids_in_names: false,
+            existing: Existing::KeepSameSize,
+            ignore_md5: false,
             events: Events::default(),
         }
     }
@@ -89,6 +106,25 @@ impl BulkDownload {
         self
     }
 
+    /// Reads files that are here and have the right size, and fetches those again that have not
+    /// the MD5 that is known.
+    pub fn verify(mut self) -> Self {
+        self.existing = Existing::KeepSame;
+        self
+    }
+
+    /// Fetches all files, whatever is here.
+    pub fn force(mut self) -> Self {
+        self.existing = Existing::Replace;
+        self
+    }
+
+    /// Takes files as they are, whatever MD5 their uploader gave.
+    pub fn ignore_md5(mut self) -> Self {
+        self.ignore_md5 = true;
+        self
+    }
+
     /// Calls back for each file, and as bytes arrive. The callback must be quick.
     pub fn on_event(mut self, callback: impl Fn(&BulkEvent<'_>) + Send + Sync + 'static) -> Self {
         self.events = Events::new(callback);
@@ -100,14 +136,18 @@ impl BulkDownload {
         only.is_none_or(|only| only.contains(member)) && !self.except.contains(member)
     }
 
-    /// The files that are wanted, each with where it goes below the member's directory.
-    fn plan(&self, files: Vec<DataFile>, shared: &[String]) -> Vec<(DataFile, PathBuf)> {
+    /// The files that are wanted, each with where it goes below the member's directory, and how many
+    /// others there are.
+    fn plan(&self, files: Vec<DataFile>, shared: &[String]) -> Plan {
+        let all = files.len();
         let source_of = |file: &DataFile| file.source.clone().unwrap_or_default();
         let wanted = files.into_iter().filter(|file| {
             let source = source_of(file);
             shared.contains(&source) != self.own
                 && (self.sources.is_empty() || self.sources.contains(&source))
         });
+        let wanted: Vec<DataFile> = wanted.collect();
+        let others = (all - wanted.len()) as u64;
         let by_source = !self.own && self.sources.len() != 1;
         let mut newest: HashMap<(String, String), DataFile> = HashMap::new();
         let mut chosen = Vec::new();
@@ -127,7 +167,7 @@ impl BulkDownload {
         chosen.extend(newest.into_values());
         chosen.sort_by_key(|file| file.id);
         let mut taken = HashSet::new();
-        chosen
+        let files = chosen
             .into_iter()
             .map(|file| {
                 let directory = match by_source {
@@ -144,16 +184,64 @@ impl BulkDownload {
                 let path = directory.join(name);
                 (file, path)
             })
-            .collect()
+            .collect();
+        Plan { files, others }
     }
+
+    /// How one file is fetched.
+    fn fetch(&self, download: Download) -> Download {
+        let download = download
+            .max_size(self.max_size)
+            .on_progress(self.events.moved());
+        let download = match self.existing {
+            Existing::KeepSameSize => download.keep_existing(),
+            Existing::KeepSame => download.keep_verified(),
+            Existing::Replace => download,
+        };
+        match self.ignore_md5 {
+            true => download.ignore_md5(),
+            false => download,
+        }
+    }
+}
+
+/// What is to be fetched of one member's files.
+struct Plan {
+    files: Vec<(DataFile, PathBuf)>,
+    others: u64,
 }
 
 /// One file to fetch.
 struct Job {
-    client: MemberClient,
+    client: Whose,
     member: Option<ProjectMemberId>,
+    /// What it is called in reports.
+    name: String,
     file: DataFile,
     target: PathBuf,
+}
+
+/// Whom a file can be asked for once more.
+#[derive(Clone)]
+enum Whose {
+    Member(MemberClient),
+    Public(PublicClient),
+}
+
+/// What comes out of looking at members.
+enum Found {
+    Job(Box<Job>),
+    /// A member was looked at: how many members there are in all, and how many files are to be
+    /// fetched and how many not.
+    Looked {
+        of_members: Option<u64>,
+        files: u64,
+        others: u64,
+    },
+    /// A member could not be looked at.
+    Member(ProjectMemberId, Error),
+    /// The list cannot be read on; a page that failed was tried again before.
+    Fatal(Error),
 }
 
 impl ProjectClient {
@@ -169,43 +257,41 @@ impl ProjectClient {
         what: &BulkDownload,
     ) -> Result<BulkReport, Error> {
         let directory = directory.as_ref();
-        let mut fatal = None;
-        let members = self
-            .members()
-            .map(|member| self.jobs_of(member, directory, what))
-            .buffered(2);
-        let jobs = members.flat_map(stream::iter);
-        let report = run(jobs, what, &mut fatal).await;
-        fatal.map_or(Ok(report), Err)
+        let members = stream::unfold(self.members(), async |mut members| {
+            let member = members.next().await?;
+            let total = members.total();
+            Some(((member, total), members))
+        });
+        let found = members
+            .map(|(member, total)| self.found(member, total, directory, what))
+            .buffered(2)
+            .flat_map(stream::iter);
+        run(found, what).await
     }
 
-    async fn jobs_of(
+    async fn found(
         &self,
         member: Result<ProjectMember, Error>,
+        of_members: Option<u64>,
         directory: &Path,
         what: &BulkDownload,
-    ) -> Vec<Result<Job, Trouble>> {
+    ) -> Vec<Found> {
         let member = match member {
             Ok(member) => member,
-            Err(error) => return vec![Err(Trouble::Fatal(error))],
+            Err(error) => return vec![Found::Fatal(error)],
         };
-        let id = member.project_member_id;
+        let id = member.project_member_id.clone();
         if !what.wants(&id) {
-            return Vec::new();
+            return vec![Found::looked(of_members, 0, 0)];
         }
-        let client = self.member(&id);
-        let whole = member.file_count == Some(member.data.len() as u64);
-        let files = match whole {
-            true => Ok(member.data),
-            false => all_files(&client).await,
-        };
-        match files {
+        match all(self.files_of(&member)).await {
             Ok(files) => {
                 let directory = directory.join(safe_file_name(id.as_str()));
                 let plan = what.plan(files, &member.sources_shared);
-                jobs(&client, Some(&id), &directory, plan).collect()
+                let client = Whose::Member(self.member(&id));
+                plan.found(&client, Some(&id), &directory, of_members)
             }
-            Err(error) => vec![Err(Trouble::Member(id, error))],
+            Err(error) => vec![Found::looked(of_members, 0, 0), Found::Member(id, error)],
         }
     }
 }
@@ -222,39 +308,95 @@ impl MemberClient {
         directory: impl AsRef<Path>,
         what: &BulkDownload,
     ) -> Result<BulkReport, Error> {
-        let ExchangeMember { sources_shared, .. } = self.exchange_member().await?;
-        let plan = what.plan(all_files(self).await?, &sources_shared);
-        let jobs = jobs(self, None, directory.as_ref(), plan);
-        let mut fatal = None;
-        let report = run(stream::iter(jobs), what, &mut fatal).await;
-        fatal.map_or(Ok(report), Err)
+        let mut first = self.exchange_member().await?;
+        let mut files = std::mem::take(&mut first.data);
+        let read = files.len() as u64;
+        if first.count.is_none_or(|count| count > read) {
+            files.extend(all(self.files().offset(read)).await?);
+        }
+        let plan = what.plan(files, &first.sources_shared);
+        let client = Whose::Member(self.clone());
+        let found = plan.found(&client, None, directory.as_ref(), Some(1));
+        run(stream::iter(found), what).await
     }
 }
 
-/// What keeps a file from becoming a job.
-enum Trouble {
-    Fatal(Error),
-    Member(ProjectMemberId, Error),
+impl PublicClient {
+    /// Downloads public files into `directory`, which is made if need be, as they are listed. Names
+    /// of public files are not unique: each has its id and a `-` before it. Of `what`, the sources
+    /// count where files name theirs, and size, concurrency and what is here already.
+    ///
+    /// # Errors
+    ///
+    /// When the list cannot be read to its end. What goes wrong with single files is in the report.
+    pub async fn download_all(
+        &self,
+        files: List<DataFile>,
+        directory: impl AsRef<Path>,
+        what: &BulkDownload,
+    ) -> Result<BulkReport, Error> {
+        let directory = directory.as_ref();
+        let found = files.flat_map(|file| {
+            stream::iter(match file {
+                Err(error) => vec![Found::Fatal(error)],
+                Ok(file) => {
+                    let source = file.source.as_ref();
+                    let wanted = what.sources.is_empty()
+                        || source.is_some_and(|source| what.sources.contains(source));
+                    let plain = safe_file_name(&file.basename);
+                    let name = safe_file_name(&format!("{}-{plain}", file.id));
+                    let files = if wanted {
+                        vec![(file, name.into())]
+                    } else {
+                        vec![]
+                    };
+                    let others = u64::from(!wanted);
+                    let plan = Plan { files, others };
+                    plan.found(&Whose::Public(self.clone()), None, directory, None)
+                }
+            })
+        });
+        run(found, what).await
+    }
 }
 
-fn jobs(
-    client: &MemberClient,
-    member: Option<&ProjectMemberId>,
-    directory: &Path,
-    plan: Vec<(DataFile, PathBuf)>,
-) -> impl Iterator<Item = Result<Job, Trouble>> {
-    plan.into_iter().map(move |(file, path)| {
-        Ok(Job {
-            client: client.clone(),
-            member: member.cloned(),
-            file,
-            target: directory.join(path),
-        })
-    })
+impl Found {
+    fn looked(of_members: Option<u64>, files: u64, others: u64) -> Self {
+        Self::Looked {
+            of_members,
+            files,
+            others,
+        }
+    }
 }
 
-async fn all_files(client: &MemberClient) -> Result<Vec<DataFile>, Error> {
-    let mut list = client.files();
+impl Plan {
+    fn found(
+        self,
+        client: &Whose,
+        member: Option<&ProjectMemberId>,
+        directory: &Path,
+        of_members: Option<u64>,
+    ) -> Vec<Found> {
+        let looked = Found::looked(of_members, self.files.len() as u64, self.others);
+        let jobs = self.files.into_iter().map(|(file, path)| {
+            let name = match client {
+                Whose::Member(_) => file.basename.clone(),
+                Whose::Public(_) => path.to_string_lossy().into_owned(),
+            };
+            Found::Job(Box::new(Job {
+                client: client.clone(),
+                member: member.cloned(),
+                name,
+                file,
+                target: directory.join(path),
+            }))
+        });
+        std::iter::once(looked).chain(jobs).collect()
+    }
+}
+
+async fn all(mut list: List<DataFile>) -> Result<Vec<DataFile>, Error> {
     let mut files = Vec::new();
     while let Some(file) = list.try_next().await? {
         files.push(file);
@@ -263,48 +405,71 @@ async fn all_files(client: &MemberClient) -> Result<Vec<DataFile>, Error> {
 }
 
 async fn run(
-    jobs: impl futures_util::Stream<Item = Result<Job, Trouble>>,
+    found: impl futures_util::Stream<Item = Found>,
     what: &BulkDownload,
-    fatal: &mut Option<Error>,
-) -> BulkReport {
+) -> Result<BulkReport, Error> {
     let mut report = BulkReport::default();
+    let mut listed = Listed::default();
+    let mut others = 0;
+    let mut fatal = None;
+    // What is no file to fetch is dealt with as it comes by, while files are on their way.
+    let jobs = found.filter_map(|found| {
+        std::future::ready(match found {
+            Found::Job(job) => Some(Ok(job)),
+            Found::Looked {
+                of_members,
+                files,
+                others: more,
+            } => {
+                listed.members += 1;
+                listed.of_members = of_members.or(listed.of_members);
+                listed.files += files;
+                others += more;
+                what.events.tell(&BulkEvent::Listed(listed.clone()));
+                None
+            }
+            Found::Member(member, error) => Some(Err(Ok((member, error)))),
+            Found::Fatal(error) => Some(Err(Err(error))),
+        })
+    });
     let ended = jobs
         .map(async |job| match job {
-            Ok(job) => Ok(fetch(job, what).await),
-            Err(trouble) => Err(trouble),
-        })
-        .buffer_unordered(what.concurrency);
-    let mut ended = std::pin::pin!(ended);
-    while let Some(next) = ended.next().await {
-        let ended = match next {
-            Ok(ended) => ended,
-            Err(Trouble::Member(member, error)) => Ended {
+            Ok(job) => Ok(fetch(*job, what).await),
+            Err(Ok((member, error))) => Ok(Ended {
                 member: Some(member),
                 name: String::new(),
                 end: End::Failed(error),
-            },
-            // The list cannot be read on; a page that failed was tried again before.
-            Err(Trouble::Fatal(error)) => {
-                *fatal = Some(error);
-                break;
+            }),
+            Err(Err(error)) => Err(error),
+        })
+        .buffer_unordered(what.concurrency);
+    {
+        let mut ended = std::pin::pin!(ended);
+        while let Some(next) = ended.next().await {
+            match next {
+                Ok(ended) => report.add(ended, &what.events),
+                // The list ends with it; what is on its way still arrives.
+                Err(error) => fatal = Some(error),
             }
-        };
-        report.add(ended, &what.events);
+        }
     }
-    report
+    report.not_asked_for = others;
+    fatal.map_or(Ok(report), Err)
 }
 
 async fn fetch(job: Job, what: &BulkDownload) -> Ended {
-    let mut result = fetch_file(&job.client.download(&job.file), &job.target, what).await;
+    let download = job.client.download(&job.file);
+    let mut result = fetch_file(what.fetch(download), &job.target).await;
     if let Err(Error::Forbidden { .. }) = result {
         // The address was too old: an hour has gone by since the file was listed.
-        if let Ok(Some(file)) = listed_again(&job).await {
-            result = fetch_file(&job.client.download(&file), &job.target, what).await;
+        if let Ok(Some(file)) = job.client.listed_again(&job.file).await {
+            let download = job.client.download(&file);
+            result = fetch_file(what.fetch(download), &job.target).await;
         }
     }
     Ended {
         member: job.member,
-        name: job.file.basename,
+        name: job.name,
         end: match result {
             Ok(end) => end,
             Err(Error::TooLarge { .. }) => End::TooLarge,
@@ -313,19 +478,14 @@ async fn fetch(job: Job, what: &BulkDownload) -> Ended {
     }
 }
 
-async fn fetch_file(download: &Download, target: &Path, what: &BulkDownload) -> Result<End, Error> {
+async fn fetch_file(download: Download, target: &Path) -> Result<End, Error> {
     if let Some(directory) = target.parent() {
         let made = directory.to_owned();
-        super::local::blocking(move || {
+        blocking(move |_| {
             super::local::create_dir_all(&made).map_err(|e| Error::from(e).at(&made))
         })
         .await?;
     }
-    let download = download
-        .clone()
-        .max_size(what.max_size)
-        .keep_existing()
-        .on_progress(what.events.moved());
     let downloaded = download.to_path(target).await?;
     Ok(match downloaded.kept {
         true => End::Kept,
@@ -333,12 +493,26 @@ async fn fetch_file(download: &Download, target: &Path, what: &BulkDownload) -> 
     })
 }
 
-async fn listed_again(job: &Job) -> Result<Option<DataFile>, Error> {
-    let mut files = job.client.files();
-    while let Some(file) = files.try_next().await? {
-        if file.id == job.file.id {
-            return Ok(Some(file));
+impl Whose {
+    fn download(&self, file: &DataFile) -> Download {
+        match self {
+            Self::Member(member) => member.download(file),
+            Self::Public(public) => public.download(file),
         }
     }
-    Ok(None)
+
+    async fn listed_again(&self, wanted: &DataFile) -> Result<Option<DataFile>, Error> {
+        match self {
+            Self::Member(member) => {
+                let mut files = member.files();
+                while let Some(file) = files.try_next().await? {
+                    if file.id == wanted.id {
+                        return Ok(Some(file));
+                    }
+                }
+                Ok(None)
+            }
+            Self::Public(public) => public.file(wanted.id).await.map(Some),
+        }
+    }
 }

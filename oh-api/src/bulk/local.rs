@@ -1,14 +1,13 @@
 //! What lies in a directory that is to be uploaded.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use md5::{Digest, Md5};
-
+use crate::files::hashing::{self, Wanted};
 use crate::{Error, ProjectMemberId};
 
-/// Files by name, by member; without a member where the directory is one member's.
+/// Files by the name Open Humans would store, by member; without a member where the directory is
+/// one member's.
 pub(super) type Files = BTreeMap<Option<ProjectMemberId>, BTreeMap<String, PathBuf>>;
 
 pub(super) fn invalid(why: impl Into<String>) -> Error {
@@ -16,6 +15,16 @@ pub(super) fn invalid(why: impl Into<String>) -> Error {
         argument: "directory",
         why: why.into(),
     }
+}
+
+/// A file name as Open Humans stores it: without outer blanks.
+pub(super) fn stored(name: &str) -> &str {
+    name.trim()
+}
+
+/// Whether a file is hidden. Such files count for nothing, here and at Open Humans.
+pub(super) fn is_hidden(name: &str) -> bool {
+    name.starts_with('.')
 }
 
 /// Looks through a directory: a folder for each member, or one member's files. Hidden files count
@@ -30,9 +39,8 @@ pub(super) fn look(directory: &Path) -> Result<Files, Error> {
     }
     let mut members = Files::new();
     for (name, path) in folders {
-        let member: ProjectMemberId = name
-            .parse()
-            .map_err(|_| invalid(format!("the folder {name} is not a project member id")))?;
+        let member =
+            member_id(&name).map_err(|why| invalid(format!("the folder {name}: {why}")))?;
         let (below, files) = entries(&path)?;
         if let Some(folder) = below.keys().next() {
             return Err(invalid(format!("{name} has a folder in it, {folder}")));
@@ -42,52 +50,61 @@ pub(super) fn look(directory: &Path) -> Result<Files, Error> {
     Ok(members)
 }
 
+/// An id from somewhere people write: one that is too short has mostly been taken for a number.
+pub(super) fn member_id(text: &str) -> Result<ProjectMemberId, String> {
+    let text = text.trim();
+    let id: ProjectMemberId = text.parse().map_err(|_| {
+        let shown: String = text.chars().take(40).collect();
+        format!("{shown:?} is not a project member id, which has 8 digits")
+    })?;
+    match text.len() {
+        ..8 => Err(format!(
+            "{text} has not 8 digits: spreadsheets drop leading zeros, and it may be {text:0>8}"
+        )),
+        _ => Ok(id),
+    }
+}
+
 type Named = BTreeMap<String, PathBuf>;
 
 /// Folders and files.
 fn entries(directory: &Path) -> Result<(Named, Named), Error> {
     let (mut folders, mut files) = (Named::new(), Named::new());
-    for entry in std::fs::read_dir(directory)? {
-        let entry = entry?;
+    let listed = std::fs::read_dir(directory).map_err(|e| Error::from(e).at(directory))?;
+    for entry in listed {
+        let entry = entry.map_err(|e| Error::from(e).at(directory))?;
         let name = entry.file_name().into_string().map_err(|name| {
             invalid(format!(
                 "the name {} is not Unicode",
                 name.to_string_lossy()
             ))
         })?;
-        if name.starts_with('.') {
+        if is_hidden(&name) {
             continue;
         }
         let path = entry.path();
-        match std::fs::metadata(&path)? {
+        let found = std::fs::metadata(&path).map_err(|e| Error::from(e).at(&path))?;
+        let before = match found {
             found if found.is_dir() => folders.insert(name, path),
-            found if found.is_file() => files.insert(name, path),
+            found if found.is_file() => files.insert(stored(&name).to_owned(), path),
             _ => return Err(invalid(format!("{name} is neither file nor folder"))),
         };
+        if let Some(other) = before {
+            return Err(invalid(format!(
+                "{} differs from another file's name in outer blanks alone, and Open Humans would \
+                 store both under one name",
+                other.display()
+            )));
+        }
     }
     Ok((folders, files))
 }
 
-pub(super) fn md5_of(path: &Path) -> io::Result<String> {
-    let mut file = std::fs::File::open(path)?;
-    let mut md5 = Md5::new();
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hex::encode(md5.finalize())),
-            read => md5.update(&buffer[..read]),
-        }
-    }
-}
-
-/// Runs `work` where it may block.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(stopped) => Err(Error::from(io::Error::other(stopped))),
-    }
+pub(super) fn md5_of(path: &Path, wanted: &Wanted) -> Result<String, Error> {
+    tracing::debug!(path = %path.display(), "reading it for its MD5");
+    let file = std::fs::File::open(path).map_err(|e| Error::from(e).at(path))?;
+    let md5 = hashing::md5_of(file, wanted).map_err(|e| Error::from(e).at(path))?;
+    Ok(hashing::shown(md5))
 }
 
 /// Makes a folder and those above it, for their owner alone. Those that are there stay as they are.
@@ -113,5 +130,23 @@ mod tests {
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&dir.path().join("a")), 0o700);
         assert_eq!(mode(&folder), 0o700);
+    }
+
+    #[test]
+    fn an_id_that_lost_its_zeros_is_told_from_one_that_is_none() {
+        let why = |text: &str| member_id(text).unwrap_err();
+        assert!(why("1026778").contains("it may be 01026778"));
+        assert!(why("alice").contains("is not a project member id"));
+        assert_eq!(member_id(" 01026778 ").unwrap().as_str(), "01026778");
+    }
+
+    #[test]
+    fn names_that_would_be_one_at_open_humans_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a.txt", "a.txt "] {
+            std::fs::write(dir.path().join(name), "a").unwrap();
+        }
+        let error = look(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("outer blanks"), "{error}");
     }
 }

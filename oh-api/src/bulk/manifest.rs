@@ -11,9 +11,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::local::{self, blocking};
+use super::local::{self, stored};
 use crate::FileMetadata;
 use crate::files::calls::check_name;
+use crate::files::hashing::blocking;
 use crate::{Error, ProjectMemberId, Timestamp};
 
 /// The columns of a draft, after those that name the file.
@@ -60,11 +61,7 @@ impl Manifest {
         let with_members = match header.as_slice() {
             ["project_member_id", "filename", ..] => true,
             ["filename", ..] => false,
-            _ => {
-                let why = "it does not begin with the column filename, or with \
-                           project_member_id and filename";
-                return Err(invalid(why));
-            }
+            header => return Err(invalid(not_one(header))),
         };
         if !header.contains(&"tags") {
             return Err(invalid("it has no column tags"));
@@ -96,16 +93,13 @@ impl Manifest {
         }
         let (member, cells_left, header_left) = match with_members {
             true => {
-                let id: ProjectMemberId = cells[0]
-                    .trim()
-                    .parse()
-                    .map_err(|e| format!("project_member_id: {e}"))?;
+                let id = local::member_id(cells[0])?;
                 (Some(id), &cells[1..], &header[1..])
             }
             false => (None, cells, header),
         };
         let files = self.members.entry(member).or_default();
-        let name = cells_left[0];
+        let name = stored(cells_left[0]);
         if name == "None" && cells_left[1..].iter().all(|cell| *cell == "NA") {
             return Ok(());
         }
@@ -124,6 +118,50 @@ impl Manifest {
             None => Ok(()),
             Some(_) => Err(format!("{name} is there twice")),
         }
+    }
+
+    /// Says of a file what `metadata` say. `member` is whose it is where there are several, and the
+    /// name counts without outer blanks, which Open Humans drops.
+    ///
+    /// ```
+    /// use oh_api::FileMetadata;
+    /// use oh_api::bulk::Manifest;
+    ///
+    /// let mut manifest = Manifest::default();
+    /// manifest.insert(None, "steps.csv", FileMetadata::new("Steps in 2020").tags(["steps"]))?;
+    /// assert!(manifest.get(None, "steps.csv").is_some());
+    /// # Ok::<(), oh_api::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] for a name or metadata that Open Humans cannot take, and where some
+    /// files have a member and others none.
+    pub fn insert(
+        &mut self,
+        member: Option<ProjectMemberId>,
+        name: &str,
+        metadata: FileMetadata,
+    ) -> Result<(), Error> {
+        check_name(name)?;
+        metadata.check()?;
+        let others = self.members.keys().next();
+        if others.is_some_and(|other| other.is_some() != member.is_some()) {
+            return Err(invalid("some files have a member, and others none"));
+        }
+        let files = self.members.entry(member).or_default();
+        files.insert(stored(name).to_owned(), metadata);
+        Ok(())
+    }
+
+    /// How many files it describes.
+    pub fn len(&self) -> usize {
+        self.members.values().map(BTreeMap::len).sum()
+    }
+
+    /// Whether it describes no file.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Writes it as CSV, in the form [`read`](Self::read) reads.
@@ -174,24 +212,24 @@ impl Manifest {
     /// [`Error::InvalidInput`] when the directory is of another form; [`Error::Io`].
     pub async fn draft(directory: impl AsRef<Path>, max_size: u64) -> Result<Self, Error> {
         let directory = directory.as_ref().to_owned();
-        blocking(move || {
+        blocking(move |wanted| {
             let mut manifest = Self::default();
             for (member, files) in local::look(&directory)? {
                 let described = manifest.members.entry(member).or_default();
                 for (name, path) in files {
-                    let found = std::fs::metadata(&path)?;
+                    let found = std::fs::metadata(&path).map_err(|e| Error::from(e).at(&path))?;
                     if found.len() > max_size {
                         continue;
                     }
                     let made = Timestamp::from(found.modified()?);
                     let metadata = FileMetadata::new("")
                         .tags(guess_tags(&name))
-                        .md5(local::md5_of(&path)?)
+                        .md5(local::md5_of(&path, wanted)?)
                         .creation_date(made.to_string());
                     described.insert(name, metadata);
                 }
             }
-            Ok(manifest)
+            Ok::<_, Error>(manifest)
         })
         .await
     }
@@ -205,7 +243,7 @@ impl Manifest {
     pub async fn review(&self, directory: impl AsRef<Path>) -> Result<Vec<String>, Error> {
         let directory = directory.as_ref().to_owned();
         let manifest = self.clone();
-        blocking(move || {
+        blocking(move |wanted| {
             let files = local::look(&directory)?;
             let mut problems = manifest.compare(&files);
             for (member, described) in &manifest.members {
@@ -214,19 +252,19 @@ impl Manifest {
                     let (Some(path), Some(Value::String(md5))) = (path, metadata.get("md5")) else {
                         continue;
                     };
-                    if !local::md5_of(path)?.eq_ignore_ascii_case(md5) {
+                    if !local::md5_of(path, wanted)?.eq_ignore_ascii_case(md5) {
                         problems.push(format!("{}: its MD5 is another", shown(member, name)));
                     }
                 }
             }
-            Ok(problems)
+            Ok::<_, Error>(problems)
         })
         .await
     }
 
     /// What is said of a file.
     pub fn get(&self, member: Option<&ProjectMemberId>, name: &str) -> Option<&FileMetadata> {
-        self.members.get(&member.cloned())?.get(name)
+        self.members.get(&member.cloned())?.get(stored(name))
     }
 
     /// Whether it names members.
@@ -291,6 +329,20 @@ fn cell(metadata: &FileMetadata, column: &str) -> String {
             Some(Value::String(text)) => text.clone(),
             Some(value) => value.to_string(),
         },
+    }
+}
+
+/// What is wrong with a CSV that begins like this.
+fn not_one(header: &[&str]) -> &'static str {
+    match header {
+        ["project_member_id", "data_source", ..] => {
+            "it is a list of files that are at Open Humans, not metadata of files to upload: \
+             `oh metadata draft` or Manifest::draft make that"
+        }
+        [only] if only.contains([';', '\t']) => {
+            "its columns are not separated by commas: save it as CSV with commas"
+        }
+        _ => "it does not begin with the column filename, or with project_member_id and filename",
     }
 }
 

@@ -20,7 +20,10 @@ mod download;
 mod file_list;
 mod local;
 mod manifest;
+mod matching;
+mod plan;
 mod upload;
+mod upload_dir;
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,6 +31,7 @@ use std::sync::Arc;
 pub use csv_cell::{csv_cell, plain_cell};
 pub use download::BulkDownload;
 pub use manifest::Manifest;
+pub use plan::{PlannedDeletion, PlannedUpload, UploadPlan};
 pub use upload::{BulkUpload, Mode};
 
 use crate::{Error, ProjectMemberId};
@@ -43,6 +47,13 @@ pub struct BulkReport {
     pub done: u64,
     /// Files that were there already, and were left alone.
     pub kept: u64,
+    /// Files that were there already with other metadata than were to be sent, and were left alone.
+    pub kept_metadata: u64,
+    /// Files that were not asked for: the project's own where shared ones were, the other way
+    /// around, or of other sources.
+    pub not_asked_for: u64,
+    /// Files that would have been deleted, and were not because something else failed.
+    pub spared: u64,
     /// Files that were too large.
     pub too_large: u64,
     /// Files that were deleted at Open Humans.
@@ -69,6 +80,10 @@ pub struct BulkFailure {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BulkEvent<'a> {
+    /// More is known of how much there is to do.
+    Listed(Listed),
+    /// A file of so many bytes was read and compared with the one at Open Humans.
+    Compared(u64),
     /// So many more bytes have moved. Those of a file that is begun again count again.
     Moved(u64),
     /// A file is done with.
@@ -82,6 +97,20 @@ pub enum BulkEvent<'a> {
     },
 }
 
+/// How much there is to do, as far as is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Listed {
+    /// Members who were looked at.
+    pub members: u64,
+    /// Members there are, where that is known.
+    pub of_members: Option<u64>,
+    /// Files of those that are to be moved.
+    pub files: u64,
+    /// Bytes in them, where that is known.
+    pub bytes: Option<u64>,
+}
+
 /// What came of one file.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -90,6 +119,8 @@ pub enum Outcome<'a> {
     Done(u64),
     /// It was there already.
     Kept,
+    /// It was there already, with other metadata than were to be sent.
+    KeptMetadata,
     /// It is larger than was wanted.
     TooLarge,
     /// It was deleted at Open Humans.
@@ -148,6 +179,7 @@ struct Ended {
 enum End {
     Done(u64),
     Kept,
+    KeptMetadata,
     TooLarge,
     Deleted,
     Failed(Error),
@@ -158,6 +190,7 @@ impl BulkReport {
         let outcome = match &ended.end {
             End::Done(bytes) => Outcome::Done(*bytes),
             End::Kept => Outcome::Kept,
+            End::KeptMetadata => Outcome::KeptMetadata,
             End::TooLarge => Outcome::TooLarge,
             End::Deleted => Outcome::Deleted,
             End::Failed(error) => Outcome::Failed(error),
@@ -173,6 +206,7 @@ impl BulkReport {
                 self.bytes += bytes;
             }
             End::Kept => self.kept += 1,
+            End::KeptMetadata => self.kept_metadata += 1,
             End::TooLarge => self.too_large += 1,
             End::Deleted => self.deleted += 1,
             End::Failed(error) => self.failed.push(BulkFailure {

@@ -64,6 +64,16 @@ fn says_in_which_row_what_is_wrong() {
     for (csv, why) in [
         ("", "it is empty"),
         ("name,tags\n", "it does not begin with"),
+        (
+            "project_member_id,data_source,file_basename,file_upload_date\n",
+            "it is a list of files that are at Open Humans",
+        ),
+        ("filename;tags\na;b\n", "not separated by commas"),
+        (
+            "project_member_id,filename,tags\n1026778,a,b\n",
+            "row 2: 1026778 has not 8 digits",
+        ),
+        ("filename,tags\na,b\na ,b\n", "row 3: a is there twice"),
         ("filename,description\n", "no column tags"),
         ("filename,tags\na,b,c\n", "row 2"),
         ("filename,tags\na,b\na,b\n", "row 3: a is there twice"),

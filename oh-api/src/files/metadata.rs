@@ -94,6 +94,12 @@ impl FileMetadata {
         self.fields.get(name)
     }
 
+    #[cfg(feature = "bulk")]
+    pub(crate) fn without_md5(mut self) -> Self {
+        self.fields.remove("md5");
+        self
+    }
+
     pub(crate) fn given_md5(&self) -> Option<String> {
         let md5 = self.fields.get("md5")?.as_str()?;
         Some(md5.to_ascii_lowercase())

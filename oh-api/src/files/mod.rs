@@ -2,6 +2,7 @@
 
 pub(crate) mod calls;
 pub(crate) mod download;
+pub(crate) mod hashing;
 pub(crate) mod metadata;
 pub(crate) mod object_store;
 pub(crate) mod progress;

@@ -6,11 +6,14 @@ use serde::Serialize;
 
 use crate::members::member::MemberClient;
 use crate::members::project::ProjectClient;
+use crate::members::template;
 use crate::rest::call::{Call, Repeat};
 use crate::{Error, ProjectMemberId};
 
-/// A message. Open Humans replaces `{{ PROJECT_MEMBER_ID }}` in it by the receiver's id, and
-/// reads `{{` and `{%` as a template: one that is not well formed is accepted and never arrives.
+/// A message. Open Humans replaces `{{ PROJECT_MEMBER_ID }}` in it by the receiver's id, and reads
+/// anything else in `{{ }}` or `{% %}` as a template, too: one that is not well formed is accepted
+/// and never arrives, and an unknown name leaves a hole. Such messages are refused here, unless
+/// [`as_template`](Self::as_template) says that they are meant.
 ///
 /// ```
 /// use oh_api::Message;
@@ -24,6 +27,8 @@ pub struct Message {
     text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<String>,
+    #[serde(skip)]
+    template: bool,
 }
 
 impl Message {
@@ -32,6 +37,7 @@ impl Message {
         Self {
             text: text.into(),
             subject: None,
+            template: false,
         }
     }
 
@@ -42,7 +48,20 @@ impl Message {
         self
     }
 
-    fn check(&self) -> Result<(), Error> {
+    /// The text is a Django template that is known to work: it is not looked at.
+    #[must_use]
+    pub fn as_template(mut self) -> Self {
+        self.template = true;
+        self
+    }
+
+    /// Whether it can be sent and would arrive. Sending checks it, too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] for an empty message, one with a NUL character, one that Open Humans
+    /// would choke on as a template, or a subject of several lines.
+    pub fn check(&self) -> Result<(), Error> {
         let refuse = |argument, why: &str| {
             Err(Error::InvalidInput {
                 argument,
@@ -54,6 +73,9 @@ impl Message {
         }
         if self.text.contains('\0') {
             return refuse("message", "it holds a NUL character");
+        }
+        if let (false, Some(why)) = (self.template, template::problem(&self.text)) {
+            return refuse("message", &why);
         }
         let subject = self.subject.as_deref().unwrap_or_default();
         if subject.contains(['\r', '\n', '\0']) {
@@ -217,6 +239,7 @@ mod tests {
             (vec![id("01026778"), id("01026778")], &hello),
             (vec![id("123")], &hello),
             (vec![id("01026778")], &Message::new(" \n")),
+            (vec![id("01026778")], &Message::new("{% nosuch %}")),
             (
                 vec![id("01026778")],
                 &Message::new("a").subject("b\nBcc: c"),
@@ -226,6 +249,9 @@ mod tests {
             assert!(matches!(error, Error::InvalidInput { .. }), "{error}");
         }
         assert!(fake.asked().is_empty());
+        fake.then(200, "\"success\"");
+        let meant = Message::new("{% now 'Y' %}").as_template();
+        project.message_all(&meant).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@ pub(crate) mod message;
 pub(crate) mod project;
 pub(crate) mod public;
 pub(crate) mod removal;
+mod template;
 
 pub use access_log::{AccessKey, AccessedFile, AccessesBetween, FileAccess, StoreAccess};
 pub use file_filter::FileFilter;

@@ -19,6 +19,7 @@ use futures_util::{Stream, stream};
 use md5::{Digest, Md5};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+use crate::files::hashing;
 use crate::files::progress::{Progress, Watcher};
 use crate::members::member::MemberClient;
 use crate::members::public::PublicClient;
@@ -287,7 +288,7 @@ impl Checked {
 }
 
 fn check_md5(md5: Md5, expected: String) -> Result<(), Error> {
-    let found = hex::encode(md5.finalize());
+    let found = hashing::shown(md5);
     if found == expected {
         return Ok(());
     }

@@ -5,7 +5,7 @@
 //! same state. Writing, and the MD5, happen on a thread of their own.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use super::fetching::Fetching;
 use super::private::new_file;
 use super::{Download, Downloaded, Existing, check_md5};
+use crate::files::hashing::{Wanted, blocking, md5_of, shown};
 use crate::{Error, random};
 
 /// How many chunks may wait to be written.
@@ -46,7 +47,7 @@ async fn whole(download: Download, path: &Path) -> Result<Downloaded, Error> {
     let wants_md5 = download.md5.is_some();
     let resumable = part_path(path, &fetching);
     let target = path.to_owned();
-    let part = blocking(move || Part::open(&target, resumable, wants_md5)).await?;
+    let part = blocking(move |wanted| Part::open(&target, resumable, wants_md5, wanted)).await?;
     let part = take_up(&mut fetching, part, wants_md5).await?;
     let size = transfer(&mut fetching, part, path, download.md5).await?;
     Ok(Downloaded {
@@ -64,8 +65,8 @@ async fn is_kept(download: &Download, path: &Path) -> Result<bool, Error> {
         (Existing::KeepSame, Some(md5)) => md5,
     };
     let path = path.to_owned();
-    let found = blocking(move || md5_of(&mut File::open(path)?)).await?;
-    Ok(hex::encode(found.finalize()) == *md5)
+    let found = blocking(move |wanted| md5_of(File::open(path)?, wanted)).await?;
+    Ok(shown(found) == *md5)
 }
 
 /// Continues where an earlier part ends, or begins anew.
@@ -79,12 +80,12 @@ async fn take_up(fetching: &mut Fetching, mut part: Part, wants_md5: bool) -> Re
         return Ok(part);
     }
     // Too long, or the store starts over: so do we, in the same place.
-    blocking(move || {
+    blocking(move |_| {
         part.file.set_len(0)?;
         part.file.seek(SeekFrom::Start(0))?;
         part.length = 0;
         part.md5 = wants_md5.then(Md5::new);
-        Ok(part)
+        Ok::<_, io::Error>(part)
     })
     .await
 }
@@ -200,22 +201,33 @@ struct Part {
 impl Part {
     /// Opens the part to continue, or one of its own where there is none to continue or another
     /// process has it.
-    fn open(target: &Path, resumable: Option<PathBuf>, wants_md5: bool) -> io::Result<Self> {
+    fn open(
+        target: &Path,
+        resumable: Option<PathBuf>,
+        wants_md5: bool,
+        wanted: &Wanted,
+    ) -> io::Result<Self> {
         if let Some(path) = resumable
             && let Some(file) = open_locked(&path)?
         {
-            return Self::new(file, path, true, wants_md5);
+            return Self::new(file, path, true, wants_md5, wanted);
         }
         let path = hidden(target, &random::hex());
         let file = new_file().open(&path)?;
-        Self::new(file, path, false, wants_md5)
+        Self::new(file, path, false, wants_md5, wanted)
     }
 
-    fn new(mut file: File, path: PathBuf, keep: bool, wants_md5: bool) -> io::Result<Self> {
+    fn new(
+        mut file: File,
+        path: PathBuf,
+        keep: bool,
+        wants_md5: bool,
+        wanted: &Wanted,
+    ) -> io::Result<Self> {
         let length = file.metadata()?.len();
         let mut md5 = None;
         if wants_md5 {
-            md5 = Some(md5_of(&mut file)?);
+            md5 = Some(md5_of(&mut file, wanted)?);
         }
         file.seek(SeekFrom::Start(length))?;
         Ok(Self {
@@ -252,18 +264,6 @@ fn open_locked(path: &Path) -> io::Result<Option<File>> {
     Ok(file.try_lock().is_ok().then_some(file))
 }
 
-fn md5_of(file: &mut File) -> io::Result<Md5> {
-    let mut md5 = Md5::new();
-    let mut buffer = vec![0; 256 << 10];
-    file.seek(SeekFrom::Start(0))?;
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(md5),
-            read => md5.update(&buffer[..read]),
-        }
-    }
-}
-
 /// Where a part of this state of the file is kept.
 fn part_path(target: &Path, fetching: &Fetching) -> Option<PathBuf> {
     let mut state = Sha256::new();
@@ -275,13 +275,4 @@ fn part_path(target: &Path, fetching: &Fetching) -> Option<PathBuf> {
 
 fn hidden(target: &Path, tag: &str) -> PathBuf {
     target.with_file_name(format!(".{tag}.oh-part"))
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T, Error> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => Ok(done?),
-        Err(stopped) => Err(Error::from(io::Error::other(stopped))),
-    }
 }

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use super::body::{self, CHUNK, Trouble};
 use crate::Error;
+use crate::files::hashing::{self, blocking};
 use crate::files::progress::Meter;
 use crate::transport::Body;
 
@@ -73,7 +74,7 @@ impl Source {
             Self::Path(path) => {
                 let length = blocking({
                     let path = path.clone();
-                    move || regular_file_length(&path)
+                    move |_| regular_file_length(&path)
                 })
                 .await?;
                 if length <= in_memory {
@@ -82,8 +83,13 @@ impl Source {
                 }
                 let md5 = match wants_md5 {
                     true => {
+                        tracing::debug!(path = %path.display(), "reading it for its MD5");
                         let path = path.clone();
-                        Some(blocking(move || md5_of_file(&path, length)).await?)
+                        let md5 = blocking(move |wanted| {
+                            let file = std::fs::File::open(&path)?.take(length);
+                            hashing::md5_of(file, wanted)
+                        });
+                        Some(hashing::shown(md5.await?))
                     }
                     false => None,
                 };
@@ -161,7 +167,7 @@ async fn keep(
     if start.len() as u64 <= in_memory {
         return Ok(in_memory_with_md5(start.into(), wants_md5));
     }
-    let file = blocking(NamedTempFile::new).await?;
+    let file = blocking(|_| NamedTempFile::new()).await?;
     let mut out = tokio::fs::File::from_std(file.reopen()?);
     let mut md5 = wants_md5.then(Md5::new);
     let mut length = 0;
@@ -193,27 +199,6 @@ fn regular_file_length(path: &Path) -> io::Result<u64> {
             io::ErrorKind::InvalidInput,
             "not a regular file",
         ))
-    }
-}
-
-fn md5_of_file(path: &Path, length: u64) -> io::Result<String> {
-    let mut file = std::fs::File::open(path)?.take(length);
-    let mut md5 = Md5::new();
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hex::encode(md5.finalize())),
-            read => md5.update(&buffer[..read]),
-        }
-    }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T, Error> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => Ok(done?),
-        Err(stopped) => Err(Error::from(io::Error::other(stopped))),
     }
 }
 
