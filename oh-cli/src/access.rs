@@ -1,12 +1,12 @@
 //! Which server, and with which token.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use oh_api::ProjectMemberId;
-use oh_api::{Client, MemberClient, ProjectClient};
+use oh_api::{Client, Error, MemberClient, ProjectClient, ProjectMemberId};
 
 use crate::failure::Failure;
+use crate::secret::{From, Kind};
 
 /// Where tokens come from.
 #[derive(Args)]
@@ -21,36 +21,19 @@ pub(crate) struct Access {
     )]
     pub(crate) base_url: String,
     /// A member's access token; better in a file or OPENHUMANS_ACCESS_TOKEN
-    #[arg(
-        long,
-        global = true,
-        env = "OPENHUMANS_ACCESS_TOKEN",
-        hide_env_values = true
-    )]
+    #[arg(short = 't', long, global = true)]
     token: Option<String>,
-    /// A file that holds a member's access token
-    #[arg(
-        long,
-        global = true,
-        env = "OPENHUMANS_ACCESS_TOKEN_FILE",
-        value_name = "FILE",
-        conflicts_with = "token"
-    )]
+    /// A file that holds a member's access token, such as one that --out wrote; or
+    /// OPENHUMANS_ACCESS_TOKEN_FILE
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "token")]
     token_file: Option<PathBuf>,
     /// The project's master token; better in a file or OPENHUMANS_MASTER_TOKEN
-    #[arg(
-        short = 'T',
-        long,
-        global = true,
-        env = "OPENHUMANS_MASTER_TOKEN",
-        hide_env_values = true
-    )]
+    #[arg(short = 'T', long, global = true)]
     master_token: Option<String>,
-    /// A file that holds the project's master token
+    /// A file that holds the project's master token; or OPENHUMANS_MASTER_TOKEN_FILE
     #[arg(
         long,
         global = true,
-        env = "OPENHUMANS_MASTER_TOKEN_FILE",
         value_name = "FILE",
         conflicts_with = "master_token"
     )]
@@ -67,19 +50,26 @@ pub(crate) enum Who {
 
 impl Access {
     pub(crate) fn server(&self) -> Result<Client, Failure> {
-        Ok(Client::new(&self.base_url)?)
+        Client::new(&self.base_url).map_err(|error| match error {
+            Error::InvalidInput { why, .. } => Failure::Usage(format!(
+                "{:?} cannot be the address of Open Humans (--base-url or \
+                 OPENHUMANS_OH_BASE_URL): {why}",
+                self.base_url
+            )),
+            error => error.into(),
+        })
     }
 
     /// The project, which wants the master token.
     pub(crate) fn project(&self) -> Result<ProjectClient, Failure> {
-        match self.master()? {
-            Some(token) => Ok(self.server()?.project(token)),
-            None => Err(Failure::Usage(
-                "this wants the master token: give --master-token-file or set \
-                 OPENHUMANS_MASTER_TOKEN"
-                    .into(),
-            )),
-        }
+        let path = self.master_token_file.as_deref();
+        let token = Kind::Master.wanted(self.master_token.as_ref(), path)?;
+        Ok(self.server()?.project(token))
+    }
+
+    /// The member's access token itself.
+    pub(crate) fn member_token(&self) -> Result<String, Failure> {
+        Kind::Access.wanted(self.token.as_ref(), self.token_file.as_deref())
     }
 
     /// One member: the one with the token, or `member` by the master token.
@@ -92,16 +82,26 @@ impl Access {
         }
     }
 
-    /// Whoever the tokens and `member` make.
+    /// Whoever the tokens and `member` make. A token that a flag gives counts before one from the
+    /// environment.
     pub(crate) fn who(&self, member: Option<&ProjectMemberId>) -> Result<Who, Failure> {
-        let own = self.own()?;
-        match (own, self.master()?, member) {
+        let own = Kind::Access.given(self.token.as_ref(), self.token_file.as_deref())?;
+        let path = self.master_token_file.as_deref();
+        let master = Kind::Master.given(self.master_token.as_ref(), path)?;
+        let (own, master) = match (own, master) {
+            (Some((own, From::Flag)), Some((_, From::Environment))) => (Some(own), None),
+            (Some((_, From::Environment)), Some((master, From::Flag))) => (None, Some(master)),
+            (own, master) => (own.map(|(own, _)| own), master.map(|(master, _)| master)),
+        };
+        match (own, master, member) {
             (Some(_), Some(_), None) => Err(Failure::Usage(
                 "there are a member's token and the master token: give one, or a --member".into(),
             )),
-            (_, Some(_), Some(member)) => Ok(Who::Member(self.project()?.member(member))),
+            (_, Some(master), Some(member)) => {
+                Ok(Who::Member(self.server()?.project(master).member(member)))
+            }
             (Some(token), None, None) => Ok(Who::Member(self.server()?.member(token))),
-            (None, Some(_), None) => Ok(Who::Project(self.project()?)),
+            (None, Some(master), None) => Ok(Who::Project(self.server()?.project(master))),
             (_, None, Some(_)) => Err(Failure::Usage(
                 "--member wants the master token: a member's own token says who it is".into(),
             )),
@@ -112,29 +112,4 @@ impl Access {
             )),
         }
     }
-
-    fn own(&self) -> Result<Option<String>, Failure> {
-        given(self.token.as_ref(), self.token_file.as_deref())
-    }
-
-    fn master(&self) -> Result<Option<String>, Failure> {
-        given(
-            self.master_token.as_ref(),
-            self.master_token_file.as_deref(),
-        )
-    }
-}
-
-/// A secret from its own argument or from a file.
-pub(crate) fn given(
-    secret: Option<&String>,
-    file: Option<&Path>,
-) -> Result<Option<String>, Failure> {
-    let text = match (secret, file) {
-        (Some(text), _) => text.clone(),
-        (None, Some(path)) => std::fs::read_to_string(path)?,
-        (None, None) => return Ok(None),
-    };
-    let text = text.trim();
-    Ok((!text.is_empty()).then(|| text.to_owned()))
 }

@@ -1,9 +1,12 @@
-//! How a command can fail, and the exit code that says it to a script.
+//! How a command can fail, the exit code that says it to a script, and what one can do about it.
 
 use std::fmt;
 use std::io;
 
+use oh_api::transport::TransportError;
 use oh_api::{Error, TokenError};
+
+use crate::plain::plain;
 
 /// The exit codes, as `oh --help` explains them.
 pub(crate) const EXPLAINED: &str = "\
@@ -22,18 +25,23 @@ Exit codes:
   11  no connection, or no answer in time
   12  the answer was not understood, or what arrived is not what was sent
   13  reading or writing on this machine failed
+  14  not done, because the question was not answered with yes
  130  interrupted
+ 143  terminated
 
 Tokens:
   Members' tokens come from --token-file or OPENHUMANS_ACCESS_TOKEN, the project's master token
-  from --master-token-file or OPENHUMANS_MASTER_TOKEN. Flags that take a token itself are there,
-  but other users of a machine can see them. No token is printed, except by the commands whose
-  purpose is to get one.
+  from --master-token-file or OPENHUMANS_MASTER_TOKEN. What a flag says counts before the
+  environment. Flags that take a token itself are there, but other users of a machine can see
+  them. No token is printed, except by the commands whose purpose is to get one, and where one
+  would otherwise be lost.
 
 Example:
   export OPENHUMANS_MASTER_TOKEN_FILE=master.txt
   oh members
-  oh download --directory data --source direct-sharing-1";
+  oh download --directory data --source direct-sharing-1
+
+Whoever used open-humans-api finds its commands in `oh help migrate`.";
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
@@ -46,10 +54,18 @@ pub(crate) enum Failure {
     Usage(String),
     /// Something that was asked about is not as it should be.
     Wrong(String),
+    /// Another failure, and what one can do about it.
+    Advised(Box<Failure>, String),
+    /// New tokens could not be put where they were wanted.
+    KeptElsewhere { why: Error, place: String },
+    /// Somebody was asked and did not say yes.
+    NotDone,
     /// Standard output was closed.
     NobodyReads,
     /// Ctrl-C.
     Interrupted,
+    /// The request to end that service managers send.
+    Terminated,
 }
 
 impl Failure {
@@ -59,9 +75,18 @@ impl Failure {
             Self::Partly(_) => 1,
             Self::Usage(_) => 2,
             Self::Wrong(_) => 6,
+            Self::Advised(failure, _) => failure.code(),
+            Self::KeptElsewhere { .. } => 13,
+            Self::NotDone => 14,
             Self::NobodyReads => 0,
             Self::Interrupted => 130,
+            Self::Terminated => 143,
         }
+    }
+
+    /// The same, with what one can do about it.
+    pub(crate) fn advise(self, advice: impl Into<String>) -> Self {
+        Self::Advised(Box::new(self), advice.into())
     }
 }
 
@@ -82,28 +107,98 @@ fn code_of(error: &Error) -> u8 {
     }
 }
 
+/// An error and all its causes, in a line.
+pub(crate) fn told(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let more = error.to_string();
+        // Some causes say again what was said.
+        if !text.ends_with(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    if let Error::RateLimited {
+        retry_after: Some(wait),
+    } = error
+    {
+        text.push_str(&format!(" for {} seconds", wait.as_secs()));
+    }
+    plain(&text)
+}
+
+/// What one can do about an error, whichever command it came from.
+pub(crate) fn advice(error: &Error) -> Option<&'static str> {
+    Some(match error {
+        Error::Expired => {
+            "a member's token is renewed by `oh refresh`; a new master token is on the project's \
+             page at Open Humans"
+        }
+        Error::Unauthorized { detail } if detail == "invalid_client" => {
+            "the client id and secret are on the project's page at Open Humans; the secret is \
+             shown only once, when it is made"
+        }
+        Error::Unauthorized { .. } => {
+            "the token is mistyped, or no longer valid: a refresh or the member's leaving ends it. \
+             A member's token goes to --token-file, the project's master token to \
+             --master-token-file"
+        }
+        Error::Forbidden { .. } => "a file's address works for an hour: list the files again",
+        Error::Mismatch {
+            what: "md5",
+            kept: Some(_),
+            ..
+        } => {
+            "either the file or what its uploader said of it is wrong; --ignore-md5 takes the file \
+             as it is"
+        }
+        Error::Mismatch {
+            what: "md5",
+            kept: None,
+            ..
+        } => {
+            "the file has changed since its MD5 was written down: draft the metadata anew, or take \
+             the file's own MD5 with --ignore-md5"
+        }
+        Error::Network(TransportError::Connect(_)) => {
+            "is the address right (--base-url), and is there a connection?"
+        }
+        Error::NotUnderstood { .. } => {
+            "something in between may have answered, or --base-url is not an Open Humans"
+        }
+        _ => return None,
+    })
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Error(error) => {
-                error.fmt(f)?;
-                let mut cause = std::error::Error::source(error);
-                while let Some(error) = cause {
-                    write!(f, ": {error}")?;
-                    cause = error.source();
-                }
-                match error {
-                    Error::RateLimited {
-                        retry_after: Some(wait),
-                    } => write!(f, " for {} seconds", wait.as_secs()),
-                    _ => Ok(()),
+                f.write_str(&told(error))?;
+                match advice(error) {
+                    Some(advice) => write!(f, "\n    {advice}"),
+                    None => Ok(()),
                 }
             }
             Self::Partly(1) => f.write_str("one failed"),
             Self::Partly(count) => write!(f, "{count} failed"),
             Self::Usage(why) | Self::Wrong(why) => f.write_str(why),
+            Self::Advised(failure, advice) => match &**failure {
+                Self::Error(error) => write!(f, "{}\n    {advice}", told(error)),
+                failure => write!(f, "{failure}\n    {advice}"),
+            },
+            Self::KeptElsewhere { why, place } => write!(
+                f,
+                "the new tokens could not be written: {}\n    They are kept in {place}. The ones \
+                 before are dead: do not lose these",
+                told(why)
+            ),
+            Self::NotDone => f.write_str("nothing was done"),
             Self::NobodyReads => f.write_str("nobody reads the output"),
             Self::Interrupted => f.write_str("interrupted"),
+            Self::Terminated => f.write_str("terminated"),
         }
     }
 }
@@ -111,7 +206,11 @@ impl fmt::Display for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
-            Error::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => Self::NobodyReads,
+            Error::Io(error)
+                if error.kind() == io::ErrorKind::BrokenPipe && error.path().is_none() =>
+            {
+                Self::NobodyReads
+            }
             error => Self::Error(error),
         }
     }

@@ -1,11 +1,11 @@
 //! The CSVs.
 
 use std::fs::File;
-use std::io::Write;
-use std::path::Path;
 
+use oh_api::Error;
 use oh_api::bulk::Manifest;
 
+use super::directories::manifest;
 use crate::access::Access;
 use crate::args::Metadata;
 use crate::failure::Failure;
@@ -21,16 +21,28 @@ pub(crate) async fn run(access: &Access, args: Metadata) -> Result<(), Failure> 
             let manifest = Manifest::draft(directory, max_size.unwrap_or(u64::MAX)).await?;
             let mut csv = Vec::new();
             manifest.write(&mut csv)?;
-            write(out.as_deref(), &csv)
+            output::write(out.as_deref(), &csv)?;
+            if let Some(path) = out {
+                let count = manifest.len();
+                output::say(format!(
+                    "{} describes {count} files: fill in the descriptions, then `oh upload`",
+                    path.display()
+                ));
+            }
+            Ok(())
         }
         Metadata::Review { directory, csv } => {
-            let manifest = Manifest::read(File::open(csv)?)?;
+            let manifest = manifest(&csv)?;
             let problems = manifest.review(directory).await?;
             for problem in &problems {
                 output::line(output::plain(problem))?;
             }
             match problems.len() {
-                0 => Ok(()),
+                0 => {
+                    output::say(format!("all {} files fit", manifest.len()));
+                    Ok(())
+                }
+                1 => Err(Failure::Wrong("one thing does not fit".into())),
                 count => Err(Failure::Wrong(format!("{count} things do not fit"))),
             }
         }
@@ -38,8 +50,11 @@ pub(crate) async fn run(access: &Access, args: Metadata) -> Result<(), Failure> 
             let project = access.project()?;
             match out {
                 Some(path) => {
-                    let file = std::io::BufWriter::new(File::create(path)?);
-                    project.write_file_list(file).await?;
+                    let file = File::create(&path).map_err(|e| Error::from(e).at(&path))?;
+                    let file = std::io::BufWriter::new(file);
+                    let listed = project.write_file_list(file).await;
+                    let count = listed.map_err(|e| e.at(&path))?;
+                    output::say(format!("{} lists {count} files", path.display()));
                 }
                 // Standard output's lock cannot be held while waiting for the next page.
                 None => {
@@ -49,12 +64,4 @@ pub(crate) async fn run(access: &Access, args: Metadata) -> Result<(), Failure> 
             Ok(())
         }
     }
-}
-
-fn write(path: Option<&Path>, csv: &[u8]) -> Result<(), Failure> {
-    match path {
-        Some(path) => std::fs::write(path, csv)?,
-        None => std::io::stdout().lock().write_all(csv)?,
-    }
-    Ok(())
 }

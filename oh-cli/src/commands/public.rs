@@ -1,74 +1,176 @@
 //! Public data.
 
-use std::path::Path;
+use oh_api::bulk::BulkDownload;
+use oh_api::{DataFile, DataType, List, PublicClient, PublicMember};
+use serde_json::{Value, json};
 
-use oh_api::Error;
-use oh_api::{DataFile, List, PublicClient, safe_file_name};
-use serde_json::json;
-
-use super::{files, people};
+use super::{directories, files, people};
 use crate::access::Access;
-use crate::args::{Public, PublicWhich};
+use crate::args::{Listing, Public, PublicDownload, PublicWhich};
 use crate::failure::Failure;
 use crate::output::{self, plain};
-use crate::progress::Bar;
+use crate::progress::{Many, Way};
 
-pub(crate) async fn run(access: &Access, args: Public, quiet: bool) -> Result<(), Failure> {
+pub(crate) async fn run(access: &Access, args: Public) -> Result<(), Failure> {
     let public = access.server()?.public();
     match args {
-        Public::Projects(args) => {
-            let mut projects = public.projects();
+        Public::Projects { username, listing } => {
+            let mut projects = match username {
+                Some(username) => public.member_projects(&username)?,
+                None => public.projects(),
+            };
             while let Some(project) = projects.try_next().await? {
-                match args.json {
-                    true => output::json(&people::shown(&project))?,
-                    false => row(project.id, project.name.as_deref())?,
-                }
+                let columns = || numbered(project.id, project.name.as_deref());
+                show(&listing, project.raw(), || people::shown(&project), columns)?;
             }
         }
-        Public::Members(args) => {
-            let mut members = public.members();
+        Public::Project { number, raw } => {
+            let project = public.project(number).await?;
+            one(raw.raw, project.raw(), || people::shown(&project))?;
+        }
+        Public::Members { project, listing } => {
+            let mut members = match project {
+                Some(project) => public.project_members(project),
+                None => public.members(),
+            };
             while let Some(member) = members.try_next().await? {
                 let username = member.username.as_deref().unwrap_or_default();
                 let name = member.name.as_deref().unwrap_or_default();
-                match args.json {
-                    true => output::json(&json!({ "username": username, "name": name }))?,
-                    false => output::line(format!("{}\t{}", plain(username), plain(name)))?,
-                }
+                let columns = || format!("{}\t{}", plain(username), plain(name));
+                show(&listing, member.raw(), || shown_member(&member), columns)?;
             }
         }
-        Public::DataTypes(args) => {
+        Public::Member { username, raw } => {
+            let member = public.member(&username).await?;
+            one(raw.raw, member.raw(), || shown_member(&member))?;
+        }
+        Public::DataTypes(listing) => {
             let mut types = public.data_types();
             while let Some(kind) = types.try_next().await? {
-                match args.json {
-                    true => output::json(&json!({
-                        "id": kind.id,
-                        "name": kind.name,
-                        "parent": kind.parent,
-                        "description": kind.description,
-                        "uploadable": kind.uploadable,
-                    }))?,
-                    false => row(kind.id, kind.name.as_deref())?,
-                }
+                let columns = || numbered(kind.id, kind.name.as_deref());
+                show(&listing, kind.raw(), || shown_type(&kind), columns)?;
             }
         }
-        Public::Files(args) => {
-            files::print(chosen(&public, &args.which)?, args.listing.json).await?;
+        Public::DataType { number, raw } => {
+            let kind = public.data_type(number).await?;
+            one(raw.raw, kind.raw(), || shown_type(&kind))?;
         }
-        Public::Download {
-            directory,
-            which,
-            max_size,
-        } => {
-            let files = chosen(&public, &which)?;
-            download(&public, files, &directory, max_size, quiet).await?;
+        Public::MembersBySource { source, listing } => {
+            members_by_source(&public, source.as_deref(), &listing).await?;
+        }
+        Public::SourcesByMember { username, listing } => {
+            sources_by_member(&public, username.as_deref(), &listing).await?;
+        }
+        Public::Files(args) => {
+            let source = args.which.source.as_deref();
+            files::print(chosen(&public, &args.which)?, &args.listing, source).await?;
+        }
+        Public::File { id, raw } => {
+            let file = public.file(id).await?;
+            one(raw.raw, file.raw(), || files::shown(&file))?;
+        }
+        Public::Download(args) => download(&public, &args).await?,
+        Public::DownloadFile { id, target, here } => {
+            let file = public.file(id).await?;
+            files::fetch(public.download(&file), &file.basename, &target, &here).await?;
         }
     }
     Ok(())
 }
 
-fn row(id: Option<u64>, name: Option<&str>) -> Result<(), Failure> {
+/// Prints a record of a list as it is asked for.
+fn show(
+    listing: &Listing,
+    raw: &str,
+    json: impl FnOnce() -> Value,
+    columns: impl FnOnce() -> String,
+) -> Result<(), Failure> {
+    match (listing.raw, listing.json) {
+        (true, _) => output::raw(raw),
+        (_, true) => output::json(&json()),
+        _ => output::line(columns()),
+    }
+}
+
+fn one(as_it_is: bool, raw: &str, json: impl FnOnce() -> Value) -> Result<(), Failure> {
+    match as_it_is {
+        true => output::raw(raw),
+        false => output::json(&json()),
+    }
+}
+
+fn numbered(id: Option<u64>, name: Option<&str>) -> String {
     let id = id.map(|id| id.to_string()).unwrap_or_default();
-    output::line(format!("{id}\t{}", plain(name.unwrap_or_default())))
+    format!("{id}\t{}", plain(name.unwrap_or_default()))
+}
+
+fn shown_member(member: &PublicMember) -> Value {
+    json!({
+        "username": member.username,
+        "name": member.name,
+        "profile_url": member.profile_url,
+    })
+}
+
+fn shown_type(kind: &DataType) -> Value {
+    json!({
+        "id": kind.id,
+        "name": kind.name,
+        "parent": kind.parent,
+        "children": kind.children,
+        "description": kind.description,
+        "uploadable": kind.uploadable,
+    })
+}
+
+async fn members_by_source(
+    public: &PublicClient,
+    source: Option<&str>,
+    listing: &Listing,
+) -> Result<(), Failure> {
+    let mut list = public.members_by_source();
+    while let Some(found) = list.try_next().await? {
+        if source.is_some_and(|source| source != found.source) {
+            continue;
+        }
+        let shown = || {
+            json!({
+                "source": found.source,
+                "name": found.name,
+                "usernames": found.usernames,
+            })
+        };
+        if listing.raw || listing.json {
+            show(listing, found.raw(), shown, String::new)?;
+            continue;
+        }
+        for username in &found.usernames {
+            output::line(format!("{}\t{}", plain(&found.source), plain(username)))?;
+        }
+    }
+    Ok(())
+}
+
+async fn sources_by_member(
+    public: &PublicClient,
+    username: Option<&str>,
+    listing: &Listing,
+) -> Result<(), Failure> {
+    let mut list = public.sources_by_member();
+    while let Some(found) = list.try_next().await? {
+        if username.is_some_and(|username| username != found.username) {
+            continue;
+        }
+        let shown = || json!({ "username": found.username, "sources": found.sources });
+        if listing.raw || listing.json {
+            show(listing, found.raw(), shown, String::new)?;
+            continue;
+        }
+        for source in &found.sources {
+            output::line(format!("{}\t{}", plain(&found.username), plain(source)))?;
+        }
+    }
+    Ok(())
 }
 
 fn chosen(public: &PublicClient, which: &PublicWhich) -> Result<List<DataFile>, Failure> {
@@ -84,44 +186,28 @@ fn chosen(public: &PublicClient, which: &PublicWhich) -> Result<List<DataFile>, 
             data_type: Some(id),
             ..
         } => public.data_type_files(*id),
+        // The older list alone names sources.
+        PublicWhich {
+            source: Some(_), ..
+        } => public.public_data(),
         _ => public.files(),
     })
 }
 
-/// Downloads file after file. Names of public files are not unique: their ids come before them.
-async fn download(
-    public: &PublicClient,
-    mut files: List<DataFile>,
-    directory: &Path,
-    max_size: u64,
-    quiet: bool,
-) -> Result<(), Failure> {
-    tokio::fs::create_dir_all(directory).await?;
-    let bar = Bar::of_file(quiet);
-    let mut failed = 0;
-    while let Some(file) = files.try_next().await? {
-        let name = safe_file_name(&format!("{}-{}", file.id, safe_file_name(&file.basename)));
-        let download = public
-            .download(&file)
-            .max_size(max_size)
-            .keep_existing()
-            .on_progress({
-                let bar = bar.clone();
-                move |progress| bar.moved(progress)
-            });
-        match download.to_path(directory.join(&name)).await {
-            Ok(done) => output::line(plain(&done.path.to_string_lossy()))?,
-            Err(Error::TooLarge { .. }) if quiet => {}
-            Err(Error::TooLarge { .. }) => bar.say(format!("{}: too large", plain(&name))),
-            Err(error) => {
-                bar.say(format!("oh: {}: {error}", plain(&name)));
-                failed += 1;
-            }
-        }
+async fn download(public: &PublicClient, args: &PublicDownload) -> Result<(), Failure> {
+    let files = chosen(public, &args.which)?;
+    let bar = Many::new(Way::Down).printing(&args.directory);
+    let mut what = directories::here(BulkDownload::shared(), &args.here)
+        .max_size(args.max_size)
+        .concurrency(args.jobs)
+        .on_event({
+            let bar = bar.clone();
+            move |event| bar.event(event)
+        });
+    if let Some(source) = &args.which.source {
+        what = what.source(source);
     }
+    let report = public.download_all(files, &args.directory, &what).await;
     bar.finish();
-    match failed {
-        0 => Ok(()),
-        failed => Err(Failure::Partly(failed)),
-    }
+    bar.conclude(&report?)
 }

@@ -3,69 +3,21 @@
 // Helpers of tests may unwrap as tests do.
 #![allow(clippy::unwrap_used)]
 
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+mod downloads;
+mod errors;
+mod login;
+mod support;
+mod tokens;
+mod uploads;
 
-use oh_sandbox::{Endpoint, Fault, Sandbox};
+#[cfg(unix)]
+use std::process::Command;
+use std::process::Stdio;
+
+use oh_sandbox::{Endpoint, Fault};
 use serde_json::{Value, json};
 
-const ALICE: &str = "01026778";
-const BOB: &str = "00169953";
-const REDIRECT_URI: &str = "http://localhost:8000/openhumans/complete";
-
-fn sandbox() -> Sandbox {
-    let sandbox = Sandbox::builder()
-        .redirect_uri(REDIRECT_URI)
-        .member(ALICE, Some("alice"))
-        .member(BOB, Some("bob"))
-        .start_blocking()
-        .unwrap();
-    sandbox.join(ALICE);
-    sandbox.join(BOB);
-    sandbox
-}
-
-/// The tool with nothing in its environment but the server.
-fn oh(sandbox: &Sandbox, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_oh"));
-    command
-        .env_clear()
-        .env("OPENHUMANS_OH_BASE_URL", sandbox.url().as_str())
-        .args(args)
-        .stdin(Stdio::null());
-    command
-}
-
-fn by_master(sandbox: &Sandbox, args: &[&str]) -> Output {
-    let token = sandbox.master_token();
-    let mut command = oh(sandbox, args);
-    let output = command
-        .env("OPENHUMANS_MASTER_TOKEN", token)
-        .output()
-        .unwrap();
-    let said = [&output.stdout[..], &output.stderr[..]].concat();
-    let said = String::from_utf8(said).unwrap();
-    assert!(!said.contains(token), "the token was printed: {said}");
-    output
-}
-
-fn out(output: &Output) -> String {
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{complaint}");
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn code(output: &Output) -> i32 {
-    output.status.code().unwrap()
-}
-
-fn plant(dir: &Path, files: &[(&str, &str)]) {
-    for (name, content) in files {
-        let path = dir.join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, content).unwrap();
-    }
-}
+use support::{ALICE, BOB, REDIRECT_URI, by_master, code, oh, out, plant, sandbox};
 
 #[test]
 fn from_the_authorization_address_to_new_tokens() {
@@ -218,12 +170,15 @@ fn messages_and_removal() {
     let sandbox = sandbox();
     out(&by_master(
         &sandbox,
-        &["message", "hello", "--all", "-s", "hi"],
+        &["message", "hello", "--all", "-s", "hi", "--yes"],
     ));
     out(&by_master(&sandbox, &["message", "hello", "-m", ALICE]));
     let sent: Vec<_> = sandbox.messages().into_iter().map(|m| m.to.len()).collect();
     assert_eq!(sent, [2, 1]);
-    let removed = out(&by_master(&sandbox, &["remove", ALICE, "00000000"]));
+    let removed = out(&by_master(
+        &sandbox,
+        &["remove", ALICE, "00000000", "--yes"],
+    ));
     assert_eq!(
         removed,
         format!("{ALICE}\tremoved\n00000000\tnot a member\n")
@@ -275,8 +230,18 @@ fn exit_codes_tell_what_went_wrong() {
     assert_eq!(code(&limited), 9);
     assert!(String::from_utf8_lossy(&limited.stderr).contains("600 seconds"));
     sandbox.fault_next(Endpoint::Message, 1, Fault::Html500);
-    assert_eq!(code(&by_master(&sandbox, &["message", "x", "--all"])), 10);
-    let nowhere = ["--base-url", "http://127.0.0.1:9", "message", "x", "--all"];
+    assert_eq!(
+        code(&by_master(&sandbox, &["message", "x", "--all", "--yes"])),
+        10
+    );
+    let nowhere = [
+        "--base-url",
+        "http://127.0.0.1:9",
+        "message",
+        "x",
+        "-m",
+        ALICE,
+    ];
     assert_eq!(code(&by_master(&sandbox, &nowhere)), 11);
     sandbox.fault_next(Endpoint::Project, 1, Fault::TruncatedJson);
     assert_eq!(code(&by_master(&sandbox, &["project"])), 12);
