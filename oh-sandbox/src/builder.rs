@@ -14,6 +14,7 @@ use crate::server;
 use crate::server::connection::{Switch, Switchboard};
 use crate::state::world::Settings;
 use crate::state::{Credentials, Shared};
+use crate::web::host::loopback_only;
 
 /// What a sandbox is called and who is in it if nothing else is said. Always the same, so that a
 /// configuration written once keeps working.
@@ -341,6 +342,16 @@ fn address_url(listener: &TcpListener) -> Result<Url, StartError> {
     parse("listen", &format!("http://{address}/"))
 }
 
+/// What listens on loopback answers to names of loopback only.
+fn answer_for(listener: &tokio::net::TcpListener, app: Router) -> Router {
+    let address = listener.local_addr();
+    if address.is_ok_and(|address| address.ip().is_loopback()) {
+        app.layer(axum::middleware::from_fn(loopback_only))
+    } else {
+        app
+    }
+}
+
 /// Serves on threads of its own, so that neither the caller's runtime nor its absence matters.
 fn run(shared: Arc<Shared>, site: TcpListener, store: TcpListener) -> Result<Sandbox, StartError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -365,6 +376,7 @@ fn run(shared: Arc<Shared>, site: TcpListener, store: TcpListener) -> Result<San
                 let app = Router::new()
                     .fallback(server::site)
                     .with_state(state.clone());
+                let app = answer_for(&site, app);
                 let site = axum::serve(
                     Switchboard(site),
                     app.into_make_service_with_connect_info::<Switch>(),
@@ -372,6 +384,7 @@ fn run(shared: Arc<Shared>, site: TcpListener, store: TcpListener) -> Result<San
                 let app = Router::new()
                     .fallback(server::object_store)
                     .with_state(state);
+                let app = answer_for(&store, app);
                 let store = axum::serve(
                     Switchboard(store),
                     app.into_make_service_with_connect_info::<Switch>(),

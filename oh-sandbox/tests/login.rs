@@ -376,3 +376,23 @@ async fn members_are_added_and_settings_changed_over_http() {
     let (_, members) = answer(client().get(at(&sandbox, "/sandbox/members"))).await;
     assert_eq!(members.as_array().unwrap().len(), 4);
 }
+
+/// A site whose name leads to 127.0.0.1 is another site all the same.
+#[tokio::test]
+async fn what_listens_on_loopback_answers_to_names_of_loopback_only() {
+    let sandbox = support::sandbox().await;
+    let port = sandbox.url().port().unwrap();
+    for (host, status) in [
+        (format!("127.0.0.1:{port}"), 200),
+        (format!("localhost:{port}"), 200),
+        (format!("evil.example:{port}"), 400),
+        ("evil.example".to_owned(), 400),
+        (format!("127.0.0.1.evil.example:{port}"), 400),
+    ] {
+        for path in ["sandbox/", "api/public/projects/"] {
+            let request = client().get(sandbox.url().join(path).unwrap());
+            let answer = request.header("host", &host).send().await.unwrap();
+            assert_eq!(answer.status(), status, "{host} {path}");
+        }
+    }
+}
