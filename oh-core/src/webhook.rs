@@ -62,13 +62,20 @@ impl Deauthorization {
 
     /// Reads a body without asking who sent it.
     pub(crate) fn parse_unverified(body: &[u8]) -> Result<Self, VerifyError> {
+        let not_understood = |why| VerifyError::NotUnderstood(serde::de::Error::custom(why));
+        // Also where nobody looks: JSON is UTF-8 (RFC 8259 section 8.1).
+        let body = std::str::from_utf8(body).map_err(|_| not_understood("not UTF-8"))?;
+        // What serde derives would take the fields as a list, too.
+        if !body.trim_start().starts_with('{') {
+            return Err(not_understood("not an object"));
+        }
         #[derive(Deserialize)]
         struct Wire {
             project_member_id: ProjectMemberId,
             erasure_requested: bool,
             timestamp: Timestamp,
         }
-        let wire: Wire = serde_json::from_slice(body).map_err(VerifyError::NotUnderstood)?;
+        let wire: Wire = serde_json::from_str(body).map_err(VerifyError::NotUnderstood)?;
         Ok(Self {
             member: wire.project_member_id,
             erasure_requested: wire.erasure_requested,
@@ -257,17 +264,21 @@ mod tests {
     #[test]
     fn a_signed_body_must_still_make_sense() {
         for body in [
-            "",
-            "{}",
-            "[]",
-            "\"{}\"",
-            r#"{"project_member_id": 12345678}"#,
+            &b""[..],
+            b"{}",
+            b"[]",
+            br#"["12345678", true, "2020-06-30T20:00:00.000000+00:00"]"#,
+            br#" ["12345678", true, "2020-06-30T20:00:00.000000+00:00"]"#,
+            b"\"{}\"",
+            br#"{"project_member_id": 12345678}"#,
+            b"{\"project_member_id\": \"12345678\", \"erasure_requested\": true, \
+              \"timestamp\": \"2020-06-30T20:00:00.000000+00:00\", \"more\": \"\xca\"}",
         ] {
             let mac = Hmac::<Sha1>::new_from_slice(SECRET.as_bytes()).unwrap();
             let tag = mac.chain_update(body).finalize().into_bytes();
             let signature = format!("sha1={}", hex::encode(tag));
-            let error = check(&[SECRET], &[&signature], body.as_bytes()).unwrap_err();
-            assert_eq!(error.reason(), "not_understood", "{body}");
+            let error = check(&[SECRET], &[&signature], body).unwrap_err();
+            assert_eq!(error.reason(), "not_understood", "{}", body.escape_ascii());
         }
     }
 
