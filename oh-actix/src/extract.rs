@@ -92,6 +92,9 @@ impl Handle {
     /// Starts a login from a handler of the app's own, which may give it a context to be told
     /// again when the member is back.
     ///
+    /// Let it be a handler of POST, and see
+    /// [`OpenHumans::start_login`](oh_core::OpenHumans::start_login).
+    ///
     /// ```
     /// use actix_web::{HttpRequest, HttpResponse, web};
     /// use oh_actix::{Handle, Rejection};
@@ -102,7 +105,7 @@ impl Handle {
     ///     let Ok(login) = login else { return Ok(HttpResponse::UriTooLong().finish()) };
     ///     handle.start_login(login, &request)
     /// }
-    /// # web::get().to(connect);
+    /// # web::post().to(connect);
     /// ```
     ///
     /// # Errors

@@ -64,6 +64,9 @@ impl Handle {
     /// Starts a login from a handler of the app's own, which may give it a context to be told
     /// again when the member is back.
     ///
+    /// Let it be a handler of POST, and see
+    /// [`OpenHumans::start_login`](oh_core::OpenHumans::start_login).
+    ///
     /// ```
     /// use axum::http::{HeaderMap, StatusCode};
     /// use axum::response::Response;
@@ -75,8 +78,9 @@ impl Handle {
     ///     let login = login.map_err(|_| StatusCode::URI_TOO_LONG)?;
     ///     Ok(handle.start_login(login, &headers))
     /// }
-    /// # fn takes<T, S>(_: impl axum::handler::Handler<T, S>) {}
-    /// # takes::<_, ()>(connect);
+    /// # fn routes() -> axum::Router {
+    /// axum::Router::new().route("/connect", axum::routing::post(connect))
+    /// # }
     /// ```
     pub fn start_login(&self, login: LoginRequest, headers: &HeaderMap) -> Response {
         self.0.start_login(login, headers).map(Body::from)

@@ -26,6 +26,16 @@ pub(crate) const LIFETIME: Duration = Duration::from_secs(30 * 60);
 /// How many logins of one browser may be under way; the oldest go first.
 const MOST: usize = 5;
 
+/// What their cookies may have together, in bytes. Common servers and proxies take 8 KiB of headers,
+/// and the app has cookies of its own.
+const MOST_BYTES: usize = 4 * 1024;
+
+/// How many cookies one answer drops. A browser has no more unless someone has put them there.
+const MOST_DROPPED: usize = 20;
+
+/// How many bytes of a state's digest name its cookie.
+const NAMED: usize = 8;
+
 /// How many used states a process remembers.
 const MOST_USED: u64 = 100_000;
 
@@ -151,7 +161,7 @@ impl FlowCookies {
 
     fn name(&self, state: &str) -> String {
         let digest = Sha256::digest(state.as_bytes());
-        format!("{}{}", self.prefix(), hex::encode(&digest[..8]))
+        format!("{}{}", self.prefix(), hex::encode(&digest[..NAMED]))
     }
 
     /// The `Set-Cookie` that keeps a flow for twice its lifetime: so long it can still be said that
@@ -163,21 +173,35 @@ impl FlowCookies {
         self.cookie(&name, &self.sealer.seal(&name, &json), left)
     }
 
-    /// The `Set-Cookie`s that make room, when a browser has too many logins under way.
-    pub(crate) fn make_room(&self, headers: &HeaderMap) -> Vec<HeaderValue> {
-        let mut flows: Vec<(Timestamp, String)> = self
+    /// The `Set-Cookie`s that make room for one more, when a browser has too many logins under way
+    /// or too much of them.
+    pub(crate) fn make_room(
+        &self,
+        headers: &HeaderMap,
+        one_more: &HeaderValue,
+    ) -> Vec<HeaderValue> {
+        let mut flows: Vec<(Timestamp, String, usize)> = self
             .brought(headers)
             .map(|(name, value)| {
                 let began = self
                     .open(&name, &value)
                     .map_or(Timestamp::UNIX_EPOCH, |f| f.started_at());
-                (began, name)
+                let size = name.len() + "=; ".len() + value.len();
+                (began, name, size)
             })
             .collect();
-        flows.sort();
-        let too_many = (flows.len() + 1).saturating_sub(MOST);
-        let drop = |(_, name): &(Timestamp, String)| self.cookie(name, "", Duration::ZERO);
-        flows.iter().take(too_many).map(drop).collect()
+        flows.sort_by(|a, b| b.cmp(a));
+        let mut room = MOST_BYTES.saturating_sub(pair(one_more).len());
+        let mut kept = 1;
+        let old = flows.iter().skip_while(|(_, _, size)| {
+            let fits = kept < MOST && *size <= room;
+            room = room.saturating_sub(*size);
+            kept += 1;
+            fits
+        });
+        old.take(MOST_DROPPED)
+            .map(|(_, name, _)| self.cookie(name, "", Duration::ZERO))
+            .collect()
     }
 
     /// Finds the login with this state among what the browser sent.
@@ -209,7 +233,9 @@ impl FlowCookies {
             .filter_map(|pair| {
                 let at = pair.iter().position(|byte| *byte == b'=')?;
                 let (name, value) = (pair[..at].trim_ascii(), pair[at + 1..].trim_ascii());
-                if !name.starts_with(self.prefix().as_bytes()) {
+                // What is no name of ours goes into no answer.
+                let digest = name.strip_prefix(self.prefix().as_bytes())?;
+                if digest.len() != 2 * NAMED || !digest.iter().all(u8::is_ascii_hexdigit) {
                     return None;
                 }
                 let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
@@ -235,6 +261,13 @@ impl FlowCookies {
             .parse()
             .expect("a cookie of base64 fits a header")
     }
+}
+
+/// A cookie without its attributes, as the browser sends it back.
+fn pair(set_cookie: &HeaderValue) -> &[u8] {
+    let bytes = set_cookie.as_bytes();
+    let end = bytes.iter().position(|byte| *byte == b';');
+    &bytes[..end.unwrap_or(bytes.len())]
 }
 
 #[cfg(test)]
@@ -331,18 +364,48 @@ mod tests {
     #[test]
     fn the_oldest_logins_make_room() {
         let cookies = FlowCookies::new("key", true);
-        let flows: Vec<Flow> = (0..6).map(|i| flow(NOW + Duration::from_secs(i))).collect();
+        let flows: Vec<Flow> = (0..7).map(|i| flow(NOW + Duration::from_secs(i))).collect();
         let set: Vec<HeaderValue> = flows.iter().map(|flow| cookies.keep(flow, NOW)).collect();
-        assert!(cookies.make_room(&sent(&set[..4])).is_empty());
-        let dropped = cookies.make_room(&sent(&set));
+        assert!(cookies.make_room(&sent(&set[..4]), &set[4]).is_empty());
+        let dropped = cookies.make_room(&sent(&set[..6]), &set[6]);
         assert_eq!(dropped.len(), 2);
-        assert!(
-            dropped[0]
-                .to_str()
-                .unwrap()
-                .starts_with(&cookies.name(&flows[0].state))
-        );
-        assert!(dropped[0].to_str().unwrap().contains("Max-Age=0"));
+        for old in &flows[..2] {
+            let name = cookies.name(&old.state);
+            let mut found = dropped.iter().map(|cookie| cookie.to_str().unwrap());
+            assert!(found.any(|cookie| cookie.starts_with(&name) && cookie.contains("Max-Age=0")));
+        }
+    }
+
+    #[test]
+    fn however_large_they_are_all_logins_together_fit_into_common_headers() {
+        let cookies = FlowCookies::new("key", true);
+        let mut browser: Vec<HeaderValue> = Vec::new();
+        for tab in 0..8 {
+            let request = request(&format!("/{}", "a".repeat(700)), &"x".repeat(400));
+            let at = NOW + Duration::from_secs(tab);
+            let flow = Flow::begin("v".repeat(43), request, at);
+            let set = cookies.keep(&flow, at);
+            let dropped = cookies.make_room(&sent(&browser), &set);
+            let name =
+                |cookie: &HeaderValue| pair(cookie).split(|b| *b == b'=').next().unwrap().to_vec();
+            browser.retain(|cookie| dropped.iter().all(|old| name(old) != name(cookie)));
+            browser.push(set);
+            let bytes = sent(&browser)[COOKIE].len();
+            assert!(bytes <= MOST_BYTES, "{bytes} bytes after {} tabs", tab + 1);
+        }
+        assert_eq!(browser.len(), 2, "the two last tabs go on");
+    }
+
+    #[test]
+    fn cookies_that_someone_has_put_there_make_no_large_answer_and_no_panic() {
+        let cookies = FlowCookies::new("key", true);
+        let forged = |i: usize| format!("__Host-oh-login-{i:016x}=x; __Host-oh-login-é{i}=x; ");
+        let line: String = (0..500).map(forged).collect();
+        let mut headers = HeaderMap::new();
+        headers.insert(COOKIE, HeaderValue::from_bytes(line.as_bytes()).unwrap());
+        let dropped = cookies.make_room(&headers, &cookies.keep(&flow(NOW), NOW));
+        let size: usize = dropped.iter().map(HeaderValue::len).sum();
+        assert!(!dropped.is_empty() && size < 4096, "{size} bytes");
     }
 
     #[test]

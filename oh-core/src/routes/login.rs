@@ -55,6 +55,10 @@ impl OpenHumans {
     /// Starts a login from a handler of the app's own: the answer to give, with its cookie.
     /// `headers` are those of the request being answered.
     ///
+    /// Let the handler be one of a POST, from a form of the app. A browser that says that another site
+    /// has led it here is asked first, by a page with a button, so that no link elsewhere connects an
+    /// account to whoever is logged in at Open Humans.
+    ///
     /// ```
     /// # use oh_core::{OpenHumans, login::{LoginRequest, ContextTooLong}};
     /// # fn connect(oh: &OpenHumans, headers: &http::HeaderMap) -> Result<(), ContextTooLong> {
@@ -63,8 +67,36 @@ impl OpenHumans {
     /// # Ok(()) }
     /// ```
     pub fn start_login(&self, request: LoginRequest, headers: &HeaderMap) -> Response<Bytes> {
+        if origin::of(headers, &self.inner.settings.app_base_url) == origin::From::Elsewhere {
+            return ask_before(self, request, headers);
+        }
         start_login(&self.inner, request, headers)
     }
+}
+
+/// The page that asks before a login the app has begun. What the app gave along waits in a cookie,
+/// as that of a login that failed does.
+fn ask_before(oh: &OpenHumans, request: LoginRequest, headers: &HeaderMap) -> Response<Bytes> {
+    let inner = &oh.inner;
+    let now = inner.clock.now();
+    let (mut head, ()) = http::Request::new(()).into_parts();
+    head.headers = headers.clone();
+    let waiting = Flow::begin(String::new(), request, now).into_failed();
+    let url = login_url(inner, waiting.return_to.as_deref(), Some(&waiting.state));
+    let mut response = asked_first(oh, &head, StatusCode::OK, url);
+    remember(inner, &waiting, headers, &mut response);
+    private(&mut response);
+    response
+}
+
+/// Has the browser keep a login, and forget what is too much.
+fn remember(inner: &Inner, flow: &Flow, headers: &HeaderMap, response: &mut Response<Bytes>) {
+    let flows = &inner.login.flows;
+    let cookie = flows.keep(flow, inner.clock.now());
+    for old in flows.make_room(headers, &cookie) {
+        response.headers_mut().append(SET_COOKIE, old);
+    }
+    response.headers_mut().append(SET_COOKIE, cookie);
 }
 
 /// Sends the person to Open Humans, and has the browser remember the login.
@@ -81,12 +113,7 @@ fn start_login(inner: &Inner, request: LoginRequest, headers: &HeaderMap) -> Res
         authorization = authorization.scope(scope);
     }
     let mut response = see_other(authorization.url().as_str());
-    for cookie in inner.login.flows.make_room(headers) {
-        response.headers_mut().append(SET_COOKIE, cookie);
-    }
-    response
-        .headers_mut()
-        .append(SET_COOKIE, inner.login.flows.keep(&flow, now));
+    remember(inner, &flow, headers, &mut response);
     private(&mut response);
     response
 }
@@ -99,6 +126,13 @@ fn ask_first(oh: &OpenHumans, head: &Parts, next: Option<ReturnPath>) -> Respons
         StatusCode::OK
     };
     let url = login_url(&oh.inner, next.as_ref().map(ReturnPath::as_str), None);
+    asked_first(oh, head, status, url)
+}
+
+/// The page that asks first; its button posts to `url`.
+fn asked_first(oh: &OpenHumans, head: &Parts, status: StatusCode, url: String) -> Response<Bytes> {
+    #[cfg(not(feature = "pages"))]
+    let _ = head;
     #[cfg(feature = "pages")]
     if let Some(page) = super::pages::ask_first(oh, head, status, url.clone()) {
         return page;

@@ -84,6 +84,42 @@ async fn another_site_cannot_send_anyone_to_log_in() {
     .await;
 }
 
+#[tokio::test]
+async fn another_site_cannot_start_a_login_of_the_apps_own() {
+    let plan = Plan {
+        build: |builder| builder.login_handler(Doorkeeper),
+        ..Plan::default()
+    };
+    both(plan, async |app| {
+        let mut alice = app.visitor();
+        let answer = alice.get_from_elsewhere("/connect").await;
+        let answer = app.note("led there by another site", answer);
+        assert_eq!((answer.status, answer.header("location")), (200, None));
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        let text = answer.text();
+        let (_, action) = text
+            .split_once("action=\"")
+            .expect("a form to do it oneself");
+        let action = action
+            .split('"')
+            .next()
+            .unwrap_or_default()
+            .replace("&amp;", "&");
+
+        // The button goes on with what the app gave along; the address alone does not, elsewhere.
+        let mut mallory = app.visitor();
+        let answer = mallory.navigate("POST", &action, From::CrossSite).await;
+        assert_eq!(app.note("another site posts", answer).status, 403);
+        let answer = alice.post(&action).await;
+        let answer = app.note("the button", answer);
+        let back = app.sandbox.authorize("01026778", answer.location()).await;
+        let back = app.local(back.expect("the sandbox sends back").as_str());
+        let answer = app.come_back(&mut alice, &back).await;
+        assert_eq!((answer.status, answer.location()), (303, "/for/user-42"));
+    })
+    .await;
+}
+
 async fn log_in_and_out(app: &mut crate::apps::App, session_before: bool) {
     let mut alice = app.visitor();
     if session_before {
