@@ -11,7 +11,7 @@
 //! | `OPENHUMANS_APP_BASE_URL` | the app's public address, such as `https://app.example` |
 //! | `OPENHUMANS_OH_BASE_URL` | Open Humans' address; default `https://www.openhumans.org` |
 //! | `OPENHUMANS_REDIRECT_URI` | default: the app's address, the mount path, `/complete` |
-//! | `OPENHUMANS_WEBHOOK_SECRET` | the webhook secret; a comma-separated list while rotating |
+//! | `OPENHUMANS_WEBHOOK_SECRET` | the webhook secret; a comma-separated list while rotating. A comma that belongs to a secret is written `\,` |
 //! | `OPENHUMANS_MASTER_TOKEN` | the project's master access token |
 //! | `OPENHUMANS_LOGIN_REDIRECT_URL` | where a login without a return path ends; default: the app's root |
 //! | `OPENHUMANS_LOGOUT_REDIRECT_URL` | where a logout ends; default: the app's root |
@@ -170,10 +170,7 @@ impl Settings {
         }
         builder.redirect_uri = env.get("OPENHUMANS_REDIRECT_URI")?;
         if let Some(list) = env.get("OPENHUMANS_WEBHOOK_SECRET")? {
-            builder.webhook_secrets = list
-                .split(',')
-                .map(|s| WebhookSecret::new(s.trim()))
-                .collect();
+            builder.webhook_secrets = secrets(&list).map(WebhookSecret::new).collect();
         }
         builder.master_token = env.get("OPENHUMANS_MASTER_TOKEN")?.map(MasterToken::new);
         builder.login_redirect_url = env.get("OPENHUMANS_LOGIN_REDIRECT_URL")?;
@@ -251,4 +248,19 @@ impl Settings {
         let prefix = self.app_base_url.path().trim_end_matches('/');
         format!("{prefix}{}/{route}", self.mount_path)
     }
+}
+
+/// The entries of a list whose commas of their own are written `\,`.
+fn secrets(list: &str) -> impl Iterator<Item = String> {
+    let mut entries = vec![String::new()];
+    let mut rest = list.chars().peekable();
+    while let Some(c) = rest.next() {
+        let entry = entries.last_mut().expect("there is always one");
+        match c {
+            '\\' if rest.peek() == Some(&',') => entry.extend(rest.next()),
+            ',' => entries.push(String::new()),
+            c => entry.push(c),
+        }
+    }
+    entries.into_iter().map(|entry| entry.trim().to_owned())
 }

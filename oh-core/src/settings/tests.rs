@@ -113,3 +113,21 @@ fn several_webhook_secrets_while_rotating() {
     .unwrap();
     assert_eq!(settings.webhook_secrets().len(), 2);
 }
+
+#[test]
+fn a_webhook_secret_may_hold_a_comma() {
+    for (text, secrets) in [
+        (r"abcdefgh\,ijklmnop", &["abcdefgh,ijklmnop"][..]),
+        (
+            r"\,abcdefghijklmnop\,, ponmlkjihgfedcba",
+            &[",abcdefghijklmnop,", "ponmlkjihgfedcba"],
+        ),
+        (r"abcdefgh\\ijklmnop", &[r"abcdefgh\\ijklmnop"]),
+        (r"abcdefghijklmnop\", &[r"abcdefghijklmnop\"]),
+    ] {
+        let settings = with(&[("OPENHUMANS_WEBHOOK_SECRET", text)]).unwrap();
+        let found = settings.webhook_secrets().iter();
+        let found: Vec<_> = found.map(WebhookSecret::expose).collect();
+        assert_eq!(found, secrets, "{text}");
+    }
+}
