@@ -261,7 +261,7 @@ texts! {
     MemberIdOrPseudonym: "Project member id or pseudonym", "Mitgliedskennung oder Pseudonym";
     Find: "Find", "Suchen";
     NobodyFound: "Nothing is recorded of this member.", "Über dieses Mitglied ist nichts verzeichnet.";
-    ShortenedText: "The first {count} lines; the export has all.", "Die ersten {count} Zeilen; der Export enthält alle.";
+    ShortenedText: "The newest {count} lines; the export has all.", "Die neuesten {count} Zeilen; der Export enthält alle.";
     MoreThan: "more than {count}", "mehr als {count}";
     WishRequested: "asked for", "verlangt";
     WishNotRequested: "not asked for", "nicht verlangt";

@@ -374,11 +374,14 @@ pub(super) async fn ledger(
     if let Some(member) = &query.member {
         sql.push(" AND member = ").push_bind(member.as_str());
     }
-    if let Some(after) = query.after {
-        sql.push(" AND seq > ").push_bind(after);
+    let (after, order) = match query.newest_first {
+        true => (" AND seq < ", " ORDER BY seq DESC LIMIT "),
+        false => (" AND seq > ", " ORDER BY seq LIMIT "),
+    };
+    if let Some(seq) = query.after {
+        sql.push(after).push_bind(seq);
     }
-    sql.push(" ORDER BY seq LIMIT ")
-        .push_bind(rows::limit(query.limit));
+    sql.push(order).push_bind(rows::limit(query.limit));
     sql.build_query_as().fetch_all(conn).await
 }
 

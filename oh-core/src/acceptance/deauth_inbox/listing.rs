@@ -182,12 +182,18 @@ pub async fn the_ledger_is_listed_page_by_page(inbox: Arc<dyn DeauthInbox>) {
     .await;
     assert_eq!(all.len(), 30);
     assert!(all.windows(2).all(|two| two[0].seq < two[1].seq));
+    let mut backwards = walk(LedgerQuery::first(4).newest_first()).await;
+    backwards.reverse();
+    assert_eq!(backwards, all, "one order is the other, turned around");
     let of_one = walk(LedgerQuery {
         member: Some(pseudonym(1)),
         limit: 4,
         ..LedgerQuery::default()
     })
     .await;
+    let mut backwards = walk(LedgerQuery::first(1).member(pseudonym(1)).newest_first()).await;
+    backwards.reverse();
+    assert_eq!(backwards, of_one);
     assert_eq!(of_one.len(), 15);
     assert!(of_one.iter().all(|line| line.member == pseudonym(1)));
     let of_event = walk(LedgerQuery {

@@ -403,16 +403,21 @@ impl DeauthRecords for MemoryInbox {
     }
 
     async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError> {
-        Ok(self
-            .state()
-            .ledger
-            .iter()
-            .filter(|line| query.after.is_none_or(|seq| line.seq > seq))
-            .filter(|line| query.event.as_ref().is_none_or(|id| line.event == *id))
-            .filter(|line| query.member.as_ref().is_none_or(|p| line.member == *p))
-            .take(query.limit)
-            .cloned()
-            .collect())
+        let state = self.state();
+        let wanted = |line: &&LedgerLine| {
+            let comes_after = |seq| match query.newest_first {
+                true => line.seq < seq,
+                false => line.seq > seq,
+            };
+            query.after.is_none_or(comes_after)
+                && query.event.as_ref().is_none_or(|id| line.event == *id)
+                && query.member.as_ref().is_none_or(|p| line.member == *p)
+        };
+        let lines = state.ledger.iter().filter(wanted);
+        Ok(match query.newest_first {
+            true => lines.rev().take(query.limit).cloned().collect(),
+            false => lines.take(query.limit).cloned().collect(),
+        })
     }
 }
 

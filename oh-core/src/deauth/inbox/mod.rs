@@ -322,7 +322,7 @@ impl EventQuery {
     }
 }
 
-/// Which lines of the ledger to list, in the order they were written.
+/// Which lines of the ledger to list, in the order they were written or from the newest on.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 #[must_use]
@@ -331,7 +331,9 @@ pub struct LedgerQuery {
     pub event: Option<EventId>,
     /// Only this member's.
     pub member: Option<Pseudonym>,
-    /// Only those after the line of this number.
+    /// From the newest to the oldest, rather than from the oldest on.
+    pub newest_first: bool,
+    /// Only those after the line of this number in the order of the list.
     pub after: Option<i64>,
     /// How many at most.
     pub limit: usize,
@@ -358,7 +360,13 @@ impl LedgerQuery {
         self
     }
 
-    /// Only those after the line of this number.
+    /// From the newest to the oldest.
+    pub fn newest_first(mut self) -> Self {
+        self.newest_first = true;
+        self
+    }
+
+    /// Only those after the line of this number in the order of the list.
     pub fn after(mut self, seq: impl Into<Option<i64>>) -> Self {
         self.after = seq.into();
         self

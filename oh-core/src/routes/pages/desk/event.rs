@@ -26,7 +26,7 @@ pub(super) async fn show(cx: &Context<'_>, id: &str) -> Outcome {
         event: Some(EventId::new(id)),
         ..LedgerQuery::default()
     };
-    let (lines, shortened) = first_lines(inbox, query).await?;
+    let (lines, shortened) = newest_lines(inbox, query).await?;
     let Some(line) = lines.first() else {
         return Err(Problem::not_found());
     };
@@ -40,15 +40,17 @@ pub(super) async fn show(cx: &Context<'_>, id: &str) -> Outcome {
     }))
 }
 
-/// The first lines of a query, and whether there are more.
-pub(super) async fn first_lines(
+/// The newest lines of a query, in the order they were written, and whether there are older ones.
+pub(super) async fn newest_lines(
     inbox: &dyn DeauthInbox,
-    mut query: LedgerQuery,
+    query: LedgerQuery,
 ) -> Result<(Vec<LedgerLine>, bool), InboxError> {
+    let mut query = query.newest_first();
     query.limit = LINES + 1;
     let mut lines = inbox.ledger(&query).await?;
     let shortened = lines.len() > LINES;
     lines.truncate(LINES);
+    lines.reverse();
     Ok((lines, shortened))
 }
 

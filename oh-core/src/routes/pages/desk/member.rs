@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::event::{LINES, first_lines};
+use super::event::{LINES, newest_lines};
 use super::table;
 use crate::ProjectMemberId;
 use crate::deauth::{EventQuery, LedgerQuery, Pseudonym};
@@ -33,7 +33,7 @@ pub(super) async fn find(cx: &Context<'_>) -> Outcome {
         ..LedgerQuery::default()
     };
     let (events, (lines, shortened)) =
-        tokio::try_join!(inbox.events(&of_member), first_lines(inbox, lines))?;
+        tokio::try_join!(inbox.events(&of_member), newest_lines(inbox, lines))?;
     let events = events.into_iter();
     reply::page(Page::Member(MemberPage {
         pseudonym: Some(pseudonym),
