@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use crate::Error;
-use crate::rest::answer::{Answer, excerpt};
+use crate::rest::answer::{Answer, excerpt, shorten};
 use crate::rest::call::Call;
 use crate::rest::client::{Auth, Client};
 use crate::types::record::{at_most, lenient};
@@ -331,7 +331,7 @@ fn follow(server: &Client, link: &str, from: Position) -> Result<Position, Error
         .map_err(|_| not_understood("the link to the next page is not an address"))?;
     if !same_host(base, &url) {
         return Err(Error::ForeignLink {
-            host: url.host_str().unwrap_or_default().to_owned(),
+            host: shorten(url.host_str().unwrap_or_default()),
         });
     }
     let number = |name: &str| {
@@ -415,6 +415,21 @@ mod tests {
             fake.then(200, page(&[1], Some(link)));
             let error = list(&fake).try_next().await.unwrap_err();
             assert!(matches!(error, Error::ForeignLink { .. }), "{link}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_said_of_another_host_is_short_and_holds_no_token() {
+        let token = "aXBfKym8W1M4fjUMXoy38iHzMEZdWS";
+        for host in [token.to_owned(), "x.".repeat(5_000)] {
+            let fake = Fake::new();
+            // A scheme that is no web address: its host is kept letter for letter.
+            let link = format!("ftpx://{host}/?offset=2");
+            fake.then(200, page(&[1], Some(&link)));
+            let error = list(&fake).try_next().await.unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(shown.len() < 1_000, "{} bytes", shown.len());
+            assert!(!shown.contains(token), "{shown}");
         }
     }
 

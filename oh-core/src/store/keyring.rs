@@ -88,6 +88,12 @@ pub enum KeyringError {
     },
 }
 
+/// Whether a text can be the id of a key.
+pub(super) fn is_id(text: &str) -> bool {
+    let fits = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
+    (1..=ID_LEN).contains(&text.len()) && text.bytes().all(fits)
+}
+
 impl Keyring {
     /// Reads `id:key, id:key, …`; keys are 32 bytes in base64, either alphabet, padded or not.
     ///
@@ -99,8 +105,7 @@ impl Keyring {
         let entries = text.split(',').map(str::trim).filter(|e| !e.is_empty());
         for (place, entry) in (1..).zip(entries) {
             let (id, key) = entry.split_once(':').ok_or(KeyringError::NoId { place })?;
-            let is_id = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
-            if !(1..=ID_LEN).contains(&id.len()) || !id.bytes().all(is_id) {
+            if !is_id(id) {
                 return Err(KeyringError::BadId { place });
             }
             let id = id.to_owned();

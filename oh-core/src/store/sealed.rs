@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
-use super::{Keyring, MemberRecord, Put, StoreError, TokenStore, Tokens, Version};
+use super::{Keyring, MemberRecord, Put, StoreError, TokenStore, Tokens, Version, keyring};
 use crate::ProjectMemberId;
 
 const PREFIX: &str = "ohs1.";
@@ -230,7 +230,9 @@ impl<S: TokenStore> SealedStore<S> {
     ) -> Result<Zeroizing<String>, OpenError> {
         let name = field.0;
         let Some((id, sealed)) = parse(text) else {
-            return if self.plaintext {
+            return if text.starts_with(PREFIX) {
+                Err(OpenError::Damaged { field: name })
+            } else if self.plaintext {
                 Ok(Zeroizing::new(text.to_owned()))
             } else {
                 Err(OpenError::Plaintext { field: name })
@@ -248,9 +250,11 @@ impl<S: TokenStore> SealedStore<S> {
     }
 }
 
-/// Key id and ciphertext, if the text is a sealed one.
+/// Key id and ciphertext, if the text is a sealed one. What is no id of a key is not taken for one:
+/// an id is shown, and whoever can write into the store could have put anything there.
 fn parse(text: &str) -> Option<(&str, &str)> {
-    text.strip_prefix(PREFIX)?.split_once('.')
+    let parts = text.strip_prefix(PREFIX)?.split_once('.')?;
+    keyring::is_id(parts.0).then_some(parts)
 }
 
 /// What a sealed token is bound to. Neither an id of a key nor one of a member holds a `/`.

@@ -30,6 +30,18 @@ pub fn safe_file_name(name: &str) -> String {
 }
 
 fn safe_on(windows: bool, name: &str) -> String {
+    let mut safe = safe_once(windows, name);
+    loop {
+        // What is cut off can leave an ending that acts.
+        let again = safe_once(windows, &safe);
+        if again == safe {
+            return safe;
+        }
+        safe = again;
+    }
+}
+
+fn safe_once(windows: bool, name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let plain: String = last
         .chars()
@@ -140,6 +152,26 @@ mod tests {
     fn what_is_too_long_keeps_its_ending() {
         let long = safe_file_name(&format!("{}.csv", "é".repeat(300)));
         assert!(long.len() <= MAX_LEN && long.ends_with(".csv"));
+    }
+
+    #[test]
+    fn what_is_cut_off_leaves_no_ending_that_acts() {
+        for (cut, ending) in [("", ".oh-part"), (" b", "x "), (".", "x.")] {
+            let name = format!(
+                "{}{ending}{cut}{}",
+                "a".repeat(255 - ending.len()),
+                "é".repeat(40)
+            );
+            for windows in [false, true] {
+                let safe = safe_on(windows, &name);
+                assert_eq!(safe_on(windows, &safe), safe);
+                assert!(!safe.ends_with(' ') && safe.len() <= MAX_LEN, "{safe}");
+                assert!(
+                    safe.starts_with('_') || !safe.ends_with(".oh-part"),
+                    "{safe}"
+                );
+            }
+        }
     }
 
     proptest! {

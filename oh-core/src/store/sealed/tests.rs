@@ -177,6 +177,25 @@ async fn a_missing_key_is_named() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_the_id_of_a_key_is_not_shown() {
+    let inner = Inner::default();
+    for id in ["\u{1b}[2J", "a key that nobody has, and is long", ""] {
+        let mut fake = record("01");
+        fake.tokens.as_mut().unwrap().access_token = format!("ohs1.{id}.AAAA").into();
+        keep(&inner, &fake).await;
+        for store in [sealed(&inner, NEW), sealed(&inner, NEW).allow_plaintext()] {
+            let damaged = OpenError::Damaged {
+                field: "access token",
+            };
+            assert_eq!(refusal(&store, "01").await, damaged, "{id:?}");
+        }
+        let stored = inner.load(&"01".parse().unwrap()).await.unwrap().unwrap();
+        let removed = inner.remove(&stored.member, stored.version).await.unwrap();
+        assert_eq!(removed, Put::Done);
+    }
+}
+
+#[tokio::test]
 async fn plain_text_is_read_only_when_allowed() {
     let inner = Inner::default();
     keep(&inner, &record("01")).await;
