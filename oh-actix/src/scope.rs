@@ -1,5 +1,6 @@
 //! The routes, as an actix-web scope.
 
+use actix_web::guard::fn_guard;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Scope};
 use http::Request;
@@ -29,6 +30,8 @@ pub fn scope(openhumans: &OpenHumans) -> Scope {
     openhumans.routes().into_iter().fold(
         web::scope(openhumans.settings().mount_path()),
         |scope, route| {
+            let mount = openhumans.settings().mount_path();
+            let whole = format!("{mount}{}", route.path());
             let openhumans = openhumans.clone();
             let answer =
                 move |request, payload| answer(openhumans.clone(), route, request, payload);
@@ -36,9 +39,22 @@ pub fn scope(openhumans: &OpenHumans) -> Scope {
                 "/" => vec![String::new()],
                 path => vec![path.to_owned(), format!("{path}/")],
             };
-            scope.service(web::resource(paths).to(answer))
+            let as_written = fn_guard(move |request| is_written(request.head().uri.path(), &whole));
+            scope.service(web::resource(paths).guard(as_written).to(answer))
         },
     )
+}
+
+/// Whether a path ends as a route is written, letter for letter but for the segment in braces.
+/// actix-web decodes a path before it matches it, so that `/%6Cogin` would be `/login` here and
+/// nowhere else: not to a proxy that lets some paths through, nor to the core.
+fn is_written(path: &str, route: &str) -> bool {
+    let mut path = path.strip_suffix('/').unwrap_or(path).rsplit('/');
+    let mut route = route.strip_suffix('/').unwrap_or(route).rsplit('/');
+    route.all(|wanted| {
+        let segment = path.next();
+        segment == Some(wanted) || segment.is_some() && wanted.starts_with('{')
+    })
 }
 
 /// Converts, asks, applies. The session is read before and changed after, never held in between.

@@ -63,6 +63,13 @@ async fn what_is_no_route_is_left_to_the_app() {
             "/openhumans/login/more",
             "/openhumans//login",
             "/openhumans/Login",
+            "/openhumans/%6Cogin",
+            "/openhumans/%6cogin/",
+            "/%6Fpenhumans/login",
+            "/openhumans%2Flogin",
+            "/openhumans/login%2F",
+            "/openhumans/x/../login",
+            "/openhumans/./login",
         ] {
             let answer = app.send(path, &Request::get(path)).await;
             assert_eq!(
