@@ -1,0 +1,20 @@
+//! The code of the README and of each guide, which compiles.
+
+macro_rules! guides {
+    ($($name:ident: $file:literal)*) => {
+        $(
+            #[doc = include_str!(concat!("../../", $file))]
+            mod $name {}
+        )*
+    };
+}
+
+guides! {
+    readme: "README.md"
+    start: "docs/start.md"
+    axum: "docs/axum.md"
+    actix: "docs/actix.md"
+    token_store: "docs/token-store.md"
+    erasure: "docs/erasure.md"
+    many_machines: "docs/many-machines.md"
+}
