@@ -16,5 +16,7 @@ guides! {
     actix: "docs/actix.md"
     token_store: "docs/token-store.md"
     erasure: "docs/erasure.md"
+    testing: "docs/testing.md"
+    background_jobs: "docs/background-jobs.md"
     many_machines: "docs/many-machines.md"
 }
