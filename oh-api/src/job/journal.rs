@@ -5,10 +5,11 @@
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::files::hashing::blocking;
 use crate::{Error, ProjectMemberId};
 
 /// The first line: whatever has another is no such file, and is left alone.
@@ -25,7 +26,7 @@ impl Journal {
     pub(super) async fn open(path: &Path) -> Result<(Self, HashSet<ProjectMemberId>), Error> {
         let path = path.to_owned();
         let named = path.clone();
-        let opened = blocking(move || read(&path)).await;
+        let opened = blocking(move |_| read(&path)).await;
         let (file, done) = opened.map_err(|error| error.at(&named))?;
         let (path, file) = (named, Arc::new(file));
         Ok((Self { path, file }, done))
@@ -34,10 +35,10 @@ impl Journal {
     /// Writes down that a member is done.
     pub(super) async fn add(&self, member: &ProjectMemberId) -> Result<(), Error> {
         let (file, line) = (self.file.clone(), format!("{member}\n"));
-        let written = blocking(move || {
+        let written = blocking(move |_| {
             // In one write, so that only its end can be missing.
             (&*file).write_all(line.as_bytes())?;
-            Ok(file.sync_data()?)
+            file.sync_data()
         });
         written.await.map_err(|error| error.at(&self.path))
     }
@@ -45,7 +46,7 @@ impl Journal {
     /// Removes the file: everything is done.
     pub(super) async fn remove(self) -> Result<(), Error> {
         let path = self.path.clone();
-        let removed = blocking(move || Ok(std::fs::remove_file(path)?)).await;
+        let removed = blocking(move |_| std::fs::remove_file(path)).await;
         removed.map_err(|error| error.at(&self.path))
     }
 }
@@ -91,13 +92,6 @@ fn invalid(why: &str) -> Error {
         argument: "journal",
         why: why.into(),
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|stopped| Err(io::Error::other(stopped).into()))
 }
 
 #[cfg(test)]

@@ -62,8 +62,10 @@ pub struct MemberJob {
     retries: RetryPolicy,
     journal: Option<PathBuf>,
     except: HashSet<ProjectMemberId>,
-    progress: Option<Arc<dyn Fn(&JobProgress<'_>) + Send + Sync>>,
+    progress: Option<Callback>,
 }
+
+type Callback = Arc<dyn Fn(&JobProgress<'_>) + Send + Sync>;
 
 impl Default for MemberJob {
     fn default() -> Self {
