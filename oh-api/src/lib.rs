@@ -55,6 +55,7 @@ mod error;
 #[cfg(test)]
 mod fake;
 mod files;
+pub mod job;
 mod members;
 pub mod oauth;
 mod random;
@@ -64,8 +65,8 @@ mod types;
 
 pub use error::{Error, IoError, Problem, TokenSourceError};
 pub use files::{
-    DirectUpload, Download, DownloadStream, Downloaded, FileMetadata, Progress, StartedUpload,
-    Upload, UploadMethod, Uploaded, safe_file_name,
+    DirectUpload, Download, DownloadStream, Downloaded, FileMetadata, Progress, Same,
+    StartedUpload, UnlessThere, Upload, UploadMethod, Uploaded, safe_file_name,
 };
 pub use members::{
     AccessKey, AccessedFile, AccessesBetween, DataType, ExchangeMember, FileAccess, FileFilter,

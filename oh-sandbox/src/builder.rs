@@ -12,7 +12,7 @@ use crate::sandbox::Sandbox;
 use crate::secret::Key;
 use crate::server;
 use crate::server::connection::{Switch, Switchboard};
-use crate::state::world::Settings;
+use crate::state::world::{MASTER_LIFE, Settings};
 use crate::state::{Credentials, Shared};
 use crate::web::host::loopback_only;
 
@@ -126,6 +126,10 @@ pub struct SandboxBuilder {
     members: Vec<(String, Option<String>)>,
     silent_leave: bool,
     remove_members_500: bool,
+    approved: bool,
+    on_site: bool,
+    access_logs: bool,
+    expiring_master_token: bool,
 }
 
 impl std::fmt::Debug for SandboxBuilder {
@@ -153,6 +157,10 @@ impl Default for SandboxBuilder {
             members: Vec::new(),
             silent_leave: false,
             remove_members_500: false,
+            approved: true,
+            on_site: false,
+            access_logs: false,
+            expiring_master_token: false,
         }
     }
 }
@@ -242,6 +250,33 @@ impl SandboxBuilder {
         self
     }
 
+    /// Whether Open Humans has approved the project, as it has without this. One that is not approved
+    /// is in no public list, and nobody can join it once it has 20 members.
+    pub fn approved(mut self, approved: bool) -> Self {
+        self.approved = approved;
+        self
+    }
+
+    /// Whether it is an on-site project, which members join at Open Humans itself. It has a master
+    /// token and no OAuth2 client: authorizing it, and every client secret, is refused.
+    pub fn on_site(mut self, on_site: bool) -> Self {
+        self.on_site = on_site;
+        self
+    }
+
+    /// Whether this is the one project that may see who has fetched its members' files.
+    pub fn access_logs(mut self, allowed: bool) -> Self {
+        self.access_logs = allowed;
+        self
+    }
+
+    /// Whether the master token expires after 24 hours, as it does at Open Humans unless an
+    /// administrator has switched that off.
+    pub fn expiring_master_token(mut self, expires: bool) -> Self {
+        self.expiring_master_token = expires;
+        self
+    }
+
     /// Starts the sandbox.
     ///
     /// # Errors
@@ -266,6 +301,7 @@ impl SandboxBuilder {
         let objects = ObjectStore::new(address_url(&store)?, key.clone());
         let settings = self.settings()?;
         let members = self.members()?;
+        let expiring = self.expiring_master_token;
         let shared = Shared::new(
             address_url(&site)?,
             self.credentials,
@@ -274,6 +310,9 @@ impl SandboxBuilder {
             key,
         );
         let now = shared.clock.now();
+        if expiring {
+            shared.world().settings.master_expires = Some(now + MASTER_LIFE);
+        }
         for (id, username) in members {
             shared.world().add_member(&id, username.as_deref(), now);
         }
@@ -310,6 +349,10 @@ impl SandboxBuilder {
             silent_leave: self.silent_leave,
             remove_members_fails: self.remove_members_500,
             active: true,
+            approved: self.approved,
+            on_site: self.on_site,
+            access_logs: self.access_logs,
+            master_expires: None,
         })
     }
 

@@ -12,9 +12,11 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
+    /// Now, to the microsecond, as the server's database keeps times.
     pub(crate) fn now(&self) -> OffsetDateTime {
-        OffsetDateTime::now_utc()
-            + time::Duration::microseconds(self.ahead_microseconds.load(Ordering::Relaxed))
+        let ahead = time::Duration::microseconds(self.ahead_microseconds.load(Ordering::Relaxed));
+        let now = OffsetDateTime::now_utc() + ahead;
+        now - time::Duration::nanoseconds(i64::from(now.nanosecond() % 1_000))
     }
 
     pub(crate) fn advance(&self, by: Duration) {

@@ -1,5 +1,7 @@
 //! The endpoints that can be counted and made to fail, by the names tests use.
 
+use std::borrow::Cow;
+
 use http::Method;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +47,10 @@ pub enum Endpoint {
     ObjectPut,
     /// `GET` and `HEAD` at the object store.
     ObjectGet,
+    /// `/data-management/newdatafileaccesslog/`, who has asked for a member's files.
+    FileAccessLog,
+    /// `/data-management/awsdatafileaccesslog/`, who has fetched them from the object store.
+    StoreAccessLog,
     /// `/api/public/…` and the older `/api/public-data/…`
     Public,
 }
@@ -58,7 +64,8 @@ impl Endpoint {
         if path.starts_with("/api/public/") || path.starts_with("/api/public-data/") {
             return Some(Self::Public);
         }
-        Some(match path {
+        let (path, _) = parted(path);
+        Some(match &*path {
             "/direct-sharing/projects/oauth2/authorize/" | "/oauth2/authorize/" => Self::Authorize,
             "/oauth2/token/" => Self::Token,
             "/oauth2/revoke_token/" => Self::Revoke,
@@ -71,8 +78,18 @@ impl Endpoint {
             "/api/direct-sharing/project/files/upload/direct/" => Self::DirectUpload,
             "/api/direct-sharing/project/files/upload/complete/" => Self::CompleteUpload,
             "/api/direct-sharing/project/files/delete/" => Self::DeleteFiles,
+            "/data-management/newdatafileaccesslog/" => Self::FileAccessLog,
+            "/data-management/awsdatafileaccesslog/" => Self::StoreAccessLog,
             _ => return None,
         })
+    }
+
+    /// Whether a format in the path makes the server crash over a POST: these views do not expect it.
+    pub(crate) fn trips_over_a_format(self) -> bool {
+        matches!(
+            self,
+            Self::Upload | Self::DirectUpload | Self::CompleteUpload | Self::DeleteFiles
+        )
     }
 
     /// Which endpoint a request to the object store asks for.
@@ -86,7 +103,7 @@ impl Endpoint {
 
     /// Whether a path that only lacks its trailing slash would be one of the server's.
     pub(crate) fn wants_slash(path: &str) -> bool {
-        if path.ends_with('/') {
+        if path.ends_with('/') || Self::of(path).is_some() {
             return false;
         }
         let with_slash = format!("{path}/");
@@ -98,9 +115,47 @@ impl Endpoint {
     }
 }
 
+/// A path of the project API without the format at its end, as in `project/members.json`, and the
+/// format. A slash behind it may be there or not.
+pub(crate) fn parted(path: &str) -> (Cow<'_, str>, Option<&str>) {
+    let whole = (Cow::Borrowed(path), None);
+    if !path.starts_with("/api/direct-sharing/project") {
+        return whole;
+    }
+    let bare = path.strip_suffix('/').unwrap_or(path);
+    let name = bare.rsplit('/').next().unwrap_or_default();
+    let Some((_, format)) = name.rsplit_once('.') else {
+        return whole;
+    };
+    let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    if format.is_empty() || !format.bytes().all(known) {
+        return whole;
+    }
+    let stem = &bare[..bare.len() - format.len() - 1];
+    (Cow::Owned(format!("{stem}/")), Some(format))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_format_at_the_end_of_the_project_api_is_not_its_path() {
+        for path in ["project.json", "project.json/", "project.api"] {
+            let path = format!("/api/direct-sharing/{path}");
+            assert_eq!(Endpoint::of(&path), Some(Endpoint::Project), "{path}");
+        }
+        let upload = "/api/direct-sharing/project/files/upload/direct.json";
+        assert_eq!(Endpoint::of(upload), Some(Endpoint::DirectUpload));
+        assert_eq!(parted(upload).1, Some("json"));
+        for path in [
+            "/api/direct-sharing/project/nope.json",
+            "/oauth2/token.json",
+        ] {
+            assert_eq!(Endpoint::of(path), None, "{path}");
+        }
+        assert!(!Endpoint::wants_slash("/api/direct-sharing/project.json"));
+    }
 
     #[test]
     fn only_the_servers_own_paths_get_a_slash_added() {

@@ -56,13 +56,24 @@
 //! the member is gone. [`SandboxBuilder::silent_leave`] and [`SandboxBuilder::remove_members_500`]
 //! give either half of that, `--server newest` both.
 //!
+//! # Other kinds of projects
+//!
+//! [`SandboxBuilder::approved`], [`SandboxBuilder::on_site`] and [`SandboxBuilder::access_logs`] make
+//! it a project that is not approved, one without OAuth2, or the one that may see who fetches files.
+//! These three, the formats in paths (`project/members.json`) and the crashes over a project or data
+//! type that is not there follow Open Humans' documentation and its public source; everything else was
+//! measured.
+//!
+//! What an app has done for a member, files and messages, is on the member's page: the names on the
+//! sandbox's first page lead there.
+//!
 //! # Where it is simpler
 //!
 //! - Logging in at Open Humans and allowing an app are one page, where one chooses who to be. The
 //!   browser is remembered, so that a member who holds a live token is sent back at once, until
 //!   `approval_prompt=force` or a log-out at the sandbox's first page.
 //! - There is one project, and another one that members share data from. All data is public.
-//! - The master token does not expire.
+//! - The master token does not expire unless [`SandboxBuilder::expiring_master_token`] says so.
 //! - The object store is a second port, as it is a second host in reality.
 #![forbid(unsafe_code)]
 

@@ -62,6 +62,18 @@ struct Args {
     /// Only the second of them.
     #[arg(long)]
     remove_members_500: bool,
+    /// A project that is not approved: in no public list, and with at most 20 members.
+    #[arg(long)]
+    unapproved: bool,
+    /// An on-site project: with a master token, and no OAuth2 client.
+    #[arg(long)]
+    on_site: bool,
+    /// The one project that may see who has fetched its members' files.
+    #[arg(long)]
+    access_logs: bool,
+    /// A master token that expires after 24 hours.
+    #[arg(long)]
+    expiring_master_token: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -92,7 +104,11 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         .master_token(&args.master_token)
         .webhook_secret(&args.webhook_secret)
         .silent_leave(newest || args.silent_leave)
-        .remove_members_500(newest || args.remove_members_500);
+        .remove_members_500(newest || args.remove_members_500)
+        .approved(!args.unapproved)
+        .on_site(args.on_site)
+        .access_logs(args.access_logs)
+        .expiring_master_token(args.expiring_master_token);
     if let Some(address) = args.object_store_listen {
         builder = builder.object_store_listen(address);
     }

@@ -13,7 +13,7 @@ use url::Url;
 use crate::api::store_file;
 use crate::client::Client;
 use crate::state::grants::{IssuedTokens, SCOPES};
-use crate::state::world::{OTHER_PROJECT, PROJECT};
+use crate::state::world::{MASTER_LIFE, OTHER_PROJECT, PROJECT};
 use crate::state::{Shared, leave, populate};
 use crate::{Delivery, Endpoint, Fault, Message, Stats};
 
@@ -194,6 +194,24 @@ impl Sandbox {
     /// Whether the project takes part at all. Nobody can authorize an inactive one.
     pub fn set_active(&self, active: bool) {
         self.shared.world().settings.active = active;
+    }
+
+    /// Whether Open Humans has approved the project.
+    pub fn set_approved(&self, approved: bool) {
+        self.shared.world().settings.approved = approved;
+    }
+
+    /// Makes the master token expire now.
+    pub fn expire_master_token(&self) {
+        let now = self.shared.clock.now();
+        self.shared.world().settings.master_expires = Some(now);
+    }
+
+    /// Makes the master token good for another 24 hours. The real project page gives another one
+    /// then; here it stays the same.
+    pub fn renew_master_token(&self) {
+        let now = self.shared.clock.now();
+        self.shared.world().settings.master_expires = Some(now + MASTER_LIFE);
     }
 
     /// Does what a member's browser would do with an authorization URL, and says where it would

@@ -137,3 +137,30 @@ async fn files_of_another_source_are_added_over_http() {
     let (_, member) = answer(asked.bearer_auth(tokens["access_token"].as_str().unwrap())).await;
     assert_eq!(member["data"][0]["source"], member["sources_shared"][0]);
 }
+
+#[tokio::test]
+async fn it_can_be_another_kind_of_project() {
+    let program = Program::start(&[
+        "--unapproved",
+        "--on-site",
+        "--access-logs",
+        "--expiring-master-token",
+    ]);
+    let at = |path: &str| program.url.join(path).unwrap();
+    let project = async || {
+        let asked = client().get(at("/api/direct-sharing/project/"));
+        answer(asked.bearer_auth("sandbox-master-token")).await
+    };
+    let (_, record) = project().await;
+    assert_eq!(
+        (&record["approved"], &record["type"]),
+        (&json!(false), &json!("on-site"))
+    );
+    let (_, tokens) = answer(client().post(at("/sandbox/members/01026778/tokens"))).await;
+    let log = client().get(at("/data-management/newdatafileaccesslog/"));
+    let token = tokens["access_token"].as_str().unwrap();
+    assert_eq!(answer(log.bearer_auth(token)).await.0, 200);
+    let advance = client().post(at("/sandbox/clock?advance=86400"));
+    assert_eq!(answer(advance).await.0, 200);
+    assert_eq!(project().await.0, 401);
+}

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use futures_util::{StreamExt, stream};
+use futures_util::{Stream, StreamExt, stream};
 
 use super::{BulkEvent, BulkReport, CONCURRENCY, End, Ended, Events, Listed};
 use crate::files::hashing::blocking;
@@ -256,12 +256,22 @@ impl ProjectClient {
         directory: impl AsRef<Path>,
         what: &BulkDownload,
     ) -> Result<BulkReport, Error> {
-        let directory = directory.as_ref();
         let members = stream::unfold(self.members(), async |mut members| {
             let member = members.next().await?;
             let total = members.total();
             Some(((member, total), members))
         });
+        self.download_members(members, directory.as_ref(), what)
+            .await
+    }
+
+    /// Downloads files of these members, each with how many there are in all.
+    pub(super) async fn download_members(
+        &self,
+        members: impl Stream<Item = (Result<ProjectMember, Error>, Option<u64>)>,
+        directory: &Path,
+        what: &BulkDownload,
+    ) -> Result<BulkReport, Error> {
         let found = members
             .map(|(member, total)| self.found(member, total, directory, what))
             .buffered(2)
@@ -396,7 +406,7 @@ impl Plan {
     }
 }
 
-async fn all(mut list: List<DataFile>) -> Result<Vec<DataFile>, Error> {
+pub(super) async fn all(mut list: List<DataFile>) -> Result<Vec<DataFile>, Error> {
     let mut files = Vec::new();
     while let Some(file) = list.try_next().await? {
         files.push(file);
@@ -404,10 +414,7 @@ async fn all(mut list: List<DataFile>) -> Result<Vec<DataFile>, Error> {
     Ok(files)
 }
 
-async fn run(
-    found: impl futures_util::Stream<Item = Found>,
-    what: &BulkDownload,
-) -> Result<BulkReport, Error> {
+async fn run(found: impl Stream<Item = Found>, what: &BulkDownload) -> Result<BulkReport, Error> {
     let mut report = BulkReport::default();
     let mut listed = Listed::default();
     let mut others = 0;

@@ -22,6 +22,7 @@ mod local;
 mod manifest;
 mod matching;
 mod plan;
+mod snapshot;
 mod upload;
 mod upload_dir;
 
@@ -32,6 +33,7 @@ pub use csv_cell::{csv_cell, plain_cell};
 pub use download::BulkDownload;
 pub use manifest::Manifest;
 pub use plan::{PlannedDeletion, PlannedUpload, UploadPlan};
+pub use snapshot::Snapshot;
 pub use upload::{BulkUpload, Mode};
 
 use crate::{Error, ProjectMemberId};

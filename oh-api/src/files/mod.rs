@@ -11,4 +11,4 @@ pub(crate) mod upload;
 pub use download::{Download, DownloadStream, Downloaded, safe_file_name};
 pub use metadata::FileMetadata;
 pub use progress::Progress;
-pub use upload::{DirectUpload, StartedUpload, Upload, UploadMethod, Uploaded};
+pub use upload::{DirectUpload, Same, StartedUpload, UnlessThere, Upload, UploadMethod, Uploaded};

@@ -67,13 +67,14 @@ impl RetryPolicy {
     }
 
     /// Runs `work`, again where `again` says that its error allows it.
-    pub(crate) async fn run<T, Fut, Work>(
+    pub(crate) async fn run<T, E, Fut, Work>(
         self,
-        again: impl Fn(&Error) -> bool,
+        again: impl Fn(&E) -> bool,
         work: Work,
-    ) -> Result<T, Error>
+    ) -> Result<T, E>
     where
-        Fut: Future<Output = Result<T, Error>>,
+        E: Retry,
+        Fut: Future<Output = Result<T, E>>,
         Work: FnMut() -> Fut,
     {
         // A total that has no end has no deadline.
@@ -84,13 +85,11 @@ impl RetryPolicy {
             .with_max_times(self.attempts.saturating_sub(1))
             .with_jitter();
         work.retry(backoff)
-            .when(|error: &Error| again(error))
+            .when(|error: &E| again(error))
             .adjust(|error, wait| {
-                let wait = match error {
-                    Error::RateLimited {
-                        retry_after: Some(asked),
-                    } => wait?.max(*asked),
-                    _ => wait?,
+                let wait = match error.retry_after() {
+                    Some(asked) => wait?.max(asked),
+                    None => wait?,
                 };
                 // Neither has a wait that has no end, and it is not begun.
                 let next = Instant::now().checked_add(wait)?;
@@ -100,6 +99,21 @@ impl RetryPolicy {
                 tracing::debug!(%error, wait_ms = wait.as_millis(), "trying again");
             })
             .await
+    }
+}
+
+/// An error that work is tried again after.
+pub(crate) trait Retry: std::fmt::Display {
+    /// How long the server asked to wait, if it did.
+    fn retry_after(&self) -> Option<Duration>;
+}
+
+impl Retry for Error {
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after } => *retry_after,
+            _ => None,
+        }
     }
 }
 

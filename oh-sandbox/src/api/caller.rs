@@ -61,11 +61,15 @@ impl Caller {
     /// Either kind of token.
     pub(crate) fn anyone(shared: &Shared, call: &Call) -> Result<Self, Refusal> {
         let token = token(call)?;
-        if same(&token, &shared.credentials.master_token) {
-            return Ok(Self::Project);
-        }
         let now = shared.clock.now();
-        match shared.world().grants.bearer(&token, now) {
+        let world = shared.world();
+        if same(&token, &shared.credentials.master_token) {
+            return match world.settings.master_expires {
+                Some(at) if now >= at => Err(Refusal::of_token("Expired token.")),
+                _ => Ok(Self::Project),
+            };
+        }
+        match world.grants.bearer(&token, now) {
             Bearer::Member(index) => Ok(Self::Member(index)),
             Bearer::Expired => Err(Refusal::new("Expired token.")),
             Bearer::Unknown => Err(Refusal::of_token("Invalid token.")),
@@ -77,6 +81,14 @@ impl Caller {
         match Self::anyone(shared, call)? {
             Self::Project => Ok(Self::Project),
             Self::Member(_) => Err(Refusal::new("Invalid token.")),
+        }
+    }
+
+    /// Only a member's own token will do.
+    pub(crate) fn own(shared: &Shared, call: &Call) -> Result<Self, Refusal> {
+        match Self::anyone(shared, call)? {
+            Self::Project => Err(Refusal::of_token("Invalid token.")),
+            member => Ok(member),
         }
     }
 

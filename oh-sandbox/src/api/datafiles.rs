@@ -74,19 +74,17 @@ fn download_key(key: &Key, id: u64, now: OffsetDateTime) -> String {
     uuid(bytes)
 }
 
-/// Whether a key opens a file now.
-pub(crate) fn opens(key: &Key, id: u64, given: &str, now: OffsetDateTime) -> bool {
-    let Some(made) = given
-        .get(..8)
-        .and_then(|text| u32::from_str_radix(text, 16).ok())
-    else {
-        return false;
-    };
-    let made = i64::from(made);
-    let Ok(at) = OffsetDateTime::from_unix_timestamp(made) else {
-        return false;
-    };
-    now.unix_timestamp() - made <= KEY_LIFE && same(given, &download_key(key, id, at))
+/// When a key was made, if it opens a file now.
+pub(crate) fn opens(
+    key: &Key,
+    id: u64,
+    given: &str,
+    now: OffsetDateTime,
+) -> Option<OffsetDateTime> {
+    let made = i64::from(u32::from_str_radix(given.get(..8)?, 16).ok()?);
+    let at = OffsetDateTime::from_unix_timestamp(made).ok()?;
+    let opens = now.unix_timestamp() - made <= KEY_LIFE && same(given, &download_key(key, id, at));
+    opens.then_some(at)
 }
 
 #[cfg(test)]
@@ -98,10 +96,11 @@ mod tests {
         let key = Key::generate();
         let now = OffsetDateTime::UNIX_EPOCH + time::Duration::days(10_000);
         let given = download_key(&key, 7, now);
-        assert!(opens(&key, 7, &given, now + time::Duration::minutes(59)));
-        assert!(!opens(&key, 7, &given, now + time::Duration::minutes(61)));
-        assert!(!opens(&key, 8, &given, now));
-        assert!(!opens(&key, 7, "eabc4c2f-6628-4937-957b-6e7543764ezz", now));
-        assert!(!opens(&key, 7, "", now));
+        let made = opens(&key, 7, &given, now + time::Duration::minutes(59));
+        assert_eq!(made, Some(now));
+        assert!(opens(&key, 7, &given, now + time::Duration::minutes(61)).is_none());
+        assert!(opens(&key, 8, &given, now).is_none());
+        assert!(opens(&key, 7, "eabc4c2f-6628-4937-957b-6e7543764ezz", now).is_none());
+        assert!(opens(&key, 7, "", now).is_none());
     }
 }

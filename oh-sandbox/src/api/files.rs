@@ -6,7 +6,7 @@ use http::{HeaderValue, StatusCode, header};
 use super::caller::Caller;
 use super::datafiles::opens;
 use crate::state::Shared;
-use crate::state::world::PROJECT;
+use crate::state::world::{Access, Accessed, PROJECT};
 use crate::web::call::Call;
 use crate::web::params::Params;
 use crate::web::path::segment;
@@ -19,21 +19,32 @@ pub(crate) fn download(shared: &Shared, call: &Call) -> Response {
     let Some(id) = id else { return not_found() };
     let now = shared.clock.now();
     let given = call.query.get("key").unwrap_or_default();
-    let world = shared.world();
-    let file = world
-        .files
-        .get(&id)
-        .filter(|_| opens(&shared.key, id, given, now));
-    let Some(file) = file else {
+    let mut world = shared.world();
+    let opened = opens(&shared.key, id, given, now).zip(world.files.get(&id).cloned());
+    let Some((key_made, file)) = opened else {
         return html(
             StatusCode::FORBIDDEN,
             "<h1>You are not authorized to view this file.</h1>",
         );
     };
     let mut response = html(StatusCode::FOUND, "");
-    if let Ok(link) = HeaderValue::from_str(&shared.objects.get_link(&file.object, given, now)) {
+    let link = shared.objects.get_link(&file.object, given, now);
+    if let Ok(link) = HeaderValue::from_str(&link) {
         response.headers_mut().insert(header::LOCATION, link);
     }
+    if !world.settings.access_logs {
+        return response;
+    }
+    let key = given.to_owned();
+    world.accesses.push(Access {
+        at: now,
+        file,
+        what: Accessed::Site {
+            key,
+            key_made,
+            link,
+        },
+    });
     response
 }
 

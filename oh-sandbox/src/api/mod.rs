@@ -1,5 +1,6 @@
 //! The project API and the public API: who may ask, in which form, and who answers.
 
+mod access_log;
 mod caller;
 mod datafiles;
 mod datatypes;
@@ -19,12 +20,14 @@ use axum::response::Response;
 use http::{HeaderValue, Method, StatusCode, header};
 
 use crate::Endpoint;
+use crate::endpoint::parted;
 use crate::state::Shared;
 use crate::web::call::{BODY_KEPT, Call};
 use crate::web::params::Params;
-use crate::web::respond::{Refused, detail, html, json};
+use crate::web::respond::{Refused, crash, detail, html, json};
 use caller::Caller;
 
+pub(crate) use datafiles::download_url;
 pub(crate) use upload::store_file;
 
 /// Answers a request to the API, `None` if there is no such place.
@@ -34,9 +37,12 @@ pub(crate) async fn dispatch(shared: &Arc<Shared>, call: &Call) -> Option<Respon
         return Some(files::download(shared, call));
     }
     let methods = match endpoint {
-        Endpoint::Project | Endpoint::ExchangeMember | Endpoint::Members | Endpoint::Public => {
-            "GET, HEAD, OPTIONS"
-        }
+        Endpoint::Project
+        | Endpoint::ExchangeMember
+        | Endpoint::Members
+        | Endpoint::Public
+        | Endpoint::FileAccessLog
+        | Endpoint::StoreAccessLog => "GET, HEAD, OPTIONS",
         _ => "POST, OPTIONS",
     };
     if call.method == Method::OPTIONS && call.header("access-control-request-method").is_some() {
@@ -65,6 +71,7 @@ async fn ask(
     let caller = match endpoint {
         Endpoint::Public => None,
         Endpoint::Members => Some(Caller::project(shared, call)),
+        Endpoint::FileAccessLog | Endpoint::StoreAccessLog => Some(Caller::own(shared, call)),
         _ => Some(Caller::anyone(shared, call)),
     };
     let caller = match caller.transpose() {
@@ -89,6 +96,9 @@ async fn ask(
     let Some(caller) = caller else {
         return public::answer(shared, call);
     };
+    if method == Method::POST && endpoint.trips_over_a_format() && parted(&call.path).1.is_some() {
+        return Some(crash());
+    }
     let params = Params::read(call).await;
     if method == Method::POST
         && let Err(refusal) = params.accept()
@@ -105,6 +115,8 @@ async fn ask(
         Endpoint::DirectUpload => upload::direct(shared, caller, &params),
         Endpoint::CompleteUpload => upload::complete(shared, caller, &params),
         Endpoint::DeleteFiles => files::delete(shared, caller, &params),
+        Endpoint::FileAccessLog => access_log::site(shared, call, caller),
+        Endpoint::StoreAccessLog => access_log::store(shared, call, caller),
         _ => return None,
     };
     Some(answer)
@@ -112,7 +124,7 @@ async fn ask(
 
 /// Whether the client would rather have a page than JSON; the refusal if it wants neither.
 fn wants_html(call: &Call) -> Result<bool, Refused> {
-    match call.query.get("format") {
+    match parted(&call.path).1.or(call.query.get("format")) {
         Some("json") => return Ok(false),
         Some("api") => return Ok(true),
         Some(_) => return Err(detail(StatusCode::NOT_FOUND, "Not found.").into()),

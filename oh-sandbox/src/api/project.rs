@@ -49,7 +49,7 @@ impl Project {
         let registered = datatypes::ALL.iter().filter(|datatype| datatype.registered);
         Self {
             active: world.settings.active,
-            approved: true,
+            approved: world.settings.approved,
             authorized_members: world.joined().count(),
             badge_image: None,
             contact_email: "project@example.org",
@@ -71,7 +71,11 @@ impl Project {
             returned_data_description: "Whatever the app uploads.",
             short_description: "A project to try things out.",
             slug: "sandbox-project",
-            r#type: "oauth2",
+            r#type: if world.settings.on_site {
+                "on-site"
+            } else {
+                "oauth2"
+            },
         }
     }
 
@@ -79,6 +83,8 @@ impl Project {
     pub(crate) fn other(world: &World) -> Self {
         Self {
             active: true,
+            approved: true,
+            r#type: "oauth2",
             id: OTHER_PROJECT,
             id_label: source(OTHER_PROJECT),
             name: "Other Source",

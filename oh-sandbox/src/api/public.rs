@@ -91,19 +91,31 @@ impl<'a> Here<'a> {
         let world = self.world;
         let number = |text: &str| text.parse::<u64>().ok();
         Some(match parts {
-            ["projects"] => self.list([Project::ours(world), Project::other(world)].into_iter()),
+            ["projects"] => {
+                let ours = world.settings.approved.then(|| Project::ours(world));
+                self.list(ours.into_iter().chain([Project::other(world)]))
+            }
             ["project", id] => match number(id) {
-                Some(PROJECT) => json(StatusCode::OK, &Project::ours(world)),
+                Some(PROJECT) if world.settings.approved => {
+                    json(StatusCode::OK, &Project::ours(world))
+                }
                 Some(OTHER_PROJECT) => json(StatusCode::OK, &Project::other(world)),
                 Some(_) => none("DataRequestProject"),
                 None => return None,
             },
             ["project", id, "datafiles"] => {
                 let id = number(id)?;
+                if !self.has_project(id) {
+                    return Some(crash());
+                }
                 self.files(move |file| file.project == id)
             }
             ["project", id, "members"] => {
-                let there = number(id)? == PROJECT;
+                let id = number(id)?;
+                if !self.has_project(id) {
+                    return Some(crash());
+                }
+                let there = id == PROJECT;
                 self.list(
                     self.joined()
                         .filter(|_| there)
@@ -116,7 +128,10 @@ impl<'a> Here<'a> {
                 None => none("Member"),
             },
             ["member", name, "projects"] => match self.named(name) {
-                Some(_) => self.list([Project::ours(world)].into_iter()),
+                Some(_) => {
+                    let ours = world.settings.approved.then(|| Project::ours(world));
+                    self.list(ours.into_iter())
+                }
                 None => crash(),
             },
             ["member", name, "datafiles"] => match self.named(name) {
@@ -130,11 +145,13 @@ impl<'a> Here<'a> {
             },
             ["datatype", id, "datafiles"] => {
                 let id = number(id)?;
-                let children = self
-                    .call
-                    .query
-                    .get("include_children")
-                    .is_some_and(|flag| flag != "false");
+                let flag = self.call.query.get("include_children");
+                let Some(children) = flag.map_or(Some(false), truth) else {
+                    return Some(crash());
+                };
+                if DataType::find(id).is_none() {
+                    return Some(crash());
+                }
                 self.files(move |file| {
                     let mut of = file.datatypes.iter();
                     of.any(|&it| {
@@ -173,13 +190,11 @@ impl<'a> Here<'a> {
                 let ours: Vec<String> = names().collect();
                 let other: Vec<String> = Vec::new();
                 let of = |project: u64, name: &str, usernames: Vec<String>| serde_json::json!({ "source": source(project), "name": name, "usernames": usernames });
-                self.list(
-                    [
-                        of(PROJECT, Project::ours(world).name, ours),
-                        of(OTHER_PROJECT, Project::other(world).name, other),
-                    ]
-                    .into_iter(),
-                )
+                let name = Project::ours(world).name;
+                let approved = world.settings.approved;
+                let ours = approved.then(|| of(PROJECT, name, ours));
+                let other = of(OTHER_PROJECT, Project::other(world).name, other);
+                self.list(ours.into_iter().chain([other]))
             }
             _ => return None,
         })
@@ -223,6 +238,11 @@ impl<'a> Here<'a> {
 
     fn is_public(&self, file: &DataFile) -> bool {
         file.complete && self.world.members[file.member].joined()
+    }
+
+    /// Whether a project is shown to the public.
+    fn has_project(&self, id: u64) -> bool {
+        id == OTHER_PROJECT || id == PROJECT && self.world.settings.approved
     }
 
     fn joined(&self) -> impl Iterator<Item = usize> + 'a {
@@ -278,6 +298,15 @@ impl<'a> Here<'a> {
                 username,
             },
         }
+    }
+}
+
+/// What Python's `strtobool` makes of a text; it stumbles over any other.
+fn truth(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "y" | "yes" | "t" | "true" | "on" | "1" => Some(true),
+        "n" | "no" | "f" | "false" | "off" | "0" => Some(false),
+        _ => None,
     }
 }
 

@@ -70,6 +70,12 @@ impl Request {
             return Err(not_found().into());
         }
         let settings = shared.world().settings.clone();
+        if settings.on_site {
+            let text = "This is an on-site project: its members join it at Open Humans itself, and it has no \
+                        OAuth2 client.";
+            let page = pages::message("Not an OAuth2 project", text);
+            return Err(private_html(StatusCode::NOT_FOUND, page).into());
+        }
         if !settings.active {
             return Err(redirect("/direct-sharing/authorize-inactive/").into());
         }
@@ -191,6 +197,9 @@ fn decide(shared: &Shared, request: &Request, member: &str, decision: &str) -> R
                 pages::message("No such decision", text),
             );
         }
+    }
+    if !world.members[index].joined() && !world.has_room() {
+        return redirect("/direct-sharing/authorize-full/");
     }
     world.join(index, now);
     let code = world.grants.new_code(

@@ -6,7 +6,7 @@
 //! too many.
 
 mod content;
-mod percent;
+pub(crate) mod percent;
 mod receive;
 mod serve;
 

@@ -1,6 +1,6 @@
 //! Paths in links: everything but letters, digits, `-._~` and the slash is encoded.
 
-pub(super) fn encode(path: &str) -> String {
+pub(crate) fn encode(path: &str) -> String {
     use std::fmt::Write;
     let mut encoded = String::with_capacity(path.len());
     for byte in path.bytes() {
@@ -14,7 +14,7 @@ pub(super) fn encode(path: &str) -> String {
     encoded
 }
 
-pub(super) fn decode(path: &str) -> String {
+pub(crate) fn decode(path: &str) -> String {
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path.bytes();
     while let Some(byte) = rest.next() {

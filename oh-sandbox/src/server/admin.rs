@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::api::store_file;
 use crate::state::grants::SCOPES;
-use crate::state::world::{OTHER_PROJECT, PROJECT, Standing};
+use crate::state::world::{MASTER_LIFE, OTHER_PROJECT, PROJECT, Standing};
 use crate::state::{Shared, leave, populate};
 use crate::web::call::{Call, Fields};
 use crate::web::params::Params;
@@ -65,13 +65,18 @@ const HELP: &[(&str, &str)] = &[
         "codes not yet exchanged expire",
     ),
     (
+        "POST /sandbox/master-token",
+        "expire it now: expires=now; or make it good again: expires=tomorrow|never",
+    ),
+    (
         "POST /sandbox/clock",
         "push the clock forward: advance=SECONDS",
     ),
     (
         "POST /sandbox/settings",
         "redirect_uri (repeatable), webhook_url, webhook_secret, silent_leave, \
-                                remove_members_500, active; an empty webhook_url or webhook_secret is none",
+                                remove_members_500, active, approved, on_site, access_logs; \
+                                an empty webhook_url or webhook_secret is none",
     ),
     (
         "POST /sandbox/faults",
@@ -168,6 +173,17 @@ pub(crate) async fn dispatch(shared: &Arc<Shared>, call: &Call, rest: &str) -> R
                 }
                 None => bad("advance has to be a number of seconds"),
             }
+        }
+        (&Method::POST, ["master-token"]) => {
+            let now = shared.clock.now();
+            let expires = match given.text("expires").as_deref() {
+                Some("now") => Some(now),
+                Some("tomorrow") => Some(now + MASTER_LIFE),
+                Some("never") => None,
+                _ => return bad("expires has to be now, tomorrow or never"),
+            };
+            shared.world().settings.master_expires = expires;
+            done()
         }
         (&Method::POST, ["settings"]) => settings(shared, &given),
         (&Method::POST, ["faults"]) => match serde_json::from_slice::<Plant>(call.body()) {
@@ -358,6 +374,9 @@ fn settings(shared: &Shared, given: &Given<'_>) -> Response {
         ("silent_leave", &mut settings.silent_leave),
         ("remove_members_500", &mut settings.remove_members_fails),
         ("active", &mut settings.active),
+        ("approved", &mut settings.approved),
+        ("on_site", &mut settings.on_site),
+        ("access_logs", &mut settings.access_logs),
     ];
     for (name, setting) in flags {
         if let Some(flag) = given.flag(name) {

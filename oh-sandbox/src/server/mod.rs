@@ -13,6 +13,8 @@ use http::{HeaderValue, Method, StatusCode, header};
 use crate::fault::Fault;
 use crate::oauth::authorize::{SESSION_COOKIE, authorize};
 use crate::oauth::token;
+use crate::objects::percent;
+use crate::state::world::{Standing, UNAPPROVED_MEMBERS};
 use crate::state::{Shared, leave};
 use crate::web::call::{Call, GoneAway};
 use crate::web::params::Params;
@@ -57,7 +59,7 @@ async fn dispatch(shared: &Arc<Shared>, call: &Call) -> Response {
     if let Some(rest) = path.strip_prefix("/sandbox/") {
         return admin::dispatch(shared, call, rest).await;
     }
-    if Endpoint::wants_slash(path) && Endpoint::of(path).is_none() {
+    if Endpoint::wants_slash(path) {
         return add_slash(path, call.raw_query.as_deref());
     }
     if let Some(id) = segment(path, "/direct-sharing/projects/leave/") {
@@ -70,6 +72,13 @@ async fn dispatch(shared: &Arc<Shared>, call: &Call) -> Response {
         "/oauth2/token/" => token::token(shared, call, &Params::read(call).await),
         "/oauth2/revoke_token/" => token::revoke(shared, call, &Params::read(call).await),
         "/oauth2/introspect/" => token::introspect(shared, call, &Params::read(call).await),
+        "/direct-sharing/authorize-full/" => {
+            let text = format!(
+                "Sorry, \"Sandbox Project\" has not been approved and has exceeded the {UNAPPROVED_MEMBERS} \
+                 member limit for unapproved projects."
+            );
+            private_html(StatusCode::OK, pages::message("No more members", &text))
+        }
         "/direct-sharing/authorize-inactive/" => {
             let text = "This project is not active, so it cannot be authorized.";
             private_html(StatusCode::OK, pages::message("Inactive project", text))
@@ -87,8 +96,28 @@ async fn dispatch(shared: &Arc<Shared>, call: &Call) -> Response {
                 pages::connections(&world, &pages::csrf(shared), None),
             )
         }
-        _ => api::dispatch(shared, call).await.unwrap_or_else(not_found),
+        _ => match segment(path, "/member/") {
+            Some(name) => member_page(shared, call, name),
+            None => api::dispatch(shared, call).await.unwrap_or_else(not_found),
+        },
     }
+}
+
+/// `GET /member/<name>/`: what the project has done for a member. The real one is the member's public
+/// profile.
+fn member_page(shared: &Shared, call: &Call, name: &str) -> Response {
+    let world = shared.world();
+    let name = percent::decode(name);
+    let member = world
+        .members
+        .iter()
+        .position(|member| member.standing != Standing::Deleted && member.account_name() == name);
+    let Some(index) = member else {
+        let text = "There is no such member in this sandbox.";
+        return private_html(StatusCode::NOT_FOUND, pages::message("Not Found", text));
+    };
+    let page = pages::member::page(shared, &world, &call.base, index);
+    private_html(StatusCode::OK, page)
 }
 
 /// `POST /direct-sharing/projects/leave/<id>/`, where a person leaves. The real one goes back to
@@ -152,6 +181,17 @@ pub(crate) async fn object_store(
         return answer;
     }
     let now = shared.clock.now();
+    let fetched = (*request.method() == Method::GET).then(|| {
+        let agent = request.headers().get(header::USER_AGENT);
+        let agent = agent.and_then(|value| value.to_str().ok());
+        (
+            percent::decode(request.uri().path()),
+            agent.unwrap_or("-").to_owned(),
+        )
+    });
     let answer = shared.objects.answer(request, now).await;
+    if let Some((object, agent)) = fetched.filter(|_| answer.status().is_success()) {
+        shared.fetched(&object, answer.status().as_u16(), agent);
+    }
     mischief::after(&mut hold, fault, &switch, answer).await
 }

@@ -14,7 +14,7 @@ use crate::objects::ObjectStore;
 use crate::secret::Key;
 use crate::stats::Counter;
 use crate::webhook::{self, Delivery};
-use world::{Settings, World};
+use world::{Access, Accessed, Settings, World};
 
 /// The project's credentials, which stay the same while the sandbox runs.
 #[derive(Clone)]
@@ -61,6 +61,25 @@ impl Shared {
     /// The state, for as long as one request's effect takes.
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that an object was fetched from the store.
+    pub(crate) fn fetched(&self, object: &str, status: u16, agent: String) {
+        let size = self.objects.get(object).map_or(0, |content| content.size);
+        let at = self.clock.now();
+        let mut world = self.world();
+        if !world.settings.access_logs {
+            return;
+        }
+        let file = world.files.values().find(|file| file.object == object);
+        if let Some(file) = file.cloned() {
+            let what = Accessed::Store {
+                status,
+                size,
+                agent,
+            };
+            world.accesses.push(Access { at, file, what });
+        }
     }
 
     /// `127.0.0.1:8001`, for links when the client did not say how it calls this host.

@@ -35,7 +35,21 @@ pub(crate) struct Settings {
     pub(crate) remove_members_fails: bool,
     /// Whether the project takes part at all.
     pub(crate) active: bool,
+    /// Whether Open Humans has approved it. Without that it is in no public list and has few members.
+    pub(crate) approved: bool,
+    /// Whether members join it at Open Humans itself, so that it has no OAuth2 client.
+    pub(crate) on_site: bool,
+    /// Whether it is the one project that may see who has fetched its members' files.
+    pub(crate) access_logs: bool,
+    /// When the master token stops working, if it does.
+    pub(crate) master_expires: Option<OffsetDateTime>,
 }
+
+/// How many members a project may have that is not approved.
+pub(crate) const UNAPPROVED_MEMBERS: usize = 20;
+
+/// How long a master token works where it expires.
+pub(crate) const MASTER_LIFE: time::Duration = time::Duration::hours(24);
 
 /// A member of Open Humans, and what they are to the project.
 #[derive(Debug)]
@@ -115,6 +129,34 @@ pub(crate) struct World {
     pub(crate) files: BTreeMap<u64, DataFile>,
     last_file: u64,
     pub(crate) messages: Vec<Message>,
+    /// Files that were asked for at the site, and files fetched from the store.
+    pub(crate) accesses: Vec<Access>,
+}
+
+/// One access to a file, with the file as it was then.
+#[derive(Debug, Clone)]
+pub(crate) struct Access {
+    pub(crate) at: OffsetDateTime,
+    pub(crate) file: DataFile,
+    pub(crate) what: Accessed,
+}
+
+/// How a file was accessed.
+#[derive(Debug, Clone)]
+pub(crate) enum Accessed {
+    /// At the site, which led to the object store.
+    Site {
+        key: String,
+        /// When the key was made.
+        key_made: OffsetDateTime,
+        link: String,
+    },
+    /// At the object store.
+    Store {
+        status: u16,
+        size: u64,
+        agent: String,
+    },
 }
 
 impl World {
@@ -127,6 +169,7 @@ impl World {
             files: BTreeMap::new(),
             last_file: 0,
             messages: Vec::new(),
+            accesses: Vec::new(),
         }
     }
 
@@ -167,6 +210,11 @@ impl World {
 
     pub(crate) fn joined(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.members.len()).filter(|&index| self.members[index].joined())
+    }
+
+    /// Whether somebody new may join.
+    pub(crate) fn has_room(&self) -> bool {
+        self.settings.approved || self.joined().count() < UNAPPROVED_MEMBERS
     }
 
     /// Lets a member take part; the id stays what it was if they did before.

@@ -248,3 +248,58 @@ async fn the_list_of_all_files_is_a_csv() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_snapshot_is_read_once_and_downloaded_more_than_once() {
+    in_sandbox(async |world, sandbox| {
+        populate(sandbox);
+        sandbox.reset_stats();
+        let snapshot = world.project.snapshot().await.unwrap();
+        let files: usize = snapshot
+            .members
+            .iter()
+            .map(|member| member.data.len())
+            .sum();
+        assert_eq!((snapshot.members.len(), files), (2, 30));
+        // One page of members, and one request for each who has more files than it brings.
+        let listed = |of: Endpoint| sandbox.count(of);
+        assert_eq!(
+            (listed(Endpoint::Members), listed(Endpoint::ExchangeMember)),
+            (1, 2)
+        );
+
+        // Who comes later is in another snapshot.
+        for id in sandbox.populate(1) {
+            sandbox.add_file(&id, "late.txt", b"late", json!({}));
+        }
+        let dir = tempfile::tempdir().unwrap();
+        for (what, done) in [(BulkDownload::shared(), 24), (BulkDownload::own(), 4)] {
+            let project = &world.project;
+            let report = project
+                .download_snapshot(&snapshot, dir.path(), &what)
+                .await;
+            let report = report.unwrap();
+            assert_eq!((report.done, report.failed.len()), (done, 0));
+        }
+        assert!(
+            tree(dir.path())
+                .keys()
+                .all(|name| !name.contains("late.txt"))
+        );
+        assert_eq!(
+            (listed(Endpoint::Members), listed(Endpoint::ExchangeMember)),
+            (1, 2)
+        );
+
+        // Addresses grow old.
+        sandbox.advance(std::time::Duration::from_secs(3_700));
+        let again = BulkDownload::own().only_members([id(ALICE)]);
+        let dir = tempfile::tempdir().unwrap();
+        let report = world
+            .project
+            .download_snapshot(&snapshot, dir.path(), &again)
+            .await;
+        assert_eq!(report.unwrap().done, 2);
+    })
+    .await;
+}

@@ -23,6 +23,7 @@
 mod bulk;
 mod faults;
 mod files;
+mod job;
 mod lists;
 mod members;
 mod oauth;

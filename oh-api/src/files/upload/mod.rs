@@ -9,6 +9,7 @@ mod direct;
 mod multipart;
 mod source;
 mod unfinished;
+mod unless;
 
 use std::path::Path;
 
@@ -27,6 +28,7 @@ use source::{Prepared, Source};
 use unfinished::Unfinished;
 
 pub use direct::{DirectUpload, StartedUpload};
+pub use unless::{Same, UnlessThere};
 
 /// Open Humans answers 500 to a longer request than 2,621,440 bytes; this leaves a little room.
 const MAX_SIMPLE: u64 = 2_621_440 - 1_024;
@@ -182,33 +184,18 @@ impl MemberClient {
     /// [`Error::ObjectStore`] when the object store refuses; [`Error::Deauthorized`] when the
     /// member has left.
     pub async fn upload(&self, upload: Upload) -> Result<Uploaded, Error> {
-        // Open Humans drops outer blanks of a name.
-        let name = upload.name.unwrap_or_default().trim().to_owned();
-        check_name(&name)?;
-        upload.metadata.check()?;
-        let data_types = direct::data_types_json(&upload.data_types);
-        let said = upload.metadata.given_md5();
-        let wants_md5 = upload.md5 || said.is_some();
-        let (prepared, md5) = upload.source.prepare(wants_md5, MAX_SIMPLE).await?;
-        let metadata = match (&md5, said) {
-            (Some(found), Some(expected)) if *found != expected => {
-                return Err(Error::Mismatch {
-                    what: "md5",
-                    expected,
-                    found: found.clone(),
-                    kept: None,
-                });
-            }
-            (Some(md5), None) => upload.metadata.md5(md5),
-            _ => upload.metadata,
-        };
-        let outgoing = Outgoing {
-            name,
-            metadata: metadata.to_json()?,
-            data_types,
-            watcher: upload.watcher,
-        };
-        let simple = match upload.via {
+        let ready = upload.ready(false).await?;
+        self.send(ready).await
+    }
+
+    async fn send(&self, upload: Ready) -> Result<Uploaded, Error> {
+        let Ready {
+            outgoing,
+            prepared,
+            md5,
+            via,
+        } = upload;
+        let simple = match via {
             UploadMethod::Direct => false,
             UploadMethod::Simple => true,
             UploadMethod::Auto => prepared.len() > 0 && keeps_name(&outgoing.name),
@@ -221,7 +208,7 @@ impl MemberClient {
             _ => None,
         };
         let size = prepared.len();
-        let (id, size) = match (form, upload.via) {
+        let (id, size) = match (form, via) {
             (Some(form), _) => (
                 self.upload_simple(form, size, &outgoing.watcher).await?,
                 size,
@@ -329,6 +316,51 @@ impl MemberClient {
             }
         };
         self.server.retry_policy().run(again, work).await
+    }
+}
+
+/// An upload that was checked, and whose bytes can be sent.
+struct Ready {
+    outgoing: Outgoing,
+    prepared: Prepared,
+    md5: Option<String>,
+    via: UploadMethod,
+}
+
+impl Upload {
+    /// Checks it and makes its bytes ready; with their MD5 where `with_md5` says so, too.
+    async fn ready(self, with_md5: bool) -> Result<Ready, Error> {
+        // Open Humans drops outer blanks of a name.
+        let name = self.name.unwrap_or_default().trim().to_owned();
+        check_name(&name)?;
+        self.metadata.check()?;
+        let said = self.metadata.given_md5();
+        let wants_md5 = with_md5 || self.md5 || said.is_some();
+        let (prepared, md5) = self.source.prepare(wants_md5, MAX_SIMPLE).await?;
+        let metadata = match (&md5, said) {
+            (Some(found), Some(expected)) if *found != expected => {
+                return Err(Error::Mismatch {
+                    what: "md5",
+                    expected,
+                    found: found.clone(),
+                    kept: None,
+                });
+            }
+            (Some(md5), None) => self.metadata.md5(md5),
+            _ => self.metadata,
+        };
+        let outgoing = Outgoing {
+            name,
+            metadata: metadata.to_json()?,
+            data_types: direct::data_types_json(&self.data_types),
+            watcher: self.watcher,
+        };
+        Ok(Ready {
+            outgoing,
+            prepared,
+            md5,
+            via: self.via,
+        })
     }
 }
 

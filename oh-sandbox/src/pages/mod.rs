@@ -1,13 +1,16 @@
-//! The pages a person sees: choosing a member, allowing, leaving.
+//! The pages a person sees: choosing a member, allowing, leaving, and what an app did for a member.
 //!
 //! Plain forms that work without scripts, with an `id` on everything a test clicks:
-//! `#member-<id>`, `#allow`, `#refuse`, `#leave-<id>`, `#leave-erase-<id>`, `#logout`.
+//! `#member-<id>`, `#allow`, `#refuse`, `#leave-<id>`, `#leave-erase-<id>`, `#about-<id>`, `#logout`.
+
+pub(crate) mod member;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use url::Url;
 
+use crate::objects::percent::encode;
 use crate::state::Shared;
-use crate::state::world::{Standing, World};
+use crate::state::world::{Member, Standing, World};
 use crate::webhook::Delivery;
 
 /// How many members a page shows. A sandbox may have very many.
@@ -24,6 +27,9 @@ button { font: inherit; padding: .5rem 1rem; margin: .25rem .5rem .25rem 0; bord
 button.main { background: #0b6bb5; border-color: #0b6bb5; color: #fff; }
 button:focus-visible, input:focus-visible, a:focus-visible { outline: 3px solid #e08a00; outline-offset: 2px; }
 code { word-break: break-word; }
+pre { white-space: pre-wrap; word-break: break-word; font: inherit; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; vertical-align: top; padding: .25rem .5rem .25rem 0; border-bottom: 1px solid #8888; }
 form.inline { display: inline; }
 ";
 
@@ -116,6 +122,7 @@ pub(crate) fn connections(
                 @let member = &world.members[index];
                 section.card aria-labelledby={ "name-" (member.id) } {
                     h2 id={ "name-" (member.id) } { (member.account_name()) " (" (member.id) ")" }
+                    p { a href=(profile(member)) { "Files and messages" } }
                     (leave_form(csrf, &member.id, false))
                     (leave_form(csrf, &member.id, true))
                 }
@@ -190,7 +197,8 @@ pub(crate) fn index(shared: &Shared, world: &World, logged_in: Option<&str>) -> 
                 @for &index in &choices(world, None) {
                     @let member = &world.members[index];
                     li {
-                        (member.account_name()) " (" (member.id) "): "
+                        a id={ "about-" (member.id) } href=(profile(member)) { (member.account_name()) }
+                        " (" (member.id) "): "
                         @match member.standing {
                             Standing::Joined => { "takes part" }
                             Standing::Left => { "has left" }
@@ -202,6 +210,11 @@ pub(crate) fn index(shared: &Shared, world: &World, logged_in: Option<&str>) -> 
             p { a href="/member/me/connections/" { "Leave the project" } }
         },
     )
+}
+
+/// Where a member's page is.
+fn profile(member: &Member) -> String {
+    format!("/member/{}/", encode(&member.account_name()))
 }
 
 /// The members a page offers: the chosen one always, and the first of all others.

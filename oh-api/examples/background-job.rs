@@ -1,0 +1,47 @@
+//! A job for cron: a monthly report for every member of a project, stored with the member.
+//!
+//! ```sh
+//! OPENHUMANS_MASTER_TOKEN=… cargo run -p oh-api --example background-job -- 2026-11
+//! ```
+//!
+//! Run it as often as you like. Whoever has the report gets no second one, and a run that broke off
+//! goes on where it was. The exit status is 0 once everyone has it.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::process::ExitCode;
+
+use oh_api::job::{JobReport, MemberJob};
+use oh_api::{Client, Error, FileMetadata, ProjectClient, Same, Upload};
+
+/// Gives every member the month's report.
+pub async fn report(project: &ProjectClient, month: &str) -> Result<JobReport, Error> {
+    let job = MemberJob::new()
+        .concurrency(8)
+        .resume(format!("report-{month}.done"))
+        .on_progress(|p| println!("{} of {:?}: {:?}", p.members, p.of_members, p.outcome));
+    let visit = async |visit: oh_api::job::Visit| {
+        let (mut files, mut count) = (visit.files(), 0);
+        while files.try_next().await?.is_some() {
+            count += 1;
+        }
+        let text = format!("In {month} this project could see {count} of your files.\n");
+        let report = Upload::bytes(format!("report-{month}.txt"), text)
+            .metadata(FileMetadata::new("Monthly report").tags(["report"]));
+        visit.upload_unless_there(report, Same::Name).await?;
+        Ok(())
+    };
+    project.for_each_member(&job, visit).await
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let server = std::env::var("OPENHUMANS_OH_BASE_URL");
+    let server = server.unwrap_or_else(|_| "https://www.openhumans.org".into());
+    let project = Client::new(&server)?.project(std::env::var("OPENHUMANS_MASTER_TOKEN")?);
+    let month = std::env::args().nth(1).ok_or("which month?")?;
+    let report = report(&project, &month).await?;
+    for failure in &report.failed {
+        eprintln!("{}: {}", failure.member, failure.error);
+    }
+    Ok(ExitCode::from(u8::from(!report.is_complete())))
+}

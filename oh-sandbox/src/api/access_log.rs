@@ -1,0 +1,130 @@
+//! Who has fetched a member's files, for the one project that may know.
+//!
+//! After the server's public source; nothing of it was recorded. The store's log is complete at once
+//! here, where the real server reads Amazon's own logs hours later.
+
+use axum::response::Response;
+use http::StatusCode;
+use serde_json::{Value, json as object};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::caller::Caller;
+use super::datafiles::{download_url, stamp};
+use super::paging::Page;
+use crate::clock::iso;
+use crate::state::Shared;
+use crate::state::world::{Access, Accessed, PROJECT, source};
+use crate::web::call::Call;
+use crate::web::respond::{detail, json};
+
+/// From where everything is asked in a sandbox.
+const HERE: &str = "127.0.0.1";
+
+/// `GET /data-management/newdatafileaccesslog/`
+pub(crate) fn site(shared: &Shared, call: &Call, caller: Caller) -> Response {
+    list(shared, call, caller, |access| match &access.what {
+        Accessed::Site {
+            key,
+            key_made,
+            link,
+        } => Some(object!({
+            "date": stamp(access.at),
+            "ip_address": HERE,
+            "user": null,
+            "datafile": file(shared, call, access),
+            "key": {
+                "created": format!("{}+00:00", iso(*key_made)),
+                "key": key,
+                "datafile_id": access.file.id,
+                "key_creation_ip_address": HERE,
+                "access_token": null,
+                "project_id": PROJECT,
+            },
+            "aws_url": link,
+        })),
+        Accessed::Store { .. } => None,
+    })
+}
+
+/// `GET /data-management/awsdatafileaccesslog/`
+pub(crate) fn store(shared: &Shared, call: &Call, caller: Caller) -> Response {
+    list(shared, call, caller, |access| match &access.what {
+        Accessed::Store {
+            status,
+            size,
+            agent,
+        } => Some(object!({
+            "time": stamp(access.at),
+            "remote_ip": HERE,
+            "request_id": "SANDBOX",
+            "operation": "REST.GET.OBJECT",
+            "bucket_key": access.file.object,
+            "request_uri": format!("GET {} HTTP/1.1", access.file.object),
+            "status": status,
+            "bytes_sent": size,
+            "object_size": size,
+            "total_time": null,
+            "turn_around_time": null,
+            "referrer": null,
+            "user_agent": agent,
+            "cipher_suite": null,
+            "host_header": null,
+            "datafile": file(shared, call, access),
+        })),
+        Accessed::Site { .. } => None,
+    })
+}
+
+/// The accesses to the caller's own files that the query asks for. What it says that makes no sense
+/// is as if it were not said.
+fn list(
+    shared: &Shared,
+    call: &Call,
+    caller: Caller,
+    shown: impl Fn(&Access) -> Option<Value>,
+) -> Response {
+    let world = shared.world();
+    let index = match caller {
+        Caller::Member(index) if world.settings.access_logs => index,
+        _ => {
+            let text = "You do not have permission to perform this action.";
+            return detail(StatusCode::FORBIDDEN, text);
+        }
+    };
+    let date = |name| OffsetDateTime::parse(call.query.get(name)?, &Rfc3339).ok();
+    let (start, end) = (date("start_date"), date("end_date"));
+    let id = call.query.get("datafile_id");
+    let id = id.and_then(|text| text.parse::<u64>().ok());
+    let wanted = world.accesses.iter().filter(|access| {
+        access.file.member == index
+            && start.is_none_or(|start| access.at >= start)
+            && end.is_none_or(|end| access.at <= end)
+            && id.is_none_or(|id| access.file.id == id)
+    });
+    let all: Vec<Value> = wanted.filter_map(shown).collect();
+    let page = Page::of(call, all.len());
+    let results: Vec<&Value> = all.iter().skip(page.skip).take(page.take).collect();
+    json(
+        StatusCode::OK,
+        &object!({
+            "count": all.len(),
+            "next": page.next,
+            "previous": page.previous,
+            "results": results,
+        }),
+    )
+}
+
+fn file(shared: &Shared, call: &Call, access: &Access) -> Value {
+    let file = &access.file;
+    object!({
+        "id": file.id,
+        "basename": file.basename,
+        "created": format!("{}+00:00", iso(file.created)),
+        "download_url": download_url(file, &call.base, &shared.key, access.at),
+        "metadata": file.metadata,
+        "source": source(file.project),
+        "user_id": file.member + 1,
+    })
+}

@@ -1,0 +1,152 @@
+//! One member: the files the project sees, the messages it sent, and who fetched what.
+
+use maud::{Markup, html};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use crate::api::download_url;
+use crate::clock::iso;
+use crate::state::Shared;
+use crate::state::world::{Accessed, DataFile, Message, PROJECT, Standing, World, source};
+
+/// The page of the member at this place in the list.
+pub(crate) fn page(shared: &Shared, world: &World, base: &str, index: usize) -> String {
+    let member = &world.members[index];
+    let now = shared.clock.now();
+    let files: Vec<&DataFile> = member
+        .files
+        .iter()
+        .filter_map(|id| world.files.get(id))
+        .collect();
+    let messages: Vec<&Message> = world
+        .messages
+        .iter()
+        .filter(|message| message.to.contains(&member.id))
+        .collect();
+    super::page(
+        &format!("{} ({})", member.account_name(), member.id),
+        &html! {
+            p id="standing" {
+                @match member.standing {
+                    Standing::Joined => { "Takes part in the project." }
+                    Standing::Left => { "Has left the project." }
+                    Standing::Stranger | Standing::Deleted => { "Does not take part in the project." }
+                }
+                @if world.grants.has_live(index, "", now) {
+                    " The project holds an access token that works."
+                } @else {
+                    " The project holds no access token that works."
+                }
+            }
+            h2 { "Files" }
+            @if files.is_empty() { p id="no-files" { "There are none." } } @else {
+                table id="files" {
+                    thead { tr { th { "Name" } th { "Bytes" } th { "From" } th { "Said of it" } th { "Uploaded" } } }
+                    tbody { @for file in files { (row(shared, file, base, now)) } }
+                }
+            }
+            h2 { "Messages" }
+            @if messages.is_empty() { p id="no-messages" { "The project has sent none." } }
+            @for message in messages { (sent(message, &member.id)) }
+            @if world.settings.access_logs { (accesses(world, index)) }
+            p { a href="/" { "To the sandbox's first page" } }
+        },
+    )
+}
+
+fn row(shared: &Shared, file: &DataFile, base: &str, now: OffsetDateTime) -> Markup {
+    let size = shared.objects.get(&file.object).map(|content| content.size);
+    let from = if file.project == PROJECT {
+        "the project".to_owned()
+    } else {
+        source(file.project)
+    };
+    html! {
+        tr id={ "file-" (file.id) } {
+            td {
+                @if file.complete {
+                    a href=(download_url(file, base, &shared.key, now)) { (file.basename) }
+                } @else {
+                    (file.basename) " (not completed)"
+                }
+            }
+            td { @if let Some(size) = size { (size) } }
+            td { (from) }
+            td { (said(&file.metadata)) }
+            td { (moment(file.created)) }
+        }
+    }
+}
+
+/// Description and tags, and whatever else was said.
+fn said(metadata: &Value) -> Markup {
+    let Some(fields) = metadata.as_object() else {
+        return html! { (metadata.to_string()) };
+    };
+    let tags = fields.get("tags").and_then(Value::as_array);
+    let tags = tags.into_iter().flatten().map(text);
+    let tags: Vec<String> = tags.collect();
+    let others = fields
+        .iter()
+        .filter(|(name, _)| !matches!(name.as_str(), "tags" | "description"));
+    html! {
+        (fields.get("description").map(text).unwrap_or_default())
+        @if !tags.is_empty() { " [" (tags.join(", ")) "]" }
+        @for (name, value) in others { br; (name) ": " (text(value)) }
+    }
+}
+
+fn text(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A message as the member gets it: only the id is filled in here.
+fn sent(message: &Message, id: &str) -> Markup {
+    let subject = if message.subject.is_empty() {
+        "(Open Humans' own subject)"
+    } else {
+        &message.subject
+    };
+    let body = message.message.replace("{{ PROJECT_MEMBER_ID }}", id);
+    html! {
+        section.card.message {
+            h3 { (subject) }
+            pre { (body) }
+            @if body.contains("{{") || body.contains("{%") {
+                p { "Open Humans reads this as a template; if it is not well formed it never arrives." }
+            }
+        }
+    }
+}
+
+fn accesses(world: &World, index: usize) -> Markup {
+    let accesses = world.accesses.iter().rev();
+    let accesses = accesses.filter(|access| access.file.member == index);
+    html! {
+        h2 { "Who fetched files" }
+        ul id="accesses" {
+            @for access in accesses {
+                li {
+                    (moment(access.at)) " " (access.file.basename) ": "
+                    @match &access.what {
+                        Accessed::Site { .. } => { "asked for at Open Humans" }
+                        Accessed::Store { size, agent, .. } => {
+                            "fetched from the object store, " (size) " bytes, by " (agent)
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn moment(at: OffsetDateTime) -> String {
+    iso(at)
+        .replace('T', " ")
+        .split('.')
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
