@@ -43,11 +43,38 @@
 //! - [`Member`], `Option<Member>`, [`Handle`] and [`VerifiedWebhook`] are extractors.
 //! - [`require_member`] and [`verify_webhook`] are layers for any tower stack.
 //! - Sessions are tower-sessions' 0.15, with its defaults (`SameSite=Strict`, `Secure`) or others.
-//!   With axum-login 0.18 or a SQL session store that is still on tower-sessions 0.14, turn the
-//!   feature `tower-sessions-014` on, and mount with `router_with_session::<Session, S>` and
-//!   `layer_with_session::<Session>`, where `Session` is that version's.
+//!   With axum-login 0.18 or a SQL session store that is still on 0.14, see below.
 //!   Another session library, or another version, needs an implementation of [`HostSession`] and
 //!   then [`router_with_session`] and [`layer_with_session`].
+//!
+//! # tower-sessions 0.14, axum-login, sessions in SQL
+//!
+//! axum-login 0.18 and tower-sessions-sqlx-store 0.15 are on tower-sessions 0.14, whose session is
+//! another type than that of 0.15. Turn the feature `tower-sessions-014` on (and the default one
+//! off), and name that type where the routes and the layer are mounted:
+//!
+//! ```toml
+//! oh-axum = { version = "0.1", default-features = false, features = ["tower-sessions-014"] }
+//! tower-sessions = "0.14"
+//! ```
+//!
+//! ```
+//! # #[cfg(feature = "tower-sessions-014")]
+//! # mod app {
+//! # use tower_sessions_014 as tower_sessions;
+//! use oh_core::OpenHumans;
+//! use tower_sessions::Session;
+//!
+//! fn with_open_humans(app: axum::Router, openhumans: &OpenHumans) -> axum::Router {
+//!     app.nest("/openhumans", oh_axum::router_with_session::<Session, ()>(openhumans))
+//!         .layer(oh_axum::layer_with_session::<Session>(openhumans))
+//!     // .layer(AuthManagerLayerBuilder::new(users, sessions).build()), as before
+//! }
+//! # }
+//! ```
+//!
+//! The repository has a whole app of this kind, with users of its own, in
+//! `tests/outside/axum-login`.
 
 mod context;
 mod extract;

@@ -1,7 +1,7 @@
 //! The routes, as an axum router.
 
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{OriginalUri, Request};
 use axum::response::Response;
 use axum::routing::{Router, any};
 use oh_core::OpenHumans;
@@ -52,7 +52,15 @@ where
 }
 
 /// Converts, asks, applies.
-async fn answer(context: Context, route: Route, request: Request) -> Result<Response, Rejection> {
+async fn answer(
+    context: Context,
+    route: Route,
+    mut request: Request,
+) -> Result<Response, Rejection> {
+    // Nesting takes the beginning off the path.
+    if let Some(OriginalUri(whole)) = request.extensions().get().cloned() {
+        *request.uri_mut() = whole;
+    }
     if !route.uses_session() {
         let answer = context.openhumans.respond(route, request, None).await;
         return Ok(answer.response.map(Body::new));

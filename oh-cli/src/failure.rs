@@ -12,7 +12,7 @@ use crate::plain::plain;
 pub(crate) const EXPLAINED: &str = "\
 Exit codes:
    0  done
-   1  some files or members failed; the others are done
+   1  some files or members failed; the others are done. Of doctor: something is wrong
    2  the command line is wrong
    3  Open Humans does not accept the token, or the client id and secret, or allow the request
    4  the token has expired
@@ -107,19 +107,24 @@ fn code_of(error: &Error) -> u8 {
     }
 }
 
-/// An error and all its causes, in a line.
-pub(crate) fn told(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
+/// An error and what it came from, in one sentence.
+pub(crate) fn sentence(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut said = error.to_string();
+    let mut cause = error.source();
     while let Some(error) = cause {
         let more = error.to_string();
-        // Some causes say again what was said.
-        if !text.ends_with(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
+        // Some say their cause themselves.
+        if !said.contains(&more) {
+            said = format!("{said}: {more}");
         }
         cause = error.source();
     }
+    said
+}
+
+/// An error of the library and all its causes, in a line.
+pub(crate) fn told(error: &Error) -> String {
+    let mut text = sentence(error);
     if let Error::RateLimited {
         retry_after: Some(wait),
     } = error

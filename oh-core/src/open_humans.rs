@@ -14,6 +14,7 @@ use crate::deauth::{
 };
 use crate::login::flow::FlowCookies;
 use crate::login::{Login, LoginHandler, WelcomeEveryone};
+use crate::routes::MountCheck;
 use crate::session::{Epochs, Member, SessionMember};
 use crate::store::{MemoryStore, StoreError, TokenStore};
 use crate::tokens::{LiveTokens, MemberTokens};
@@ -45,6 +46,7 @@ pub(crate) struct Inner {
     pub(crate) deauthorizer: Deauthorizer,
     pub(crate) epochs: Arc<Epochs>,
     pub(crate) tokens: LiveTokens,
+    pub(crate) mount_check: MountCheck,
     #[cfg(feature = "pages")]
     pub(crate) pages: Option<crate::pages::Pages>,
 }
@@ -344,6 +346,9 @@ impl OpenHumansBuilder {
     /// When the HTTP client cannot be set up.
     pub fn build(self) -> Result<OpenHumans, BuildError> {
         self.warn_of_defaults();
+        for warning in self.settings.warnings() {
+            tracing::warn!("{warning}");
+        }
         let transport = match self.transport {
             Some(transport) => transport,
             None => default_transport()?,
@@ -427,6 +432,7 @@ impl OpenHumansBuilder {
             deauthorizer,
             epochs,
             tokens,
+            mount_check: MountCheck::default(),
             settings,
             #[cfg(feature = "pages")]
             pages: self.pages,

@@ -56,7 +56,14 @@ pub enum StartError {
     /// A project member id that cannot be one: empty, longer than 16 characters, or with other
     /// characters than letters and digits.
     NotAMemberId(String),
-    /// The address could not be listened at, or the temporary folder not be made.
+    /// An address could not be listened at: another program may have the port.
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The temporary folder could not be made, or a thread not be started.
     Io(std::io::Error),
 }
 
@@ -78,6 +85,9 @@ impl std::fmt::Display for StartError {
                     "{id:?} is no project member id: 1 to 16 letters or digits, as in 01026778"
                 )
             }
+            Self::Listen { address, source } => {
+                write!(f, "the sandbox cannot listen at {address}: {source}")
+            }
             Self::Io(error) => write!(f, "the sandbox could not start: {error}"),
         }
     }
@@ -86,6 +96,7 @@ impl std::fmt::Display for StartError {
 impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            Self::Listen { source, .. } => Some(source),
             Self::Io(error) => Some(error),
             _ => None,
         }
@@ -323,7 +334,8 @@ impl SandboxBuilder {
         if !address.ip().is_loopback() && !self.allow_non_loopback {
             return Err(StartError::NotLoopback(address));
         }
-        let listener = TcpListener::bind(address)?;
+        let listener =
+            TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })?;
         listener.set_nonblocking(true)?;
         Ok(listener)
     }

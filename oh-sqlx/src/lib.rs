@@ -20,6 +20,27 @@
 //! passes it to `new`; its tables and ours live side by side, ours all begin with `oh_`. Then
 //! `migrate` makes them, or the app's own tool does, from `MIGRATIONS`.
 //!
+//! # An app on sqlx 0.8
+//!
+//! `new` takes a pool of sqlx 0.9; one of 0.8 is another type, and cannot be passed. The two versions
+//! go into one program all the same, and two pools to one database. So the app keeps its own, and
+//! the store opens a second by the same address or path:
+//!
+//! ```no_run
+//! # #[cfg(feature = "sqlite")]
+//! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! let path = "app.sqlite";
+//! // let pool = sqlx::SqlitePool::connect(path).await?;      the app's own, of sqlx 0.8
+//! let store = oh_sqlx::SqliteStore::connect(path).await?; // of sqlx 0.9, brings its tables
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A program holds one `libsqlite3-sys`; Cargo finds one that suits both (0.30, with sqlx 0.8.6).
+//! What the two pools cannot do is write in one transaction. On PostgreSQL count the second pool
+//! in: it opens up to ten connections. The repository has a whole app with two pools on one file,
+//! in `tests/outside/axum-login`.
+//!
 //! Tokens are kept as they are given. To keep them encrypted wrap the token side in
 //! `oh_core::store::SealedStore`; the inbox side destroys tokens without reading
 //! them and needs no key.

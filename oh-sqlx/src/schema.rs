@@ -38,9 +38,31 @@ pub enum SchemaError {
         /// The version this release needs.
         needed: i64,
     },
-    /// The database could not be opened or did not do as told.
+    /// The database could not be opened.
+    #[error("the database {place} cannot be opened")]
+    Open {
+        /// The path of its file, or its host, port and name.
+        place: String,
+        /// Why not.
+        #[source]
+        source: BoxError,
+    },
+    /// The database did not do as told.
     #[error("the database cannot be used")]
     Database(#[source] BoxError),
+}
+
+impl SchemaError {
+    /// What was wrong while `place` was being opened.
+    pub(crate) fn opening(self, place: impl FnOnce() -> String) -> Self {
+        match self {
+            Self::Database(source) => Self::Open {
+                place: place(),
+                source,
+            },
+            other => other,
+        }
+    }
 }
 
 impl From<sqlx::Error> for SchemaError {

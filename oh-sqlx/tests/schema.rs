@@ -375,3 +375,36 @@ async fn columns_can_be_added_to_sqlite_under_load() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_database_that_cannot_be_opened_is_named_without_its_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = folder.path().join("no/such/folder/openhumans.sqlite");
+    let no_database = folder.path().join("a text.sqlite");
+    std::fs::write(
+        &no_database,
+        "not a database at all, but a text of some length",
+    )
+    .unwrap();
+    for path in [&nowhere, &no_database, &folder.path().to_owned()] {
+        let error = SqliteStore::connect(path).await.unwrap_err();
+        let said = error.to_string();
+        assert!(matches!(error, SchemaError::Open { .. }), "{error:?}");
+        assert!(said.contains(path.to_str().unwrap()), "{said}");
+    }
+    // Nobody listens there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let url = format!("postgres://app:topsecret@127.0.0.1:{port}/nights");
+    let error = PgStore::connect(&url).await.unwrap_err();
+    let said = error.to_string();
+    assert!(matches!(error, SchemaError::Open { .. }), "{error:?}");
+    assert!(said.contains(&format!("127.0.0.1:{port}/nights")), "{said}");
+    assert!(
+        !format!("{error:?} {said}").contains("topsecret"),
+        "{error:?}"
+    );
+}

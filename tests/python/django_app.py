@@ -23,13 +23,14 @@ class Quiet(WSGIRequestHandler):
 class DjangoApp:
     """django-open-humans 0.2.0 in an app of its own"""
 
-    def __init__(self, sandbox, folder):
+    def __init__(self, sandbox, folder, more_databases):
         self.sandbox = sandbox
         folder.mkdir()
         # The app is called by its port, so the port comes first.
         self.server = make_server("127.0.0.1", 0, None, handler_class=Quiet)
         self.base = f"http://127.0.0.1:{self.server.server_port}"
-        self.server.set_app(make_app(sandbox, self.base, folder / "app.sqlite"))
+        databases = {"default": sqlite(folder / "app.sqlite"), **more_databases}
+        self.server.set_app(make_app(sandbox, self.base, databases))
         from openhumans.models import OpenHumansMember
 
         self.members = OpenHumansMember.objects
@@ -161,8 +162,12 @@ class DjangoApp:
         self.sandbox.post("/sandbox/settings", webhook_secret=self.sandbox.webhook_secret)
 
 
-def make_app(sandbox, base, database):
-    """A small Django app with its database, as the package's documentation says to set it up."""
+def sqlite(path):
+    return {"ENGINE": "django.db.backends.sqlite3", "NAME": path}
+
+
+def make_app(sandbox, base, databases):
+    """A small Django app with its databases, as the package's documentation says to set it up."""
     from django.conf import settings
 
     settings.configure(
@@ -170,7 +175,7 @@ def make_app(sandbox, base, database):
         ALLOWED_HOSTS=["127.0.0.1"],
         ROOT_URLCONF="app_urls",
         USE_TZ=True,
-        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": database}},
+        DATABASES=databases,
         INSTALLED_APPS=[
             "django.contrib.auth",
             "django.contrib.contenttypes",
@@ -217,7 +222,8 @@ def make_app(sandbox, base, database):
         path("openhumans/", include("openhumans.urls")),
     ]
     sys.modules["app_urls"] = urls
-    call_command("migrate", verbosity=0)
+    for database in databases:
+        call_command("migrate", database=database, verbosity=0)
     return get_wsgi_application()
 
 

@@ -1,5 +1,6 @@
 """A project's whole job, done with the Python packages of today. Started by `run`."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -15,11 +16,24 @@ def main():
     tally = Tally()
     tally.walk(Library(sandbox, folder / "library"))
     tally.walk(CommandLine(sandbox, folder / "command_line"))
-    # Reads its settings once, at import.
+    # Read their settings once, at import.
     from django_app import DjangoApp
+    from moving_over import MovingOver, drop, postgres_settings
 
-    with DjangoApp(sandbox, folder / "django_app") as app:
-        tally.walk(app)
+    postgres = postgres_settings()
+    try:
+        more = {"postgres": postgres} if postgres else {}
+        with DjangoApp(sandbox, folder / "django_app", more) as app:
+            tally.walk(app)
+            tally.walk(MovingOver(sandbox, folder / "moving_over", "default"))
+            if postgres:
+                tally.walk(MovingOver(sandbox, folder / "moving_over_postgres", "postgres"))
+            else:
+                print("SKIPPED: moving over on PostgreSQL: set DATABASE_URL to a server")
+                tally.failed += "CI" in os.environ
+    finally:
+        if postgres:
+            drop(postgres)
     print(f"\n{tally.passed} passed, {tally.failed} failed")
     return 1 if tally.failed or not tally.passed else 0
 

@@ -1,7 +1,8 @@
 //! A small actix-web application where members of Open Humans log in, see their files, and leave.
 //!
 //! `cargo run -p actix-app` starts it with a sandbox that stands in for Open Humans. With
-//! `OPENHUMANS_CLIENT_ID` and its siblings set, it talks to the server they name.
+//! `OPENHUMANS_CLIENT_ID` and its siblings set, it talks to the server they name; `.env.example`
+//! lists them.
 //!
 //! What an app needs for Open Humans is all in [`routes`], [`pages`] and [`main`]; the rest is what
 //! any app has: a look, users, a start.
@@ -9,8 +10,6 @@
 mod look;
 mod start;
 mod users;
-
-use std::net::{Ipv4Addr, TcpListener};
 
 use actix_session::SessionMiddleware;
 use actix_session::storage::CookieSessionStore;
@@ -21,8 +20,6 @@ use http::request::Parts;
 use oh_actix::Member;
 use oh_core::OpenHumans;
 use oh_core::pages::Pages;
-use oh_core::transport::BoxError;
-use oh_sqlx::SqliteStore;
 
 use crate::start::Start;
 use crate::users::Users;
@@ -66,16 +63,16 @@ fn pages(staff: Vec<String>) -> Pages {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), BoxError> {
+async fn main() -> anyhow::Result<()> {
     start::log();
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, start::port("PORT", 8000)?))?;
+    let listener = start::listen()?;
     let start = Start::new(listener.local_addr()?).await?;
 
     let users = Users::default();
-    let store = SqliteStore::connect(&start.database).await?;
-    let openhumans = OpenHumans::builder(start.settings.clone())
-        .token_store(store.clone())
-        .deauth_inbox(store)
+    let openhumans = OpenHumans::builder(start.settings.clone());
+    let openhumans = start
+        .keep_in_database(openhumans)
+        .await?
         .login_handler(users.clone())
         .deauth_handler(users.clone())
         .pages(pages(start.staff.clone()))

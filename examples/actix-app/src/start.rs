@@ -1,12 +1,13 @@
-//! Where the app finds Open Humans: the real one from the environment, or a sandbox of its own.
+//! Where the app listens, where its database is, and where it finds Open Humans: all from the
+//! environment, or from here to try it out, with a sandbox.
 
 use std::env;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
-use oh_core::Settings;
-use oh_core::transport::BoxError;
+use anyhow::{Context, Result};
+use oh_core::{OpenHumansBuilder, Settings};
 use oh_sandbox::{Sandbox, defaults};
+use oh_sqlx::{PgStore, SqliteStore};
 use serde_json::json;
 use tempfile::TempDir;
 use tracing_subscriber::EnvFilter;
@@ -17,7 +18,8 @@ const BOB: &str = "00169953";
 /// What the app is started with. A sandbox, and the database beside it, last as long as this.
 pub(crate) struct Start {
     pub(crate) settings: Settings,
-    pub(crate) database: PathBuf,
+    /// A `postgres://` address, or the path of an SQLite file.
+    database: String,
     /// The project member ids of those who may see the erasure desk.
     pub(crate) staff: Vec<String>,
     sandbox: Option<(Sandbox, TempDir)>,
@@ -25,14 +27,13 @@ pub(crate) struct Start {
 
 impl Start {
     /// For an app that listens at `app`. With `OPENHUMANS_CLIENT_ID` set, everything comes from
-    /// the environment, the database is the file `DATABASE` names, and no sandbox starts.
-    pub(crate) async fn new(app: SocketAddr) -> Result<Self, BoxError> {
+    /// the environment, the database is the one that `DATABASE` names, and no sandbox starts.
+    pub(crate) async fn new(app: SocketAddr) -> Result<Self> {
         if env::var_os("OPENHUMANS_CLIENT_ID").is_some() {
-            let database = env::var_os("DATABASE").unwrap_or_else(|| "openhumans.sqlite".into());
             let staff = env::var("STAFF").unwrap_or_default();
             return Ok(Self {
                 settings: Settings::from_env()?,
-                database: database.into(),
+                database: env::var("DATABASE").unwrap_or_else(|_| "openhumans.sqlite".to_owned()),
                 staff: staff.split(',').map(|id| id.trim().to_owned()).collect(),
                 sandbox: None,
             });
@@ -49,7 +50,10 @@ impl Start {
                 sandbox.member(*id, *username)
             })
             .start()
-            .await?;
+            .await
+            .context(
+                "the sandbox does not start: if its port is taken, set SANDBOX_PORT to another",
+            )?;
         for (id, _) in defaults::MEMBERS {
             add_files(&sandbox, id);
         }
@@ -61,10 +65,28 @@ impl Start {
         let folder = tempfile::tempdir()?;
         Ok(Self {
             settings,
-            database: folder.path().join("openhumans.sqlite"),
+            database: folder
+                .path()
+                .join("openhumans.sqlite")
+                .display()
+                .to_string(),
             staff: vec![BOB.to_owned()],
             sandbox: Some((sandbox, folder)),
         })
+    }
+
+    /// Has tokens and the inbox kept in the database.
+    pub(crate) async fn keep_in_database(
+        &self,
+        openhumans: OpenHumansBuilder,
+    ) -> Result<OpenHumansBuilder> {
+        let set = "DATABASE says which it is";
+        if self.database.starts_with("postgres://") {
+            let store = PgStore::connect(&self.database).await.context(set)?;
+            return Ok(openhumans.token_store(store.clone()).deauth_inbox(store));
+        }
+        let store = SqliteStore::connect(&self.database).await.context(set)?;
+        Ok(openhumans.token_store(store.clone()).deauth_inbox(store))
     }
 
     /// Tells whoever started the app where to go.
@@ -103,12 +125,26 @@ fn add_files(sandbox: &Sandbox, member: &str) {
     );
 }
 
+/// Listens where `HOST` and `PORT` say, or at port 8000 of this machine alone.
+pub(crate) fn listen() -> Result<TcpListener> {
+    let host = match env::var("HOST") {
+        Ok(text) => text.parse().context("HOST is not an IP address")?,
+        Err(_) => IpAddr::from(Ipv4Addr::LOCALHOST),
+    };
+    let address = SocketAddr::new(host, port("PORT", 8000)?);
+    let listener = TcpListener::bind(address).with_context(|| {
+        format!("the app cannot listen at {address}: if the port is taken, set PORT to another")
+    })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
 /// The port in an environment variable, or the usual one. 0 takes any that is free.
-pub(crate) fn port(name: &str, usual: u16) -> Result<u16, BoxError> {
+fn port(name: &str, usual: u16) -> Result<u16> {
     match env::var(name) {
         Ok(text) => text
             .parse()
-            .map_err(|_| format!("{name} is not a port").into()),
+            .with_context(|| format!("{name} is not a port: 0 to 65535 is one")),
         Err(_) => Ok(usual),
     }
 }

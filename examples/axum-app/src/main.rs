@@ -1,7 +1,8 @@
 //! A small axum application where members of Open Humans log in, see their files, and leave.
 //!
 //! `cargo run -p axum-app` starts it with a sandbox that stands in for Open Humans. With
-//! `OPENHUMANS_CLIENT_ID` and its siblings set, it talks to the server they name.
+//! `OPENHUMANS_CLIENT_ID` and its siblings set, it talks to the server they name; `.env.example`
+//! lists them.
 //!
 //! What an app needs for Open Humans is all in [`app`], [`pages`] and [`main`]; the rest is what any
 //! app has: a look, users, a start.
@@ -10,8 +11,7 @@ mod look;
 mod start;
 mod users;
 
-use std::net::Ipv4Addr;
-
+use anyhow::Result;
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -21,8 +21,6 @@ use maud::Markup;
 use oh_axum::Member;
 use oh_core::OpenHumans;
 use oh_core::pages::Pages;
-use oh_core::transport::BoxError;
-use oh_sqlx::SqliteStore;
 use tokio::net::TcpListener;
 use tower_sessions::{MemoryStore, SessionManagerLayer};
 
@@ -60,16 +58,16 @@ fn pages(staff: Vec<String>) -> Pages {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), BoxError> {
+async fn main() -> Result<()> {
     start::log();
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, start::port("PORT", 8000)?)).await?;
+    let listener = TcpListener::from_std(start::listen()?)?;
     let start = Start::new(listener.local_addr()?).await?;
 
     let users = Users::default();
-    let store = SqliteStore::connect(&start.database).await?;
-    let openhumans = OpenHumans::builder(start.settings.clone())
-        .token_store(store.clone())
-        .deauth_inbox(store)
+    let openhumans = OpenHumans::builder(start.settings.clone());
+    let openhumans = start
+        .keep_in_database(openhumans)
+        .await?
         .login_handler(users.clone())
         .deauth_handler(users.clone())
         .pages(pages(start.staff.clone()))

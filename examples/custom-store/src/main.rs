@@ -15,10 +15,10 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context, Result, bail};
 use http::header::{COOKIE, LOCATION, SET_COOKIE};
 use http::{HeaderMap, Request};
 use oh_core::routes::Route;
-use oh_core::transport::BoxError;
 use oh_core::{OpenHumans, SessionChange, SessionMember, Settings};
 use oh_sandbox::Sandbox;
 use url::{Position, Url};
@@ -29,14 +29,14 @@ const APP: &str = "https://app.example";
 const ALICE: &str = "01026778";
 
 #[tokio::main]
-async fn main() -> Result<(), BoxError> {
+async fn main() -> Result<()> {
     let temporary = tempfile::tempdir()?;
     let named = std::env::args_os().nth(1).map(PathBuf::from);
     show(&named.unwrap_or_else(|| temporary.path().join("members"))).await
 }
 
 #[expect(clippy::print_stdout, reason = "a program says what it does")]
-async fn show(dir: &Path) -> Result<(), BoxError> {
+async fn show(dir: &Path) -> Result<()> {
     let sandbox = Sandbox::builder()
         .redirect_uri(format!("{APP}/openhumans/complete"))
         .member(ALICE, Some("alice"))
@@ -55,7 +55,7 @@ async fn show(dir: &Path) -> Result<(), BoxError> {
     sandbox.expire_tokens(ALICE);
     let second = app.refreshed_access_token(&alice, &first).await?;
     if first.expose() == second.expose() {
-        return Err("the token was not refreshed".into());
+        bail!("the token was not refreshed");
     }
     println!("The access token has expired, and was refreshed.");
 
@@ -64,7 +64,7 @@ async fn show(dir: &Path) -> Result<(), BoxError> {
     println!("The app was started again.");
 
     let member = app.member(Some(session)).await?;
-    let member = member.ok_or("the session has ended")?;
+    let member = member.context("the session has ended")?;
     let name = member.username().unwrap_or("without a name");
     println!("Member {} ({name}) is still logged in.", member.id());
 
@@ -75,7 +75,7 @@ async fn show(dir: &Path) -> Result<(), BoxError> {
 }
 
 /// What each process of the app does when it starts.
-fn start(sandbox: &Sandbox, dir: &Path) -> Result<OpenHumans, BoxError> {
+fn start(sandbox: &Sandbox, dir: &Path) -> Result<OpenHumans> {
     let settings = Settings::builder(sandbox.client_id(), sandbox.client_secret(), APP)
         .oh_base_url(sandbox.url().as_str())
         .build()?;
@@ -86,22 +86,23 @@ fn start(sandbox: &Sandbox, dir: &Path) -> Result<OpenHumans, BoxError> {
 }
 
 /// Does what a browser would: from the app to Open Humans, and back with the code and the cookies.
-async fn log_in(app: &OpenHumans, sandbox: &Sandbox) -> Result<SessionMember, BoxError> {
+async fn log_in(app: &OpenHumans, sandbox: &Sandbox) -> Result<SessionMember> {
     let begin = Request::get("/openhumans/login").body(String::new())?;
     let away = app.respond(Route::Login, begin, None).await.response;
-    let to = away.headers().get(LOCATION).ok_or("the login leads away")?;
+    let to = away.headers().get(LOCATION);
+    let to = to.context("the login leads nowhere")?;
     let back: Url = sandbox.authorize(ALICE, to.to_str()?).await?;
     let complete = Request::get(&back[Position::BeforePath..])
         .header(COOKIE, cookies(away.headers())?)
         .body(String::new())?;
     match app.respond(Route::Complete, complete, None).await.session {
         SessionChange::LogIn(member) => Ok(member),
-        _ => Err("the login was refused".into()),
+        _ => bail!("the login was refused"),
     }
 }
 
 /// The cookies of an answer, as the next request sends them.
-fn cookies(answer: &HeaderMap) -> Result<String, BoxError> {
+fn cookies(answer: &HeaderMap) -> Result<String> {
     let mut cookies = Vec::new();
     for cookie in answer.get_all(SET_COOKIE) {
         cookies.extend(cookie.to_str()?.split(';').next());

@@ -14,11 +14,11 @@ mod start;
 #[cfg(test)]
 mod tests;
 
-use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use axum::extract::{Form, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -33,7 +33,6 @@ use oh_core::transport::BoxError;
 use oh_core::{OpenHumans, Settings};
 use oh_sqlx::SqliteStore;
 use serde::Deserialize;
-use tokio::net::TcpListener;
 use tower_sessions::{MemoryStore, SessionManagerLayer};
 use tracing_subscriber::EnvFilter;
 
@@ -66,7 +65,7 @@ async fn open(
     settings: Settings,
     database: &Path,
     staff: &Staff,
-) -> Result<(OpenHumans, Diary), BoxError> {
+) -> anyhow::Result<(OpenHumans, Diary)> {
     let staff = staff.clone();
     let pages = Pages::new("Diary").staff(move |_: &Parts, member: Option<&oh_core::Member>| {
         member.is_some_and(|member| staff.includes(member))
@@ -164,16 +163,19 @@ impl IntoResponse for Problem {
     clippy::print_stdout,
     reason = "a program that says where it can be found"
 )]
-async fn main() -> Result<(), BoxError> {
+async fn main() -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).init();
-    let address = (Ipv4Addr::LOCALHOST, start::port("PORT", 8000)?);
-    let listener = TcpListener::bind(address).await?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let listener = start::listen().await?;
     let sandbox_port = start::port("SANDBOX_PORT", 8001)?;
     let (settings, _sandbox) = start::settings(listener.local_addr()?, sandbox_port).await?;
     let staff = start::staff();
     let (database, _folder) = start::database()?;
-    let (openhumans, diary) = open(settings, &database, &staff).await?;
+    let opened = open(settings, &database, &staff).await;
+    let (openhumans, diary) = opened.context("GDPR_ERASURE_DB says which file the database is")?;
     let background = start_background(&openhumans);
     println!("the app:         {}", openhumans.settings().app_base_url());
     println!("its Open Humans: {}", openhumans.settings().oh_base_url());

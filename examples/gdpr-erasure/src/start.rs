@@ -2,26 +2,38 @@
 //! occasion.
 
 use std::env;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use anyhow::{Context, Result};
 use oh_core::Settings;
-use oh_core::transport::BoxError;
 use oh_sandbox::Sandbox;
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 
 use crate::Staff;
 
+/// Listens at port `PORT` of this machine, or at 8000.
+pub(crate) async fn listen() -> Result<TcpListener> {
+    let port = port("PORT", 8000)?;
+    let listening = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+    listening.with_context(|| {
+        format!("the app cannot listen at port {port}: if it is taken, set PORT to another")
+    })
+}
+
 /// A port from the environment, or the usual one.
-pub(crate) fn port(name: &str, usual: u16) -> Result<u16, BoxError> {
+pub(crate) fn port(name: &str, usual: u16) -> Result<u16> {
     match env::var(name) {
-        Ok(text) => Ok(text.parse().map_err(|_| format!("{name} is not a port"))?),
+        Ok(text) => text
+            .parse()
+            .with_context(|| format!("{name} is not a port: 0 to 65535 is one")),
         Err(_) => Ok(usual),
     }
 }
 
 /// The database file `GDPR_ERASURE_DB` names, or one in a folder that goes when it is dropped.
-pub(crate) fn database() -> Result<(PathBuf, Option<TempDir>), BoxError> {
+pub(crate) fn database() -> Result<(PathBuf, Option<TempDir>)> {
     if let Some(path) = env::var_os("GDPR_ERASURE_DB") {
         return Ok((path.into(), None));
     }
@@ -42,7 +54,7 @@ pub(crate) fn staff() -> Staff {
 pub(crate) async fn settings(
     app: SocketAddr,
     sandbox_port: u16,
-) -> Result<(Settings, Option<Sandbox>), BoxError> {
+) -> Result<(Settings, Option<Sandbox>)> {
     if env::var_os("OPENHUMANS_CLIENT_ID").is_some() {
         return Ok((Settings::from_env()?, None));
     }
@@ -52,7 +64,8 @@ pub(crate) async fn settings(
         .redirect_uri(format!("{app_base_url}/openhumans/complete"))
         .webhook_url(format!("{app_base_url}/openhumans/deauth"))
         .start()
-        .await?;
+        .await
+        .context("the sandbox does not start: if its port is taken, set SANDBOX_PORT to another")?;
     let settings = Settings::builder(sandbox.client_id(), sandbox.client_secret(), app_base_url)
         .oh_base_url(sandbox.url().as_str())
         .webhook_secret(sandbox.webhook_secret())

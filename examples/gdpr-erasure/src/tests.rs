@@ -1,5 +1,6 @@
 //! What the example shows, shown.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -8,6 +9,7 @@ use axum::http::{Request, header};
 use oh_core::ProjectMemberId;
 use oh_core::deauth::{EventState, Step};
 use oh_sandbox::Sandbox;
+use tokio::net::TcpListener;
 use tower::ServiceExt;
 
 use super::*;

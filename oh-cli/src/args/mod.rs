@@ -20,6 +20,9 @@ pub(crate) use tokens::{
 };
 
 use crate::access::Access;
+use crate::commands::Doctor;
+#[cfg(feature = "database")]
+use crate::commands::ImportDjango;
 use crate::failure::EXPLAINED;
 use crate::migrate;
 
@@ -107,6 +110,21 @@ pub(crate) enum Command {
     /// Look at and download public data; needs no token
     #[command(subcommand)]
     Public(Public),
+    /// Check how an app is set up, from the environment it is started with, and change nothing
+    ///
+    /// Reads the same variables as the app. Asks Open Humans whether it knows the project, the app
+    /// whether it can be reached and has the same webhook secret, and the database whether it is as
+    /// it should be. A line for each: fine, or what is wrong and what to do. Exits with 1 if
+    /// something is wrong.
+    Doctor(Doctor),
+    /// Bring members and their tokens over from the database of a django-open-humans app
+    ///
+    /// Reads what the package django-open-humans 0.2 keeps, and writes it into the database of
+    /// an app that keeps its tokens with oh-sqlx; sealed, if OPENHUMANS_STORE_KEYS is set. Stop the
+    /// Django app first: of two apps that refresh one token, the second has lost its member. It can
+    /// be interrupted, and run again as often as one likes: what is newer here is left alone.
+    #[cfg(feature = "database")]
+    ImportDjango(ImportDjango),
     /// Print a script that completes commands and options in a shell
     Completions {
         /// The shell

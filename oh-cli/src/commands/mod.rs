@@ -1,8 +1,13 @@
 //! The commands.
 
 mod authorize;
+#[cfg(feature = "database")]
+mod database;
 mod directories;
+mod doctor;
 mod files;
+#[cfg(feature = "database")]
+mod import_django;
 mod login;
 mod metadata;
 mod people;
@@ -12,6 +17,10 @@ mod shell;
 use crate::args::{Args, Command};
 use crate::failure::Failure;
 use crate::{migrate, output};
+
+pub(crate) use doctor::Doctor;
+#[cfg(feature = "database")]
+pub(crate) use import_django::ImportDjango;
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let access = &args.access;
@@ -34,6 +43,9 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::UploadFile(args) => files::upload_file(access, args).await,
         Command::Delete(args) => files::delete(access, &args).await,
         Command::Metadata(args) => metadata::run(access, args).await,
+        Command::Doctor(args) => doctor::run(access, args).await,
+        #[cfg(feature = "database")]
+        Command::ImportDjango(args) => import_django::run(args).await,
         Command::Public(args) => public::run(access, args).await,
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { directory } => shell::man(directory.as_deref()),

@@ -47,6 +47,6 @@ pub use settings::{PageContext, PageRenderer, Pages, StaffGuard};
 pub use texts::Text;
 pub use view::{
     BackgroundView, DeleteAllPage, DeskPage, DisconnectPage, DonePage, EventPage, EventsPage,
-    FileEntry, FilesPage, HomePage, LoginPage, MemberPage, Page, PlotSpan, ProblemPage,
+    FileEntry, FilesPage, HomePage, LoginPage, LogoutPage, MemberPage, Page, PlotSpan, ProblemPage,
     ReleaseAllPage, RunningEvent, Shelf, ShelfEvent, Took,
 };

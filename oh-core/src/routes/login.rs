@@ -313,6 +313,9 @@ pub(super) async fn logout(
     session: Option<SessionMember>,
 ) -> Answer {
     let inner = &oh.inner;
+    if head.method == Method::GET {
+        return Answer::keep(ask_to_log_out(oh, head));
+    }
     if origin::of(&head.headers, &inner.settings.app_base_url) == origin::From::Elsewhere {
         let line = "only a page of this app may log a member out\n";
         return Answer::keep(plain(StatusCode::FORBIDDEN, line));
@@ -337,6 +340,30 @@ pub(super) async fn logout(
     };
     // Whatever became of the others: this browser forgets.
     Answer::new(response, SessionChange::LogOut)
+}
+
+/// A link logs nobody out: it leads to a page with a button that does.
+fn ask_to_log_out(oh: &OpenHumans, head: &Parts) -> Response<Bytes> {
+    let settings = &oh.inner.settings;
+    let url = settings.route_path("logout");
+    #[cfg(feature = "pages")]
+    if let Some(page) = super::pages::ask_to_log_out(oh, head, url.clone()) {
+        return page;
+    }
+    #[cfg(not(feature = "pages"))]
+    let _ = head;
+    let next = html! {
+        form method="post" action=(url) { button type="submit" { "Log out" } }
+        p { a href=(settings.app_base_url.path()) { "Back to the start" } }
+    };
+    let text = "You can log in again at any time.";
+    let form_to = url::Url::parse(&settings.logout_redirect_url).ok();
+    let form_to = form_to.map(|url| url.origin().ascii_serialization());
+    page::answer(
+        StatusCode::OK,
+        page::page("Log out", text, &next),
+        form_to.as_deref(),
+    )
 }
 
 /// A parameter of a query, the first of its name.

@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | `/login` | GET, POST | sends the person to Open Humans; `next` says where to come back to |
 //! | `/complete` | GET | where Open Humans sends the person back: logs in |
-//! | `/logout` | POST | logs out, on every device |
+//! | `/logout` | GET, POST | GET shows a page with a button; POST logs out, on every device |
 //! | `/deauth` | POST | Open Humans' webhook: a member has left |
 //!
 //! With the feature `pages`, and `Pages` given to the builder, there are also
@@ -35,6 +35,7 @@ mod answer;
 mod body;
 mod deauth;
 mod login;
+mod mount;
 mod origin;
 mod page;
 #[cfg(feature = "pages")]
@@ -43,6 +44,7 @@ mod require;
 
 pub use answer::{Answer, AnswerBody};
 pub use deauth::VerifiedWebhook;
+pub(crate) use mount::MountCheck;
 
 use bytes::{Buf, Bytes};
 use http::header::{self, HeaderValue};
@@ -101,9 +103,9 @@ impl Route {
 
     const fn methods(self) -> &'static [Method] {
         match self {
-            Self::Login => &[Method::GET, Method::POST],
+            Self::Login | Self::Logout => &[Method::GET, Method::POST],
             Self::Complete => &[Method::GET],
-            Self::Logout | Self::Deauth => &[Method::POST],
+            Self::Deauth => &[Method::POST],
             #[cfg(feature = "pages")]
             Self::Page(page) => page.methods(),
         }
@@ -125,6 +127,8 @@ impl OpenHumans {
     /// Answers a request to one of the routes.
     ///
     /// `session` is what the host's session holds under [`SESSION_KEY`](crate::SESSION_KEY). The
+    /// path is the one that came to the app, not one a router has shortened: the first request is
+    /// held against the settings' mount path, and a warning logged if it does not fit. The
     /// body is read only by the routes that need one, up to a limit, and as raw as it is given.
     pub async fn respond<B>(
         &self,
@@ -137,6 +141,8 @@ impl OpenHumans {
         B::Data: Buf,
         B::Error: Into<BoxError>,
     {
+        let check = &self.inner.mount_check;
+        check.see(&self.inner.settings, route, request.uri().path());
         let mut answer = if route.methods().contains(request.method()) {
             match route {
                 Route::Login => login::login(self, &request.into_parts().0, session).await,

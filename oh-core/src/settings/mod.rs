@@ -37,6 +37,8 @@ mod builder;
 mod check;
 #[cfg(test)]
 mod tests;
+mod variables;
+mod warning;
 
 use std::time::Duration;
 
@@ -44,6 +46,8 @@ use url::Url;
 
 pub use builder::SettingsBuilder;
 use check::{EXPECTED_APP_BASE_URL, EXPECTED_CLIENT_ID, EXPECTED_CLIENT_SECRET};
+pub use variables::{UnknownVariable, unknown_variables};
+pub use warning::SettingsWarning;
 
 use crate::environment::{Environment, SettingsError, parse_bool, parse_seconds};
 use crate::{ClientSecret, KeyMaterial, MasterToken, WebhookSecret};
@@ -142,12 +146,14 @@ impl Settings {
         Self::builder_from_env()?.build()
     }
 
-    /// Reads the environment, and leaves the result open for changes in code.
+    /// Reads the environment, and leaves the result open for changes in code. Logs a warning for
+    /// each variable that begins with `OPENHUMANS_` and that [nothing reads](unknown_variables).
     ///
     /// # Errors
     ///
     /// As [`from_env`](Self::from_env).
     pub fn builder_from_env() -> Result<SettingsBuilder, SettingsError> {
+        variables::warn_of_unknown();
         Self::from_lookup(|name| std::env::var(name).ok())
     }
 
@@ -206,6 +212,16 @@ impl Settings {
     /// The project's OAuth2 client id.
     pub fn client_id(&self) -> &str {
         &self.client_id
+    }
+
+    /// The project's OAuth2 client secret.
+    pub fn client_secret(&self) -> &ClientSecret {
+        &self.client_secret
+    }
+
+    /// The project's master token, if the app has it.
+    pub fn master_token(&self) -> Option<&MasterToken> {
+        self.master_token.as_ref()
     }
 
     /// The app's public address.

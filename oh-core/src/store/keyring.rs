@@ -141,6 +141,11 @@ impl Keyring {
         })
     }
 
+    /// The ids of the keys, that of the one that seals first.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|key| key.id.as_str())
+    }
+
     /// The key that seals.
     pub(super) fn first(&self) -> &Key {
         &self.0[0]
@@ -208,6 +213,7 @@ mod tests {
         assert_eq!(keys.first().id, "new");
         assert!(keys.get("old").is_some() && keys.get("older").is_none());
         assert_eq!(format!("{keys:?}"), "Keyring(new, old)");
+        assert_eq!(keys.ids().collect::<Vec<_>>(), ["new", "old"]);
     }
 
     #[test]

@@ -31,7 +31,7 @@ use oh_core::deauth::{
 use oh_core::store::{MemberRecord, Put, StoreError, TokenStore, Version};
 use oh_core::{ProjectMemberId, Timestamp};
 use sqlx::PgPool;
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::errors::{in_time, inbox_error, store_error};
 use crate::schema::{self, Migration, SchemaError};
@@ -84,8 +84,22 @@ impl PgStore {
     ///
     /// # Errors
     ///
-    /// When the database cannot be reached, or its tables are of a newer release.
+    /// When the database cannot be reached, naming host, port and database, or its tables are of a
+    /// newer release.
     pub async fn connect(url: &str) -> Result<Self, SchemaError> {
+        let options: PgConnectOptions = url.parse()?;
+        // All but the password, and who it is for.
+        let place = format!(
+            "{}:{}/{}",
+            options.get_host(),
+            options.get_port(),
+            options.get_database().unwrap_or_default()
+        );
+        let opening = Self::open(options).await;
+        opening.map_err(|error| error.opening(|| place))
+    }
+
+    async fn open(options: PgConnectOptions) -> Result<Self, SchemaError> {
         let pool = PgPoolOptions::new()
             .acquire_timeout(ACQUIRE)
             .after_connect(|conn, _| {
@@ -94,7 +108,7 @@ impl PgStore {
                     Ok(())
                 })
             })
-            .connect(url)
+            .connect_with(options)
             .await?;
         let store = Self::new(pool);
         store.migrate().await?;

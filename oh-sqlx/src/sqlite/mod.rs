@@ -83,9 +83,14 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened, or its tables are of a newer release.
+    /// When the file cannot be opened, naming it, or its tables are of a newer release.
     pub async fn connect(path: impl AsRef<Path>) -> Result<Self, SchemaError> {
         let path = path.as_ref();
+        let opening = Self::open(path).await;
+        opening.map_err(|error| error.opening(|| path.display().to_string()))
+    }
+
+    async fn open(path: &Path) -> Result<Self, SchemaError> {
         create_private(path).map_err(|e| SchemaError::Database(e.into()))?;
         let options = SqliteConnectOptions::new()
             .filename(path)

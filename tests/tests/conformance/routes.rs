@@ -11,7 +11,7 @@ const METHODS: [&str; 9] = [
 const ROUTES: [(&str, &[&str]); 4] = [
     ("login", &["GET", "POST"]),
     ("complete", &["GET"]),
-    ("logout", &["POST"]),
+    ("logout", &["GET", "POST"]),
     ("deauth", &["POST"]),
 ];
 

@@ -65,12 +65,52 @@ async fn only_a_page_of_this_app_can_log_a_member_out() {
             let answer = app.note(&format!("logout with {name}: {value}"), answer);
             assert_eq!(answer.status, 403);
         }
-        let answer = alice.get("/openhumans/logout").await;
-        assert_eq!(app.note("logout by link", answer).status, 405);
+        let answer = alice.get_from_elsewhere("/openhumans/logout").await;
+        assert_eq!(app.note("logout by link", answer).status, 200);
         let answer = alice.get("/").await;
         assert_eq!(app.note("still in", answer).text(), "member 01026778");
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_link_to_the_logout_leads_to_a_page_with_a_button() {
+    let with_pages = Plan {
+        build: |builder| builder.pages(oh_core::pages::Pages::new("Night log")),
+        settings: |settings| settings.logout_redirect_url("https://elsewhere.example/bye"),
+        ..Plan::default()
+    };
+    let without = Plan {
+        settings: with_pages.settings,
+        ..Plan::default()
+    };
+    for plan in [without, with_pages] {
+        both(plan, async |app| {
+            let mut alice = app.visitor();
+            app.log_in(&mut alice, "01026778").await;
+            let answer = alice.get("/openhumans/logout").await;
+            let answer = app.note("the page", answer);
+            let kind = answer.header("content-type");
+            assert_eq!(
+                (answer.status, kind),
+                (200, Some("text/html; charset=utf-8"))
+            );
+            let policy = answer.header("content-security-policy").unwrap_or_default();
+            // Browsers hold the redirect after a form to this, too.
+            assert!(policy.contains("https://elsewhere.example"), "{policy}");
+            let text = answer.text();
+            assert!(
+                text.contains(r#"method="post" action="/openhumans/logout""#),
+                "{text}"
+            );
+            // What becomes of an empty session is the session library's business.
+            let answer = alice.post("/openhumans/logout").await;
+            assert_eq!(answer.location(), "https://elsewhere.example/bye");
+            let answer = alice.get("/").await;
+            assert_eq!(app.note("out", answer).text(), "nobody");
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

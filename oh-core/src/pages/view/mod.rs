@@ -19,6 +19,7 @@ use crate::{ProjectMemberId, Timestamp};
 pub enum Page {
     Home(HomePage),
     Login(LoginPage),
+    Logout(LogoutPage),
     Files(FilesPage),
     Edit(FileEntry),
     Delete(FileEntry),
@@ -65,6 +66,14 @@ pub struct LoginPage {
     pub message: String,
     /// Where to POST to begin a login. It ends where the first was to end.
     pub login_url: String,
+}
+
+/// The question whether to log out, for someone who came by a link.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct LogoutPage {
+    /// Where to POST to log out.
+    pub logout_url: String,
 }
 
 /// A member's files, one page of them, the newest first.

@@ -1,4 +1,4 @@
-//! The pages around a login: one that failed, and one that another site wants begun.
+//! The pages around a login: one that failed, one that another site wants begun, and its end.
 
 use maud::{Markup, html};
 
@@ -6,7 +6,7 @@ use super::context::Context;
 use crate::Error;
 use crate::login::LoginFailure;
 use crate::pages::texts::Text;
-use crate::pages::view::LoginPage;
+use crate::pages::view::{LoginPage, LogoutPage};
 
 /// Why there was no login, and the way to try again.
 pub(super) fn failed(cx: &Context<'_>, failure: &LoginFailure, login_url: String) -> LoginPage {
@@ -66,6 +66,20 @@ pub(super) fn html(cx: &Context<'_>, view: &LoginPage) -> Markup {
                 p #message { (view.message) }
                 form method="post" action=(view.login_url) {
                     button #login { (cx.say(again)) }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn logout_html(cx: &Context<'_>, view: &LogoutPage) -> Markup {
+    html! {
+        div.narrow {
+            h1 { (cx.say(Text::LogOut)) }
+            section.card {
+                p.soft { (cx.say(Text::LogOutText)) }
+                form method="post" action=(view.logout_url) {
+                    button #logout { (cx.say(Text::LogOut)) }
                 }
             }
         }

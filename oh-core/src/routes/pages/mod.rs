@@ -23,4 +23,4 @@ mod serve;
 mod show;
 mod upload;
 
-pub(super) use serve::{ask_first, login_failed, respond};
+pub(super) use serve::{ask_first, ask_to_log_out, login_failed, respond};

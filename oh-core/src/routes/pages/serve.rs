@@ -17,7 +17,7 @@ use crate::login::LoginFailure;
 use crate::pages::route::{PageRoute, Wants};
 use crate::pages::settings::Pages;
 use crate::pages::texts::Text;
-use crate::pages::view::Page;
+use crate::pages::view::{LogoutPage, Page};
 use crate::routes::{Answer, origin, private};
 use crate::session::{Member, SessionMember};
 use crate::transport::BoxError;
@@ -85,6 +85,17 @@ pub(in crate::routes) fn ask_first(
     let cx = Context::new(openhumans, openhumans.inner.pages.as_ref()?, head);
     let page = Page::Login(login::asked(&cx, login_url));
     Some(show::rendered(&cx, status, &page))
+}
+
+/// The page for someone whom a link has led to the logout, if the app has pages.
+pub(in crate::routes) fn ask_to_log_out(
+    openhumans: &OpenHumans,
+    head: &Parts,
+    logout_url: String,
+) -> Option<Response<Bytes>> {
+    let cx = Context::new(openhumans, openhumans.inner.pages.as_ref()?, head);
+    let page = Page::Logout(LogoutPage { logout_url });
+    Some(show::rendered(&cx, StatusCode::OK, &page))
 }
 
 fn came_from_here(openhumans: &OpenHumans, head: &Parts) -> bool {

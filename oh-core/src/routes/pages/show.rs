@@ -117,6 +117,10 @@ fn ours(cx: &Context<'_>, page: &Page, notice: Option<&str>) -> Markup {
             )
         }
         Page::Login(view) => (view.title.clone(), Room::Anyone, "", login::html(cx, view)),
+        Page::Logout(view) => {
+            let title = cx.say(Text::LogOut);
+            (title, Room::Anyone, "", login::logout_html(cx, view))
+        }
         Page::Files(view) => {
             let title = cx.say(Text::YourFiles);
             (title, Room::Member, "/files", files::html(cx, view))

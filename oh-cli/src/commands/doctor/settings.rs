@@ -1,0 +1,103 @@
+//! The environment, and what of it does not fit together.
+
+use oh_core::Settings;
+use oh_core::settings::{SettingsWarning, unknown_variables};
+use oh_core::store::Keyring;
+
+use super::report::Report;
+use crate::failure::sentence;
+
+/// The settings, if they can be used.
+pub(super) fn read(report: &mut Report, oh_base_url: &str, mount_path: &str) -> Option<Settings> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for unknown in unknown_variables(names) {
+        report.warn("environment", unknown.to_string());
+    }
+    let builder = Settings::from_lookup(|name| std::env::var(name).ok());
+    let settings = builder.and_then(|builder| {
+        builder
+            .oh_base_url(oh_base_url)
+            .mount_path(mount_path)
+            .build()
+    });
+    let settings = match settings {
+        Ok(settings) => settings,
+        Err(error) => {
+            report.wrong("settings", sentence(&error));
+            return None;
+        }
+    };
+    let warnings = settings.warnings();
+    for warning in &warnings {
+        match warning {
+            // A proxy may lead from one path to the other.
+            SettingsWarning::RedirectPath { .. } => report.warn("settings", warning.to_string()),
+            _ => report.wrong("settings", warning.to_string()),
+        }
+    }
+    if warnings.is_empty() {
+        let redirect_uri = settings.redirect_uri();
+        report.fine(
+            "settings",
+            format!(
+                "all there. At Open Humans the project has to have the redirect URI {redirect_uri}, \
+                 letter for letter"
+            ),
+        );
+    }
+    Some(settings)
+}
+
+/// The keys that tokens are sealed with, and the two others that an app may have.
+pub(super) fn keys(report: &mut Report) -> Option<Keyring> {
+    let is_set = |name: &str| {
+        [name.to_owned(), format!("{name}_FILE")]
+            .iter()
+            .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+    };
+    if is_set("OPENHUMANS_LEDGER_KEY") {
+        report.fine(
+            "ledger key",
+            "it is set, and does not depend on the client secret",
+        );
+    } else {
+        report.warn(
+            "ledger key",
+            "OPENHUMANS_LEDGER_KEY is not set, so it comes from the client secret: with another \
+             client secret the ledger's entries about a member are no longer found. Set it before \
+             the first member leaves (openssl rand -base64 32), and keep it as long as the ledger",
+        );
+    }
+    if is_set("OPENHUMANS_COOKIE_KEY") {
+        report.fine("cookie key", "it is set");
+    } else {
+        report.fine(
+            "cookie key",
+            "it comes from the client secret; a change of that breaks off logins under way, and \
+             nothing else",
+        );
+    }
+    if !is_set("OPENHUMANS_STORE_KEYS") {
+        report.warn(
+            "store keys",
+            "OPENHUMANS_STORE_KEYS is not set: unless the app has its keys from elsewhere, members' \
+             tokens are kept as they are, and whoever reads the database or a backup can act for \
+             them",
+        );
+        return None;
+    }
+    match Keyring::from_env() {
+        Ok(keys) => {
+            let ids: Vec<_> = keys.ids().collect();
+            report.fine(
+                "store keys",
+                format!("{} seals, all of {} open", ids[0], ids.join(", ")),
+            );
+            Some(keys)
+        }
+        Err(error) => {
+            report.wrong("store keys", sentence(&error));
+            None
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! An app with users, passwords and sessions of its own, whose users connect to Open Humans.
+//!
+//! Its main function is its test: a user signs in, connects, survives a restart, and leaves.
+
+mod users;
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use async_trait::async_trait;
+use axum::extract::Form;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use axum::Router;
+use axum_login::{AuthManagerLayerBuilder, login_required};
+use oh_axum::{Handle, Member};
+use oh_core::OpenHumans;
+use oh_core::deauth::{DeauthHandler, Departure};
+use oh_core::login::{LoggedIn, LoginHandler, LoginRequest, Refusal, Welcome};
+use oh_core::transport::BoxError;
+use oh_test::{ALICE, BOB, Kit, MemberLedger};
+use sqlx::SqlitePool;
+use sqlx::sqlite::SqliteConnectOptions;
+use tower_sessions::{Session, SessionManagerLayer};
+use tower_sessions_sqlx_store::SqliteStore as SessionStore;
+
+use users::{Credentials, User, Users};
+
+type AuthSession = axum_login::AuthSession<Users>;
+
+/// The app's routes, some for users who are signed in, and those of Open Humans.
+fn app(openhumans: &OpenHumans, users: Users, sessions: SessionStore) -> Router {
+    let sessions = SessionManagerLayer::new(sessions);
+    Router::new()
+        .route("/connect", post(connect))
+        .route("/nights", get(nights))
+        .route_layer(login_required!(Users, login_url = "/sign-in"))
+        .route("/sign-in", post(sign_in))
+        .route("/sign-out", post(sign_out))
+        // The session is tower-sessions 0.14's, which is named here and below.
+        .nest(
+            "/openhumans",
+            oh_axum::router_with_session::<Session, ()>(openhumans),
+        )
+        .layer(oh_axum::layer_with_session::<Session>(openhumans))
+        .layer(AuthManagerLayerBuilder::new(users, sessions).build())
+}
+
+async fn sign_in(mut auth: AuthSession, Form(form): Form<Credentials>) -> Result<Response, Problem> {
+    let Some(user) = auth.authenticate(form).await.map_err(anyhow::Error::from)? else {
+        return Ok(StatusCode::UNAUTHORIZED.into_response());
+    };
+    auth.login(&user).await.map_err(anyhow::Error::from)?;
+    Ok(Redirect::to("/nights").into_response())
+}
+
+async fn sign_out(mut auth: AuthSession) -> Result<StatusCode, Problem> {
+    auth.logout().await.map_err(anyhow::Error::from)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Sends a user to Open Humans. Who it was comes back with the member, sealed.
+async fn connect(
+    auth: AuthSession,
+    handle: Handle,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let user: User = auth.user.context("login_required lets nobody else in")?;
+    let login = LoginRequest::new().context(user.id.to_string()).map_err(anyhow::Error::from)?;
+    Ok(handle.start_login(login, &headers))
+}
+
+async fn nights(auth: AuthSession, member: Option<Member>) -> Result<String, Problem> {
+    let user: User = auth.user.context("login_required lets nobody else in")?;
+    let member = member.map(|member| member.id().to_string());
+    Ok(format!("{} {:?} {member:?}", user.name, user.member))
+}
+
+struct Problem(anyhow::Error);
+
+impl From<anyhow::Error> for Problem {
+    fn from(error: anyhow::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        (StatusCode::INTERNAL_SERVER_ERROR, format!("{:#}", self.0)).into_response()
+    }
+}
+
+#[async_trait]
+impl LoginHandler for Users {
+    async fn logged_in(&self, login: &LoggedIn) -> Result<Welcome, Refusal> {
+        let user = login.context.as_deref().and_then(|user| user.parse().ok());
+        let user = user.ok_or_else(|| Refusal::new("Sign in first, then connect."))?;
+        match self.connect(user, login.member.as_str()).await {
+            Ok(true) => Ok(Welcome::to("/nights")),
+            Ok(false) => Err(Refusal::new("Someone is connected already.")),
+            Err(_) => Err(Refusal::new("Please try again later.")),
+        }
+    }
+}
+
+#[async_trait]
+impl DeauthHandler for Users {
+    async fn deauthorized(&self, departure: &Departure) -> Result<(), BoxError> {
+        self.disconnect(departure.event.member.as_str()).await?;
+        Ok(())
+    }
+}
+
+/// What each start of the app does. Its own tables and ours are in one file, each with a pool of
+/// its own: the app's is of sqlx 0.8, that of oh-sqlx of 0.9.
+async fn start(kit: &Kit, database: &Path) -> Result<(OpenHumans, Router, Users)> {
+    let options = SqliteConnectOptions::new().filename(database).create_if_missing(true);
+    let pool = SqlitePool::connect_with(options).await?;
+    let users = Users::new(pool.clone()).await?;
+    let sessions = SessionStore::new(pool);
+    sessions.migrate().await?;
+
+    let store = oh_sqlx::SqliteStore::connect(database).await?;
+    let openhumans = kit
+        .openhumans()
+        .token_store(store.clone())
+        .deauth_inbox(store)
+        .login_handler(users.clone())
+        .deauth_handler(users.clone())
+        .build()?;
+    let app = app(&openhumans, users.clone(), sessions);
+    Ok((openhumans, app, users))
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let kit = Kit::start().await?;
+    let folder = tempfile::tempdir()?;
+    let database = folder.path().join("app.sqlite");
+    let (_, first, users) = start(&kit, &database).await?;
+    users.add("anna", "correct horse").await?;
+    users.add("otto", "battery staple").await?;
+
+    // Nobody gets in without the app's own password.
+    let mut anna = kit.axum(&first);
+    ensure!(anna.get("/nights").await.location().starts_with("/sign-in"));
+    let wrong = anna.post("/sign-in", [("name", "anna"), ("password", "guess")]).await;
+    ensure!(wrong.status() == 401, "{wrong}");
+    let right = [("name", "anna"), ("password", "correct horse")];
+    ensure!(anna.post("/sign-in", right).await.location() == "/nights");
+    let page = anna.get("/nights").await.text();
+    ensure!(page == "anna None None", "{page}");
+
+    // Anna connects to Open Humans, and stays signed in.
+    let nothing: [(&str, &str); 0] = [];
+    let away = anna.post("/connect", nothing).await;
+    let back = anna.authorize(ALICE, &away).await;
+    ensure!(back.location() == "/nights", "{back}");
+    let connected = format!("anna Some({ALICE:?}) Some({ALICE:?})");
+    let page = anna.get("/nights").await.text();
+    ensure!(page == connected, "{page}");
+
+    // The login page of Open Humans alone is no way in, and a member is not connected twice.
+    let mut stranger = kit.axum(&first);
+    let away = stranger.get("/openhumans/login").await;
+    let back = stranger.authorize(BOB, &away).await;
+    ensure!(back.text().contains("Sign in first"), "{back}");
+    let mut otto = kit.axum(&first);
+    otto.post("/sign-in", [("name", "otto"), ("password", "battery staple")]).await;
+    let away = otto.post("/connect", nothing).await;
+    let back = otto.authorize(ALICE, &away).await;
+    ensure!(back.text().contains("connected already"), "{back}");
+
+    // The app is started again: sessions and tokens are in the database.
+    let cookie = anna.cookie("id").context("a session has a cookie")?.to_owned();
+    drop(first);
+    let (openhumans, second, _) = start(&kit, &database).await?;
+    let request = axum::http::Request::get("/nights").header("cookie", format!("id={cookie}"));
+    let page = kit.axum(&second).send(request.body(Default::default())?).await.text();
+    ensure!(page == connected, "after a restart: {page}");
+    let client = openhumans.member_client(&ALICE.parse()?);
+    ensure!(client.project_member_id().await?.as_str() == ALICE);
+
+    // Anna leaves at Open Humans. She is a user still, and no member.
+    let told = kit.axum(&second).leave(ALICE, true).await;
+    ensure!(told == [204], "{told:?}");
+    kit.run_worker(&openhumans).await;
+    MemberLedger::of(&openhumans, ALICE).await.assert_done();
+    let request = axum::http::Request::get("/nights").header("cookie", format!("id={cookie}"));
+    let page = kit.axum(&second).send(request.body(Default::default())?).await.text();
+    ensure!(page == "anna None None", "after leaving: {page}");
+
+    println!("axum-login, sessions in SQL and sqlx 0.8 work beside Open Humans");
+    Ok(())
+}
