@@ -242,3 +242,27 @@ fn public_objects_one_by_one_and_as_they_were_sent() {
     let files = out(&by_master(&sandbox, &["files", "-m", ALICE, "--raw"]));
     assert!(files.contains("download_url"), "{files}");
 }
+
+#[test]
+fn the_list_of_all_metadata_asks_no_more_than_it_must() {
+    let sandbox = sandbox();
+    let members = sandbox.populate(498);
+    for member in &members {
+        sandbox.add_shared_file(member, "a", b"a", json!({}));
+    }
+    // One has more than the list of members brings along, one more than a page.
+    for (member, files) in [(&members[0], 11), (&members[1], 101)] {
+        for i in 0..files {
+            sandbox.add_shared_file(member, &format!("{i}"), b"a", json!({}));
+        }
+    }
+    sandbox.reset_stats();
+    let list = by_master(&sandbox, &["metadata", "list"]);
+    let list = out(&list);
+    // The header, two members without files, and the files.
+    assert_eq!(list.lines().count(), 1 + 2 + 498 + 11 + 101);
+    let asked: u64 = sandbox.stats().requests.values().sum();
+    // Five pages of a hundred members, a page for one member, two for the other: what the Python
+    // package asks for, too.
+    assert_eq!(asked, 8);
+}
