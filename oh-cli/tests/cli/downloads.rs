@@ -71,7 +71,13 @@ fn a_file_with_a_wrong_md5_is_kept_aside_and_taken_when_told() {
     ));
     assert_eq!(read(dir.path().join("a")), "b");
     let single = ["download-file", "-m", ALICE, "-i", &id, "-o", "-"];
-    assert_eq!(code(&by_master(&sandbox, &single)), 12);
+    let failed = by_master(&sandbox, &single);
+    assert_eq!(code(&failed), 12);
+    assert!(
+        said(&failed).contains("what was written is not"),
+        "{}",
+        said(&failed)
+    );
     let taken = by_master(&sandbox, &[&single[..], &["--ignore-md5"]].concat());
     assert_eq!(out(&taken), "b");
 }
@@ -218,6 +224,19 @@ fn public_objects_one_by_one_and_as_they_were_sent() {
     );
     let raw = value(&["public", "file", &id, "--raw"]);
     assert!(raw["download_url"].is_string(), "{raw}");
+    sandbox.add_shared_file(ALICE, "q", b"q", json!({}));
+    sandbox.add_file(BOB, "r", b"r", json!({}));
+    let listed = |more: &[&str]| {
+        let lines = run(&[&["public", "files", "-u", "alice"][..], more].concat());
+        let names = lines
+            .lines()
+            .map(|line| line.rsplit('\t').next().unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&["-s", "direct-sharing-2"]), ["p"]);
+    assert_eq!(listed(&["--project", "1"]), ["q"]);
+    let odd = oh(&sandbox, &["public", "files", "-u", "alice", "-s", "odd"]).output();
+    assert_eq!(code(&odd.unwrap()), 2);
     let by_source = run(&["public", "members-by-source", "-s", "direct-sharing-2"]);
     assert!(
         by_source.contains("direct-sharing-2\talice\n"),
