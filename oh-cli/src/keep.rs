@@ -149,3 +149,42 @@ fn folder_of(path: &Path) -> &Path {
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_that_cannot_take_its_name_stays_beside() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("tokens.json");
+        let place = Place::ready(Some(&target)).unwrap();
+        // Something has taken the name meanwhile that no file can replace.
+        std::fs::create_dir_all(target.join("full")).unwrap();
+        let tokens = Tokens::new("access", "refresh", std::time::SystemTime::now().into());
+        let failure = place.keep(&tokens).unwrap_err();
+        assert_eq!(failure.code(), 13);
+        let Failure::KeptElsewhere { place, .. } = failure else {
+            panic!("{failure}");
+        };
+        let kept = std::fs::read_to_string(&place).unwrap();
+        assert!(kept.contains("refresh") && Path::new(&place).starts_with(dir.path()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_followed_and_stays_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (link, target) = (dir.path().join("link"), dir.path().join("target"));
+        std::fs::write(&target, "old").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let tokens = Tokens::new("access", "refresh", std::time::SystemTime::now().into());
+        Place::ready(Some(&link)).unwrap().keep(&tokens).unwrap();
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(
+            std::fs::read_to_string(&target)
+                .unwrap()
+                .contains("refresh")
+        );
+    }
+}

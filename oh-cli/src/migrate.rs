@@ -250,11 +250,7 @@ const TOOLS: &[Tool] = &[
              to its end.",
         ],
         options: &[
-            Row(
-                "-s, --source",
-                "-s, --source",
-                "one of the four choices at a time",
-            ),
+            Row("-s, --source", "-s, --source", ""),
             Row("-u, --username", "-u, --username", ""),
             Row(
                 "-d, --directory",

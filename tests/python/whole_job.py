@@ -6,6 +6,7 @@ from pathlib import Path
 
 from command_line import CommandLine
 from library import Library
+from migration import Migration
 from sandbox import Sandbox
 from steps import Tally
 
@@ -16,6 +17,7 @@ def main():
     tally = Tally()
     tally.walk(Library(sandbox, folder / "library"))
     tally.walk(CommandLine(sandbox, folder / "command_line"))
+    tally.walk(Migration())
     # Read their settings once, at import.
     from django_app import DjangoApp
     from moving_over import MovingOver, drop, postgres_settings

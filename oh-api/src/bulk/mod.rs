@@ -17,6 +17,7 @@
 
 mod csv_cell;
 mod download;
+mod download_all;
 mod file_list;
 mod local;
 mod manifest;

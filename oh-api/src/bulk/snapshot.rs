@@ -5,7 +5,7 @@ use std::path::Path;
 
 use futures_util::{StreamExt, stream};
 
-use super::download::all;
+use super::download_all::all;
 use super::{BulkDownload, BulkReport, CONCURRENCY};
 use crate::{Error, ProjectClient, ProjectMember, Timestamp};
 

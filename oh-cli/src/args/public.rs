@@ -112,14 +112,14 @@ pub(crate) struct PublicFiles {
     pub(crate) listing: Listing,
 }
 
+/// Which public files; those that fit all that is given.
 #[derive(Args)]
-#[group(multiple = false)]
 pub(crate) struct PublicWhich {
     /// Only this project's, by its number
     #[arg(long, value_name = "NUMBER")]
     pub(crate) project: Option<u64>,
     /// Only those from this source, such as direct-sharing-1
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "project")]
     pub(crate) source: Option<String>,
     /// Only this member's
     #[arg(short, long)]
@@ -127,4 +127,7 @@ pub(crate) struct PublicWhich {
     /// Only those of this data type, by its number
     #[arg(long, value_name = "NUMBER")]
     pub(crate) data_type: Option<u64>,
+    /// With --data-type, those of the types below it, too
+    #[arg(long, requires = "data_type")]
+    pub(crate) include_children: bool,
 }

@@ -120,7 +120,13 @@ pub(crate) async fn fetch(
     if target.out.as_deref() == Some(Path::new("-")) {
         let written = download.to_writer(&mut tokio::io::stdout()).await;
         bar.finish();
-        output::say(format!("{}: {}", plain(name), bar.said(written?)));
+        let written = written.map_err(|error| match error {
+            Error::Mismatch { .. } => Failure::from(error).advise(
+                "what was written is not what its uploader said it is; --ignore-md5 takes it",
+            ),
+            error => error.into(),
+        })?;
+        output::say(format!("{}: {}", plain(name), bar.said(written)));
         return Ok(());
     }
     let path = match &target.out {

@@ -1,7 +1,7 @@
 //! Public data.
 
 use oh_api::bulk::BulkDownload;
-use oh_api::{DataFile, DataType, List, PublicClient, PublicMember};
+use oh_api::{DataFile, DataType, FileFilter, List, PublicClient, PublicMember};
 use serde_json::{Value, json};
 
 use super::{directories, files, people};
@@ -62,8 +62,8 @@ pub(crate) async fn run(access: &Access, args: Public) -> Result<(), Failure> {
             sources_by_member(&public, username.as_deref(), &listing).await?;
         }
         Public::Files(args) => {
-            let source = args.which.source.as_deref();
-            files::print(chosen(&public, &args.which)?, &args.listing, source).await?;
+            let (found, source) = chosen(&public, &args.which)?;
+            files::print(found, &args.listing, source).await?;
         }
         Public::File { id, raw } => {
             let file = public.file(id).await?;
@@ -173,29 +173,62 @@ async fn sources_by_member(
     Ok(())
 }
 
-fn chosen(public: &PublicClient, which: &PublicWhich) -> Result<List<DataFile>, Failure> {
-    Ok(match which {
-        PublicWhich {
-            project: Some(id), ..
-        } => public.project_files(*id),
-        PublicWhich {
-            username: Some(name),
-            ..
-        } => public.member_files(name)?,
-        PublicWhich {
-            data_type: Some(id),
-            ..
-        } => public.data_type_files(*id),
+/// The files that are asked for, and the source of those that count among them.
+fn chosen<'a>(
+    public: &PublicClient,
+    which: &'a PublicWhich,
+) -> Result<(List<DataFile>, Option<&'a str>), Failure> {
+    let PublicWhich {
+        project,
+        source,
+        username,
+        data_type,
+        include_children,
+    } = which;
+    let files = match (project, source, username, data_type) {
+        (None, None, None, None) => public.files(),
+        (Some(id), None, None, None) => public.project_files(*id),
+        (None, None, Some(name), None) => public.member_files(name)?,
+        (None, None, None, Some(id)) if !include_children => public.data_type_files(*id),
         // The older list alone names sources.
-        PublicWhich {
-            source: Some(_), ..
-        } => public.public_data(),
-        _ => public.files(),
-    })
+        (None, Some(source), None, None) => return Ok((public.public_data(), Some(source))),
+        _ => {
+            let mut wanted = FileFilter::new();
+            if let Some(id) = data_type {
+                wanted = wanted.data_type(*id);
+            }
+            if *include_children {
+                wanted = wanted.include_children();
+            }
+            if let Some(id) = project.or(number_of(source.as_deref())?) {
+                wanted = wanted.source_project(id);
+            }
+            if let Some(name) = username {
+                wanted = wanted.username(name);
+            }
+            public.files_matching(&wanted)
+        }
+    };
+    Ok((files, None))
+}
+
+/// The number of the project that a source is.
+fn number_of(source: Option<&str>) -> Result<Option<u64>, Failure> {
+    let Some(source) = source else {
+        return Ok(None);
+    };
+    let number = source.strip_prefix("direct-sharing-");
+    match number.and_then(|number| number.parse().ok()) {
+        Some(number) => Ok(Some(number)),
+        None => Err(Failure::Usage(format!(
+            "--source {source} can be given together with others only where it is a project's, as \
+             direct-sharing-1 is"
+        ))),
+    }
 }
 
 async fn download(public: &PublicClient, args: &PublicDownload) -> Result<(), Failure> {
-    let files = chosen(public, &args.which)?;
+    let (files, source) = chosen(public, &args.which)?;
     let bar = Many::new(Way::Down).printing(&args.directory);
     let mut what = directories::here(BulkDownload::shared(), &args.here)
         .max_size(args.max_size)
@@ -204,7 +237,7 @@ async fn download(public: &PublicClient, args: &PublicDownload) -> Result<(), Fa
             let bar = bar.clone();
             move |event| bar.event(event)
         });
-    if let Some(source) = &args.which.source {
+    if let Some(source) = source {
         what = what.source(source);
     }
     let report = public.download_all(files, &args.directory, &what).await;

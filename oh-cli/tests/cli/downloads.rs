@@ -71,7 +71,13 @@ fn a_file_with_a_wrong_md5_is_kept_aside_and_taken_when_told() {
     ));
     assert_eq!(read(dir.path().join("a")), "b");
     let single = ["download-file", "-m", ALICE, "-i", &id, "-o", "-"];
-    assert_eq!(code(&by_master(&sandbox, &single)), 12);
+    let failed = by_master(&sandbox, &single);
+    assert_eq!(code(&failed), 12);
+    assert!(
+        said(&failed).contains("what was written is not"),
+        "{}",
+        said(&failed)
+    );
     let taken = by_master(&sandbox, &[&single[..], &["--ignore-md5"]].concat());
     assert_eq!(out(&taken), "b");
 }
@@ -218,6 +224,19 @@ fn public_objects_one_by_one_and_as_they_were_sent() {
     );
     let raw = value(&["public", "file", &id, "--raw"]);
     assert!(raw["download_url"].is_string(), "{raw}");
+    sandbox.add_shared_file(ALICE, "q", b"q", json!({}));
+    sandbox.add_file(BOB, "r", b"r", json!({}));
+    let listed = |more: &[&str]| {
+        let lines = run(&[&["public", "files", "-u", "alice"][..], more].concat());
+        let names = lines
+            .lines()
+            .map(|line| line.rsplit('\t').next().unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&["-s", "direct-sharing-2"]), ["p"]);
+    assert_eq!(listed(&["--project", "1"]), ["q"]);
+    let odd = oh(&sandbox, &["public", "files", "-u", "alice", "-s", "odd"]).output();
+    assert_eq!(code(&odd.unwrap()), 2);
     let by_source = run(&["public", "members-by-source", "-s", "direct-sharing-2"]);
     assert!(
         by_source.contains("direct-sharing-2\talice\n"),
@@ -241,4 +260,28 @@ fn public_objects_one_by_one_and_as_they_were_sent() {
     assert!(out(&by_master(&sandbox, &["project", "--raw"])).contains("id_label"));
     let files = out(&by_master(&sandbox, &["files", "-m", ALICE, "--raw"]));
     assert!(files.contains("download_url"), "{files}");
+}
+
+#[test]
+fn the_list_of_all_metadata_asks_no_more_than_it_must() {
+    let sandbox = sandbox();
+    let members = sandbox.populate(498);
+    for member in &members {
+        sandbox.add_shared_file(member, "a", b"a", json!({}));
+    }
+    // One has more than the list of members brings along, one more than a page.
+    for (member, files) in [(&members[0], 11), (&members[1], 101)] {
+        for i in 0..files {
+            sandbox.add_shared_file(member, &format!("{i}"), b"a", json!({}));
+        }
+    }
+    sandbox.reset_stats();
+    let list = by_master(&sandbox, &["metadata", "list"]);
+    let list = out(&list);
+    // The header, two members without files, and the files.
+    assert_eq!(list.lines().count(), 1 + 2 + 498 + 11 + 101);
+    let asked: u64 = sandbox.stats().requests.values().sum();
+    // Five pages of a hundred members, a page for one member, two for the other: what the Python
+    // package asks for, too.
+    assert_eq!(asked, 8);
 }

@@ -149,6 +149,39 @@ fn sync_asks_before_it_deletes_much() {
 }
 
 #[test]
+fn sync_asks_before_it_takes_all_of_one_member() {
+    let sandbox = sandbox();
+    sandbox.add_file(BOB, "only", b"o", json!({}));
+    let names: Vec<String> = (0..9).map(|i| i.to_string()).collect();
+    let place = Place::new(&[]);
+    let mut csv = format!("project_member_id,filename,tags\n{BOB},None,NA\n");
+    for name in &names {
+        sandbox.add_file(ALICE, name, name.as_bytes(), json!({}));
+        plant(&place.files(), &[(&format!("{ALICE}/{name}"), name)]);
+        csv.push_str(&format!("{ALICE},{name},\n"));
+    }
+    std::fs::create_dir(place.files().join(BOB)).unwrap();
+    std::fs::write(place.csv(), csv).unwrap();
+    let (files, csv) = (place.files(), place.csv());
+    let upload = [
+        "upload",
+        "-d",
+        path(&files),
+        "--metadata-csv",
+        path(&csv),
+        "--sync",
+    ];
+    let refused = by_master(&sandbox, &upload);
+    assert_eq!(code(&refused), 2);
+    let question = "1 of 10 files, all of one member's";
+    assert!(said(&refused).contains(question), "{}", said(&refused));
+    assert_eq!(sandbox.files(BOB).len(), 1);
+    out(&by_master(&sandbox, &[&upload[..], &["--yes"]].concat()));
+    assert_eq!(sandbox.files(BOB).len(), 0);
+    assert_eq!(sandbox.files(ALICE).len(), 9);
+}
+
+#[test]
 fn nothing_is_deleted_where_an_upload_failed() {
     let sandbox = sandbox();
     for name in ["a", "old", "b", "c", "d"] {

@@ -42,7 +42,7 @@ struct Args {
     /// Where the file lies.
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     directory: PathBuf,
-    /// Compute and check the MD5, which curl does not.
+    /// Compute and check the MD5, for which curl has `md5sum` before an upload and after a download.
     #[arg(long)]
     md5: bool,
     /// Be the sandbox.
@@ -144,7 +144,7 @@ async fn run(args: &Args) -> Outcome<Value> {
         for turn in 0..2 {
             let by_curl = (round + turn) % 2 == 1;
             let took = match by_curl {
-                true => curl(&other, &member, &file).await?,
+                true => curl(args, &other, &member, &file).await?,
                 false => client(args, &member, &file).await?,
             };
             let best = if by_curl { &mut curls } else { &mut ours };
@@ -211,12 +211,15 @@ async fn client(args: &Args, member: &MemberClient, path: &Path) -> Outcome<Took
 }
 
 /// The same transfers by curl. What is said before and after them is not in its time.
-async fn curl(other: &Other, member: &MemberClient, path: &Path) -> Outcome<Took> {
+async fn curl(args: &Args, other: &Other, member: &MemberClient, path: &Path) -> Outcome<Took> {
     let metadata = r#"{"tags":[],"description":""}"#;
     let direct = [("filename", "curl.bin"), ("metadata", metadata)];
     let direct = post(other, "upload/direct/", &direct).await?;
     let address = direct["url"].as_str().ok_or("there is no address")?;
     let begun = Instant::now();
+    if args.md5 {
+        md5sum(path)?;
+    }
     let put = ["-sSf", "-H", "Content-Type:", "-H", "Expect:", "-T"];
     run_curl(&put, path, address)?;
     let up = begun.elapsed();
@@ -227,6 +230,9 @@ async fn curl(other: &Other, member: &MemberClient, path: &Path) -> Outcome<Took
     let target = path.with_extension("down");
     let begun = Instant::now();
     run_curl(&["-sSfL", "-o"], &target, file.download_url.expose())?;
+    if args.md5 {
+        md5sum(&target)?;
+    }
     let down = begun.elapsed();
     tidy_up(member, id, &target).await?;
     Ok((up, down))
@@ -252,6 +258,17 @@ async fn post(other: &Other, path: &str, form: &[(&str, &str)]) -> Outcome<Value
         .await
         .map_err(|e| e.to_string())?;
     Ok(serde_json::from_slice(&body.to_bytes())?)
+}
+
+fn md5sum(path: &Path) -> Outcome<()> {
+    let done = Command::new("md5sum")
+        .arg(path)
+        .stdout(Stdio::null())
+        .status()?;
+    match done.success() {
+        true => Ok(()),
+        false => Err("md5sum failed".into()),
+    }
 }
 
 fn run_curl(options: &[&str], path: &Path, address: &str) -> Outcome<()> {
