@@ -10,16 +10,20 @@
 
 use std::process::ExitCode;
 
-use oh_api::job::{JobReport, MemberJob};
+use oh_api::job::{JobReport, MemberJob, Visit};
 use oh_api::{Client, Error, FileMetadata, ProjectClient, Same, Upload};
 
-/// Gives every member the month's report.
-pub async fn report(project: &ProjectClient, month: &str) -> Result<JobReport, Error> {
+/// Gives every member the month's report. Who has it is kept in `journal`.
+pub(crate) async fn report(
+    project: &ProjectClient,
+    month: &str,
+    journal: &str,
+) -> Result<JobReport, Error> {
     let job = MemberJob::new()
         .concurrency(8)
-        .resume(format!("report-{month}.done"))
+        .resume(journal)
         .on_progress(|p| println!("{} of {:?}: {:?}", p.members, p.of_members, p.outcome));
-    let visit = async |visit: oh_api::job::Visit| {
+    let visit = async |visit: Visit| {
         let (mut files, mut count) = (visit.files(), 0);
         while files.try_next().await?.is_some() {
             count += 1;
@@ -39,7 +43,7 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let server = server.unwrap_or_else(|_| "https://www.openhumans.org".into());
     let project = Client::new(&server)?.project(std::env::var("OPENHUMANS_MASTER_TOKEN")?);
     let month = std::env::args().nth(1).ok_or("which month?")?;
-    let report = report(&project, &month).await?;
+    let report = report(&project, &month, &format!("report-{month}.done")).await?;
     for failure in &report.failed {
         eprintln!("{}: {}", failure.member, failure.error);
     }

@@ -14,23 +14,27 @@
 //! | [`Client::public`] | nothing | [`PublicClient`]: what is public |
 //! | [`Client::oauth`] | client id and secret | [`OAuthClient`]: codes and refresh tokens to tokens |
 //!
-//! A job that stores one file with every member of a project:
+//! A job that stores one file with every member of a project; more of that in [`job`]:
 //!
 //! ```no_run
-//! use oh_api::{Client, FileMetadata, Upload};
+//! use oh_api::job::MemberJob;
+//! use oh_api::{Client, FileMetadata, Same, Upload};
 //!
 //! #[tokio::main(flavor = "current_thread")]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let client = Client::new("https://www.openhumans.org")?;
-//!     let project = client.project(std::env::var("OH_MASTER_TOKEN")?);
-//!     let mut members = project.members();
-//!     while let Some(member) = members.try_next().await? {
-//!         let metadata = FileMetadata::new("Your monthly report").tags(["report"]);
-//!         let report = format!("Files you share: {:?}\n", member.file_count);
-//!         let upload = Upload::bytes("report.txt", report).metadata(metadata);
-//!         let uploaded = project.member(&member.project_member_id).upload(upload).await?;
-//!         println!("{}: file {}", member.project_member_id, uploaded.id);
-//!     }
+//!     let project = client.project(std::env::var("OPENHUMANS_MASTER_TOKEN")?);
+//!     let job = MemberJob::new().resume("report-2026-11.done");
+//!     let report = project
+//!         .for_each_member(&job, async |visit| {
+//!             let text = format!("Files you share: {:?}\n", visit.member().file_count);
+//!             let upload = Upload::bytes("report-2026-11.txt", text)
+//!                 .metadata(FileMetadata::new("Your monthly report").tags(["report"]));
+//!             visit.upload_unless_there(upload, Same::Name).await?;
+//!             Ok(())
+//!         })
+//!         .await?;
+//!     println!("{} done, {} failed", report.done, report.failed.len());
 //!     Ok(())
 //! }
 //! ```

@@ -95,6 +95,7 @@ pub mod deauth;
 mod disconnect;
 mod environment;
 pub mod login;
+mod mount;
 mod open_humans;
 #[cfg(feature = "pages")]
 pub mod pages;

@@ -14,7 +14,7 @@ use crate::deauth::{
 };
 use crate::login::flow::FlowCookies;
 use crate::login::{Login, LoginHandler, WelcomeEveryone};
-use crate::routes::MountCheck;
+use crate::mount::MountCheck;
 use crate::session::{Epochs, Member, SessionMember};
 use crate::store::{MemoryStore, StoreError, TokenStore};
 use crate::tokens::{LiveTokens, MemberTokens};

@@ -197,3 +197,78 @@ impl Epochs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::store::{MemoryStore, Tokens};
+
+    const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
+
+    /// Answers with what it read when it was asked, once it is let.
+    #[derive(Default)]
+    struct Slow {
+        store: MemoryStore,
+        has_read: Notify,
+        go_on: Notify,
+    }
+
+    #[async_trait]
+    impl TokenStore for Slow {
+        async fn load(&self, member: &ProjectMemberId) -> Result<Option<MemberRecord>, StoreError> {
+            let read = self.store.load(member).await;
+            self.has_read.notify_one();
+            self.go_on.notified().await;
+            read
+        }
+
+        async fn put(
+            &self,
+            record: &MemberRecord,
+            expected: Option<Version>,
+        ) -> Result<Put, StoreError> {
+            self.store.put(record, expected).await
+        }
+
+        async fn remove(
+            &self,
+            member: &ProjectMemberId,
+            expected: Version,
+        ) -> Result<Put, StoreError> {
+            self.store.remove(member, expected).await
+        }
+
+        async fn page(
+            &self,
+            after: Option<&ProjectMemberId>,
+            limit: usize,
+        ) -> Result<Vec<MemberRecord>, StoreError> {
+            self.store.page(after, limit).await
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_from_before_the_member_left_is_not_remembered() {
+        let member: ProjectMemberId = "01026778".parse().unwrap();
+        let record = MemberRecord::authorized(member.clone(), Tokens::new("a", "r", NOW), NOW);
+        let store = Slow::default();
+        assert_eq!(store.put(&record, None).await.unwrap(), Put::Done);
+        let epochs = Epochs::new(Clock::manual(NOW), None, Duration::from_secs(60));
+        let session = SessionMember::new(member.clone(), record.epoch, NOW);
+        let leaves = async {
+            store.has_read.notified().await;
+            let left = record.deauthorized(NOW);
+            let put = store.put(&left, Some(record.version)).await;
+            assert_eq!(put.unwrap(), Put::Done);
+            epochs.forget(&member);
+            store.go_on.notify_one();
+        };
+        let (before, ()) = tokio::join!(epochs.member(&store, session.clone()), leaves);
+        assert!(before.unwrap().is_some());
+        store.go_on.notify_one();
+        assert_eq!(epochs.member(&store, session).await.unwrap(), None);
+    }
+}

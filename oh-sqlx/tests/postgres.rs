@@ -435,6 +435,27 @@ async fn leases_and_locks_are_in_the_time_of_the_database() {
     let held = ahead.update_lock("job", "b", its_now + minute, "note");
     assert_eq!(held.await.unwrap(), Held::Yes);
     assert!(lock(&store, "a", later).await.unwrap().is_some());
+
+    // And what it puts off is put off for as long as it says.
+    accept(&store, &event("d", 4, 4)).await;
+    let then = now() + 10 * minute;
+    let leased = ahead.lease(then + hour, then + hour + minute, 10).await;
+    let leased = leased.unwrap();
+    let last = leased.iter().find(|one| one.event.member == member(4));
+    let retry = Settlement::Retry {
+        due_at: then + hour + minute,
+        note: "not yet".into(),
+    };
+    let settled = ahead
+        .settle(&last.unwrap().lease, &retry, then + hour)
+        .await;
+    assert_eq!(settled.unwrap(), Held::Yes);
+    let is_due = async |at| {
+        let leased = lease_at(&store, at).await;
+        leased.iter().any(|one| one.event.member == member(4))
+    };
+    assert!(!is_due(then + minute - Duration::from_secs(1)).await);
+    assert!(is_due(then + minute).await);
 }
 
 async fn lease_at(store: &PgStore, at: Timestamp) -> Vec<Leased> {
@@ -550,7 +571,7 @@ async fn little_is_read_although_the_servers_statistics_are_old() {
         format!(
             "INSERT INTO oh_events (id, member, pseudonym, erasure, discovery, left_at, \
              received_at, due_at, state, settled_at) \
-             SELECT lpad(i::text, 32, '0'), NULL, lpad((i / 4)::text, 32, '0'), 'requested', \
+             SELECT lpad(i::text, 32, '0'), NULL, lpad((i / 5)::text, 32, '0'), 'requested', \
              'told', i, i, i, 'done', i FROM generate_series({from}, {to}) AS i; \
              INSERT INTO oh_ledger (event, member, at, step, attempt) \
              SELECT id, pseudonym, received_at, 'done', 1 FROM oh_events \
@@ -560,16 +581,21 @@ async fn little_is_read_although_the_servers_statistics_are_old() {
              SELECT lpad(i::text, 8, '0'), 1, 1, 1, false, 1 FROM generate_series({from}, {to}) AS i"
         )
     };
-    run(&pool, fill(1, 200)).await;
-    run(&pool, "ANALYZE").await;
-    run(&pool, fill(201, 100_000)).await;
+    // All there was belonged to one member, who is asked about.
+    run(&pool, fill(1, 4)).await;
+    run(
+        &pool,
+        "ANALYZE oh_events; ANALYZE oh_ledger; ANALYZE oh_members",
+    )
+    .await;
+    run(&pool, fill(5, 100_000)).await;
 
-    let pseudonym = Pseudonym::new(format!("{:032}", 12_345));
+    let pseudonym = Pseudonym::new(format!("{:032}", 0));
     let of_member = EventQuery::first(100).pseudonym(pseudonym.clone());
     let mut lines = LedgerQuery::first(100);
     lines.member = Some(pseudonym);
     let mut of_event = LedgerQuery::first(100);
-    of_event.event = Some(EventId::new(format!("{:032}", 54_321)));
+    of_event.event = Some(EventId::new(format!("{:032}", 1)));
     let pending = EventQuery::first(100).state(EventState::Pending);
     let mut both = of_member.clone();
     both.state = Some(EventState::Done);

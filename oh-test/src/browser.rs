@@ -1,6 +1,7 @@
 //! A browser reduced to what matters to a login: cookies, which of them go along, and redirects.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use cookie_store::CookieStore;
@@ -10,15 +11,16 @@ use url::{Position, Url};
 
 use crate::answer::Answer;
 use crate::app::App;
-use crate::kit::Kit;
+use crate::world::World;
 
-/// Someone's browser, at the app. Made by [`Kit::axum`] and `Kit::actix`.
+/// Someone's browser, at the app. Made by [`Kit::axum`](crate::Kit::axum) and
+/// `Kit::actix`.
 ///
 /// Redirects are answers here, and not followed. Requests carry what browsers add (`Origin`,
 /// `Sec-Fetch-Site`), and cookies go along as their path, `Secure`, `SameSite` and age want it.
 pub struct Browser<A> {
     app: A,
-    kit: Kit,
+    world: Arc<World>,
     cookies: CookieStore,
 }
 
@@ -31,10 +33,10 @@ enum From {
 }
 
 impl<A: App> Browser<A> {
-    pub(crate) fn new(app: A, kit: Kit) -> Self {
+    pub(crate) fn new(app: A, world: Arc<World>) -> Self {
         Self {
             app,
-            kit,
+            world,
             cookies: CookieStore::default(),
         }
     }
@@ -83,7 +85,7 @@ impl<A: App> Browser<A> {
     /// When the login fails: with what the app or the sandbox answered.
     #[must_use]
     pub async fn log_in(mut self, member: &str) -> Self {
-        let login = format!("{}/login", self.kit.settings().mount_path());
+        let login = format!("{}/login", self.world.settings.mount_path());
         let answer = self.get(&login).await;
         let answer = self.authorize(member, &answer).await;
         assert!(
@@ -102,8 +104,8 @@ impl<A: App> Browser<A> {
     /// When `answer` leads elsewhere, or the sandbox does not send the member back.
     pub async fn authorize(&mut self, member: &str, answer: &Answer) -> Answer {
         let back = self
-            .kit
-            .sandbox()
+            .world
+            .sandbox
             .authorize(member, answer.location())
             .await;
         let back = back.unwrap_or_else(|error| panic!("{error}: {}", answer.location()));
@@ -116,7 +118,7 @@ impl<A: App> Browser<A> {
     ///
     /// As [`authorize`](Self::authorize).
     pub async fn refuse(&mut self, answer: &Answer) -> Answer {
-        let back = self.kit.sandbox().refuse(answer.location()).await;
+        let back = self.world.sandbox.refuse(answer.location()).await;
         let back = back.unwrap_or_else(|error| panic!("{error}: {}", answer.location()));
         self.come_back(&back).await
     }
@@ -132,13 +134,13 @@ impl<A: App> Browser<A> {
     ///
     /// When `member` cannot be one.
     pub async fn leave(&self, member: &str, erasure_requested: bool) -> Vec<StatusCode> {
-        if !self.kit.sandbox().is_joined(member) {
+        if !self.world.sandbox.is_joined(member) {
             return Vec::new();
         }
-        self.kit.sandbox().leave(member, erasure_requested).await;
-        self.kit.keep_time();
+        self.world.sandbox.leave(member, erasure_requested).await;
+        self.world.keep_time();
         let webhook = self
-            .kit
+            .world
             .webhook(member)
             .erasure_requested(erasure_requested);
         let first = self.app.call(webhook.clone().signed()).await.status();
@@ -196,7 +198,7 @@ impl<A: App> Browser<A> {
     }
 
     async fn send_from(&mut self, mut request: Request<Bytes>, from: From) -> Answer {
-        self.kit.keep_time();
+        self.world.keep_time();
         let url = self.url(&request);
         let cookies = self.cookies_for(&url, from);
         let length = request.body().len();
@@ -236,7 +238,7 @@ impl<A: App> Browser<A> {
     fn url(&self, request: &Request<Bytes>) -> Url {
         let path = request.uri().path_and_query().map(ToString::to_string);
         let path = path.unwrap_or_else(|| panic!("{} has no path", request.uri()));
-        let app = self.kit.settings().app_base_url();
+        let app = self.world.settings.app_base_url();
         app.join(&path)
             .unwrap_or_else(|error| panic!("{path:?} is no path: {error}"))
     }

@@ -2,21 +2,18 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use oh_core::deauth::MemoryInbox;
 use oh_core::store::MemoryStore;
-use oh_core::{
-    Clock, OpenHumans, OpenHumansBuilder, ProjectMemberId, Settings, SettingsBuilder,
-    SettingsError, Timestamp,
-};
+use oh_core::{OpenHumans, OpenHumansBuilder, Settings, SettingsBuilder, SettingsError, Timestamp};
 use oh_sandbox::{Sandbox, SandboxBuilder, StartError, defaults};
 
 use crate::app::{App, Axum};
 use crate::browser::Browser;
 use crate::webhook::Webhook;
+use crate::world::World;
 
 /// A member of the sandbox, with the username alice.
 pub const ALICE: &str = defaults::MEMBERS[0].0;
@@ -30,14 +27,8 @@ pub const NAMELESS: &str = defaults::MEMBERS[2].0;
 /// What a test begins with. Cheap to clone; clones share all of it. The sandbox stops when the last
 /// one is dropped.
 #[derive(Clone)]
-pub struct Kit(Arc<Inner>);
-
-struct Inner {
-    sandbox: Sandbox,
-    settings: Settings,
-    clock: Clock,
-    /// How far the clocks were moved, in microseconds.
-    advanced: AtomicU64,
+pub struct Kit {
+    world: Arc<World>,
     store: Arc<MemoryStore>,
     inbox: Arc<MemoryInbox>,
 }
@@ -98,31 +89,31 @@ impl Kit {
     /// The Open Humans of this test: [faults](Sandbox::fault), files, messages, members who leave
     /// and tell nobody.
     pub fn sandbox(&self) -> &Sandbox {
-        &self.0.sandbox
+        &self.world.sandbox
     }
 
     /// Settings that fit the sandbox.
     pub fn settings(&self) -> &Settings {
-        &self.0.settings
+        &self.world.settings
     }
 
     /// Begins a handle: these settings, this clock, and stores in memory, all of which can be
     /// changed. Add the app's handlers, and build it.
     pub fn openhumans(&self) -> OpenHumansBuilder {
-        OpenHumans::builder(self.0.settings.clone())
-            .clock(self.0.clock.clone())
-            .token_store(Arc::clone(&self.0.store))
-            .deauth_inbox(Arc::clone(&self.0.inbox))
+        OpenHumans::builder(self.world.settings.clone())
+            .clock(self.world.clock.clone())
+            .token_store(Arc::clone(&self.store))
+            .deauth_inbox(Arc::clone(&self.inbox))
     }
 
     /// The token store of [`openhumans`](Self::openhumans).
     pub fn token_store(&self) -> &Arc<MemoryStore> {
-        &self.0.store
+        &self.store
     }
 
     /// The inbox of [`openhumans`](Self::openhumans).
     pub fn deauth_inbox(&self) -> &Arc<MemoryInbox> {
-        &self.0.inbox
+        &self.inbox
     }
 
     /// Someone's browser, at an axum app.
@@ -141,7 +132,7 @@ impl Kit {
 
     /// Someone's browser, at an app of another framework.
     pub fn browser<A: App>(&self, app: A) -> Browser<A> {
-        Browser::new(app, self.clone())
+        Browser::new(app, Arc::clone(&self.world))
     }
 
     /// A webhook that says that a member has left just now, with the wish to be erased; addressed
@@ -151,41 +142,27 @@ impl Kit {
     ///
     /// When `member` cannot be one.
     pub fn webhook(&self, member: &str) -> Webhook {
-        let member: ProjectMemberId = member
-            .parse()
-            .unwrap_or_else(|error| panic!("{member:?}: {error}"));
-        Webhook::new(member, self.keep_time(), self.settings())
+        self.world.webhook(member)
     }
 
     /// Moves the clocks of the app and the sandbox forward: tokens expire, sessions age, what
     /// failed is due again. Between such moves time goes on as ever.
     pub fn advance(&self, by: Duration) {
-        let micros = u64::try_from(by.as_micros()).unwrap_or(u64::MAX);
-        self.0.advanced.fetch_add(micros, Ordering::SeqCst);
-        self.0.sandbox.advance(by);
-        self.keep_time();
+        self.world.advance(by);
     }
 
     /// The time, as the app and the sandbox have it.
     pub fn now(&self) -> Timestamp {
-        self.keep_time()
+        self.world.keep_time()
     }
 
     /// Has the app's `DeauthHandler` act on all departures that are due, once each. What fails is
     /// due again when the clock has been [moved](Self::advance).
     pub async fn run_worker(&self, openhumans: &OpenHumans) {
-        self.keep_time();
+        self.world.keep_time();
         let worker = openhumans.worker().spawn();
         worker.drain().await;
         worker.stop().await;
-    }
-
-    /// The app's clock stands still by itself: here it catches up with the sandbox's.
-    pub(crate) fn keep_time(&self) -> Timestamp {
-        let advanced = Duration::from_micros(self.0.advanced.load(Ordering::SeqCst));
-        let now = Timestamp::now() + advanced;
-        self.0.clock.set(now);
-        now
     }
 }
 
@@ -235,21 +212,18 @@ impl KitBuilder {
         };
         let settings = (self.settings)(settings).build()?;
         sandbox.set_redirect_uris([settings.redirect_uri().as_str()]);
-        Ok(Kit(Arc::new(Inner {
-            sandbox,
-            settings,
-            clock: Clock::manual(Timestamp::now()),
-            advanced: AtomicU64::new(0),
+        Ok(Kit {
+            world: Arc::new(World::new(sandbox, settings)),
             store: Arc::new(MemoryStore::new()),
             inbox: Arc::new(MemoryInbox::new()),
-        })))
+        })
     }
 }
 
 impl fmt::Debug for Kit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kit")
-            .field("sandbox", &self.0.sandbox)
+            .field("sandbox", &self.world.sandbox)
             .finish_non_exhaustive()
     }
 }

@@ -77,6 +77,7 @@ mod browser;
 mod kit;
 mod ledger;
 mod webhook;
+mod world;
 
 pub use answer::Answer;
 #[cfg(feature = "actix")]

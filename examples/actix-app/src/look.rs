@@ -14,6 +14,10 @@ pub(crate) const LOGO: &str = include_str!("../static/logo.svg");
 /// The app's stylesheet. It comes after that of Open Humans' pages, and gives them its colours.
 pub(crate) const STYLE: &str = include_str!("../static/brand.css");
 
+/// What the app's pages may load, and who may frame them: nobody.
+pub(crate) const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
+    form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
 /// The first page: a way in, or what there is.
 pub(crate) fn home(member: Option<(&Member, User)>) -> Markup {
     html! {

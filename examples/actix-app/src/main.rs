@@ -8,12 +8,16 @@
 //! any app has: a look, users, a start.
 
 mod look;
+mod sessions;
 mod start;
 mod users;
 
+use std::time::Duration;
+
 use actix_session::SessionMiddleware;
-use actix_session::storage::CookieSessionStore;
 use actix_web::cookie::Key;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
+use actix_web::middleware::DefaultHeaders;
 use actix_web::web::{Data, ServiceConfig, get};
 use actix_web::{App, HttpResponse, HttpServer, Responder};
 use http::request::Parts;
@@ -21,6 +25,7 @@ use oh_actix::Member;
 use oh_core::OpenHumans;
 use oh_core::pages::Pages;
 
+use crate::sessions::Sessions;
 use crate::start::Start;
 use crate::users::Users;
 
@@ -65,7 +70,7 @@ fn pages(staff: Vec<String>) -> Pages {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     start::log();
-    let listener = start::listen()?;
+    let listener = start::listen().await?;
     let start = Start::new(listener.local_addr()?).await?;
 
     let users = Users::default();
@@ -80,15 +85,25 @@ async fn main() -> anyhow::Result<()> {
     let background = openhumans.start_background();
 
     start.say_where();
+    // A connection is a file descriptor, and a process has few unless it asks for more. While none
+    // is left, Open Humans' webhook finds no place.
+    rlimit::increase_nofile_limit(16_384)?;
     // A key made at each start: sessions end when the app does.
     let key = Key::generate();
+    let sessions = Sessions::default();
     HttpServer::new(move || {
-        let sessions = SessionMiddleware::new(CookieSessionStore::default(), key.clone());
+        // What the app's own pages say to browsers; Open Humans' pages say it themselves.
+        let headers = DefaultHeaders::new()
+            .add((CACHE_CONTROL, "no-store"))
+            .add((CONTENT_SECURITY_POLICY, look::POLICY));
         App::new()
             .configure(|config| routes(config, &openhumans, &users))
-            .wrap(sessions)
+            .wrap(SessionMiddleware::new(sessions.clone(), key.clone()))
+            .wrap(headers)
     })
-    .listen(listener)?
+    // Headers that do not come in time end the connection.
+    .client_request_timeout(Duration::from_secs(5))
+    .listen(listener.into_std()?)?
     .run()
     .await?;
     background.stop().await;

@@ -8,20 +8,22 @@
 //! app has: a look, users, a start.
 
 mod look;
+mod serve;
 mod start;
 mod users;
 
 use anyhow::Result;
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue};
 use axum::routing::get;
 use maud::Markup;
 use oh_axum::Member;
 use oh_core::OpenHumans;
 use oh_core::pages::Pages;
-use tokio::net::TcpListener;
+use tower_http::set_header::SetResponseHeaderLayer;
 use tower_sessions::{MemoryStore, SessionManagerLayer};
 
 use crate::start::Start;
@@ -37,8 +39,15 @@ fn app(openhumans: &OpenHumans, users: Users) -> Router {
         .nest("/openhumans", oh_axum::router(openhumans))
         .layer(oh_axum::layer(openhumans))
         .layer(SessionManagerLayer::new(MemoryStore::default()))
+        .layer(unless_set(CACHE_CONTROL, "no-store"))
+        .layer(unless_set(CONTENT_SECURITY_POLICY, look::POLICY))
         .route("/static/brand.css", get(style))
         .route("/static/logo.svg", get(logo))
+}
+
+/// What the app's own pages say to browsers; Open Humans' pages say it themselves.
+fn unless_set(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
 }
 
 /// The app's first page. Members' pages, their files and the erasure desk are Open Humans'.
@@ -60,7 +69,7 @@ fn pages(staff: Vec<String>) -> Pages {
 #[tokio::main]
 async fn main() -> Result<()> {
     start::log();
-    let listener = TcpListener::from_std(start::listen()?)?;
+    let listener = start::listen().await?;
     let start = Start::new(listener.local_addr()?).await?;
 
     let users = Users::default();
@@ -75,9 +84,8 @@ async fn main() -> Result<()> {
     let background = openhumans.start_background();
 
     start.say_where();
-    axum::serve(listener, app(&openhumans, users))
-        .with_graceful_shutdown(async { tokio::signal::ctrl_c().await.unwrap_or_default() })
-        .await?;
+    let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
+    serve::serve(listener, app(&openhumans, users), stop).await;
     background.stop().await;
     Ok(())
 }

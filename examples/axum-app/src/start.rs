@@ -2,7 +2,7 @@
 //! environment, or from here to try it out, with a sandbox.
 
 use std::env;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result};
 use oh_core::{OpenHumansBuilder, Settings};
@@ -10,6 +10,7 @@ use oh_sandbox::{Sandbox, defaults};
 use oh_sqlx::{PgStore, SqliteStore};
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 /// The member of the sandbox who is of the staff.
@@ -126,17 +127,17 @@ fn add_files(sandbox: &Sandbox, member: &str) {
 }
 
 /// Listens where `HOST` and `PORT` say, or at port 8000 of this machine alone.
-pub(crate) fn listen() -> Result<TcpListener> {
+pub(crate) async fn listen() -> Result<TcpListener> {
     let host = match env::var("HOST") {
         Ok(text) => text.parse().context("HOST is not an IP address")?,
         Err(_) => IpAddr::from(Ipv4Addr::LOCALHOST),
     };
     let address = SocketAddr::new(host, port("PORT", 8000)?);
-    let listener = TcpListener::bind(address).with_context(|| {
+    // Tokio's has room for a thousand who wait to be let in, the standard library's for 128.
+    let listening = TcpListener::bind(address).await;
+    listening.with_context(|| {
         format!("the app cannot listen at {address}: if the port is taken, set PORT to another")
-    })?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+    })
 }
 
 /// The port in an environment variable, or the usual one. 0 takes any that is free.

@@ -74,6 +74,7 @@ impl DeauthHandler for Diary {
             // The member left and did not ask for erasure: the diary stays, in case of a return.
             return Ok(());
         }
+        // Only with the sandbox is there a switch that sets it.
         if self.is_failing() {
             return Err("the switch on the page says that erasing fails".into());
         }

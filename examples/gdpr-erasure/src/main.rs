@@ -5,11 +5,13 @@
 //! see the erasure desk. The switch on his first page makes erasing fail: the event is tried again,
 //! and given up after four tries (a real app has more patience). The desk says so, and puts it back.
 //!
-//! With `OPENHUMANS_CLIENT_ID` and its siblings set it talks to the server they name; with
-//! `GDPR_ERASURE_DB` its database stays.
+//! With `OPENHUMANS_CLIENT_ID` and its siblings set it talks to the server they name, has no such
+//! switch, and knows no staff but the members whose ids `STAFF` lists. With `GDPR_ERASURE_DB` its
+//! database stays.
 
 mod diary;
 mod page;
+mod serve;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -19,12 +21,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::Router;
 use axum::extract::{Form, State};
-use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
 use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use axum::{Router, serve};
 use maud::Markup;
 use oh_axum::{Handle, Member};
 use oh_core::Background;
@@ -33,6 +36,8 @@ use oh_core::transport::BoxError;
 use oh_core::{OpenHumans, Settings};
 use oh_sqlx::SqliteStore;
 use serde::Deserialize;
+use tower_http::csrf::CsrfLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
 use tower_sessions::{MemoryStore, SessionManagerLayer};
 use tracing_subscriber::EnvFilter;
 
@@ -48,16 +53,40 @@ impl Staff {
     }
 }
 
-/// The routes of Open Humans, with the erasure desk among them, beside the app's own.
-fn app(openhumans: &OpenHumans, diary: Diary, staff: Staff) -> Router {
-    Router::new()
+/// The routes of Open Humans, with the erasure desk among them, beside the app's own. Only where
+/// nobody is real is there a switch that makes erasing fail.
+fn app(openhumans: &OpenHumans, diary: Diary, staff: Staff, nobody_is_real: bool) -> Router {
+    let mut own = Router::new()
         .route("/", get(home))
-        .route("/diary", post(write))
-        .route("/failing", post(set_failing))
-        .with_state((diary, staff))
-        .nest("/openhumans", oh_axum::router(openhumans))
-        .layer(oh_axum::layer(openhumans))
-        .layer(SessionManagerLayer::new(MemoryStore::default()))
+        .route("/diary", post(write));
+    if nobody_is_real {
+        own = own.route("/failing", post(set_failing));
+    }
+    own.with_state(Shared {
+        diary,
+        staff,
+        has_switch: nobody_is_real,
+    })
+    .nest("/openhumans", oh_axum::router(openhumans))
+    .layer(oh_axum::layer(openhumans))
+    .layer(SessionManagerLayer::new(MemoryStore::default()))
+    // Forms come from the app's own pages. The webhook is no browser's and says of no origin.
+    .layer(CsrfLayer::new())
+    .layer(unless_set(CACHE_CONTROL, "no-store"))
+    .layer(unless_set(CONTENT_SECURITY_POLICY, page::POLICY))
+}
+
+/// What the app's own pages say to browsers; Open Humans' pages say it themselves.
+fn unless_set(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+}
+
+/// What the app's own handlers know.
+#[derive(Clone)]
+struct Shared {
+    diary: Diary,
+    staff: Staff,
+    has_switch: bool,
 }
 
 /// Tokens, inbox and diary in one database: a webhook is one commit.
@@ -89,16 +118,17 @@ fn start_background(openhumans: &OpenHumans) -> Background {
 }
 
 async fn home(
-    State((diary, staff)): State<(Diary, Staff)>,
+    State(shared): State<Shared>,
     Handle(openhumans): Handle,
     member: Option<Member>,
 ) -> Result<Markup, Problem> {
     let Some(member) = &member else {
         return Ok(page::home(&openhumans, None));
     };
-    let for_staff = match staff.includes(member) {
-        true => Some(page::Switch {
-            failing: diary.is_failing(),
+    let diary = &shared.diary;
+    let for_staff = match shared.staff.includes(member) {
+        true => Some(page::ForStaff {
+            failing: shared.has_switch.then(|| diary.is_failing()),
             diary: diary.size().await?,
         }),
         false => None,
@@ -113,7 +143,7 @@ struct Entry {
 }
 
 async fn write(
-    State((diary, _)): State<(Diary, Staff)>,
+    State(Shared { diary, .. }): State<Shared>,
     member: Member,
     Form(form): Form<Entry>,
 ) -> Result<Redirect, Problem> {
@@ -128,7 +158,7 @@ struct Switch {
 }
 
 async fn set_failing(
-    State((diary, staff)): State<(Diary, Staff)>,
+    State(Shared { diary, staff, .. }): State<Shared>,
     member: Member,
     Form(form): Form<Switch>,
 ) -> Result<Redirect, StatusCode> {
@@ -171,7 +201,7 @@ async fn main() -> anyhow::Result<()> {
         .init();
     let listener = start::listen().await?;
     let sandbox_port = start::port("SANDBOX_PORT", 8001)?;
-    let (settings, _sandbox) = start::settings(listener.local_addr()?, sandbox_port).await?;
+    let (settings, sandbox) = start::settings(listener.local_addr()?, sandbox_port).await?;
     let staff = start::staff();
     let (database, _folder) = start::database()?;
     let opened = open(settings, &database, &staff).await;
@@ -184,9 +214,9 @@ async fn main() -> anyhow::Result<()> {
         openhumans.settings().app_base_url()
     );
     println!("its database:    {}", database.display());
-    serve(listener, app(&openhumans, diary, staff))
-        .with_graceful_shutdown(async { tokio::signal::ctrl_c().await.unwrap_or_default() })
-        .await?;
+    let routes = app(&openhumans, diary, staff, sandbox.is_some());
+    let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
+    serve::serve(listener, routes, stop).await;
     background.stop().await;
     Ok(())
 }

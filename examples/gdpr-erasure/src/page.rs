@@ -3,9 +3,14 @@
 use maud::{DOCTYPE, Markup, html};
 use oh_core::{Member, OpenHumans};
 
+/// What the app's pages may load, and who may frame them: nobody.
+pub(crate) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
+    form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
 /// What the staff sees on the first page.
-pub(crate) struct Switch {
-    pub(crate) failing: bool,
+pub(crate) struct ForStaff {
+    /// Whether erasing fails on purpose, where it can be made to.
+    pub(crate) failing: Option<bool>,
     /// Entries and members in the app's own table.
     pub(crate) diary: (i64, i64),
 }
@@ -13,7 +18,7 @@ pub(crate) struct Switch {
 /// The first page: a way in, or the member's diary.
 pub(crate) fn home(
     openhumans: &OpenHumans,
-    member: Option<(&Member, Vec<String>, Option<Switch>)>,
+    member: Option<(&Member, Vec<String>, Option<ForStaff>)>,
 ) -> Markup {
     let Some((member, entries, for_staff)) = member else {
         return page(&html! {
@@ -36,23 +41,25 @@ pub(crate) fn home(
             "To have all this erased, " a #disconnect href="/openhumans/disconnect" { "disconnect" }
             ", or " a #leave href=(leave) { "leave at Open Humans" } " and ask for erasure there."
         }
-        @if let Some(switch) = &for_staff { (staff(switch)) }
+        @if let Some(for_staff) = &for_staff { (staff(for_staff)) }
         form method="post" action="/openhumans/logout" { button #logout { "Log out" } }
     })
 }
 
-fn staff(switch: &Switch) -> Markup {
-    let (entries, members) = switch.diary;
+fn staff(shown: &ForStaff) -> Markup {
+    let (entries, members) = shown.diary;
     html! {
         h2 { "For the staff" }
         p { "The diary has " b { (entries) } " entries of " b { (members) } " members. "
             a #desk href="/openhumans/staff" { "The erasure desk" } }
-        form method="post" action="/failing" {
-            @if switch.failing {
-                "Erasing fails on purpose. "
-                button #repair name="failing" value="false" { "Let it work" }
-            } @else {
-                button #break name="failing" value="true" { "Make erasing fail" }
+        @if let Some(failing) = shown.failing {
+            form method="post" action="/failing" {
+                @if failing {
+                    "Erasing fails on purpose. "
+                    button #repair name="failing" value="false" { "Let it work" }
+                } @else {
+                    button #break name="failing" value="true" { "Make erasing fail" }
+                }
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What the example shows, shown.
 
+use std::future::pending;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -30,8 +31,8 @@ async fn what_keeps_failing_is_a_dead_letter_is_requeued_and_the_proof_names_nob
         .max_attempts(3)
         .backoff(Duration::from_millis(5), Duration::from_millis(10))
         .spawn();
-    let routes = app(&openhumans, diary.clone(), staff);
-    let server = tokio::spawn(serve(listener, routes.clone()).into_future());
+    let routes = app(&openhumans, diary.clone(), staff, true);
+    let server = tokio::spawn(serve::serve(listener, routes.clone(), pending()));
 
     let leaves: ProjectMemberId = "01026778".parse()?;
     let stays: ProjectMemberId = "00169953".parse()?;
@@ -127,4 +128,67 @@ async fn ask(routes: &Router, request: Builder, cookie: &str) -> Result<String> 
     } else {
         Err(format!("{status}: {text}").into())
     }
+}
+
+#[tokio::test]
+async fn strangers_other_sites_and_members_change_nothing_that_is_the_staffs() -> Result {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let (settings, sandbox) = start::settings(listener.local_addr()?, 0).await?;
+    let sandbox = sandbox.ok_or("this test needs the sandbox: unset OPENHUMANS_CLIENT_ID")?;
+    let folder = tempfile::tempdir()?;
+    let staff = Staff(["00169953".to_owned()].into());
+    let (openhumans, diary) = open(settings, &folder.path().join("diary.sqlite"), &staff).await?;
+    let routes = app(&openhumans, diary.clone(), staff.clone(), true);
+    let (bob, alice) = (
+        log_in(&routes, &sandbox, "00169953").await?,
+        log_in(&routes, &sandbox, "01026778").await?,
+    );
+    let send = async |path: &str, form: &str, cookie: &str, site: &str| -> Result<_> {
+        let request = Request::post(path)
+            .header(header::COOKIE, cookie)
+            .header("sec-fetch-site", site)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Body::from(form.to_owned()))?;
+        Ok(routes.clone().oneshot(request).await?.status().as_u16())
+    };
+
+    // Nobody, a member, and another site in the browser of one of the staff.
+    let here = "same-origin";
+    assert_eq!(send("/failing", "failing=true", "", here).await?, 401);
+    assert_eq!(send("/failing", "failing=true", &alice, here).await?, 403);
+    for site in ["cross-site", "same-site"] {
+        assert_eq!(send("/failing", "failing=true", &bob, site).await?, 403);
+        assert_eq!(send("/diary", "entry=forged", &alice, site).await?, 403);
+    }
+    assert!(!diary.is_failing());
+    assert!(diary.read(&"01026778".parse()?).await?.is_empty());
+    for path in [
+        "/openhumans/staff",
+        "/openhumans/staff/ledger.jsonl",
+        "/openhumans/staff/events",
+    ] {
+        for cookie in ["", &alice] {
+            let refused = ask(&routes, Request::get(path), cookie).await;
+            assert!(refused.is_err() || !refused?.contains("ledger"), "{path}");
+        }
+    }
+    assert_eq!(send("/failing", "failing=true", &bob, here).await?, 303);
+    assert!(diary.is_failing());
+
+    // Where members are real, nobody can make their erasure fail, and nobody is of the staff unless
+    // the app is told.
+    let real = app(&openhumans, diary.clone(), staff, false);
+    let request = Request::post("/failing").header(header::COOKIE, &bob);
+    let answer = real.clone().oneshot(request.body(Body::empty())?).await?;
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+
+    // The app's pages are kept by no cache, framed by nobody, and run no script.
+    let home = Request::get("/")
+        .header(header::COOKIE, &bob)
+        .body(Body::empty())?;
+    let home = routes.clone().oneshot(home).await?;
+    assert_eq!(home.headers()[header::CACHE_CONTROL], "no-store");
+    let policy = home.headers()[header::CONTENT_SECURITY_POLICY].to_str()?;
+    assert!(policy.contains("frame-ancestors 'none'") && policy.contains("default-src 'none'"));
+    Ok(())
 }

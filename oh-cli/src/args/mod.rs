@@ -1,5 +1,6 @@
 //! The command line: one room for each kind of thing that commands are about.
 
+mod app;
 mod files;
 mod metadata;
 mod people;
@@ -9,6 +10,9 @@ mod tokens;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand};
 use oh_api::ProjectMemberId;
 
+pub(crate) use app::Doctor;
+#[cfg(feature = "database")]
+pub(crate) use app::ImportDjango;
 pub(crate) use files::{
     Delete, Download, DownloadFile, Files, Here, Target, Upload, UploadFile, WhichFile,
 };
@@ -20,9 +24,6 @@ pub(crate) use tokens::{
 };
 
 use crate::access::Access;
-use crate::commands::Doctor;
-#[cfg(feature = "database")]
-use crate::commands::ImportDjango;
 use crate::failure::EXPLAINED;
 use crate::migrate;
 

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args as ClapArgs;
 use futures_util::{StreamExt, stream};
 use oh_core::store::{
     Keyring, MemberRecord, MemoryStore, Put, SealedStore, StoreError, TokenStore, Tokens, Version,
@@ -17,6 +16,7 @@ use oh_sqlx::{PgStore, SchemaError, SqliteStore};
 use sqlx::{PgPool, SqlitePool};
 
 use super::database::{self, Place};
+use crate::args::ImportDjango;
 use crate::failure::{Failure, sentence};
 use crate::output;
 
@@ -29,24 +29,6 @@ const AT_ONCE: usize = 32;
 /// How long an access token of Open Humans lives. The package keeps when it expires; when it was
 /// issued follows.
 const LIFETIME: Duration = Duration::from_secs(36_000);
-
-#[derive(ClapArgs)]
-pub(crate) struct ImportDjango {
-    /// The Django app's database: a postgres:// address, or the path of an SQLite file
-    #[arg(long, value_name = "DATABASE")]
-    from: String,
-    /// The database to bring them into, of the same kinds; its tables are made if need be
-    #[arg(
-        long,
-        env = "DATABASE_URL",
-        hide_env_values = true,
-        value_name = "DATABASE"
-    )]
-    to: String,
-    /// Say what would be done, and change nothing
-    #[arg(long)]
-    dry_run: bool,
-}
 
 pub(crate) async fn run(args: ImportDjango) -> Result<(), Failure> {
     let from = Source::open(&Place::parse(&args.from)).await?;

@@ -18,10 +18,6 @@ use crate::args::{Args, Command};
 use crate::failure::Failure;
 use crate::{migrate, output};
 
-pub(crate) use doctor::Doctor;
-#[cfg(feature = "database")]
-pub(crate) use import_django::ImportDjango;
-
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let access = &args.access;
     match args.command {

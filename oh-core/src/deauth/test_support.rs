@@ -102,6 +102,8 @@ pub(crate) struct FaultyInbox {
     inner: MemoryInbox,
     down: AtomicBool,
     panics: AtomicBool,
+    /// Says of tokens that they went with the acceptance.
+    pub(crate) destroys: AtomicBool,
     /// Told of each call that failed.
     pub(crate) refused: Notify,
     /// How often a lease was prolonged, and told of each time.
@@ -134,7 +136,12 @@ impl FaultyInbox {
 #[async_trait]
 impl DeauthEvents for FaultyInbox {
     async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError> {
-        self.up()?.accept(event).await
+        match self.up()?.accept(event).await? {
+            Accepted::New(_) if self.destroys.load(Ordering::SeqCst) => {
+                Ok(Accepted::New(TokenFate::Destroyed))
+            }
+            accepted => Ok(accepted),
+        }
     }
 
     async fn hold(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError> {

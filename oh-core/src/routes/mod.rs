@@ -35,7 +35,6 @@ mod answer;
 mod body;
 mod deauth;
 mod login;
-mod mount;
 mod origin;
 mod page;
 #[cfg(feature = "pages")]
@@ -44,7 +43,6 @@ mod require;
 
 pub use answer::{Answer, AnswerBody};
 pub use deauth::VerifiedWebhook;
-pub(crate) use mount::MountCheck;
 
 use bytes::{Buf, Bytes};
 use http::header::{self, HeaderValue};
@@ -142,7 +140,7 @@ impl OpenHumans {
         B::Error: Into<BoxError>,
     {
         let check = &self.inner.mount_check;
-        check.see(&self.inner.settings, route, request.uri().path());
+        check.see(&self.inner.settings, route.path(), request.uri().path());
         let mut answer = if route.methods().contains(request.method()) {
             match route {
                 Route::Login => login::login(self, &request.into_parts().0, session).await,

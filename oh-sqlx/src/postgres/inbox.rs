@@ -43,8 +43,10 @@ macro_rules! there {
     };
 }
 
+pub(super) use there as THERE;
+
 /// What this machine's clock says.
-fn here() -> i64 {
+pub(super) fn here() -> i64 {
     Timestamp::now().as_micros()
 }
 
@@ -110,7 +112,7 @@ pub(super) async fn lease(
         "WITH due AS MATERIALIZED ( \
              SELECT e.id FROM oh_events e \
              WHERE e.state = 'pending' AND e.waits_until IS NULL \
-             AND (e.due_at <= ",
+             AND (e.attempts = 0 OR e.due_at <= ",
         there!("$1", "$5"),
         " OR e.due_at > ",
         there!("$6", "$5"),
@@ -301,16 +303,21 @@ pub(super) async fn events(
 ) -> Result<Vec<EventRow>, SqlError> {
     let mut sql =
         QueryBuilder::<Postgres>::new(concat!("SELECT ", rows::event_columns!(""), " FROM "));
-    match &query.pseudonym {
-        // One member has few events. OFFSET keeps PostgreSQL from walking all events in the order
-        // of the list instead, which old statistics can make it believe to be cheaper.
-        Some(pseudonym) => {
-            sql.push("(SELECT * FROM oh_events WHERE pseudonym = ")
-                .push_bind(pseudonym.as_str())
-                .push(" OFFSET 0) AS oh_events");
-        }
-        None => {
+    // One member has few events. They are a range, in the order of its index, of which the outer
+    // query takes the first: to walk all events instead and look for the one member's would take a
+    // sort, whatever statistics of long ago say. OFFSET keeps the other conditions out.
+    match (&query.pseudonym, query.newest_first) {
+        (None, _) => {
             sql.push("oh_events");
+        }
+        (Some(pseudonym), newest_first) => {
+            sql.push("(SELECT * FROM oh_events WHERE TRUE");
+            push_only(&mut sql, "pseudonym", pseudonym.as_str());
+            sql.push(match newest_first {
+                true => " ORDER BY pseudonym DESC, received_at DESC, id DESC",
+                false => " ORDER BY pseudonym, received_at, id",
+            });
+            sql.push(" OFFSET 0) AS oh_events");
         }
     }
     sql.push(" WHERE TRUE");
@@ -332,9 +339,10 @@ pub(super) async fn events(
         sql.push_bind(at.as_micros());
         sql.push(", ").push_bind(id.as_str()).push(")");
     }
-    sql.push(match query.newest_first {
-        true => " ORDER BY received_at DESC, id DESC LIMIT ",
-        false => " ORDER BY received_at, id LIMIT ",
+    sql.push(match (&query.pseudonym, query.newest_first) {
+        (Some(_), _) => " LIMIT ",
+        (None, true) => " ORDER BY received_at DESC, id DESC LIMIT ",
+        (None, false) => " ORDER BY received_at, id LIMIT ",
     });
     sql.push_bind(rows::limit(query.limit));
     sql.build_query_as().fetch_all(conn).await
@@ -345,24 +353,20 @@ pub(super) async fn ledger(
     query: &LedgerQuery,
 ) -> Result<Vec<LedgerRow>, SqlError> {
     let mut sql = QueryBuilder::<Postgres>::new("SELECT ");
-    sql.push(rows::LEDGER_COLUMNS).push(" FROM ");
-    // As for events: what is about one of them, or about one member, is little.
-    match (&query.event, &query.member) {
-        (None, None) => {
-            sql.push("oh_ledger");
-        }
+    sql.push(rows::LEDGER_COLUMNS)
+        .push(" FROM oh_ledger WHERE TRUE");
+    // As for events.
+    let order = match (&query.event, &query.member) {
+        (None, None) => " ORDER BY seq LIMIT ",
         (Some(event), _) => {
-            sql.push("(SELECT * FROM oh_ledger WHERE event = ")
-                .push_bind(event.as_str())
-                .push(" OFFSET 0) AS oh_ledger");
+            push_only(&mut sql, "event", event.as_str());
+            " ORDER BY event, seq LIMIT "
         }
         (None, Some(member)) => {
-            sql.push("(SELECT * FROM oh_ledger WHERE member = ")
-                .push_bind(member.as_str())
-                .push(" OFFSET 0) AS oh_ledger");
+            push_only(&mut sql, "member", member.as_str());
+            " ORDER BY member, seq LIMIT "
         }
-    }
-    sql.push(" WHERE TRUE");
+    };
     // Of one event all is asked for, and by its one holder: there is no order among writers to
     // wait for.
     if query.event.is_none() {
@@ -371,7 +375,7 @@ pub(super) async fn ledger(
         };
         sql.push(" AND seq <= ").push_bind(last);
     }
-    if let Some(member) = &query.member {
+    if let (Some(_), Some(member)) = (&query.event, &query.member) {
         sql.push(" AND member = ").push_bind(member.as_str());
     }
     let (after, order) = match query.newest_first {
@@ -383,6 +387,18 @@ pub(super) async fn ledger(
     }
     sql.push(order).push_bind(rows::limit(query.limit));
     sql.build_query_as().fetch_all(conn).await
+}
+
+/// Only rows whose column has this value.
+fn push_only(sql: &mut QueryBuilder<Postgres>, column: &str, value: &str) {
+    for bound in [">=", "<="] {
+        sql.push(" AND ")
+            .push(column)
+            .push(" ")
+            .push(bound)
+            .push(" ")
+            .push_bind(value.to_owned());
+    }
 }
 
 /// The number up to which every line is there that ever will be.

@@ -7,7 +7,7 @@ use oh_core::Timestamp;
 use oh_core::deauth::{Held, Lease, Settlement};
 use sqlx::{Connection, Error as SqlError, PgConnection};
 
-use super::inbox::{self, BARRIER};
+use super::inbox::{self, BARRIER, THERE};
 use super::own::Own;
 use super::text;
 use crate::settlement::Change;
@@ -96,10 +96,13 @@ async fn settle(conn: &mut PgConnection, endings: &[&Ending]) -> Result<HashSet<
              AS t (id, holder, state, due_at, settled_at, forget, now, step, note, place)), \
          settled AS ( \
              UPDATE oh_events SET state = input.state, \
-             due_at = coalesce(input.due_at, oh_events.due_at), waits_until = input.due_at, \
+             due_at = coalesce(input.due_at + shift, oh_events.due_at), \
+             waits_until = input.due_at + shift, \
              settled_at = input.settled_at, \
              member = CASE WHEN input.forget THEN NULL ELSE oh_events.member END, \
-             lease_holder = NULL, lease_until = NULL FROM input \
+             lease_holder = NULL, lease_until = NULL FROM input, ",
+        THERE!("0", "$10"),
+        " AS there (shift) \
              WHERE oh_events.id = input.id AND oh_events.lease_holder = input.holder AND ",
         BARRIER!(),
         "    RETURNING oh_events.id, oh_events.pseudonym, oh_events.attempts, oh_events.left_at, \
@@ -126,6 +129,7 @@ async fn settle(conn: &mut PgConnection, endings: &[&Ending]) -> Result<HashSet<
     .bind(column(&changes, |(ending, _)| ending.now.as_micros()))
     .bind(column(&changes, |(_, change)| change.step.as_str()))
     .bind(column(&changes, |(_, change)| change.note.map(text)))
+    .bind(inbox::here())
     .fetch_all(conn)
     .await?;
     Ok(settled.into_iter().collect())

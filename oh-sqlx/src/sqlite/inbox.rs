@@ -106,7 +106,7 @@ pub(super) async fn lease(
          waits_until = ?2 WHERE id IN ( \
              SELECT e.id FROM oh_events e INDEXED BY oh_events_queue \
              WHERE e.state = 'pending' AND e.waits_until IS NULL \
-             AND (e.due_at <= ?3 OR e.due_at > ?5) \
+             AND (e.attempts = 0 OR e.due_at <= ?3 OR e.due_at > ?5) \
              AND e.id = (SELECT first.id FROM oh_events first INDEXED BY oh_events_of_member \
                  WHERE first.state = 'pending' AND first.member = e.member \
                  ORDER BY first.received_at, first.id LIMIT 1) \

@@ -15,7 +15,8 @@ fn once(world: &World) -> MemberClient {
 
 fn impatient(world: &World) -> Client {
     let server = world.server.clone().retries(RetryPolicy::none());
-    server.timeout(Duration::from_millis(300))
+    // Long enough for a machine that is busy.
+    server.timeout(Duration::from_secs(2))
 }
 
 /// What asking who the member is ends in, with a fault in the way.

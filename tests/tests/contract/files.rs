@@ -5,7 +5,8 @@ use std::io::Cursor;
 use futures_util::TryStreamExt;
 use oh_core::Error;
 use oh_core::api::{
-    DataFile, DataFileId, DirectUpload, FileMetadata, MemberClient, SecretUrl, Upload, UploadMethod,
+    AccessesBetween, DataFile, DataFileId, DirectUpload, FileMetadata, MemberClient, SecretUrl,
+    Upload, UploadMethod,
 };
 use oh_core::transport::{Body, HttpClient, Transport};
 
@@ -303,6 +304,62 @@ async fn an_upload_nobody_finished_can_be_taken_back() {
         assert_eq!(sandbox.files(world.id.as_str()).len(), 1);
         world.member.discard_upload(&started).await.unwrap();
         assert_eq!(sandbox.files(world.id.as_str()), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_one_project_that_may_sees_who_fetched_files() {
+    in_sandbox(async |world, sandbox| {
+        let of = AccessesBetween::new;
+        let error = world.member.file_accesses(of()).try_next().await;
+        assert!(matches!(error, Err(Error::Forbidden { .. })));
+
+        let allow = sandbox.url().join("/sandbox/settings?access_logs=true");
+        let request = http::Request::post(allow.unwrap().as_str());
+        let request = request.body(Body::empty()).unwrap();
+        HttpClient::new().unwrap().send(request).await.unwrap();
+        for name in ["a.txt", "b.txt"] {
+            world.member.upload(Upload::bytes(name, "x")).await.unwrap();
+        }
+        let mut files = world.member.files();
+        while let Some(file) = files.try_next().await.unwrap() {
+            world.member.download(&file).bytes().await.unwrap();
+        }
+        let accesses: Vec<_> = world
+            .member
+            .file_accesses(of())
+            .try_collect()
+            .await
+            .unwrap();
+        let stored: Vec<_> = world
+            .member
+            .store_accesses(of())
+            .try_collect()
+            .await
+            .unwrap();
+        assert_eq!((accesses.len(), stored.len()), (2, 2));
+        assert_eq!(
+            (stored[0].status, stored[0].bytes_sent),
+            (Some(200), Some(1))
+        );
+        let first = &accesses[0];
+        assert_eq!(first.key.as_ref().unwrap().project_id, Some(2));
+        assert!(first.aws_url.is_some());
+
+        let file = accesses[1].datafile.as_ref().unwrap();
+        assert_eq!(file.basename.as_deref(), Some("b.txt"));
+        let which = of().file(file.id.unwrap()).start(accesses[1].date.unwrap());
+        let some: Vec<_> = world
+            .member
+            .file_accesses(which)
+            .try_collect()
+            .await
+            .unwrap();
+        assert_eq!(some.len(), 1);
+        let which = of().end("2000-01-01T00:00:00Z".parse().unwrap());
+        let none = world.member.store_accesses(which).try_next().await;
+        assert!(none.unwrap().is_none());
     })
     .await;
 }

@@ -14,6 +14,10 @@ use tokio::sync::Semaphore;
 
 use crate::world::{ALICE, BOB, in_sandbox};
 
+#[path = "../../../oh-api/examples/background-job.rs"]
+#[allow(dead_code, reason = "its main is for the command line")]
+mod background_job;
+
 fn report() -> Upload {
     Upload::bytes("report.txt", "all is well")
 }
@@ -204,6 +208,52 @@ async fn what_a_visit_has_stored_is_seen_by_its_next_look() {
         });
         assert_eq!(run.await.unwrap().done, 1);
         assert_eq!(sandbox.files(ALICE).len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_example_gives_everyone_one_report() {
+    in_sandbox(async |world, sandbox| {
+        sandbox.populate(12);
+        sandbox.add_shared_file(ALICE, "shared.txt", b"x", json!({}));
+        let dir = tempfile::tempdir().unwrap();
+        let journal = dir.path().join("report.done");
+        let journal = journal.to_str().unwrap();
+        for _ in 0..2 {
+            let run = background_job::report(&world.project, "2026-11", journal).await;
+            assert_eq!(run.unwrap().done, 13);
+        }
+        let report = sandbox.files(ALICE).pop().unwrap();
+        assert_eq!(report.basename, "report-2026-11.txt");
+        let text = String::from_utf8(sandbox.file_content(report.id).unwrap()).unwrap();
+        assert!(text.contains("could see 1 of your files"), "{text}");
+        assert_eq!(sandbox.count(Endpoint::Upload), 13);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_master_token_that_expires_ends_the_run_and_the_next_goes_on() {
+    in_sandbox(async |world, sandbox| {
+        sandbox.populate(9);
+        let dir = tempfile::tempdir().unwrap();
+        let job = MemberJob::new()
+            .concurrency(1)
+            .resume(dir.path().join("done"));
+        let visits = AtomicUsize::new(0);
+        let run = world.project.for_each_member(&job, async |visit| {
+            if visits.fetch_add(1, Ordering::SeqCst) == 4 {
+                sandbox.expire_master_token();
+            }
+            store(visit).await
+        });
+        assert!(matches!(run.await, Err(Error::Expired)));
+        assert_eq!(visits.into_inner(), 5);
+        sandbox.renew_master_token();
+        let run = world.project.for_each_member(&job, store).await.unwrap();
+        assert_eq!((run.done, run.done_before), (6, 4));
+        assert_eq!(sandbox.count(Endpoint::Upload), 5 + 6, "one was refused");
     })
     .await;
 }

@@ -11,33 +11,12 @@ mod settings;
 #[cfg(feature = "database")]
 mod store;
 
-use clap::Args as ClapArgs;
 use oh_core::transport::HttpClient;
 
 use crate::access::Access;
+use crate::args::Doctor;
 use crate::failure::Failure;
 use report::Report;
-
-#[derive(ClapArgs)]
-pub(crate) struct Doctor {
-    /// The database the app keeps tokens in: a postgres:// address, or the path of an SQLite file
-    #[arg(
-        long,
-        env = "DATABASE_URL",
-        hide_env_values = true,
-        value_name = "DATABASE"
-    )]
-    database: Option<String>,
-    /// Where the app mounts the routes of Open Humans
-    #[arg(long, default_value = "/openhumans", value_name = "PATH")]
-    mount_path: String,
-    /// Ask nothing of the app itself, as before it is started
-    #[arg(long)]
-    no_app: bool,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
-}
 
 pub(crate) async fn run(access: &Access, args: Doctor) -> Result<(), Failure> {
     let mut report = Report::default();

@@ -231,6 +231,14 @@ pub async fn what_a_wrong_clock_put_off_is_due(inbox: Arc<dyn DeauthInbox>) {
     );
 }
 
+/// What nobody has tried is due, although it was accepted by a clock that is an hour ahead.
+pub async fn what_a_clock_ahead_accepted_is_due(inbox: Arc<dyn DeauthInbox>) {
+    let mut new = event(1, 1, 1);
+    new.received_at = at(3_600);
+    accept(&inbox, &new).await;
+    assert_eq!(lease(&inbox, at(10), 10).await.len(), 1);
+}
+
 /// A holder that is still at work keeps the event, also after the lease ran out unnoticed; one
 /// that was replaced does not.
 pub async fn a_lease_can_be_prolonged(inbox: Arc<dyn DeauthInbox>) {

@@ -31,7 +31,8 @@ pub use leasing::{
     a_lease_is_listed, an_older_event_that_arrives_late_waits_for_the_holder,
     an_older_event_that_is_requeued_waits_for_the_holder, each_event_has_one_holder,
     events_come_oldest_first, events_of_a_member_come_in_order,
-    the_limit_counts_events_that_can_be_taken, what_a_wrong_clock_put_off_is_due,
+    the_limit_counts_events_that_can_be_taken, what_a_clock_ahead_accepted_is_due,
+    what_a_wrong_clock_put_off_is_due,
 };
 pub use listing::{
     events_are_listed_newest_first, events_are_listed_page_by_page,
@@ -83,6 +84,7 @@ where
     each_event_has_one_holder(fresh().await).await;
     a_dead_holder_is_replaced(fresh().await).await;
     a_lease_can_be_prolonged(fresh().await).await;
+    what_a_clock_ahead_accepted_is_due(fresh().await).await;
     what_a_wrong_clock_put_off_is_due(fresh().await).await;
     a_lease_is_listed(fresh().await).await;
 

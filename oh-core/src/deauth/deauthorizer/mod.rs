@@ -495,7 +495,7 @@ impl Deauthorizer {
             );
         }
         match fate {
-            TokenFate::Destroyed => {}
+            TokenFate::Destroyed => (self.0.gone)(&event.member),
             TokenFate::Stale => self.found_stale(&event),
             TokenFate::Untouched => {
                 if let Err(error) = self.ready(&event, TokenProgress::Untouched).await {
@@ -506,7 +506,6 @@ impl Deauthorizer {
                 }
             }
         }
-        (self.0.gone)(&event.member);
         self.wake();
         Ok(accepted)
     }

@@ -1,4 +1,5 @@
 use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -106,6 +107,34 @@ async fn the_tokens_go_with_the_acceptance_and_sessions_end() {
     );
     assert_eq!(setting.report_told(at(50)).await, Accepted::Duplicate);
     assert_eq!(setting.all_steps().await.len(), 2);
+}
+
+/// Where tokens and inbox live in one database; and in the process whose worker acts on it.
+#[tokio::test]
+async fn sessions_end_where_the_tokens_went_with_the_acceptance() {
+    let inbox = Arc::new(test_support::FaultyInbox::default());
+    inbox.destroys.store(true, Ordering::SeqCst);
+    let names = Pseudonymizer::new(&KeyMaterial::new("k".repeat(32)));
+    let gone = Arc::new(AtomicUsize::new(0));
+    let count = gone.clone();
+    let deauthorizer = Deauthorizer::with_hook(
+        Arc::new(MemoryStore::new()),
+        inbox.clone(),
+        names,
+        Clock::manual(at(100)),
+        move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+        },
+    );
+    let accepted = deauthorizer
+        .report_told(&member(), Erasure::Requested, at(50))
+        .await;
+    assert_eq!(accepted.unwrap(), Accepted::New(TokenFate::Destroyed));
+    assert_eq!(gone.load(Ordering::SeqCst), 1);
+    let leased = inbox.lease(at(100), at(160), 1).await.unwrap();
+    let ready = deauthorizer.ready(&leased[0].event, TokenProgress::Destroyed);
+    assert_eq!(ready.await.unwrap(), Ready::Yes);
+    assert_eq!(gone.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
@@ -334,9 +363,13 @@ async fn what_cannot_be_kept_in_time_is_kept_later() {
     // It has been away for hours.
     tokio::time::sleep(Duration::from_secs(3 * 3_600)).await;
     setting.inbox.set_down(false);
-    while setting.events(EventState::Pending).await.is_empty() {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
+    let kept = async {
+        while setting.events(EventState::Pending).await.is_empty() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let hour = Duration::from_secs(3_600);
+    tokio::time::timeout(hour, kept).await.expect("it is kept");
     let events = setting.events(EventState::Pending).await;
     assert_eq!(events[0].erasure, Erasure::Requested);
     // Told again, it is known.
@@ -345,6 +378,36 @@ async fn what_cannot_be_kept_in_time_is_kept_later() {
             .deauthorizer
             .report_told_within(patience, &member, Erasure::Requested, at(50));
     assert_eq!(again.await.unwrap(), Accepted::Duplicate);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_is_kept_in_mind_than_there_is_room_for_and_no_longer_than_a_day() {
+    let setting = crate::deauth::test_support::Setting::new();
+    setting.inbox.set_down(true);
+    let tell = async |number| {
+        let member = test_support::member(number);
+        let patience = Duration::from_millis(1);
+        let wish = Erasure::Requested;
+        let told = setting
+            .deauthorizer
+            .report_told_within(patience, &member, wish, at(50));
+        assert!(told.await.is_err());
+    };
+    let minutes = |minutes: u64| tokio::time::sleep(Duration::from_secs(60 * minutes));
+    for number in 0..1_001 {
+        tell(number).await;
+    }
+    minutes(60).await;
+    setting.inbox.set_down(false);
+    minutes(5).await;
+    assert_eq!(setting.events(EventState::Pending).await.len(), 1_000);
+
+    setting.inbox.set_down(true);
+    tell(2_000).await;
+    minutes(24 * 60 + 5).await;
+    setting.inbox.set_down(false);
+    minutes(24 * 60).await;
+    assert_eq!(setting.events(EventState::Pending).await.len(), 1_000);
 }
 
 #[tokio::test(start_paused = true)]
@@ -408,6 +471,21 @@ async fn a_few_departures_are_believed_however_few_members_there_are() {
 }
 
 #[tokio::test]
+async fn departures_of_many_hours_are_no_mass_departure() {
+    let setting = crate::deauth::test_support::Setting::new();
+    for number in 0..30 {
+        setting.authorize(number, at(0)).await;
+    }
+    for number in 0..30 {
+        let record = setting.record(number).await.unwrap();
+        let _ = setting.deauthorizer.report_found(&record).await.unwrap();
+        assert!(!setting.record(number).await.unwrap().is_authorized());
+        setting.clock.advance(Duration::from_secs(1_200));
+    }
+    assert!(setting.events(EventState::Held).await.is_empty());
+}
+
+#[tokio::test]
 async fn once_nothing_is_held_the_brake_is_off() {
     let (setting, _) = everyone_seems_gone(30).await;
     let held = setting.events(EventState::Held).await;
@@ -438,20 +516,31 @@ async fn whoever_is_on_the_list_is_not_gone() {
     let store = Arc::new(crate::store::MemoryStore::new());
     let inbox = Arc::new(crate::deauth::MemoryInbox::new());
     let names = Pseudonymizer::new(&crate::KeyMaterial::new("k".repeat(32)));
-    let listed = member();
+    let listed = Arc::new(Mutex::new(HashSet::from([member()])));
+    let list = listed.clone();
     let extras = Extras {
         brake: Brake::default(),
         roster: Some(Box::new(move || {
-            let members = HashSet::from([listed.clone()]);
+            let members = list.lock().unwrap().clone();
             Box::pin(async { Ok(members) })
         })),
         gone: Box::new(|_| {}),
     };
     let clock = Clock::manual(at(100));
-    let deauthorizer = Deauthorizer::assemble(store.clone(), inbox.clone(), names, clock, extras);
-    let record = authorized(at(0));
-    assert_eq!(store.put(&record, None).await.unwrap(), Put::Done);
-    let _ = deauthorizer.report_found(&record).await.unwrap();
-    let events = inbox.events(&EventQuery::first(10)).await.unwrap();
-    assert_eq!(events[0].discovery, Discovery::Lost);
+    let deauthorizer =
+        Deauthorizer::assemble(store.clone(), inbox.clone(), names, clock.clone(), extras);
+    let found = async |authorized_at| {
+        let before = store.load(&member()).await.unwrap();
+        let record = authorized(authorized_at);
+        let put = store.put(&record, before.map(|record| record.version));
+        assert_eq!(put.await.unwrap(), Put::Done);
+        let _ = deauthorizer.report_found(&record).await.unwrap();
+        let events = inbox.events(&EventQuery::first(10).newest_first()).await;
+        events.unwrap()[0].discovery
+    };
+    assert_eq!(found(at(0)).await, Discovery::Lost);
+    // What was read a minute ago says nothing any more.
+    listed.lock().unwrap().clear();
+    clock.advance(Duration::from_secs(61));
+    assert_eq!(found(at(161)).await, Discovery::Found);
 }

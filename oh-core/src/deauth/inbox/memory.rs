@@ -226,7 +226,8 @@ impl DeauthEvents for MemoryInbox {
                 let entry = &state.events[id];
                 let first = met.insert(&entry.record.pseudonym);
                 let free = !busy.contains(&entry.record.pseudonym);
-                if first && free && !is_ahead(entry.record.due_at, now) {
+                let due = entry.record.attempts == 0 || !is_ahead(entry.record.due_at, now);
+                if first && free && due {
                     chosen.push(id.clone());
                 }
             }

@@ -440,8 +440,10 @@ pub trait DeauthEvents: Send + Sync + 'static {
     /// requeued: no two of a member's events are worked on at once. All leases of one call share a
     /// holder.
     ///
-    /// What was put off until later than [`MAX_WAIT`] from `now` was so by a clock that was wrong,
-    /// since nothing is put off for that long. It counts as due, and such a lease as run out.
+    /// What was not tried yet is due, although the process that accepted it may have had a clock
+    /// that is ahead. What was put off until later than [`MAX_WAIT`] from `now` was so by a clock
+    /// that was wrong, since nothing is put off for that long. It counts as due, and such a lease
+    /// as run out.
     ///
     /// # Errors
     ///

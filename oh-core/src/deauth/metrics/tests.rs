@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder, SharedString,
@@ -8,7 +9,7 @@ use metrics::{
 };
 
 use crate::DeletionPolicy;
-use crate::deauth::test_support::{Setting, at};
+use crate::deauth::test_support::{Setting, at, member};
 use crate::deauth::{Departure, Worker};
 
 /// Keeps what it is told, by name and labels.
@@ -117,4 +118,48 @@ async fn what_happens_is_counted_and_names_nobody() {
     let names: Vec<_> = told.0.lock().unwrap().keys().cloned().collect();
     assert!(!names.concat().contains("0000000"), "{names:?}");
     worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_long_waits_or_is_given_up_is_counted() {
+    let told = Told::default();
+    let _here = metrics::set_default_local_recorder(&told);
+    let setting = Setting::new();
+    // Its two warnings come after ten minutes and after twenty.
+    let slow = |_: Departure| async {
+        tokio::time::sleep(Duration::from_secs(25 * 60)).await;
+        Ok(())
+    };
+    let policy = DeletionPolicy::default();
+    let worker = Worker::new(setting.deauthorizer.clone(), Arc::new(slow), policy).spawn();
+    let _ = setting.report_told(1, at(50)).await;
+    worker.drain().await;
+    worker.stop().await;
+
+    let _ = setting.report_told(2, at(-4 * 24 * 3_600)).await;
+    let late = async |number| {
+        setting.inbox.set_down(true);
+        let patience = Duration::from_millis(1);
+        let who = member(number);
+        let told = setting.deauthorizer.report_told_within(
+            patience,
+            &who,
+            crate::deauth::Erasure::Requested,
+            at(50),
+        );
+        assert!(told.await.is_err());
+    };
+    late(3).await;
+    setting.inbox.set_down(false);
+    setting.deauthorizer.finish(Duration::from_secs(1)).await;
+    late(4).await;
+    setting.deauthorizer.finish(Duration::from_secs(1)).await;
+    for (name, count) in [
+        ("openhumans_deauth_slow_total", 2),
+        ("openhumans_deauth_held_total", 1),
+        ("openhumans_deauth_kept_late_total", 1),
+        ("openhumans_deauth_given_up_total", 1),
+    ] {
+        assert_eq!(told.count(name), count, "{name}");
+    }
 }

@@ -259,6 +259,52 @@ async fn one_process_asks_at_a_time_and_another_takes_over() {
 }
 
 #[tokio::test]
+async fn a_note_from_the_future_puts_no_round_off() {
+    let setting = Setting::new();
+    let project = Arc::new(Project::of(0..2));
+    setting.authorize(0, at(0)).await;
+    setting.clock.advance(DAY);
+    let now = setting.clock.now();
+    let inbox = setting.deauthorizer.inbox();
+    let _ = inbox.acquire_lock(JOB, "ahead", now, now).await.unwrap();
+    let note = serde_json::to_string(&Note {
+        finished: now + 366 * DAY,
+    });
+    let kept = inbox.update_lock(JOB, "ahead", now, &note.unwrap()).await;
+    assert_eq!(kept.unwrap(), crate::deauth::Held::Yes);
+    let reconciler = setting.reconciler(&project);
+    reconciler.round_if_due("one").await.unwrap();
+    assert_eq!(project.asked(), [member(0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_has_lost_the_lock_asks_no_further() {
+    let setting = Setting::new();
+    let project = Arc::new(Project::of(0..5));
+    for number in 0..5 {
+        setting.authorize(number, at(0)).await;
+    }
+    setting.clock.advance(DAY);
+    let second = Duration::from_secs(1);
+    let reconciler = setting
+        .reconciler(&project)
+        .lock_ttl(second)
+        .min_delay(second);
+    let asking = tokio::spawn(async move { reconciler.round_if_due("one").await });
+    project.question.notified().await;
+    // As after a pause of this process that was longer than the lock lasts.
+    setting.clock.advance(second);
+    let now = setting.clock.now();
+    let inbox = setting.deauthorizer.inbox();
+    let taken = inbox.acquire_lock(JOB, "two", now, now + second).await;
+    assert!(taken.unwrap().is_some());
+    let error = asking.await.unwrap().unwrap_err();
+    let lost = error.downcast_ref::<ReconcileError>();
+    assert!(matches!(lost, Some(ReconcileError::LockLost)), "{error}");
+    assert_eq!(project.asked().len(), 1);
+}
+
+#[tokio::test]
 async fn a_hint_is_followed_at_once() {
     let setting = Setting::new();
     let project = Arc::new(Project::of([1, 2]));

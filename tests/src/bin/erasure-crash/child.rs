@@ -136,10 +136,10 @@ impl<'a> Pair<'a> {
         self.replace(usize::try_from(random(2))?, wrong_by).await
     }
 
-    /// Both, by processes whose clocks are right.
-    pub(crate) async fn replace_both(&mut self) -> Result {
-        self.replace(0, 0).await?;
-        self.replace(1, 0).await
+    /// Both, by processes whose clocks are ahead by so many seconds.
+    pub(crate) async fn replace_both(&mut self, ahead: i64) -> Result {
+        self.replace(0, ahead).await?;
+        self.replace(1, ahead).await
     }
 
     async fn replace(&mut self, which: usize, wrong_by: i64) -> Result {

@@ -197,9 +197,11 @@ async fn run(arguments: &mut Arguments) -> Result<bool> {
                 say(&format!("{kill} kills, {} members so far", cast.len()));
             }
         }
-        // Whoever is on stage plays to the end. All clocks are right again.
+        // Whoever is on stage plays to the end. Then two hours pass, or seem to: what a clock that
+        // was an hour ahead has put off is due.
         cast.close();
-        pair.replace_both().await?;
+        pair.replace_both(if arguments.faults { 7_200 } else { 0 })
+            .await?;
         Ok::<(), BoxError>(())
     };
     tokio::try_join!(killing, stage.play())?;

@@ -1,0 +1,91 @@
+//! Sessions that the server keeps: the cookie is a key to one, and worth nothing once it is gone.
+//!
+//! In memory, so they end with the app. A real app has a table or Redis here.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use actix_session::storage::{
+    LoadError, SaveError, SessionKey, SessionStore, UpdateError, generate_session_key,
+};
+use actix_web::cookie::time::Duration;
+use anyhow::Error;
+
+type Values = HashMap<String, String>;
+
+/// Sessions that are kept at the most; those that end first make room.
+const MOST: usize = 100_000;
+
+#[derive(Clone, Default)]
+pub(crate) struct Sessions(Arc<Mutex<HashMap<String, Session>>>);
+
+struct Session {
+    values: Values,
+    until: Instant,
+}
+
+impl Session {
+    fn new(values: Values, ttl: &Duration) -> Self {
+        let until = end(ttl);
+        Self { values, until }
+    }
+}
+
+fn end(ttl: &Duration) -> Instant {
+    Instant::now() + ttl.unsigned_abs()
+}
+
+impl Sessions {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Session>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SessionStore for Sessions {
+    async fn load(&self, key: &SessionKey) -> Result<Option<Values>, LoadError> {
+        let sessions = self.lock();
+        let session = sessions.get(key.as_ref());
+        let session = session.filter(|session| session.until > Instant::now());
+        Ok(session.map(|session| session.values.clone()))
+    }
+
+    async fn save(&self, values: Values, ttl: &Duration) -> Result<SessionKey, SaveError> {
+        let key = generate_session_key();
+        let mut sessions = self.lock();
+        if sessions.len() >= MOST {
+            let now = Instant::now();
+            sessions.retain(|_, session| session.until > now);
+        }
+        if sessions.len() >= MOST {
+            let first = sessions.iter().min_by_key(|(_, session)| session.until);
+            let first = first.map(|(key, _)| key.clone());
+            first.and_then(|key| sessions.remove(&key));
+        }
+        sessions.insert(key.as_ref().to_owned(), Session::new(values, ttl));
+        Ok(key)
+    }
+
+    async fn update(
+        &self,
+        key: SessionKey,
+        values: Values,
+        ttl: &Duration,
+    ) -> Result<SessionKey, UpdateError> {
+        let session = Session::new(values, ttl);
+        self.lock().insert(key.as_ref().to_owned(), session);
+        Ok(key)
+    }
+
+    async fn update_ttl(&self, key: &SessionKey, ttl: &Duration) -> Result<(), Error> {
+        if let Some(session) = self.lock().get_mut(key.as_ref()) {
+            session.until = end(ttl);
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, key: &SessionKey) -> Result<(), Error> {
+        self.lock().remove(key.as_ref());
+        Ok(())
+    }
+}
