@@ -23,7 +23,8 @@ Exit codes:
    9  too many requests: try again later
   10  Open Humans or its file store failed
   11  no connection, or no answer in time
-  12  the answer was not understood, or what arrived is not what was sent
+  12  the answer was not understood, or what arrived is not what was sent; a ledger is not what
+      was sealed
   13  reading or writing on this machine failed
   14  not done, because the question was not answered with yes
  130  interrupted
@@ -54,6 +55,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// Something that was asked about is not as it should be.
     Wrong(String),
+    /// A ledger, or a proof, is not what was sealed.
+    Broken(String),
     /// Another failure, and what one can do about it.
     Advised(Box<Failure>, String),
     /// New tokens could not be put where they were wanted.
@@ -75,6 +78,7 @@ impl Failure {
             Self::Partly(_) => 1,
             Self::Usage(_) => 2,
             Self::Wrong(_) => 6,
+            Self::Broken(_) => 12,
             Self::Advised(failure, _) => failure.code(),
             Self::KeptElsewhere { .. } => 13,
             Self::NotDone => 14,
@@ -189,7 +193,7 @@ impl fmt::Display for Failure {
             }
             Self::Partly(1) => f.write_str("one failed"),
             Self::Partly(count) => write!(f, "{count} failed"),
-            Self::Usage(why) | Self::Wrong(why) => f.write_str(why),
+            Self::Usage(why) | Self::Wrong(why) | Self::Broken(why) => f.write_str(why),
             Self::Advised(failure, advice) => match &**failure {
                 Self::Error(error) => write!(f, "{}\n    {advice}", told(error)),
                 failure => write!(f, "{failure}\n    {advice}"),

@@ -1,4 +1,5 @@
-//! The background work of a handle: the worker, and the reconciler that asks over the same handle.
+//! The background work of a handle: the worker, the reconciler that asks over the same handle, and
+//! the checkpointer that seals the ledger.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -6,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::deauth::{
-    Ledger, Membership, MembershipStatus, Reconciler, ReconcilerHandle, Worker, WorkerHandle,
+    Checkpointer, CheckpointerHandle, Ledger, Membership, MembershipStatus, Reconciler,
+    ReconcilerHandle, Worker, WorkerHandle,
 };
 use crate::store::MemberRecord;
 use crate::{Error, OpenHumans, ProjectMemberId};
@@ -29,7 +31,19 @@ impl OpenHumans {
         )
     }
 
-    /// Starts both, as they come, on the current tokio runtime. Keep what is returned for as long
+    /// The checkpointer that seals the ledger, yet to be started. `None` without a
+    /// [signing key](crate::SettingsBuilder::ledger_signing_key).
+    pub fn checkpointer(&self) -> Option<Checkpointer> {
+        let mut keys = self.inner.settings.ledger_signing_keys.iter().cloned();
+        let first = Checkpointer::new(self.inner.deauthorizer.clone(), keys.next()?);
+        let checkpointer = keys.fold(first, Checkpointer::also_sign_with);
+        Some(match &self.inner.checkpoint_archive {
+            Some(archive) => checkpointer.archive(archive.clone()),
+            None => checkpointer,
+        })
+    }
+
+    /// Starts all three, as they come, on the current tokio runtime. Keep what is returned for as long
     /// as the app runs.
     ///
     /// ```
@@ -53,7 +67,8 @@ impl OpenHumans {
     }
 
     /// As [`start_background`](Self::start_background), with a worker and a reconciler that were set
-    /// up otherwise.
+    /// up otherwise. What is returned holds the checkpointer's handle, for an app that starts
+    /// another in its place.
     ///
     /// # Panics
     ///
@@ -63,6 +78,7 @@ impl OpenHumans {
             openhumans: self.clone(),
             worker: worker.spawn(),
             reconciler: reconciler.spawn(),
+            checkpointer: self.checkpointer().map(Checkpointer::spawn),
         }
     }
 
@@ -72,7 +88,7 @@ impl OpenHumans {
     }
 }
 
-/// Worker and reconciler at work. Dropping it ends both at once.
+/// Worker, reconciler and checkpointer at work. Dropping it ends all at once.
 #[derive(Debug)]
 #[must_use = "dropping it ends the background work"]
 pub struct Background {
@@ -80,6 +96,8 @@ pub struct Background {
     pub worker: WorkerHandle,
     /// The reconciler.
     pub reconciler: ReconcilerHandle,
+    /// The checkpointer, if there is a key to seal the ledger with.
+    pub checkpointer: Option<CheckpointerHandle>,
     openhumans: OpenHumans,
 }
 
@@ -87,7 +105,7 @@ pub struct Background {
 const FINISH: Duration = Duration::from_secs(10);
 
 impl Background {
-    /// Ends both, the worker after it has finished what it had begun, keeps what the inbox did not
+    /// Ends all, the worker after it has finished what it had begun, keeps what the inbox did not
     /// take so far if it takes it now, and waits for
     /// [refreshes that were sent](OpenHumans::refreshes_settled).
     pub async fn stop(self) {
@@ -96,6 +114,10 @@ impl Background {
             self.openhumans.inner.deauthorizer.finish(FINISH),
             self.openhumans.refreshes_settled(),
         );
+        // Last, so that it seals what the others wrote.
+        if let Some(checkpointer) = self.checkpointer {
+            checkpointer.stop().await;
+        }
     }
 }
 

@@ -116,6 +116,7 @@ pub use oh_api::{
     InvalidTimestamp, KeyMaterial, MasterToken, ProjectMemberId, RefreshToken, SecretUrl,
     Timestamp, WebhookSecret,
 };
+pub use oh_ledger as ledger;
 
 pub use background::Background;
 pub use environment::SettingsError;

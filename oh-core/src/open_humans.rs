@@ -9,8 +9,8 @@ use futures_util::FutureExt;
 
 use crate::api::{Client, MemberClient, ProjectClient, PublicClient};
 use crate::deauth::{
-    Accepted, Brake, DeauthHandler, DeauthInbox, Deauthorizer, Erasure, Extras, InboxError,
-    MemoryInbox, Pseudonymizer, Roster, TokensOnly,
+    Accepted, Brake, CheckpointArchive, DeauthHandler, DeauthInbox, Deauthorizer, Erasure, Extras,
+    InboxError, MemoryInbox, Pseudonymizer, Roster, TokensOnly,
 };
 use crate::login::flow::FlowCookies;
 use crate::login::{Login, LoginHandler, WelcomeEveryone};
@@ -44,6 +44,7 @@ pub(crate) struct Inner {
     pub(crate) login: Login,
     pub(crate) deauth_handler: Arc<dyn DeauthHandler>,
     pub(crate) deauthorizer: Deauthorizer,
+    pub(crate) checkpoint_archive: Option<Arc<dyn CheckpointArchive>>,
     pub(crate) epochs: Arc<Epochs>,
     pub(crate) tokens: LiveTokens,
     pub(crate) mount_check: MountCheck,
@@ -63,6 +64,7 @@ impl OpenHumans {
             login_handler: Arc::new(WelcomeEveryone),
             deauth_handler: None,
             brake: Brake::default(),
+            checkpoint_archive: None,
             #[cfg(feature = "pages")]
             pages: None,
         }
@@ -262,6 +264,7 @@ pub struct OpenHumansBuilder {
     login_handler: Arc<dyn LoginHandler>,
     deauth_handler: Option<Arc<dyn DeauthHandler>>,
     brake: Brake,
+    checkpoint_archive: Option<Arc<dyn CheckpointArchive>>,
     #[cfg(feature = "pages")]
     pages: Option<crate::pages::Pages>,
 }
@@ -295,6 +298,14 @@ impl OpenHumansBuilder {
     /// How many members may turn out gone within an hour before the others are held; see [`Brake`].
     pub fn brake(mut self, brake: Brake) -> Self {
         self.brake = brake;
+        self
+    }
+
+    /// Where checkpoints of the ledger go besides the inbox, so that others hold them, too. Default:
+    /// to the log alone. Nothing is sealed without a
+    /// [signing key](crate::SettingsBuilder::ledger_signing_key).
+    pub fn checkpoint_archive(mut self, archive: impl CheckpointArchive) -> Self {
+        self.checkpoint_archive = Some(Arc::new(archive));
         self
     }
 
@@ -430,6 +441,7 @@ impl OpenHumansBuilder {
             store,
             deauth_handler,
             deauthorizer,
+            checkpoint_archive: self.checkpoint_archive,
             epochs,
             tokens,
             mount_check: MountCheck::default(),

@@ -3,8 +3,8 @@
 use oh_core::ProjectMemberId;
 use oh_core::Timestamp;
 use oh_core::deauth::{
-    DeauthEvent, EventId, EventRecord, InboxStats, Lease, Leased, LedgerLine, MAX_WAIT, Pseudonym,
-    TokenProgress,
+    DeauthEvent, EventId, EventRecord, InboxStats, KeptCheckpoint, Lease, Leased, LedgerLine,
+    MAX_WAIT, Pseudonym, TokenProgress,
 };
 use oh_core::store::{Epoch, MemberRecord, RefreshLease, Tokens, Version};
 use oh_core::transport::BoxError;
@@ -242,6 +242,35 @@ impl LedgerRow {
             count(self.attempt),
             self.note,
         ))
+    }
+}
+
+/// How many lines a checkpoint covers, as SQL wants it.
+pub(crate) fn size(size: u64) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+/// A row of `oh_checkpoints`.
+#[derive(FromRow)]
+pub(crate) struct CheckpointRow {
+    size: i64,
+    last_seq: i64,
+    root: String,
+    at: i64,
+    note: String,
+    tree: String,
+}
+
+impl CheckpointRow {
+    pub(crate) fn checkpoint(self) -> KeptCheckpoint {
+        KeptCheckpoint::new(
+            self.size.unsigned_abs(),
+            self.last_seq,
+            self.root,
+            at(self.at),
+            self.note,
+            self.tree,
+        )
     }
 }
 

@@ -5,15 +5,18 @@
 mod common;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::{PgSchema, SqliteFile};
 use oh_core::deauth::{
-    Accepted, DeauthEvent, DeauthInbox, Discovery, Erasure, EventId, EventQuery, EventState, Held,
-    LedgerQuery, Pseudonym, Settlement,
+    Accepted, CheckpointFate, CheckpointQuery, Checkpointer, DeauthEvent, DeauthInbox,
+    Deauthorizer, Discovery, Erasure, EventId, EventQuery, EventState, Held, KeptCheckpoint,
+    Ledger, LedgerQuery, Pseudonym, Pseudonymizer, Settlement,
 };
+use oh_core::ledger::{SigningKey, Terms, Verifier};
 use oh_core::store::{MemberRecord, Put, TokenStore, Tokens, Version};
-use oh_core::{ProjectMemberId, Timestamp};
+use oh_core::{Clock, KeyMaterial, ProjectMemberId, Timestamp};
 use oh_sqlx::{PgStore, SchemaError, SqliteStore, postgres, sqlite};
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -97,6 +100,22 @@ async fn assert_schema_1_is_whole(store: &(impl TokenStore + DeauthInbox)) {
     assert_eq!(note.as_deref(), Some("{\"offset\":300}"));
 }
 
+/// The lines from before there were checkpoints are sealed with the first one.
+async fn assert_old_lines_are_sealed(store: &(impl TokenStore + DeauthInbox + Clone)) {
+    let names = Pseudonymizer::new(&KeyMaterial::new("k".repeat(32)));
+    let (tokens, inbox) = (Arc::new(store.clone()), Arc::new(store.clone()));
+    let deauthorizer = Deauthorizer::new(tokens, inbox, names, Clock::system());
+    let key = SigningKey::generate("app.example/erasure").unwrap();
+    let checkpointer = Checkpointer::new(deauthorizer.clone(), key.clone());
+    assert_eq!(checkpointer.seal().await.unwrap().lines, 15);
+    let mut export = Vec::new();
+    let ledger = Ledger::new(&deauthorizer);
+    assert_eq!(ledger.export(&mut export).await.unwrap(), 15);
+    let terms = Terms::at(Timestamp::now().as_micros());
+    let verified = Verifier::new(vec![key.verifying_key().clone()], terms).read(&*export);
+    assert_eq!(verified.unwrap().sealed, 15);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_sqlite_file_of_schema_1_is_opened() {
     let file = SqliteFile::new();
@@ -107,6 +126,7 @@ async fn an_sqlite_file_of_schema_1_is_opened() {
     let store = file.open().await;
     store.check_schema().await.unwrap();
     assert_schema_1_is_whole(&store).await;
+    assert_old_lines_are_sealed(&store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,6 +142,7 @@ async fn a_postgres_database_of_schema_1_is_opened() {
     let store = schema.open().await;
     store.check_schema().await.unwrap();
     assert_schema_1_is_whole(&store).await;
+    assert_old_lines_are_sealed(&store).await;
 }
 
 /// All at once, as when many processes start together.
@@ -177,7 +198,7 @@ async fn an_app_can_run_the_migrations_itself() {
             missing,
             SchemaError::Older {
                 found: 0,
-                needed: 1,
+                needed: 2,
                 ..
             }
         ),
@@ -197,7 +218,7 @@ async fn an_app_can_run_the_migrations_itself() {
                 missing,
                 SchemaError::Older {
                     found: 0,
-                    needed: 1,
+                    needed: 2,
                     ..
                 }
             ),
@@ -222,7 +243,7 @@ async fn tables_of_a_newer_release_are_left_alone() {
             refused,
             Err(SchemaError::Newer {
                 found: 99,
-                known: 1,
+                known: 2,
                 ..
             })
         ));
@@ -236,7 +257,7 @@ async fn tables_of_a_newer_release_are_left_alone() {
                 refused,
                 Err(SchemaError::Newer {
                     found: 99,
-                    known: 1,
+                    known: 2,
                     ..
                 })
             ));
@@ -322,6 +343,12 @@ async fn one_of_each(store: &(impl TokenStore + DeauthInbox), round: u64) {
     assert!(lock.is_some());
     let held = store.update_lock("job", "me", now, "note").await.unwrap();
     assert_eq!(held, Held::Yes);
+    let size = round + 1;
+    let checkpoint = KeptCheckpoint::new(size, 1, "root", now, "note", "tree");
+    let fate = store.keep_checkpoint(&checkpoint).await.unwrap();
+    assert_eq!(fate, CheckpointFate::Kept);
+    let last = store.checkpoints(&CheckpointQuery::last()).await.unwrap();
+    assert_eq!(last[0].size, size);
     let record = store.load(&who).await.unwrap().unwrap();
     assert_eq!(store.remove(&who, record.version).await.unwrap(), Put::Done);
 }
@@ -339,7 +366,13 @@ where
             rounds.send_replace(round);
         }
     });
-    for table in ["oh_members", "oh_events", "oh_ledger", "oh_locks"] {
+    for table in [
+        "oh_members",
+        "oh_events",
+        "oh_ledger",
+        "oh_locks",
+        "oh_checkpoints",
+    ] {
         // More often than it takes a driver or a server to settle on a plan.
         let next = *made.borrow() + 8;
         made.wait_for(|round| *round >= next).await.unwrap();

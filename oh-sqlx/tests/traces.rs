@@ -5,14 +5,17 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::{PgSchema, SqliteFile};
 use oh_core::deauth::{
-    DeauthEvent, DeauthEvents, DeauthInbox, Discovery, Erasure, EventId, Pseudonym, Settlement,
+    Accepted, Checkpointer, DeauthEvent, DeauthEvents, DeauthInbox, Deauthorizer, Departure,
+    Discovery, Erasure, EventId, Ledger, Pseudonym, Pseudonymizer, Settlement, Worker,
 };
 use oh_core::store::{Keyring, MemberRecord, Put, SealedStore, TokenStore, Tokens, Version};
-use oh_core::{ProjectMemberId, Timestamp};
+use oh_core::{Clock, DeletionPolicy, KeyMaterial, ProjectMemberId, Timestamp};
+use oh_ledger::{SigningKey, Terms, Verdict, Verifier, report};
 use sqlx::PgPool;
 
 const MEMBERS: u32 = 600;
@@ -401,6 +404,112 @@ async fn nothing_is_left_of_an_id_that_was_erased() {
     );
 }
 
+/// An app's members leave by the library's own ways, with a handler that fails once and says whom it
+/// failed on; their tombstones go, and the ledger is sealed. Gives the export and the report.
+async fn members_are_erased(store: &(impl TokenStore + DeauthInbox + Clone)) -> Vec<u8> {
+    let names = Pseudonymizer::new(&KeyMaterial::new("k".repeat(32)));
+    let (tokens, inbox) = (Arc::new(store.clone()), Arc::new(store.clone()));
+    let deauthorizer = Deauthorizer::new(tokens, inbox, names, Clock::system());
+    for n in 0..ERASED {
+        let tokens = Tokens::new("access", "refresh", Timestamp::now());
+        let mut record = MemberRecord::authorized(erased(n), tokens, at(0));
+        record.username = Some(name(n));
+        assert_eq!(store.put(&record, None).await.unwrap(), Put::Done);
+        let told = deauthorizer.report_told(&erased(n), Erasure::Requested, at(100));
+        assert!(matches!(told.await.unwrap(), Accepted::New(_)));
+    }
+    let failed = Arc::new(Mutex::new(BTreeSet::new()));
+    let handler = move |departure: Departure| {
+        let member = departure.event.member.to_string();
+        let first = failed.lock().unwrap().insert(member.clone());
+        async move {
+            match first {
+                true => Err(format!("no rows of {member} could be deleted").into()),
+                false => Ok(()),
+            }
+        }
+    };
+    let moment = Duration::from_millis(1);
+    let worker = Worker::new(
+        deauthorizer.clone(),
+        Arc::new(handler),
+        DeletionPolicy::default(),
+    );
+    let worker = worker.backoff(moment, moment).poll_interval(moment).spawn();
+    while store.stats().await.unwrap().done < u64::from(ERASED) {
+        worker.drain().await;
+        tokio::task::yield_now().await;
+    }
+    worker.stop().await;
+    for n in 0..ERASED {
+        // As the worker's housekeeping does an hour later.
+        let record = store.load(&erased(n)).await.unwrap().unwrap();
+        let removed = store.remove(&erased(n), record.version).await.unwrap();
+        assert_eq!(removed, Put::Done);
+    }
+    let key = SigningKey::generate("app.example/erasure").unwrap();
+    let checkpointer = Checkpointer::new(deauthorizer.clone(), key.clone());
+    assert!(checkpointer.seal().await.unwrap().lines >= u64::from(5 * ERASED));
+    let mut export = Vec::new();
+    let ledger = Ledger::new(&deauthorizer);
+    ledger.export(&mut export).await.unwrap();
+    let terms = Terms::at(Timestamp::now().as_micros());
+    let keys = vec![key.verifying_key().clone()];
+    let verified = Verifier::new(keys, terms).read(&*export).unwrap();
+    assert_eq!(verified.summary.judged(Verdict::InTime), u64::from(ERASED));
+    let mut written = export.clone();
+    report::write_csv(&*export, terms, &mut written).unwrap();
+    report::write_html(&*export, &verified, &mut written).unwrap();
+    // That the search would find something: the errors are there, without their members.
+    assert!(holds(&written, "could be deleted") && holds(&written, "</html>"));
+    written
+}
+
+const ERASED: u32 = 40;
+
+fn erased(number: u32) -> ProjectMemberId {
+    format!("{}", 73_519_200 + number).parse().unwrap()
+}
+
+fn name(number: u32) -> String {
+    format!("Zoë Quux {number} of the erased")
+}
+
+fn assert_nobody_is_in(bytes: &[u8], place: &str) {
+    for n in 0..ERASED {
+        for needle in [erased(n).to_string(), name(n)] {
+            assert!(!holds(bytes, &needle), "{needle} is in the {place}");
+        }
+    }
+    assert!(!holds(bytes, "Quux"), "a name is in the {place}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_erasure_nothing_of_the_person_is_left_on_sqlite_nor_in_export_and_report() {
+    let file = SqliteFile::new();
+    let store = file.open().await;
+    let written = members_are_erased(&store).await;
+    assert_nobody_is_in(&written, "export or report");
+    store.purge().await.unwrap();
+    let bytes = files(&file);
+    assert!(holds(&bytes, "app.example/erasure") && holds(&bytes, "could be deleted"));
+    assert_nobody_is_in(&bytes, "database");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_erasure_nothing_of_the_person_is_left_on_postgresql_nor_in_export_and_report() {
+    let Some(schema) = PgSchema::new().await else {
+        return;
+    };
+    let store = schema.open().await;
+    let written = members_are_erased(&store).await;
+    assert_nobody_is_in(&written, "export or report");
+    store.purge().await.unwrap();
+    let bytes = heap(&schema.pool().await).await;
+    assert!(holds(&bytes, "app.example/erasure") && holds(&bytes, "could be deleted"));
+    assert_nobody_is_in(&bytes, "database");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sealed_store_shows_no_token_at_all() {
     let keys = || Keyring::parse("k:tLZ4OThwsQVVCEPB5z8QsFBR8nzVXZ4k6Kv1EIUcyZo=").unwrap();
@@ -451,7 +560,8 @@ async fn heap(pool: &PgPool) -> Vec<u8> {
     let files: Vec<Vec<u8>> = sqlx::query_scalar(
         "WITH tables AS ( \
              SELECT oid, reltoastrelid FROM pg_class \
-             WHERE oid IN ('oh_members'::regclass, 'oh_events'::regclass, 'oh_ledger'::regclass)), \
+             WHERE oid IN ('oh_members'::regclass, 'oh_events'::regclass, 'oh_ledger'::regclass, \
+             'oh_locks'::regclass, 'oh_checkpoints'::regclass)), \
          relations AS ( \
              SELECT oid FROM tables UNION SELECT reltoastrelid FROM tables WHERE reltoastrelid > 0 \
              UNION SELECT indexrelid FROM pg_index WHERE indrelid IN ( \

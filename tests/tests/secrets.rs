@@ -1,8 +1,9 @@
-//! No token in the logs, at any level, and none in a database that is encrypted.
+//! No secret in logs at any level, errors, pages and headers, and none in a database that is sealed.
 //!
-//! One whole life of a member: login, refresh, upload, download, leaving. Everything the process
-//! logs at TRACE, dependencies included, is searched for every secret that was used, and so are
-//! the raw bytes of the SQLite file with its log.
+//! One whole life of a member: login, refresh, upload, list, a round of failures, leaving. Everything
+//! the process logs at TRACE, dependencies included, every answer of the app, every error, and
+//! everything the database holds, are searched for every secret that was used: as it is, and as it
+//! looks in an address, in JSON, in hexadecimal digits and in base64, wherever it begins there.
 
 #![allow(clippy::unwrap_used)]
 
@@ -10,13 +11,20 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use futures_util::StreamExt;
 use oh_core::api::Upload;
 use oh_core::deauth::EventState;
+use oh_core::pages::Pages;
 use oh_core::store::{Keyring, SealedStore};
-use oh_core::{OpenHumans, ProjectMemberId, Settings};
-use oh_sandbox::Sandbox;
-use oh_sqlx::SqliteStore;
+use oh_core::{Member, OpenHumans, ProjectMemberId, Settings};
+use oh_sandbox::{Endpoint, Fault, Sandbox};
+use oh_tests::cluster::skip;
+use oh_tests::place::{Place, Pool, Store};
 use oh_tests::visitor::Visitor;
+use oh_tests::wire::Answer;
+use sqlx::{AssertSqlSafe, PgPool};
 use tokio::net::TcpListener;
 use tower_sessions::{MemoryStore, SessionManagerLayer};
 use tracing::Level;
@@ -50,7 +58,7 @@ impl<'a> MakeWriter<'a> for Logs {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_is_logged_or_kept_in_the_clear() {
+async fn no_secret_is_logged_shown_or_kept_in_the_clear() {
     let logs = Logs::default();
     tracing_subscriber::fmt()
         .with_max_level(Level::TRACE)
@@ -58,12 +66,21 @@ async fn no_secret_is_logged_or_kept_in_the_clear() {
         .with_ansi(false)
         .with_writer(logs.clone())
         .init();
-    let mut secrets = Vec::new();
+    live(&logs, Store::Sqlite, None).await;
+    match std::env::var("DATABASE_URL") {
+        Ok(url) => live(&logs, Store::Postgres, Some(&url)).await,
+        Err(_) => {
+            assert!(std::env::var_os("CI").is_none(), "DATABASE_URL is not set");
+            skip("the search through PostgreSQL: set DATABASE_URL");
+        }
+    }
+}
 
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("openhumans.sqlite");
-    let store = SqliteStore::connect(&file).await.unwrap();
-    let sealed = SealedStore::new(store.clone(), Keyring::parse(KEYS).unwrap());
+/// One whole life of a member, and the search after it.
+async fn live(logs: &Logs, store: Store, database_url: Option<&str>) {
+    let place = Place::fresh(store, "secrets", database_url).await.unwrap();
+    let opened = place.open().await.unwrap();
+    let sealed = SealedStore::new(opened.store, Keyring::parse(KEYS).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let home = format!("http://localhost:{}", address.port());
@@ -82,7 +99,8 @@ async fn no_secret_is_logged_or_kept_in_the_clear() {
         .unwrap();
     let oh = OpenHumans::builder(settings)
         .token_store(sealed)
-        .deauth_inbox(store.clone())
+        .deauth_inbox(opened.inbox)
+        .pages(Pages::new("Secrets").staff(|_: &http::request::Parts, _: Option<&Member>| true))
         .build()
         .unwrap();
     let background = oh.start_background();
@@ -91,15 +109,20 @@ async fn no_secret_is_logged_or_kept_in_the_clear() {
         .layer(oh_axum::layer(&oh))
         .layer(SessionManagerLayer::new(MemoryStore::default()));
     tokio::spawn(async move { axum::serve(listener, app).await });
-    secrets.push(sandbox.client_secret().to_owned());
-    secrets.push(sandbox.webhook_secret());
-    secrets.push(sandbox.master_token().to_owned());
-    secrets.push(KEYS.split(':').nth(1).unwrap().to_owned());
+    let mut secrets = vec![
+        sandbox.client_secret().to_owned(),
+        sandbox.webhook_secret(),
+        sandbox.master_token().to_owned(),
+        KEYS.split(':').nth(1).unwrap().to_owned(),
+    ];
+    let mut shown: Vec<Answer> = Vec::new();
+    let mut errors: Vec<String> = Vec::new();
 
     // Login.
     let mut visitor = Visitor::new(address);
-    let to = visitor.get("/openhumans/login").await.location().to_owned();
-    let back = sandbox.authorize(ALICE, &to).await.unwrap();
+    let begun = visitor.get("/openhumans/login").await;
+    let back = sandbox.authorize(ALICE, begun.location()).await.unwrap();
+    shown.push(begun);
     let code = back
         .query_pairs()
         .find(|(name, _)| name == "code")
@@ -107,21 +130,23 @@ async fn no_secret_is_logged_or_kept_in_the_clear() {
         .1
         .into_owned();
     secrets.push(code);
-    let answer = visitor.get(&back[url::Position::BeforePath..]).await;
+    let callback = &back[url::Position::BeforePath..];
+    let answer = visitor.get(callback).await;
     assert_eq!(answer.status, 303);
+    shown.push(answer);
+    // The same again, which fails and says so.
+    let answer = visitor.get(callback).await;
+    assert!((400..500).contains(&answer.status));
+    shown.push(answer);
     let member: ProjectMemberId = ALICE.parse().unwrap();
     let tokens = async || {
-        oh.token_store()
-            .load(&member)
-            .await
-            .unwrap()
-            .unwrap()
-            .tokens
-            .unwrap()
+        let record = oh.token_store().load(&member).await.unwrap().unwrap();
+        record.tokens.unwrap()
     };
     let mut note = |tokens: &oh_core::store::Tokens| {
         secrets.push(tokens.access_token.expose().to_owned());
         secrets.push(tokens.refresh_token.expose().to_owned());
+        errors.push(format!("{tokens:?}"));
     };
     let first = tokens().await;
     note(&first);
@@ -143,31 +168,70 @@ async fn no_secret_is_logged_or_kept_in_the_clear() {
     let files = client.exchange_member().await.unwrap().data;
     assert_eq!(files.len(), 1);
     let mut members = oh.project_client().unwrap().members();
-    assert!(members.try_next().await.unwrap().is_some());
+    errors.push(format!("{:?}", members.try_next().await.unwrap().unwrap()));
+    errors.push(format!("{:?} {files:?}", oh.settings()));
 
-    for part in ["", "-wal", "-shm"] {
-        let mut path = file.clone().into_os_string();
-        path.push(part);
-        let Ok(bytes) = std::fs::read(&path) else {
-            continue;
-        };
-        for secret in &secrets {
-            assert!(
-                !contains(&bytes, secret),
-                "a secret is in the database file {part}"
-            );
+    // Everything one can look at, and then the same while Open Humans fails.
+    let failures = [
+        None,
+        Some(Fault::Html500),
+        Some(Fault::TruncatedJson),
+        Some(Fault::NextLinkToOtherHost {
+            host: "http://evil.example".parse().unwrap(),
+        }),
+        Some(Fault::Reset),
+    ];
+    let file = files[0].id;
+    for failure in failures {
+        sandbox.clear_faults();
+        for endpoint in [Endpoint::ExchangeMember, Endpoint::Members, Endpoint::Token] {
+            if let Some(fault) = &failure {
+                sandbox.fault(endpoint, fault.clone());
+            }
+        }
+        for path in [
+            "",
+            "/files",
+            &format!("/files/{file}/edit"),
+            &format!("/files/{file}/download"),
+            "/staff",
+            "/staff/events",
+            "/openapi.json",
+            "/ready",
+            "/complete?code=wrong&state=wrong",
+        ] {
+            shown.push(visitor.get(&format!("/openhumans{path}")).await);
+        }
+        let quick = oh_core::api::RetryPolicy::none();
+        let server = oh_core::api::Client::new(sandbox.url().as_str()).unwrap();
+        let server = server.retries(quick);
+        let mut members = server.project(sandbox.master_token()).members();
+        while let Some(next) = members.next().await {
+            if let Err(error) = next {
+                errors.push(format!("{error} {error:?}"));
+            }
+        }
+        let member = server.member(second.access_token.clone());
+        if let Err(error) = member.exchange_member().await {
+            errors.push(format!("{error} {error:?}"));
         }
     }
+    sandbox.clear_faults();
+    assert!(errors.len() >= 9, "hardly anything failed: {errors:?}");
 
-    // Leaving.
+    // Leaving; what the database holds before and after.
+    let mut kept = dump(&place, &opened.pool).await;
+    assert!(contains(&kept, ALICE), "the database was not read");
     sandbox.leave(ALICE, true).await;
     background.worker.drain().await;
     let query = oh_core::deauth::EventQuery::first(10);
     let events = oh.inbox().events(&query).await.unwrap();
     assert_eq!(events[0].state, EventState::Done);
+    shown.push(visitor.get("/openhumans/staff/ledger.jsonl").await);
     background.stop().await;
+    kept.extend(dump(&place, &opened.pool).await);
 
-    let logged = logs.0.lock().unwrap();
+    let logged = logs.0.lock().unwrap().clone();
     assert!(
         contains(&logged, "a member has logged in"),
         "nothing was logged"
@@ -176,23 +240,135 @@ async fn no_secret_is_logged_or_kept_in_the_clear() {
         contains(&logged, "TRACE"),
         "the dependencies were not heard"
     );
-    for secret in &secrets {
-        if let Some(at) = logged
-            .windows(secret.len())
-            .position(|w| w == secret.as_bytes())
-        {
-            let line = logged[..at].rsplit(|b| *b == b'\n').next().unwrap();
-            panic!(
-                "a secret was logged after: {}",
-                String::from_utf8_lossy(line)
-            );
+    if let Some(at) = find(&logged, ALICE) {
+        let line = logged[..at].rsplit(|b| *b == b'\n').next().unwrap();
+        let line = String::from_utf8_lossy(line);
+        panic!("the member's id was logged after: {line}");
+    }
+    let mut answers = Vec::new();
+    for answer in &shown {
+        answers.extend(format!("{} {:?}\n", answer.status, answer.headers).into_bytes());
+        answers.extend_from_slice(&answer.body);
+        answers.push(b'\n');
+    }
+    let errors = errors.join("\n").into_bytes();
+    for (what, bytes) in [
+        ("logged", &logged),
+        ("shown", &answers),
+        ("in an error", &errors),
+        ("in the database", &kept),
+    ] {
+        for secret in &secrets {
+            for form in forms(secret) {
+                if let Some(at) = find(bytes, &form) {
+                    let line = bytes[..at].rsplit(|b| *b == b'\n').next().unwrap();
+                    let line = String::from_utf8_lossy(line);
+                    panic!("with {store:?} a secret is {what} as {form:.6}…, after: {line:.300}");
+                }
+            }
         }
     }
-    assert!(!contains(&logged, ALICE), "the member's id was logged");
+    drop(oh);
+    if store == Store::Postgres {
+        place.remove().await.unwrap();
+    }
+}
+
+/// How a secret may look: as it is, in an address, in JSON, in hexadecimal digits, and in base64,
+/// where what stands before it moves it by none, one or two bytes.
+fn forms(secret: &str) -> Vec<String> {
+    let mut forms = vec![
+        secret.to_owned(),
+        url::form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
+        secret.bytes().map(|byte| format!("%{byte:02X}")).collect(),
+        serde_json::to_string(secret)
+            .unwrap()
+            .trim_matches('"')
+            .to_owned(),
+        secret.replace('/', "\\/"),
+        hex::encode(secret),
+        hex::encode_upper(secret),
+    ];
+    for before in 0..3 {
+        let moved = [&b"\0\0"[..before], secret.as_bytes()].concat();
+        // Only the characters that hold nothing but the secret.
+        let from = (before * 8).div_ceil(6);
+        let to = moved.len() * 8 / 6;
+        for text in [
+            STANDARD_NO_PAD.encode(&moved),
+            URL_SAFE_NO_PAD.encode(&moved),
+        ] {
+            forms.push(text[from..to].to_owned());
+        }
+    }
+    forms
+}
+
+/// All that the database holds, as bytes.
+async fn dump(place: &Place, pool: &Pool) -> Vec<u8> {
+    match (place, pool) {
+        (Place::Sqlite { file, .. }, _) => ["", "-wal", "-shm"]
+            .iter()
+            .filter_map(|part| {
+                let mut path = file.clone().into_os_string();
+                path.push(part);
+                std::fs::read(path).ok()
+            })
+            .flatten()
+            .collect(),
+        (_, Pool::Postgres(pool)) => tables(pool).await,
+        (_, Pool::Sqlite(_)) => unreachable!("PostgreSQL is no file"),
+    }
+}
+
+async fn tables(pool: &PgPool) -> Vec<u8> {
+    let names: Vec<String> = sqlx::query_scalar(
+        "SELECT table_name::text FROM information_schema.tables WHERE table_schema = current_schema()",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    assert!(names.len() >= 4, "{names:?}");
+    let mut all = Vec::new();
+    for name in names {
+        let sql = format!("SELECT row_to_json(t)::text FROM \"{name}\" AS t");
+        let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_all(pool)
+            .await
+            .unwrap();
+        all.extend(rows.join("\n").into_bytes());
+    }
+    all
+}
+
+#[test]
+fn a_secret_is_found_in_each_of_its_forms() {
+    let secret = "a+b/c=d?e\"f-0123456789";
+    for text in [
+        format!("token={secret}"),
+        format!(
+            "?x=1&token={}",
+            url::form_urlencoded::byte_serialize(secret.as_bytes()).collect::<String>()
+        ),
+        serde_json::json!({ "token": secret }).to_string(),
+        hex::encode(format!("x{secret}y")),
+        STANDARD_NO_PAD.encode(format!("id:{secret}")),
+        STANDARD_NO_PAD.encode(format!("i:{secret}:more")),
+        URL_SAFE_NO_PAD.encode(format!(":{secret}:more")),
+    ] {
+        let found = forms(secret)
+            .iter()
+            .any(|form| find(text.as_bytes(), form).is_some());
+        assert!(found, "{text}");
+    }
+}
+
+fn find(bytes: &[u8], text: &str) -> Option<usize> {
+    bytes
+        .windows(text.len())
+        .position(|window| window == text.as_bytes())
 }
 
 fn contains(bytes: &[u8], text: &str) -> bool {
-    bytes
-        .windows(text.len())
-        .any(|window| window == text.as_bytes())
+    find(bytes, text).is_some()
 }

@@ -5,6 +5,10 @@
 //! see the erasure desk. The switch on his first page makes erasing fail: the event is tried again,
 //! and given up after four tries (a real app has more patience). The desk says so, and puts it back.
 //!
+//! What was done is sealed within a few seconds; the last checkpoint is at the desk, and beside the
+//! database. Export the ledger at the desk, and check it with the key that is printed at the start:
+//! `oh ledger verify ledger.jsonl --key …`.
+//!
 //! With `OPENHUMANS_CLIENT_ID` and its siblings set it talks to the server they name, has no such
 //! switch, and knows no staff but the members whose ids `STAFF` lists. With `GDPR_ERASURE_DB` its
 //! database stays.
@@ -31,6 +35,7 @@ use axum::routing::{get, post};
 use maud::Markup;
 use oh_axum::{Handle, Member};
 use oh_core::Background;
+use oh_core::deauth::CheckpointFile;
 use oh_core::pages::Pages;
 use oh_core::transport::BoxError;
 use oh_core::{OpenHumans, Settings};
@@ -100,21 +105,27 @@ async fn open(
         member.is_some_and(|member| staff.includes(member))
     });
     let store = SqliteStore::connect(database).await?;
+    // Where a real app posts its checkpoints to those who check.
+    let archive = CheckpointFile::new(database.with_extension("checkpoints"));
     let diary = Diary::new(store.pool().clone()).await?;
     let openhumans = OpenHumans::builder(settings)
         .token_store(store.clone())
         .deauth_inbox(store)
         .deauth_handler(diary.clone())
+        .checkpoint_archive(archive)
         .pages(pages)
         .build()?;
     Ok((openhumans, diary))
 }
 
-/// The worker, impatient so that one can watch it, and the reconciler as it comes.
+/// Worker and sealing, impatient so that one can watch them, and the reconciler as it comes.
 fn start_background(openhumans: &OpenHumans) -> Background {
     let (first, longest) = (Duration::from_secs(1), Duration::from_secs(4));
     let worker = openhumans.worker().max_attempts(4).backoff(first, longest);
-    openhumans.start_background_with(worker, openhumans.reconciler())
+    let mut background = openhumans.start_background_with(worker, openhumans.reconciler());
+    let checkpointer = openhumans.checkpointer();
+    background.checkpointer = checkpointer.map(|c| c.interval(Duration::from_secs(2)).spawn());
+    background
 }
 
 async fn home(
@@ -201,9 +212,12 @@ async fn main() -> anyhow::Result<()> {
         .init();
     let listener = start::listen().await?;
     let sandbox_port = start::port("SANDBOX_PORT", 8001)?;
-    let (settings, sandbox) = start::settings(listener.local_addr()?, sandbox_port).await?;
-    let staff = start::staff();
     let (database, _folder) = start::database()?;
+    let signing_key = start::signing_key(&database);
+    let signing_key = signing_key.context("GDPR_ERASURE_DB says which file the database is")?;
+    let (settings, sandbox) =
+        start::settings(listener.local_addr()?, sandbox_port, signing_key).await?;
+    let staff = start::staff();
     let opened = open(settings, &database, &staff).await;
     let (openhumans, diary) = opened.context("GDPR_ERASURE_DB says which file the database is")?;
     let background = start_background(&openhumans);
@@ -214,6 +228,9 @@ async fn main() -> anyhow::Result<()> {
         openhumans.settings().app_base_url()
     );
     println!("its database:    {}", database.display());
+    for key in openhumans.settings().ledger_signing_keys() {
+        println!("ledger checked by: {}", key.verifying_key());
+    }
     let routes = app(&openhumans, diary, staff, sandbox.is_some());
     let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
     serve::serve(listener, routes, stop).await;

@@ -3,10 +3,11 @@
 
 use std::env;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use oh_core::Settings;
+use oh_core::ledger::SigningKey;
 use oh_sandbox::Sandbox;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -50,10 +51,28 @@ pub(crate) fn staff() -> Staff {
     Staff(ids.split(',').map(|id| id.trim().to_owned()).collect())
 }
 
+/// The key that seals the ledger where the environment names none: kept beside the database, so
+/// that it is there after a restart. A real app keeps it where it keeps its other secrets, and not
+/// with what it seals.
+pub(crate) fn signing_key(database: &Path) -> Result<String> {
+    let path = database.with_extension("signing-key");
+    if let Ok(text) = std::fs::read_to_string(&path) {
+        return Ok(text);
+    }
+    let key = SigningKey::generate("diary.example/erasure")?;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    std::io::Write::write_all(&mut options.open(&path)?, key.to_secret_text().as_bytes())?;
+    Ok(key.to_secret_text().to_string())
+}
+
 /// Settings from the environment, or a sandbox and the settings for it.
 pub(crate) async fn settings(
     app: SocketAddr,
     sandbox_port: u16,
+    signing_key: String,
 ) -> Result<(Settings, Option<Sandbox>)> {
     if env::var_os("OPENHUMANS_CLIENT_ID").is_some() {
         return Ok((Settings::from_env()?, None));
@@ -70,6 +89,7 @@ pub(crate) async fn settings(
         .oh_base_url(sandbox.url().as_str())
         .webhook_secret(sandbox.webhook_secret())
         .master_token(sandbox.master_token())
+        .ledger_signing_key(signing_key)
         .build()?;
     Ok((settings, Some(sandbox)))
 }

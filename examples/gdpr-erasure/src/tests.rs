@@ -9,6 +9,7 @@ use axum::http::request::Builder;
 use axum::http::{Request, header};
 use oh_core::ProjectMemberId;
 use oh_core::deauth::{EventState, Step};
+use oh_core::ledger::{SigningKey, Terms, Verdict, Verifier, notes_in};
 use oh_sandbox::Sandbox;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
@@ -21,7 +22,9 @@ type Result<T = ()> = std::result::Result<T, BoxError>;
 async fn what_keeps_failing_is_a_dead_letter_is_requeued_and_the_proof_names_nobody() -> Result {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
-    let (settings, sandbox) = start::settings(address, 0).await?;
+    let key = SigningKey::generate("diary.example/erasure")?;
+    let secret = key.to_secret_text().to_string();
+    let (settings, sandbox) = start::settings(address, 0, secret).await?;
     let sandbox = sandbox.ok_or("this test needs the sandbox: unset OPENHUMANS_CLIENT_ID")?;
     let folder = tempfile::tempdir()?;
     let staff = Staff(["00169953".to_owned()].into());
@@ -77,6 +80,29 @@ async fn what_keeps_failing_is_a_dead_letter_is_requeued_and_the_proof_names_nob
     .await?;
     assert_eq!(proof.lines().count(), steps.len());
     assert!(!proof.contains("01026778"), "{proof}");
+
+    // Sealed, it can be checked by anyone with the key; the checkpoint was given away, too.
+    let checkpointer = openhumans.checkpointer().ok_or("there is a key")?;
+    let checkpoint = checkpointer
+        .seal()
+        .await?
+        .checkpoint
+        .ok_or("it is sealed")?;
+    let desk = ask(&routes, Request::get("/openhumans/staff"), &bob).await?;
+    assert!(desk.contains("lines sealed"), "{desk}");
+    let shown = ask(&routes, Request::get("/openhumans/staff/checkpoint"), &bob).await?;
+    assert_eq!(shown, checkpoint.note());
+    let export = Request::get("/openhumans/staff/ledger.jsonl");
+    let export = ask(&routes, export, &bob).await?;
+    let terms = Terms::at(openhumans.clock().now().as_micros());
+    let mut verifier = Verifier::new(vec![key.verifying_key().clone()], terms);
+    let archive = std::fs::read_to_string(folder.path().join("diary.checkpoints"))?;
+    for note in notes_in(&archive) {
+        verifier.hold_against(&note)?;
+    }
+    let verified = verifier.read(export.as_bytes())?;
+    assert_eq!((verified.sealed, verified.held), (steps.len() as u64, 1));
+    assert_eq!(verified.summary.judged(Verdict::InTime), 1);
 
     // Whoever is not of the staff sees none of it.
     let alice = log_in(&routes, &sandbox, "01026778").await?;

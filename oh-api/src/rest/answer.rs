@@ -165,12 +165,18 @@ fn is_token_like(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-_%+=~".contains(c)
 }
 
+/// A project member id has eight digits, sixteen at most. Who a call was about is nobody's business who
+/// reads a log.
+fn is_member_like(run: &str) -> bool {
+    (8..=16).contains(&run.len()) && run.bytes().all(|b| b.is_ascii_digit())
+}
+
 /// As [`excerpt`], of text.
 pub(crate) fn shorten(text: &str) -> String {
     let mut out = String::new();
     let mut run = String::new();
     let flush = |run: &mut String, out: &mut String| {
-        if run.len() >= TOKEN_LIKE {
+        if run.len() >= TOKEN_LIKE || is_member_like(run) {
             out.push('…');
         } else {
             out.push_str(run);
@@ -315,6 +321,10 @@ mod tests {
             assert!(!excerpt.contains("aXB"), "{before}: {excerpt}");
         }
         assert_eq!(excerpt(b"{\"cou"), "{\"cou");
+        assert_eq!(
+            excerpt(br#"{"at":"2026-11-27T09","project_member_id":"01026778"#),
+            r#"{"at":"2026-11-27T09","project_member_id":"…"#
+        );
         assert_eq!(excerpt(b"\x1b[31m \n\t red"), "\u{fffd}[31m red");
     }
 }

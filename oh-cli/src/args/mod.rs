@@ -2,6 +2,7 @@
 
 mod app;
 mod files;
+mod ledger;
 mod metadata;
 mod people;
 mod public;
@@ -16,6 +17,7 @@ pub(crate) use app::ImportDjango;
 pub(crate) use files::{
     Delete, Download, DownloadFile, Files, Here, Target, Upload, UploadFile, WhichFile,
 };
+pub(crate) use ledger::{Check, Export, Keygen, Keys, Ledger, Prove, Report, Verify};
 pub(crate) use metadata::Metadata;
 pub(crate) use people::{Message, Remove};
 pub(crate) use public::{Public, PublicDownload, PublicWhich};
@@ -126,6 +128,9 @@ pub(crate) enum Command {
     /// be interrupted, and run again as often as one likes: what is newer here is left alone.
     #[cfg(feature = "database")]
     ImportDjango(ImportDjango),
+    /// Check the ledger of erasure requests that an app keeps; needs no token, and no network
+    #[command(subcommand)]
+    Ledger(Ledger),
     /// Print a script that completes commands and options in a shell
     Completions {
         /// The shell

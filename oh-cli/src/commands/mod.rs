@@ -8,6 +8,7 @@ mod doctor;
 mod files;
 #[cfg(feature = "database")]
 mod import_django;
+mod ledger;
 mod login;
 mod metadata;
 mod people;
@@ -43,6 +44,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         #[cfg(feature = "database")]
         Command::ImportDjango(args) => import_django::run(args).await,
         Command::Public(args) => public::run(access, args).await,
+        Command::Ledger(args) => ledger::run(args).await,
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { directory } => shell::man(directory.as_deref()),
         Command::Migrate { markdown: true } => output::write(None, migrate::markdown().as_bytes()),

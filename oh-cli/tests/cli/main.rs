@@ -5,6 +5,7 @@
 
 mod downloads;
 mod errors;
+mod ledger;
 mod login;
 mod support;
 mod tokens;

@@ -1,6 +1,7 @@
 //! Reading the ledger: what is pending, what is overdue, what happened to a member, and all of it
 //! for whoever asks for proof.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -12,10 +13,11 @@ use futures_util::stream;
 use super::deauthorizer::Deauthorizer;
 use super::event::Pseudonym;
 use super::inbox::{
-    DeauthInbox, EventQuery, EventRecord, EventState, InboxError, InboxStats, LedgerLine,
-    LedgerQuery,
+    CheckpointQuery, DeauthInbox, EventQuery, EventRecord, EventState, InboxError, InboxStats,
+    KeptCheckpoint, LedgerLine, LedgerQuery,
 };
 use super::pseudonym::Pseudonymizer;
+use crate::ledger::checkpoint_record;
 use crate::{Clock, ProjectMemberId};
 
 /// The time a request to be erased may take: one month (GDPR Art. 12(3)), taken as 30 days.
@@ -170,23 +172,30 @@ impl Ledger {
         })
     }
 
-    /// Writes all lines as JSON, one each line, in the order they were written. Gives how many.
+    /// All lines as JSON, with the checkpoints among them, each after the last line it covers: what
+    /// [`oh_ledger`](crate::ledger) checks. Without line breaks; read as they are asked for.
+    pub fn export_lines(&self) -> impl Stream<Item = Result<Vec<u8>, InboxError>> + Send + use<> {
+        let state = Export::of(self.inbox.clone());
+        stream::try_unfold(state, |mut state| async move {
+            let next = state.next().await?;
+            Ok(next.map(|line| (line, state)))
+        })
+    }
+
+    /// Writes [`export_lines`](Self::export_lines), a line each. Gives how many are lines of the
+    /// ledger.
     ///
     /// # Errors
     ///
     /// When the inbox cannot answer, or `to` cannot be written to.
     pub async fn export(&self, to: &mut (dyn io::Write + Send)) -> Result<u64, ExportError> {
-        use futures_util::TryStreamExt;
-
-        let mut lines = std::pin::pin!(self.lines());
-        let mut count = 0;
-        while let Some(line) = lines.try_next().await? {
-            serde_json::to_writer(&mut *to, &line).map_err(io::Error::from)?;
+        let mut export = Export::of(self.inbox.clone());
+        while let Some(line) = export.next().await? {
+            to.write_all(&line)?;
             to.write_all(b"\n")?;
-            count += 1;
         }
         to.flush()?;
-        Ok(count)
+        Ok(export.count)
     }
 
     async fn all_events(&self, mut query: EventQuery) -> Result<Vec<EventRecord>, InboxError> {
@@ -200,6 +209,80 @@ impl Ledger {
             query.after = Some((last.received_at, last.id.clone()));
             all.extend(records);
         }
+    }
+}
+
+/// Lines and checkpoints, in the order of an export.
+struct Export {
+    inbox: Arc<dyn DeauthInbox>,
+    lines: std::vec::IntoIter<LedgerLine>,
+    after: Option<i64>,
+    whole: bool,
+    count: u64,
+    checkpoints: VecDeque<KeptCheckpoint>,
+    // Those that are there when the export begins. Later ones may cover lines that it has passed.
+    up_to: Option<u64>,
+    seen: u64,
+}
+
+impl Export {
+    fn of(inbox: Arc<dyn DeauthInbox>) -> Self {
+        Self {
+            inbox,
+            lines: Vec::new().into_iter(),
+            after: None,
+            whole: false,
+            count: 0,
+            checkpoints: VecDeque::new(),
+            up_to: None,
+            seen: 0,
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, InboxError> {
+        self.read_checkpoints().await?;
+        if self
+            .checkpoints
+            .front()
+            .is_none_or(|next| next.size > self.count)
+            && let Some(line) = self.next_line().await?
+        {
+            self.count += 1;
+            return Ok(Some(line.to_json()));
+        }
+        // Its place, or no lines are left that should be there: who checks it will notice.
+        let checkpoint = self.checkpoints.pop_front();
+        Ok(checkpoint.map(|kept| checkpoint_record(&kept.note).into_bytes()))
+    }
+
+    async fn next_line(&mut self) -> Result<Option<LedgerLine>, InboxError> {
+        if self.lines.len() == 0 && !self.whole {
+            let query = LedgerQuery::first(PAGE).after(self.after);
+            let lines = self.inbox.ledger(&query).await?;
+            self.whole = lines.len() < PAGE;
+            self.after = lines.last().map(|line| line.seq).or(self.after);
+            self.lines = lines.into_iter();
+        }
+        Ok(self.lines.next())
+    }
+
+    async fn read_checkpoints(&mut self) -> Result<(), InboxError> {
+        let up_to = match self.up_to {
+            Some(up_to) => up_to,
+            None => {
+                let last = self.inbox.checkpoints(&CheckpointQuery::last()).await?;
+                let last = last.first().map_or(0, |last| last.size);
+                *self.up_to.insert(last)
+            }
+        };
+        if self.checkpoints.is_empty() && self.seen < up_to {
+            let query = CheckpointQuery::first(PAGE).after(self.seen);
+            let page = self.inbox.checkpoints(&query).await?;
+            self.seen = page.last().map_or(up_to, |last| last.size);
+            let page = page.into_iter().filter(|kept| kept.size <= up_to);
+            self.checkpoints.extend(page);
+        }
+        Ok(())
     }
 }
 

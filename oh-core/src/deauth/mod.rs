@@ -39,6 +39,7 @@
 
 mod backoff;
 mod caught;
+mod checkpointer;
 mod deauthorizer;
 mod event;
 mod handler;
@@ -52,14 +53,19 @@ mod reconciler;
 pub(crate) mod test_support;
 mod worker;
 
+pub use checkpointer::{
+    CheckpointArchive, CheckpointFile, Checkpointer, CheckpointerHandle, SealError, Sealed,
+    SealingState,
+};
 pub use deauthorizer::{Brake, Deauthorizer, ReportError};
 pub(crate) use deauthorizer::{Extras, Roster};
 pub use event::{DeauthEvent, Discovery, Erasure, EventId, Pseudonym, UnknownName};
 pub use handler::{DeauthHandler, Departure, TokensOnly};
 pub use inbox::{
-    Accepted, DeauthEvents, DeauthInbox, DeauthRecords, EventQuery, EventRecord, EventState, Held,
-    InboxError, InboxStats, Lease, Leased, LedgerLine, LedgerQuery, MAX_WAIT, MemoryInbox,
-    NamedLocks, Settlement, Step, TokenFate, TokenProgress,
+    Accepted, CheckpointFate, CheckpointQuery, DeauthEvents, DeauthInbox, DeauthRecords,
+    EventQuery, EventRecord, EventState, Held, InboxError, InboxStats, KeptCheckpoint, Lease,
+    Leased, LedgerLine, LedgerQuery, MAX_WAIT, MemoryInbox, NamedLocks, Settlement, Step,
+    TokenFate, TokenProgress,
 };
 pub use ledger::{DEADLINE, ExportError, Ledger};
 pub use pseudonym::Pseudonymizer;

@@ -203,6 +203,20 @@ impl DeauthRecords for FaultyInbox {
     async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError> {
         self.up()?.ledger(query).await
     }
+
+    async fn keep_checkpoint(
+        &self,
+        checkpoint: &KeptCheckpoint,
+    ) -> Result<CheckpointFate, InboxError> {
+        self.up()?.keep_checkpoint(checkpoint).await
+    }
+
+    async fn checkpoints(
+        &self,
+        query: &CheckpointQuery,
+    ) -> Result<Vec<KeptCheckpoint>, InboxError> {
+        self.up()?.checkpoints(query).await
+    }
 }
 
 #[async_trait]

@@ -48,5 +48,5 @@ pub use texts::Text;
 pub use view::{
     BackgroundView, DeleteAllPage, DeskPage, DisconnectPage, DonePage, EventPage, EventsPage,
     FileEntry, FilesPage, HomePage, LoginPage, LogoutPage, MemberPage, Page, PlotSpan, ProblemPage,
-    ReleaseAllPage, RunningEvent, Shelf, ShelfEvent, Took,
+    ReleaseAllPage, RunningEvent, SealingView, Shelf, ShelfEvent, Took,
 };

@@ -46,6 +46,8 @@ pub enum PageRoute {
     Member,
     /// `/staff/ledger.jsonl`: the whole ledger.
     Export,
+    /// `/staff/checkpoint`: the last checkpoint of the ledger, as a signed note.
+    Checkpoint,
 }
 
 /// What of a request's body a page wants.
@@ -62,7 +64,7 @@ const BOTH: &[Method] = &[Method::GET, Method::POST];
 
 impl PageRoute {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Home,
         Self::Files,
         Self::Upload,
@@ -83,6 +85,7 @@ impl PageRoute {
         Self::ReleaseAll,
         Self::Member,
         Self::Export,
+        Self::Checkpoint,
     ];
 
     /// The path under the mount path; a segment in braces stands for any.
@@ -108,6 +111,7 @@ impl PageRoute {
             Self::ReleaseAll => "/staff/release-all",
             Self::Member => "/staff/member",
             Self::Export => "/staff/ledger.jsonl",
+            Self::Checkpoint => "/staff/checkpoint",
         }
     }
 
@@ -123,6 +127,7 @@ impl PageRoute {
                 | Self::ReleaseAll
                 | Self::Member
                 | Self::Export
+                | Self::Checkpoint
         )
     }
 

@@ -208,6 +208,15 @@ texts! {
     AskingNow: "asking now", "fragt gerade";
     LastAsked: "last asked {ago} ago", "zuletzt gefragt vor {ago}";
     SilentText: "If it should be running, see whether the process that starts the background work is up, and what its log says.", "Falls er laufen sollte, prüfen Sie, ob der Prozess mit der Hintergrundarbeit läuft und was sein Protokoll sagt.";
+    Sealing: "Proof", "Nachweis";
+    SealingText: "The ledger is sealed from time to time: whoever holds a checkpoint can tell later whether a line before it was changed, removed or put in. Give checkpoints to those who check.", "Das Protokoll wird laufend versiegelt: Wer einen Prüfpunkt besitzt, erkennt später, ob eine Zeile davor verändert, entfernt oder eingefügt wurde. Geben Sie Prüfpunkte an die weiter, die prüfen.";
+    SealedLines: "{count} lines sealed, {ago} ago", "{count} Zeilen versiegelt, vor {ago}";
+    Checkpoint: "The last checkpoint", "Der letzte Prüfpunkt";
+    DownloadCheckpoint: "Download the checkpoint", "Prüfpunkt herunterladen";
+    NotSealed: "not sealed", "nicht versiegelt";
+    NotSealedText: "Nothing was sealed so far. It takes a signing key, which `oh ledger keygen` makes.", "Bisher wurde nichts versiegelt. Dazu braucht es einen Signaturschlüssel, den `oh ledger keygen` erzeugt.";
+    SealingTrouble: "The ledger does not agree with what was sealed", "Das Protokoll stimmt nicht mit dem überein, was versiegelt wurde";
+    SealingTroubleText: "If a backup was restored, go on under a new name, with a new key. If not, someone has changed the database.", "Wenn eine Sicherung eingespielt wurde, machen Sie unter einem neuen Namen mit einem neuen Schlüssel weiter. Wenn nicht, hat jemand die Datenbank verändert.";
     HowLong: "How long requests took", "Wie lange Anliegen dauerten";
     HowLongText: "The newest {count} that are done, from receipt to completion.", "Die neuesten {count} erledigten, vom Eingang bis zum Abschluss.";
     Median: "Half of them within", "Die Hälfte innerhalb";

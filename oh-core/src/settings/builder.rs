@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::check::{
     EXPECTED_APP_BASE_URL, EXPECTED_CLIENT_ID, EXPECTED_OH_BASE_URL, EXPECTED_REDIRECT_URI,
-    base_url, check_client_secret, https_or_loopback, mount_path, redirect_target,
+    base_url, check_client_secret, https_or_loopback, mount_path, redirect_target, signing_keys,
 };
 use super::{DeletionPolicy, Settings};
 use crate::environment::SettingsError;
@@ -29,6 +29,7 @@ pub struct SettingsBuilder {
     pub(super) deletion: DeletionPolicy,
     pub(super) cookie_key: Option<KeyMaterial>,
     pub(super) ledger_key: Option<KeyMaterial>,
+    pub(super) ledger_signing_key: Option<KeyMaterial>,
     pub(super) session_cache_ttl: Duration,
     pub(super) session_max_age: Option<Duration>,
     pub(super) timeout: Duration,
@@ -109,6 +110,14 @@ impl SettingsBuilder {
         self
     }
 
+    /// The key that the ledger is sealed with, as `oh ledger keygen` prints it; while one replaces
+    /// another, both, separated by a comma. Its name is the ledger's. Without one the ledger is not
+    /// sealed.
+    pub fn ledger_signing_key(mut self, key: impl Into<String>) -> Self {
+        self.ledger_signing_key = Some(KeyMaterial::new(key));
+        self
+    }
+
     /// How long a process may go on believing a session before it asks the token store whether
     /// the member is still there. A deauthorization seen by this process counts at once; one seen
     /// by another process counts within this time. Default 5 s; zero asks every time.
@@ -186,6 +195,10 @@ impl SettingsBuilder {
                 });
             }
         }
+        let ledger_signing_keys = match &self.ledger_signing_key {
+            Some(keys) => signing_keys(keys.expose())?,
+            None => Vec::new(),
+        };
         // Where the app itself begins, behind a path prefix too.
         let home = format!("{}/", app_base_url.path().trim_end_matches('/'));
         let redirect = |name, url: Option<String>| match url {
@@ -215,6 +228,7 @@ impl SettingsBuilder {
             deletion: self.deletion,
             cookie_key: self.cookie_key,
             ledger_key: self.ledger_key,
+            ledger_signing_keys,
             session_cache_ttl: self.session_cache_ttl,
             session_max_age: self.session_max_age.filter(|age| !age.is_zero()),
             timeout: self.timeout,

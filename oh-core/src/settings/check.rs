@@ -5,6 +5,7 @@ use url::Url;
 
 use crate::ClientSecret;
 use crate::environment::SettingsError;
+use crate::ledger::{KeyError, SigningKey};
 
 pub(super) const EXPECTED_CLIENT_ID: &str =
     "the OAuth2 client id from the project's page at Open Humans";
@@ -15,6 +16,28 @@ pub(super) const EXPECTED_APP_BASE_URL: &str =
 pub(super) const EXPECTED_OH_BASE_URL: &str =
     "the address of Open Humans, such as https://www.openhumans.org";
 pub(super) const EXPECTED_REDIRECT_URI: &str = "the redirect URL registered with the project";
+
+/// Signing keys, separated by commas, all of one name.
+pub(super) fn signing_keys(text: &str) -> Result<Vec<SigningKey>, SettingsError> {
+    let invalid = |why: String| SettingsError::Invalid {
+        name: "OPENHUMANS_LEDGER_SIGNING_KEY",
+        why,
+        expected: "what `oh ledger keygen` printed, which begins with PRIVATE+KEY+",
+    };
+    let keys: Vec<SigningKey> = text
+        .split(',')
+        .map(|key| {
+            key.parse()
+                .map_err(|error: KeyError| invalid(error.to_string()))
+        })
+        .collect::<Result<_, _>>()?;
+    if keys.iter().any(|key| key.name() != keys[0].name()) {
+        return Err(invalid(
+            "the keys have several names, and a ledger has one".into(),
+        ));
+    }
+    Ok(keys)
+}
 
 pub(super) fn check_client_secret(secret: &ClientSecret) -> Result<(), SettingsError> {
     let name = "OPENHUMANS_CLIENT_SECRET";

@@ -22,6 +22,7 @@
 //! | `OPENHUMANS_SESSION_MAX_AGE` | how long a login lasts, in seconds; default 2592000 (30 days), `0` for no end |
 //! | `OPENHUMANS_COOKIE_KEY` | seals the login cookie; default: derived from the client secret |
 //! | `OPENHUMANS_LEDGER_KEY` | pseudonyms in the ledger; default: derived from the client secret |
+//! | `OPENHUMANS_LEDGER_SIGNING_KEY` | seals the ledger, as `oh ledger keygen` prints it; several separated by commas while rotating; default: the ledger is not sealed |
 //!
 //! ```
 //! use oh_core::Settings;
@@ -50,6 +51,7 @@ pub use variables::{UnknownVariable, unknown_variables};
 pub use warning::SettingsWarning;
 
 use crate::environment::{Environment, SettingsError, parse_bool, parse_seconds};
+use crate::ledger::SigningKey;
 use crate::{ClientSecret, KeyMaterial, MasterToken, WebhookSecret};
 
 const OH_BASE_URL: &str = "https://www.openhumans.org";
@@ -74,6 +76,7 @@ pub struct Settings {
     pub(crate) deletion: DeletionPolicy,
     pub(crate) cookie_key: Option<KeyMaterial>,
     pub(crate) ledger_key: Option<KeyMaterial>,
+    pub(crate) ledger_signing_keys: Vec<SigningKey>,
     pub(crate) session_cache_ttl: Duration,
     pub(crate) session_max_age: Option<Duration>,
     pub(crate) timeout: Duration,
@@ -131,6 +134,7 @@ impl Settings {
             deletion: DeletionPolicy::default(),
             cookie_key: None,
             ledger_key: None,
+            ledger_signing_key: None,
             session_cache_ttl: Duration::from_secs(5),
             session_max_age: Some(SESSION_MAX_AGE),
             timeout: Duration::from_secs(15),
@@ -206,6 +210,9 @@ impl Settings {
         }
         builder.cookie_key = env.get("OPENHUMANS_COOKIE_KEY")?.map(KeyMaterial::new);
         builder.ledger_key = env.get("OPENHUMANS_LEDGER_KEY")?.map(KeyMaterial::new);
+        builder.ledger_signing_key = env
+            .get("OPENHUMANS_LEDGER_SIGNING_KEY")?
+            .map(KeyMaterial::new);
         Ok(builder)
     }
 
@@ -247,6 +254,11 @@ impl Settings {
     /// The secrets the webhook may be signed with.
     pub fn webhook_secrets(&self) -> &[WebhookSecret] {
         &self.webhook_secrets
+    }
+
+    /// The keys that the ledger is sealed with; none if it is not.
+    pub fn ledger_signing_keys(&self) -> &[SigningKey] {
+        &self.ledger_signing_keys
     }
 
     /// What to delete, by what is known of the member's wish.

@@ -57,6 +57,11 @@ fn an_error_names_the_setting_and_never_its_value() {
         ("OPENHUMANS_LOGIN_REDIRECT_URL", "javascript:topsecret()"),
         ("OPENHUMANS_DELETE_ON_DEAUTH", "topsecret"),
         ("OPENHUMANS_COOKIE_KEY", "topsecret"),
+        ("OPENHUMANS_LEDGER_SIGNING_KEY", "topsecret"),
+        (
+            "OPENHUMANS_LEDGER_SIGNING_KEY",
+            "PRIVATE+KEY+topsecret+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz",
+        ),
         ("OPENHUMANS_MASTER_TOKEN_FILE", "/nonexistent/file"),
     ] {
         let error = with(&[(name, bad)]).unwrap_err();
@@ -130,4 +135,36 @@ fn a_webhook_secret_may_hold_a_comma() {
         let found: Vec<_> = found.map(WebhookSecret::expose).collect();
         assert_eq!(found, secrets, "{text}");
     }
+}
+
+#[test]
+fn signing_keys_of_one_ledger_can_follow_one_another() {
+    use crate::ledger::SigningKey;
+    let key = |name: &str| SigningKey::generate(name).unwrap();
+    let list = |keys: [&SigningKey; 2]| {
+        let texts = keys.map(|key| key.to_secret_text().to_string());
+        Settings::builder("id", "secret", "https://app.example")
+            .ledger_signing_key(texts.join(", "))
+            .build()
+    };
+    let (old, new) = (key("app.example/erasure"), key("app.example/erasure"));
+    let settings = list([&new, &old]).unwrap();
+    let ids: Vec<_> = settings
+        .ledger_signing_keys()
+        .iter()
+        .map(|key| key.verifying_key().clone())
+        .collect();
+    assert_eq!(
+        ids,
+        [new.verifying_key().clone(), old.verifying_key().clone()]
+    );
+    assert!(with(&[]).unwrap().ledger_signing_keys().is_empty());
+    let printed = format!("{settings:?}");
+    assert!(!printed.contains("PRIVATE"));
+    let refused = list([&new, &key("app.example/other")]).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("OPENHUMANS_LEDGER_SIGNING_KEY")
+    );
 }

@@ -357,14 +357,14 @@ pub(super) async fn ledger(
         .push(" FROM oh_ledger WHERE TRUE");
     // As for events.
     let order = match (&query.event, &query.member) {
-        (None, None) => " ORDER BY seq LIMIT ",
+        (None, None) => " ORDER BY seq",
         (Some(event), _) => {
             push_only(&mut sql, "event", event.as_str());
-            " ORDER BY event, seq LIMIT "
+            " ORDER BY event, seq"
         }
         (None, Some(member)) => {
             push_only(&mut sql, "member", member.as_str());
-            " ORDER BY member, seq LIMIT "
+            " ORDER BY member, seq"
         }
     };
     // Of one event all is asked for, and by its one holder: there is no order among writers to
@@ -378,14 +378,22 @@ pub(super) async fn ledger(
     if let (Some(_), Some(member)) = (&query.event, &query.member) {
         sql.push(" AND member = ").push_bind(member.as_str());
     }
-    let (after, order) = match query.newest_first {
-        true => (" AND seq < ", " ORDER BY seq DESC LIMIT "),
-        false => (" AND seq > ", " ORDER BY seq LIMIT "),
+    // All rows have the same first column of the order, so that turning around the number is enough,
+    // and turning around both lets the index be read backwards.
+    let order = match query.newest_first {
+        true => format!("{} DESC", order.replace(',', " DESC,")),
+        false => order.to_owned(),
     };
     if let Some(seq) = query.after {
-        sql.push(after).push_bind(seq);
+        sql.push(match query.newest_first {
+            true => " AND seq < ",
+            false => " AND seq > ",
+        });
+        sql.push_bind(seq);
     }
-    sql.push(order).push_bind(rows::limit(query.limit));
+    sql.push(order)
+        .push(" LIMIT ")
+        .push_bind(rows::limit(query.limit));
     sql.build_query_as().fetch_all(conn).await
 }
 

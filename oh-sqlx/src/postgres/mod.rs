@@ -13,6 +13,7 @@
 //! [sealed](oh_core::store::SealedStore).
 
 mod accept;
+mod checkpoints;
 mod inbox;
 mod members;
 mod own;
@@ -25,8 +26,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oh_core::deauth::{
-    Accepted, DeauthEvent, DeauthEvents, DeauthRecords, EventId, EventQuery, EventRecord, Held,
-    InboxError, InboxStats, Lease, Leased, LedgerLine, LedgerQuery, NamedLocks, Settlement,
+    Accepted, CheckpointFate, CheckpointQuery, DeauthEvent, DeauthEvents, DeauthRecords, EventId,
+    EventQuery, EventRecord, Held, InboxError, InboxStats, KeptCheckpoint, Lease, Leased,
+    LedgerLine, LedgerQuery, NamedLocks, Settlement,
 };
 use oh_core::store::{MemberRecord, Put, StoreError, TokenStore, Version};
 use oh_core::{ProjectMemberId, Timestamp};
@@ -42,11 +44,18 @@ use settle::{Ending, Job, LeaseBackend};
 use taken::Taken;
 
 /// The schema, version by version, for an app that runs migrations itself.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "members_and_inbox",
-    sql: include_str!("../../migrations/postgres/0001_members_and_inbox.sql"),
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "members_and_inbox",
+        sql: include_str!("../../migrations/postgres/0001_members_and_inbox.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "checkpoints",
+        sql: include_str!("../../migrations/postgres/0002_checkpoints.sql"),
+    },
+];
 
 /// How long a caller waits before hearing that the database does not answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -371,6 +380,23 @@ impl DeauthRecords for PgStore {
             .into_iter()
             .map(|row| row.line().map_err(InboxError::new))
             .collect()
+    }
+
+    async fn keep_checkpoint(
+        &self,
+        checkpoint: &KeptCheckpoint,
+    ) -> Result<CheckpointFate, InboxError> {
+        let fate = ask!(self, conn => checkpoints::keep(conn, checkpoint));
+        fate.map_err(inbox_error)
+    }
+
+    async fn checkpoints(
+        &self,
+        query: &CheckpointQuery,
+    ) -> Result<Vec<KeptCheckpoint>, InboxError> {
+        let rows = ask!(self, conn => checkpoints::list(conn, query));
+        let rows = rows.map_err(inbox_error)?.into_iter();
+        Ok(rows.map(|row| row.checkpoint()).collect())
     }
 }
 

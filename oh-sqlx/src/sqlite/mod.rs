@@ -19,6 +19,7 @@
 //! [sealed](oh_core::store::SealedStore).
 
 mod accept;
+mod checkpoints;
 mod file;
 mod inbox;
 mod members;
@@ -32,8 +33,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
 use oh_core::deauth::{
-    Accepted, DeauthEvent, DeauthEvents, DeauthRecords, EventId, EventQuery, EventRecord, Held,
-    InboxError, InboxStats, Lease, Leased, LedgerLine, LedgerQuery, NamedLocks, Settlement,
+    Accepted, CheckpointFate, CheckpointQuery, DeauthEvent, DeauthEvents, DeauthRecords, EventId,
+    EventQuery, EventRecord, Held, InboxError, InboxStats, KeptCheckpoint, Lease, Leased,
+    LedgerLine, LedgerQuery, NamedLocks, Settlement,
 };
 use oh_core::store::{MemberRecord, Put, StoreError, TokenStore, Version};
 use oh_core::{ProjectMemberId, Timestamp};
@@ -46,11 +48,18 @@ use crate::writer::{Failure, Writer};
 use write::{Job, Op, Outcome, SqliteBackend};
 
 /// The schema, version by version, for an app that runs migrations itself.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "members_and_inbox",
-    sql: include_str!("../../migrations/sqlite/0001_members_and_inbox.sql"),
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "members_and_inbox",
+        sql: include_str!("../../migrations/sqlite/0001_members_and_inbox.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "checkpoints",
+        sql: include_str!("../../migrations/sqlite/0002_checkpoints.sql"),
+    },
+];
 
 /// How long a statement may wait for another process to finish writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(4);
@@ -407,6 +416,24 @@ impl DeauthRecords for SqliteStore {
             .into_iter()
             .map(|row| row.line().map_err(InboxError::new))
             .collect()
+    }
+
+    async fn keep_checkpoint(
+        &self,
+        checkpoint: &KeptCheckpoint,
+    ) -> Result<CheckpointFate, InboxError> {
+        let op = Op::KeepCheckpoint(checkpoint.clone());
+        let outcome = self.write(op).await.map_err(inbox_error)?;
+        expect!(outcome, Checkpoint).map_err(inbox_error)
+    }
+
+    async fn checkpoints(
+        &self,
+        query: &CheckpointQuery,
+    ) -> Result<Vec<KeptCheckpoint>, InboxError> {
+        let rows = in_time(PATIENCE, checkpoints::list(self.pool(), query)).await;
+        let rows = rows.map_err(inbox_error)?.into_iter();
+        Ok(rows.map(|row| row.checkpoint()).collect())
     }
 }
 

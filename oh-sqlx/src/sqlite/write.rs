@@ -3,7 +3,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use oh_core::deauth::{Accepted, DeauthEvent, EventId, Held, Lease, Leased, Settlement};
+use oh_core::deauth::{
+    Accepted, CheckpointFate, DeauthEvent, EventId, Held, KeptCheckpoint, Lease, Leased, Settlement,
+};
 use oh_core::store::{MemberRecord, Put, Version};
 use oh_core::{ProjectMemberId, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
@@ -12,7 +14,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
 use super::file::DatabaseFile;
-use super::{accept, inbox, members};
+use super::{accept, checkpoints, inbox, members};
 use crate::writer::Backend;
 
 /// After tokens were deleted, the file is cleared of their traces this much later, so that many
@@ -96,6 +98,7 @@ pub(super) enum Op {
         until: Timestamp,
         note: String,
     },
+    KeepCheckpoint(KeptCheckpoint),
 }
 
 /// What became of it.
@@ -108,6 +111,7 @@ pub(super) enum Outcome {
     PutBack(bool),
     Requeued(bool),
     Lock(Option<String>),
+    Checkpoint(CheckpointFate),
 }
 
 /// Writes to the file, over one connection of its own: an app whose handlers hold all connections
@@ -273,6 +277,9 @@ async fn run(conn: &mut SqliteConnection, op: &Op, traces: &mut bool) -> Result<
             until,
             note,
         } => Outcome::Held(inbox::update_lock(conn, name, holder, *until, note).await?),
+        Op::KeepCheckpoint(checkpoint) => {
+            Outcome::Checkpoint(checkpoints::keep(conn, checkpoint).await?)
+        }
     })
 }
 

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use http::Request;
 use http_body_util::Full;
+use oh_core::deauth::Checkpointer;
+use oh_core::ledger::SigningKey;
 use oh_core::routes::Route;
 use oh_core::transport::{Body, HttpClient, Transport};
 use oh_core::{OpenHumans, Settings, Timestamp};
@@ -46,8 +48,50 @@ fn webhook<B>(url: &str, number: usize, body: impl FnOnce(String) -> B) -> Resul
 
 /// Webhooks a second through the route, without sockets.
 pub(crate) async fn throughput(place: &Place, count: usize) -> Result<f64> {
-    let database = place.fresh().await?;
-    let openhumans = handle(&database)?;
+    let openhumans = handle(&place.fresh().await?)?;
+    Ok(rate(count, accept(&openhumans, count).await?))
+}
+
+/// What sealing the ledger costs.
+pub(crate) struct Sealing {
+    /// Webhooks a second without, and with it.
+    pub(crate) unsealed: f64,
+    pub(crate) sealed: f64,
+    /// The time it takes to seal the lines at once, in that which they took to come in.
+    pub(crate) share: f64,
+}
+
+pub(crate) async fn sealing(place: &Place, count: usize) -> Result<Sealing> {
+    let key = SigningKey::generate("app.example/erasure")?;
+    let (mut unsealed, mut sealed, mut shares) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..5 {
+        let openhumans = handle(&place.fresh().await?)?;
+        let took = accept(&openhumans, count).await?;
+        unsealed.push(rate(count, took));
+        let checkpointer = Checkpointer::new(openhumans.deauthorizer().clone(), key.clone());
+        let began = Instant::now();
+        while checkpointer.seal().await?.more {}
+        shares.push(began.elapsed().as_secs_f64() / took.as_secs_f64());
+
+        let openhumans = handle(&place.fresh().await?)?;
+        let checkpointer = Checkpointer::new(openhumans.deauthorizer().clone(), key.clone());
+        let running = checkpointer.interval(Duration::from_secs(1)).spawn();
+        sealed.push(rate(count, accept(&openhumans, count).await?));
+        running.stop().await;
+    }
+    let median = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    Ok(Sealing {
+        unsealed: median(unsealed),
+        sealed: median(sealed),
+        share: median(shares),
+    })
+}
+
+/// Hands in so many webhooks, and gives how long that took.
+async fn accept(openhumans: &OpenHumans, count: usize) -> Result<Duration> {
     let next = Arc::new(AtomicUsize::new(0));
     let mut tasks = JoinSet::new();
     let began = Instant::now();
@@ -71,7 +115,7 @@ pub(crate) async fn throughput(place: &Place, count: usize) -> Result<f64> {
     while let Some(task) = tasks.join_next().await {
         task??;
     }
-    Ok(rate(count, began.elapsed()))
+    Ok(began.elapsed())
 }
 
 /// The median and the 99th percentile of the time to a 2xx, over sockets.

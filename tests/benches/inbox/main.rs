@@ -10,6 +10,9 @@
 //! - *bare, shared*: the same rows, but those that wait share a commit, as the inbox does it.
 //! - *accepted*: 64 tasks hand signed webhooks to the route: verification, event, ledger and
 //!   tokens, each answered after its commit.
+//! - *sealed*: the same while the ledger is sealed each second, sixty times as often as usual; the
+//!   median of five runs, each beside one without. And how long sealing all those lines at once
+//!   takes, as a share of the time they took to come in.
 //! - *latency*: over real sockets, from the request to its answer.
 //! - *worker*: events a second through one worker process and through two, with a handler that
 //!   does nothing; and the memory of one while 100,000 events wait.
@@ -115,6 +118,14 @@ async fn measure(place: &Place, arguments: &Arguments) -> Result {
         "  accepted:      {accepted:9.0} webhooks/s with {SENDERS} senders, {:.0} % of bare, {:.0} % of bare, shared",
         100.0 * accepted / bare,
         100.0 * accepted / shared
+    ));
+    let sealing = accepting::sealing(place, events).await?;
+    say(&format!(
+        "  sealed:        {:9.0} webhooks/s, {:+.1} % of {:.0} unsealed; sealing the lines alone takes {:.2} % of the time",
+        sealing.sealed,
+        100.0 * (sealing.sealed / sealing.unsealed - 1.0),
+        sealing.unsealed,
+        100.0 * sealing.share
     ));
     for senders in [1, SENDERS] {
         let (median, worst) = accepting::latency(place, senders, events / 4).await?;

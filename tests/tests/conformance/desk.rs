@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use oh_core::deauth::{DEADLINE, DeauthEvent, Departure, Discovery, Erasure, EventState};
+use oh_core::deauth::{
+    Checkpointer, DEADLINE, DeauthEvent, Departure, Discovery, Erasure, EventState,
+};
+use oh_core::ledger::{SigningKey, Terms, Verifier};
 use oh_core::pages::{PageRoute, Pages};
 use oh_tests::visitor::Visitor;
 use oh_tests::wire::{Answer, Request};
@@ -257,6 +260,39 @@ async fn the_export_is_the_whole_ledger_sent_as_it_is_read() {
         assert_eq!(count, 800);
         assert_eq!(answer.body, whole);
         assert!(!answer.text().contains("\"00000007\""));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_last_checkpoint_is_shown_and_can_be_taken_along() {
+    both(plan(), async |app| {
+        leaves(app, "01026778").await;
+        let unsealed = staff_json(app, "").await;
+        assert_eq!(unsealed["sealing"]["lines"], Value::Null);
+        assert!(staff(app, "").await.text().contains("not sealed"));
+        assert_eq!(staff(app, "/checkpoint").await.status, 404);
+
+        let key = SigningKey::generate("app.example/erasure").unwrap();
+        let deauthorizer = app.openhumans.deauthorizer().clone();
+        let sealed = Checkpointer::new(deauthorizer, key.clone()).seal().await;
+        let checkpoint = sealed.unwrap().checkpoint.unwrap();
+        let desk = staff_json(app, "").await;
+        assert_eq!(desk["sealing"]["lines"], 2);
+        assert_eq!(desk["sealing"]["checkpoint"], checkpoint.note());
+        assert!(staff(app, "").await.text().contains("2 lines sealed"));
+        let taken = staff(app, "/checkpoint").await;
+        assert_eq!(
+            (taken.status, taken.text()),
+            (200, checkpoint.note().to_owned())
+        );
+        let named = taken.header("content-disposition").unwrap_or_default();
+        assert!(named.contains("checkpoint.txt"), "{named}");
+
+        let keys = vec![key.verifying_key().clone()];
+        let terms = Terms::at(app.clock.now().as_micros());
+        let export = staff(app, "/ledger.jsonl").await.body;
+        assert_eq!(Verifier::new(keys, terms).read(&*export).unwrap().sealed, 2);
     })
     .await;
 }

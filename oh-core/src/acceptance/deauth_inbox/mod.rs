@@ -13,6 +13,9 @@
 //! An inbox that outlives the process also passes [`durable`], which is given a way to open one
 //! and the same inbox again and again.
 //!
+//! An inbox that keeps no checkpoints, because it does not implement
+//! [`keep_checkpoint`](crate::deauth::DeauthRecords::keep_checkpoint), passes as well.
+//!
 //! The checks tell no token store anything. An inbox that sees to the tokens itself must take a
 //! member without a record for one that has nothing to destroy.
 
@@ -20,6 +23,7 @@ mod accepting;
 mod leasing;
 mod listing;
 mod locks;
+mod sealing;
 mod settling;
 
 pub use accepting::{
@@ -39,6 +43,9 @@ pub use listing::{
     the_ledger_is_listed_page_by_page,
 };
 pub use locks::{a_lock_of_a_wrong_clock_is_over, a_note_outlives_its_holder, one_holds_the_lock};
+pub use sealing::{
+    checkpoints_are_kept_once_and_listed, no_line_appears_before_one_that_was_listed,
+};
 pub use settling::{
     a_dead_letter_can_be_requeued, a_held_event_waits_to_be_released,
     a_retry_waits_until_it_is_due, a_stale_event_is_kept, a_whole_life_is_in_the_ledger,
@@ -53,8 +60,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::deauth::{
-    Accepted, DeauthEvent, DeauthInbox, Discovery, Erasure, EventId, EventQuery, EventRecord, Held,
-    Leased, LedgerLine, LedgerQuery, MAX_WAIT, Pseudonym, Settlement, Step,
+    Accepted, CheckpointFate, CheckpointQuery, DeauthEvent, DeauthInbox, Discovery, Erasure,
+    EventId, EventQuery, EventRecord, Held, KeptCheckpoint, Leased, LedgerLine, LedgerQuery,
+    MAX_WAIT, Pseudonym, Settlement, Step,
 };
 use crate::{ProjectMemberId, Timestamp};
 
@@ -105,6 +113,9 @@ where
     events_are_listed_newest_first(fresh().await).await;
     the_ledger_is_listed_page_by_page(fresh().await).await;
 
+    no_line_appears_before_one_that_was_listed(fresh().await).await;
+    checkpoints_are_kept_once_and_listed(fresh().await).await;
+
     one_holds_the_lock(fresh().await).await;
     a_lock_of_a_wrong_clock_is_over(fresh().await).await;
     a_note_outlives_its_holder(fresh().await).await;
@@ -142,6 +153,9 @@ where
             .expect("an answer"),
         Held::Yes
     );
+    let checkpoint = KeptCheckpoint::new(3, 3, "root", at(12), "note", "tree");
+    let fate = inbox.keep_checkpoint(&checkpoint).await;
+    let keeps_checkpoints = fate.expect("an answer") == CheckpointFate::Kept;
     drop(inbox);
 
     let inbox = open().await;
@@ -179,6 +193,14 @@ where
             .expect("an answer"),
         Some("so far".to_owned())
     );
+    if keeps_checkpoints {
+        let kept = other.checkpoints(&CheckpointQuery::last()).await;
+        assert_eq!(
+            kept.expect("an answer"),
+            [checkpoint],
+            "a checkpoint did not survive reopening"
+        );
+    }
     two_openings_share_the_work(inbox, other).await;
 }
 

@@ -82,4 +82,83 @@ impl LedgerLine {
             note,
         }
     }
+
+    /// The line as it stands in an export, without its line break. These bytes are what is sealed:
+    /// they are the same from whatever store the line is read, and in every release.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("numbers and texts can be written as JSON")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(micros: i64, step: Step, attempt: u32, note: Option<&str>) -> String {
+        let line = LedgerLine::new(
+            7,
+            EventId::new("0123456789abcdef0123456789abcdef"),
+            Pseudonym::new("fedcba9876543210fedcba9876543210"),
+            Timestamp::from_micros(micros),
+            step,
+            attempt,
+            note.map(str::to_owned),
+        );
+        let bytes = line.to_json();
+        assert_eq!(serde_json::from_slice::<LedgerLine>(&bytes).unwrap(), line);
+        String::from_utf8(bytes).unwrap()
+    }
+
+    /// What was sealed must be found again, byte for byte: these texts never change. A field that
+    /// is added later is left out of the lines that do not have it.
+    #[test]
+    fn lines_are_written_as_they_were_sealed() {
+        let names = "\"event\":\"0123456789abcdef0123456789abcdef\",\
+                     \"member\":\"fedcba9876543210fedcba9876543210\"";
+        assert_eq!(
+            line(1_793_534_400_000_000, Step::Received, 0, None),
+            format!(
+                "{{\"seq\":7,{names},\"at\":\"2026-11-01T12:00:00Z\",\"step\":\"received\",\"attempt\":0}}"
+            )
+        );
+        assert_eq!(
+            line(
+                1_793_534_400_000_120,
+                Step::Failed,
+                3,
+                Some("<é> \"\\/\u{1}\n\u{7f}\u{2028}")
+            ),
+            format!(
+                "{{\"seq\":7,{names},\"at\":\"2026-11-01T12:00:00.00012Z\",\"step\":\"failed\",\"attempt\":3,\
+                 \"note\":\"<é> \\\"\\\\/\\u0001\\n\u{7f}\u{2028}\"}}"
+            )
+        );
+        assert_eq!(
+            line(i64::MIN, Step::Done, u32::MAX, Some("")),
+            format!(
+                "{{\"seq\":7,{names},\"at\":\"-9223372036854775808us\",\"step\":\"done\",\
+                 \"attempt\":4294967295,\"note\":\"\"}}"
+            )
+        );
+    }
+
+    #[test]
+    fn steps_keep_their_names() {
+        let names = [
+            (Step::Received, "received"),
+            (Step::TokensDestroyed, "tokens_destroyed"),
+            (Step::Tried, "tried"),
+            (Step::Failed, "failed"),
+            (Step::Done, "done"),
+            (Step::DeadLettered, "dead_lettered"),
+            (Step::Requeued, "requeued"),
+            (Step::Stale, "stale"),
+            (Step::Held, "held"),
+            (Step::Released, "released"),
+        ];
+        for (step, name) in names {
+            assert_eq!(step.as_str(), name);
+            assert!(line(0, step, 0, None).contains(&format!("\"step\":\"{name}\"")));
+        }
+    }
 }

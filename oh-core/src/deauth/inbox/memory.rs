@@ -2,16 +2,16 @@
 //!
 //! It keeps every promise of the trait but one: what it accepts is gone when the process ends.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
 use super::ledger::{LedgerLine, Step};
 use super::{
-    Accepted, DeauthEvents, DeauthRecords, EventQuery, EventRecord, EventState, Held, InboxError,
-    InboxStats, Lease, Leased, LedgerQuery, MAX_WAIT, NamedLocks, Settlement, TokenFate,
-    TokenProgress,
+    Accepted, CheckpointFate, CheckpointQuery, DeauthEvents, DeauthRecords, EventQuery,
+    EventRecord, EventState, Held, InboxError, InboxStats, KeptCheckpoint, Lease, Leased,
+    LedgerQuery, MAX_WAIT, NamedLocks, Settlement, TokenFate, TokenProgress,
 };
 use crate::Timestamp;
 use crate::deauth::event::{DeauthEvent, EventId, Pseudonym};
@@ -31,6 +31,7 @@ struct State {
     // The stale ones, dead letters and held ones that still have the member's id.
     settled: HashMap<Pseudonym, HashSet<EventId>>,
     ledger: Vec<LedgerLine>,
+    checkpoints: BTreeMap<u64, KeptCheckpoint>,
     locks: HashMap<String, Lock>,
 }
 
@@ -418,6 +419,43 @@ impl DeauthRecords for MemoryInbox {
         Ok(match query.newest_first {
             true => lines.rev().take(query.limit).cloned().collect(),
             false => lines.take(query.limit).cloned().collect(),
+        })
+    }
+
+    async fn keep_checkpoint(
+        &self,
+        checkpoint: &KeptCheckpoint,
+    ) -> Result<CheckpointFate, InboxError> {
+        let mut state = self.state();
+        match state.checkpoints.get(&checkpoint.size) {
+            Some(known) if known.root == checkpoint.root => Ok(CheckpointFate::Known),
+            Some(_) => Ok(CheckpointFate::Forked),
+            None => {
+                let kept = checkpoint.clone();
+                state.checkpoints.insert(checkpoint.size, kept);
+                Ok(CheckpointFate::Kept)
+            }
+        }
+    }
+
+    async fn checkpoints(
+        &self,
+        query: &CheckpointQuery,
+    ) -> Result<Vec<KeptCheckpoint>, InboxError> {
+        let state = self.state();
+        let checkpoints = state.checkpoints.values();
+        Ok(match (query.newest_first, query.after) {
+            (false, after) => checkpoints
+                .filter(|kept| after.is_none_or(|size| kept.size > size))
+                .take(query.limit)
+                .cloned()
+                .collect(),
+            (true, after) => checkpoints
+                .rev()
+                .filter(|kept| after.is_none_or(|size| kept.size < size))
+                .take(query.limit)
+                .cloned()
+                .collect(),
         })
     }
 }

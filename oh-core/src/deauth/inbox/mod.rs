@@ -10,9 +10,11 @@
 //! The acceptance suite for whoever writes one is `oh_core::acceptance::deauth_inbox`, behind the
 //! `acceptance` feature.
 
+mod checkpoint;
 mod ledger;
 mod memory;
 
+pub use checkpoint::{CheckpointFate, CheckpointQuery, KeptCheckpoint};
 pub use ledger::{LedgerLine, Step};
 pub use memory::MemoryInbox;
 
@@ -513,12 +515,42 @@ pub trait DeauthRecords: Send + Sync + 'static {
     /// When the inbox cannot answer.
     async fn events(&self, query: &EventQuery) -> Result<Vec<EventRecord>, InboxError>;
 
-    /// Lists lines of the ledger in the order they were written.
+    /// Lists lines of the ledger in the order they were written. Once a line was listed none
+    /// appears before it any more: whoever has read up to a number has missed nothing.
     ///
     /// # Errors
     ///
     /// When the inbox cannot answer.
     async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError>;
+
+    /// Keeps a checkpoint of the ledger for ever, unless one over so many lines is there.
+    ///
+    /// An inbox that does not implement this and [`checkpoints`](Self::checkpoints) works as
+    /// before; its ledger is not sealed.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be committed.
+    async fn keep_checkpoint(
+        &self,
+        checkpoint: &KeptCheckpoint,
+    ) -> Result<CheckpointFate, InboxError> {
+        let _ = checkpoint;
+        Ok(CheckpointFate::Unsupported)
+    }
+
+    /// Lists checkpoints by how many lines they cover.
+    ///
+    /// # Errors
+    ///
+    /// When the inbox cannot answer.
+    async fn checkpoints(
+        &self,
+        query: &CheckpointQuery,
+    ) -> Result<Vec<KeptCheckpoint>, InboxError> {
+        let _ = query;
+        Ok(Vec::new())
+    }
 }
 
 /// The third part of a [`DeauthInbox`]: named locks, for what one process of many should do at a
@@ -618,6 +650,20 @@ impl<I: DeauthRecords + ?Sized> DeauthRecords for Arc<I> {
 
     async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError> {
         (**self).ledger(query).await
+    }
+
+    async fn keep_checkpoint(
+        &self,
+        checkpoint: &KeptCheckpoint,
+    ) -> Result<CheckpointFate, InboxError> {
+        (**self).keep_checkpoint(checkpoint).await
+    }
+
+    async fn checkpoints(
+        &self,
+        query: &CheckpointQuery,
+    ) -> Result<Vec<KeptCheckpoint>, InboxError> {
+        (**self).checkpoints(query).await
     }
 }
 

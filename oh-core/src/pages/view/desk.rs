@@ -40,6 +40,8 @@ pub struct DeskPage {
     pub running: Vec<RunningEvent>,
     /// Whether the background work is alive.
     pub background: BackgroundView,
+    /// How the sealing of the ledger stands.
+    pub sealing: SealingView,
     /// How long the newest done events took; `None` when none is done.
     pub took: Option<Took>,
     /// How many events the plots are drawn from: the newest.
@@ -79,6 +81,20 @@ pub struct BackgroundView {
     pub reconciler_asking: bool,
     /// When a reconciler last had asked about all who were due.
     pub reconciler_asked_at: Option<Timestamp>,
+}
+
+/// How the sealing of the ledger stands.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct SealingView {
+    /// How many lines the last checkpoint covers; `None` if there is none.
+    pub lines: Option<u64>,
+    /// When it was made.
+    pub sealed_at: Option<Timestamp>,
+    /// The checkpoint, as a signed note.
+    pub checkpoint: Option<String>,
+    /// Why nothing is sealed any more: the ledger does not agree with what was given away.
+    pub trouble: Option<String>,
 }
 
 /// How long events took from receipt to completion, in seconds.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 pub use desk::{
     BackgroundView, DeskPage, EventPage, EventsPage, MemberPage, PlotSpan, ReleaseAllPage,
-    RunningEvent, Shelf, ShelfEvent, Took,
+    RunningEvent, SealingView, Shelf, ShelfEvent, Took,
 };
 
 use crate::{ProjectMemberId, Timestamp};

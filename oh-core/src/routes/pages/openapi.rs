@@ -100,6 +100,7 @@ const fn summary(route: Route, is_post: bool) -> &'static str {
             (PageRoute::ReleaseAll, true) => "Staff: has all events acted on that are held",
             (PageRoute::Member, _) => "Staff: what happened to one member",
             (PageRoute::Export, _) => "Staff: the whole ledger, as JSON lines",
+            (PageRoute::Checkpoint, _) => "Staff: the last checkpoint of the ledger, a signed note",
         },
     }
 }

@@ -1,12 +1,13 @@
-//! The whole ledger, as JSON lines, read and sent a page at a time.
+//! The whole ledger with its checkpoints, as JSON lines, read and sent a page at a time.
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use http::Response;
 use http::header::{self, HeaderValue};
 
-use crate::deauth::LedgerLine;
 use crate::routes::pages::context::Context;
+use crate::routes::pages::problem::Problem;
+use crate::routes::pages::reply::Outcome;
 use crate::routes::{Answer, AnswerBody};
 use crate::session::SessionChange;
 use crate::transport::BoxError;
@@ -15,17 +16,39 @@ use crate::transport::BoxError;
 const TOGETHER: usize = 100;
 
 pub(super) fn export(cx: &Context<'_>) -> Answer {
-    let lines = cx.openhumans.ledger().lines().map_err(BoxError::from);
+    let lines = cx
+        .openhumans
+        .ledger()
+        .export_lines()
+        .map_err(BoxError::from);
     let chunks = lines.try_chunks(TOGETHER).map_err(|error| error.1);
-    let chunks = chunks.and_then(|lines| async move { written(&lines) });
-    let mut response = Response::new(AnswerBody::stream(chunks));
+    let chunks = chunks.map_ok(|lines| written(&lines));
+    let chunks = AnswerBody::stream(chunks);
+    attachment(
+        chunks,
+        "application/jsonl",
+        "attachment; filename=\"ledger.jsonl\"",
+    )
+}
+
+/// The last checkpoint, as it is passed on.
+pub(super) async fn checkpoint(cx: &Context<'_>) -> Outcome {
+    let state = cx.inner().deauthorizer.sealing_state().await?;
+    let note = state.checkpoint.ok_or_else(Problem::not_found)?;
+    let answer = attachment(
+        AnswerBody::from(Bytes::from(note)),
+        "text/plain; charset=utf-8",
+        "attachment; filename=\"checkpoint.txt\"",
+    );
+    Ok(answer.into())
+}
+
+fn attachment(body: AnswerBody, kind: &'static str, disposition: &'static str) -> Answer {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     for (name, value) in [
-        (header::CONTENT_TYPE, "application/jsonl"),
-        (
-            header::CONTENT_DISPOSITION,
-            "attachment; filename=\"ledger.jsonl\"",
-        ),
+        (header::CONTENT_TYPE, kind),
+        (header::CONTENT_DISPOSITION, disposition),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
@@ -36,11 +59,8 @@ pub(super) fn export(cx: &Context<'_>) -> Answer {
     }
 }
 
-fn written(lines: &[LedgerLine]) -> Result<Bytes, BoxError> {
-    let mut text = Vec::new();
-    for line in lines {
-        serde_json::to_writer(&mut text, line)?;
-        text.push(b'\n');
-    }
-    Ok(text.into())
+fn written(lines: &[Vec<u8>]) -> Bytes {
+    let mut text = lines.join(&b'\n');
+    text.push(b'\n');
+    text.into()
 }

@@ -30,6 +30,7 @@ pub(super) async fn serve(cx: &Context<'_>, route: PageRoute) -> Outcome {
         PageRoute::ReleaseAll => held::ask(cx).await,
         PageRoute::Member => member::find(cx).await,
         PageRoute::Export => Ok(export::export(cx).into()),
+        PageRoute::Checkpoint => export::checkpoint(cx).await,
         _ => Err(Problem::not_found()),
     }
 }

@@ -12,7 +12,7 @@ use crate::deauth::{
 };
 use crate::pages::texts::Text;
 use crate::pages::view::Page;
-use crate::pages::view::{BackgroundView, DeskPage, RunningEvent, Took};
+use crate::pages::view::{BackgroundView, DeskPage, RunningEvent, SealingView, Took};
 use crate::routes::pages::context::{Context, span};
 use crate::routes::pages::reply::{self, Outcome};
 
@@ -32,11 +32,12 @@ pub(super) async fn overview(cx: &Context<'_>) -> Outcome {
         newest_first: true,
         ..EventQuery::default()
     };
-    let (stats, overdue, running, signs, sample, done) = tokio::try_join!(
+    let (stats, overdue, running, signs, sealing, sample, done) = tokio::try_join!(
         inbox.stats(),
         overdue(inbox, now),
         running(inbox, now),
         deauthorizer.signs_of_life(),
+        deauthorizer.sealing_state(),
         newest_of(inbox, newest(None), SAMPLE),
         newest_of(inbox, newest(Some(EventState::Done)), SAMPLE),
     )?;
@@ -50,6 +51,12 @@ pub(super) async fn overview(cx: &Context<'_>) -> Outcome {
             worker_heard_at: signs.worker,
             reconciler_asking: signs.reconciler_asking,
             reconciler_asked_at: signs.reconciler,
+        },
+        sealing: SealingView {
+            lines: sealing.checkpoint.is_some().then_some(sealing.size),
+            sealed_at: sealing.at,
+            checkpoint: sealing.checkpoint,
+            trouble: sealing.trouble,
         },
         took: took(&done),
         plotted: sample.len(),
@@ -157,6 +164,7 @@ pub(in crate::routes::pages) fn html(cx: &Context<'_>, view: &DeskPage) -> Marku
         (attention(cx, view))
         (counts(cx, view))
         div.grid { (running_html(cx, view)) (background(cx, &view.background)) }
+        (sealing(cx, &view.sealing))
         @if let Some(took) = &view.took { (took_html(cx, took)) }
         @if !view.plot.is_empty() { (plot::html(cx, view)) }
     }
@@ -267,6 +275,37 @@ fn background(cx: &Context<'_>, view: &BackgroundView) -> Markup {
             (line(Text::Worker, Text::WorkerText, &worker))
             (line(Text::Reconciler, Text::ReconcilerText, &reconciler))
             @if !view.worker_alive { p.soft { (cx.say(Text::SilentText)) } }
+        }
+    }
+}
+
+fn sealing(cx: &Context<'_>, view: &SealingView) -> Markup {
+    html! {
+        section.card #sealing {
+            h2 { (cx.say(Text::Sealing)) }
+            p.soft { (cx.say(Text::SealingText)) }
+            @if let Some(trouble) = &view.trouble {
+                div.notice.bad #sealing-trouble {
+                    p { strong { (cx.say(Text::SealingTrouble)) } }
+                    p lang="en" { (trouble) "." }
+                    p { (cx.say(Text::SealingTroubleText)) }
+                }
+            }
+            @match (view.lines, view.sealed_at, &view.checkpoint) {
+                (Some(lines), Some(at), Some(note)) => {
+                    p {
+                        span.state.done {
+                            (cx.fill(Text::SealedLines, &[
+                                ("count", &lines.to_string()),
+                                ("ago", &span(cx.now().since(at))),
+                            ]))
+                        }
+                    }
+                    pre.note #checkpoint tabindex="0" aria-label=(cx.say(Text::Checkpoint)) { (note) }
+                    p { a href=(cx.path("/staff/checkpoint")) download="checkpoint.txt" { (cx.say(Text::DownloadCheckpoint)) } }
+                }
+                _ => p { span.state.stale { (cx.say(Text::NotSealed)) } " " (cx.say(Text::NotSealedText)) }
+            }
         }
     }
 }

@@ -1,0 +1,263 @@
+//! Checking the ledger of an app, and what is made of it. Reads files; asks nobody.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufReader, BufWriter, Write};
+use std::path::Path;
+
+use oh_api::{Error, Timestamp};
+use oh_ledger::{
+    LineProof, Request, SigningKey, Terms, Verdict, Verified, Verifier, VerifyError, VerifyingKey,
+    notes_in, report,
+};
+use serde_json::json;
+
+use crate::args::{Check, Export, Keygen, Keys, Ledger, Prove, Report, Verify};
+use crate::failure::Failure;
+use crate::output::{self, plain};
+
+pub(crate) async fn run(command: Ledger) -> Result<(), Failure> {
+    let work = move || match command {
+        Ledger::Keygen(args) => keygen(&args),
+        Ledger::Verify(args) => verify(&args),
+        Ledger::Report(args) => write_report(&args),
+        Ledger::Prove(args) => prove(&args),
+        Ledger::Check(args) => check(&args),
+    };
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or(Err(Failure::Interrupted))
+}
+
+fn keygen(args: &Keygen) -> Result<(), Failure> {
+    let key = SigningKey::generate(&args.name).map_err(|e| Failure::Wrong(e.to_string()))?;
+    let secret = key.to_secret_text();
+    let verifying = key.verifying_key().to_string();
+    let Some(path) = &args.out else {
+        return output::json(&json!({ "signing_key": *secret, "verifying_key": verifying }));
+    };
+    // Never over another: what it sealed could not be gone on with.
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+        .open(path)
+        .and_then(|mut file| writeln!(file, "{}", *secret))
+        .map_err(|e| Error::from(e).at(path))?;
+    output::json(&json!({ "verifying_key": verifying }))
+}
+
+fn verify(args: &Verify) -> Result<(), Failure> {
+    let verified = verified(&args.export)?;
+    if args.json {
+        return output::json(&as_json(&verified));
+    }
+    let summary = &verified.summary;
+    output::line(format!(
+        "the ledger holds: lines 1 to {} of {} are those that were sealed ({} checkpoints, {} kept \
+         elsewhere)",
+        verified.sealed, verified.lines, verified.checkpoints, verified.held
+    ))?;
+    if verified.lines > verified.sealed {
+        let more = verified.lines - verified.sealed;
+        output::line(format!("the last {more} lines are not sealed yet"))?;
+    }
+    for used in verified.keys.iter().filter(|used| used.checkpoints > 0) {
+        let (key, first, last) = (&used.key, used.first, used.last);
+        output::line(format!("signed by {key}: lines 1 to {first}, up to {last}"))?;
+    }
+    output::line(format!(
+        "{} requests: {} ended in time, {} late, {} open, {} overdue",
+        summary.requests,
+        summary.judged(Verdict::InTime),
+        summary.judged(Verdict::Late),
+        summary.judged(Verdict::Open),
+        summary.judged(Verdict::Overdue),
+    ))?;
+    for request in &verified.listed {
+        output::line(row(request, &verified))?;
+    }
+    Ok(())
+}
+
+/// A request that did not have its end in time, tab by tab.
+fn row(request: &Request, verified: &Verified) -> String {
+    let received = request.received_at.map(Timestamp::from_micros);
+    [
+        request.verdict(verified.terms).as_str().to_owned(),
+        request.end.as_str().to_owned(),
+        received.map_or("receipt unknown".into(), |at| at.to_string()),
+        plain(&request.event),
+        plain(&request.member),
+        plain(request.note.as_deref().unwrap_or_default()),
+    ]
+    .join("\t")
+}
+
+fn as_json(verified: &Verified) -> serde_json::Value {
+    let at = |micros: i64| Timestamp::from_micros(micros).to_string();
+    let listed = verified.listed.iter().map(|request| {
+        json!({
+            "event": request.event,
+            "pseudonym": request.member,
+            "received": request.received_at.map(at),
+            "end": request.end.as_str(),
+            "since": at(request.since),
+            "verdict": request.verdict(verified.terms).as_str(),
+            "attempts": request.attempts,
+            "note": request.note,
+        })
+    });
+    let keys = verified.keys.iter().map(|used| {
+        json!({
+            "key": used.key.to_string(),
+            "checkpoints": used.checkpoints,
+            "first": used.first,
+            "last": used.last,
+        })
+    });
+    json!({
+        "lines": verified.lines,
+        "sealed": verified.sealed,
+        "checkpoints": verified.checkpoints,
+        "kept_elsewhere": verified.held,
+        "last_checkpoint": verified.last.as_ref().map(|last| last.note()),
+        "keys": keys.collect::<Vec<_>>(),
+        "requests": verified.summary.requests,
+        "in_time": verified.summary.judged(Verdict::InTime),
+        "late": verified.summary.judged(Verdict::Late),
+        "open": verified.summary.judged(Verdict::Open),
+        "overdue": verified.summary.judged(Verdict::Overdue),
+        "listed": listed.collect::<Vec<_>>(),
+    })
+}
+
+fn write_report(args: &Report) -> Result<(), Failure> {
+    let verified = verified(&args.export)?;
+    let export = &args.export.export;
+    if let Some(path) = &args.csv {
+        let to = create(path)?;
+        let written = report::write_csv(open(export)?, verified.terms, to);
+        written.map_err(|e| Error::from(e).at(path))?;
+    }
+    if let Some(path) = &args.html {
+        let written = report::write_html(open(export)?, &verified, create(path)?);
+        written.map_err(|e| Error::from(e).at(path))?;
+    }
+    Ok(())
+}
+
+fn prove(args: &Prove) -> Result<(), Failure> {
+    let verified = verified(&args.export)?;
+    let Some(checkpoint) = &verified.last else {
+        return Err(Failure::Wrong("the export holds no checkpoint".into()));
+    };
+    let export = &args.export.export;
+    let proofs = LineProof::find(open(export)?, checkpoint, |line| {
+        let of_member = args
+            .member
+            .as_ref()
+            .is_none_or(|member| line.member == *member);
+        let of_event = args.event.as_ref().is_none_or(|event| line.event == *event);
+        of_member && of_event
+    });
+    let proofs = proofs.map_err(|e| Error::from(e).at(export))?;
+    if proofs.is_empty() {
+        return Err(Error::NotFound.into());
+    }
+    std::fs::create_dir_all(&args.directory).map_err(|e| Error::from(e).at(&args.directory))?;
+    for proof in &proofs {
+        let path = args
+            .directory
+            .join(format!("line-{}.tlog-proof", proof.index() + 1));
+        output::write(Some(&path), proof.to_string().as_bytes())?;
+        output::line(path.display().to_string())?;
+    }
+    Ok(())
+}
+
+fn check(args: &Check) -> Result<(), Failure> {
+    let keys = keys(&args.keys)?;
+    for path in &args.proofs {
+        let text = read(path)?;
+        let checked = text.parse::<LineProof>().and_then(|proof| {
+            let (_, checkpoint) = proof.verify(&keys)?;
+            Ok((proof, checkpoint))
+        });
+        let (proof, checkpoint) =
+            checked.map_err(|error| Failure::Broken(format!("{}: {error}", path.display())))?;
+        output::line(plain(&String::from_utf8_lossy(proof.line())))?;
+        let sealed = checkpoint.checkpoint();
+        output::say(format!(
+            "{}: line {} of the {} that {} has sealed",
+            path.display(),
+            proof.index() + 1,
+            sealed.size,
+            plain(&sealed.origin),
+        ));
+    }
+    Ok(())
+}
+
+fn verified(args: &Export) -> Result<Verified, Failure> {
+    let now = args.as_of.unwrap_or_else(Timestamp::now);
+    let terms = Terms::at(now.as_micros()).days(args.days);
+    let mut verifier = Verifier::new(keys(&args.keys)?, terms);
+    for path in &args.checkpoints {
+        let notes = notes_in(&read(path)?);
+        if notes.is_empty() {
+            let why = format!("{} holds no checkpoint", path.display());
+            return Err(Failure::Wrong(why));
+        }
+        for note in notes {
+            verifier
+                .hold_against(&note)
+                .map_err(|error| Failure::Broken(format!("{}: {error}", path.display())))?;
+        }
+    }
+    verifier
+        .read(open(&args.export)?)
+        .map_err(|error| match error {
+            VerifyError::Read(error) => Error::from(error).at(&args.export).into(),
+            error => Failure::Broken(plain(&error.to_string())),
+        })
+}
+
+/// Keys as they are, or from files, a line each.
+fn keys(args: &Keys) -> Result<Vec<VerifyingKey>, Failure> {
+    let mut keys = Vec::new();
+    for key in &args.keys {
+        if let Ok(key) = key.parse() {
+            keys.push(key);
+            continue;
+        }
+        let path = Path::new(key);
+        if !path.exists() {
+            let error = key.parse::<VerifyingKey>().err();
+            let why = error.map_or(String::new(), |error| error.to_string());
+            return Err(Failure::Usage(format!(
+                "--key: {why}, and no file of that name"
+            )));
+        }
+        for line in read(path)?.lines().filter(|line| !line.trim().is_empty()) {
+            let key = line
+                .parse()
+                .map_err(|error| Failure::Wrong(format!("{}: {error}", path.display())))?;
+            keys.push(key);
+        }
+    }
+    Ok(keys)
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    Ok(std::fs::read_to_string(path).map_err(|e| Error::from(e).at(path))?)
+}
+
+fn open(path: &Path) -> Result<BufReader<File>, Failure> {
+    let file = File::open(path).map_err(|e| Error::from(e).at(path))?;
+    Ok(BufReader::with_capacity(1 << 16, file))
+}
+
+fn create(path: &Path) -> Result<BufWriter<File>, Failure> {
+    let file = File::create(path).map_err(|e| Error::from(e).at(path))?;
+    Ok(BufWriter::new(file))
+}

@@ -1,0 +1,58 @@
+//! Statements on `oh_checkpoints`.
+
+use oh_core::deauth::{CheckpointFate, CheckpointQuery, KeptCheckpoint};
+use sqlx::{Error as SqlError, PgConnection, Postgres, QueryBuilder};
+
+use crate::rows::{self, CheckpointRow};
+
+/// Keeps a checkpoint, unless one of its size is there.
+pub(super) async fn keep(
+    conn: &mut PgConnection,
+    checkpoint: &KeptCheckpoint,
+) -> Result<CheckpointFate, SqlError> {
+    let kept = sqlx::query(
+        "INSERT INTO oh_checkpoints (size, last_seq, root, at, note, tree) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (size) DO NOTHING",
+    )
+    .bind(rows::size(checkpoint.size))
+    .bind(checkpoint.last_seq)
+    .bind(&checkpoint.root)
+    .bind(checkpoint.at.as_micros())
+    .bind(&checkpoint.note)
+    .bind(&checkpoint.tree)
+    .execute(&mut *conn)
+    .await?;
+    if kept.rows_affected() > 0 {
+        return Ok(CheckpointFate::Kept);
+    }
+    let root: String = sqlx::query_scalar("SELECT root FROM oh_checkpoints WHERE size = $1")
+        .bind(rows::size(checkpoint.size))
+        .fetch_one(conn)
+        .await?;
+    Ok(match root == checkpoint.root {
+        true => CheckpointFate::Known,
+        false => CheckpointFate::Forked,
+    })
+}
+
+pub(super) async fn list(
+    conn: &mut PgConnection,
+    query: &CheckpointQuery,
+) -> Result<Vec<CheckpointRow>, SqlError> {
+    let mut sql = QueryBuilder::<Postgres>::new(
+        "SELECT size, last_seq, root, at, note, tree FROM oh_checkpoints",
+    );
+    if let Some(size) = query.after {
+        sql.push(match query.newest_first {
+            true => " WHERE size < ",
+            false => " WHERE size > ",
+        });
+        sql.push_bind(rows::size(size));
+    }
+    sql.push(match query.newest_first {
+        true => " ORDER BY size DESC LIMIT ",
+        false => " ORDER BY size LIMIT ",
+    });
+    sql.push_bind(rows::limit(query.limit));
+    sql.build_query_as().fetch_all(conn).await
+}
