@@ -1,6 +1,8 @@
 //! The prose holds together: each link leads somewhere, each guide is in the book, and the code of
 //! each guide is compiled.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

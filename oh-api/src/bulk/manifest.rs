@@ -12,6 +12,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::local::{self, stored};
+use super::{csv_cell, plain_cell};
 use crate::FileMetadata;
 use crate::files::calls::check_name;
 use crate::files::hashing::blocking;
@@ -70,7 +71,7 @@ impl Manifest {
         for (row, number) in rows.zip(2..) {
             let row = row.map_err(|e| invalid(e.to_string()))?;
             let in_row = |why: String| invalid(format!("row {number}: {why}"));
-            let cells: Vec<&str> = row.iter().collect();
+            let cells: Vec<&str> = row.iter().map(plain_cell).collect();
             manifest
                 .add_row(&header, &cells, with_members)
                 .map_err(in_row)?;
@@ -164,7 +165,8 @@ impl Manifest {
         self.len() == 0
     }
 
-    /// Writes it as CSV, in the form [`read`](Self::read) reads.
+    /// Writes it as CSV, in the form [`read`](Self::read) reads. No cell is one that a spreadsheet
+    /// takes for a formula, see [`csv_cell`].
     ///
     /// # Errors
     ///
@@ -196,6 +198,7 @@ impl Manifest {
                 let cells = columns.iter().map(|column| cell(metadata, column));
                 let first = first.map(str::to_owned);
                 let row = first.into_iter().chain([name.clone()]).chain(cells);
+                let row = row.map(|text| csv_cell(&text).into_owned());
                 rows.write_record(row).map_err(io)?;
             }
         }

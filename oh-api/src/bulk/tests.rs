@@ -118,3 +118,21 @@ async fn a_list_that_breaks_off_is_an_error_and_not_a_report() {
         .await;
     assert!(matches!(error, Err(Error::Expired)));
 }
+
+#[test]
+fn a_drafted_csv_holds_no_formula_and_is_read_back_as_it_was() {
+    let mut manifest = Manifest::default();
+    let metadata = FileMetadata::new("=1+1").tags(["@a"]).field("note", "-2");
+    manifest.insert(None, "=cmd.csv", metadata).unwrap();
+    let mut csv = Vec::new();
+    manifest.write(&mut csv).unwrap();
+    let rows = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .from_reader(csv.as_slice());
+    for row in rows.into_records() {
+        for cell in &row.unwrap() {
+            assert!(!cell.starts_with(['=', '+', '-', '@']), "{cell}");
+        }
+    }
+    assert_eq!(Manifest::read(csv.as_slice()).unwrap(), manifest);
+}
