@@ -450,7 +450,7 @@ async fn only_the_right_methods() {
     for (route, allowed) in [
         (Route::Login, "GET, POST"),
         (Route::Complete, "GET"),
-        (Route::Logout, "POST"),
+        (Route::Logout, "GET, POST"),
         (Route::Deauth, "POST"),
     ] {
         let request = Request::put(format!("/openhumans{}", route.path()));

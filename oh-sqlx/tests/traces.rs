@@ -415,7 +415,8 @@ async fn members_are_erased(store: &(impl TokenStore + DeauthInbox + Clone)) -> 
         let mut record = MemberRecord::authorized(erased(n), tokens, at(0));
         record.username = Some(name(n));
         assert_eq!(store.put(&record, None).await.unwrap(), Put::Done);
-        let told = deauthorizer.report_told(&erased(n), Erasure::Requested, at(100));
+        let member = erased(n);
+        let told = deauthorizer.report_told(&member, Erasure::Requested, at(100));
         assert!(matches!(told.await.unwrap(), Accepted::New(_)));
     }
     let failed = Arc::new(Mutex::new(BTreeSet::new()));

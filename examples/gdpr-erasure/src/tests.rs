@@ -159,7 +159,10 @@ async fn ask(routes: &Router, request: Builder, cookie: &str) -> Result<String> 
 #[tokio::test]
 async fn strangers_other_sites_and_members_change_nothing_that_is_the_staffs() -> Result {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let (settings, sandbox) = start::settings(listener.local_addr()?, 0).await?;
+    let secret = SigningKey::generate("diary.example/erasure")?
+        .to_secret_text()
+        .to_string();
+    let (settings, sandbox) = start::settings(listener.local_addr()?, 0, secret).await?;
     let sandbox = sandbox.ok_or("this test needs the sandbox: unset OPENHUMANS_CLIENT_ID")?;
     let folder = tempfile::tempdir()?;
     let staff = Staff(["00169953".to_owned()].into());

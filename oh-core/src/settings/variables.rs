@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The settings that [`Settings::from_env`](super::Settings::from_env) reads.
-const SETTINGS: [&str; 16] = [
+const SETTINGS: [&str; 17] = [
     "OPENHUMANS_CLIENT_ID",
     "OPENHUMANS_CLIENT_SECRET",
     "OPENHUMANS_APP_BASE_URL",
@@ -20,6 +20,7 @@ const SETTINGS: [&str; 16] = [
     "OPENHUMANS_SESSION_MAX_AGE",
     "OPENHUMANS_COOKIE_KEY",
     "OPENHUMANS_LEDGER_KEY",
+    "OPENHUMANS_LEDGER_SIGNING_KEY",
 ];
 
 /// Those that others read: the keys of stores, and the program `oh`.
