@@ -45,12 +45,13 @@ pub fn scope(openhumans: &OpenHumans) -> Scope {
     )
 }
 
-/// Whether a path ends as a route is written, letter for letter but for the segment in braces.
+/// Whether a path ends as a route is written, letter for letter but for the segment in braces. What
+/// comes before is that of scopes of the app's own.
 /// actix-web decodes a path before it matches it, so that `/%6Cogin` would be `/login` here and
 /// nowhere else: not to a proxy that lets some paths through, nor to the core.
 fn is_written(path: &str, route: &str) -> bool {
     let mut path = path.strip_suffix('/').unwrap_or(path).rsplit('/');
-    let mut route = route.strip_suffix('/').unwrap_or(route).rsplit('/');
+    let mut route = route.trim_matches('/').rsplit('/');
     route.all(|wanted| {
         let segment = path.next();
         segment == Some(wanted) || segment.is_some() && wanted.starts_with('{')

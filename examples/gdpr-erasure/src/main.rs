@@ -214,7 +214,12 @@ async fn main() -> anyhow::Result<()> {
     let sandbox_port = start::port("SANDBOX_PORT", 8001)?;
     let (database, _folder) = start::database()?;
     let signing_key = start::signing_key(&database);
-    let signing_key = signing_key.context("GDPR_ERASURE_DB says which file the database is")?;
+    let signing_key = signing_key.with_context(|| {
+        format!(
+            "the database {} cannot be opened: GDPR_ERASURE_DB says which file it is",
+            database.display()
+        )
+    })?;
     let (settings, sandbox) =
         start::settings(listener.local_addr()?, sandbox_port, signing_key).await?;
     let staff = start::staff();

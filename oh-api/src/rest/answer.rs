@@ -158,25 +158,35 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
             None => "an HTML page".into(),
         };
     }
-    shorten(&text)
+    on_one_line(&text, |run| is_secret_like(run) || is_member_like(run))
 }
 
 fn is_token_like(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-_%+=~".contains(c)
 }
 
-/// A project member id has eight digits, sixteen at most. Who a call was about is nobody's business who
-/// reads a log.
+fn is_secret_like(run: &str) -> bool {
+    run.len() >= TOKEN_LIKE
+}
+
+/// A project member id has eight digits, sixteen at most. A body that was not understood is quoted in
+/// logs, and who it is about is nobody's business who reads them. What Open Humans says of a member
+/// in words, such as which id is wrong, the caller must learn.
 fn is_member_like(run: &str) -> bool {
     (8..=16).contains(&run.len()) && run.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// As [`excerpt`], of text.
+/// What Open Humans says in words: short, on one line, and without what could be a secret.
 pub(crate) fn shorten(text: &str) -> String {
+    on_one_line(text, is_secret_like)
+}
+
+/// The beginning of a text, on one line, without the words that are to be left out.
+fn on_one_line(text: &str, left_out: impl Fn(&str) -> bool) -> String {
     let mut out = String::new();
     let mut run = String::new();
     let flush = |run: &mut String, out: &mut String| {
-        if run.len() >= TOKEN_LIKE || is_member_like(run) {
+        if left_out(run) {
             out.push('…');
         } else {
             out.push_str(run);

@@ -266,6 +266,8 @@ async fn the_export_is_the_whole_ledger_sent_as_it_is_read() {
 
 #[tokio::test]
 async fn the_last_checkpoint_is_shown_and_can_be_taken_along() {
+    // One key for both, so that what is signed is the same.
+    let key = SigningKey::generate("app.example/erasure").unwrap();
     both(plan(), async |app| {
         leaves(app, "01026778").await;
         let unsealed = staff_json(app, "").await;
@@ -273,7 +275,6 @@ async fn the_last_checkpoint_is_shown_and_can_be_taken_along() {
         assert!(staff(app, "").await.text().contains("not sealed"));
         assert_eq!(staff(app, "/checkpoint").await.status, 404);
 
-        let key = SigningKey::generate("app.example/erasure").unwrap();
         let deauthorizer = app.openhumans.deauthorizer().clone();
         let sealed = Checkpointer::new(deauthorizer, key.clone()).seal().await;
         let checkpoint = sealed.unwrap().checkpoint.unwrap();
