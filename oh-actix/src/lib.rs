@@ -46,6 +46,9 @@
 //! - Sessions are actix-session's, with any of its stores and cookie settings. They are read
 //!   before the core is asked and changed after, never held in between. Without
 //!   `SessionMiddleware` nobody is ever logged in, and each login that is lost logs an error.
+//! - With `CookieSessionStore` the browser has the whole session. Logging out ends every copy of
+//!   its cookie for Open Humans' part of it; for what else is in it, only a store on the server
+//!   (`RedisSessionStore`, or the one of the repository's `examples/actix-app`) can.
 //!
 //! [`from_fn`]: actix_web::middleware::from_fn
 

@@ -42,6 +42,7 @@
 //! - [`router`] has the routes, for any app state.
 //! - [`Member`], `Option<Member>`, [`Handle`] and [`VerifiedWebhook`] are extractors.
 //! - [`require_member`] and [`verify_webhook`] are layers for any tower stack.
+//! - `serve` (feature `serve`) stands in for `axum::serve` where no proxy is in front.
 //! - Sessions are tower-sessions' 0.15, with its defaults (`SameSite=Strict`, `Secure`) or others.
 //!   With axum-login 0.18 or a SQL session store that is still on 0.14, see below.
 //!   Another session library, or another version, needs an implementation of [`HostSession`] and
@@ -82,6 +83,8 @@ mod member;
 mod rejection;
 pub mod require_member;
 mod router;
+#[cfg(feature = "serve")]
+mod serve;
 mod session;
 #[cfg(test)]
 mod test_support;
@@ -96,5 +99,7 @@ pub use router::router_with_session;
 pub use session::HostSession;
 pub use verify_webhook::VerifyWebhookLayer;
 
+#[cfg(feature = "serve")]
+pub use serve::{Serve, serve};
 #[cfg(feature = "tower-sessions")]
 pub use {context::layer, router::router};

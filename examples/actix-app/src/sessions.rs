@@ -89,3 +89,50 @@ impl SessionStore for Sessions {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::HOUR;
+
+    fn values(text: &str) -> Values {
+        HashMap::from([("name".to_owned(), text.to_owned())])
+    }
+
+    #[tokio::test]
+    async fn a_session_is_gone_for_every_copy_of_its_cookie_once_deleted() {
+        let sessions = Sessions::default();
+        let key = sessions.save(values("alice"), &HOUR).await.unwrap();
+        assert_eq!(sessions.load(&key).await.unwrap(), Some(values("alice")));
+        let key = sessions.update(key, values("bob"), &HOUR).await.unwrap();
+        let on_another_thread = sessions.clone();
+        let found = on_another_thread.load(&key).await.unwrap();
+        assert_eq!(found, Some(values("bob")));
+        sessions.delete(&key).await.unwrap();
+        assert_eq!(on_another_thread.load(&key).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_session_ends_when_its_time_is_over() {
+        let sessions = Sessions::default();
+        let key = sessions.save(values("a"), &Duration::ZERO).await.unwrap();
+        assert_eq!(sessions.load(&key).await.unwrap(), None);
+        sessions.update_ttl(&key, &HOUR).await.unwrap();
+        assert_eq!(sessions.load(&key).await.unwrap(), Some(values("a")));
+    }
+
+    #[tokio::test]
+    async fn strangers_cannot_fill_the_memory_and_the_oldest_makes_room() {
+        let sessions = Sessions::default();
+        let first = sessions.save(values("first"), &HOUR).await.unwrap();
+        for number in 1..MOST {
+            let session = Session::new(Values::new(), &(HOUR * 2));
+            sessions.lock().insert(number.to_string(), session);
+        }
+        let last = sessions.save(values("last"), &HOUR).await.unwrap();
+        assert_eq!(sessions.lock().len(), MOST);
+        assert_eq!(sessions.load(&first).await.unwrap(), None);
+        assert_eq!(sessions.load(&last).await.unwrap(), Some(values("last")));
+    }
+}

@@ -8,7 +8,6 @@
 //! app has: a look, users, a start.
 
 mod look;
-mod serve;
 mod start;
 mod users;
 
@@ -84,8 +83,9 @@ async fn main() -> Result<()> {
     let background = openhumans.start_background();
 
     start.say_where();
-    let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
-    serve::serve(listener, app(&openhumans, users), stop).await;
+    oh_axum::serve(listener, app(&openhumans, users))
+        .until_terminated()
+        .await;
     background.stop().await;
     Ok(())
 }

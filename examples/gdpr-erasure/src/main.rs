@@ -15,7 +15,6 @@
 
 mod diary;
 mod page;
-mod serve;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -237,8 +236,7 @@ async fn main() -> anyhow::Result<()> {
         println!("ledger checked by: {}", key.verifying_key());
     }
     let routes = app(&openhumans, diary, staff, sandbox.is_some());
-    let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
-    serve::serve(listener, routes, stop).await;
+    oh_axum::serve(listener, routes).until_terminated().await;
     background.stop().await;
     Ok(())
 }

@@ -35,7 +35,7 @@ async fn what_keeps_failing_is_a_dead_letter_is_requeued_and_the_proof_names_nob
         .backoff(Duration::from_millis(5), Duration::from_millis(10))
         .spawn();
     let routes = app(&openhumans, diary.clone(), staff, true);
-    let server = tokio::spawn(serve::serve(listener, routes.clone(), pending()));
+    let server = tokio::spawn(oh_axum::serve(listener, routes.clone()).until(pending()));
 
     let leaves: ProjectMemberId = "01026778".parse()?;
     let stays: ProjectMemberId = "00169953".parse()?;

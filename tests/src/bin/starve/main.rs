@@ -5,9 +5,9 @@
 //! cargo run --release -p oh-tests --bin starve -- --server actix --attack slow --seconds 30
 //! ```
 //!
-//! The server is like the examples: in axum with the example's own `serve`, in actix-web with its
-//! settings, on SQLite, with worker and reconciler. It runs in a process of its own, so that its memory is
-//! its own. Each attack goes on for a while; meanwhile genuine webhooks come, twenty a second, each
+//! The server is like the examples: served by `oh_axum::serve` or by actix-web with the example's
+//! settings, on SQLite, with worker and reconciler. It runs in a process of its own, so that its
+//! memory is its own. Each attack goes on for a while; meanwhile genuine webhooks come, twenty a second, each
 //! over a new connection, and each must be answered with 204. Fails if one in a hundred takes longer
 //! than a second, if one is not answered, if the memory grows beyond a bound, or if the worker does
 //! not deal with every event in the end. The last line of each attack is JSON.

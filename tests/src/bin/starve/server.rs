@@ -17,10 +17,6 @@ use tower_sessions::{MemoryStore, SessionManagerLayer};
 
 use crate::Outcome;
 
-/// As it stands in the example.
-#[path = "../../../../examples/axum-app/src/serve.rs"]
-mod serve;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Framework {
     Axum,
@@ -58,7 +54,7 @@ pub(crate) async fn serve(framework: Framework) -> Outcome {
                 .nest("/openhumans", oh_axum::router(&openhumans))
                 .layer(oh_axum::layer(&openhumans))
                 .layer(SessionManagerLayer::new(MemoryStore::default()));
-            serve::serve(listener, app, input_ends()).await;
+            oh_axum::serve(listener, app).until(input_ends()).await;
         }
         Framework::Actix => {
             rlimit::increase_nofile_limit(16_384)?;
