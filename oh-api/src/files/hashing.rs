@@ -4,8 +4,10 @@
 //! it is told when nobody waits for it any more, and long work looks.
 
 use std::io::{self, Read};
-use std::sync::Arc;
+use std::iter;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
 
 use md5::{Digest, Md5};
 
@@ -13,6 +15,9 @@ use crate::Error;
 
 /// How much is read at a time.
 const CHUNK: usize = 256 << 10;
+
+/// How many such pieces are read before they are needed.
+const AHEAD: usize = 4;
 
 /// Whether somebody still waits for what is being done.
 #[derive(Clone, Debug)]
@@ -53,18 +58,57 @@ where
 }
 
 /// The MD5 of all that is left to read. Fails once nobody waits for it.
-pub(crate) fn md5_of(mut from: impl Read, wanted: &Wanted) -> io::Result<Md5> {
+///
+/// What is long is read by a thread of its own while the MD5 of what was read is computed.
+pub(crate) fn md5_of(mut from: impl Read + Send, wanted: &Wanted) -> io::Result<Md5> {
+    wanted.check()?;
     let mut md5 = Md5::new();
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        wanted.check()?;
-        match from.read(&mut buffer) {
-            Ok(0) => return Ok(md5),
-            Ok(read) => md5.update(&buffer[..read]),
+    let mut first = vec![0; CHUNK];
+    let read = fill(&mut from, &mut first)?;
+    md5.update(&first[..read]);
+    if read < CHUNK {
+        return Ok(md5);
+    }
+    let (filled, to_hash) = mpsc::sync_channel(AHEAD);
+    let (hashed, to_fill) = mpsc::sync_channel(AHEAD);
+    for buffer in iter::once(first).chain(iter::repeat_n(vec![0; CHUNK], AHEAD - 1)) {
+        // There is room for all of them.
+        let _ = hashed.try_send(buffer);
+    }
+    thread::scope(move |scope| {
+        thread::Builder::new().spawn_scoped(scope, move || {
+            for mut buffer in to_fill {
+                let read = fill(&mut from, &mut buffer);
+                let more = read.as_ref().is_ok_and(|read| *read == CHUNK);
+                let sent = filled.send(read.map(|read| (buffer, read)));
+                if sent.is_err() || !more {
+                    return;
+                }
+            }
+        })?;
+        for buffer in to_hash {
+            wanted.check()?;
+            let (buffer, read) = buffer?;
+            md5.update(&buffer[..read]);
+            // Nothing is left to read when nobody takes it.
+            let _ = hashed.send(buffer);
+        }
+        Ok(md5)
+    })
+}
+
+/// Reads until the buffer is full or nothing is left.
+fn fill(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match from.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
+    Ok(filled)
 }
 
 /// An MD5 as people write it.
@@ -75,7 +119,6 @@ pub(crate) fn shown(md5: Md5) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc;
 
     /// Has no end, and says when it is read.
     struct Endless(mpsc::Sender<()>);
@@ -114,5 +157,37 @@ mod tests {
         let wanted = Wanted(Arc::new(AtomicBool::new(true)));
         let md5 = md5_of(&b"a"[..], &wanted).unwrap();
         assert_eq!(shown(md5), "0cc175b9c0f1b6a831c399e269772661");
+        for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK, 9 * CHUNK + 7] {
+            let bytes: Vec<u8> = (0..=250).cycle().take(length).collect();
+            let md5 = md5_of(bytes.as_slice(), &wanted).unwrap();
+            assert_eq!(shown(md5), hex::encode(Md5::digest(&bytes)), "{length}");
+        }
+    }
+
+    /// Ends in an error after so many bytes, and is interrupted before each piece.
+    struct Breaks(usize, bool);
+
+    impl Read for Breaks {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let read = buffer.len().min(self.0).min(1000);
+            self.0 -= read;
+            match read {
+                0 => Err(io::Error::other("the disk broke")),
+                _ => Ok(read),
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_has_none() {
+        let wanted = Wanted(Arc::new(AtomicBool::new(true)));
+        for length in [0, CHUNK, 7 * CHUNK + 1] {
+            let error = md5_of(Breaks(length, false), &wanted).unwrap_err();
+            assert_eq!(error.to_string(), "the disk broke");
+        }
     }
 }

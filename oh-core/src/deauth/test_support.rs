@@ -104,6 +104,8 @@ pub(crate) struct FaultyInbox {
     panics: AtomicBool,
     /// Says of tokens that they went with the acceptance.
     pub(crate) destroys: AtomicBool,
+    /// Is of the time before there were checkpoints.
+    pub(crate) without_checkpoints: AtomicBool,
     /// Told of each call that failed.
     pub(crate) refused: Notify,
     /// How often a lease was prolonged, and told of each time.
@@ -208,14 +210,38 @@ impl DeauthRecords for FaultyInbox {
         &self,
         checkpoint: &KeptCheckpoint,
     ) -> Result<CheckpointFate, InboxError> {
-        self.up()?.keep_checkpoint(checkpoint).await
+        match self.without_checkpoints.load(Ordering::SeqCst) {
+            true => Before.keep_checkpoint(checkpoint).await,
+            false => self.up()?.keep_checkpoint(checkpoint).await,
+        }
     }
 
     async fn checkpoints(
         &self,
         query: &CheckpointQuery,
     ) -> Result<Vec<KeptCheckpoint>, InboxError> {
-        self.up()?.checkpoints(query).await
+        match self.without_checkpoints.load(Ordering::SeqCst) {
+            true => Before.checkpoints(query).await,
+            false => self.up()?.checkpoints(query).await,
+        }
+    }
+}
+
+/// What an inbox says of checkpoints if its author has never heard of them.
+struct Before;
+
+#[async_trait]
+impl DeauthRecords for Before {
+    async fn stats(&self) -> Result<InboxStats, InboxError> {
+        Err(InboxError::new("not asked"))
+    }
+
+    async fn events(&self, _: &EventQuery) -> Result<Vec<EventRecord>, InboxError> {
+        Err(InboxError::new("not asked"))
+    }
+
+    async fn ledger(&self, _: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError> {
+        Err(InboxError::new("not asked"))
     }
 }
 

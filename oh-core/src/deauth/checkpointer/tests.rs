@@ -365,3 +365,24 @@ async fn trouble_is_shown_until_it_is_over() {
     assert_eq!(trouble().await, None);
     assert!(!setting_is_unsealed(&restored).await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_inbox_that_knows_no_checkpoints_works_as_before_and_is_not_asked_again() {
+    let setting = Setting::new();
+    setting
+        .inbox
+        .without_checkpoints
+        .store(true, Ordering::SeqCst);
+    reports(&setting, 0..1).await;
+    let checkpointer = Checkpointer::new(setting.deauthorizer.clone(), key(NAME));
+    assert!(matches!(
+        checkpointer.seal().await,
+        Err(SealError::Unsupported)
+    ));
+    // It ends by itself.
+    checkpointer.run_until(std::future::pending()).await;
+    assert!(setting_is_unsealed(&setting).await);
+    assert_eq!(setting.lines().await.len(), 2);
+    let exported = String::from_utf8(export(&setting).await).unwrap();
+    assert_eq!(exported.lines().count(), 2);
+}
