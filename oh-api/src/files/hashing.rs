@@ -14,7 +14,7 @@ use md5::{Digest, Md5};
 use crate::Error;
 
 /// How much is read at a time.
-const CHUNK: usize = 256 << 10;
+const CHUNK: usize = 512 << 10;
 
 /// How many such pieces are read before they are needed.
 const AHEAD: usize = 4;
