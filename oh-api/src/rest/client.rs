@@ -13,7 +13,7 @@ use crate::rest::base_url::check_base_url;
 use crate::rest::call::{Call, Repeat};
 use crate::rest::retry::RetryPolicy;
 use crate::rest::token_source::TokenSource;
-use crate::transport::{Body, BoxError, Transport, TransportError};
+use crate::transport::{Body, BoxError, Transport, TransportError, read_whole};
 use crate::{Clock, Error, MasterToken};
 
 /// So much of an answer that is an error is read.
@@ -229,8 +229,8 @@ impl fmt::Debug for Client {
 
 /// Reads a body into memory, up to `limit` bytes.
 pub(crate) async fn read_all(body: Body, limit: usize) -> Result<Bytes, Error> {
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
+    match read_whole(Limited::new(body, limit)).await {
+        Ok(whole) => Ok(whole),
         Err(error) if error.is::<LengthLimitError>() => Err(Error::TooLarge {
             what: format!("the answer, which may have {limit} bytes"),
         }),

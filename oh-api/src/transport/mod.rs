@@ -138,6 +138,8 @@ pub trait Transport: Send + Sync + 'static {
 
 #[cfg(feature = "http-client")]
 mod http_client;
+mod read_whole;
 
 #[cfg(feature = "http-client")]
 pub use http_client::HttpClient;
+pub use read_whole::read_whole;

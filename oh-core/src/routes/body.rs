@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http::header::{CONTENT_LENGTH, HeaderMap};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::{LengthLimitError, Limited};
 
-use crate::transport::BoxError;
+use crate::transport::{BoxError, read_whole};
 
 /// How long a body may take. Open Humans gives up after about 30 s.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,9 +34,9 @@ where
     B::Data: Buf,
     B::Error: Into<BoxError>,
 {
-    match tokio::time::timeout(PATIENCE, Limited::new(body, limit).collect()).await {
+    match tokio::time::timeout(PATIENCE, read_whole(Limited::new(body, limit))).await {
         Err(_) => Err(BodyProblem::TooSlow),
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Ok(whole)) => Ok(whole),
         Ok(Err(error)) if is_length_limit(&*error) => Err(BodyProblem::TooLarge),
         Ok(Err(_)) => Err(BodyProblem::Broken),
     }
@@ -65,7 +65,9 @@ fn is_length_limit(error: &(dyn StdError + 'static)) -> bool {
 mod tests {
     use std::convert::Infallible;
 
-    use http_body_util::{Full, StreamBody};
+    use futures_util::{FutureExt, StreamExt, stream};
+    use http_body::Frame;
+    use http_body_util::{BodyExt, Full, StreamBody};
 
     use super::*;
 
@@ -86,9 +88,21 @@ mod tests {
         assert_eq!(read(wrapped, 100).await, Err(BodyProblem::TooLarge));
     }
 
+    /// A part may be one byte of a buffer of many.
+    #[tokio::test]
+    async fn a_body_in_small_parts_holds_no_more_than_itself() {
+        let part = Bytes::from(vec![b'x'; 8192]);
+        let parts = stream::iter([part.slice(..1), part.slice(1..2)]);
+        let parts = parts.chain(stream::pending());
+        let body = StreamBody::new(parts.map(|part| Ok::<_, Infallible>(Frame::data(part))));
+        let mut reading = Box::pin(read(body, 100));
+        assert!(reading.as_mut().now_or_never().is_none());
+        assert!(part.is_unique());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_body_that_never_ends_is_given_up() {
-        let never = futures_util::stream::pending::<Result<http_body::Frame<Bytes>, Infallible>>();
+        let never = stream::pending::<Result<Frame<Bytes>, Infallible>>();
         assert_eq!(
             read(StreamBody::new(never), 4).await,
             Err(BodyProblem::TooSlow)
