@@ -43,10 +43,17 @@ impl Fragile {
 pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    pub(crate) fn mount() -> Result<Self> {
+    /// With room for what is written between so many kills.
+    pub(crate) fn mount(kills: u64) -> Result<Self> {
         let folder = tempfile::tempdir()?.keep();
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=64m", "tmpfs"])
+            .args([
+                "-t",
+                "tmpfs",
+                "-o",
+                &format!("size={}m", 64 + kills / 8),
+                "tmpfs",
+            ])
             .arg(&folder)
             .status()?;
         match mounted.success() {

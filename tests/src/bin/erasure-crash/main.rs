@@ -130,7 +130,7 @@ fn fragile(arguments: &mut Arguments) -> Result<Option<(Fragile, Option<Place>)>
     }
     Ok(Some(match arguments.store {
         Store::Sqlite => {
-            let disk = SmallDisk::mount()?;
+            let disk = SmallDisk::mount(arguments.kills.into())?;
             let file = disk.path().join("app.sqlite").display().to_string();
             let place = Place::named(Store::Sqlite, &file, None)?;
             (Fragile::Disk(disk), Some(place))
