@@ -287,24 +287,51 @@ async fn those_who_lease_wait_for_one_another() {
 /// Webhooks are sent to whichever process answers, so two may have the same ones, in any order.
 #[tokio::test]
 async fn the_same_events_in_two_orders_do_not_deadlock() {
-    let _alone = ALONE.lock().await;
-    let Some(schema) = PgSchema::new().await else {
+    let batches = [[("a", 1), ("b", 2)], [("b", 2), ("a", 1)]];
+    let Some((new, written)) = in_two_orders("oh_events", "NEW.id LIKE '%plug%'", batches).await
+    else {
         return;
     };
+    assert_eq!(new, 2);
+    // The two plugs, and two events for each process: none had to do its batch again.
+    assert_eq!(written, 6);
+}
+
+/// And two events of one member may come to two processes.
+#[tokio::test]
+async fn events_of_the_same_members_in_two_orders_do_not_deadlock() {
+    let batches = [[("a", 1), ("b", 2)], [("c", 2), ("d", 1)]];
+    let plugs = "NEW.member IN ('00000008', '00000009')";
+    let Some((new, written)) = in_two_orders("oh_members", plugs, batches).await else {
+        return;
+    };
+    assert_eq!(new, 4);
+    assert_eq!(written, 6);
+}
+
+/// Two processes each keep a batch of two events at once, each waiting for the other between its
+/// first row of the table and its second. How many events were new, and how many rows were tried.
+async fn in_two_orders(
+    table: &str,
+    is_plug: &str,
+    batches: [[(&str, u32); 2]; 2],
+) -> Option<(u32, i64)> {
+    let _alone = ALONE.lock().await;
+    let schema = PgSchema::new().await?;
     let store = schema.open().await;
     let names = [1, 2].map(|n| format!("{}_{n}", schema.name()));
-    // An event named "plug" waits at the first gate, and so do those behind it. Whoever has put in
-    // one event waits at the second gate before the next.
+    // A plug waits at the first gate, and so do those behind it. Whoever has put in one row waits
+    // at the second gate before the next.
     let second = GATE + 1;
     // Numbers drawn stay drawn, whatever becomes of the transaction.
     run(store.pool(), "CREATE SEQUENCE written").await;
     trigger(
         store.pool(),
         "wait",
-        "TRIGGER wait BEFORE INSERT ON oh_events",
+        &format!("TRIGGER wait BEFORE INSERT ON {table}"),
         &format!(
             "PERFORM nextval('written'); \
-             IF NEW.id LIKE '%plug%' THEN PERFORM pg_advisory_xact_lock_shared({GATE}); \
+             IF {is_plug} THEN PERFORM pg_advisory_xact_lock_shared({GATE}); \
              ELSIF current_setting('test.one', true) = 'in' THEN \
              PERFORM pg_advisory_xact_lock_shared({second}); \
              ELSE PERFORM set_config('test.one', 'in', true); END IF;"
@@ -314,19 +341,19 @@ async fn the_same_events_in_two_orders_do_not_deadlock() {
     let first = shut_gate(store.pool()).await;
     let second = shut(store.pool(), second).await;
     let mut accepting = Vec::new();
-    for (name, [one, other]) in names.iter().zip([["a", "b"], ["b", "a"]]) {
+    for ((name, [one, other]), plug) in names.iter().zip(batches).zip([8, 9]) {
         let pool = schema.pool_of(1, &[("application_name", name)]).await;
         let process = PgStore::new(pool);
         let accept = |id: &str, who: u32| {
             let (process, event) = (process.clone(), event(id, who, 1));
             tokio::spawn(async move { process.accept(&event).await })
         };
-        let plug = accept(&format!("plug{one}"), 9);
+        let plug = accept(&format!("plug{plug}"), plug);
         until_it_waits(store.pool(), name, &plug).await;
         // Into the queue in this order.
-        let one = accept(one, 1);
+        let one = accept(one.0, one.1);
         tokio::task::yield_now().await;
-        accepting.push((plug, one, accept(other, 2)));
+        accepting.push((plug, one, accept(other.0, other.1)));
         tokio::task::yield_now().await;
     }
     first.commit().await.unwrap();
@@ -341,14 +368,9 @@ async fn the_same_events_in_two_orders_do_not_deadlock() {
     for one in waiting {
         new += u32::from(matches!(one.await.unwrap().unwrap(), Accepted::New(_)));
     }
-    assert_eq!(new, 2);
-    // The two plugs, and two events for each process: none had to do its batch again.
     let sql = "SELECT last_value FROM written";
-    let written: i64 = sqlx::query_scalar(sql)
-        .fetch_one(store.pool())
-        .await
-        .unwrap();
-    assert_eq!(written, 6);
+    let written = sqlx::query_scalar(sql).fetch_one(store.pool()).await;
+    Some((new, written.unwrap()))
 }
 
 /// A statement that nobody waits for any more does not keep its connection from the others.

@@ -54,6 +54,12 @@ pub(super) struct Pace {
 }
 
 impl Pace {
+    /// Whether someone heard of last at that time is asked about. A time far ahead was told by a
+    /// clock that was wrong: it says nothing.
+    fn is_due(self, heard_at: Timestamp, now: Timestamp) -> bool {
+        heard_at + self.interval <= now || heard_at > now + self.interval
+    }
+
     /// Between two rounds.
     pub(super) fn rest(self) -> Duration {
         (self.interval / 24).max(Duration::from_millis(10))
@@ -131,7 +137,7 @@ impl<'a> Walk<'a> {
             after = Some(last.member.clone());
             for record in &page {
                 let now = inquiry.deauthorizer.clock().now();
-                if !record.is_authorized() || record.heard_at + pace.interval > now {
+                if !record.is_authorized() || !pace.is_due(record.heard_at, now) {
                     continue;
                 }
                 self.round.due += 1;

@@ -277,6 +277,28 @@ async fn a_note_from_the_future_puts_no_round_off() {
     assert_eq!(project.asked(), [member(0)]);
 }
 
+/// What a process whose clock is years ahead has noted of a member.
+#[tokio::test]
+async fn whoever_was_heard_of_in_the_future_is_asked_about() {
+    let setting = Setting::new();
+    let project = Arc::new(Project::of(0..3));
+    for (number, ahead) in [(0, 20 * 365 * DAY), (1, DAY), (2, Duration::ZERO)] {
+        setting.authorize(number, at(0)).await;
+        let record = setting.record(number).await.unwrap();
+        let next = MemberRecord {
+            heard_at: setting.clock.now() + ahead,
+            version: Version::fresh(),
+            ..record.clone()
+        };
+        let put = setting.store.put(&next, Some(record.version)).await;
+        assert_eq!(put.unwrap(), Put::Done);
+    }
+    project.leaves(0);
+    let round = setting.reconciler(&project).round().await.unwrap();
+    assert_eq!((round.due, round.gone), (1, 1));
+    assert_eq!(setting.gone().await, [member(0)]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn whoever_has_lost_the_lock_asks_no_further() {
     let setting = Setting::new();

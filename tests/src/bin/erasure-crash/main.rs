@@ -21,7 +21,6 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use oh_core::deauth::EventState;
 use oh_core::transport::{BoxError, HttpClient};
 use oh_core::{DeletionPolicy, OpenHumans, Settings};
 use oh_sandbox::Sandbox;
@@ -41,8 +40,8 @@ type Result<T = ()> = std::result::Result<T, BoxError>;
 /// The address the app would have; its processes listen elsewhere.
 const APP: &str = "http://localhost:8000";
 
-/// How long the last events may take after the last kill.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// How long nothing may go on after the last kill while something is left.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Kills an app again and again while members leave, and counts who was forgotten.
 #[derive(Debug, Parser)]
@@ -235,21 +234,22 @@ async fn run(arguments: &mut Arguments) -> Result<bool> {
     Ok(settled && audit.is_clean())
 }
 
-/// Waits until nothing is pending and all who left are known to have. False if that takes too
-/// long.
+/// Waits until nothing is pending and all who left are known to have. False if it does not go on.
 async fn settle(openhumans: &OpenHumans, cast: &Cast) -> Result<bool> {
-    let deadline = Instant::now() + PATIENCE;
+    let mut least = usize::MAX;
+    let mut deadline = Instant::now() + PATIENCE;
     loop {
         // In this order: who is noticed has an event, so once nobody is unnoticed no more come.
         let unnoticed = cast.unnoticed(openhumans).await?;
-        let pending = openhumans.ledger().stats().await?.pending;
-        let dead_letters = openhumans
-            .ledger()
-            .events(EventState::DeadLetter)
-            .await?
-            .len();
+        let stats = openhumans.ledger().stats().await?;
+        let (pending, dead_letters) = (stats.pending, stats.dead_letters);
         if pending == 0 && unnoticed == 0 {
             return Ok(dead_letters == 0);
+        }
+        let left = usize::try_from(pending)? + unnoticed;
+        if left < least {
+            least = left;
+            deadline = Instant::now() + PATIENCE;
         }
         if Instant::now() > deadline {
             say(&format!(
