@@ -289,9 +289,10 @@ pub(super) async fn stats(conn: &mut PgConnection) -> Result<StatsRow, SqlError>
         "SELECT (SELECT count(*) FROM oh_events WHERE state = 'pending') AS pending, \
          (SELECT min(received_at) FROM oh_events WHERE state = 'pending') AS oldest_pending, \
          (SELECT count(*) FROM oh_events WHERE state = 'done') AS done, \
-         (SELECT count(*) FROM oh_events WHERE state = 'dead_letter') AS dead_letters, \
+         (SELECT count(*) FROM oh_events WHERE state = 'dead_letter' AND member IS NOT NULL) \
+         AS dead_letters, \
          (SELECT count(*) FROM oh_events WHERE state = 'stale') AS stale, \
-         (SELECT count(*) FROM oh_events WHERE state = 'held') AS held",
+         (SELECT count(*) FROM oh_events WHERE state = 'held' AND member IS NOT NULL) AS held",
     )
     .fetch_one(conn)
     .await

@@ -66,6 +66,13 @@ pub async fn done_forgets_what_it_makes_up_for(inbox: Arc<dyn DeauthInbox>) {
         let requeued = inbox.requeue(&event.id, now).await;
         requeued.expect("the inbox answers")
     };
+    let held = event(7, 87_654_321, 2);
+    let kept = inbox.hold(&held, "told late").await;
+    assert!(matches!(kept.expect("the inbox answers"), Accepted::New(_)));
+    let waiting = async || {
+        let stats = inbox.stats().await.expect("the inbox answers");
+        (stats.dead_letters, stats.held)
+    };
     let leased = lease(&inbox, at(10), 10).await;
     assert_eq!(leased.len(), 2);
     settle(&inbox, &leased[0], &Settlement::Stale, at(11)).await;
@@ -74,9 +81,10 @@ pub async fn done_forgets_what_it_makes_up_for(inbox: Arc<dyn DeauthInbox>) {
         let leased = lease_one(&inbox, at(12)).await;
         settle(&inbox, &leased, &dead_letter(), at(13)).await;
     }
-    for settled in [&stale, &dead_letters, &later] {
+    for settled in [&stale, &dead_letters, &later, &held] {
         assert!(find(&inbox, settled).await.member.is_some());
     }
+    assert_eq!(waiting().await, (2, 1));
 
     let leased = lease_one(&inbox, at(14)).await;
     assert_eq!(leased.event, done);
@@ -88,6 +96,7 @@ pub async fn done_forgets_what_it_makes_up_for(inbox: Arc<dyn DeauthInbox>) {
     for (forgotten, state) in [
         (&stale, EventState::Stale),
         (&dead_letters, EventState::DeadLetter),
+        (&held, EventState::Held),
     ] {
         let record = find(&inbox, forgotten).await;
         assert_eq!(record.member, None);
@@ -96,6 +105,9 @@ pub async fn done_forgets_what_it_makes_up_for(inbox: Arc<dyn DeauthInbox>) {
         assert!(!requeue(forgotten, at(17)).await, "nobody is left to erase");
         assert!(!steps(&inbox, forgotten).await.contains(&Step::Requeued));
     }
+    let released = inbox.release(&held.id, at(17)).await;
+    assert!(!released.expect("the inbox answers"));
+    assert_eq!(waiting().await, (1, 0), "nobody need see to the others");
     for kept in [&later, &others, &last] {
         assert!(find(&inbox, kept).await.member.is_some());
     }

@@ -373,8 +373,10 @@ impl DeauthRecords for MemoryInbox {
             match entry.record.state {
                 EventState::Pending => stats.pending += 1,
                 EventState::Done => stats.done += 1,
-                EventState::DeadLetter => stats.dead_letters += 1,
                 EventState::Stale => stats.stale += 1,
+                // A later event has made up for it.
+                _ if entry.record.member.is_none() => {}
+                EventState::DeadLetter => stats.dead_letters += 1,
                 EventState::Held => stats.held += 1,
             }
         }

@@ -385,11 +385,12 @@ pub struct InboxStats {
     pub oldest_pending: Option<Timestamp>,
     /// Events done.
     pub done: u64,
-    /// Dead letters: the handler failed too often.
+    /// Dead letters: the handler failed too often. Not those that a later event has made up for,
+    /// whose member's id is gone: nobody need see to them.
     pub dead_letters: u64,
     /// Events found stale.
     pub stale: u64,
-    /// Events held until someone releases them.
+    /// Events held until someone releases them. Not those that a later event has made up for.
     pub held: u64,
 }
 

@@ -75,6 +75,12 @@ impl Audit {
             .iter()
             .filter(|id| !lives.contains_key(*id))
             .count();
+        // What is held, and made up for by a later event of the member, ends so.
+        let held = ledger.events(EventState::Held).await?;
+        let held = held.iter().filter(|event| event.member.is_none());
+        for event in held {
+            lives.remove(&event.id);
+        }
         let broken: Vec<_> = lives.values().filter(|life| !is_complete(life)).collect();
         audit.incomplete_ledgers = unknown + broken.len();
         for life in broken {
