@@ -82,7 +82,7 @@ impl Serve {
     }
 
     /// How many connections are kept at a time, at least one. Unless set, three quarters of the
-    /// process's file descriptors, and a hundred fewer than all.
+    /// process's file descriptors, or a hundred fewer than all if that is less.
     pub fn max_connections(self, max_connections: usize) -> Self {
         Self {
             max_connections: Some(max_connections.max(1)),
