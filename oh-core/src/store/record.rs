@@ -29,7 +29,8 @@ pub struct MemberRecord {
     pub heard_at: Timestamp,
     /// Who is refreshing the tokens right now, if anyone.
     pub refresh: Option<RefreshLease>,
-    /// A refresh was sent whose answer nobody saw: the pair may already have been replaced.
+    /// A refresh was sent whose answer nobody saw: the pair may already have been replaced. Without
+    /// tokens it says that they were lost, see [`is_lost`](Self::is_lost).
     pub refresh_unanswered: bool,
     /// This version of the record; every write brings a new one.
     pub version: Version,
@@ -64,6 +65,12 @@ impl MemberRecord {
     /// Whether the member is authorized, as far as is known here.
     pub fn is_authorized(&self) -> bool {
         self.tokens.is_some()
+    }
+
+    /// Whether the tokens were lost, while the member may not have left. Only the project's list can
+    /// tell.
+    pub fn is_lost(&self) -> bool {
+        self.tokens.is_none() && self.refresh_unanswered
     }
 
     /// The record of a member who left at `at`: no username, no tokens, the epoch advanced, a new

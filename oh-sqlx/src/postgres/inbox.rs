@@ -58,7 +58,7 @@ pub(super) async fn tokens_destroyed(
 ) -> Result<(), SqlError> {
     sqlx::query(concat!(
         "WITH noted AS ( \
-             UPDATE oh_events SET tokens_destroyed = true WHERE id = $1 AND ",
+             UPDATE oh_events SET tokens_destroyed = true WHERE id = $1 AND state = 'pending' AND ",
         barrier!(),
         "    RETURNING id, pseudonym, attempts) \
          INSERT INTO oh_ledger (event, member, at, step, attempt) \

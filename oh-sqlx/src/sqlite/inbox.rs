@@ -37,11 +37,16 @@ pub(super) async fn tokens_destroyed(
     event: &EventId,
     now: Timestamp,
 ) -> Result<(), SqlError> {
-    sqlx::query("UPDATE oh_events SET tokens_destroyed = TRUE WHERE id = ?1")
-        .bind(event.as_str())
-        .execute(&mut *conn)
-        .await?;
-    line(conn, event, Step::TokensDestroyed, now, None).await
+    let noted = sqlx::query(
+        "UPDATE oh_events SET tokens_destroyed = TRUE WHERE id = ?1 AND state = 'pending'",
+    )
+    .bind(event.as_str())
+    .execute(&mut *conn)
+    .await?;
+    match noted.rows_affected() {
+        0 => Ok(()),
+        _ => line(conn, event, Step::TokensDestroyed, now, None).await,
+    }
 }
 
 /// Whether there are events in the queue, and some to be put back into it.

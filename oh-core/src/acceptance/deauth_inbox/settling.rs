@@ -326,6 +326,16 @@ pub async fn leases_tell_what_became_of_the_tokens(inbox: Arc<dyn DeauthInbox>) 
     assert!(requeue(&inbox, &event, at(16)).await);
     let fifth = lease_one(&inbox, at(17)).await;
     assert_eq!(fifth.tokens, TokenProgress::Requeued(at(16)));
+
+    // A process that was slow to say it, after another has ended the event.
+    settle(&inbox, &fifth, &Settlement::Done { note: None }, at(18)).await;
+    let ended = lines(&inbox).await;
+    destroyed(&inbox, &event, at(19)).await;
+    assert_eq!(
+        lines(&inbox).await,
+        ended,
+        "a line after the end of the event"
+    );
 }
 
 /// What is held is nobody's to work on, and leaves the member's tokens alone, until it is released.

@@ -27,7 +27,7 @@ use super::inbox::{
 };
 use super::metrics;
 use super::pseudonym::Pseudonymizer;
-use crate::store::{MemberRecord, Put, StoreError, TokenStore};
+use crate::store::{MemberRecord, Put, StoreError, TokenStore, Version};
 use crate::{Clock, ProjectMemberId, Timestamp};
 use brake::{Braking, Verdict};
 use hints::Hints;
@@ -525,7 +525,34 @@ impl Deauthorizer {
             let now = self.0.clock.now();
             self.0.inbox.tokens_destroyed(event, now).await?;
         }
+        if event.discovery == Discovery::Lost {
+            self.mark_lost(event, tokens).await?;
+        }
         Ok(Ready::Yes)
+    }
+
+    /// Writes down that the member may be there still, unless something has been heard since the
+    /// event.
+    async fn mark_lost(
+        &self,
+        event: &DeauthEvent,
+        tokens: TokenProgress,
+    ) -> Result<(), StoreError> {
+        while let Some(record) = self.0.store.load(&event.member).await? {
+            let heard_since = record.deauthorized_at != Some(destroyed_at(event, tokens));
+            if record.is_authorized() || record.is_lost() || heard_since {
+                break;
+            }
+            let next = MemberRecord {
+                refresh_unanswered: true,
+                version: Version::fresh(),
+                ..record.clone()
+            };
+            if self.0.store.put(&next, Some(record.version)).await? == Put::Done {
+                break;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn found_stale(&self, event: &DeauthEvent) {
@@ -551,11 +578,7 @@ impl Deauthorizer {
         event: &DeauthEvent,
         tokens: TokenProgress,
     ) -> Result<TokenOutcome, StoreError> {
-        let at = match tokens {
-            // The event may be weeks old, and a login may be under way now.
-            TokenProgress::Requeued(at) => at,
-            TokenProgress::Untouched | TokenProgress::Destroyed => event.received_at,
-        };
+        let at = destroyed_at(event, tokens);
         loop {
             let (next, expected) = match self.0.store.load(&event.member).await? {
                 Some(record) if took_it_back(tokens, &record, event) => {
@@ -617,6 +640,15 @@ impl fmt::Debug for Deauthorizer {
     }
 }
 
+/// The time the tombstone of this event bears.
+fn destroyed_at(event: &DeauthEvent, tokens: TokenProgress) -> Timestamp {
+    match tokens {
+        // The event may be weeks old, and a login may be under way now.
+        TokenProgress::Requeued(at) => at,
+        TokenProgress::Untouched | TokenProgress::Destroyed => event.received_at,
+    }
+}
+
 /// Whether the member has authorized again after the departure that the event tells of, which
 /// takes the departure back.
 fn took_it_back(tokens: TokenProgress, record: &MemberRecord, event: &DeauthEvent) -> bool {
@@ -639,6 +671,7 @@ enum TokenOutcome {
 fn same_authorization(stored: &MemberRecord, observed: &MemberRecord) -> bool {
     let same_tokens = match (&stored.tokens, &observed.tokens) {
         (Some(a), Some(b)) => a.access_token.expose() == b.access_token.expose(),
+        (None, None) => stored.is_lost() && observed.is_lost(),
         _ => false,
     };
     same_tokens && stored.epoch == observed.epoch && stored.authorized_at == observed.authorized_at

@@ -325,10 +325,12 @@ impl DeauthEvents for MemoryInbox {
         now: Timestamp,
     ) -> Result<(), InboxError> {
         let mut state = self.state();
-        if let Some(entry) = state.events.get_mut(&event.id) {
+        if let Some(entry) = state.events.get_mut(&event.id)
+            && entry.record.state == EventState::Pending
+        {
             entry.tokens = TokenProgress::Destroyed;
+            state.write(&event.id, Step::TokensDestroyed, now, None);
         }
-        state.write(&event.id, Step::TokensDestroyed, now, None);
         Ok(())
     }
 

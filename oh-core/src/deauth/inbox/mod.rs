@@ -479,7 +479,8 @@ pub trait DeauthEvents: Send + Sync + 'static {
     ) -> Result<Held, InboxError>;
 
     /// Takes note that the member's tokens are gone, and writes [`Step::TokensDestroyed`]. From
-    /// then on the event's leases say [`TokenProgress::Destroyed`].
+    /// then on the event's leases say [`TokenProgress::Destroyed`]. Nothing happens unless the event
+    /// is pending: another process may have ended it meanwhile.
     ///
     /// # Errors
     ///

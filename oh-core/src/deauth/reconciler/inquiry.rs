@@ -138,7 +138,7 @@ impl Inquiry {
                 return Ok(());
             }
             match store.load(&record.member).await? {
-                Some(stored) if stored.is_authorized() && stored.epoch == record.epoch => {
+                Some(stored) if may_be_there(&stored) && stored.epoch == record.epoch => {
                     record = stored;
                 }
                 _ => return Ok(()),
@@ -147,4 +147,9 @@ impl Inquiry {
         // Whoever keeps writing this record hears of the member too.
         Ok(())
     }
+}
+
+/// Whether the member has not left, as far as is known here.
+pub(super) fn may_be_there(record: &MemberRecord) -> bool {
+    record.is_authorized() || record.is_lost()
 }

@@ -41,8 +41,9 @@ const HINT_PATIENCE: u32 = 20;
 /// someone while others come and go: absence counts only if it is seen in two whole readings, and
 /// then the direct question decides. Where that cannot be decided so, because a refresh got no
 /// answer and may have used the tokens up, absence in a later round does; without a list the
-/// tokens are given up as [lost](super::Discovery::Lost), and nobody is said to have left. A list of
-/// nobody, while members are stored, counts as not read.
+/// tokens are given up as [lost](super::Discovery::Lost), and nobody is said to have left. Of such
+/// members only the list can tell, and it is asked about them as well. A list of nobody, while
+/// members are stored, counts as not read.
 ///
 /// The record's `heard_at` is where the work stands, so a restart forgets nothing. One process of
 /// many asks at a time; the next takes over when it dies. Besides that every process asks about

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::inquiry::{Inquiry, MembershipStatus, ReconcileError};
+use super::inquiry::{Inquiry, MembershipStatus, ReconcileError, may_be_there};
 use crate::store::MemberRecord;
 use crate::{ProjectMemberId, Timestamp};
 
@@ -137,7 +137,7 @@ impl<'a> Walk<'a> {
             after = Some(last.member.clone());
             for record in &page {
                 let now = inquiry.deauthorizer.clock().now();
-                if !record.is_authorized() || !pace.is_due(record.heard_at, now) {
+                if !may_be_there(record) || !pace.is_due(record.heard_at, now) {
                     continue;
                 }
                 self.round.due += 1;
@@ -231,13 +231,16 @@ impl<'a> Walk<'a> {
         self.renew_lock().await?;
         // As it is now: the page may be minutes old.
         let stored = self.inquiry.deauthorizer.token_store().load(member).await?;
-        let Some(record) = stored.filter(MemberRecord::is_authorized) else {
+        let Some(record) = stored.filter(may_be_there) else {
             return Ok(());
         };
         if record.refresh_unanswered
             && let Listing::Read(_) = self.listed
         {
             return self.in_doubt(&record).await;
+        }
+        if record.is_lost() {
+            return Ok(());
         }
         self.round.asked += 1;
         match self.inquiry.about(&record).await {

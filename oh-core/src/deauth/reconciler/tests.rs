@@ -484,6 +484,61 @@ async fn where_asking_cannot_tell_absence_in_a_later_round_does() {
     assert_eq!(events[0].discovery, Discovery::Found);
 }
 
+/// As when a process died during a refresh, and later the member leaves and nobody tells.
+#[tokio::test]
+async fn whoever_was_lost_and_then_leaves_is_missed_on_the_list() {
+    let setting = Setting::new();
+    let asked_without_list = Arc::new(Project::of([]));
+    for number in [1, 2] {
+        setting.authorize(number, at(0)).await;
+        unanswered(&setting, number).await;
+    }
+    setting.clock.advance(DAY);
+    let reconciler = setting.reconciler(&asked_without_list);
+    reconciler.round().await.unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = told.clone();
+    let handler = move |departure: crate::deauth::Departure| {
+        let event = departure.event;
+        heard.lock().unwrap().push((event.member, event.discovery));
+        async { Ok(()) }
+    };
+    let worker = crate::deauth::Worker::new(
+        setting.deauthorizer.clone(),
+        Arc::new(handler),
+        crate::DeletionPolicy::default(),
+    )
+    .spawn();
+    worker.drain().await;
+    let lost = |number| (member(number), Discovery::Lost);
+    told.lock().unwrap().sort();
+    assert_eq!(*told.lock().unwrap(), [lost(1), lost(2)]);
+
+    let mut project = Project::of([1, 2, 3]);
+    project.has_list = true;
+    let project = Arc::new(project);
+    let reconciler = setting.reconciler(&project);
+    let rounds = async || {
+        for wait in [DAY, reconciler.pace.rest(), DAY] {
+            setting.clock.advance(wait);
+            reconciler.round().await.unwrap();
+            worker.drain().await;
+        }
+    };
+    rounds().await;
+    assert_eq!(told.lock().unwrap().len(), 2, "both are on the list");
+    project.leaves(2);
+    rounds().await;
+    assert_eq!(told.lock().unwrap()[2..], [(member(2), Discovery::Found)]);
+    assert!(setting.record(1).await.unwrap().is_lost());
+    let left = setting.record(2).await;
+    assert!(left.is_none_or(|record| !record.is_lost()));
+    assert!(
+        project.asked().is_empty(),
+        "they have no tokens to ask with"
+    );
+}
+
 #[tokio::test]
 async fn a_list_of_nobody_is_no_list() {
     let setting = Setting::new();

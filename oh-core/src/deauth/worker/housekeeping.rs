@@ -73,7 +73,9 @@ pub(super) async fn sweep(
 }
 
 fn is_old(record: &MemberRecord, now: Timestamp) -> bool {
-    !record.is_authorized() && record.deauthorized_at.is_none_or(|at| at + HOUR < now)
+    // Whoever may be there still is kept in mind: the reconciler asks the list.
+    let has_left = !record.is_authorized() && !record.is_lost();
+    has_left && record.deauthorized_at.is_none_or(|at| at + HOUR < now)
 }
 
 async fn has_pending(deauthorizer: &Deauthorizer, record: &MemberRecord) -> Result<bool, BoxError> {

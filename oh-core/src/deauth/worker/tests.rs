@@ -451,8 +451,28 @@ async fn tombstones_are_cleared_away_by_one_process_an_hour_later() {
     assert_eq!(sweep("a").await, Some(0), "an hour has not passed");
     assert_eq!(sweep("a").await, None, "it was done lately");
 
+    setting.authorize(4, at(0)).await;
+    let observed = setting.record(4).await.unwrap();
+    let reported = setting.deauthorizer.report_lost(&observed).await;
+    assert!(reported.unwrap().is_some());
+    let leased = setting
+        .inbox
+        .lease(at(102), at(160), 9)
+        .await
+        .unwrap()
+        .into_iter()
+        .find(|leased| leased.event.member == member(4))
+        .unwrap();
+    let done = crate::deauth::Settlement::Done { note: None };
+    let settled = setting.inbox.settle(&leased.lease, &done, at(103)).await;
+    assert_eq!(settled.unwrap(), crate::deauth::Held::Yes);
+
     setting.clock.advance(Duration::from_secs(3_700));
     assert_eq!(sweep("b").await, Some(1));
+    assert!(
+        setting.record(4).await.unwrap().is_lost(),
+        "whoever may be there still is kept in mind"
+    );
     let done = usize::from(lease.event.member == member(2)) + 1;
     assert!(
         setting.record(done).await.is_none(),

@@ -88,12 +88,14 @@ impl Cast {
         self.lock().len()
     }
 
-    /// How many of those who left still have tokens.
+    /// How many of those who left are taken for members still.
     pub(crate) async fn unnoticed(&self, openhumans: &OpenHumans) -> Result<usize> {
         let mut unnoticed = 0;
         for player in self.players().iter().filter(|player| player.part.is_gone()) {
             let record = openhumans.token_store().load(&player.member).await?;
-            unnoticed += usize::from(record.is_some_and(|record| record.is_authorized()));
+            unnoticed += usize::from(
+                record.is_some_and(|record| record.is_authorized() || record.is_lost()),
+            );
         }
         Ok(unnoticed)
     }

@@ -17,6 +17,7 @@ use tokio::process;
 use tower_sessions::{MemoryStore, SessionManagerLayer};
 
 use crate::cast::random;
+use crate::faults::MachineClock;
 use crate::rows::Rows;
 use crate::{Arguments, Result, settings};
 
@@ -101,6 +102,7 @@ pub(crate) struct Pair<'a> {
     arguments: &'a Arguments,
     place: &'a Place,
     open_humans: String,
+    clock: Option<&'a MachineClock>,
     ports: Ports,
     processes: Vec<process::Child>,
 }
@@ -111,16 +113,18 @@ impl<'a> Pair<'a> {
         arguments: &'a Arguments,
         place: &'a Place,
         open_humans: &str,
+        clock: Option<&'a MachineClock>,
     ) -> Result<Self> {
         let mut pair = Self {
             arguments,
             place,
             open_humans: open_humans.to_owned(),
+            clock,
             ports: Ports::default(),
             processes: Vec::new(),
         };
         for which in 0..2 {
-            let process = pair.spawn(which, 0)?;
+            let process = pair.spawn(which)?;
             pair.processes.push(process);
         }
         Ok(pair)
@@ -130,36 +134,36 @@ impl<'a> Pair<'a> {
         self.ports.clone()
     }
 
-    /// Kills either one with SIGKILL, wherever it is, and starts another in its place, with a clock
-    /// that is wrong by so many seconds.
-    pub(crate) async fn replace_one(&mut self, wrong_by: i64) -> Result {
-        self.replace(usize::try_from(random(2))?, wrong_by).await
+    /// Kills either one with SIGKILL, wherever it is, and starts another in its place.
+    pub(crate) async fn replace_one(&mut self) -> Result {
+        self.replace(usize::try_from(random(2))?).await
     }
 
-    /// Both, by processes whose clocks are ahead by so many seconds.
-    pub(crate) async fn replace_both(&mut self, ahead: i64) -> Result {
-        self.replace(0, ahead).await?;
-        self.replace(1, ahead).await
+    pub(crate) async fn replace_both(&mut self) -> Result {
+        self.replace(0).await?;
+        self.replace(1).await
     }
 
-    async fn replace(&mut self, which: usize, wrong_by: i64) -> Result {
+    async fn replace(&mut self, which: usize) -> Result {
         self.processes[which].kill().await?;
         self.ports[which].store(0, Ordering::SeqCst);
-        self.processes[which] = self.spawn(which, wrong_by)?;
+        self.processes[which] = self.spawn(which)?;
         Ok(())
     }
 
-    fn spawn(&self, which: usize, wrong_by: i64) -> Result<process::Child> {
+    fn spawn(&self, which: usize) -> Result<process::Child> {
         let mut command = process::Command::new(std::env::current_exe()?);
         let store = format!("{:?}", self.arguments.store).to_lowercase();
         command
             .args(["--store", &store, "--child", &self.place.name()])
             .args(["--open-humans", &self.open_humans])
-            .args(["--clock", &wrong_by.to_string()])
             .stdout(Stdio::piped())
             .kill_on_drop(true);
         if let Some(url) = &self.arguments.database_url {
             command.env("DATABASE_URL", url);
+        }
+        if let Some(clock) = self.clock {
+            command.arg("--clock").arg(clock.file());
         }
         let mut process = command.spawn()?;
         let output = process.stdout.take().ok_or("the output is piped")?;

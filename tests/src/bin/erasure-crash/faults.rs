@@ -85,38 +85,70 @@ impl Drop for SmallDisk {
     }
 }
 
-/// By how many seconds the clock of a new process is wrong: mostly not.
-pub(crate) fn wrong_by() -> i64 {
-    match random(20) {
-        0 => 20 * 365 * 86_400,
-        1 => 3_600,
-        2 => 30,
-        3 => -30,
-        4 => -3_600,
-        _ => 0,
+/// The clock of the machine, which lies and is stepped while everything runs. All processes of one
+/// machine go by it, so they agree but for the time it takes to look.
+pub(crate) struct MachineClock {
+    // By how many microseconds it is wrong.
+    file: PathBuf,
+}
+
+impl MachineClock {
+    /// Right so far, and kept in this folder.
+    pub(crate) fn in_folder(folder: &Path) -> Result<Self> {
+        let clock = Self {
+            file: folder.join("clock"),
+        };
+        clock.step(Duration::ZERO, 0)?;
+        Ok(clock)
+    }
+
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Steps it once in a while: every other time it is right again.
+    pub(crate) fn lie_at_random(&self) -> Result {
+        const HOUR: Duration = Duration::from_secs(3_600);
+        const BIT: Duration = Duration::from_secs(30);
+        match random(40) {
+            0 => self.step(20 * 365 * 24 * HOUR, 1),
+            1 => self.step(HOUR, 1),
+            2 => self.step(HOUR, -1),
+            3 => self.step(BIT, 1),
+            4 => self.step(BIT, -1),
+            5..=9 => self.step(Duration::ZERO, 0),
+            _ => Ok(()),
+        }
+    }
+
+    /// So far ahead of the right time, or behind it.
+    pub(crate) fn step(&self, by: Duration, sign: i64) -> Result {
+        let micros = i64::try_from(by.as_micros())?.saturating_mul(sign);
+        let new = self.file.with_extension("new");
+        std::fs::write(&new, micros.to_string())?;
+        Ok(std::fs::rename(new, &self.file)?)
     }
 }
 
-/// A clock that goes, wrong by so many seconds, and is stepped once in a while by up to two.
-pub(crate) fn clock(wrong_by: i64) -> Clock {
-    if wrong_by == 0 {
-        return Clock::system();
-    }
-    let told = move |step: i64| {
-        let micros = Timestamp::now().as_micros();
-        Timestamp::from_micros(micros + wrong_by * 1_000_000 + step)
+/// A process's view of the clock that is kept in this file.
+pub(crate) fn clock(file: Option<&Path>) -> Result<Clock> {
+    let Some(file) = file.map(Path::to_owned) else {
+        return Ok(Clock::system());
     };
-    let clock = Clock::manual(told(0));
+    let told = move || -> Result<Timestamp> {
+        let wrong_by: i64 = std::fs::read_to_string(&file)?.parse()?;
+        Ok(Timestamp::from_micros(
+            Timestamp::now().as_micros() + wrong_by,
+        ))
+    };
+    let clock = Clock::manual(told()?);
     let hands = clock.clone();
-    tokio::spawn(async move {
-        let mut step = 0;
-        loop {
-            if random(100) == 0 {
-                step = i64::try_from(random(4_000_000)).unwrap_or(0) - 2_000_000;
-            }
-            hands.set(told(step));
-            sleep(Duration::from_millis(5)).await;
+    // A thread: the runtime may be busy.
+    std::thread::spawn(move || {
+        while let Ok(now) = told() {
+            hands.set(now);
+            std::thread::sleep(Duration::from_millis(2));
         }
     });
-    clock
+    Ok(clock)
 }

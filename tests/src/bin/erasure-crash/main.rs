@@ -8,6 +8,8 @@
 //! with SIGKILL at random moments. In the end it looks at every member and every ledger. The last
 //! line is JSON; the exit code is 0 if nobody was forgotten and nobody was wronged.
 //!
+//! With `--faults` the database crashes, the disk fills and the machine's clock is stepped, too.
+//!
 //! For PostgreSQL it makes a schema of its own in the database `DATABASE_URL` names, and drops it.
 
 mod audit;
@@ -17,6 +19,7 @@ mod drive;
 mod faults;
 mod rows;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -32,7 +35,7 @@ use crate::audit::Audit;
 use crate::cast::Cast;
 use crate::child::Pair;
 use crate::drive::Stage;
-use crate::faults::{Fragile, SmallDisk};
+use crate::faults::{Fragile, MachineClock, SmallDisk};
 use crate::rows::Rows;
 
 type Result<T = ()> = std::result::Result<T, BoxError>;
@@ -52,13 +55,13 @@ struct Arguments {
     /// How often to kill one of the two processes.
     #[arg(long, default_value_t = 100)]
     kills: u32,
-    /// Have the database crash, or the disk fill and clocks lie, too. PostgreSQL is then one of this
-    /// program's own, and SQLite's disk a tmpfs, for which it takes root.
+    /// Have the database crash, or the disk fill and the machine's clock lie, too. PostgreSQL is then
+    /// one of this program's own, and SQLite's disk a tmpfs, for which it takes root.
     #[arg(long)]
     faults: bool,
-    /// By how many seconds such a process's clock is wrong.
-    #[arg(long, hide = true, default_value_t = 0, allow_negative_numbers = true)]
-    clock: i64,
+    /// Where such a process reads by how much the machine's clock is wrong.
+    #[arg(long, hide = true)]
+    clock: Option<PathBuf>,
     /// The PostgreSQL database.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
@@ -100,7 +103,12 @@ fn say(text: &str) {
 
 async fn run_child(arguments: &Arguments, name: &str, open_humans: &str) -> Result<bool> {
     let place = Place::named(arguments.store, name, arguments.database_url.as_deref())?;
-    child::serve(&place, open_humans, faults::clock(arguments.clock)).await?;
+    child::serve(
+        &place,
+        open_humans,
+        faults::clock(arguments.clock.as_deref())?,
+    )
+    .await?;
     Ok(true)
 }
 
@@ -165,7 +173,14 @@ async fn run(arguments: &mut Arguments) -> Result<bool> {
         .deauth_inbox(opened.inbox.clone())
         .build()?;
 
-    let mut pair = Pair::start(arguments, &place, sandbox.url().as_str())?;
+    // On PostgreSQL leases are in the database's time, by what the machine's clock says beside it:
+    // that clock cannot be made to lie here.
+    let folder = tempfile::tempdir()?;
+    let machine = match arguments.faults && arguments.store == Store::Sqlite {
+        true => Some(MachineClock::in_folder(folder.path())?),
+        false => None,
+    };
+    let mut pair = Pair::start(arguments, &place, sandbox.url().as_str(), machine.as_ref())?;
     let cast = Cast::default();
     let stage = Stage {
         sandbox: &sandbox,
@@ -176,9 +191,6 @@ async fn run(arguments: &mut Arguments) -> Result<bool> {
         client: HttpClient::new()?,
         faults: arguments.faults,
     };
-    // On PostgreSQL leases are in the database's time, by what the machine's clock says beside it:
-    // that clock cannot be made to lie for one process.
-    let clocks_lie = arguments.faults && arguments.store == Store::Sqlite;
     let mut faults = 0;
     let killing = async {
         for kill in 1..=arguments.kills {
@@ -189,8 +201,10 @@ async fn run(arguments: &mut Arguments) -> Result<bool> {
                 fragile.break_for_a_while().await?;
                 faults += 1;
             }
-            let wrong_by = if clocks_lie { faults::wrong_by() } else { 0 };
-            pair.replace_one(wrong_by).await?;
+            if let Some(machine) = &machine {
+                machine.lie_at_random()?;
+            }
+            pair.replace_one().await?;
             if kill % 20 == 0 {
                 say(&format!("{kill} kills, {} members so far", cast.len()));
             }
@@ -198,8 +212,10 @@ async fn run(arguments: &mut Arguments) -> Result<bool> {
         // Whoever is on stage plays to the end. Then two hours pass, or seem to: what a clock that
         // was an hour ahead has put off is due.
         cast.close();
-        pair.replace_both(if clocks_lie { 7_200 } else { 0 })
-            .await?;
+        if let Some(machine) = &machine {
+            machine.step(Duration::from_secs(7_200), 1)?;
+        }
+        pair.replace_both().await?;
         Ok::<(), BoxError>(())
     };
     tokio::try_join!(killing, stage.play())?;
@@ -238,10 +254,12 @@ async fn settle(openhumans: &OpenHumans, cast: &Cast) -> Result<bool> {
     let mut least = usize::MAX;
     let mut deadline = Instant::now() + PATIENCE;
     loop {
-        // In this order: who is noticed has an event, so once nobody is unnoticed no more come.
+        // In this order: an event may say that a member's tokens are lost, and who is noticed has
+        // an event, so once nobody is unnoticed no more come.
+        let before = openhumans.ledger().stats().await?.pending;
         let unnoticed = cast.unnoticed(openhumans).await?;
         let stats = openhumans.ledger().stats().await?;
-        let (pending, dead_letters) = (stats.pending, stats.dead_letters);
+        let (pending, dead_letters) = (before.max(stats.pending), stats.dead_letters);
         if pending == 0 && unnoticed == 0 {
             return Ok(dead_letters == 0);
         }
