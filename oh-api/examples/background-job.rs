@@ -22,7 +22,14 @@ pub(crate) async fn report(
     let job = MemberJob::new()
         .concurrency(8)
         .resume(journal)
-        .on_progress(|p| println!("{} of {:?}: {:?}", p.members, p.of_members, p.outcome));
+        .on_progress(|p| {
+            println!(
+                "{} of {}: {:?}",
+                p.members,
+                p.of_members.unwrap_or(0),
+                p.outcome
+            )
+        });
     let visit = async |visit: Visit| {
         let (mut files, mut count) = (visit.files(), 0);
         while files.try_next().await?.is_some() {
@@ -38,14 +45,26 @@ pub(crate) async fn report(
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
+async fn main() -> ExitCode {
+    let done = run().await.unwrap_or_else(|error| {
+        eprintln!("{error}");
+        false
+    });
+    ExitCode::from(u8::from(!done))
+}
+
+/// Whether every member was served.
+async fn run() -> Result<bool, Box<dyn std::error::Error>> {
     let server = std::env::var("OPENHUMANS_OH_BASE_URL");
     let server = server.unwrap_or_else(|_| "https://www.openhumans.org".into());
-    let project = Client::new(&server)?.project(std::env::var("OPENHUMANS_MASTER_TOKEN")?);
+    let project = Client::new(&server)?.project(
+        std::env::var("OPENHUMANS_MASTER_TOKEN")
+            .map_err(|error| format!("OPENHUMANS_MASTER_TOKEN: {error}"))?,
+    );
     let month = std::env::args().nth(1).ok_or("which month?")?;
     let report = report(&project, &month, &format!("report-{month}.done")).await?;
     for failure in &report.failed {
         eprintln!("{}: {}", failure.member, failure.error);
     }
-    Ok(ExitCode::from(u8::from(!report.is_complete())))
+    Ok(report.is_complete())
 }

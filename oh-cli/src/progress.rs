@@ -28,7 +28,7 @@ fn bar(template: &str) -> ProgressBar {
     bar
 }
 
-/// One file on its way. Nothing is drawn where standard error is not a terminal.
+/// One file on its way, or several that are read as one. Nothing is drawn where standard error is not a terminal.
 #[derive(Clone)]
 pub(crate) struct OneFile {
     bar: ProgressBar,

@@ -1,6 +1,7 @@
 //! What lies in a directory that is to be uploaded.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::files::hashing::{self, Wanted};
@@ -101,10 +102,36 @@ fn entries(directory: &Path) -> Result<(Named, Named), Error> {
 }
 
 pub(super) fn md5_of(path: &Path, wanted: &Wanted) -> Result<String, Error> {
+    md5_watched(path, wanted, &|_| {})
+}
+
+/// Tells of each piece that is read how long it is.
+pub(super) fn md5_watched(
+    path: &Path,
+    wanted: &Wanted,
+    read: &(dyn Fn(u64) + Sync),
+) -> Result<String, Error> {
     tracing::debug!(path = %path.display(), "reading it for its MD5");
     let file = std::fs::File::open(path).map_err(|e| Error::from(e).at(path))?;
+    let file = Watched { file, read };
     let md5 = hashing::md5_of(file, wanted).map_err(|e| Error::from(e).at(path))?;
     Ok(hashing::shown(md5))
+}
+
+/// A file that tells how much of it is read.
+struct Watched<'a> {
+    file: std::fs::File,
+    read: &'a (dyn Fn(u64) + Sync),
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        if read > 0 {
+            (self.read)(read as u64);
+        }
+        Ok(read)
+    }
 }
 
 /// Makes a folder and those above it, for their owner alone. Those that are there stay as they are.

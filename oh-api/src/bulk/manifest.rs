@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
@@ -16,7 +17,7 @@ use super::{csv_cell, plain_cell};
 use crate::FileMetadata;
 use crate::files::calls::check_name;
 use crate::files::hashing::blocking;
-use crate::{Error, ProjectMemberId, Timestamp};
+use crate::{Error, Progress, ProjectMemberId, Timestamp};
 
 /// The columns of a draft, after those that name the file.
 const DRAFT: [&str; 4] = ["tags", "description", "md5", "creation_date"];
@@ -214,23 +215,42 @@ impl Manifest {
     ///
     /// [`Error::InvalidInput`] when the directory is of another form; [`Error::Io`].
     pub async fn draft(directory: impl AsRef<Path>, max_size: u64) -> Result<Self, Error> {
+        Self::draft_watched(directory, max_size, |_| {}).await
+    }
+
+    /// As [`draft`](Self::draft), and tells how much of the files' bytes has been read.
+    ///
+    /// # Errors
+    ///
+    /// As [`draft`](Self::draft).
+    pub async fn draft_watched(
+        directory: impl AsRef<Path>,
+        max_size: u64,
+        on_progress: impl Fn(Progress) + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
         let directory = directory.as_ref().to_owned();
         blocking(move |wanted| {
             let mut manifest = Self::default();
+            let mut found = Vec::new();
             for (member, files) in local::look(&directory)? {
-                let described = manifest.members.entry(member).or_default();
+                manifest.members.entry(member.clone()).or_default();
                 for (name, path) in files {
-                    let found = std::fs::metadata(&path).map_err(|e| Error::from(e).at(&path))?;
-                    if found.len() > max_size {
-                        continue;
+                    let file = std::fs::metadata(&path).map_err(|e| Error::from(e).at(&path))?;
+                    if file.len() <= max_size {
+                        found.push((member.clone(), name, path, file));
                     }
-                    let made = Timestamp::from(found.modified()?);
-                    let metadata = FileMetadata::new("")
-                        .tags(guess_tags(&name))
-                        .md5(local::md5_of(&path, wanted)?)
-                        .creation_date(made.to_string());
-                    described.insert(name, metadata);
                 }
+            }
+            let total = found.iter().map(|(_, _, _, file)| file.len()).sum();
+            let watch = Watch::new(total, &on_progress);
+            for (member, name, path, file) in found {
+                let made = Timestamp::from(file.modified()?);
+                let metadata = FileMetadata::new("")
+                    .tags(guess_tags(&name))
+                    .md5(local::md5_watched(&path, wanted, &|read| watch.read(read))?)
+                    .creation_date(made.to_string());
+                let described = manifest.members.entry(member).or_default();
+                described.insert(name, metadata);
             }
             Ok::<_, Error>(manifest)
         })
@@ -244,20 +264,42 @@ impl Manifest {
     ///
     /// [`Error::InvalidInput`] when the directory is of another form; [`Error::Io`].
     pub async fn review(&self, directory: impl AsRef<Path>) -> Result<Vec<String>, Error> {
+        self.review_watched(directory, |_| {}).await
+    }
+
+    /// As [`review`](Self::review), and tells how much of the files' bytes has been read.
+    ///
+    /// # Errors
+    ///
+    /// As [`review`](Self::review).
+    pub async fn review_watched(
+        &self,
+        directory: impl AsRef<Path>,
+        on_progress: impl Fn(Progress) + Send + Sync + 'static,
+    ) -> Result<Vec<String>, Error> {
         let directory = directory.as_ref().to_owned();
         let manifest = self.clone();
         blocking(move |wanted| {
             let files = local::look(&directory)?;
             let mut problems = manifest.compare(&files);
-            for (member, described) in &manifest.members {
-                for (name, metadata) in described {
+            let mut described = Vec::new();
+            let mut total = 0;
+            for (member, of_member) in &manifest.members {
+                for (name, metadata) in of_member {
                     let path = files.get(member).and_then(|files| files.get(name));
                     let (Some(path), Some(Value::String(md5))) = (path, metadata.get("md5")) else {
                         continue;
                     };
-                    if !local::md5_of(path, wanted)?.eq_ignore_ascii_case(md5) {
-                        problems.push(format!("{}: its MD5 is another", shown(member, name)));
-                    }
+                    let file = std::fs::metadata(path).map_err(|e| Error::from(e).at(path))?;
+                    total += file.len();
+                    described.push((member, name, path, md5));
+                }
+            }
+            let watch = Watch::new(total, &on_progress);
+            for (member, name, path, md5) in described {
+                let found = local::md5_watched(path, wanted, &|read| watch.read(read))?;
+                if !found.eq_ignore_ascii_case(md5) {
+                    problems.push(format!("{}: its MD5 is another", shown(member, name)));
                 }
             }
             Ok::<_, Error>(problems)
@@ -313,6 +355,31 @@ impl Manifest {
         &self,
     ) -> &BTreeMap<Option<ProjectMemberId>, BTreeMap<String, FileMetadata>> {
         &self.members
+    }
+}
+
+/// How far the reading of several files has come.
+struct Watch<'a> {
+    done: AtomicU64,
+    total: u64,
+    told: &'a (dyn Fn(Progress) + Sync),
+}
+
+impl<'a> Watch<'a> {
+    fn new(total: u64, told: &'a (dyn Fn(Progress) + Sync)) -> Self {
+        Self {
+            done: AtomicU64::new(0),
+            total,
+            told,
+        }
+    }
+
+    fn read(&self, bytes: u64) {
+        let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        (self.told)(Progress {
+            done,
+            total: Some(self.total),
+        });
     }
 }
 

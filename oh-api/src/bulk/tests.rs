@@ -1,8 +1,8 @@
 //! Directories against a script; the sandbox plays the rest in the contract suite.
 
 use super::*;
-use crate::FileMetadata;
 use crate::fake::Fake;
+use crate::{FileMetadata, Progress};
 
 fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -41,6 +41,22 @@ async fn a_draft_can_be_written_and_read_again() {
         "{text}"
     );
     assert!(!text.contains("big"), "{text}");
+}
+
+#[tokio::test]
+async fn drafting_and_reviewing_tell_how_far_they_are() {
+    let dir = tree(&[("a.csv", "123"), ("b.csv", "12345"), ("big", "12345678")]);
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let watch = || {
+        let seen = seen.clone();
+        move |progress: Progress| seen.lock().unwrap().push((progress.done, progress.total))
+    };
+    let draft = Manifest::draft_watched(dir.path(), 5, watch()).await;
+    assert_eq!(*seen.lock().unwrap(), [(3, Some(8)), (8, Some(8))]);
+    seen.lock().unwrap().clear();
+    let review = draft.unwrap().review_watched(dir.path(), watch()).await;
+    assert_eq!(review.unwrap().len(), 1, "one file is not described");
+    assert_eq!(*seen.lock().unwrap(), [(3, Some(8)), (8, Some(8))]);
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub(crate) struct Transfers {
 #[derive(Args)]
 pub(crate) struct Here {
     /// Read files that are here, and fetch those again that have not the MD5 that is known
-    #[arg(long, conflicts_with = "force")]
+    #[arg(long, conflicts_with_all = ["force", "ignore_md5"])]
     pub(crate) verify: bool,
     /// Fetch all files, whatever is here
     #[arg(long)]

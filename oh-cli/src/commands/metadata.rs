@@ -10,6 +10,7 @@ use crate::access::Access;
 use crate::args::Metadata;
 use crate::failure::Failure;
 use crate::output;
+use crate::progress::OneFile;
 
 pub(crate) async fn run(access: &Access, args: Metadata) -> Result<(), Failure> {
     match args {
@@ -18,7 +19,12 @@ pub(crate) async fn run(access: &Access, args: Metadata) -> Result<(), Failure> 
             out,
             max_size,
         } => {
-            let manifest = Manifest::draft(directory, max_size.unwrap_or(u64::MAX)).await?;
+            let bar = OneFile::new("");
+            let told = bar.clone();
+            let most = max_size.unwrap_or(u64::MAX);
+            let drafted = Manifest::draft_watched(directory, most, move |p| told.moved(p)).await;
+            bar.finish();
+            let manifest = drafted?;
             let mut csv = Vec::new();
             manifest.write(&mut csv)?;
             output::write(out.as_deref(), &csv)?;
@@ -33,7 +39,13 @@ pub(crate) async fn run(access: &Access, args: Metadata) -> Result<(), Failure> 
         }
         Metadata::Review { directory, csv } => {
             let manifest = manifest(&csv)?;
-            let problems = manifest.review(directory).await?;
+            let bar = OneFile::new("");
+            let told = bar.clone();
+            let reviewed = manifest
+                .review_watched(directory, move |p| told.moved(p))
+                .await;
+            bar.finish();
+            let problems = reviewed?;
             for problem in &problems {
                 output::line(output::plain(problem))?;
             }

@@ -38,6 +38,11 @@ fn a_stale_file_of_equal_size_is_found_when_asked() {
     );
     run(&["--force"]);
     assert_eq!(read(folder.join("b")), "b");
+    let target = dir.path().to_str().unwrap();
+    let both = ["--verify", "--ignore-md5"];
+    let args = [&["download", "-m", ALICE, "-d", target][..], &both].concat();
+    let refused = by_master(&sandbox, &args);
+    assert_eq!(code(&refused), 2, "what is read would count for nothing");
 }
 
 #[test]
