@@ -6,8 +6,9 @@
 mod common;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -160,6 +161,95 @@ async fn a_disk_that_is_read_only_for_a_while_refuses_for_a_while() {
     let store = SqliteStore::connect(disk.path()).await.unwrap();
     let _ = store.accept(&event(1)).await.unwrap();
     assert_eq!(count(&store).await, 2);
+}
+
+/// A disk that breaks: strace has system calls of this process upon some files fail with EIO.
+struct BrokenDisk(Child);
+
+impl BrokenDisk {
+    /// `None` where there is no strace, or it may not; then it has been said, unless it must be
+    /// possible.
+    fn failing(calls: &str, files: [&Path; 2]) -> Option<Self> {
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-e", &format!("inject={calls}:error=EIO")]);
+        for file in files {
+            strace.arg("-P").arg(file);
+        }
+        let started = strace
+            .args(["-p", &std::process::id().to_string()])
+            .stderr(std::process::Stdio::piped())
+            .spawn();
+        // It says so once it has every thread.
+        let attached = started.ok().and_then(|mut child| {
+            let mut lines = BufReader::new(child.stderr.take()?).lines();
+            lines
+                .find(|line| line.as_ref().is_ok_and(|line| line.contains("attached")))?
+                .ok()?;
+            std::thread::spawn(move || lines.for_each(drop));
+            Some(Self(child))
+        });
+        if attached.is_none() {
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "strace cannot attach, and in CI nothing is skipped"
+            );
+            eprintln!("SKIPPED: a broken disk takes strace, and the right to use it");
+        }
+        attached
+    }
+
+    fn mend(mut self) {
+        // Told so, it lets go of every thread.
+        let told = Command::new("kill")
+            .args(["-INT", &self.0.id().to_string()])
+            .status();
+        assert!(told.unwrap().success());
+        self.0.wait().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_with_errors_refuses_and_goes_on_once_it_is_mended() {
+    for calls in ["pwrite64", "fsync,fdatasync", "pread64"] {
+        let file = SqliteFile::new();
+        let store = file.open().await;
+        let mut kept = Vec::new();
+        let accept = async |number| store.accept(&event(number)).await.map(|_| ());
+        for number in 0..5 {
+            accept(number).await.unwrap();
+            kept.push(event(number).id);
+        }
+        let wal = PathBuf::from(format!("{}-wal", file.path().display()));
+        let Some(broken) = BrokenDisk::failing(calls, [&file.path(), &wal]) else {
+            return;
+        };
+        let mut refused = 0;
+        for number in 10..20 {
+            match accept(number).await {
+                Ok(_) => kept.push(event(number).id),
+                Err(_) => refused += 1,
+            }
+        }
+        broken.mend();
+        // What is read may be in memory already.
+        assert!(
+            refused == 10 || calls == "pread64",
+            "{calls}: {refused} of 10 refused"
+        );
+        for number in 30..40 {
+            accept(number).await.unwrap();
+            kept.push(event(number).id);
+        }
+        drop(store);
+        let again = file.open().await;
+        let found = again.events(&EventQuery::first(usize::MAX)).await.unwrap();
+        for id in kept {
+            assert!(
+                found.iter().any(|event| event.id == id),
+                "{calls}: one is lost"
+            );
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
