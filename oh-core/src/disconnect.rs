@@ -1,7 +1,7 @@
 //! The app itself lets a member go.
 
 use crate::api::Removal;
-use crate::deauth::Erasure;
+use crate::deauth::{DeauthEvent, Erasure};
 use crate::store::{MemberRecord, StoreError};
 use crate::{AccessToken, Error, OpenHumans, ProjectMemberId};
 
@@ -17,6 +17,9 @@ impl OpenHumans {
     /// Open Humans calls the project's webhook in the middle of this. That event is kept like any
     /// other; if `erasure` adds nothing to it, it stays the only one.
     ///
+    /// A wish to be erased is kept before anything is done. Where the rest is cut off, it is held
+    /// until the member turns out to have left, this is called again, or somebody releases it.
+    ///
     /// # Errors
     ///
     /// When it is not certain that Open Humans has removed the member, or the event could not be
@@ -27,7 +30,16 @@ impl OpenHumans {
         erasure: Erasure,
     ) -> Result<(), Error> {
         if self.inner.settings.deauth_on_delete {
+            // Their webhook tells of the removal, and not of this wish.
+            let wish = match erasure {
+                Erasure::Requested => self.keep_wish(member).await?,
+                _ => None,
+            };
             self.remove_at_open_humans(member).await?;
+            if let Some(wish) = wish {
+                let acted = self.inner.deauthorizer.act_on_wish(&wish).await;
+                return acted.map_err(|error| StoreError::unavailable(error).into());
+            }
         }
         let record = match self.inner.store.load(member).await? {
             Some(record) => record,
@@ -42,6 +54,18 @@ impl OpenHumans {
             return Ok(());
         }
         self.report(&record, erasure).await
+    }
+
+    /// `None` for a member who is not authorized: nothing is there to be told of.
+    async fn keep_wish(&self, member: &ProjectMemberId) -> Result<Option<DeauthEvent>, Error> {
+        let stored = self.inner.store.load(member).await?;
+        let Some(record) = stored.filter(MemberRecord::is_authorized) else {
+            return Ok(None);
+        };
+        match self.inner.deauthorizer.keep_wish(&record).await {
+            Ok(wish) => Ok(Some(wish)),
+            Err(error) => Err(StoreError::unavailable(error).into()),
+        }
     }
 
     async fn report(&self, record: &MemberRecord, erasure: Erasure) -> Result<(), Error> {

@@ -448,15 +448,55 @@ async fn only_the_right_methods() {
     let sandbox = sandbox().await;
     let oh = app(&sandbox).build().unwrap();
     for (route, allowed) in [
-        (Route::Login, "GET, POST"),
+        (Route::Login, "GET, HEAD, POST"),
         (Route::Complete, "GET"),
-        (Route::Logout, "GET, POST"),
+        (Route::Logout, "GET, HEAD, POST"),
         (Route::Deauth, "POST"),
     ] {
         let request = Request::put(format!("/openhumans{}", route.path()));
         let response = Browser::default().send(&oh, route, request).await;
         assert_eq!(response.status(), 405);
         assert_eq!(response.headers()["allow"], allowed);
+    }
+}
+
+/// An app with users of its own, and a header that says which one is there.
+struct OwnUsers;
+
+#[async_trait]
+impl LoginHandler for OwnUsers {
+    async fn logged_in(&self, login: &LoggedIn) -> Result<Welcome, Refusal> {
+        match login.context.as_deref() {
+            Some("user 42") => Ok(Welcome::new()),
+            _ => Err(Refusal::new("Log in here first.")),
+        }
+    }
+
+    async fn context(&self, head: &http::request::Parts) -> Option<String> {
+        let user = head.headers.get("user")?.to_str().ok()?;
+        Some(format!("user {user}"))
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_begins_at_the_route_knows_the_apps_own_user() {
+    let sandbox = sandbox().await;
+    let oh = app(&sandbox).login_handler(OwnUsers).build().unwrap();
+    let too_long = "4".repeat(2_000);
+    for (user, status) in [(None, 403), (Some("42"), 303), (Some(&*too_long), 403)] {
+        let mut browser = Browser::default();
+        let mut request = Request::get("/openhumans/login?next=/openhumans/files");
+        if let Some(user) = user {
+            request = request.header("user", user);
+        }
+        let away = browser.send(&oh, Route::Login, request).await;
+        let url: url::Url = location(&away).parse().unwrap();
+        let back = sandbox.authorize(ALICE, url).await.unwrap();
+        let response = browser.come_back(&oh, &back).await;
+        assert_eq!(response.status(), status);
+        if status == 303 {
+            assert_eq!(location(&response), "/openhumans/files");
+        }
     }
 }
 

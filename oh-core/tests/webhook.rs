@@ -4,11 +4,13 @@
 
 mod support;
 
+use std::sync::{Arc, Mutex};
+
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use oh_core::OpenHumans;
-use oh_core::deauth::{Discovery, Erasure, EventQuery, EventRecord};
+use oh_core::deauth::{Departure, Discovery, Erasure, EventQuery, EventRecord, EventState};
 use oh_core::routes::Route;
 use oh_core::webhook::SIGNATURE_HEADER;
 use oh_sandbox::{Endpoint, Fault, webhook};
@@ -193,6 +195,52 @@ async fn disconnecting_passes_the_wish_on() {
     assert_eq!(self::events(&oh).await.len(), 1);
     oh.disconnect(&stranger, Erasure::Requested).await.unwrap();
     assert_eq!(self::events(&oh).await.len(), 2);
+}
+
+/// As when the process dies while Open Humans removes the member, whose webhook knows of no wish.
+#[tokio::test]
+async fn a_wish_outlives_whoever_was_at_it() {
+    let sandbox = sandbox().await;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = told.clone();
+    let oh = app(&sandbox)
+        .deauth_handler(move |departure: Departure| {
+            let event = departure.event;
+            let told = (event.discovery, departure.delete_data);
+            heard.lock().unwrap().push(told);
+            async { Ok(()) }
+        })
+        .build()
+        .unwrap();
+    sandbox.set_webhook_url(None);
+    Browser::default().log_in(&oh, &sandbox, ALICE).await;
+    sandbox.fault(Endpoint::RemoveMembers, Fault::Hang);
+    let member = alice();
+    let mut disconnecting = Box::pin(oh.disconnect(&member, Erasure::Requested));
+    let held = async {
+        while events(&oh).await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        _ = &mut disconnecting => panic!("nobody answered"),
+        () = held => {}
+    }
+    drop(disconnecting);
+    let worker = oh.worker().spawn();
+    worker.drain().await;
+    assert!(told.lock().unwrap().is_empty(), "the member is there still");
+    assert!(oh.access_token(&alice()).await.is_ok());
+
+    let body = webhook::body(ALICE, false, OffsetDateTime::now_utc());
+    let signature = webhook::sign(WEBHOOK_SECRET, &body);
+    assert_eq!(post(&oh, &body, &[&signature]).await.status(), 204);
+    worker.drain().await;
+    let expected = [(Discovery::Told, false), (Discovery::Disconnected, true)];
+    assert_eq!(*told.lock().unwrap(), expected);
+    let events = events(&oh).await;
+    assert!(events.iter().all(|event| event.state == EventState::Done));
+    worker.stop().await;
 }
 
 #[tokio::test]

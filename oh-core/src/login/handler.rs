@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Response;
+use http::request::Parts;
 
 use super::{LoginFailure, Refusal, ReturnPath, Welcome};
 use crate::ProjectMemberId;
@@ -147,6 +148,16 @@ pub trait LoginHandler: Send + Sync + 'static {
     ///
     /// A [`Refusal`] keeps the member out.
     async fn logged_in(&self, login: &LoggedIn) -> Result<Welcome, Refusal>;
+
+    /// What to be told again of a login that begins at the route `/login`, as
+    /// [`LoginRequest::context`] is of one that the app begins: the app's own user, where its users
+    /// log in by other means. Default: nothing.
+    ///
+    /// `head` is the request's. With axum its extensions are there, and in them the session of
+    /// axum-login; with actix-web there are the headers alone.
+    async fn context(&self, _head: &Parts) -> Option<String> {
+        None
+    }
 
     /// Called when a login has failed, to answer in the app's own way. Default: `None`, and the
     /// person sees a page that says why and lets them try again.

@@ -44,10 +44,22 @@ pub(super) async fn login(oh: &OpenHumans, head: &Parts, session: Option<Session
             .map_or(inner.settings.login_redirect_url.as_str(), |n| n.as_str());
         return Answer::keep(see_other(to));
     }
-    let request = LoginRequest {
+    let mut request = LoginRequest {
         return_to: next,
         ..LoginRequest::new()
     };
+    if let Some(context) = inner.login.handler.context(head).await {
+        match request.clone().context(context) {
+            Ok(with_context) => request = with_context,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(
+                    error,
+                    "LoginHandler::context gave what cannot be told again"
+                );
+            }
+        }
+    }
     Answer::keep(start_login(inner, request, &head.headers))
 }
 

@@ -108,6 +108,11 @@ impl Route {
             Self::Page(page) => page.methods(),
         }
     }
+
+    /// Whether HEAD is answered as GET is. A code is not used up for those who only look.
+    fn answers_head(self) -> bool {
+        self != Self::Complete && self.methods().contains(&Method::GET)
+    }
 }
 
 impl OpenHumans {
@@ -131,7 +136,7 @@ impl OpenHumans {
     pub async fn respond<B>(
         &self,
         route: Route,
-        request: Request<B>,
+        mut request: Request<B>,
         session: Option<SessionMember>,
     ) -> Answer
     where
@@ -139,6 +144,10 @@ impl OpenHumans {
         B::Data: Buf,
         B::Error: Into<BoxError>,
     {
+        // The server leaves the body away.
+        if request.method() == Method::HEAD && route.answers_head() {
+            *request.method_mut() = Method::GET;
+        }
         let check = &self.inner.mount_check;
         check.see(&self.inner.settings, route.path(), request.uri().path());
         let mut answer = if route.methods().contains(request.method()) {
@@ -173,7 +182,10 @@ fn private<T>(response: &mut Response<T>) {
 
 fn method_not_allowed(route: Route) -> Response<Bytes> {
     let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
-    let allowed: Vec<&str> = route.methods().iter().map(Method::as_str).collect();
+    let mut allowed: Vec<&str> = route.methods().iter().map(Method::as_str).collect();
+    if route.answers_head() {
+        allowed.insert(1, Method::HEAD.as_str());
+    }
     if let Ok(allowed) = allowed.join(", ").parse() {
         response.headers_mut().insert(header::ALLOW, allowed);
     }

@@ -106,13 +106,14 @@ async fn settle(conn: &mut PgConnection, endings: &[&Ending]) -> Result<HashSet<
              WHERE oh_events.id = input.id AND oh_events.lease_holder = input.holder AND ",
         BARRIER!(),
         "    RETURNING oh_events.id, oh_events.pseudonym, oh_events.attempts, oh_events.left_at, \
-             input.forget, input.now, input.step, input.note, input.place), \
+             oh_events.erasure, input.forget, input.now, input.step, input.note, input.place), \
          forgotten AS ( \
              UPDATE oh_events SET member = NULL FROM settled \
              WHERE settled.forget AND oh_events.pseudonym = settled.pseudonym \
              AND oh_events.member IS NOT NULL AND (oh_events.state = 'stale' \
                  OR (oh_events.state IN ('dead_letter', 'held') \
-                     AND oh_events.left_at <= settled.left_at))), \
+                     AND oh_events.left_at <= settled.left_at \
+                     AND (oh_events.erasure <> 'requested' OR settled.erasure = 'requested')))), \
          lines AS ( \
              INSERT INTO oh_ledger (event, member, at, step, attempt, note) \
              SELECT id, pseudonym, now, step, attempts, note FROM settled ORDER BY place) \

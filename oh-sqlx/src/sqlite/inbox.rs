@@ -191,7 +191,8 @@ async fn forget_settled(conn: &mut SqliteConnection, done: &EventId) -> Result<(
          FROM oh_events AS done WHERE done.id = ?1 \
          AND oh_events.pseudonym = done.pseudonym AND oh_events.member IS NOT NULL \
          AND (oh_events.state = 'stale' \
-             OR (oh_events.state IN ('dead_letter', 'held') AND oh_events.left_at <= done.left_at))",
+             OR (oh_events.state IN ('dead_letter', 'held') AND oh_events.left_at <= done.left_at \
+                 AND (oh_events.erasure <> 'requested' OR done.erasure = 'requested')))",
     )
     .bind(done.as_str())
     .execute(conn)

@@ -9,9 +9,9 @@ const METHODS: [&str; 9] = [
 ];
 
 const ROUTES: [(&str, &[&str]); 4] = [
-    ("login", &["GET", "POST"]),
+    ("login", &["GET", "HEAD", "POST"]),
     ("complete", &["GET"]),
-    ("logout", &["GET", "POST"]),
+    ("logout", &["GET", "HEAD", "POST"]),
     ("deauth", &["POST"]),
 ];
 

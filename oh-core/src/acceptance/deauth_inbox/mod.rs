@@ -49,10 +49,10 @@ pub use sealing::{
 pub use settling::{
     a_dead_letter_can_be_requeued, a_held_event_waits_to_be_released,
     a_retry_waits_until_it_is_due, a_stale_event_is_kept, a_whole_life_is_in_the_ledger,
-    done_forgets_what_it_makes_up_for, done_leaves_only_the_pseudonym,
-    leases_tell_what_became_of_the_tokens, of_two_settlements_one_counts,
-    settling_after_a_takeover_does_nothing, settling_late_counts_if_nobody_took_over,
-    statistics_add_up,
+    done_forgets_what_it_makes_up_for, done_keeps_wishes_it_does_not_make_up_for,
+    done_leaves_only_the_pseudonym, leases_tell_what_became_of_the_tokens,
+    of_two_settlements_one_counts, settling_after_a_takeover_does_nothing,
+    settling_late_counts_if_nobody_took_over, statistics_add_up,
 };
 
 use std::future::Future;
@@ -98,6 +98,7 @@ where
 
     done_leaves_only_the_pseudonym(fresh().await).await;
     done_forgets_what_it_makes_up_for(fresh().await).await;
+    done_keeps_wishes_it_does_not_make_up_for(fresh().await).await;
     a_retry_waits_until_it_is_due(fresh().await).await;
     a_dead_letter_can_be_requeued(fresh().await).await;
     a_stale_event_is_kept(fresh().await).await;

@@ -115,6 +115,30 @@ pub async fn done_forgets_what_it_makes_up_for(inbox: Arc<dyn DeauthInbox>) {
     assert!(requeue(&others, at(18)).await);
 }
 
+/// An end without erasure does not make up for a wish to be erased that failed, or waits.
+pub async fn done_keeps_wishes_it_does_not_make_up_for(inbox: Arc<dyn DeauthInbox>) {
+    let wish = event(1, 1, 1);
+    let held = event(2, 1, 2);
+    let less = DeauthEvent {
+        erasure: Erasure::NotRequested,
+        ..event(3, 1, 3)
+    };
+    let again = event(4, 1, 4);
+    accept(&inbox, &wish).await;
+    let kept = inbox.hold(&held, "told late").await;
+    assert!(matches!(kept.expect("the inbox answers"), Accepted::New(_)));
+    let leased = lease_one(&inbox, at(10)).await;
+    settle(&inbox, &leased, &dead_letter(), at(11)).await;
+    for (event, wishes_stay) in [(&less, true), (&again, false)] {
+        accept(&inbox, event).await;
+        let leased = lease_one(&inbox, at(12)).await;
+        settle(&inbox, &leased, &Settlement::Done { note: None }, at(13)).await;
+        for wish in [&wish, &held] {
+            assert_eq!(find(&inbox, wish).await.member.is_some(), wishes_stay);
+        }
+    }
+}
+
 /// Not before, and with the count of attempts kept.
 pub async fn a_retry_waits_until_it_is_due(inbox: Arc<dyn DeauthInbox>) {
     let event = event(1, 1, 1);

@@ -53,6 +53,8 @@ struct Inner {
     roster: Option<Roster>,
     listed: AsyncMutex<Option<(Timestamp, HashSet<ProjectMemberId>)>>,
     works: AtomicBool,
+    // The inbox has been seen to delete the tokens that the store has.
+    one_database: AtomicBool,
     gone: Box<dyn Fn(&ProjectMemberId) + Send + Sync>,
 }
 
@@ -149,6 +151,7 @@ impl Deauthorizer {
             roster: extras.roster,
             listed: AsyncMutex::default(),
             works: AtomicBool::new(false),
+            one_database: AtomicBool::new(false),
             gone: extras.gone,
         }))
     }
@@ -424,6 +427,49 @@ impl Deauthorizer {
         self.accept(event).await
     }
 
+    /// Keeps the wish of a member who asks the app for erasure, before the app removes the member at
+    /// Open Humans. Nothing is done about it yet.
+    pub(crate) async fn keep_wish(&self, record: &MemberRecord) -> Result<DeauthEvent, InboxError> {
+        let wish = self.own_event(record, Erasure::Requested, Discovery::Disconnected);
+        let kept = self.0.inbox.hold(
+            &wish,
+            "asked for here, before the member was removed at Open Humans",
+        );
+        if matches!(kept.await?, Accepted::New(_)) {
+            metrics::received(wish.discovery);
+        }
+        Ok(wish)
+    }
+
+    /// The member is removed at Open Humans: the wish is acted on.
+    pub(crate) async fn act_on_wish(&self, wish: &DeauthEvent) -> Result<(), InboxError> {
+        // If it is not held any more, the worker was faster, see `release_wishes`.
+        if self.0.inbox.release(&wish.id, self.0.clock.now()).await? {
+            tracing::info!(event = %wish.id, "a member has left");
+            self.ready_if_possible(wish).await;
+            self.wake();
+        }
+        Ok(())
+    }
+
+    /// The member has left: what the member asked for here is acted on, although the process that
+    /// was at it may be gone.
+    pub(super) async fn release_wishes(&self, event: &DeauthEvent) -> Result<(), InboxError> {
+        let says_left = matches!(event.discovery, Discovery::Told | Discovery::Found);
+        if !says_left || event.erasure == Erasure::Requested {
+            return Ok(());
+        }
+        let held = EventQuery::first(100)
+            .state(EventState::Held)
+            .pseudonym(event.pseudonym.clone());
+        for wish in self.0.inbox.events(&held).await? {
+            if wish.discovery == Discovery::Disconnected {
+                self.release(&wish.id).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Someone who need not be believed says that this member has left: the legacy unsigned POST.
     /// Open Humans is asked at once, unless it was asked about this member lately, the member is
     /// not authorized anyway, or no reconciler runs. True if the question was queued.
@@ -495,19 +541,47 @@ impl Deauthorizer {
             );
         }
         match fate {
+            TokenFate::Destroyed if self.tokens_are_elsewhere(&event).await => {
+                self.ready_if_possible(&event).await;
+            }
             TokenFate::Destroyed => (self.0.gone)(&event.member),
             TokenFate::Stale => self.found_stale(&event),
-            TokenFate::Untouched => {
-                if let Err(error) = self.ready(&event, TokenProgress::Untouched).await {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "the tokens are left to the worker"
-                    );
-                }
-            }
+            TokenFate::Untouched => self.ready_if_possible(&event).await,
         }
         self.wake();
         Ok(accepted)
+    }
+
+    /// Whether the inbox deletes tokens in its own tables while the store's are somewhere else.
+    async fn tokens_are_elsewhere(&self, event: &DeauthEvent) -> bool {
+        if self.0.one_database.load(Ordering::Relaxed) {
+            return false;
+        }
+        let Ok(record) = self.0.store.load(&event.member).await else {
+            return false;
+        };
+        let lives = record.is_some_and(|record| {
+            record.is_authorized() && !took_it_back(TokenProgress::Untouched, &record, event)
+        });
+        if lives {
+            tracing::error!(
+                "the inbox says that it has deleted a member's tokens, and the token store still \
+                 has them: an inbox beside another store must be told so (oh-sqlx: inbox_only), or \
+                 wishes to be erased are taken for stale"
+            );
+        } else {
+            self.0.one_database.store(true, Ordering::Relaxed);
+        }
+        lives
+    }
+
+    async fn ready_if_possible(&self, event: &DeauthEvent) {
+        if let Err(error) = self.ready(event, TokenProgress::Untouched).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the tokens are left to the worker"
+            );
+        }
     }
 
     /// Makes sure that the member's tokens are gone and the ledger says so, unless the member has

@@ -9,7 +9,7 @@ use crate::KeyMaterial;
 use crate::deauth::test_support::{self, at};
 use crate::deauth::{DeauthEvents, DeauthRecords, LedgerQuery, Step};
 use crate::deauth::{EventState, Held, MemoryInbox, Settlement};
-use crate::store::{MemoryStore, Version};
+use crate::store::MemoryStore;
 
 fn member() -> ProjectMemberId {
     test_support::member(1_026_778)
@@ -135,6 +135,24 @@ async fn sessions_end_where_the_tokens_went_with_the_acceptance() {
     let ready = deauthorizer.ready(&leased[0].event, TokenProgress::Destroyed);
     assert_eq!(ready.await.unwrap(), Ready::Yes);
     assert_eq!(gone.load(Ordering::SeqCst), 2);
+}
+
+/// An inbox over a database of its own that was not told so: it deletes tokens that nobody keeps
+/// there.
+#[tokio::test]
+async fn tokens_that_live_elsewhere_are_destroyed_there() {
+    let setting = test_support::Setting::new();
+    setting.inbox.destroys.store(true, Ordering::SeqCst);
+    for number in [1, 2] {
+        setting.authorize(number, at(0)).await;
+        let _ = setting.report_told(number, at(50)).await;
+        assert!(!setting.record(number).await.unwrap().is_authorized());
+    }
+    let leased = setting.inbox.lease(at(100), at(160), 2).await.unwrap();
+    for leased in leased {
+        let ready = setting.deauthorizer.ready(&leased.event, leased.tokens);
+        assert_eq!(ready.await.unwrap(), Ready::Yes, "not stale");
+    }
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use super::{
     LedgerQuery, MAX_WAIT, NamedLocks, Settlement, TokenFate, TokenProgress,
 };
 use crate::Timestamp;
-use crate::deauth::event::{DeauthEvent, EventId, Pseudonym};
+use crate::deauth::event::{DeauthEvent, Erasure, EventId, Pseudonym};
 
 /// A [`DeauthInbox`](super::DeauthInbox) in memory. One process, and events that wait are lost when it ends: not for
 /// an app whose members can ask to be erased.
@@ -84,7 +84,7 @@ impl State {
         let Some(done) = self.events.get(done).map(|entry| &entry.record) else {
             return;
         };
-        let left_at = done.left_at;
+        let (left_at, erased) = (done.left_at, done.erasure == Erasure::Requested);
         let Some(settled) = self.settled.get_mut(&done.pseudonym) else {
             return;
         };
@@ -92,11 +92,13 @@ impl State {
             let Some(Entry { record, .. }) = self.events.get_mut(id) else {
                 return false;
             };
-            let later = record.state != EventState::Stale && record.left_at > left_at;
-            if !later {
+            let asks_for_more = record.erasure == Erasure::Requested && !erased;
+            let stays =
+                record.state != EventState::Stale && (record.left_at > left_at || asks_for_more);
+            if !stays {
                 record.member = None;
             }
-            later
+            stays
         });
     }
 

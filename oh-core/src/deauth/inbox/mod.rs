@@ -157,9 +157,10 @@ pub enum Held {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settlement {
     /// The handler succeeded. The member's id is removed from the event; the pseudonym stays. So
-    /// is it, in the same commit, from the member's stale events, and from those dead letters and held events with a
-    /// [`left_at`](DeauthEvent::left_at) not later than this one's: they cannot be requeued any
-    /// more, and need not be. Writes [`Step::Done`] with the note.
+    /// is it, in the same commit, from the member's stale events, and from those dead letters and
+    /// held events with a [`left_at`](DeauthEvent::left_at) not later than this one's: they cannot
+    /// be requeued any more, and need not be. Not from those that ask for erasure where this one
+    /// does not: it has not made up for them. Writes [`Step::Done`] with the note.
     Done {
         /// What is to be said of it, such as that nobody was there to delete data.
         note: Option<String>,

@@ -115,6 +115,7 @@ impl Attempts {
         if ready == Ready::Stale {
             return Ok(Settlement::Stale);
         }
+        self.deauthorizer.release_wishes(&leased.event).await?;
         let departure = Departure::new(leased.event.clone(), leased.attempt, self.policy);
         self.handler.deauthorized(&departure).await?;
         let note = (departure.delete_data && !self.handler.erases()).then(|| TOKENS_ONLY.into());
