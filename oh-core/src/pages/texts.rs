@@ -215,6 +215,7 @@ texts! {
     DownloadCheckpoint: "Download the checkpoint", "Prüfpunkt herunterladen";
     NotSealed: "not sealed", "nicht versiegelt";
     NotSealedText: "Nothing was sealed so far. It takes a signing key, which the command oh ledger keygen makes.", "Bisher wurde nichts versiegelt. Dazu braucht es einen Signaturschlüssel, den der Befehl oh ledger keygen erzeugt.";
+    NotSealedYetText: "Nothing was sealed so far. The first lines are within a minute, where background work runs.", "Bisher wurde nichts versiegelt. Die ersten Zeilen sind es binnen einer Minute, wo die Hintergrundarbeit läuft.";
     SealingTrouble: "The ledger does not agree with what was sealed", "Das Protokoll stimmt nicht mit dem überein, was versiegelt wurde";
     SealingTroubleText: "If a backup was restored, go on under a new name, with a new key. If not, someone has changed the database.", "Wenn eine Sicherung eingespielt wurde, machen Sie unter einem neuen Namen mit einem neuen Schlüssel weiter. Wenn nicht, hat jemand die Datenbank verändert.";
     HowLong: "How long requests took", "Wie lange Anliegen dauerten";

@@ -9,12 +9,13 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use axum::extract::Form;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::Router;
 use axum_login::{AuthManagerLayerBuilder, login_required};
-use oh_axum::{Handle, Member};
+use oh_axum::{Handle, HostSession, Member};
 use oh_core::OpenHumans;
 use oh_core::deauth::{DeauthHandler, Departure};
 use oh_core::login::{LoggedIn, LoginHandler, LoginRequest, Refusal, Welcome};
@@ -47,10 +48,16 @@ fn app(openhumans: &OpenHumans, users: Users, sessions: SessionStore) -> Router 
         .layer(AuthManagerLayerBuilder::new(users, sessions).build())
 }
 
-async fn sign_in(mut auth: AuthSession, Form(form): Form<Credentials>) -> Result<Response, Problem> {
+async fn sign_in(
+    mut auth: AuthSession,
+    session: Session,
+    Form(form): Form<Credentials>,
+) -> Result<Response, Problem> {
     let Some(user) = auth.authenticate(form).await.map_err(anyhow::Error::from)? else {
         return Ok(StatusCode::UNAUTHORIZED.into_response());
     };
+    // Whoever was here before may have left an Open Humans login in the session.
+    session.log_out().await.map_err(anyhow::Error::from)?;
     auth.login(&user).await.map_err(anyhow::Error::from)?;
     Ok(Redirect::to("/nights").into_response())
 }
@@ -97,10 +104,17 @@ impl LoginHandler for Users {
         let user = login.context.as_deref().and_then(|user| user.parse().ok());
         let user = user.ok_or_else(|| Refusal::new("Sign in first, then connect."))?;
         match self.connect(user, login.member.as_str()).await {
+            Ok(true) if login.return_to.is_some() => Ok(Welcome::new()),
             Ok(true) => Ok(Welcome::to("/nights")),
             Ok(false) => Err(Refusal::new("Someone is connected already.")),
             Err(_) => Err(Refusal::new("Please try again later.")),
         }
+    }
+
+    /// Of a login that begins at `/openhumans/login`, where the pages and `Member` lead.
+    async fn context(&self, head: &Parts) -> Option<String> {
+        let auth = head.extensions.get::<AuthSession>()?;
+        Some(auth.user.as_ref()?.id.to_string())
     }
 }
 
@@ -161,13 +175,34 @@ async fn main() -> Result<()> {
     let page = anna.get("/nights").await.text();
     ensure!(page == connected, "{page}");
 
+    // Signed in again, she is led to Open Humans wherever the app asks for the member.
+    anna.post("/sign-out", nothing).await;
+    anna.post("/sign-in", right).await;
+    let page = anna.get("/nights").await.text();
+    ensure!(page == format!("anna Some({ALICE:?}) None"), "{page}");
+    let away = anna.get("/openhumans/login?next=/nights?of=may").await;
+    let back = anna.authorize(ALICE, &away).await;
+    ensure!(back.location() == "/nights?of=may", "{back}");
+    let page = anna.get("/nights").await.text();
+    ensure!(page == connected, "{page}");
+
+    // Whoever signs in next in her browser is not taken for the member.
+    let battery = [("name", "otto"), ("password", "battery staple")];
+    let mut shared = kit.axum(&first);
+    shared.post("/sign-in", right).await;
+    let away = shared.get("/openhumans/login").await;
+    shared.authorize(ALICE, &away).await;
+    shared.post("/sign-in", battery).await;
+    let page = shared.get("/nights").await.text();
+    ensure!(page == "otto None None", "{page}");
+
     // The login page of Open Humans alone is no way in, and a member is not connected twice.
     let mut stranger = kit.axum(&first);
     let away = stranger.get("/openhumans/login").await;
     let back = stranger.authorize(BOB, &away).await;
     ensure!(back.text().contains("Sign in first"), "{back}");
     let mut otto = kit.axum(&first);
-    otto.post("/sign-in", [("name", "otto"), ("password", "battery staple")]).await;
+    otto.post("/sign-in", battery).await;
     let away = otto.post("/connect", nothing).await;
     let back = otto.authorize(ALICE, &away).await;
     ensure!(back.text().contains("connected already"), "{back}");

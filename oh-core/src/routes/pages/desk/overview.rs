@@ -280,6 +280,10 @@ fn background(cx: &Context<'_>, view: &BackgroundView) -> Markup {
 }
 
 fn sealing(cx: &Context<'_>, view: &SealingView) -> Markup {
+    let why = match cx.openhumans.settings().ledger_signing_keys() {
+        [] => Text::NotSealedText,
+        _ => Text::NotSealedYetText,
+    };
     html! {
         section.card #sealing {
             h2 { (cx.say(Text::Sealing)) }
@@ -304,7 +308,7 @@ fn sealing(cx: &Context<'_>, view: &SealingView) -> Markup {
                     pre.note #checkpoint tabindex="0" aria-label=(cx.say(Text::Checkpoint)) { (note) }
                     p { a href=(cx.path("/staff/checkpoint")) download="checkpoint.txt" { (cx.say(Text::DownloadCheckpoint)) } }
                 }
-                _ => p { span.state.stale { (cx.say(Text::NotSealed)) } " " (cx.say(Text::NotSealedText)) }
+                _ => p { span.state.stale { (cx.say(Text::NotSealed)) } " " (cx.say(why)) }
             }
         }
     }
