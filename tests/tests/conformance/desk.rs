@@ -265,6 +265,27 @@ async fn the_export_is_the_whole_ledger_sent_as_it_is_read() {
 }
 
 #[tokio::test]
+async fn a_ledger_that_will_be_sealed_is_told_from_one_that_will_not() {
+    let with_key = Plan {
+        settings: |settings| {
+            let key = SigningKey::generate("app.example/erasure").unwrap();
+            settings.ledger_signing_key(key.to_secret_text().to_string())
+        },
+        ..plan()
+    };
+    for (plan, why) in [
+        (plan(), "It takes a signing key"),
+        (with_key, "within a minute"),
+    ] {
+        both(plan, async |app| {
+            let desk = staff(app, "").await.text();
+            assert!(desk.contains(why), "{desk}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn the_last_checkpoint_is_shown_and_can_be_taken_along() {
     // One key for both, so that what is signed is the same.
     let key = SigningKey::generate("app.example/erasure").unwrap();
