@@ -1,6 +1,6 @@
 //! Which server, and with which token.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use oh_api::{Client, Error, MemberClient, ProjectClient, ProjectMemberId};
@@ -70,6 +70,11 @@ impl Access {
     /// The member's access token itself.
     pub(crate) fn member_token(&self) -> Result<String, Failure> {
         Kind::Access.wanted(self.token.as_ref(), self.token_file.as_deref())
+    }
+
+    /// The file that the member's access token is to come from, where a flag names one.
+    pub(crate) fn token_file(&self) -> Option<&Path> {
+        self.token_file.as_deref()
     }
 
     /// One member: the one with the token, or `member` by the master token.

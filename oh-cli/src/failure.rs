@@ -116,7 +116,12 @@ pub(crate) fn sentence(error: &(dyn std::error::Error + 'static)) -> String {
     let mut said = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let more = error.to_string();
+        let mut more = error.to_string();
+        if let Some(message) = of_database(error) {
+            // What is around it may have said it already, as it shows itself.
+            said = said.replace(&more, &message);
+            more = message;
+        }
         // Some say their cause themselves.
         if !said.contains(&more) {
             said = format!("{said}: {more}");
@@ -124,6 +129,19 @@ pub(crate) fn sentence(error: &(dyn std::error::Error + 'static)) -> String {
         cause = error.source();
     }
     said
+}
+
+/// What a database said, alone. sqlx shows the line of PostgreSQL's source with it, as if it were
+/// one of the statement, and SQLite's number.
+#[cfg(feature = "database")]
+fn of_database(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let error = error.downcast_ref::<Box<dyn sqlx::error::DatabaseError>>()?;
+    Some(error.message().to_owned())
+}
+
+#[cfg(not(feature = "database"))]
+fn of_database(_: &(dyn std::error::Error + 'static)) -> Option<String> {
+    None
 }
 
 /// An error of the library and all its causes, in a line.
@@ -234,5 +252,61 @@ impl From<TokenError> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Error::from(error).into()
+    }
+}
+
+#[cfg(all(test, feature = "database"))]
+mod tests {
+    use std::error::Error as StdError;
+    use std::sync::Arc;
+
+    use sqlx::error::{DatabaseError, ErrorKind};
+
+    use super::*;
+
+    /// As sqlx shows what PostgreSQL says.
+    #[derive(Debug)]
+    struct OfPostgres;
+
+    impl fmt::Display for OfPostgres {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{} at line 948", self.message())
+        }
+    }
+
+    impl StdError for OfPostgres {}
+
+    impl DatabaseError for OfPostgres {
+        fn message(&self) -> &str {
+            "permission denied for table oh_members"
+        }
+
+        fn as_error(&self) -> &(dyn StdError + Send + Sync + 'static) {
+            self
+        }
+
+        fn as_error_mut(&mut self) -> &mut (dyn StdError + Send + Sync + 'static) {
+            self
+        }
+
+        fn into_error(self: Box<Self>) -> Box<dyn StdError + Send + Sync + 'static> {
+            self
+        }
+
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Other
+        }
+    }
+
+    #[test]
+    fn what_a_database_said_is_told_without_the_line_of_its_source() {
+        let error = || sqlx::Error::Database(Box::new(OfPostgres));
+        let alone = "error returned from database: permission denied for table oh_members";
+        assert_eq!(sentence(&error()), alone);
+        // However the stores wrap it.
+        let shared: Arc<sqlx::Error> = error().into();
+        let wrapped = oh_core::store::StoreError::unavailable(shared);
+        let told = sentence(&wrapped);
+        assert!(told.ends_with(alone), "{told}");
     }
 }

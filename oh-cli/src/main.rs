@@ -8,6 +8,7 @@ mod access;
 mod args;
 mod ask;
 mod commands;
+mod counted;
 mod failure;
 mod keep;
 mod log;

@@ -1,7 +1,8 @@
 //! Tokens and secrets: from flags, from files, from the environment, in this order.
 //!
 //! What a flag says wins over the environment. A file holds the secret alone, or is one that
-//! `--out` wrote: JSON, of which the right field is taken.
+//! `--out` wrote: JSON, of which the right field is taken. Such a file of `--token-file` holds the
+//! refresh token as well, and counts for that after `--refresh-token-file`.
 
 use std::path::{Path, PathBuf};
 
@@ -70,14 +71,30 @@ impl Kind {
         file: Option<&Path>,
     ) -> Result<String, Failure> {
         let found = self.given(flag, file)?;
-        found.map(|(secret, _)| secret).ok_or_else(|| {
-            Failure::Usage(format!(
-                "there is no {}: give {} or set {}",
-                self.name(),
-                self.flag(),
-                self.variable()
-            ))
-        })
+        found
+            .map(|(secret, _)| secret)
+            .ok_or_else(|| self.missing())
+    }
+
+    /// That it is given nowhere.
+    pub(crate) fn missing(self) -> Failure {
+        Failure::Usage(format!(
+            "there is no {}: give {} or set {}",
+            self.name(),
+            self.flag(),
+            self.variable()
+        ))
+    }
+
+    /// The secret, if a file that another was to come from is one that `--out` wrote, with both.
+    pub(crate) fn beside(self, path: &Path) -> Result<Option<String>, Failure> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::from(e).at(path))?;
+        let found: Option<Value> = serde_json::from_str(&text).ok();
+        let secret = found
+            .as_ref()
+            .and_then(|found| found[self.field()].as_str());
+        let shown = path.display().to_string();
+        secret.map(|secret| self.clean(secret, &shown)).transpose()
     }
 
     /// The secret, if it is given anywhere, and where.

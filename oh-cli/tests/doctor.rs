@@ -75,6 +75,7 @@ impl App {
             ),
             ("OPENHUMANS_LEDGER_KEY", "k".repeat(32)),
             ("OPENHUMANS_STORE_KEYS", KEYS.to_owned()),
+            ("OPENHUMANS_LEDGER_SIGNING_KEY", SIGNING.to_owned()),
         ]
     }
 
@@ -101,6 +102,11 @@ impl App {
 
 const KEYS: &str = "2026:tLZ4OThwsQVVCEPB5z8QsFBR8nzVXZ4k6Kv1EIUcyZo=";
 
+// From the documentation of Go's golang.org/x/mod/sumdb/note.
+const SIGNING: &str =
+    "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz";
+const VERIFYING: &str = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
+
 struct Examined {
     code: i32,
     report: Value,
@@ -115,6 +121,7 @@ impl Examined {
             SECRET,
             OTHER,
             "tLZ4",
+            "AYEKFALVFGyN",
         ] {
             assert!(!said.contains(secret), "a secret was printed: {said}");
         }
@@ -168,6 +175,7 @@ async fn an_app_that_is_set_up_right_is_fine_and_nothing_has_happened_to_it() {
     examined.is("webhook", "fine", "knows OPENHUMANS_WEBHOOK_SECRET");
     examined.is("store keys", "fine", "2026 seals");
     examined.is("ledger key", "fine", "set");
+    examined.is("ledger", "fine", VERIFYING);
     examined.is("database", "warning", "none was named");
 
     // Nobody has left, nothing was given out, nothing is kept.
@@ -341,4 +349,63 @@ async fn an_open_humans_that_is_away_or_is_none_is_noticed() {
         .examine(&[("OPENHUMANS_OH_BASE_URL", &app.home)], &[])
         .await;
     examined.is("Open Humans", "wrong", "answers 404");
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_not_sealed_is_warned_of() {
+    let app = App::start().await;
+    let name = "OPENHUMANS_LEDGER_SIGNING_KEY";
+    // Also where the settings are wrong, and where the variable is there and empty.
+    for changes in [
+        &[(name, "")][..],
+        &[(name, " ")],
+        &[(name, ""), ("OPENHUMANS_CLIENT_ID", "")],
+    ] {
+        let examined = app.examine(changes, &["--no-app"]).await;
+        examined.is("ledger", "warning", "not sealed");
+        examined.is(
+            "ledger",
+            "warning",
+            "OPENHUMANS_LEDGER_SIGNING_KEY, which `oh ledger keygen` makes",
+        );
+    }
+    let examined = app.examine(&[(name, "topsecret")], &["--no-app"]).await;
+    examined.is("settings", "wrong", name);
+    examined.is("ledger", "skipped", "settings");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("signing.key");
+    std::fs::write(&file, format!("{SIGNING}\n")).unwrap();
+    let changes = [
+        (name, ""),
+        ("OPENHUMANS_LEDGER_SIGNING_KEY_FILE", file.to_str().unwrap()),
+    ];
+    let examined = app.examine(&changes, &["--no-app"]).await;
+    examined.is("ledger", "fine", &format!("--key {VERIFYING}"));
+}
+
+#[tokio::test]
+async fn the_app_can_tell_who_asks() {
+    use axum::http::header::USER_AGENT;
+    use axum::http::{HeaderMap, StatusCode};
+
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let home = format!("http://localhost:{}", listener.local_addr().unwrap().port());
+    // As the routes answer what is signed with the right secret, and names nobody.
+    let deauth = post(move |headers: HeaderMap| {
+        tell.send(headers[USER_AGENT].clone()).unwrap();
+        std::future::ready(StatusCode::BAD_REQUEST)
+    });
+    let router = Router::new().route("/openhumans/deauth", deauth);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let app = App::start().await;
+    let examined = app
+        .examine(&[("OPENHUMANS_APP_BASE_URL", &home)], &[])
+        .await;
+    examined.is("webhook", "fine", "knows OPENHUMANS_WEBHOOK_SECRET");
+    let agent = told.try_recv().unwrap();
+    assert!(
+        agent.to_str().unwrap().starts_with("oh-doctor/"),
+        "{agent:?}"
+    );
 }

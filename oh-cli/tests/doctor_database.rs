@@ -60,7 +60,10 @@ where
         "fine database: it opens, and its tables are up to date",
     );
     says(&lines, "fine departures: none to be acted on");
-    says(&lines, "fine tokens: no member has any here yet");
+    says(
+        &lines,
+        "fine tokens: no member has any in the tables of oh-sqlx; a store of the app's own is not",
+    );
 
     let old = SealedStore::new(store.clone(), Keyring::parse(OLD).unwrap());
     add(&old, "00000001").await;
@@ -93,7 +96,7 @@ where
     add(&store, "00000003").await;
     says(
         &examine(database, NEW),
-        "wrong tokens: those of 1 members of 3 are not sealed",
+        "wrong tokens: those of 1 member of 3 are not sealed",
     );
 }
 
@@ -111,7 +114,7 @@ async fn an_sqlite_file_is_examined_and_not_changed() {
     std::fs::write(&path, "").unwrap();
     says(
         &examine(database, NEW),
-        "warning database: it opens, and the tables are not there yet",
+        "warning database: it opens, and the tables of oh-sqlx are not there yet",
     );
     assert_eq!(
         std::fs::metadata(&path).unwrap().len(),
@@ -152,15 +155,23 @@ async fn a_postgresql_database_is_examined() {
     let Some(own) = OwnDatabase::make().await else {
         return;
     };
-    let database = own.url.clone();
+    let (database, name) = (own.url.clone(), own.name.clone());
     says(
         &examine(&database, NEW),
-        "warning database: it opens, and the tables are not there yet",
+        "warning database: it opens, and the tables of oh-sqlx are not there yet",
     );
     let store = PgStore::connect(&database).await.unwrap();
     every_state_of_the_tokens_is_told(store.clone(), &database).await;
     store.pool().close().await;
     own.drop().await;
+
+    // What PostgreSQL says, and not where in its source it says so.
+    let lines = examine(&database, NEW);
+    let wanted = format!("database \"{name}\" does not exist");
+    assert!(
+        lines.iter().any(|line| line.ends_with(&wanted)),
+        "{wanted:?} does not end any of {lines:#?}"
+    );
 
     let nobody = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()

@@ -1,10 +1,22 @@
 //! Named values from the environment, or from files that it names.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// A setting that is missing or cannot be used. Names the setting, never its value.
-#[derive(Debug, thiserror::Error)]
+///
+/// `Debug` reads as `Display` does, with the cause behind it: an app whose `main` returns this, or
+/// that unwraps it, says a sentence.
+///
+/// ```
+/// use oh_core::Settings;
+///
+/// let error = Settings::from_lookup(|_| None).unwrap_err();
+/// let said = "OPENHUMANS_CLIENT_ID is not set: expected the OAuth2 client id";
+/// assert!(format!("{error:?}").starts_with(said));
+/// ```
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingsError {
     /// A required setting is absent or empty.
@@ -42,6 +54,16 @@ pub enum SettingsError {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl fmt::Debug for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)?;
+        match self {
+            Self::File { source, .. } => write!(f, ": {source}"),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Where named values come from.

@@ -5,6 +5,7 @@
 //! percent-encoded, so that no proxy or framework that decodes once more can be led astray.
 
 use std::fmt;
+use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
@@ -17,6 +18,8 @@ use percent_encoding::percent_decode_str;
 /// for elsewhere in ["//evil", r"/\evil", "https:evil", "/%2Fevil", "/\t/evil", "evil", ""] {
 ///     assert!(ReturnPath::parse(elsewhere).is_err());
 /// }
+/// let path: ReturnPath = "/files?page=2".parse()?;
+/// assert_eq!(path.to_string(), "/files?page=2");
 /// # Ok::<(), oh_core::login::InvalidReturnPath>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +89,15 @@ impl fmt::Display for ReturnPath {
     }
 }
 
+/// As [`ReturnPath::parse`].
+impl FromStr for ReturnPath {
+    type Err = InvalidReturnPath;
+
+    fn from_str(text: &str) -> Result<Self, InvalidReturnPath> {
+        Self::parse(text)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -106,6 +118,15 @@ mod tests {
         ] {
             assert_eq!(ReturnPath::parse(good).map(|p| p.0), Ok(good.to_owned()));
         }
+    }
+
+    #[test]
+    fn text_parses_into_a_path_as_parse_has_it() {
+        for text in ["/", "/a/b?c=d#e"] {
+            let path: ReturnPath = text.parse().unwrap();
+            assert_eq!((path.as_str(), path.to_string()), (text, text.to_owned()));
+        }
+        assert_eq!("//evil".parse::<ReturnPath>(), Err(InvalidReturnPath));
     }
 
     #[test]

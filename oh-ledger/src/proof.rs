@@ -16,7 +16,7 @@ use sha2::Sha256;
 use sha2::digest::Update;
 
 use crate::checkpoint::{CheckpointError, SignedCheckpoint};
-use crate::export::{Line, Record, next_line};
+use crate::export::{Line, Record, next_line, tidied};
 use crate::note::VerifyingKey;
 use crate::tree::{Hash, Paths};
 
@@ -132,11 +132,12 @@ impl fmt::Display for LineProof {
     }
 }
 
+/// Also with the line ends, and the end, that mail gives it.
 impl FromStr for LineProof {
     type Err = ProofError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        parse(text).ok_or(ProofError::Malformed)
+        parse(&tidied(text)).ok_or(ProofError::Malformed)
     }
 }
 

@@ -357,6 +357,8 @@ fn one_members_lines_are_proved_without_the_others() {
     for proof in &proofs {
         let again: LineProof = proof.to_string().parse().unwrap();
         assert_eq!(&again, proof);
+        let mailed = proof.to_string().trim_end().replace('\n', "\r\n") + "\r\n\r\n";
+        assert_eq!(&mailed.parse::<LineProof>().unwrap(), proof);
         let (line, sealed) = again.verify(&keys).unwrap();
         assert_eq!(line.member, member);
         assert_eq!(sealed, checkpoint);

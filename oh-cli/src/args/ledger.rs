@@ -20,7 +20,8 @@ pub(crate) enum Ledger {
     Report(Report),
     /// Write the proofs that a member's lines, or an event's, are in the ledger
     ///
-    /// A file for each line. The desk of the app says what pseudonym a member has.
+    /// A file for each line. Members are named by pseudonym, never by id: the search of the app's
+    /// desk, or `Ledger::pseudonym`, says what pseudonym a member has.
     Prove(Prove),
     /// Check proofs of single lines, and print the lines
     Check(Check),
@@ -33,12 +34,15 @@ pub(crate) struct Keygen {
     /// Write the signing key to this file, readable by you alone, rather than print it
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// Write the verifying key to this file as well, for those who check: --key reads it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) verifying_out: Option<PathBuf>,
 }
 
 #[derive(ClapArgs)]
 pub(crate) struct Keys {
-    /// A key to check with, as `oh ledger keygen` printed it, or a file of such; can be given
-    /// several times, as when one replaced another
+    /// A verifying key, as `oh ledger keygen` printed it, or a file of such, a line each or as the
+    /// JSON it printed; can be given several times, as when one replaced another
     #[arg(long = "key", value_name = "KEY", required = true)]
     pub(crate) keys: Vec<String>,
 }
@@ -49,7 +53,8 @@ pub(crate) struct Export {
     pub(crate) export: PathBuf,
     #[command(flatten)]
     pub(crate) keys: Keys,
-    /// A file of checkpoints that were kept elsewhere; can be given several times
+    /// A file of checkpoints that were kept elsewhere: one as it was mailed, or several as records
+    /// or as the app's log has them, a line each; can be given several times
     #[arg(long = "checkpoint", value_name = "FILE")]
     pub(crate) checkpoints: Vec<PathBuf>,
     /// How many days a request may take
@@ -87,7 +92,7 @@ pub(crate) struct Report {
 pub(crate) struct Prove {
     #[command(flatten)]
     pub(crate) export: Export,
-    /// All lines of the member with this pseudonym
+    /// All lines of the member with this pseudonym, 32 hexadecimal digits
     #[arg(long, group = "whose", value_name = "PSEUDONYM")]
     pub(crate) member: Option<String>,
     /// All lines of this event

@@ -81,7 +81,7 @@ pub(crate) struct RefreshSecret {
     #[arg(long)]
     pub(crate) refresh_token: Option<String>,
     /// A file that holds the refresh token, such as one that --out wrote; or
-    /// OPENHUMANS_REFRESH_TOKEN_FILE
+    /// OPENHUMANS_REFRESH_TOKEN_FILE. Without it, a file of --token-file that --out wrote will do
     #[arg(long, value_name = "FILE", conflicts_with = "refresh_token")]
     pub(crate) refresh_token_file: Option<PathBuf>,
 }

@@ -77,7 +77,7 @@ pub(super) fn of_code(error: TokenError) -> Failure {
 
 pub(crate) async fn refresh(access: &Access, args: &Refresh) -> Result<(), Failure> {
     let secret = secret(&args.secret)?;
-    let token = refresh_token(&args.token)?;
+    let token = refresh_token(access, &args.token)?;
     let client = client(access, &args.client_id, &secret, NO_REDIRECT)?;
     let place = Place::ready(args.out.out.as_deref())?;
     let tokens =
@@ -170,7 +170,7 @@ pub(super) fn said(tokens: &Tokens, out: Option<&Path>) {
 
 pub(crate) async fn revoke(access: &Access, args: &Revoke) -> Result<(), Failure> {
     let secret = secret(&args.secret)?;
-    let token = refresh_token(&args.token)?;
+    let token = refresh_token(access, &args.token)?;
     let client = client(access, &args.client_id, &secret, NO_REDIRECT)?;
     client.revoke(&token).await?;
     output::line("the tokens are revoked; the member is still in the project")
@@ -218,8 +218,31 @@ pub(super) fn secret(args: &ClientSecret) -> Result<String, Failure> {
     Kind::Client.wanted(args.client_secret.as_ref(), file)
 }
 
-fn refresh_token(args: &RefreshSecret) -> Result<RefreshToken, Failure> {
-    let file = args.refresh_token_file.as_deref();
-    let token = Kind::Refresh.wanted(args.refresh_token.as_ref(), file)?;
+/// The refresh token: where no flag gives it, from the file of `--token-file` if that has both. A
+/// flag that names a member's file comes before another member's token in the environment.
+fn refresh_token(access: &Access, args: &RefreshSecret) -> Result<RefreshToken, Failure> {
+    let (flag, file) = (
+        args.refresh_token.as_ref(),
+        args.refresh_token_file.as_deref(),
+    );
+    let beside = match access.token_file() {
+        Some(path) if flag.is_none() && file.is_none() => Some(path),
+        _ => None,
+    };
+    if let Some(token) = beside
+        .map(|path| Kind::Refresh.beside(path))
+        .transpose()?
+        .flatten()
+    {
+        return Ok(RefreshToken::new(token));
+    }
+    let found = Kind::Refresh.given(flag, file)?;
+    let (token, _) = found.ok_or_else(|| match beside {
+        None => Kind::Refresh.missing(),
+        Some(path) => Kind::Refresh.missing().advise(format!(
+            "{} holds none: it has one where --out wrote it",
+            path.display()
+        )),
+    })?;
     Ok(RefreshToken::new(token))
 }

@@ -9,6 +9,7 @@ use oh_api::{Error, ProjectMemberId};
 use crate::access::{Access, Who};
 use crate::args::{Download, Here, Upload, member_id};
 use crate::ask;
+use crate::counted::counted;
 use crate::failure::Failure;
 use crate::output::{self, plain};
 use crate::progress::{Many, Way};
@@ -204,8 +205,8 @@ fn dry_run(plan: &UploadPlan) -> Result<(), Failure> {
     }
     let so_far = plan.so_far();
     output::say(format!(
-        "{} files would be uploaded, {} deleted, {} stay; nothing was done",
-        plan.uploads().count(),
+        "{} would be uploaded, {} deleted, {} stay; nothing was done",
+        counted(plan.uploads().count(), "file"),
         plan.deletions().count(),
         so_far.kept + so_far.kept_metadata
     ));

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::access::Access;
 use crate::args::{self, Here, Target, WhichFile};
 use crate::ask;
+use crate::counted::counted;
 use crate::failure::Failure;
 use crate::output::{self, plain};
 use crate::progress::OneFile;
@@ -187,10 +188,16 @@ pub(crate) async fn delete(access: &Access, args: &args::Delete) -> Result<(), F
             for file in &doomed {
                 output::line(format!("{}\t{}", file.id, plain(&file.basename)))?;
             }
-            output::say(format!("{} files would be deleted", doomed.len()));
+            output::say(format!(
+                "{} would be deleted",
+                counted(doomed.len(), "file")
+            ));
             return Ok(());
         }
-        let question = format!("Delete all {} files of the project's own", doomed.len());
+        let question = match doomed.len() {
+            1 => "Delete the one file of the project's own".to_owned(),
+            count => format!("Delete all {count} files of the project's own"),
+        };
         ask::whether(&question, args.sure.yes).await?;
     }
     let deleted = match (args.file_id, &args.name) {
@@ -206,7 +213,7 @@ pub(crate) async fn delete(access: &Access, args: &args::Delete) -> Result<(), F
     for id in &deleted {
         output::line(id.to_string())?;
     }
-    output::say(format!("{} files deleted", deleted.len()));
+    output::say(format!("{} deleted", counted(deleted.len(), "file")));
     Ok(())
 }
 

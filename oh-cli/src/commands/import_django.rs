@@ -17,6 +17,7 @@ use sqlx::{PgPool, SqlitePool};
 
 use super::database::{self, Place};
 use crate::args::ImportDjango;
+use crate::counted::counted;
 use crate::failure::{Failure, sentence};
 use crate::output;
 
@@ -57,7 +58,7 @@ pub(crate) async fn run(args: ImportDjango) -> Result<(), Failure> {
         while let Some((id, outcome)) = outcomes.next().await {
             done.add(&id, outcome);
         }
-        output::say(format!("{} members looked at", done.seen));
+        output::say(format!("{} looked at", counted(done.seen, "member")));
     }
     done.end(args.dry_run, &how)
 }

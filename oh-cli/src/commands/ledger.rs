@@ -1,17 +1,18 @@
 //! Checking the ledger of an app, and what is made of it. Reads files; asks nobody.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufReader, BufWriter, Write};
-use std::path::Path;
+use std::io::{BufReader, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
 use oh_api::{Error, Timestamp};
 use oh_ledger::{
-    LineProof, Request, SigningKey, Terms, Verdict, Verified, Verifier, VerifyError, VerifyingKey,
-    notes_in, report,
+    KeyError, LineProof, Request, SigningKey, Terms, Verdict, Verified, Verifier, VerifyError,
+    VerifyingKey, notes_in, report,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::{Check, Export, Keygen, Keys, Ledger, Prove, Report, Verify};
+use crate::counted::counted;
 use crate::failure::Failure;
 use crate::output::{self, plain};
 
@@ -31,19 +32,73 @@ fn keygen(args: &Keygen) -> Result<(), Failure> {
     let key = SigningKey::generate(&args.name).map_err(|e| Failure::Wrong(e.to_string()))?;
     let secret = key.to_secret_text();
     let verifying = key.verifying_key().to_string();
-    let Some(path) = &args.out else {
-        return output::json(&json!({ "signing_key": *secret, "verifying_key": verifying }));
-    };
-    // Never over another: what it sealed could not be gone on with.
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-        .open(path)
-        .and_then(|mut file| writeln!(file, "{}", *secret))
-        .map_err(|e| Error::from(e).at(path))?;
-    output::json(&json!({ "verifying_key": verifying }))
+    let mut made = Made(Vec::new());
+    // All are made before any is written, and stay together or not at all.
+    for (path, private) in [(&args.out, true), (&args.verifying_out, false)] {
+        if let Some(path) = path {
+            made.make(path, private)?;
+        }
+    }
+    for (path, text) in [
+        (&args.out, secret.as_str()),
+        (&args.verifying_out, &verifying),
+    ] {
+        if let Some(path) = path {
+            made.write(path, text)?;
+        }
+    }
+    made.keep();
+    match &args.out {
+        None => output::json(&json!({ "signing_key": *secret, "verifying_key": verifying })),
+        Some(_) => output::json(&json!({ "verifying_key": verifying })),
+    }
+}
+
+/// Files that were made just now, and that go again unless they are kept.
+struct Made(Vec<(PathBuf, File)>);
+
+impl Made {
+    /// Makes a file, for its owner alone if it is private. Never over another: what a key sealed
+    /// could not be gone on with, or checked.
+    fn make(&mut self, path: &Path, private: bool) -> Result<(), Failure> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        if private {
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        }
+        #[cfg(not(unix))]
+        let _ = private;
+        match options.open(path) {
+            Ok(file) => {
+                self.0.push((path.to_owned(), file));
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                Err(Failure::from(Error::from(error).at(path))
+                    .advise("no key is written over another: name a file that is not there yet"))
+            }
+            Err(error) => Err(Error::from(error).at(path).into()),
+        }
+    }
+
+    fn write(&mut self, path: &Path, line: &str) -> Result<(), Failure> {
+        let made = self.0.iter_mut().find(|(made, _)| made == path);
+        let written = made.map_or(Ok(()), |(_, file)| writeln!(file, "{line}"));
+        Ok(written.map_err(|e| Error::from(e).at(path))?)
+    }
+
+    fn keep(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for (path, _) in self.0.drain(..) {
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 fn verify(args: &Verify) -> Result<(), Failure> {
@@ -53,21 +108,22 @@ fn verify(args: &Verify) -> Result<(), Failure> {
     }
     let summary = &verified.summary;
     output::line(format!(
-        "the ledger holds: lines 1 to {} of {} are those that were sealed ({} checkpoints, {} kept \
-         elsewhere)",
-        verified.sealed, verified.lines, verified.checkpoints, verified.held
+        "the ledger holds: lines 1 to {} of {} are those that were sealed ({}, {} kept elsewhere)",
+        verified.sealed,
+        verified.lines,
+        counted(verified.checkpoints, "checkpoint"),
+        verified.held
     ))?;
     if verified.lines > verified.sealed {
-        let more = verified.lines - verified.sealed;
-        output::line(format!("the last {more} lines are not sealed yet"))?;
+        output::line(not_sealed(verified.lines - verified.sealed))?;
     }
     for used in verified.keys.iter().filter(|used| used.checkpoints > 0) {
         let (key, first, last) = (&used.key, used.first, used.last);
         output::line(format!("signed by {key}: lines 1 to {first}, up to {last}"))?;
     }
     output::line(format!(
-        "{} requests: {} ended in time, {} late, {} open, {} overdue",
-        summary.requests,
+        "{}: {} ended in time, {} late, {} open, {} overdue",
+        counted(summary.requests, "request"),
         summary.judged(Verdict::InTime),
         summary.judged(Verdict::Late),
         summary.judged(Verdict::Open),
@@ -77,6 +133,13 @@ fn verify(args: &Verify) -> Result<(), Failure> {
         output::line(row(request, &verified))?;
     }
     Ok(())
+}
+
+fn not_sealed(lines: u64) -> String {
+    match lines {
+        1 => "the last line is not sealed yet".to_owned(),
+        lines => format!("the last {lines} lines are not sealed yet"),
+    }
 }
 
 /// A request that did not have its end in time, tab by tab.
@@ -162,7 +225,10 @@ fn prove(args: &Prove) -> Result<(), Failure> {
     });
     let proofs = proofs.map_err(|e| Error::from(e).at(export))?;
     if proofs.is_empty() {
-        return Err(Error::NotFound.into());
+        return Err(nothing_to_prove(
+            args,
+            verified.lines - checkpoint.checkpoint().size,
+        ));
     }
     std::fs::create_dir_all(&args.directory).map_err(|e| Error::from(e).at(&args.directory))?;
     for proof in &proofs {
@@ -173,6 +239,25 @@ fn prove(args: &Prove) -> Result<(), Failure> {
         output::line(path.display().to_string())?;
     }
     Ok(())
+}
+
+/// Says what was looked for in vain, and how things are named in a ledger.
+fn nothing_to_prove(args: &Prove, not_sealed_yet: u64) -> Failure {
+    let mut why = match (&args.member, &args.event) {
+        (Some(member), _) => format!(
+            "no sealed line is about the member {}: members are named by pseudonym, 32 hexadecimal \
+             digits, never by id. The search of the app's desk, or `Ledger::pseudonym`, gives it",
+            plain(member)
+        ),
+        (None, event) => format!(
+            "no sealed line is about the event {}",
+            plain(event.as_deref().unwrap_or_default())
+        ),
+    };
+    if not_sealed_yet > 0 {
+        why += &format!("; {}", not_sealed(not_sealed_yet));
+    }
+    Failure::from(Error::NotFound).advise(why)
 }
 
 fn check(args: &Check) -> Result<(), Failure> {
@@ -222,30 +307,63 @@ fn verified(args: &Export) -> Result<Verified, Failure> {
         })
 }
 
-/// Keys as they are, or from files, a line each.
+/// Keys as they are, or from files.
 fn keys(args: &Keys) -> Result<Vec<VerifyingKey>, Failure> {
     let mut keys = Vec::new();
     for key in &args.keys {
-        if let Ok(key) = key.parse() {
-            keys.push(key);
-            continue;
-        }
         let path = Path::new(key);
-        if !path.exists() {
-            let error = key.parse::<VerifyingKey>().err();
-            let why = error.map_or(String::new(), |error| error.to_string());
-            return Err(Failure::Usage(format!(
-                "--key: {why}, and no file of that name"
-            )));
-        }
-        for line in read(path)?.lines().filter(|line| !line.trim().is_empty()) {
-            let key = line
-                .parse()
-                .map_err(|error| Failure::Wrong(format!("{}: {error}", path.display())))?;
-            keys.push(key);
+        match verifying_key(key) {
+            Ok(key) => keys.push(key),
+            Err(_) if path.exists() => keys.extend(keys_in(path)?),
+            Err(why) => {
+                return Err(Failure::Usage(format!(
+                    "--key: {why}, and no file of that name"
+                )));
+            }
         }
     }
     Ok(keys)
+}
+
+/// The keys of a file: a line each, or as `oh ledger keygen` prints them.
+fn keys_in(path: &Path) -> Result<Vec<VerifyingKey>, Failure> {
+    let wrong = |why: String| Failure::Wrong(format!("{}: {why}", path.display()));
+    let text = read(path)?;
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let mut keys = Vec::new();
+    if text.starts_with('{') {
+        for printed in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
+            // What is wrong with it is not said: it may quote the signing key.
+            let key = printed.ok().and_then(|printed| {
+                let key = printed["verifying_key"].as_str()?;
+                Some(key.to_owned())
+            });
+            let key = key.ok_or_else(|| {
+                wrong(
+                    "it is not the JSON that `oh ledger keygen` prints, with a verifying_key"
+                        .into(),
+                )
+            })?;
+            keys.push(verifying_key(&key).map_err(wrong)?);
+        }
+    } else {
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            keys.push(verifying_key(line).map_err(wrong)?);
+        }
+    }
+    match keys.is_empty() {
+        true => Err(wrong("it holds no key".into())),
+        false => Ok(keys),
+    }
+}
+
+fn verifying_key(text: &str) -> Result<VerifyingKey, String> {
+    if text.trim_start().starts_with("PRIVATE+KEY+") {
+        let why = "that is the signing key, which is secret: give the verifying key, which \
+                   `oh ledger keygen` made with it";
+        return Err(why.into());
+    }
+    text.parse().map_err(|error: KeyError| error.to_string())
 }
 
 fn read(path: &Path) -> Result<String, Failure> {

@@ -8,6 +8,7 @@ use oh_api::bulk::Manifest;
 use super::directories::manifest;
 use crate::access::Access;
 use crate::args::Metadata;
+use crate::counted::counted;
 use crate::failure::Failure;
 use crate::output;
 use crate::progress::OneFile;
@@ -29,10 +30,10 @@ pub(crate) async fn run(access: &Access, args: Metadata) -> Result<(), Failure> 
             manifest.write(&mut csv)?;
             output::write(out.as_deref(), &csv)?;
             if let Some(path) = out {
-                let count = manifest.len();
                 output::say(format!(
-                    "{} describes {count} files: fill in the descriptions, then `oh upload`",
-                    path.display()
+                    "{} describes {}: fill in the descriptions, then `oh upload`",
+                    path.display(),
+                    counted(manifest.len(), "file")
                 ));
             }
             Ok(())
@@ -51,7 +52,10 @@ pub(crate) async fn run(access: &Access, args: Metadata) -> Result<(), Failure> 
             }
             match problems.len() {
                 0 => {
-                    output::say(format!("all {} files fit", manifest.len()));
+                    output::say(match manifest.len() {
+                        1 => "the one file fits".to_owned(),
+                        count => format!("all {count} files fit"),
+                    });
                     Ok(())
                 }
                 1 => Err(Failure::Wrong("one thing does not fit".into())),
@@ -66,7 +70,11 @@ pub(crate) async fn run(access: &Access, args: Metadata) -> Result<(), Failure> 
                     let file = std::io::BufWriter::new(file);
                     let listed = project.write_file_list(file).await;
                     let count = listed.map_err(|e| e.at(&path))?;
-                    output::say(format!("{} lists {count} files", path.display()));
+                    output::say(format!(
+                        "{} lists {}",
+                        path.display(),
+                        counted(count, "file")
+                    ));
                 }
                 // Standard output's lock cannot be held while waiting for the next page.
                 None => {

@@ -108,7 +108,7 @@ fn nothing_that_cannot_be_undone_is_done_unasked() {
     for (args, question) in [
         (&["message", "hello", "--all"][..], "all 2 members"),
         (&["remove", ALICE, BOB], "Remove 2 members"),
-        (&["delete", "--all", "-m", ALICE], "all 1 files"),
+        (&["delete", "--all", "-m", ALICE], "Delete the one file of"),
     ] {
         let refused = by_master(&sandbox, args);
         assert_eq!(code(&refused), 2, "{args:?}");

@@ -215,8 +215,180 @@ fn a_members_lines_are_proved_one_by_one() {
     let altered = text(Path::new(files[0])).replace("index 0", "index 1");
     std::fs::write(files[0], altered).unwrap();
     assert_eq!(code(&check(&files[..1])), 12);
-    let nobody = ["--member", "m3", "--directory", folder.to_str().unwrap()];
-    assert_eq!(code(&ledger.run("prove", &nobody)), 7);
+    // A proof that was mailed is one still.
+    let mailed = text(Path::new(files[1])).replace('\n', "\r\n") + "\r\n";
+    std::fs::write(files[1], mailed).unwrap();
+    assert_eq!(out(&check(&files[1..])), format!("{}\n", lines()[2]));
+}
+
+#[test]
+fn whoever_looks_for_a_member_by_id_is_told_how_members_are_named() {
+    let ledger = Ledger::new();
+    let folder = ledger.path("proofs");
+    let prove = |flag: &str, value: &str| {
+        let args = [flag, value, "--directory", folder.to_str().unwrap()];
+        let nothing = ledger.run("prove", &args);
+        assert_eq!((code(&nothing), folder.exists()), (7, false));
+        said(&nothing)
+    };
+    let by_id = prove("--member", "01026778");
+    for wanted in ["01026778", "pseudonym", "32 hexadecimal digits", "desk"] {
+        assert!(by_id.contains(wanted), "{by_id}");
+    }
+    assert!(!by_id.contains("sealed yet"), "{by_id}");
+    let by_event = prove("--event", "three");
+    assert!(by_event.contains("the event three"), "{by_event}");
+    ledger.alter(|text| text + &lines()[3].replace(":3,", ":4,").replace("two", "three") + "\n");
+    let too_new = prove("--event", "three");
+    assert!(
+        too_new.contains("the last line is not sealed yet"),
+        "{too_new}"
+    );
+}
+
+#[test]
+fn a_checkpoint_is_read_as_it_was_mailed_or_logged() {
+    let ledger = Ledger::new();
+    let whole = text(&ledger.path("ledger.jsonl"));
+    let note = oh_ledger::notes_in(whole.lines().last().unwrap()).remove(0);
+    let kept = ledger.path("kept.txt");
+    for held in [
+        note.clone(),
+        note.trim_end().to_owned(),
+        note.replace('\n', "\r\n"),
+        format!("{note}\n\n"),
+        format!("2026-11-04T12:00:00Z  INFO the ledger was sealed lines=4 checkpoint={note:?}\n"),
+        format!("{note:?}"),
+    ] {
+        std::fs::write(&kept, &held).unwrap();
+        let args = ["--checkpoint", kept.to_str().unwrap(), "--json"];
+        let answer: Value = serde_json::from_str(&out(&ledger.run("verify", &args))).unwrap();
+        assert_eq!(answer["kept_elsewhere"], 1, "{held:?}");
+    }
+    // None of that takes anything from the signature.
+    for held in [note.replace("\n4\n", "\n5\n"), format!("{note}-- \nmailed")] {
+        for held in [
+            held.clone(),
+            format!("checkpoint={held:?}"),
+            held.replace('\n', "\r\n"),
+        ] {
+            std::fs::write(&kept, &held).unwrap();
+            let args = ["--checkpoint", kept.to_str().unwrap()];
+            assert_eq!(code(&ledger.run("verify", &args)), 12, "{held:?}");
+        }
+    }
+}
+
+#[test]
+fn one_thing_is_not_counted_as_several() {
+    let ledger = Ledger::new();
+    ledger.alter(|text| {
+        let kept = text.lines().filter(|line| !line.contains("\\n2\\n"));
+        let kept = kept.filter(|line| !line.is_empty());
+        kept.fold(String::new(), |text, line| text + line + "\n")
+            + &lines()[3].replace(":3,", ":4,")
+            + "\n"
+    });
+    let answer = out(&ledger.run("verify", &[]));
+    assert!(answer.contains("(1 checkpoint, 0 kept"), "{answer}");
+    assert!(
+        answer.contains("\nthe last line is not sealed yet\n"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn the_verifying_key_goes_to_a_file_that_key_reads() {
+    let ledger = Ledger::new();
+    let make = |args: &[&str]| oh(&[&["ledger", "keygen", "app.example/erasure"], args].concat());
+    let (signing, verifying) = (ledger.path("new.key"), ledger.path("verifying.key"));
+    let (signing, verifying) = (signing.to_str().unwrap(), verifying.to_str().unwrap());
+    let printed = out(&make(&["--out", signing, "--verifying-out", verifying]));
+    let printed: Value = serde_json::from_str(&printed).unwrap();
+    let key: SigningKey = text(Path::new(signing)).parse().unwrap();
+    assert_eq!(
+        text(Path::new(verifying)),
+        format!("{}\n", key.verifying_key())
+    );
+    assert_eq!(
+        printed,
+        serde_json::json!({ "verifying_key": key.verifying_key().to_string() })
+    );
+    // Without the other both are printed, as ever.
+    let alone = ledger.path("alone.key");
+    let printed = out(&make(&["--verifying-out", alone.to_str().unwrap()]));
+    let printed: Value = serde_json::from_str(&printed).unwrap();
+    assert!(printed["signing_key"].is_string());
+    assert_eq!(printed["verifying_key"], text(&alone).trim_end());
+
+    // What is there stays, and nothing is made of the other.
+    let before = (text(Path::new(signing)), text(Path::new(verifying)));
+    let other = ledger.path("other.key");
+    let fresh = other.to_str().unwrap();
+    for args in [
+        ["--out", fresh, "--verifying-out", verifying],
+        ["--out", signing, "--verifying-out", fresh],
+        ["--out", fresh, "--verifying-out", fresh],
+        ["--out", fresh, "--verifying-out", "/nonexistent/key"],
+    ] {
+        let refused = make(&args);
+        assert_eq!((code(&refused), other.exists()), (13, false), "{args:?}");
+        if args[3] != "/nonexistent/key" {
+            assert!(
+                said(&refused).contains("not there yet"),
+                "{}",
+                said(&refused)
+            );
+        }
+    }
+    assert_eq!(
+        (text(Path::new(signing)), text(Path::new(verifying))),
+        before
+    );
+}
+
+#[test]
+fn a_key_may_be_the_json_that_keygen_printed_and_never_the_signing_key() {
+    let ledger = Ledger::new();
+    let export = ledger.path("ledger.jsonl");
+    let file = ledger.path("key.json");
+    let verify = |content: &str| {
+        std::fs::write(&file, content).unwrap();
+        let key = file.to_str().unwrap();
+        oh(&["ledger", "verify", export.to_str().unwrap(), "--key", key])
+    };
+    let secret = text(&ledger.path("signing.key"));
+    let secret = secret.trim_end();
+    let key = &ledger.key;
+    let printed = serde_json::json!({ "signing_key": secret, "verifying_key": key });
+    let other = out(&oh(&["ledger", "keygen", "app.example/erasure"]));
+    for content in [
+        format!("{{\"verifying_key\":\"{key}\"}}\n"),
+        format!("{printed}\r\n"),
+        format!("\u{feff}{other}{printed:#}"),
+    ] {
+        assert!(verify(&content).status.success(), "{content}");
+    }
+    for (content, wanted) in [
+        (secret, "the signing key, which is secret"),
+        (
+            &format!("{{\"signing_key\":\"{secret}\"}}"),
+            "verifying_key",
+        ),
+        (&format!("{{\"signing_key\":\"{secret}"), "verifying_key"),
+        (
+            &format!("{{\"verifying_key\":\"{secret}\"}}"),
+            "the signing key",
+        ),
+        ("{\"verifying_key\":\"none\"}", "not a verifying key"),
+        ("\n", "no key"),
+    ] {
+        let refused = verify(content);
+        assert_eq!(code(&refused), 6, "{content}");
+        let said = said(&refused);
+        assert!(said.contains(wanted) && said.contains("key.json"), "{said}");
+        assert!(!said.contains("PRIVATE"), "{said}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use oh_sandbox::{Endpoint, Fault, Sandbox};
 use serde_json::Value;
 
-use crate::support::{ALICE, code, oh, out, said, sandbox};
+use crate::support::{ALICE, BOB, code, oh, out, said, sandbox};
 
 fn refresh(sandbox: &Sandbox, token: &str, args: &[&str]) -> Command {
     let mut command = oh(sandbox, &["refresh", "--client-id", sandbox.client_id()]);
@@ -267,4 +267,58 @@ fn a_token_is_revoked_and_looked_at() {
     assert_eq!(code(&again), 6);
     assert!(said(&again).contains("oh login"), "{}", said(&again));
     assert!(sandbox.is_joined(ALICE));
+}
+
+#[test]
+fn a_file_that_out_wrote_gives_the_refresh_token_as_token_file_too() {
+    let sandbox = sandbox();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("alice.json");
+    let file = file.to_str().unwrap();
+    let old = sandbox.issue_tokens(ALICE).refresh_token;
+    out(&refresh(&sandbox, &old, &["--out", file]).output().unwrap());
+    // The file that is named comes before the environment, the flag that is meant before both.
+    let bob = sandbox.issue_tokens(BOB).refresh_token;
+    let args = ["--token-file", file, "--out", file];
+    let who = || oh(&sandbox, &["whoami", "--token-file", file]).output();
+    for environment in ["", &bob] {
+        out(&refresh(&sandbox, environment, &args).output().unwrap());
+        assert!(out(&who().unwrap()).contains(ALICE));
+    }
+    let other = dir.path().join("bob");
+    std::fs::write(&other, &bob).unwrap();
+    let flag = ["--refresh-token-file", other.to_str().unwrap()];
+    out(&refresh(&sandbox, "", &[&args[..2], &flag].concat())
+        .output()
+        .unwrap());
+    let revoke = |file: &str| {
+        let args = [
+            "revoke",
+            "--client-id",
+            sandbox.client_id(),
+            "--token-file",
+            file,
+        ];
+        let mut command = oh(&sandbox, &args);
+        command.env("OPENHUMANS_CLIENT_SECRET", sandbox.client_secret());
+        command
+    };
+    out(&revoke(file).output().unwrap());
+    assert_eq!(code(&who().unwrap()), 3);
+
+    // A file of the access token alone has none, and the environment is asked as before.
+    let access = dir.path().join("access");
+    std::fs::write(&access, "opaque\n").unwrap();
+    let access = access.to_str().unwrap();
+    let none = revoke(access).output().unwrap();
+    assert_eq!(code(&none), 2);
+    for wanted in ["there is no refresh token", "--refresh-token-file", access] {
+        assert!(said(&none).contains(wanted), "{}", said(&none));
+    }
+    assert!(!said(&none).contains("opaque"));
+    let carol = sandbox.issue_tokens(BOB).refresh_token;
+    let mut command = revoke(access);
+    command.env("OPENHUMANS_REFRESH_TOKEN", &carol);
+    out(&command.output().unwrap());
+    assert_eq!(code(&revoke("/nonexistent/tokens").output().unwrap()), 13);
 }

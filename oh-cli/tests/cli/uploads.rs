@@ -7,7 +7,7 @@ use std::process::Output;
 use oh_sandbox::Sandbox;
 use serde_json::json;
 
-use crate::support::{ALICE, BOB, by_master, code, out, plant, said, sandbox};
+use crate::support::{ALICE, BOB, by_master, code, oh, out, plant, said, sandbox};
 
 const OTHER_MD5: &str = "0cc175b9c0f1b6a831c399e269772662";
 
@@ -283,4 +283,20 @@ fn what_does_not_fit_says_what_to_do() {
         "{}",
         said(&wrong)
     );
+}
+
+#[test]
+fn a_draft_of_one_file_is_said_to_describe_one() {
+    let sandbox = sandbox();
+    let dir = tempfile::tempdir().unwrap();
+    let files = dir.path().join("files");
+    let csv = dir.path().join("sp.csv");
+    let (folder, csv) = (files.to_str().unwrap(), csv.to_str().unwrap());
+    plant(&files, &[("a.csv", "a")]);
+    let draft = || oh(&sandbox, &["metadata", "draft", "-d", folder, "-o", csv]).output();
+    let one = said(&draft().unwrap());
+    assert!(one.contains("sp.csv describes 1 file: "), "{one}");
+    plant(&files, &[("b.csv", "b")]);
+    let two = said(&draft().unwrap());
+    assert!(two.contains("sp.csv describes 2 files: "), "{two}");
 }

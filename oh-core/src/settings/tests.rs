@@ -72,6 +72,25 @@ fn an_error_names_the_setting_and_never_its_value() {
 }
 
 #[test]
+fn a_main_that_returns_an_error_says_a_sentence() {
+    for (name, bad) in [
+        ("OPENHUMANS_CLIENT_ID", ""),
+        ("OPENHUMANS_APP_BASE_URL", "nowhere"),
+    ] {
+        let error = with(&[(name, bad)]).unwrap_err();
+        assert_eq!(format!("{error:?}"), error.to_string());
+        assert_eq!(format!("{error:#?}"), error.to_string());
+    }
+    let missing = with(&[("OPENHUMANS_MASTER_TOKEN_FILE", "/nonexistent/file")]).unwrap_err();
+    let said = format!("{:?}", Box::<dyn std::error::Error>::from(missing));
+    assert!(
+        said.starts_with("OPENHUMANS_MASTER_TOKEN_FILE names /nonexistent/file, which cannot be"),
+        "{said}"
+    );
+    assert!(said.contains("read: No such file"), "{said}");
+}
+
+#[test]
 fn plain_http_is_for_loopback() {
     for url in [
         "http://localhost:8000",

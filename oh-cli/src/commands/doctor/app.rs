@@ -1,7 +1,7 @@
 //! What only the app can tell: whether it is there, and whether it has the same webhook secret.
 
 use hmac::{Hmac, KeyInit, Mac};
-use http::header::{ALLOW, CONTENT_TYPE, LOCATION};
+use http::header::{ALLOW, CONTENT_TYPE, LOCATION, USER_AGENT};
 use http::{Request, StatusCode};
 use oh_core::Settings;
 use oh_core::transport::{Body, HttpClient};
@@ -16,12 +16,17 @@ use super::report::Report;
 /// reads it; the app's route answers 400, once it has found the signature good.
 const NOBODY: &str = "{}";
 
+/// Who asks, for those who read the app's log.
+const AGENT: &str = concat!("oh-doctor/", env!("CARGO_PKG_VERSION"));
+
 /// Whether the route that completes logins is where members are sent. Asked without a code, it says
 /// that something is missing.
 pub(super) async fn redirect_uri(report: &mut Report, settings: &Settings, transport: &HttpClient) {
     let about = "redirect URI";
     let url = settings.redirect_uri();
-    let request = Request::get(url.as_str()).header("accept", "text/html");
+    let request = Request::get(url.as_str())
+        .header(USER_AGENT, AGENT)
+        .header("accept", "text/html");
     let Ok(request) = request.body(Body::empty()) else {
         return report.wrong(about, format!("{url} cannot be asked"));
     };
@@ -50,7 +55,8 @@ pub(super) async fn webhook(report: &mut Report, settings: &Settings, transport:
     let Ok(url) = Url::parse(&url) else {
         return report.wrong(about, format!("{url} is no address"));
     };
-    let Ok(request) = Request::get(url.as_str()).body(Body::empty()) else {
+    let request = Request::get(url.as_str()).header(USER_AGENT, AGENT);
+    let Ok(request) = request.body(Body::empty()) else {
         return report.wrong(about, format!("{url} cannot be asked"));
     };
     match ask(transport, request).await {
@@ -95,6 +101,7 @@ pub(super) async fn webhook(report: &mut Report, settings: &Settings, transport:
             all => format!("secret {place} of the {all} in OPENHUMANS_WEBHOOK_SECRET"),
         };
         let request = Request::post(url.as_str())
+            .header(USER_AGENT, AGENT)
             .header(CONTENT_TYPE, "application/json")
             .header(SIGNATURE_HEADER, sign(secret.expose(), NOBODY));
         let Ok(request) = request.body(Body::full(NOBODY)) else {

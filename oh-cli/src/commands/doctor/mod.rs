@@ -21,7 +21,7 @@ use report::Report;
 pub(crate) async fn run(access: &Access, args: Doctor) -> Result<(), Failure> {
     let mut report = Report::default();
     let settings = settings::read(&mut report, &access.base_url, &args.mount_path);
-    let keys = settings::keys(&mut report);
+    let keys = settings::keys(&mut report, settings.as_ref());
     if let Some(settings) = &settings {
         let transport = HttpClient::new().map_err(oh_api::Error::from)?;
         if open_humans::reach(&mut report, settings.oh_base_url(), &transport).await {

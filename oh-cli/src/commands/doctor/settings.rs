@@ -48,13 +48,9 @@ pub(super) fn read(report: &mut Report, oh_base_url: &str, mount_path: &str) -> 
     Some(settings)
 }
 
-/// The keys that tokens are sealed with, and the two others that an app may have.
-pub(super) fn keys(report: &mut Report) -> Option<Keyring> {
-    let is_set = |name: &str| {
-        [name.to_owned(), format!("{name}_FILE")]
-            .iter()
-            .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
-    };
+/// The keys that tokens are sealed with, and the others that an app may have.
+pub(super) fn keys(report: &mut Report, settings: Option<&Settings>) -> Option<Keyring> {
+    seal_of_the_ledger(report, settings);
     if is_set("OPENHUMANS_LEDGER_KEY") {
         report.fine(
             "ledger key",
@@ -100,4 +96,41 @@ pub(super) fn keys(report: &mut Report) -> Option<Keyring> {
             None
         }
     }
+}
+
+/// Whether the ledger is sealed, and what it is checked with.
+fn seal_of_the_ledger(report: &mut Report, settings: Option<&Settings>) {
+    let about = "ledger";
+    let keys = settings.map(Settings::ledger_signing_keys);
+    match keys {
+        None if is_set("OPENHUMANS_LEDGER_SIGNING_KEY") => {
+            report.skip(about, "the settings have to be right first");
+        }
+        None | Some([]) => report.warn(
+            about,
+            "not sealed, unless the app has its key from elsewhere: set \
+             OPENHUMANS_LEDGER_SIGNING_KEY, which `oh ledger keygen` makes. Until then nobody can \
+             tell whether its lines were changed",
+        ),
+        Some(keys) => {
+            let keys: Vec<_> = keys
+                .iter()
+                .map(|key| key.verifying_key().to_string())
+                .collect();
+            report.fine(
+                about,
+                format!(
+                    "OPENHUMANS_LEDGER_SIGNING_KEY seals it; `oh ledger verify` checks it with --key {}",
+                    keys.join(" or ")
+                ),
+            );
+        }
+    }
+}
+
+/// Whether the app finds a value under this name, or a file that is to hold it.
+fn is_set(name: &str) -> bool {
+    [name.to_owned(), format!("{name}_FILE")]
+        .iter()
+        .any(|name| std::env::var(name).is_ok_and(|value| !value.trim().is_empty()))
 }

@@ -8,6 +8,7 @@ use oh_sqlx::{PgStore, SchemaError, SqliteStore};
 
 use super::report::Report;
 use crate::commands::database::{self, Place};
+use crate::counted::counted;
 use crate::failure::sentence;
 
 /// Records read at a time.
@@ -66,8 +67,8 @@ async fn look_into<S: TokenStore + DeauthRecords>(
         Err(SchemaError::Older { found: 0, .. }) => {
             return report.warn(
                 "database",
-                "it opens, and the tables are not there yet: `connect` and `migrate` make them when \
-                 the app starts",
+                "it opens, and the tables of oh-sqlx are not there yet: `connect` and `migrate` make \
+                 them when the app starts. A store of the app's own is not looked into",
             );
         }
         Err(error) => return report.wrong("database", sentence(&error)),
@@ -151,16 +152,23 @@ fn tokens(report: &mut Report, kept: &Kept, keys: Option<&Keyring>) {
     let about = "tokens";
     let all = kept.in_the_clear + kept.sealed.values().sum::<u64>();
     if all == 0 {
-        return report.fine(about, "no member has any here yet");
+        return report.fine(
+            about,
+            "no member has any in the tables of oh-sqlx; a store of the app's own is not looked into",
+        );
     }
+    let of_everyone = match all {
+        1 => "those of the one member".to_owned(),
+        all => format!("those of all {all} members"),
+    };
     let ids: Vec<&str> = keys.map(|keys| keys.ids().collect()).unwrap_or_default();
     if keys.is_some() && kept.in_the_clear > 0 {
         report.wrong(
             about,
             format!(
-                "those of {} members of {all} are not sealed, and a SealedStore refuses them: let it \
+                "those of {} of {all} are not sealed, and a SealedStore refuses them: let it \
                  allow_plaintext(), run reseal_all(), and take that off again",
-                kept.in_the_clear
+                counted(kept.in_the_clear, "member")
             ),
         );
     }
@@ -170,8 +178,9 @@ fn tokens(report: &mut Report, kept: &Kept, keys: Option<&Keyring>) {
             None => report.wrong(
                 about,
                 format!(
-                    "those of {members} members are sealed with the key {id}, which is not in \
-                     OPENHUMANS_STORE_KEYS: put it back, or they have to log in again"
+                    "those of {} are sealed with the key {id}, which is not in \
+                     OPENHUMANS_STORE_KEYS: put it back, or they have to log in again",
+                    counted(members, "member")
                 ),
             ),
             Some(0) => {}
@@ -190,10 +199,7 @@ fn tokens(report: &mut Report, kept: &Kept, keys: Option<&Keyring>) {
     }
     match ids.first() {
         None if kept.sealed.is_empty() => {
-            report.warn(
-                about,
-                format!("those of all {all} members are kept in the clear"),
-            );
+            report.warn(about, format!("{of_everyone} are kept in the clear"));
         }
         Some(first) if kept.sealed.get(*first) == Some(&all) => {
             let more = match ids.len() {
@@ -202,7 +208,7 @@ fn tokens(report: &mut Report, kept: &Kept, keys: Option<&Keyring>) {
             };
             report.fine(
                 about,
-                format!("those of all {all} members are sealed with the key {first}{more}"),
+                format!("{of_everyone} are sealed with the key {first}{more}"),
             );
         }
         // What is wrong has been said.

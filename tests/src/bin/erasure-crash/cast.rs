@@ -18,6 +18,9 @@ pub(crate) enum Part {
     Leaves,
     /// Leaves at the sandbox, asking to be erased. It tries the webhook once, and never again.
     AsksAtTheSandbox,
+    /// Asks the app itself to be erased, until it says yes or Open Humans has removed the member,
+    /// whose webhook then knows of no such wish.
+    AsksHere,
     /// Stays, while someone replays an old webhook that was never delivered.
     StaysDespiteAReplay,
     /// Stays.
@@ -29,7 +32,8 @@ impl Part {
         match number % 20 {
             0..=11 => Self::Asks,
             12 | 13 => Self::Leaves,
-            14..=16 => Self::AsksAtTheSandbox,
+            14 | 15 => Self::AsksAtTheSandbox,
+            16 => Self::AsksHere,
             17 => Self::StaysDespiteAReplay,
             _ => Self::Stays,
         }
@@ -37,7 +41,7 @@ impl Part {
 
     /// Whether the member's rows must be gone in the end.
     pub(crate) fn is_erased(self) -> bool {
-        matches!(self, Self::Asks | Self::AsksAtTheSandbox)
+        matches!(self, Self::Asks | Self::AsksAtTheSandbox | Self::AsksHere)
     }
 
     fn is_gone(self) -> bool {

@@ -8,7 +8,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
-use oh_core::deauth::{Brake, DeauthHandler, DeauthInbox, Departure, EventQuery, EventState};
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::routing::post;
+use oh_axum::Handle;
+use oh_core::deauth::{
+    Brake, DeauthHandler, DeauthInbox, Departure, Erasure, EventQuery, EventState,
+};
 use oh_core::{Clock, OpenHumans};
 use oh_tests::place::Place;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -56,6 +62,17 @@ impl DeauthHandler for Erase {
     }
 }
 
+/// The button of someone who wants everything erased.
+async fn disconnect(Handle(openhumans): Handle, Path(member): Path<String>) -> StatusCode {
+    let Ok(member) = member.parse() else {
+        return StatusCode::NOT_FOUND;
+    };
+    match openhumans.disconnect(&member, Erasure::Requested).await {
+        Ok(()) => StatusCode::NO_CONTENT,
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
 /// The app: until it is killed. Says its port on standard output.
 #[expect(clippy::print_stdout, reason = "the parent reads the port there")]
 pub(crate) async fn serve(place: &Place, open_humans: &str, clock: Clock) -> Result {
@@ -85,6 +102,7 @@ pub(crate) async fn serve(place: &Place, open_humans: &str, clock: Clock) -> Res
         .lock_ttl(Duration::from_secs(2))
         .spawn();
     let app = Router::new()
+        .route("/disconnect/{member}", post(disconnect))
         .nest("/openhumans", oh_axum::router(&openhumans))
         .layer(oh_axum::layer(&openhumans))
         .layer(SessionManagerLayer::new(MemoryStore::default()));

@@ -1,7 +1,7 @@
 //! The play: members join, write their rows, and leave in all the ways there are.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
@@ -48,6 +48,10 @@ impl Stage<'_> {
                 Part::Asks => Some(self.sends(&member, Erasure::Requested, None).await?),
                 Part::Leaves => Some(self.sends(&member, Erasure::NotRequested, None).await?),
                 Part::AsksAtTheSandbox => self.leaves_there(&member).await?,
+                Part::AsksHere => {
+                    self.asks_here(&member).await?;
+                    None
+                }
                 Part::StaysDespiteAReplay => {
                     let before = joined - Duration::from_secs(60);
                     Some(
@@ -116,6 +120,26 @@ impl Stage<'_> {
         Ok(Some(self.event(member, left_at, Erasure::Requested)))
     }
 
+    /// Presses the app's button until it has worked, or Open Humans has no such member any more, or
+    /// it is enough: a refresh that got no answer is in doubt for minutes. In no case is it the
+    /// person's task to press again later.
+    async fn asks_here(&self, member: &ProjectMemberId) -> Result {
+        let enough = Instant::now() + Duration::from_secs(5);
+        loop {
+            if let Some(mut url) = self.address() {
+                url.set_path(&format!("/disconnect/{member}"));
+                let request = Request::post(url.as_str()).body(Body::full(Bytes::new()))?;
+                if self.succeeds(request).await {
+                    return Ok(());
+                }
+            }
+            if !self.sandbox.is_joined(member.as_str()) || Instant::now() > enough {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Sends a signed webhook to either process until one of them has answered 2xx; now and then
     /// once more.
     async fn sends(
@@ -148,8 +172,12 @@ impl Stage<'_> {
             .header("Content-Type", "application/json")
             .header(webhook::SIGNATURE_HEADER, signature)
             .body(Body::full(Bytes::copy_from_slice(body.as_bytes())))?;
+        Ok(self.succeeds(request).await)
+    }
+
+    async fn succeeds(&self, request: Request<Body>) -> bool {
         let answer = tokio::time::timeout(Duration::from_secs(20), self.client.send(request)).await;
-        Ok(matches!(answer, Ok(Ok(response)) if response.status().is_success()))
+        matches!(answer, Ok(Ok(response)) if response.status().is_success())
     }
 
     fn address(&self) -> Option<Url> {
