@@ -342,6 +342,42 @@ async fn one_process_seals_at_a_time() {
     running.stop().await;
 }
 
+/// Takes as long as it is told to.
+struct Slow {
+    asked: Arc<tokio::sync::Notify>,
+    goes_on: Arc<tokio::sync::Notify>,
+}
+
+#[async_trait]
+impl CheckpointArchive for Slow {
+    async fn keep(&self, _: &SignedCheckpoint) -> Result<(), BoxError> {
+        self.asked.notify_one();
+        self.goes_on.notified().await;
+        Ok(())
+    }
+
+    async fn last(&self) -> Result<Option<String>, BoxError> {
+        Ok(None)
+    }
+}
+
+#[tokio::test]
+async fn the_lock_is_held_while_it_seals() {
+    let setting = Setting::new();
+    reports(&setting, 0..1).await;
+    let (asked, goes_on) = Default::default();
+    let slow = Slow { asked, goes_on };
+    let (asked, goes_on) = (slow.asked.clone(), slow.goes_on.clone());
+    let checkpointer = Checkpointer::new(setting.deauthorizer.clone(), key(NAME)).archive(slow);
+    let running = checkpointer.spawn();
+    asked.notified().await;
+    let inbox = setting.deauthorizer.inbox();
+    let lock = inbox.acquire_lock(JOB, "another", at(101), at(400)).await;
+    assert_eq!(lock.unwrap(), None);
+    goes_on.notify_one();
+    running.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn trouble_is_shown_until_it_is_over() {
     let (key_1, shelf) = (key(NAME), Shelf::default());

@@ -156,6 +156,20 @@ async fn tokens_that_live_elsewhere_are_destroyed_there() {
 }
 
 #[tokio::test]
+async fn tokens_that_are_gone_are_nowhere_else() {
+    let setting = test_support::Setting::new();
+    setting.inbox.destroys.store(true, Ordering::SeqCst);
+    // As the acceptance in one database leaves the record.
+    setting.authorize(1, at(0)).await;
+    let record = setting.record(1).await.unwrap();
+    let left = record.deauthorized(at(100));
+    let put = setting.store.put(&left, Some(record.version));
+    assert_eq!(put.await.unwrap(), Put::Done);
+    let _ = setting.report_told(1, at(50)).await;
+    assert_eq!(setting.steps().await, [Step::Received]);
+}
+
+#[tokio::test]
 async fn a_stranger_leaves_a_tombstone() {
     let setting = Setting::new(MemoryStore::new());
     let _ = setting.report_told(at(50)).await;
@@ -175,6 +189,94 @@ async fn leaving_again_renews_the_tombstone() {
     let _ = setting.report_told(at(60)).await;
     let tombstone = setting.record().await.unwrap();
     assert_eq!(tombstone.deauthorized_at, Some(at(110)));
+}
+
+#[tokio::test]
+async fn an_event_worked_on_late_leaves_the_tombstone_of_a_later_one() {
+    let setting = Setting::with(&authorized(at(0))).await;
+    let _ = setting.report_told(at(50)).await;
+    let leased = setting.inbox.lease(at(100), at(160), 1).await.unwrap();
+    let clock = setting.deauthorizer.clock();
+    clock.advance(Duration::from_secs(10));
+    let _ = setting.report_told(at(60)).await;
+    let later = setting.record().await.unwrap();
+    assert_eq!(later.deauthorized_at, Some(at(110)));
+    for tokens in [TokenProgress::Untouched, TokenProgress::Destroyed] {
+        let ready = setting.deauthorizer.ready(&leased[0].event, tokens).await;
+        assert_eq!(ready.unwrap(), Ready::Yes);
+        let record = setting.record().await.unwrap();
+        assert_eq!(record.version, later.version);
+    }
+
+    // Nor does it bring back one that was cleared away.
+    let removed = setting.store.remove(&later.member, later.version).await;
+    assert_eq!(removed.unwrap(), Put::Done);
+    let ready = setting
+        .deauthorizer
+        .ready(&leased[0].event, TokenProgress::Destroyed);
+    assert_eq!(ready.await.unwrap(), Ready::Yes);
+    assert!(setting.record().await.is_none());
+}
+
+/// Our clock may be behind theirs, which says when the member authorized.
+#[tokio::test]
+async fn whoever_leaves_at_the_moment_of_authorizing_has_left() {
+    let setting = Setting::with(&authorized(at(500))).await;
+    let record = setting.record().await.unwrap();
+    let found = setting.deauthorizer.report_found(&record).await.unwrap();
+    assert_eq!(found, Some(Accepted::New(TokenFate::Untouched)));
+    assert!(!setting.record().await.unwrap().is_authorized());
+}
+
+#[tokio::test]
+async fn whoever_was_lost_and_is_then_heard_to_leave_has_left() {
+    let setting = Setting::with(&authorized(at(0))).await;
+    let record = setting.record().await.unwrap();
+    let lost = setting.deauthorizer.report_lost(&record).await.unwrap();
+    assert!(lost.is_some());
+    assert!(setting.record().await.unwrap().is_lost());
+    let leased = setting.inbox.lease(at(100), at(160), 1).await.unwrap();
+    let clock = setting.deauthorizer.clock();
+    clock.advance(Duration::from_secs(10));
+    let _ = setting.report_told(at(60)).await;
+    assert!(!setting.record().await.unwrap().is_lost());
+    // The worker comes to the older event after that.
+    let ready = setting
+        .deauthorizer
+        .ready(&leased[0].event, TokenProgress::Destroyed);
+    assert_eq!(ready.await.unwrap(), Ready::Yes);
+    assert!(!setting.record().await.unwrap().is_lost());
+}
+
+#[tokio::test]
+async fn a_departure_of_two_days_ago_is_believed_and_one_of_four_days_is_held() {
+    let day = Duration::from_secs(24 * 3_600);
+    for (days, state) in [(2, EventState::Pending), (4, EventState::Held)] {
+        let setting = Setting::new(MemoryStore::new());
+        let _ = setting.report_told(at(100) - days * day).await;
+        let events = setting.inbox.events(&EventQuery::first(9)).await.unwrap();
+        assert_eq!(events[0].state, state);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_inbox_that_is_back_in_time_leaves_nothing_to_be_sent_again() {
+    let setting = test_support::Setting::new();
+    setting.inbox.set_down(true);
+    let member = test_support::member(1);
+    let telling = setting.deauthorizer.report_told_within(
+        Duration::from_secs(8),
+        &member,
+        Erasure::Requested,
+        at(50),
+    );
+    let back = async {
+        setting.inbox.refused.notified().await;
+        setting.inbox.set_down(false);
+    };
+    let (accepted, ()) = tokio::join!(telling, back);
+    assert_eq!(accepted.unwrap(), Accepted::New(TokenFate::Untouched));
+    assert_eq!(setting.events(EventState::Pending).await.len(), 1);
 }
 
 #[tokio::test]

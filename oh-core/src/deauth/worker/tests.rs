@@ -89,6 +89,27 @@ async fn what_fails_is_tried_again_when_it_is_due() {
 }
 
 #[tokio::test]
+async fn an_event_of_this_process_is_acted_on_at_once() {
+    let setting = Setting::new();
+    let called = Arc::new(Notify::new());
+    let calls = called.clone();
+    let handler = move |_: Departure| {
+        calls.notify_one();
+        async { Ok(()) }
+    };
+    let worker = setting.worker(handler);
+    let worker = worker
+        .poll_interval(Duration::from_secs(24 * 3_600))
+        .spawn();
+    worker.drain().await;
+    let _ = setting.report_told(1, at(50)).await;
+    let patience = Duration::from_secs(60);
+    let called = tokio::time::timeout(patience, called.notified()).await;
+    assert!(called.is_ok(), "nobody woke the worker");
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn what_fails_too_often_is_a_dead_letter_and_can_be_requeued() {
     let setting = Setting::new();
     let (calls, handler) = failing(3);
