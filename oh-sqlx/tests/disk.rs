@@ -6,9 +6,9 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -79,7 +79,6 @@ impl SmallDisk {
 
     /// Leaves so many bytes free.
     fn fill(&self, leave: usize) {
-        use std::io::Write;
         let mut file = fs::File::create(self.filler()).unwrap();
         while file.write_all(&[0; 4096]).is_ok() {}
         let size = file.metadata().unwrap().len();
@@ -163,28 +162,93 @@ async fn a_disk_that_is_read_only_for_a_while_refuses_for_a_while() {
     assert_eq!(count(&store).await, 2);
 }
 
-/// A disk that breaks: strace has system calls of this process upon some files fail with EIO.
+/// A process that accepts events when told to. One of its own: strace stops every thread of a
+/// process, and whatever it forks.
+struct Accepting {
+    process: Child,
+    told: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+}
+
+/// Names the SQLite file to the process, which is this program again.
+const FILE: &str = "OH_SQLX_BROKEN_DISK";
+
+impl Accepting {
+    fn start(path: &Path) -> Self {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "accepting", "--nocapture"])
+            .env(FILE, path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let told = process.stdin.take().unwrap();
+        let answers = BufReader::new(process.stdout.take().unwrap()).lines();
+        Self {
+            process,
+            told,
+            answers,
+        }
+    }
+
+    /// Whether the event of this number was accepted.
+    fn accept(&mut self, number: usize) -> bool {
+        writeln!(self.told, "{number}").unwrap();
+        let mut answers = self.answers.by_ref().map(Result::unwrap);
+        let answer = answers.find_map(|line| match line.as_str() {
+            "accepted" => Some(true),
+            "refused" => Some(false),
+            _ => None,
+        });
+        answer.expect("the process is there")
+    }
+
+    fn end(mut self) {
+        drop(self.told);
+        assert!(self.process.wait().unwrap().success());
+    }
+}
+
+/// Not a test of its own: the other process of the one below.
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stdout, reason = "it answers there")]
+async fn accepting() {
+    let Some(path) = std::env::var_os(FILE) else {
+        return;
+    };
+    let store = SqliteStore::connect(path).await.unwrap();
+    for line in std::io::stdin().lines() {
+        let number = line.unwrap().parse().unwrap();
+        match store.accept(&event(number)).await {
+            Ok(_) => println!("accepted"),
+            Err(_) => println!("refused"),
+        }
+    }
+}
+
+/// A disk that breaks: strace has system calls upon some files fail with EIO.
 struct BrokenDisk(Child);
 
 impl BrokenDisk {
     /// `None` where there is no strace, or it may not; then it has been said, unless it must be
     /// possible.
-    fn failing(calls: &str, files: [&Path; 2]) -> Option<Self> {
+    fn failing(calls: &str, files: [&Path; 2], process: &Child) -> Option<Self> {
         let mut strace = Command::new("strace");
         strace.args(["-f", "-e", &format!("inject={calls}:error=EIO")]);
         for file in files {
             strace.arg("-P").arg(file);
         }
         let started = strace
-            .args(["-p", &std::process::id().to_string()])
-            .stderr(std::process::Stdio::piped())
+            .args(["-p", &process.id().to_string()])
+            .stderr(Stdio::piped())
             .spawn();
         // It says so once it has every thread.
         let attached = started.ok().and_then(|mut child| {
             let mut lines = BufReader::new(child.stderr.take()?).lines();
-            lines
-                .find(|line| line.as_ref().is_ok_and(|line| line.contains("attached")))?
-                .ok()?;
+            let said = |line: &std::io::Result<String>| {
+                line.as_ref().is_ok_and(|line| line.contains("attached"))
+            };
+            lines.find(said)?.ok()?;
             std::thread::spawn(move || lines.for_each(drop));
             Some(Self(child))
         });
@@ -212,38 +276,27 @@ impl BrokenDisk {
 async fn a_disk_with_errors_refuses_and_goes_on_once_it_is_mended() {
     for calls in ["pwrite64", "fsync,fdatasync", "pread64"] {
         let file = SqliteFile::new();
-        let store = file.open().await;
-        let mut kept = Vec::new();
-        let accept = async |number| store.accept(&event(number)).await.map(|_| ());
-        for number in 0..5 {
-            accept(number).await.unwrap();
-            kept.push(event(number).id);
-        }
+        drop(file.open().await);
+        let mut process = Accepting::start(&file.path());
+        let mut kept: Vec<usize> = (0..5).filter(|number| process.accept(*number)).collect();
+        assert_eq!(kept.len(), 5);
         let wal = PathBuf::from(format!("{}-wal", file.path().display()));
-        let Some(broken) = BrokenDisk::failing(calls, [&file.path(), &wal]) else {
+        let files = [&*file.path(), &*wal];
+        let Some(broken) = BrokenDisk::failing(calls, files, &process.process) else {
             return;
         };
-        let mut refused = 0;
-        for number in 10..20 {
-            match accept(number).await {
-                Ok(_) => kept.push(event(number).id),
-                Err(_) => refused += 1,
-            }
-        }
+        kept.extend((10..20).filter(|number| process.accept(*number)));
         broken.mend();
         // What is read may be in memory already.
-        assert!(
-            refused == 10 || calls == "pread64",
-            "{calls}: {refused} of 10 refused"
-        );
-        for number in 30..40 {
-            accept(number).await.unwrap();
-            kept.push(event(number).id);
-        }
-        drop(store);
-        let again = file.open().await;
-        let found = again.events(&EventQuery::first(usize::MAX)).await.unwrap();
-        for id in kept {
+        assert!(kept.len() == 5 || calls == "pread64", "{calls}: {kept:?}");
+        let before = kept.len();
+        kept.extend((30..40).filter(|number| process.accept(*number)));
+        assert_eq!(kept.len(), before + 10, "{calls}: not mended");
+        process.end();
+        let store = file.open().await;
+        let found = store.events(&EventQuery::first(usize::MAX)).await.unwrap();
+        for number in kept {
+            let id = event(number).id;
             assert!(
                 found.iter().any(|event| event.id == id),
                 "{calls}: one is lost"
