@@ -187,6 +187,9 @@ async fn disconnecting_passes_the_wish_on() {
         (events[0].discovery, events[0].erasure),
         (Discovery::Disconnected, Erasure::Requested)
     );
+    assert_eq!(events[0].state, EventState::Pending, "it is acted on");
+    let record = oh.token_store().load(&alice()).await.unwrap().unwrap();
+    assert!(!record.is_authorized());
     // Of someone who left long ago nothing is known here, but the app may have data.
     let stranger = "99999999".parse().unwrap();
     oh.disconnect(&stranger, Erasure::NotRequested)
