@@ -1,7 +1,7 @@
 //! The app itself lets a member go.
 
 use crate::api::Removal;
-use crate::deauth::{DeauthEvent, Erasure};
+use crate::deauth::{DeauthEvent, Erasure, InboxError};
 use crate::store::{MemberRecord, StoreError};
 use crate::{AccessToken, Error, OpenHumans, ProjectMemberId};
 
@@ -38,7 +38,7 @@ impl OpenHumans {
             self.remove_at_open_humans(member).await?;
             if let Some(wish) = wish {
                 let acted = self.inner.deauthorizer.act_on_wish(&wish).await;
-                return acted.map_err(|error| StoreError::unavailable(error).into());
+                return acted.map_err(not_kept);
             }
         }
         let record = match self.inner.store.load(member).await? {
@@ -62,10 +62,8 @@ impl OpenHumans {
         let Some(record) = stored.filter(MemberRecord::is_authorized) else {
             return Ok(None);
         };
-        match self.inner.deauthorizer.keep_wish(&record).await {
-            Ok(wish) => Ok(Some(wish)),
-            Err(error) => Err(StoreError::unavailable(error).into()),
-        }
+        let wish = self.inner.deauthorizer.keep_wish(&record).await;
+        wish.map(Some).map_err(not_kept)
     }
 
     async fn report(&self, record: &MemberRecord, erasure: Erasure) -> Result<(), Error> {
@@ -74,9 +72,7 @@ impl OpenHumans {
             .deauthorizer
             .report_disconnected(record, erasure)
             .await;
-        reported
-            .map(|_| ())
-            .map_err(|error| StoreError::unavailable(error).into())
+        reported.map(|_| ()).map_err(not_kept)
     }
 
     /// Whoever is not there any more is as good as removed.
@@ -108,4 +104,8 @@ impl OpenHumans {
     async fn remove_with(&self, token: &AccessToken) -> Result<Removal, Error> {
         self.inner.client.member(token.clone()).remove().await
     }
+}
+
+fn not_kept(error: InboxError) -> Error {
+    StoreError::unavailable(error).into()
 }

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::store::{MemberRecord, MemoryStore, Put, TokenStore, Tokens};
-use crate::{Clock, KeyMaterial, ProjectMemberId, Timestamp};
+use crate::{Clock, DeletionPolicy, KeyMaterial, ProjectMemberId, Timestamp};
 
 pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_micros(1_600_000_000_000_000 + seconds * 1_000_000)
@@ -64,6 +64,14 @@ impl Setting {
             .report_told(&member(number), Erasure::Requested, left_at)
             .await
             .unwrap()
+    }
+
+    pub(crate) fn worker(&self, handler: impl DeauthHandler) -> Worker {
+        Worker::new(
+            self.deauthorizer.clone(),
+            Arc::new(handler),
+            DeletionPolicy::default(),
+        )
     }
 
     pub(crate) async fn record(&self, number: usize) -> Option<MemberRecord> {

@@ -7,7 +7,9 @@
 
 mod brake;
 mod hints;
+mod tokens;
 mod unkept;
+mod wishes;
 
 pub use brake::Brake;
 
@@ -27,7 +29,7 @@ use super::inbox::{
 };
 use super::metrics;
 use super::pseudonym::Pseudonymizer;
-use crate::store::{MemberRecord, Put, StoreError, TokenStore, Version};
+use crate::store::{MemberRecord, StoreError, TokenStore};
 use crate::{Clock, ProjectMemberId, Timestamp};
 use brake::{Braking, Verdict};
 use hints::Hints;
@@ -427,49 +429,6 @@ impl Deauthorizer {
         self.accept(event).await
     }
 
-    /// Keeps the wish of a member who asks the app for erasure, before the app removes the member at
-    /// Open Humans. Nothing is done about it yet.
-    pub(crate) async fn keep_wish(&self, record: &MemberRecord) -> Result<DeauthEvent, InboxError> {
-        let wish = self.own_event(record, Erasure::Requested, Discovery::Disconnected);
-        let kept = self.0.inbox.hold(
-            &wish,
-            "asked for here, before the member was removed at Open Humans",
-        );
-        if matches!(kept.await?, Accepted::New(_)) {
-            metrics::received(wish.discovery);
-        }
-        Ok(wish)
-    }
-
-    /// The member is removed at Open Humans: the wish is acted on.
-    pub(crate) async fn act_on_wish(&self, wish: &DeauthEvent) -> Result<(), InboxError> {
-        // If it is not held any more, the worker was faster, see `release_wishes`.
-        if self.0.inbox.release(&wish.id, self.0.clock.now()).await? {
-            tracing::info!(event = %wish.id, "a member has left");
-            self.ready_if_possible(wish).await;
-            self.wake();
-        }
-        Ok(())
-    }
-
-    /// The member has left: what the member asked for here is acted on, although the process that
-    /// was at it may be gone.
-    pub(super) async fn release_wishes(&self, event: &DeauthEvent) -> Result<(), InboxError> {
-        let says_left = matches!(event.discovery, Discovery::Told | Discovery::Found);
-        if !says_left || event.erasure == Erasure::Requested {
-            return Ok(());
-        }
-        let held = EventQuery::first(100)
-            .state(EventState::Held)
-            .pseudonym(event.pseudonym.clone());
-        for wish in self.0.inbox.events(&held).await? {
-            if wish.discovery == Discovery::Disconnected {
-                self.release(&wish.id).await?;
-            }
-        }
-        Ok(())
-    }
-
     /// Someone who need not be believed says that this member has left: the legacy unsigned POST.
     /// Open Humans is asked at once, unless it was asked about this member lately, the member is
     /// not authorized anyway, or no reconciler runs. True if the question was queued.
@@ -552,83 +511,6 @@ impl Deauthorizer {
         Ok(accepted)
     }
 
-    /// Whether the inbox deletes tokens in its own tables while the store's are somewhere else.
-    async fn tokens_are_elsewhere(&self, event: &DeauthEvent) -> bool {
-        if self.0.one_database.load(Ordering::Relaxed) {
-            return false;
-        }
-        let Ok(record) = self.0.store.load(&event.member).await else {
-            return false;
-        };
-        let lives = record.is_some_and(|record| {
-            record.is_authorized() && !took_it_back(TokenProgress::Untouched, &record, event)
-        });
-        if lives {
-            tracing::error!(
-                "the inbox says that it has deleted a member's tokens, and the token store still \
-                 has them: an inbox beside another store must be told so (oh-sqlx: inbox_only), or \
-                 wishes to be erased are taken for stale"
-            );
-        } else {
-            self.0.one_database.store(true, Ordering::Relaxed);
-        }
-        lives
-    }
-
-    async fn ready_if_possible(&self, event: &DeauthEvent) {
-        if let Err(error) = self.ready(event, TokenProgress::Untouched).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the tokens are left to the worker"
-            );
-        }
-    }
-
-    /// Makes sure that the member's tokens are gone and the ledger says so, unless the member has
-    /// authorized again since. `tokens` is how far that has come.
-    pub(super) async fn ready(
-        &self,
-        event: &DeauthEvent,
-        tokens: TokenProgress,
-    ) -> Result<Ready, ReportError> {
-        match self.destroy(event, tokens).await? {
-            TokenOutcome::Newer => return Ok(Ready::Stale),
-            TokenOutcome::Destroyed | TokenOutcome::WereGone => (self.0.gone)(&event.member),
-        }
-        if tokens != TokenProgress::Destroyed {
-            let now = self.0.clock.now();
-            self.0.inbox.tokens_destroyed(event, now).await?;
-        }
-        if event.discovery == Discovery::Lost {
-            self.mark_lost(event, tokens).await?;
-        }
-        Ok(Ready::Yes)
-    }
-
-    /// Writes down that the member may be there still, unless something has been heard since the
-    /// event.
-    async fn mark_lost(
-        &self,
-        event: &DeauthEvent,
-        tokens: TokenProgress,
-    ) -> Result<(), StoreError> {
-        while let Some(record) = self.0.store.load(&event.member).await? {
-            let heard_since = record.deauthorized_at != Some(destroyed_at(event, tokens));
-            if record.is_lost() || heard_since {
-                break;
-            }
-            let next = MemberRecord {
-                refresh_unanswered: true,
-                version: Version::fresh(),
-                ..record.clone()
-            };
-            if self.0.store.put(&next, Some(record.version)).await? == Put::Done {
-                break;
-            }
-        }
-        Ok(())
-    }
-
     pub(super) fn found_stale(&self, event: &DeauthEvent) {
         metrics::stale();
         tracing::warn!(event = %event.id, "an event is older than the member's latest authorization: not acted on");
@@ -645,34 +527,6 @@ impl Deauthorizer {
 
     pub(super) async fn woken(&self) {
         self.0.wake.notified().await;
-    }
-
-    async fn destroy(
-        &self,
-        event: &DeauthEvent,
-        tokens: TokenProgress,
-    ) -> Result<TokenOutcome, StoreError> {
-        let at = destroyed_at(event, tokens);
-        loop {
-            let (next, expected) = match self.0.store.load(&event.member).await? {
-                Some(record) if took_it_back(tokens, &record, event) => {
-                    return Ok(TokenOutcome::Newer);
-                }
-                Some(record) if record.is_authorized() => {
-                    (record.deauthorized(at), Some(record.version))
-                }
-                _ if tokens == TokenProgress::Destroyed => return Ok(TokenOutcome::WereGone),
-                // The tombstone keeps a login that is under way from bringing the member back.
-                Some(record) if record.deauthorized_at >= Some(at) => {
-                    return Ok(TokenOutcome::WereGone);
-                }
-                Some(record) => (record.deauthorized(at), Some(record.version)),
-                None => (MemberRecord::tombstone(event.member.clone(), at), None),
-            };
-            if self.0.store.put(&next, expected).await? == Put::Done {
-                return Ok(TokenOutcome::Destroyed);
-            }
-        }
     }
 
     fn own_event(
@@ -712,34 +566,6 @@ impl fmt::Debug for Deauthorizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Deauthorizer").finish_non_exhaustive()
     }
-}
-
-/// The time the tombstone of this event bears.
-fn destroyed_at(event: &DeauthEvent, tokens: TokenProgress) -> Timestamp {
-    match tokens {
-        // The event may be weeks old, and a login may be under way now.
-        TokenProgress::Requeued(at) => at,
-        TokenProgress::Untouched | TokenProgress::Destroyed => event.received_at,
-    }
-}
-
-/// Whether the member has authorized again after the departure that the event tells of, which
-/// takes the departure back.
-fn took_it_back(tokens: TokenProgress, record: &MemberRecord, event: &DeauthEvent) -> bool {
-    match tokens {
-        TokenProgress::Untouched => record.authorized_at > event.left_at,
-        // The tokens that were there are gone, so these are of a later login, whatever the clocks
-        // say.
-        TokenProgress::Destroyed => record.is_authorized(),
-        // Whoever put it back knew of the authorizations there were.
-        TokenProgress::Requeued(at) => record.is_authorized() && record.authorized_at > at,
-    }
-}
-
-enum TokenOutcome {
-    Destroyed,
-    WereGone,
-    Newer,
 }
 
 fn same_authorization(stored: &MemberRecord, observed: &MemberRecord) -> bool {

@@ -9,7 +9,7 @@ use crate::KeyMaterial;
 use crate::deauth::test_support::{self, at};
 use crate::deauth::{DeauthEvents, DeauthRecords, LedgerQuery, Step};
 use crate::deauth::{EventState, Held, MemoryInbox, Settlement};
-use crate::store::MemoryStore;
+use crate::store::{MemoryStore, Put, Version};
 
 fn member() -> ProjectMemberId {
     test_support::member(1_026_778)

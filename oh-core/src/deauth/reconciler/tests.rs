@@ -389,12 +389,7 @@ async fn a_stale_event_of_someone_who_is_gone_after_all_is_requeued() {
             Err("the wish was forgotten".into())
         }
     };
-    let worker = crate::deauth::Worker::new(
-        setting.deauthorizer.clone(),
-        Arc::new(handler),
-        crate::DeletionPolicy::default(),
-    )
-    .spawn();
+    let worker = setting.worker(handler).spawn();
     worker.drain().await;
     assert_eq!(setting.events(EventState::Stale).await.len(), 1);
 
@@ -503,12 +498,7 @@ async fn whoever_was_lost_and_then_leaves_is_missed_on_the_list() {
         heard.lock().unwrap().push((event.member, event.discovery));
         async { Ok(()) }
     };
-    let worker = crate::deauth::Worker::new(
-        setting.deauthorizer.clone(),
-        Arc::new(handler),
-        crate::DeletionPolicy::default(),
-    )
-    .spawn();
+    let worker = setting.worker(handler).spawn();
     worker.drain().await;
     let lost = |number| (member(number), Discovery::Lost);
     told.lock().unwrap().sort();
@@ -567,12 +557,7 @@ async fn a_wish_that_looked_stale_is_found_again_after_a_restart() {
     let setting = Setting::new();
     setting.authorize(1, at(60)).await;
     let _ = setting.report_told(1, at(50)).await;
-    let worker = crate::deauth::Worker::new(
-        setting.deauthorizer.clone(),
-        Arc::new(crate::deauth::TokensOnly),
-        crate::DeletionPolicy::default(),
-    )
-    .spawn();
+    let worker = setting.worker(crate::deauth::TokensOnly).spawn();
     worker.drain().await;
     worker.stop().await;
     assert_eq!(setting.events(EventState::Stale).await.len(), 1);

@@ -7,23 +7,6 @@ use super::*;
 use crate::deauth::test_support::{FaultyInbox, Setting, at, member};
 use crate::deauth::{DeauthEvents, DeauthRecords, Departure, EventState, Step};
 use crate::store::TokenStore;
-use crate::transport::BoxError;
-
-type Result<T = (), E = BoxError> = std::result::Result<T, E>;
-
-impl Setting {
-    fn worker<F, Fut>(&self, handler: F) -> Worker
-    where
-        F: Fn(Departure) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result> + Send + 'static,
-    {
-        Worker::new(
-            self.deauthorizer.clone(),
-            Arc::new(handler),
-            DeletionPolicy::default(),
-        )
-    }
-}
 
 /// A handler that says what it was called with, and fails the first `failures` times.
 fn failing(failures: usize) -> (Arc<Mutex<Vec<Departure>>>, impl DeauthHandler) {
@@ -44,19 +27,11 @@ fn failing(failures: usize) -> (Arc<Mutex<Vec<Departure>>>, impl DeauthHandler) 
     (seen, handler)
 }
 
-fn start(setting: &Setting, handler: impl DeauthHandler) -> Worker {
-    Worker::new(
-        setting.deauthorizer.clone(),
-        Arc::new(handler),
-        DeletionPolicy::default(),
-    )
-}
-
 #[tokio::test]
 async fn what_fails_is_tried_again_when_it_is_due() {
     let setting = Setting::new();
     let (calls, handler) = failing(2);
-    let worker = start(&setting, handler).spawn();
+    let worker = setting.worker(handler).spawn();
     setting.authorize(1, at(0)).await;
     let _ = setting.report_told(1, at(50)).await;
     worker.drain().await;
@@ -113,7 +88,7 @@ async fn an_event_of_this_process_is_acted_on_at_once() {
 async fn what_fails_too_often_is_a_dead_letter_and_can_be_requeued() {
     let setting = Setting::new();
     let (calls, handler) = failing(3);
-    let worker = start(&setting, handler).max_attempts(3).spawn();
+    let worker = setting.worker(handler).max_attempts(3).spawn();
     let _ = setting.report_told(1, at(50)).await;
     for _ in 0..5 {
         worker.drain().await;
@@ -137,7 +112,7 @@ async fn what_fails_too_often_is_a_dead_letter_and_can_be_requeued() {
 async fn a_panic_is_a_failure() {
     let setting = Setting::new();
     let worker = setting
-        .worker(|departure| async move { panic!("no {}", departure.event.member) })
+        .worker(|departure: Departure| async move { panic!("no {}", departure.event.member) })
         .spawn();
     let _ = setting.report_told(1, at(50)).await;
     worker.drain().await;
@@ -171,7 +146,7 @@ async fn tokens_that_were_left_go_before_the_handler_is_called() {
     let _ = setting.inbox.accept(&event).await.unwrap();
     let store = setting.store.clone();
     let worker = setting
-        .worker(move |departure| {
+        .worker(move |departure: Departure| {
             let store = store.clone();
             async move {
                 let record = store.load(&departure.event.member).await?;
@@ -201,7 +176,7 @@ async fn a_member_who_came_back_is_left_alone_and_asked_about() {
     let (calls, handler) = failing(0);
     setting.authorize(1, at(60)).await;
     let _ = setting.report_told(1, at(50)).await;
-    let worker = start(&setting, handler).spawn();
+    let worker = setting.worker(handler).spawn();
     worker.drain().await;
     assert!(calls.lock().unwrap().is_empty());
     assert!(setting.record(1).await.unwrap().is_authorized());
@@ -231,7 +206,7 @@ async fn no_more_than_asked_for_run_at_once_and_all_are_done() {
     }
     let (counted, highest, order) = (running.clone(), most.clone(), last_of.clone());
     let worker = setting
-        .worker(move |departure| {
+        .worker(move |departure: Departure| {
             let (running, most, last_of) = (counted.clone(), highest.clone(), order.clone());
             async move {
                 most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -260,7 +235,7 @@ async fn a_slow_handler_keeps_its_event() {
     let go = Arc::new(Notify::new());
     let waiting = go.clone();
     let worker = setting
-        .worker(move |_| {
+        .worker(move |_: Departure| {
             let go = waiting.clone();
             async move {
                 go.notified().await;
@@ -292,7 +267,7 @@ async fn a_handler_whose_event_was_taken_over_is_stopped() {
     let (begun, dropped) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (begin, drop_told) = (begun.clone(), dropped.clone());
     let worker = setting
-        .worker(move |_| {
+        .worker(move |_: Departure| {
             let (begin, told) = (begin.clone(), Told(drop_told.clone()));
             async move {
                 let _told = told;
@@ -323,7 +298,7 @@ async fn an_event_outlives_a_worker_that_dies() {
     let begun = Arc::new(Notify::new());
     let begin = begun.clone();
     let worker = setting
-        .worker(move |_| {
+        .worker(move |_: Departure| {
             let begin = begin.clone();
             async move {
                 begin.notify_one();
@@ -336,7 +311,7 @@ async fn an_event_outlives_a_worker_that_dies() {
     drop(worker);
 
     let (calls, handler) = failing(0);
-    let worker = start(&setting, handler).spawn();
+    let worker = setting.worker(handler).spawn();
     worker.drain().await;
     assert!(calls.lock().unwrap().is_empty(), "the lease still runs");
     setting.clock.advance(Duration::from_secs(61));
@@ -356,7 +331,7 @@ async fn events_that_end_every_process_are_dead_letters_in_the_end() {
         assert_eq!(leased.len(), 1);
     }
     let (calls, handler) = failing(0);
-    let worker = start(&setting, handler).max_attempts(3).spawn();
+    let worker = setting.worker(handler).max_attempts(3).spawn();
     worker.drain().await;
     assert!(calls.lock().unwrap().is_empty());
     assert_eq!(setting.events(EventState::DeadLetter).await.len(), 1);
@@ -368,7 +343,7 @@ async fn a_worker_outlives(trouble: impl Fn(&FaultyInbox, bool)) {
     let (calls, handler) = failing(0);
     let _ = setting.report_told(1, at(50)).await;
     trouble(&setting.inbox, true);
-    let worker = start(&setting, handler).spawn();
+    let worker = setting.worker(handler).spawn();
     for _ in 0..3 {
         setting.inbox.refused.notified().await;
     }
@@ -394,7 +369,7 @@ async fn success_is_written_down_once_the_database_is_back() {
     let calls = Arc::new(AtomicUsize::new(0));
     let (count, inbox) = (calls.clone(), setting.inbox.clone());
     let worker = setting
-        .worker(move |_| {
+        .worker(move |_: Departure| {
             let (count, inbox) = (count.clone(), inbox.clone());
             async move {
                 count.fetch_add(1, Ordering::SeqCst);
@@ -420,7 +395,7 @@ async fn stopping_finishes_what_was_begun_and_begins_nothing() {
     let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (begin, wait) = (begun.clone(), go.clone());
     let worker = setting
-        .worker(move |_| {
+        .worker(move |_: Departure| {
             let (begin, wait) = (begin.clone(), wait.clone());
             async move {
                 begin.notify_one();
@@ -511,7 +486,7 @@ async fn a_handler_that_blocks_its_thread_keeps_its_event() {
     let setting = Setting::new();
     let inbox = setting.inbox.clone();
     let worker = setting
-        .worker(move |_| {
+        .worker(move |_: Departure| {
             let inbox = inbox.clone();
             async move {
                 // Not asynchronous, and longer than the lease.
@@ -534,7 +509,7 @@ async fn a_handler_that_blocks_its_thread_keeps_its_event() {
 async fn a_handler_that_takes_too_long_has_failed() {
     let setting = Setting::new();
     let worker = setting
-        .worker(|_| std::future::pending())
+        .worker(|_: Departure| std::future::pending())
         .handler_timeout(Duration::from_millis(20))
         .max_attempts(1)
         .spawn();
@@ -552,7 +527,7 @@ async fn stopping_does_not_wait_for_ever() {
     let begun = Arc::new(Notify::new());
     let begin = begun.clone();
     let worker = setting
-        .worker(move |_| {
+        .worker(move |_: Departure| {
             begin.notify_one();
             std::future::pending()
         })
@@ -568,7 +543,7 @@ async fn stopping_does_not_wait_for_ever() {
 #[tokio::test]
 async fn the_ledger_says_where_only_the_tokens_were_destroyed() {
     let setting = Setting::new();
-    let worker = start(&setting, crate::deauth::TokensOnly).spawn();
+    let worker = setting.worker(crate::deauth::TokensOnly).spawn();
     let _ = setting.report_told(1, at(50)).await;
     worker.drain().await;
     worker.stop().await;
