@@ -43,6 +43,7 @@
 //!   the routes alone.
 //! - [`Member`], `Option<Member>`, [`Handle`] and [`VerifiedWebhook`] are extractors.
 //! - [`require_member`] and [`verify_webhook`] are middleware, for [`from_fn`].
+//! - [`Connections`] limits what silent clients can hold, for an app without a proxy before it.
 //! - Sessions are actix-session's, with any of its stores and cookie settings. They are read
 //!   before the core is asked and changed after, never held in between. Without
 //!   `SessionMiddleware` nobody is ever logged in, and each login that is lost logs an error.
@@ -52,6 +53,7 @@
 //!
 //! [`from_fn`]: actix_web::middleware::from_fn
 
+mod connections;
 mod convert;
 mod extract;
 mod middleware;
@@ -59,6 +61,7 @@ mod rejection;
 mod scope;
 mod session;
 
+pub use connections::{Connections, keep_connection};
 pub use extract::{Handle, Member, VerifiedWebhook};
 pub use middleware::{require_member, verify_webhook};
 pub use rejection::Rejection;

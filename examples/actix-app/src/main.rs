@@ -12,16 +12,17 @@ mod sessions;
 mod start;
 mod users;
 
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix_session::SessionMiddleware;
 use actix_web::cookie::Key;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
-use actix_web::middleware::DefaultHeaders;
+use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::web::{Data, ServiceConfig, get};
 use actix_web::{App, HttpResponse, HttpServer, Responder};
 use http::request::Parts;
-use oh_actix::Member;
+use oh_actix::{Connections, Member, keep_connection};
 use oh_core::OpenHumans;
 use oh_core::pages::Pages;
 
@@ -91,6 +92,8 @@ async fn main() -> anyhow::Result<()> {
     // A key made at each start: sessions end when the app does.
     let key = Key::generate();
     let sessions = Sessions::default();
+    let workers = available_parallelism()?.get();
+    let connections = Connections::new(workers);
     HttpServer::new(move || {
         // What the app's own pages say to browsers; Open Humans' pages say it themselves.
         let headers = DefaultHeaders::new()
@@ -100,8 +103,12 @@ async fn main() -> anyhow::Result<()> {
             .configure(|config| routes(config, &openhumans, &users))
             .wrap(SessionMiddleware::new(sessions.clone(), key.clone()))
             .wrap(headers)
+            .wrap(from_fn(keep_connection))
     })
-    // Headers that do not come in time end the connection.
+    // The oldest silent connection makes room, and headers that do not come in time end theirs.
+    .workers(workers)
+    .max_connections(connections.for_each_worker())
+    .on_connect(connections.on_connect())
     .client_request_timeout(Duration::from_secs(5))
     .listen(listener.into_std()?)?
     .run()

@@ -12,7 +12,6 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use url::Url;
 
-use crate::server::Framework;
 use crate::victim::Victim;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -48,16 +47,6 @@ impl Attack {
         match self {
             Self::Descriptors => 256,
             _ => 16_384,
-        }
-    }
-
-    /// How long one webhook of a hundred may take.
-    pub(crate) fn patience(self, framework: Framework) -> Duration {
-        match (self, framework) {
-            // actix-web takes no connection while none of its descriptors is free, and frees them
-            // when their five seconds are over. Open Humans waits for thirty.
-            (Self::Descriptors, Framework::Actix) => Duration::from_secs(15),
-            _ => Duration::from_secs(1),
         }
     }
 

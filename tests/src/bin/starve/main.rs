@@ -35,6 +35,9 @@ use crate::victim::Victim;
 
 type Outcome<T = ()> = Result<T, BoxError>;
 
+/// How long one webhook of a hundred may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// So much the server may grow under attack, in MB: ten thousand connections with their buffers,
 /// and what is under way.
 const MOST_MB: u64 = 400;
@@ -119,7 +122,7 @@ async fn starve(framework: Framework, attack: Attack, args: &Args) -> Outcome<Ve
 
     let mut problems = Vec::new();
     let slow = genuine.percentile(0.99);
-    if slow > attack.patience(framework) {
+    if slow > PATIENCE {
         problems.push(format!("one in a hundred webhooks took {slow:?}"));
     }
     problems.extend(

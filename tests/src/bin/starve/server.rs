@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_session::SessionMiddleware;
 use actix_session::storage::CookieSessionStore;
 use actix_web::cookie::Key;
+use actix_web::middleware::from_fn;
 use axum::Router;
 use clap::ValueEnum;
 use oh_core::deauth::{Brake, Departure};
@@ -57,16 +58,21 @@ pub(crate) async fn serve(framework: Framework) -> Outcome {
             oh_axum::serve(listener, app).until(input_ends()).await;
         }
         Framework::Actix => {
-            rlimit::increase_nofile_limit(16_384)?;
             let openhumans = openhumans.clone();
             let key = Key::generate();
+            let workers = std::thread::available_parallelism()?.get();
+            let connections = oh_actix::Connections::new(workers);
             let server = actix_web::HttpServer::new(move || {
                 let sessions = CookieSessionStore::default();
                 actix_web::App::new()
                     .configure(oh_actix::configure(&openhumans))
                     .wrap(SessionMiddleware::new(sessions, key.clone()))
+                    .wrap(from_fn(oh_actix::keep_connection))
             });
             let server = server
+                .workers(workers)
+                .max_connections(connections.for_each_worker())
+                .on_connect(connections.on_connect())
                 .client_request_timeout(Duration::from_secs(5))
                 .shutdown_timeout(1)
                 .disable_signals()
