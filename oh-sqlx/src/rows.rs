@@ -297,3 +297,29 @@ impl StatsRow {
         stats
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Seek};
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn a_wrong_clock_is_warned_of_if_it_did_something() {
+        let mut log = tempfile::tempfile().unwrap();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(Mutex::new(log.try_clone().unwrap()))
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            warn_of_wrong_clock(0);
+            warn_of_wrong_clock(3);
+        });
+        let mut said = String::new();
+        log.rewind().unwrap();
+        log.read_to_string(&mut said).unwrap();
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.contains("WARN") && said.contains("events=3"), "{said}");
+    }
+}

@@ -267,6 +267,7 @@ mod tests {
     use tokio::task::JoinSet;
 
     use super::*;
+    use crate::errors::tests::said;
 
     /// Commits when the gate lets it; 13 cannot be done, 404 finds the database gone, 666 kills the
     /// task.
@@ -413,6 +414,86 @@ mod tests {
     async fn a_database_that_hangs_is_waited_for_only_so_long() {
         let (_gate, writer) = gate(0);
         assert!(matches!(writer.run(1).await, Err(Failure::Slow)));
+    }
+
+    #[tokio::test]
+    async fn one_that_is_alone_is_tried_once() {
+        let (gate, writer) = gate(10);
+        assert!(matches!(writer.run(13).await, Err(Failure::Database(_))));
+        assert_eq!(gate.batches.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn it_is_known_what_would_meet_the_rest() {
+        let said = |code: &'static str| Failure::Database(Arc::new(said(code)));
+        // Of SQLite: busy, full. Of PostgreSQL: too many connections, a shutdown.
+        for code in ["5", "13", "53300", "57P01"] {
+            assert!(is_everybodys(&said(code)), "{code}");
+        }
+        // Of SQLite: a constraint. Of PostgreSQL: a constraint, a statement that was cancelled.
+        for code in ["19", "1", "23505", "57014"] {
+            assert!(!is_everybodys(&said(code)), "{code}");
+        }
+        assert!(is_everybodys(&Failure::Slow));
+    }
+
+    /// Each commit takes four seconds, and there is something to tidy.
+    struct Untidy {
+        tidy_at: Mutex<Option<Instant>>,
+        done: Mutex<Vec<&'static str>>,
+    }
+
+    impl Backend for Untidy {
+        type Job = ();
+        type Outcome = ();
+
+        const THREAD: &str = "untidy";
+
+        async fn commit(&self, jobs: &[()]) -> Result<Vec<()>, SqlError> {
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            self.done.lock().unwrap().push("commit");
+            Ok(jobs.to_vec())
+        }
+
+        fn tidy_at(&self) -> Option<Instant> {
+            *self.tidy_at.lock().unwrap()
+        }
+
+        async fn tidy(&self) {
+            *self.tidy_at.lock().unwrap() = None;
+            self.done.lock().unwrap().push("tidy");
+        }
+    }
+
+    /// What is done, in its order, with so many batches in the queue and no more to come, and
+    /// something to tidy in so many seconds.
+    async fn done_with(batches: usize, tidy_in: u64) -> Vec<&'static str> {
+        let tidy_at = Instant::now() + Duration::from_secs(tidy_in);
+        let backend = Arc::new(Untidy {
+            tidy_at: Mutex::new(Some(tidy_at)),
+            done: Mutex::default(),
+        });
+        let (sender, queue) = mpsc::channel(QUEUE);
+        for _ in 0..batches * BATCH {
+            let (answer, _) = oneshot::channel();
+            sender.try_send(Entry { job: (), answer }).ok().unwrap();
+        }
+        drop(sender);
+        write(Arc::clone(&backend), queue, Duration::from_secs(60)).await;
+        backend.done.lock().unwrap().clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tidying_waits_for_a_pause_but_not_for_ever() {
+        let done = done_with(4, 0).await;
+        assert_eq!(done, ["commit", "commit", "commit", "tidy", "commit"]);
+        assert_eq!(done_with(2, 0).await, ["commit", "commit", "tidy"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_the_end_what_is_soon_due_is_tidied() {
+        assert_eq!(done_with(0, 5).await, ["tidy"]);
+        assert!(done_with(0, 60).await.is_empty());
     }
 
     #[tokio::test]

@@ -216,6 +216,24 @@ async fn a_file_that_another_process_holds_on_to_is_soon_said_to_be_away() {
     assert_eq!(store.accept(&event(2)).await.unwrap(), Accepted::Duplicate);
 }
 
+#[tokio::test]
+async fn a_worker_with_nothing_to_do_only_looks() {
+    let file = SqliteFile::new();
+    let (store, other) = (file.open().await, file.open().await);
+    let now = Timestamp::now();
+    let until = now + Duration::from_secs(60);
+    let held = other.pool().begin_with("BEGIN IMMEDIATE").await.unwrap();
+    // To write, it would have to wait for the one who holds the file.
+    assert!(store.lease(now, until, 10).await.unwrap().is_empty());
+    held.rollback().await.unwrap();
+
+    let _ = store.accept(&event(1)).await.unwrap();
+    let held = other.pool().begin_with("BEGIN IMMEDIATE").await.unwrap();
+    assert!(store.lease(now, until, 0).await.unwrap().is_empty());
+    held.rollback().await.unwrap();
+    assert_eq!(store.lease(now, until, 10).await.unwrap().len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn several_processes_write_to_one_file_at_once() {
     let file = SqliteFile::new();

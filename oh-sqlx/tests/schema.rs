@@ -425,6 +425,12 @@ async fn a_database_that_cannot_be_opened_is_named_without_its_password() {
         assert!(matches!(error, SchemaError::Open { .. }), "{error:?}");
         assert!(said.contains(path.to_str().unwrap()), "{said}");
     }
+    // The system's own word for it, too.
+    let error = SqliteStore::connect(&nowhere).await.unwrap_err();
+    let SchemaError::Open { source, .. } = error else {
+        panic!("{error:?}");
+    };
+    assert!(source.to_string().contains("os error"), "{source}");
     // Nobody listens there.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()

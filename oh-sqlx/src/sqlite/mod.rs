@@ -473,3 +473,21 @@ impl NamedLocks for SqliteStore {
         expect!(outcome, Held).map_err(inbox_error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_busy;
+    use crate::errors::tests::said;
+
+    #[test]
+    fn a_busy_file_is_told_from_other_trouble() {
+        // Busy, while it is recovered, in an old snapshot.
+        for code in ["5", "261", "517"] {
+            assert!(is_busy(&said(code)), "{code}");
+        }
+        // Locked within, full, not opened; and what is no number.
+        for code in ["6", "13", "14", "HY000"] {
+            assert!(!is_busy(&said(code)), "{code}");
+        }
+    }
+}

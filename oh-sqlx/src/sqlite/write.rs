@@ -356,7 +356,7 @@ impl SqliteBackend {
 
 #[cfg(test)]
 mod tests {
-    use sqlx::sqlite::SqlitePoolOptions;
+    use sqlx::sqlite::{SqliteJournalMode, SqlitePoolOptions};
 
     use super::*;
 
@@ -380,5 +380,33 @@ mod tests {
         });
         // FULL and ON, whatever the app's pool has.
         assert_eq!(set.await.unwrap(), (2, 1));
+    }
+
+    #[tokio::test]
+    async fn it_is_known_how_much_of_the_log_is_left_behind_one_who_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteConnectOptions::new()
+            .filename(folder.path().join("openhumans.sqlite"))
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal);
+        let pool = SqlitePoolOptions::new().connect_with(options).await;
+        let backend = SqliteBackend::new(pool.unwrap(), true);
+        let write = |sql: &'static str| {
+            backend.write(async move |conn| sqlx::query(sql).execute(conn).await.map(drop))
+        };
+        write("CREATE TABLE much (what BLOB)").await.unwrap();
+        let mut reader = backend.pool.begin().await.unwrap();
+        let much = "SELECT count(*) FROM much";
+        let _: i64 = sqlx::query_scalar(much)
+            .fetch_one(&mut *reader)
+            .await
+            .unwrap();
+        // Pages have 4 KiB.
+        write("INSERT INTO much VALUES (zeroblob(20000000))")
+            .await
+            .unwrap();
+        assert!(backend.shorten_log().await.unwrap() > LONG_LOG);
+        reader.rollback().await.unwrap();
+        assert_eq!(backend.shorten_log().await.unwrap(), 0);
     }
 }

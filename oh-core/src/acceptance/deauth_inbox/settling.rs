@@ -383,6 +383,8 @@ pub async fn a_held_event_waits_to_be_released(inbox: Arc<dyn DeauthInbox>) {
     assert!(!requeue(&inbox, &event, at(20)).await, "that is for others");
 
     assert!(release(&inbox, &event, at(30)).await);
+    let released = [Step::Received, Step::Held, Step::Released];
+    assert_eq!(steps(&inbox, &event).await, released);
     assert!(
         !release(&inbox, &event, at(30)).await,
         "it was released already"
