@@ -216,6 +216,12 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_may_be_there_twice() {
+        // As when the new one is set before the old one is taken away, and is the same.
+        assert!(check(&[SECRET, SECRET], &[SIGNATURE], BODY).is_ok());
+    }
+
+    #[test]
     fn every_refusal_has_its_reason() {
         for (reason, secrets, signatures) in [
             ("no_secret", &[][..], &[SIGNATURE][..]),

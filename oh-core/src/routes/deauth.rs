@@ -118,7 +118,7 @@ impl OpenHumans {
         let length = headers
             .get(CONTENT_LENGTH)
             .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-        if length.is_none_or(|length| length == 0 || length > MAX_HINT) {
+        if length.is_none_or(|length| length > MAX_HINT) {
             return;
         }
         let read = body::read(body, MAX_BODY);
@@ -204,6 +204,31 @@ mod tests {
             .await
             .response
             .status()
+    }
+
+    #[tokio::test]
+    async fn an_unsigned_body_is_a_hint_if_it_is_small_and_announced() {
+        let settings = || Settings::builder("id", "secret", "https://app.example");
+        for (announced, len, is_hint) in [
+            (true, BODY.len(), true),
+            (true, 1024, true),
+            (true, 1025, false),
+            (false, BODY.len(), false),
+        ] {
+            let settings = settings().webhook_secret(SECRET).build().unwrap();
+            let oh = OpenHumans::builder(settings).build().unwrap();
+            let mut request = Request::post("/openhumans/deauth");
+            if announced {
+                request = request.header(CONTENT_LENGTH, len);
+            }
+            let body = Full::new(Bytes::from(format!("{BODY:len$}")));
+            let request = request.body(body).unwrap();
+            let answer = oh.respond(Route::Deauth, request, None).await;
+            assert_eq!(answer.response.status(), StatusCode::UNAUTHORIZED);
+            // One member is hinted at once in a while.
+            let is_new = oh.deauthorizer().hint(&"01026778".parse().unwrap());
+            assert_eq!(is_new, !is_hint, "{announced} {len}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -85,3 +85,34 @@ impl OpenHumans {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Settings;
+
+    #[test]
+    fn the_way_back_has_the_prefix_of_the_apps_address_once() {
+        let settings = Settings::builder("id", "secret", "https://example.org/app");
+        let oh = OpenHumans::builder(settings.build().unwrap())
+            .build()
+            .unwrap();
+        let mut browser = HeaderMap::new();
+        browser.insert(header::ACCEPT, HeaderValue::from_static("text/html"));
+        for (came, back) in [
+            // A proxy has left it.
+            ("/app/files", "/app/files"),
+            ("/app", "/app"),
+            ("/app?page=2", "/app%3Fpage%3D2"),
+            // A proxy has taken it off.
+            ("/files", "/app/files"),
+            ("/", "/app/"),
+            ("/apples", "/app/apples"),
+        ] {
+            let uri = came.parse().unwrap();
+            let answer = oh.unauthenticated_response(&Method::GET, &uri, &browser, None);
+            let login = format!("/app/openhumans/login?next={back}");
+            assert_eq!(answer.headers()[header::LOCATION], login, "{came}");
+        }
+    }
+}

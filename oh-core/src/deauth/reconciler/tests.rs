@@ -1,3 +1,6 @@
+mod hints;
+mod turns;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +11,7 @@ use tokio::sync::Notify;
 use super::round::PATIENCE;
 use super::*;
 use crate::deauth::test_support::{Setting, at, member};
-use crate::deauth::{Discovery, EventState, Step};
+use crate::deauth::{Discovery, EventState};
 use crate::store::{MemberRecord, Put, TokenStore, Version};
 use crate::{Error, ProjectMemberId};
 
@@ -223,60 +226,6 @@ async fn a_reconciler_outlives_an_inbox_that_panics() {
     assert_eq!(project.asked(), [member(1)]);
 }
 
-#[tokio::test]
-async fn one_process_asks_at_a_time_and_another_takes_over() {
-    let setting = Setting::new();
-    let project = Arc::new(Project::of(0..5));
-    for number in 0..5 {
-        setting.authorize(number, at(0)).await;
-    }
-    setting.clock.advance(DAY);
-    let reconciler = setting.reconciler(&project);
-    let now = setting.clock.now();
-    let inbox = setting.deauthorizer.inbox();
-    let taken = inbox
-        .acquire_lock(JOB, "dead", now, now + reconciler.pace.lock_ttl)
-        .await
-        .unwrap();
-    assert!(taken.is_some());
-    reconciler.round_if_due("other").await.unwrap();
-    assert!(project.asked().is_empty());
-
-    setting.clock.advance(reconciler.pace.lock_ttl);
-    reconciler.round_if_due("other").await.unwrap();
-    assert_eq!(project.asked().len(), 5);
-    // The round is noted: nobody starts another one now, in this process or the next.
-    setting.clock.advance(Duration::from_secs(60));
-    let wait = reconciler.round_if_due("third").await.unwrap();
-    assert_eq!(wait, reconciler.pace.rest() - Duration::from_secs(60));
-    let mut note = inbox
-        .acquire_lock(JOB, "fourth", now + DAY, now + DAY)
-        .await
-        .unwrap()
-        .unwrap();
-    note.retain(|c| c.is_ascii_digit());
-    assert!(!note.contains(member(4).as_str()), "notes name nobody");
-}
-
-#[tokio::test]
-async fn a_note_from_the_future_puts_no_round_off() {
-    let setting = Setting::new();
-    let project = Arc::new(Project::of(0..2));
-    setting.authorize(0, at(0)).await;
-    setting.clock.advance(DAY);
-    let now = setting.clock.now();
-    let inbox = setting.deauthorizer.inbox();
-    let _ = inbox.acquire_lock(JOB, "ahead", now, now).await.unwrap();
-    let note = serde_json::to_string(&Note {
-        finished: now + 366 * DAY,
-    });
-    let kept = inbox.update_lock(JOB, "ahead", now, &note.unwrap()).await;
-    assert_eq!(kept.unwrap(), crate::deauth::Held::Yes);
-    let reconciler = setting.reconciler(&project);
-    reconciler.round_if_due("one").await.unwrap();
-    assert_eq!(project.asked(), [member(0)]);
-}
-
 /// What a process whose clock is years ahead has noted of a member.
 #[tokio::test]
 async fn whoever_was_heard_of_in_the_future_is_asked_about() {
@@ -297,131 +246,6 @@ async fn whoever_was_heard_of_in_the_future_is_asked_about() {
     let round = setting.reconciler(&project).round().await.unwrap();
     assert_eq!((round.due, round.gone), (1, 1));
     assert_eq!(setting.gone().await, [member(0)]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn whoever_has_lost_the_lock_asks_no_further() {
-    let setting = Setting::new();
-    let project = Arc::new(Project::of(0..5));
-    for number in 0..5 {
-        setting.authorize(number, at(0)).await;
-    }
-    setting.clock.advance(DAY);
-    let second = Duration::from_secs(1);
-    let reconciler = setting
-        .reconciler(&project)
-        .lock_ttl(second)
-        .min_delay(second);
-    let asking = tokio::spawn(async move { reconciler.round_if_due("one").await });
-    project.question.notified().await;
-    // As after a pause of this process that was longer than the lock lasts.
-    setting.clock.advance(second);
-    let now = setting.clock.now();
-    let inbox = setting.deauthorizer.inbox();
-    let taken = inbox.acquire_lock(JOB, "two", now, now + second).await;
-    assert!(taken.unwrap().is_some());
-    let error = asking.await.unwrap().unwrap_err();
-    let lost = error.downcast_ref::<ReconcileError>();
-    assert!(matches!(lost, Some(ReconcileError::LockLost)), "{error}");
-    assert_eq!(project.asked().len(), 1);
-}
-
-#[tokio::test]
-async fn a_hint_is_followed_at_once() {
-    let setting = Setting::new();
-    let project = Arc::new(Project::of([1, 2]));
-    setting.authorize(1, at(0)).await;
-    setting.authorize(2, at(0)).await;
-    project.leaves(2);
-    assert!(
-        setting.deauthorizer.hint(&member(9)),
-        "a stranger, for all we know"
-    );
-    assert!(setting.deauthorizer.hint(&member(2)));
-    let handle = setting.reconciler(&project).spawn();
-    project.question.notified().await;
-    let accepted = async {
-        while setting.gone().await.is_empty() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), accepted)
-        .await
-        .unwrap();
-    assert_eq!(
-        project.asked(),
-        [member(2)],
-        "strangers are not asked about"
-    );
-    assert_eq!(setting.gone().await, [member(2)]);
-    handle.stop().await;
-}
-
-#[tokio::test]
-async fn a_hint_outlives_the_trouble_that_led_to_it() {
-    let setting = Setting::new();
-    let project = Arc::new(Project::of([]));
-    setting.authorize(1, at(0)).await;
-    project.down.store(true, Ordering::SeqCst);
-    assert!(setting.deauthorizer.hint(&member(1)));
-    tokio::time::pause();
-    let handle = setting.reconciler(&project).spawn();
-    for _ in 0..3 {
-        project.question.notified().await;
-    }
-    project.down.store(false, Ordering::SeqCst);
-    project.question.notified().await;
-    handle.stop().await;
-    assert_eq!(setting.gone().await, [member(1)]);
-}
-
-#[tokio::test]
-async fn a_stale_event_of_someone_who_is_gone_after_all_is_requeued() {
-    let setting = Setting::new();
-    let project = Arc::new(Project::of([]));
-    // As if their clock and ours disagreed: the authorization looks newer than the leaving.
-    setting.authorize(1, at(60)).await;
-    let _ = setting.report_told(1, at(50)).await;
-    let handler = |departure: crate::deauth::Departure| async move {
-        if departure.delete_data {
-            Ok(())
-        } else {
-            Err("the wish was forgotten".into())
-        }
-    };
-    let worker = setting.worker(handler).spawn();
-    worker.drain().await;
-    assert_eq!(setting.events(EventState::Stale).await.len(), 1);
-
-    let hint = setting
-        .deauthorizer
-        .hints()
-        .receiver()
-        .await
-        .recv()
-        .await
-        .unwrap();
-    let reconciler = setting.reconciler(&project);
-    assert_eq!(
-        reconciler.ask_about(&hint).await.unwrap(),
-        Some(MembershipStatus::Gone)
-    );
-    worker.drain().await;
-    assert_eq!(setting.gone().await, [member(1)]);
-    assert_eq!(setting.events(EventState::Done).await.len(), 1);
-    assert_eq!(
-        setting.steps().await,
-        [
-            Step::Received,
-            Step::Tried,
-            Step::Stale,
-            Step::Requeued,
-            Step::TokensDestroyed,
-            Step::Tried,
-            Step::Done,
-        ]
-    );
-    worker.stop().await;
 }
 
 /// A refresh of this member's tokens got no answer.

@@ -3,322 +3,18 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+mod told;
+mod world;
+
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use http::{Request, Response};
-use http_body_util::BodyExt;
-use oh_core::deauth::{DeauthInbox, Discovery, EventQuery, MemoryInbox};
-use oh_core::store::{
-    MemberRecord, MemoryStore, Put, RefreshLease, StoreError, TokenStore, Tokens, Version,
-};
-use oh_core::transport::{Body, Transport, TransportError};
-use oh_core::{AccessToken, Clock, Error, OpenHumans, ProjectMemberId, Settings, Timestamp};
-use tokio::sync::{Semaphore, watch};
+use oh_core::Error;
+use oh_core::deauth::Discovery;
+use oh_core::store::{MemberRecord, RefreshLease, Tokens};
 use tokio::time::Instant;
 
-const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
-const LEASE: Duration = Duration::from_secs(25);
-const MINUTE: Duration = Duration::from_secs(60);
-
-fn alice() -> ProjectMemberId {
-    "01026778".parse().unwrap()
-}
-
-/// What happens to a token request.
-enum Fault {
-    /// Waits for [`Server::release`], then goes on as if nothing were.
-    Hold,
-    /// The pair is rotated at once, the answer waits for [`Server::release`].
-    HoldAnswer,
-    /// The pair is rotated and the answer lost.
-    LoseAnswer,
-    /// Nothing but this status.
-    Status(u16),
-}
-
-/// Rotates one member's pair: `r1` gives `a2` and `r2`, and so on.
-struct Server {
-    living: AtomicUsize,
-    faults: Mutex<VecDeque<Fault>>,
-    token_requests: watch::Sender<usize>,
-    exchange_requests: AtomicUsize,
-    released: Semaphore,
-}
-
-impl Server {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            living: AtomicUsize::new(1),
-            faults: Mutex::default(),
-            token_requests: watch::Sender::new(0),
-            exchange_requests: AtomicUsize::new(0),
-            released: Semaphore::new(0),
-        })
-    }
-
-    fn then(&self, fault: Fault) {
-        self.faults.lock().unwrap().push_back(fault);
-    }
-
-    fn release(&self) {
-        self.released.add_permits(1);
-    }
-
-    fn token_requests(&self) -> usize {
-        *self.token_requests.borrow()
-    }
-
-    async fn asked(&self, times: usize) {
-        let mut requests = self.token_requests.subscribe();
-        requests.wait_for(|seen| *seen >= times).await.unwrap();
-    }
-
-    async fn held(&self) {
-        self.released.acquire().await.unwrap().forget();
-    }
-
-    fn rotate(&self, form: &str) -> Result<Response<Body>, TransportError> {
-        let living = self.living.load(Ordering::SeqCst);
-        if !form.contains(&format!("refresh_token=r{living}")) {
-            return Ok(answer(401, r#"{"error": "invalid_grant"}"#.to_owned()));
-        }
-        let next = living + 1;
-        self.living.store(next, Ordering::SeqCst);
-        Ok(answer(
-            200,
-            format!(
-                r#"{{"access_token": "a{next}", "refresh_token": "r{next}", "expires_in": 36000,
-                    "token_type": "Bearer"}}"#
-            ),
-        ))
-    }
-
-    async fn token(&self, form: &str) -> Result<Response<Body>, TransportError> {
-        let fault = self.faults.lock().unwrap().pop_front();
-        self.token_requests.send_modify(|seen| *seen += 1);
-        match fault {
-            None => self.rotate(form),
-            Some(Fault::Hold) => {
-                self.held().await;
-                self.rotate(form)
-            }
-            Some(Fault::HoldAnswer) => {
-                let answer = self.rotate(form);
-                self.held().await;
-                answer
-            }
-            Some(Fault::LoseAnswer) => {
-                let _ = self.rotate(form);
-                Err(TransportError::other("the connection was reset"))
-            }
-            Some(Fault::Status(status)) => Ok(answer(status, "<h1>trouble</h1>".to_owned())),
-        }
-    }
-
-    fn exchange_member(&self, request: &Request<Body>) -> Response<Body> {
-        self.exchange_requests.fetch_add(1, Ordering::SeqCst);
-        let living = format!("Bearer a{}", self.living.load(Ordering::SeqCst));
-        if request.headers()["authorization"] != living.as_str() {
-            return answer(401, r#"{"detail": "Invalid token."}"#.to_owned());
-        }
-        let member = alice();
-        answer(
-            200,
-            format!(
-                r#"{{"created": "2024-01-01T00:00:00Z", "project_member_id": "{member}",
-                    "sources_shared": [], "data": [], "count": 0, "next": null, "previous": null}}"#
-            ),
-        )
-    }
-}
-
-fn answer(status: u16, json: String) -> Response<Body> {
-    Response::builder()
-        .status(status)
-        .header("content-type", "application/json")
-        .body(Body::full(json))
-        .unwrap()
-}
-
-struct Wire(Arc<Server>);
-
-#[async_trait]
-impl Transport for Wire {
-    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
-        if request.uri().path() == "/oauth2/token/" {
-            let body = request.into_body().collect().await.unwrap().to_bytes();
-            return self.0.token(std::str::from_utf8(&body).unwrap()).await;
-        }
-        Ok(self.0.exchange_member(&request))
-    }
-}
-
-type Meanwhile = Box<dyn FnOnce(MemberRecord) -> MemberRecord + Send>;
-
-/// One process's way to the store that all share.
-struct Door {
-    store: Arc<MemoryStore>,
-    is_down: AtomicBool,
-    loads: AtomicUsize,
-    /// What someone else does to the record just before a new pair is written.
-    before_keeping: Mutex<Option<Meanwhile>>,
-    /// How long a write takes, after it has happened.
-    slow: Mutex<Duration>,
-}
-
-impl Door {
-    fn check(&self) -> Result<(), StoreError> {
-        if self.is_down.load(Ordering::SeqCst) {
-            return Err(StoreError::unavailable("down"));
-        }
-        Ok(())
-    }
-
-    fn set_down(&self, down: bool) {
-        self.is_down.store(down, Ordering::SeqCst);
-    }
-}
-
-#[async_trait]
-impl TokenStore for Door {
-    async fn load(&self, member: &ProjectMemberId) -> Result<Option<MemberRecord>, StoreError> {
-        self.check()?;
-        self.loads.fetch_add(1, Ordering::SeqCst);
-        self.store.load(member).await
-    }
-
-    async fn put(
-        &self,
-        record: &MemberRecord,
-        expected: Option<Version>,
-    ) -> Result<Put, StoreError> {
-        self.check()?;
-        let keeps = record.is_authorized() && record.refresh.is_none();
-        let meanwhile = if keeps {
-            self.before_keeping.lock().unwrap().take()
-        } else {
-            None
-        };
-        if let Some(change) = meanwhile {
-            change_record(&self.store, change).await;
-        }
-        let put = self.store.put(record, expected).await;
-        let slow = std::mem::take(&mut *self.slow.lock().unwrap());
-        tokio::time::sleep(slow).await;
-        put
-    }
-
-    async fn remove(&self, member: &ProjectMemberId, expected: Version) -> Result<Put, StoreError> {
-        self.store.remove(member, expected).await
-    }
-
-    async fn page(
-        &self,
-        after: Option<&ProjectMemberId>,
-        limit: usize,
-    ) -> Result<Vec<MemberRecord>, StoreError> {
-        self.store.page(after, limit).await
-    }
-}
-
-async fn change_record(
-    store: &MemoryStore,
-    change: impl FnOnce(MemberRecord) -> MemberRecord + Send,
-) {
-    let old = store.load(&alice()).await.unwrap().unwrap();
-    let expected = old.version;
-    let mut new = change(old);
-    new.version = Version::fresh();
-    assert_eq!(store.put(&new, Some(expected)).await.unwrap(), Put::Done);
-}
-
-struct World {
-    server: Arc<Server>,
-    store: Arc<MemoryStore>,
-    inbox: Arc<MemoryInbox>,
-}
-
-/// One process of the app.
-struct Process {
-    oh: OpenHumans,
-    door: Arc<Door>,
-}
-
-impl World {
-    /// A member whose access token has `left` to live by our clock.
-    async fn new(left: Duration) -> Self {
-        let store = Arc::new(MemoryStore::new());
-        let tokens = Tokens::new("a1", "r1", NOW + left);
-        let record = MemberRecord::authorized(alice(), tokens, NOW - MINUTE);
-        assert_eq!(store.put(&record, None).await.unwrap(), Put::Done);
-        Self {
-            server: Server::new(),
-            store,
-            inbox: Arc::new(MemoryInbox::new()),
-        }
-    }
-
-    fn process(&self, now: Timestamp) -> Process {
-        let settings = Settings::builder("id", "secret", "https://app.example")
-            .oh_base_url("https://oh.example")
-            .webhook_secret("abcdefghijklmnop")
-            .build()
-            .unwrap();
-        let door = Arc::new(Door {
-            store: self.store.clone(),
-            is_down: AtomicBool::new(false),
-            loads: AtomicUsize::new(0),
-            before_keeping: Mutex::default(),
-            slow: Mutex::default(),
-        });
-        let inbox: Arc<dyn DeauthInbox> = self.inbox.clone();
-        let oh = OpenHumans::builder(settings)
-            .transport(Wire(self.server.clone()))
-            .token_store(door.clone())
-            .deauth_inbox(inbox)
-            .clock(Clock::manual(now))
-            .build()
-            .unwrap();
-        Process { oh, door }
-    }
-
-    async fn record(&self) -> MemberRecord {
-        self.store.load(&alice()).await.unwrap().unwrap()
-    }
-
-    async fn stored(&self) -> String {
-        let tokens = self.record().await.tokens.unwrap();
-        tokens.access_token.expose().to_owned()
-    }
-
-    async fn discoveries(&self) -> Vec<Discovery> {
-        let oh = self.process(NOW).oh;
-        let events = oh.inbox().events(&EventQuery::first(10)).await.unwrap();
-        events.iter().map(|event| event.discovery).collect()
-    }
-}
-
-impl Process {
-    fn ask(&self) -> tokio::task::JoinHandle<Result<AccessToken, Error>> {
-        let oh = self.oh.clone();
-        tokio::spawn(async move { oh.access_token(&alice()).await })
-    }
-
-    async fn token(&self) -> String {
-        let token = self.ask().await.unwrap().unwrap();
-        token.expose().to_owned()
-    }
-
-    /// The answer to one who asks while nothing is certain.
-    async fn is_told_to_wait(&self) {
-        let error = self.ask().await.unwrap().unwrap_err();
-        assert!(error.is_retryable(), "{error:?}");
-    }
-}
+use world::{Fault, LEASE, MINUTE, NOW, World, alice, change_record};
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_away_for_a_while_costs_no_pair() {
@@ -591,4 +287,88 @@ async fn an_access_token_that_works_speaks_against_a_refusal() {
     tokio::time::sleep(10 * MINUTE).await;
     assert_eq!(world.discoveries().await, []);
     assert!(world.record().await.is_authorized());
+}
+
+/// As when something between here and there mixes answers up.
+#[tokio::test(start_paused = true)]
+async fn an_access_token_of_somebody_else_proves_nothing() {
+    let world = World::new(Duration::from_secs(30)).await;
+    let process = world.process(NOW);
+    *world.server.says_it_is.lock().unwrap() = "99999999".parse().unwrap();
+    world.server.then(Fault::Status(500));
+    process.is_told_to_wait().await;
+    assert_eq!(world.server.exchange_requests.load(Ordering::SeqCst), 1);
+    assert!(world.record().await.refresh_unanswered);
+    // So the next refusal may be our own doing.
+    world.server.living.store(2, Ordering::SeqCst);
+    process.is_told_to_wait().await;
+    assert_eq!(world.discoveries().await, []);
+    assert!(world.record().await.is_authorized());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pair_that_is_kept_at_the_last_moment_is_not_lost() {
+    let world = World::new(Duration::ZERO).await;
+    change_record(&world.store, |mut record| {
+        record.refresh_unanswered = true;
+        record
+    })
+    .await;
+    world.server.living.store(2, Ordering::SeqCst);
+    let process = world.process(NOW);
+    process.is_told_to_wait().await;
+    // The access token has run out, and could tell nothing.
+    assert_eq!(world.server.exchange_requests.load(Ordering::SeqCst), 0);
+    // As long as another process may have waited for its answer, and then for the store.
+    tokio::time::sleep(LEASE + 5 * MINUTE + Duration::from_secs(35)).await;
+    assert_eq!(world.discoveries().await, []);
+    change_record(&world.store, |record| {
+        let tokens = Tokens::new("a2", "r2", NOW + 60 * MINUTE);
+        MemberRecord::authorized(record.member, tokens, NOW)
+    })
+    .await;
+    tokio::time::sleep(10 * MINUTE).await;
+    assert_eq!(world.discoveries().await, []);
+    assert_eq!(process.token().await, "a2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_good_for_a_minute_is_given_as_it_is() {
+    for (left, token) in [(MINUTE, "a1"), (MINUTE - Duration::from_micros(1), "a2")] {
+        let world = World::new(left).await;
+        assert_eq!(world.process(NOW).token().await, token, "{left:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_pair_is_word_of_the_member() {
+    let world = World::new(Duration::ZERO).await;
+    assert!(world.record().await.heard_at < NOW);
+    assert_eq!(world.process(NOW).token().await, "a2");
+    assert_eq!(world.record().await.heard_at, NOW);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_token_is_replaced_although_others_wait_for_that_very_token() {
+    let world = World::new(Duration::ZERO).await;
+    let process = world.process(NOW);
+    change_record(&world.store, |mut record| {
+        record.refresh = Some(RefreshLease::new("another", NOW + LEASE));
+        record
+    })
+    .await;
+    // Looks at the store four times a second or less, by now.
+    let waiting = process.ask();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    change_record(&world.store, |record| {
+        let tokens = Tokens::new("of another", "r1", NOW + 60 * MINUTE);
+        MemberRecord::authorized(record.member, tokens, NOW)
+    })
+    .await;
+    let client = process.oh.member_client(&alice());
+    let who = client.exchange_member().await.unwrap();
+    assert_eq!(who.project_member_id, alice());
+    assert_eq!(waiting.await.unwrap().unwrap().expose(), "of another");
+    assert_eq!(world.stored().await, "a2");
+    assert_eq!(world.server.token_requests(), 1);
 }
