@@ -1,6 +1,7 @@
 //! From where sealing goes on, and what it holds the ledger against.
 
 use super::*;
+use crate::deauth::test_support::member;
 use crate::deauth::{DeauthEvent, DeauthEvents, Discovery, Erasure, EventId, Pseudonym};
 use crate::ledger::Frontier;
 
@@ -122,7 +123,7 @@ async fn a_round_adds_fifty_thousand_lines_and_the_next_goes_on() {
         // Each leaves one line.
         let event = DeauthEvent {
             id: EventId::new(format!("{number:032x}")),
-            member: super::super::super::test_support::member(7),
+            member: member(7),
             pseudonym: Pseudonym::new("7".repeat(32)),
             erasure: Erasure::Requested,
             discovery: Discovery::Told,

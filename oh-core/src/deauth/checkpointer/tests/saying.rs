@@ -65,15 +65,22 @@ async fn each_checkpoint_is_in_the_log_once() {
         reports(&setting, number..number + 1).await;
         let checkpoint = checkpointer.seal().await.unwrap().checkpoint.unwrap();
         sealed.push(checkpoint.note().to_owned());
+        assert_eq!(log.checkpoints(), sealed);
         // Nothing new: nothing to say.
         assert_eq!(checkpointer.seal().await.unwrap().lines, 0);
+        assert_eq!(log.checkpoints(), sealed);
     }
-    assert_eq!(*log.0.lock().unwrap(), sealed);
 }
 
 /// The checkpoints that are logged.
 #[derive(Clone, Default)]
 struct Log(Arc<StdMutex<Vec<String>>>);
+
+impl Log {
+    fn checkpoints(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
 
 impl Visit for &Log {
     fn record_str(&mut self, field: &Field, value: &str) {
