@@ -149,26 +149,10 @@ impl Ledger {
 
     /// All lines, in the order they were written, read as they are asked for.
     pub fn lines(&self) -> impl Stream<Item = Result<LedgerLine, InboxError>> + Send + use<> {
-        let state = (self.inbox.clone(), None, Vec::new().into_iter(), false);
-        stream::try_unfold(state, |(inbox, mut after, mut page, mut last)| async move {
-            loop {
-                if let Some(line) = page.next() {
-                    let line: LedgerLine = line;
-                    after = Some(line.seq);
-                    return Ok(Some((line, (inbox, after, page, last))));
-                }
-                if last {
-                    return Ok(None);
-                }
-                let query = LedgerQuery {
-                    after,
-                    limit: PAGE,
-                    ..LedgerQuery::default()
-                };
-                let lines = inbox.ledger(&query).await?;
-                last = lines.len() < PAGE;
-                page = lines.into_iter();
-            }
+        let state = Lines::of(self.inbox.clone());
+        stream::try_unfold(state, |mut state| async move {
+            let next = state.next().await?;
+            Ok(next.map(|line| (line, state)))
         })
     }
 
@@ -212,12 +196,40 @@ impl Ledger {
     }
 }
 
+/// The lines, read page by page, up to the first page that is not full.
+struct Lines {
+    inbox: Arc<dyn DeauthInbox>,
+    page: std::vec::IntoIter<LedgerLine>,
+    after: Option<i64>,
+    whole: bool,
+}
+
+impl Lines {
+    fn of(inbox: Arc<dyn DeauthInbox>) -> Self {
+        Self {
+            inbox,
+            page: Vec::new().into_iter(),
+            after: None,
+            whole: false,
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<LedgerLine>, InboxError> {
+        if self.page.len() == 0 && !self.whole {
+            let query = LedgerQuery::first(PAGE).after(self.after);
+            let lines = self.inbox.ledger(&query).await?;
+            self.whole = lines.len() < PAGE;
+            self.after = lines.last().map(|line| line.seq).or(self.after);
+            self.page = lines.into_iter();
+        }
+        Ok(self.page.next())
+    }
+}
+
 /// Lines and checkpoints, in the order of an export.
 struct Export {
     inbox: Arc<dyn DeauthInbox>,
-    lines: std::vec::IntoIter<LedgerLine>,
-    after: Option<i64>,
-    whole: bool,
+    lines: Lines,
     count: u64,
     checkpoints: VecDeque<KeptCheckpoint>,
     // Those that are there when the export begins. Later ones may cover lines that it has passed.
@@ -228,10 +240,8 @@ struct Export {
 impl Export {
     fn of(inbox: Arc<dyn DeauthInbox>) -> Self {
         Self {
+            lines: Lines::of(inbox.clone()),
             inbox,
-            lines: Vec::new().into_iter(),
-            after: None,
-            whole: false,
             count: 0,
             checkpoints: VecDeque::new(),
             up_to: None,
@@ -245,7 +255,7 @@ impl Export {
             .checkpoints
             .front()
             .is_none_or(|next| next.size > self.count)
-            && let Some(line) = self.next_line().await?
+            && let Some(line) = self.lines.next().await?
         {
             self.count += 1;
             return Ok(Some(line.to_json()));
@@ -253,17 +263,6 @@ impl Export {
         // Its place, or no lines are left that should be there: who checks it will notice.
         let checkpoint = self.checkpoints.pop_front();
         Ok(checkpoint.map(|kept| checkpoint_record(&kept.note).into_bytes()))
-    }
-
-    async fn next_line(&mut self) -> Result<Option<LedgerLine>, InboxError> {
-        if self.lines.len() == 0 && !self.whole {
-            let query = LedgerQuery::first(PAGE).after(self.after);
-            let lines = self.inbox.ledger(&query).await?;
-            self.whole = lines.len() < PAGE;
-            self.after = lines.last().map(|line| line.seq).or(self.after);
-            self.lines = lines.into_iter();
-        }
-        Ok(self.lines.next())
     }
 
     async fn read_checkpoints(&mut self) -> Result<(), InboxError> {
@@ -294,7 +293,11 @@ impl fmt::Debug for Ledger {
 
 #[cfg(test)]
 mod tests {
-    use super::super::inbox::{DeauthEvents, Settlement};
+    use std::sync::atomic::Ordering;
+
+    use futures_util::TryStreamExt;
+
+    use super::super::inbox::{CheckpointFate, DeauthEvents, DeauthRecords, Settlement};
     use super::super::test_support::{Setting, at, member};
     use super::*;
     use crate::deauth::Step;
@@ -317,6 +320,8 @@ mod tests {
             let held = setting.inbox.settle(&leased.lease, &end, at(101)).await;
             assert_eq!(held.unwrap(), crate::deauth::Held::Yes);
         }
+        let stats = ledger.stats().await.unwrap();
+        assert_eq!((stats.pending, stats.done, stats.dead_letters), (2, 1, 1));
         assert!(ledger.overdue(DEADLINE).await.unwrap().is_empty());
         setting.clock.advance(DEADLINE);
         assert!(ledger.overdue(DEADLINE).await.unwrap().is_empty());
@@ -350,5 +355,42 @@ mod tests {
         let of_7 = ledger.of_member(&member(7)).await.unwrap();
         let steps: Vec<_> = of_7.iter().map(|line| line.step).collect();
         assert_eq!(steps, [Step::Received, Step::TokensDestroyed]);
+    }
+
+    #[tokio::test]
+    async fn all_lines_are_read_in_their_order_each_page_once() {
+        let setting = Setting::new();
+        for number in 0..=PAGE {
+            let _ = setting.report_told(number, at(50)).await;
+        }
+        let _ = setting.inbox.readings();
+        let ledger = Ledger::new(&setting.deauthorizer);
+        let lines: Vec<LedgerLine> = ledger.lines().try_collect().await.unwrap();
+        let ends = [
+            None,
+            Some(lines[PAGE - 1].seq),
+            Some(lines[2 * PAGE - 1].seq),
+        ];
+        assert_eq!(setting.inbox.readings(), ends);
+        assert_eq!(lines, setting.lines().await);
+    }
+
+    #[tokio::test]
+    async fn an_export_asks_for_what_there_is_once() {
+        let setting = Setting::new();
+        for number in 0..2 {
+            let _ = setting.report_told(number, at(50)).await;
+        }
+        let kept = KeptCheckpoint::new(2, 1, "root", at(100), "note", "tree");
+        let fate = setting.inbox.keep_checkpoint(&kept).await.unwrap();
+        assert_eq!(fate, CheckpointFate::Kept);
+        let ledger = Ledger::new(&setting.deauthorizer);
+        let exported: Vec<_> = ledger.export_lines().try_collect().await.unwrap();
+        assert_eq!(exported.len(), 5);
+        assert_eq!(exported[2], checkpoint_record("note").into_bytes());
+        assert_eq!(setting.inbox.readings(), [None]);
+        // Which is the last, and then a page.
+        let asked = setting.inbox.asked_for_checkpoints.load(Ordering::SeqCst);
+        assert_eq!(asked, 2);
     }
 }

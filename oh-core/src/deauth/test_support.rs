@@ -1,7 +1,7 @@
 //! What tests of this module share: an inbox that can be made to fail or panic, and a small setting.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -107,7 +107,7 @@ impl Setting {
 /// An inbox in memory that is down, or panics, when told to.
 #[derive(Default)]
 pub(crate) struct FaultyInbox {
-    inner: MemoryInbox,
+    inner: Mutex<Arc<MemoryInbox>>,
     down: AtomicBool,
     panics: AtomicBool,
     /// Says of tokens that they went with the acceptance.
@@ -119,6 +119,10 @@ pub(crate) struct FaultyInbox {
     /// How often a lease was prolonged, and told of each time.
     pub(crate) extended: AtomicUsize,
     pub(crate) extending: Notify,
+    /// After which line each reading of the ledger began.
+    readings: Mutex<Vec<Option<i64>>>,
+    /// How often it was asked for checkpoints.
+    pub(crate) asked_for_checkpoints: AtomicUsize,
 }
 
 impl FaultyInbox {
@@ -130,7 +134,18 @@ impl FaultyInbox {
         self.panics.store(panics, Ordering::SeqCst);
     }
 
-    fn up(&self) -> Result<&MemoryInbox, InboxError> {
+    /// Has what the other has, as if a backup were restored.
+    pub(crate) fn restore(&self, backup: &Self) {
+        let inner = backup.inner.lock().unwrap().clone();
+        *self.inner.lock().unwrap() = inner;
+    }
+
+    /// After which line each reading of the ledger began, since this was asked last.
+    pub(crate) fn readings(&self) -> Vec<Option<i64>> {
+        std::mem::take(&mut self.readings.lock().unwrap())
+    }
+
+    fn up(&self) -> Result<Arc<MemoryInbox>, InboxError> {
         if self.down.load(Ordering::SeqCst) {
             self.refused.notify_one();
             return Err(InboxError::new("the database is down"));
@@ -139,7 +154,7 @@ impl FaultyInbox {
             self.refused.notify_one();
             panic!("a panic in the inbox");
         }
-        Ok(&self.inner)
+        Ok(self.inner.lock().unwrap().clone())
     }
 }
 
@@ -211,6 +226,7 @@ impl DeauthRecords for FaultyInbox {
     }
 
     async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError> {
+        self.readings.lock().unwrap().push(query.after);
         self.up()?.ledger(query).await
     }
 
@@ -228,6 +244,7 @@ impl DeauthRecords for FaultyInbox {
         &self,
         query: &CheckpointQuery,
     ) -> Result<Vec<KeptCheckpoint>, InboxError> {
+        self.asked_for_checkpoints.fetch_add(1, Ordering::SeqCst);
         match self.without_checkpoints.load(Ordering::SeqCst) {
             true => Before.checkpoints(query).await,
             false => self.up()?.checkpoints(query).await,

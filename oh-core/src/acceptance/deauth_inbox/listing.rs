@@ -19,7 +19,7 @@ pub async fn events_are_listed_page_by_page(inbox: Arc<dyn DeauthInbox>) {
             let Some(last) = records.last() else {
                 return all;
             };
-            query.after = Some((last.received_at, last.id.clone()));
+            query = query.after((last.received_at, last.id.clone()));
             all.extend(records);
         }
     };
@@ -62,12 +62,7 @@ pub async fn events_are_listed_page_by_page(inbox: Arc<dyn DeauthInbox>) {
     assert_eq!(of_one.len(), 5);
     assert!(of_one.iter().all(|record| record.pseudonym == pseudonym(3)));
 
-    let early = walk(EventQuery {
-        received_before: Some(at(2)),
-        limit,
-        ..EventQuery::default()
-    })
-    .await;
+    let early = walk(EventQuery::first(limit).received_before(at(2))).await;
     assert_eq!(early.len(), 10);
 
     let together = walk(EventQuery {
@@ -102,7 +97,7 @@ pub async fn events_are_listed_newest_first(inbox: Arc<dyn DeauthInbox>) {
             let Some(last) = records.last() else {
                 return all;
             };
-            query.after = Some((last.received_at, last.id.clone()));
+            query = query.after((last.received_at, last.id.clone()));
             all.extend(records);
         }
     };
@@ -130,10 +125,7 @@ pub async fn events_are_listed_newest_first(inbox: Arc<dyn DeauthInbox>) {
     let times: Vec<_> = together.iter().map(|record| record.received_at).collect();
     assert_eq!(times, [at(2), at(1), at(0)]);
 
-    let leased_at = |time| EventQuery {
-        leased_at: Some(time),
-        ..newest.clone()
-    };
+    let leased_at = |time| newest.clone().leased_at(time);
     assert!(walk(leased_at(at(100))).await.is_empty());
     let leased = lease(&inbox, at(100), 2).await;
     settle(

@@ -49,10 +49,15 @@ pub async fn done_leaves_only_the_pseudonym(inbox: Arc<dyn DeauthInbox>) {
 }
 
 /// Nor is the id in the member's events that were settled otherwise, once one is done that makes
-/// up for them: all that are stale, and those dead letters that are not of a later leaving.
+/// up for them: all that are stale, and those dead letters that are not of a later leaving, be it
+/// of the same moment.
 pub async fn done_forgets_what_it_makes_up_for(inbox: Arc<dyn DeauthInbox>) {
     let stale = event(1, 87_654_321, 1);
-    let dead_letters = event(2, 87_654_321, 2);
+    // Left when the one that is done did.
+    let dead_letters = DeauthEvent {
+        left_at: at(3),
+        ..event(2, 87_654_321, 2)
+    };
     let later = DeauthEvent {
         left_at: at(8),
         ..event(3, 87_654_321, 3)

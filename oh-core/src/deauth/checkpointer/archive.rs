@@ -172,6 +172,16 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         let notes: Vec<_> = all.iter().map(|kept| kept.note().to_owned()).collect();
         assert_eq!(notes_in(&text), notes);
+        assert_eq!(text.lines().count(), notes.len(), "a line each");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_opened_is_not_taken_for_one_that_is_not_there_yet() {
+        let folder = tempfile::tempdir().unwrap();
+        let no_folder = folder.path().join("a file");
+        std::fs::write(&no_folder, "").unwrap();
+        let file = CheckpointFile::new(no_folder.join("checkpoints.jsonl"));
+        assert!(file.last().await.is_err());
     }
 
     #[tokio::test]

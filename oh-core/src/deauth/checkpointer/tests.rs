@@ -1,11 +1,16 @@
+mod going_on;
+mod saying;
+
 use std::sync::Mutex as StdMutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 use super::super::test_support::{Setting, at};
 use super::*;
-use crate::deauth::Ledger;
+use crate::deauth::{CheckpointFate, KeptCheckpoint, Ledger};
 use crate::ledger::{
     LineProof, SignedCheckpoint, Terms, Verified, Verifier, VerifyError, VerifyingKey,
 };
@@ -39,6 +44,17 @@ async fn reports(setting: &Setting, numbers: std::ops::Range<usize>) {
     }
 }
 
+async fn last_kept(setting: &Setting) -> KeptCheckpoint {
+    let inbox = setting.deauthorizer.inbox();
+    let mut last = inbox.checkpoints(&CheckpointQuery::last()).await.unwrap();
+    last.remove(0)
+}
+
+async fn keep(setting: &Setting, kept: &KeptCheckpoint) {
+    let fate = setting.deauthorizer.inbox().keep_checkpoint(kept).await;
+    assert_eq!(fate.unwrap(), CheckpointFate::Kept);
+}
+
 /// Keeps what it is given, and can be away.
 #[derive(Clone, Default)]
 struct Shelf(Arc<ShelfInner>);
@@ -50,6 +66,17 @@ struct ShelfInner {
 }
 
 impl Shelf {
+    fn set_away(&self, away: bool) {
+        self.0.away.store(away, Ordering::SeqCst);
+    }
+
+    fn here(&self) -> Result<(), BoxError> {
+        match self.0.away.load(Ordering::SeqCst) {
+            true => Err("the archive is away".into()),
+            false => Ok(()),
+        }
+    }
+
     fn sizes(&self) -> Vec<u64> {
         let kept = self.0.kept.lock().unwrap();
         kept.iter().map(|kept| kept.checkpoint().size).collect()
@@ -59,14 +86,13 @@ impl Shelf {
 #[async_trait]
 impl CheckpointArchive for Shelf {
     async fn keep(&self, checkpoint: &SignedCheckpoint) -> Result<(), BoxError> {
-        if self.0.away.load(Ordering::SeqCst) {
-            return Err("the archive is away".into());
-        }
+        self.here()?;
         self.0.kept.lock().unwrap().push(checkpoint.clone());
         Ok(())
     }
 
     async fn last(&self) -> Result<Option<String>, BoxError> {
+        self.here()?;
         let kept = self.0.kept.lock().unwrap();
         Ok(kept.last().map(|kept| kept.note().to_owned()))
     }
@@ -145,11 +171,11 @@ async fn an_archive_gets_each_checkpoint_and_those_it_missed() {
     assert_eq!(checkpointer.seal().await.unwrap().checkpoint, None);
     for (number, away) in [(0, false), (1, true), (2, true)] {
         reports(&setting, number..number + 1).await;
-        shelf.0.away.store(away, Ordering::SeqCst);
+        shelf.set_away(away);
         let _ = checkpointer.seal().await.unwrap();
     }
     assert_eq!(shelf.sizes(), [2]);
-    shelf.0.away.store(false, Ordering::SeqCst);
+    shelf.set_away(false);
     // There is nothing new, and still it gets what it missed.
     assert_eq!(checkpointer.seal().await.unwrap().lines, 0);
     assert_eq!(checkpointer.seal().await.unwrap().lines, 0);
@@ -255,23 +281,13 @@ async fn a_kept_tree_that_was_changed_is_not_gone_on_from() {
         .seal()
         .await;
     let _ = sealed.unwrap();
-    let inbox = setting.deauthorizer.inbox();
-    let mut kept = inbox
-        .checkpoints(&CheckpointQuery::last())
-        .await
-        .unwrap()
-        .remove(0);
-    for tree in ["", "AAAA", &"A".repeat(kept.tree.len())] {
+    let mut kept = last_kept(&setting).await;
+    // The last has as many nodes as there should be.
+    for tree in ["", "AAAA", &STANDARD.encode([0; 64])] {
         let other = Setting::new();
         reports(&other, 0..4).await;
         kept.tree = tree.to_owned();
-        let fate = other
-            .deauthorizer
-            .inbox()
-            .keep_checkpoint(&kept)
-            .await
-            .unwrap();
-        assert_eq!(fate, crate::deauth::CheckpointFate::Kept);
+        keep(&other, &kept).await;
         // The lines are those that were sealed: they are read again, and it goes on.
         let again = Checkpointer::new(other.deauthorizer.clone(), key.clone());
         assert_eq!(again.seal().await.unwrap().lines, 2);
@@ -279,13 +295,7 @@ async fn a_kept_tree_that_was_changed_is_not_gone_on_from() {
 
         let forged = Setting::new();
         reports(&forged, 1..5).await;
-        let fate = forged
-            .deauthorizer
-            .inbox()
-            .keep_checkpoint(&kept)
-            .await
-            .unwrap();
-        assert_eq!(fate, crate::deauth::CheckpointFate::Kept);
+        keep(&forged, &kept).await;
         let again = Checkpointer::new(forged.deauthorizer.clone(), key.clone());
         assert!(matches!(
             again.seal().await,

@@ -521,6 +521,12 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn keeps_every_promise_when_it_is_shared() {
+        let shared = || Arc::new(MemoryInbox::new());
+        deauth_inbox::all(async || Arc::new(shared()) as Arc<dyn DeauthInbox>).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn is_one_inbox_however_often_it_is_shared() {
         let inbox = Arc::new(MemoryInbox::new());
         deauth_inbox::durable(async || inbox.clone() as Arc<dyn DeauthInbox>).await;
