@@ -119,6 +119,8 @@ pub(crate) struct FaultyInbox {
     /// How often a lease was prolonged, and told of each time.
     pub(crate) extended: AtomicUsize,
     pub(crate) extending: Notify,
+    /// How often a lock was asked for.
+    pub(crate) locks_asked: AtomicUsize,
 }
 
 impl FaultyInbox {
@@ -262,6 +264,7 @@ impl NamedLocks for FaultyInbox {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<String>, InboxError> {
+        self.locks_asked.fetch_add(1, Ordering::SeqCst);
         self.up()?.acquire_lock(job, holder, now, until).await
     }
 
