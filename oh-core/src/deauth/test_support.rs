@@ -123,6 +123,8 @@ pub(crate) struct FaultyInbox {
     readings: Mutex<Vec<Option<i64>>>,
     /// How often it was asked for checkpoints.
     pub(crate) asked_for_checkpoints: AtomicUsize,
+    /// How often a lock was asked for.
+    pub(crate) locks_asked: AtomicUsize,
 }
 
 impl FaultyInbox {
@@ -279,6 +281,7 @@ impl NamedLocks for FaultyInbox {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<String>, InboxError> {
+        self.locks_asked.fetch_add(1, Ordering::SeqCst);
         self.up()?.acquire_lock(job, holder, now, until).await
     }
 

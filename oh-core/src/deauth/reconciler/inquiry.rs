@@ -153,3 +153,6 @@ impl Inquiry {
 pub(super) fn may_be_there(record: &MemberRecord) -> bool {
     record.is_authorized() || record.is_lost()
 }
+
+#[cfg(test)]
+mod tests;

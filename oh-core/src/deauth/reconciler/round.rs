@@ -69,18 +69,36 @@ impl Pace {
 /// When members whose tokens cannot tell were first found absent. Lost with the process, which only
 /// makes for another wait.
 #[derive(Default)]
-pub(super) struct Absences(Mutex<HashMap<ProjectMemberId, Timestamp>>);
+pub(super) struct Absences(Mutex<HashMap<ProjectMemberId, Absence>>);
+
+#[derive(Clone, Copy)]
+struct Absence {
+    /// When the member had been heard of last.
+    heard_at: Timestamp,
+    first_seen: Timestamp,
+}
 
 impl Absences {
-    fn first_seen(&self, member: &ProjectMemberId, now: Timestamp) -> Timestamp {
-        *self.seen().entry(member.clone()).or_insert(now)
+    /// When this absence was first seen. Whoever was heard of since an earlier one, as by a new
+    /// login, was there in between: that one does not count.
+    fn first_seen(&self, record: &MemberRecord, now: Timestamp) -> Timestamp {
+        let absence = Absence {
+            heard_at: record.heard_at,
+            first_seen: now,
+        };
+        let mut seen = self.seen();
+        let known = seen.entry(record.member.clone()).or_insert(absence);
+        if known.heard_at != record.heard_at {
+            *known = absence;
+        }
+        known.first_seen
     }
 
     fn forget(&self, member: &ProjectMemberId) {
         self.seen().remove(member);
     }
 
-    fn seen(&self) -> MutexGuard<'_, HashMap<ProjectMemberId, Timestamp>> {
+    fn seen(&self) -> MutexGuard<'_, HashMap<ProjectMemberId, Absence>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -275,7 +293,7 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let now = self.inquiry.deauthorizer.clock().now();
-        let first = self.absences.first_seen(&record.member, now);
+        let first = self.absences.first_seen(record, now);
         if now.since(first) < self.pace.rest() {
             return Ok(());
         }
@@ -307,3 +325,6 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

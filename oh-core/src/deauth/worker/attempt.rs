@@ -221,3 +221,6 @@ impl Attempts {
         self.deauthorizer.clock()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,3 +88,6 @@ async fn has_pending(deauthorizer: &Deauthorizer, record: &MemberRecord) -> Resu
     let found = deauthorizer.inbox().events(&query).await?;
     Ok(!found.is_empty())
 }
+
+#[cfg(test)]
+mod tests;
