@@ -152,6 +152,7 @@ mod tests {
     use super::super::event::{EventId, Pseudonym};
     use super::*;
     use crate::Timestamp;
+    use crate::deauth::test_support::Log;
 
     fn event(erasure: Erasure) -> DeauthEvent {
         DeauthEvent {
@@ -201,5 +202,16 @@ mod tests {
         let second = Departure::new(event(Erasure::Requested), 2, policy);
         assert!(handler.deauthorized(&first).await.is_err());
         assert!(handler.deauthorized(&second).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn without_a_handler_a_warning_says_that_data_stays() {
+        for (erasure, warnings) in [(Erasure::Requested, 1), (Erasure::NotRequested, 0)] {
+            let log = Log::default();
+            let _here = tracing::subscriber::set_default(log.clone());
+            let departure = Departure::new(event(erasure), 1, DeletionPolicy::default());
+            assert!(TokensOnly.deauthorized(&departure).await.is_ok());
+            assert_eq!(log.warnings(), warnings, "{erasure}");
+        }
     }
 }

@@ -11,6 +11,10 @@ use super::*;
 use crate::store::{MemberRecord, MemoryStore, Put, TokenStore, Tokens};
 use crate::{Clock, DeletionPolicy, KeyMaterial, ProjectMemberId, Timestamp};
 
+mod log;
+
+pub(crate) use log::Log;
+
 pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_micros(1_600_000_000_000_000 + seconds * 1_000_000)
 }

@@ -153,8 +153,11 @@ async fn count(store: &dyn TokenStore) -> Result<u64, StoreError> {
             .filter(|r| MemberRecord::is_authorized(r))
             .count() as u64;
         match page.last() {
-            Some(last) if page.len() == PAGE => after = Some(last.member.clone()),
-            _ => return Ok(members),
+            Some(last) => after = Some(last.member.clone()),
+            None => return Ok(members),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

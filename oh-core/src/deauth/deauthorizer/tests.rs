@@ -11,6 +11,10 @@ use crate::deauth::{DeauthEvents, DeauthRecords, LedgerQuery, Step};
 use crate::deauth::{EventState, Held, MemoryInbox, Settlement};
 use crate::store::{MemoryStore, Put, Version};
 
+mod held;
+mod lost;
+mod stale;
+
 fn member() -> ProjectMemberId {
     test_support::member(1_026_778)
 }
@@ -249,11 +253,12 @@ async fn whoever_was_lost_and_is_then_heard_to_leave_has_left() {
 }
 
 #[tokio::test]
-async fn a_departure_of_two_days_ago_is_believed_and_one_of_four_days_is_held() {
-    let day = Duration::from_secs(24 * 3_600);
-    for (days, state) in [(2, EventState::Pending), (4, EventState::Held)] {
+async fn a_departure_of_three_days_ago_is_believed_and_an_older_one_is_held() {
+    let three_days = Duration::from_secs(3 * 24 * 3_600);
+    for (more, state) in [(0, EventState::Pending), (1, EventState::Held)] {
         let setting = Setting::new(MemoryStore::new());
-        let _ = setting.report_told(at(100) - days * day).await;
+        let ago = three_days + Duration::from_micros(more);
+        let _ = setting.report_told(at(100) - ago).await;
         let events = setting.inbox.events(&EventQuery::first(9)).await.unwrap();
         assert_eq!(events[0].state, state);
     }
@@ -659,8 +664,11 @@ async fn whoever_is_on_the_list_is_not_gone() {
         events.unwrap()[0].discovery
     };
     assert_eq!(found(at(0)).await, Discovery::Lost);
-    // What was read a minute ago says nothing any more.
+    // What was read less than a minute ago is not read again.
     listed.lock().unwrap().clear();
-    clock.advance(Duration::from_secs(61));
-    assert_eq!(found(at(161)).await, Discovery::Found);
+    clock.advance(Duration::from_secs(59));
+    assert_eq!(found(at(159)).await, Discovery::Lost);
+    // What was read a minute ago says nothing any more.
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(found(at(160)).await, Discovery::Found);
 }

@@ -1,16 +1,17 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder, SharedString,
     Unit,
 };
 
-use crate::DeletionPolicy;
 use crate::deauth::test_support::{Setting, at, member};
-use crate::deauth::{Departure, Worker};
+use crate::deauth::{Departure, Membership, MembershipStatus, Reconciler, Worker};
+use crate::{DeletionPolicy, Error, ProjectMemberId};
 
 /// Keeps what it is told, by name and labels.
 #[derive(Default)]
@@ -51,6 +52,10 @@ impl Told {
         let told = self.0.lock().expect("nobody panics");
         let of_name = told.iter().filter(|(key, _)| key.starts_with(name));
         of_name.map(|(_, n)| n.0.load(Ordering::SeqCst)).sum()
+    }
+
+    fn gauge(&self, name: &str) -> f64 {
+        f64::from_bits(self.count(name))
     }
 }
 
@@ -100,8 +105,6 @@ async fn what_happens_is_counted_and_names_nobody() {
     .max_attempts(1)
     .spawn();
     worker.drain().await;
-    let stats = setting.deauthorizer.inbox().stats().await.unwrap();
-    super::stand(&stats, setting.clock.now());
 
     for (name, count) in [
         ("openhumans_deauth_received_total", 3),
@@ -111,7 +114,6 @@ async fn what_happens_is_counted_and_names_nobody() {
         ("openhumans_deauth_done_total", 1),
         ("openhumans_deauth_dead_letters_total", 1),
         ("openhumans_deauth_stale_total", 1),
-        ("openhumans_deauth_pending", 0.0_f64.to_bits()),
     ] {
         assert_eq!(told.count(name), count, "{name}");
     }
@@ -162,4 +164,65 @@ async fn what_takes_long_waits_or_is_given_up_is_counted() {
     ] {
         assert_eq!(told.count(name), count, "{name}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_tells_how_many_events_wait_and_for_how_long() {
+    let told = Told::default();
+    let _here = metrics::set_default_local_recorder(&told);
+    let setting = Setting::new();
+    for number in [1, 2] {
+        let _ = setting.report_told(number, at(50)).await;
+    }
+    let worker = setting
+        .worker(|_: Departure| std::future::pending())
+        .spawn();
+    for age in [60.0, 90.0] {
+        setting.clock.set(at(100) + Duration::from_secs_f64(age));
+        tokio::time::sleep(Duration::from_secs(16)).await;
+        let waits = told.gauge("openhumans_deauth_oldest_pending_seconds");
+        assert!((waits - age).abs() < 1e-6, "{waits}");
+        let pending = told.gauge("openhumans_deauth_pending");
+        assert!((pending - 2.0).abs() < 1e-6, "{pending}");
+    }
+    drop(worker);
+}
+
+/// Open Humans knows the first member, and says nothing certain of others.
+struct KnowsTheFirst;
+
+#[async_trait]
+impl Membership for KnowsTheFirst {
+    async fn status(&self, asked: &ProjectMemberId) -> Result<MembershipStatus, Error> {
+        Ok(match *asked == member(1) {
+            true => MembershipStatus::Authorized,
+            false => MembershipStatus::Unsure,
+        })
+    }
+
+    async fn listed(&self) -> Result<Option<HashSet<ProjectMemberId>>, Error> {
+        Ok(None)
+    }
+}
+
+#[tokio::test]
+async fn members_asked_about_are_counted_by_what_was_answered() {
+    let told = Told::default();
+    let _here = metrics::set_default_local_recorder(&told);
+    let setting = Setting::new();
+    for number in 1..=3 {
+        setting.authorize(number, at(0)).await;
+    }
+    setting.clock.advance(Duration::from_secs(24 * 3_600));
+    let membership = Arc::new(KnowsTheFirst);
+    let reconciler = Reconciler::new(setting.deauthorizer.clone(), membership);
+    let reconciler = reconciler.min_delay(Duration::ZERO);
+    reconciler.round().await.unwrap();
+    let asked = told.0.lock().unwrap().clone();
+    let counts: Vec<_> = asked
+        .iter()
+        .filter(|(name, _)| name.starts_with("openhumans_deauth_reconciled_total"))
+        .map(|(name, n)| (name.contains("authorized"), n.0.load(Ordering::SeqCst)))
+        .collect();
+    assert_eq!(counts, [(true, 1), (false, 2)]);
 }

@@ -311,7 +311,7 @@ impl Shift {
         if cfg!(feature = "metrics") {
             self.chores.spawn(measure(self.deauthorizer.clone()));
         }
-        let mut again = Instant::now() + self.poll_interval;
+        let mut again = Instant::now();
         loop {
             if !stopping && self.wants_more() {
                 self.take().await;

@@ -8,6 +8,9 @@ use crate::deauth::test_support::{FaultyInbox, Setting, at, member};
 use crate::deauth::{DeauthEvents, DeauthRecords, Departure, EventState, Step};
 use crate::store::TokenStore;
 
+mod looks;
+mod wishes;
+
 /// A handler that says what it was called with, and fails the first `failures` times.
 fn failing(failures: usize) -> (Arc<Mutex<Vec<Departure>>>, impl DeauthHandler) {
     let calls = Arc::new(Mutex::new(Vec::<Departure>::new()));
@@ -550,4 +553,17 @@ async fn the_ledger_says_where_only_the_tokens_were_destroyed() {
     let last = setting.lines().await.pop().unwrap();
     assert_eq!(last.step, Step::Done);
     assert!(last.note.unwrap().contains("no DeauthHandler"));
+}
+
+#[tokio::test]
+async fn the_ledger_says_no_such_thing_of_a_handler_that_deletes() {
+    let setting = Setting::new();
+    let (calls, handler) = failing(0);
+    let worker = setting.worker(handler).spawn();
+    let _ = setting.report_told(1, at(50)).await;
+    worker.drain().await;
+    worker.stop().await;
+    assert!(calls.lock().unwrap()[0].delete_data);
+    let last = setting.lines().await.pop().unwrap();
+    assert_eq!((last.step, last.note), (Step::Done, None));
 }
