@@ -9,6 +9,7 @@ use http::header::{COOKIE, LOCATION, SET_COOKIE};
 use http::{Request, Response};
 use http_body_util::Full;
 use oh_core::routes::Route;
+use oh_core::transport::BoxError;
 use oh_core::{
     Clock, OpenHumans, OpenHumansBuilder, ProjectMemberId, SessionChange, SessionMember, Settings,
 };
@@ -64,12 +65,25 @@ impl Browser {
         route: Route,
         request: http::request::Builder,
     ) -> Response<Bytes> {
+        let request = request.body(Full::new(Bytes::new())).unwrap();
+        self.send_body(oh, route, request).await
+    }
+
+    pub(crate) async fn send_body<B>(
+        &mut self,
+        oh: &OpenHumans,
+        route: Route,
+        mut request: Request<B>,
+    ) -> Response<Bytes>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
         let cookies: Vec<String> = self
             .cookies
             .iter()
             .map(|(k, v)| format!("{k}={v}"))
             .collect();
-        let mut request = request.body(Full::new(Bytes::new())).unwrap();
         if !cookies.is_empty() {
             request
                 .headers_mut()

@@ -60,7 +60,6 @@ impl<'a> Context<'a> {
     /// The address of one of the pages: `/files` and so on.
     pub(super) fn path(&self, path: &str) -> String {
         match path {
-            "/" if self.base.is_empty() => "/".into(),
             "/" => self.base.clone(),
             path => format!("{}{path}", self.base),
         }

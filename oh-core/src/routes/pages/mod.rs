@@ -21,6 +21,8 @@ mod problem;
 mod reply;
 mod serve;
 mod show;
+#[cfg(test)]
+mod tests;
 mod upload;
 
 pub(super) use serve::{ask_first, ask_to_log_out, login_failed, respond};

@@ -7,6 +7,10 @@ use super::json;
 use crate::pages::route::PageRoute;
 use crate::routes::{Answer, Route};
 
+/// The two ways to write a small form.
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+
 pub(super) fn answer(cx: &Context<'_>) -> Answer {
     let mut paths = Map::new();
     for route in cx.openhumans.routes() {
@@ -18,7 +22,8 @@ pub(super) fn answer(cx: &Context<'_>) -> Answer {
                 (name, operation(route, method == http::Method::POST))
             })
             .collect();
-        paths.insert(route.path().to_owned(), operations.into());
+        // Whole, and no server beside them: home is at the mount path without a slash behind it.
+        paths.insert(cx.path(route.path()), operations.into());
     }
     Answer::keep(json::answer(&json!({
         "openapi": "3.1.0",
@@ -27,15 +32,14 @@ pub(super) fn answer(cx: &Context<'_>) -> Answer {
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Pages for people, and the same as JSON for whoever prefers application/json by Accept. POSTs have to come from the app's own origin. Members are known by the app's session cookie.",
         },
-        "servers": [{ "url": cx.path("/") }],
         "paths": paths,
         "components": { "schemas": {
             "Problem": {
                 "type": "object",
-                "required": ["error", "message"],
+                "required": ["error"],
                 "properties": {
                     "error": { "type": "string", "description": "One word for why." },
-                    "message": { "type": "string", "description": "An explanation, in the language of Accept-Language." },
+                    "message": { "type": "string", "description": "An explanation, in the language of Accept-Language. Whoever is not logged in gets none." },
                 },
             },
             "Done": {
@@ -70,7 +74,8 @@ const fn summary(route: Route, is_post: bool) -> &'static str {
     match route {
         Route::Login => "Sends the person to Open Humans to log in",
         Route::Complete => "Where Open Humans sends the person back",
-        Route::Logout => "Logs out",
+        Route::Logout if is_post => "Logs out",
+        Route::Logout => "Asks whether to log out",
         Route::Deauth => "Open Humans' webhook: a member has left",
         Route::Page(page) => match (page, is_post) {
             (PageRoute::Home, _) => "Who is connected, since when, and what is shared",
@@ -146,52 +151,47 @@ fn parameters(route: Route) -> Vec<Value> {
 }
 
 fn body(route: Route) -> Option<Value> {
-    let (kinds, schema) = match route {
-        Route::Page(PageRoute::Upload) => (
-            &["multipart/form-data"][..],
-            json!({
-                "type": "object",
-                "required": ["file"],
-                "description": "The file comes last. With its size before it, it is streamed through.",
-                "properties": {
-                    "description": { "type": "string" },
-                    "tags": { "type": "string", "description": "Separated by commas." },
-                    "size": { "type": "integer", "description": "Of the file, in bytes." },
-                    "file": { "type": "string", "format": "binary" },
-                },
-            }),
-        ),
-        Route::Page(PageRoute::Edit) => (
-            &["application/json", "application/x-www-form-urlencoded"][..],
-            json!({
-                "type": "object",
-                "properties": {
-                    "description": { "type": "string" },
-                    "tags": { "type": "array", "items": { "type": "string" } },
-                },
-            }),
-        ),
-        Route::Page(PageRoute::Disconnect) => (
-            &["application/json", "application/x-www-form-urlencoded"][..],
-            json!({
+    let line = json!({ "type": "string", "description": "Separated by commas." });
+    let content = match route {
+        Route::Page(PageRoute::Upload) => json!({ "multipart/form-data": { "schema": {
+            "type": "object",
+            "required": ["file"],
+            "description": "The file comes last. With its size before it, it is streamed through.",
+            "properties": {
+                "description": { "type": "string" },
+                "tags": line,
+                "size": { "type": "integer", "description": "Of the file, in bytes." },
+                "file": { "type": "string", "format": "binary" },
+            },
+        } } }),
+        Route::Page(PageRoute::Edit) => {
+            let edited = |tags: &Value| {
+                json!({ "schema": {
+                    "type": "object",
+                    "description": "What is not given is emptied.",
+                    "properties": { "description": { "type": "string" }, "tags": tags },
+                } })
+            };
+            let list = json!({ "type": "array", "items": { "type": "string" } });
+            json!({ JSON: edited(&list), FORM: edited(&line) })
+        }
+        Route::Page(PageRoute::Disconnect) => {
+            let choice = json!({ "schema": {
                 "type": "object",
                 "required": ["data"],
                 "properties": { "data": { "enum": ["erase", "keep"] } },
-            }),
-        ),
+            } });
+            json!({ JSON: choice, FORM: choice })
+        }
         _ => return None,
     };
-    let content: Map<String, Value> = kinds
-        .iter()
-        .map(|kind| ((*kind).to_owned(), json!({ "schema": schema })))
-        .collect();
     Some(json!({ "required": true, "content": content }))
 }
 
 fn responses(route: Route, is_post: bool) -> Value {
     let to = |name: &str| {
         let schema = format!("#/components/schemas/{name}");
-        json!({ "application/json": { "schema": { "$ref": schema } } })
+        json!({ JSON: { "schema": { "$ref": schema } } })
     };
     let problem = json!({ "description": "It could not be done.", "content": to("Problem") });
     match route {
@@ -209,8 +209,17 @@ fn responses(route: Route, is_post: bool) -> Value {
         Route::Page(PageRoute::Download) => {
             json!({ "303": { "description": "Where it can be fetched, for an hour." }, "default": problem })
         }
+        Route::Page(PageRoute::Ready) => json!({
+            "200": { "description": "All of them do." },
+            "503": { "description": "One of them does not." },
+        }),
         Route::Page(_) => json!({ "200": { "description": "As told." }, "default": problem }),
-        Route::Deauth => json!({ "204": { "description": "It is durably kept." } }),
+        Route::Deauth => json!({
+            "204": { "description": "It is durably kept." },
+            "default": { "description": "It is not kept." },
+        }),
+        Route::Complete => json!({ "303": { "description": "A redirect." }, "default": problem }),
+        Route::Logout if !is_post => json!({ "200": { "description": "Where to POST for it." } }),
         _ => json!({ "303": { "description": "A redirect." } }),
     }
 }

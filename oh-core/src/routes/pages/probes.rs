@@ -33,11 +33,7 @@ pub(super) fn health() -> Answer {
 /// The stores answer, so webhooks can be taken in and members logged in. Otherwise 503, and a
 /// balancer sends requests elsewhere.
 pub(super) async fn ready(cx: &Context<'_>) -> Answer {
-    let query = EventQuery {
-        newest_first: true,
-        limit: 1,
-        ..EventQuery::default()
-    };
+    let query = EventQuery::first(1).newest_first();
     let inner = cx.inner();
     let (tokens, inbox) = tokio::join!(
         tokio::time::timeout(PATIENCE, inner.store.page(None, 1)),

@@ -183,7 +183,6 @@ fn whole(cx: &Context<'_>, uri: &http::Uri) -> http::Uri {
     {
         return uri.clone();
     }
-    let path = if path == "/" { "" } else { path };
     format!("{mount}{path}").parse().unwrap_or_default()
 }
 
