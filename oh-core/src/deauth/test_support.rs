@@ -119,6 +119,8 @@ pub(crate) struct FaultyInbox {
     /// How often a lease was prolonged, and told of each time.
     pub(crate) extended: AtomicUsize,
     pub(crate) extending: Notify,
+    /// How many events were read from it.
+    pub(crate) read: AtomicUsize,
 }
 
 impl FaultyInbox {
@@ -207,7 +209,9 @@ impl DeauthRecords for FaultyInbox {
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Vec<EventRecord>, InboxError> {
-        self.up()?.events(query).await
+        let events = self.up()?.events(query).await?;
+        self.read.fetch_add(events.len(), Ordering::SeqCst);
+        Ok(events)
     }
 
     async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError> {

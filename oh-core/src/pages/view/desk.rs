@@ -210,9 +210,9 @@ pub struct ReleaseAllPage {
 pub struct EventPage {
     /// The event.
     pub event: ShelfEvent,
-    /// Its lines of the ledger, the first of them; at most 1,000.
+    /// Its lines of the ledger, the newest of them in the order they were written; at most 1,000.
     pub lines: Vec<LedgerLine>,
-    /// Whether there are more lines.
+    /// Whether there are older lines.
     pub shortened: bool,
 }
 
@@ -224,8 +224,8 @@ pub struct MemberPage {
     pub pseudonym: Option<Pseudonym>,
     /// The member's events, the newest first; at most 100.
     pub events: Vec<ShelfEvent>,
-    /// The lines of the ledger, the first of them; at most 1,000.
+    /// The lines of the ledger, the newest of them in the order they were written; at most 1,000.
     pub lines: Vec<LedgerLine>,
-    /// Whether there are more lines.
+    /// Whether there are older lines.
     pub shortened: bool,
 }

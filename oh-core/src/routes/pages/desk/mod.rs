@@ -10,6 +10,8 @@ pub(super) mod member;
 pub(super) mod overview;
 mod plot;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use super::context::Context;
 use super::problem::Problem;

@@ -123,26 +123,17 @@ async fn running(inbox: &dyn DeauthInbox, now: Timestamp) -> Result<Vec<RunningE
     Ok(running)
 }
 
-/// When the attempt that is under way began.
+/// When the attempt that is under way began: one of the newest lines says so.
 async fn last_try(
     inbox: &dyn DeauthInbox,
     record: &EventRecord,
 ) -> Result<Option<Timestamp>, InboxError> {
-    let mut query = LedgerQuery {
-        event: Some(record.id.clone()),
-        limit: PAGE,
-        ..LedgerQuery::default()
-    };
-    let mut last = None;
-    loop {
-        let lines = inbox.ledger(&query).await?;
-        let tried = lines.iter().rev().find(|line| line.step == Step::Tried);
-        last = tried.map(|line| line.at).or(last);
-        match lines.last() {
-            Some(line) if lines.len() == PAGE => query.after = Some(line.seq),
-            _ => return Ok(last),
-        }
-    }
+    let query = LedgerQuery::first(PAGE)
+        .event(record.id.clone())
+        .newest_first();
+    let lines = inbox.ledger(&query).await?;
+    let tried = lines.iter().find(|line| line.step == Step::Tried);
+    Ok(tried.map(|line| line.at))
 }
 
 fn took(done: &[EventRecord]) -> Option<Took> {
