@@ -173,13 +173,9 @@ pub struct ShelfEvent {
 
 impl ShelfEvent {
     pub(crate) fn new(record: EventRecord, now: Timestamp) -> Self {
-        let open = matches!(
-            record.state,
-            EventState::Pending | EventState::DeadLetter | EventState::Held
-        );
         let settled = matches!(record.state, EventState::DeadLetter | EventState::Stale);
         Self {
-            overdue: open && now.since(record.received_at) > crate::deauth::DEADLINE,
+            overdue: record.is_open() && now.since(record.received_at) > crate::deauth::DEADLINE,
             can_release: record.state == EventState::Held && record.member.is_some(),
             can_requeue: settled && record.member.is_some(),
             id: record.id,

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use super::plot;
+use super::{overdue, plot};
 use crate::Timestamp;
 use crate::deauth::{
-    DEADLINE, DeauthInbox, EventQuery, EventRecord, EventState, InboxError, LedgerQuery, PULSE,
-    Step,
+    DeauthInbox, EventQuery, EventRecord, EventState, InboxError, LedgerQuery, PULSE, Step,
 };
 use crate::pages::texts::Text;
 use crate::pages::view::Page;
@@ -87,18 +86,13 @@ async fn newest_of(
 
 async fn overdue(inbox: &dyn DeauthInbox, now: Timestamp) -> Result<usize, InboxError> {
     let mut count = 0;
-    for state in [
-        EventState::Pending,
-        EventState::DeadLetter,
-        EventState::Held,
-    ] {
+    for state in overdue::STATES {
         let query = EventQuery {
             state: Some(state),
-            received_before: Some(now - DEADLINE),
             limit: DeskPage::OVERDUE_COUNTED + 1,
             ..EventQuery::default()
         };
-        count += inbox.events(&query).await?.len();
+        count += overdue::first(inbox, query, now).await?.len();
     }
     Ok(count)
 }

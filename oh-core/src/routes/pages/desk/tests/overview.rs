@@ -26,6 +26,46 @@ async fn what_is_open_for_more_than_thirty_days_is_overdue() {
 }
 
 #[tokio::test]
+async fn what_a_later_event_has_made_up_for_is_not_overdue() {
+    let desk = Desk::new();
+    let (oldest, newest) = (event(1, ago(40 * DAY)), event(200, ago(31 * DAY)));
+    for number in 2..=120 {
+        let late = event(number, ago(35 * DAY));
+        let note = "the bucket is locked".to_owned();
+        match number % 2 {
+            0 => desk.hold(&late).await,
+            _ => {
+                desk.settled(&late, Settlement::DeadLetter { note }, 1)
+                    .await
+            }
+        }
+    }
+    let count = async || desk.json("/staff").await["overdue"].clone();
+    assert_eq!(count().await, 119);
+    for number in 2..=120 {
+        let again = DeauthEvent {
+            id: EventId::new(format!("{number:032}")),
+            ..event(number, ago(34 * DAY))
+        };
+        desk.settled(&again, done(), 1).await;
+    }
+    assert_eq!(count().await, 0);
+    let html = desk.html("/staff").await;
+    assert!(html.contains("Nothing needs your attention."), "{html}");
+    let made_up_for = format!("/staff/events/{}", event(2, now()).id);
+    assert_eq!(desk.json(&made_up_for).await["event"]["overdue"], false);
+
+    desk.hold(&oldest).await;
+    desk.hold(&newest).await;
+    assert_eq!(count().await, 2);
+    let list = desk.json("/staff/events?state=overdue").await;
+    let events = list["events"].as_array().unwrap().iter();
+    let ids: Vec<_> = events.map(|event| event["id"].clone()).collect();
+    assert_eq!(ids, [json!(newest.id), json!(oldest.id)]);
+    assert_eq!(list["next"], Value::Null);
+}
+
+#[tokio::test]
 async fn from_a_hundred_on_the_overdue_are_not_counted() {
     let desk = Desk::new();
     for (number, wanted) in [(99, "99"), (100, "100"), (101, "more than 100")] {
