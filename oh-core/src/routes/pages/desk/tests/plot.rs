@@ -134,29 +134,12 @@ fn dots_stand_where_the_middle_and_the_longest_time_are() {
 
 #[test]
 fn the_scale_of_times_reaches_the_longest() {
-    let even = [(160.0, "1 ms"), (160.0 - 296.0 / 7.0, "100 ms")];
-    let cases: [(Option<f64>, Vec<(f64, &str)>); 5] = [
-        (None, of_decades(3)),
-        (Some(0.5), of_decades(3)),
-        (Some(90.0), of_decades(5)),
-        (
-            Some(900.0),
-            vec![
-                even[0],
-                (160.0 - 148.0 / 3.0, "100 ms"),
-                (160.0 - 296.0 / 3.0, "10 s"),
-                (12.0, "16 min"),
-            ],
-        ),
-        (
-            Some(9_000.0),
-            vec![
-                even[0],
-                even[1],
-                (160.0 - 592.0 / 7.0, "10 s"),
-                (160.0 - 888.0 / 7.0, "16 min"),
-            ],
-        ),
+    let cases = [
+        (None, scale(3, 1)),
+        (Some(0.5), scale(3, 1)),
+        (Some(90.0), scale(5, 1)),
+        (Some(900.0), scale(6, 2)),
+        (Some(9_000.0), scale(7, 2)),
     ];
     for (longest, wanted) in cases {
         let mut spans = spans::<2>(HOUR);
@@ -166,12 +149,14 @@ fn the_scale_of_times_reaches_the_longest() {
     }
 }
 
-/// Every power of ten of a millisecond, over this many.
-fn of_decades(decades: u32) -> Vec<(f64, &'static str)> {
-    let labels = ["1 ms", "10 ms", "100 ms", "1 s", "10 s", "100 s"];
-    let powers = 0..=decades;
-    let part = powers.map(|power| 148.0 * f64::from(power) / f64::from(decades));
-    part.map(|high| 160.0 - high).zip(labels).collect()
+/// Powers of ten of a millisecond, up to this one: each, or every second.
+fn scale(decades: u32, step: usize) -> Vec<(f64, &'static str)> {
+    let labels = [
+        "1 ms", "10 ms", "100 ms", "1 s", "10 s", "100 s", "16 min", "2 h",
+    ];
+    let high = |power: u32| 148.0 * f64::from(power) / f64::from(decades);
+    let all = (0..=decades).map(|power| 160.0 - high(power)).zip(labels);
+    all.step_by(step).collect()
 }
 
 #[test]
