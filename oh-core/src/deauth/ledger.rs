@@ -93,8 +93,8 @@ impl Ledger {
         .await
     }
 
-    /// What was received longer than `deadline` ago and is not done: still pending, held, or a dead letter.
-    /// See [`DEADLINE`].
+    /// What was received longer than `deadline` ago and is not done: still pending, held, or a dead
+    /// letter. Not those that a later event has made up for. See [`DEADLINE`].
     ///
     /// # Errors
     ///
@@ -116,6 +116,7 @@ impl Ledger {
                 .await?,
             );
         }
+        overdue.retain(EventRecord::is_open);
         overdue.sort_by(|a, b| (a.received_at, &a.id).cmp(&(b.received_at, &b.id)));
         Ok(overdue)
     }
@@ -300,7 +301,35 @@ mod tests {
     use super::super::inbox::{CheckpointFate, DeauthEvents, DeauthRecords, Settlement};
     use super::super::test_support::{Setting, at, member};
     use super::*;
-    use crate::deauth::Step;
+    use crate::deauth::{DeauthEvent, Discovery, Erasure, Step};
+
+    #[tokio::test]
+    async fn what_a_later_event_has_made_up_for_is_not_overdue() {
+        let setting = Setting::new();
+        let ledger = Ledger::new(&setting.deauthorizer);
+        let dead_letter = Settlement::DeadLetter {
+            note: String::new(),
+        };
+        let done = Settlement::Done { note: None };
+        let names = setting.deauthorizer.names();
+        for (left_at, end, overdue) in [(at(50), dead_letter, 1), (at(60), done, 0)] {
+            let event = DeauthEvent::new(
+                names.told_event(&member(1), left_at, Erasure::Requested),
+                member(1),
+                names.pseudonym(&member(1)),
+                Erasure::Requested,
+                Discovery::Told,
+                left_at,
+                left_at,
+            );
+            let _ = setting.inbox.accept(&event).await.unwrap();
+            let leased = setting.inbox.lease(at(100), at(160), 1).await.unwrap();
+            let held = setting.inbox.settle(&leased[0].lease, &end, at(101)).await;
+            assert_eq!(held.unwrap(), crate::deauth::Held::Yes);
+            setting.clock.advance(DEADLINE);
+            assert_eq!(ledger.overdue(DEADLINE).await.unwrap().len(), overdue);
+        }
+    }
 
     #[tokio::test]
     async fn what_is_not_done_in_time_is_overdue_dead_letter_or_not() {

@@ -129,6 +129,8 @@ pub(crate) struct FaultyInbox {
     pub(crate) asked_for_checkpoints: AtomicUsize,
     /// How often a lock was asked for.
     pub(crate) locks_asked: AtomicUsize,
+    /// How many events were read from it.
+    pub(crate) read: AtomicUsize,
 }
 
 impl FaultyInbox {
@@ -228,7 +230,9 @@ impl DeauthRecords for FaultyInbox {
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Vec<EventRecord>, InboxError> {
-        self.up()?.events(query).await
+        let events = self.up()?.events(query).await?;
+        self.read.fetch_add(events.len(), Ordering::SeqCst);
+        Ok(events)
     }
 
     async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError> {

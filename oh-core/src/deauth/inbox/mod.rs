@@ -216,6 +216,15 @@ pub struct EventRecord {
 }
 
 impl EventRecord {
+    /// Whether it has yet to be done: no later event has made up for it.
+    pub(crate) fn is_open(&self) -> bool {
+        match self.state {
+            EventState::Pending => true,
+            EventState::DeadLetter | EventState::Held => self.member.is_some(),
+            EventState::Done | EventState::Stale => false,
+        }
+    }
+
     /// The record of an event that has just been accepted: pending, due at once, not attempted.
     pub fn pending(event: &DeauthEvent) -> Self {
         let mut record = Self::new(

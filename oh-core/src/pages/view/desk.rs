@@ -173,13 +173,9 @@ pub struct ShelfEvent {
 
 impl ShelfEvent {
     pub(crate) fn new(record: EventRecord, now: Timestamp) -> Self {
-        let open = matches!(
-            record.state,
-            EventState::Pending | EventState::DeadLetter | EventState::Held
-        );
         let settled = matches!(record.state, EventState::DeadLetter | EventState::Stale);
         Self {
-            overdue: open && now.since(record.received_at) > crate::deauth::DEADLINE,
+            overdue: record.is_open() && now.since(record.received_at) > crate::deauth::DEADLINE,
             can_release: record.state == EventState::Held && record.member.is_some(),
             can_requeue: settled && record.member.is_some(),
             id: record.id,
@@ -210,9 +206,9 @@ pub struct ReleaseAllPage {
 pub struct EventPage {
     /// The event.
     pub event: ShelfEvent,
-    /// Its lines of the ledger, the first of them; at most 1,000.
+    /// Its lines of the ledger, the newest of them in the order they were written; at most 1,000.
     pub lines: Vec<LedgerLine>,
-    /// Whether there are more lines.
+    /// Whether there are older lines.
     pub shortened: bool,
 }
 
@@ -224,8 +220,8 @@ pub struct MemberPage {
     pub pseudonym: Option<Pseudonym>,
     /// The member's events, the newest first; at most 100.
     pub events: Vec<ShelfEvent>,
-    /// The lines of the ledger, the first of them; at most 1,000.
+    /// The lines of the ledger, the newest of them in the order they were written; at most 1,000.
     pub lines: Vec<LedgerLine>,
-    /// Whether there are more lines.
+    /// Whether there are older lines.
     pub shortened: bool,
 }

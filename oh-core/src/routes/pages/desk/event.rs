@@ -61,7 +61,6 @@ async fn find(
 ) -> Result<Option<EventRecord>, InboxError> {
     let mut query = EventQuery {
         pseudonym: Some(line.member.clone()),
-        newest_first: true,
         limit: OF_MEMBER,
         ..EventQuery::default()
     };

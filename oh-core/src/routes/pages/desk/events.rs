@@ -5,9 +5,9 @@
 
 use maud::{Markup, html};
 
-use super::table;
+use super::{overdue, table};
 use crate::Timestamp;
-use crate::deauth::{DEADLINE, EventId, EventQuery, EventRecord, EventState};
+use crate::deauth::{EventId, EventQuery, EventRecord, EventState};
 use crate::pages::texts::Text;
 use crate::pages::view::Page;
 use crate::pages::view::{EventsPage, Shelf, ShelfEvent};
@@ -80,14 +80,16 @@ pub(super) async fn list(cx: &Context<'_>) -> Outcome {
     for state in shelf.states() {
         let query = EventQuery {
             state: *state,
-            received_before: (shelf == Shelf::Overdue).then(|| now - DEADLINE),
             newest_first: true,
             after: after.clone(),
             // One more than is shown tells whether there are more.
             limit: PAGE + 1,
             ..EventQuery::default()
         };
-        found.extend(inbox.events(&query).await?);
+        found.extend(match shelf {
+            Shelf::Overdue => overdue::first(&**inbox, query, now).await?,
+            _ => inbox.events(&query).await?,
+        });
     }
     found.sort_by(|a, b| (b.received_at, &b.id).cmp(&(a.received_at, &a.id)));
     let more = found.len() > PAGE;

@@ -7,9 +7,12 @@ pub(super) mod events;
 mod export;
 pub(super) mod held;
 pub(super) mod member;
+mod overdue;
 pub(super) mod overview;
 mod plot;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use super::context::Context;
 use super::problem::Problem;

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use super::plot;
+use super::{overdue, plot};
 use crate::Timestamp;
 use crate::deauth::{
-    DEADLINE, DeauthInbox, EventQuery, EventRecord, EventState, InboxError, LedgerQuery, PULSE,
-    Step,
+    DeauthInbox, EventQuery, EventRecord, EventState, InboxError, LedgerQuery, PULSE, Step,
 };
 use crate::pages::texts::Text;
 use crate::pages::view::Page;
@@ -87,18 +86,13 @@ async fn newest_of(
 
 async fn overdue(inbox: &dyn DeauthInbox, now: Timestamp) -> Result<usize, InboxError> {
     let mut count = 0;
-    for state in [
-        EventState::Pending,
-        EventState::DeadLetter,
-        EventState::Held,
-    ] {
+    for state in overdue::STATES {
         let query = EventQuery {
             state: Some(state),
-            received_before: Some(now - DEADLINE),
             limit: DeskPage::OVERDUE_COUNTED + 1,
             ..EventQuery::default()
         };
-        count += inbox.events(&query).await?.len();
+        count += overdue::first(inbox, query, now).await?.len();
     }
     Ok(count)
 }
@@ -123,26 +117,17 @@ async fn running(inbox: &dyn DeauthInbox, now: Timestamp) -> Result<Vec<RunningE
     Ok(running)
 }
 
-/// When the attempt that is under way began.
+/// When the attempt that is under way began: one of the newest lines says so.
 async fn last_try(
     inbox: &dyn DeauthInbox,
     record: &EventRecord,
 ) -> Result<Option<Timestamp>, InboxError> {
-    let mut query = LedgerQuery {
-        event: Some(record.id.clone()),
-        limit: PAGE,
-        ..LedgerQuery::default()
-    };
-    let mut last = None;
-    loop {
-        let lines = inbox.ledger(&query).await?;
-        let tried = lines.iter().rev().find(|line| line.step == Step::Tried);
-        last = tried.map(|line| line.at).or(last);
-        match lines.last() {
-            Some(line) if lines.len() == PAGE => query.after = Some(line.seq),
-            _ => return Ok(last),
-        }
-    }
+    let query = LedgerQuery::first(PAGE)
+        .event(record.id.clone())
+        .newest_first();
+    let lines = inbox.ledger(&query).await?;
+    let tried = lines.iter().find(|line| line.step == Step::Tried);
+    Ok(tried.map(|line| line.at))
 }
 
 fn took(done: &[EventRecord]) -> Option<Took> {

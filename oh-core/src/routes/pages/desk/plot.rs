@@ -228,7 +228,7 @@ fn times(cx: &Context<'_>, spans: &[PlotSpan]) -> Markup {
         svg.plot viewBox=(format!("0 0 {WIDE} {HIGH}")) role="img" aria-label=(cx.say(Text::TimeToDone)) {
             @for power in powers.filter(|power| decades < 6.0 || power % 2 == 0) {
                 @let time = Duration::from_millis(10_u64.saturating_pow(power));
-                (rule(at(time.as_secs_f64()), &span_label(time)))
+                (rule(at(time.as_secs_f64()), &span(time)))
             }
             @for (number, span) in spans.iter().enumerate() {
                 @let (x, width) = across(number, spans.len());
@@ -241,13 +241,6 @@ fn times(cx: &Context<'_>, spans: &[PlotSpan]) -> Markup {
             }
             (days(spans))
         }
-    }
-}
-
-fn span_label(time: Duration) -> String {
-    match time.as_millis() {
-        ms @ 0..1_000 => format!("{ms} ms"),
-        _ => span(time),
     }
 }
 
