@@ -81,12 +81,15 @@ async fn what_deletes_tokens_is_tidied_up_after_and_what_does_not_is_not() {
     let (_folder, backend) = tidy_backend().await;
     let member = someone();
     put(&backend, &member, None).await;
+    let mut refreshed = member.clone();
+    refreshed.version = Version::fresh();
+    put(&backend, &refreshed, Some(member.version)).await;
     assert_eq!(backend.tidy_at(), None);
     let before = Instant::now();
     put(
         &backend,
-        &member.deauthorized(member.authorized_at),
-        Some(member.version),
+        &refreshed.deauthorized(member.authorized_at),
+        Some(refreshed.version),
     )
     .await;
     assert!(backend.tidy_at().unwrap() > before);
