@@ -40,7 +40,7 @@ async fn a_members_page_has_the_newest_hundred_events_and_those_of_nobody_else()
         desk.accept(&leaves(number)).await;
     }
     for other in 2..=102 {
-        desk.accept(&event(other, ago(DAY))).await;
+        desk.accept(&event(other, ago(HOUR))).await;
     }
     let who = event(1, now()).pseudonym;
     let found = desk.json(&format!("/staff/member?who={who}")).await;
