@@ -193,17 +193,32 @@ mod tests {
     const BODY: &str = r#"{"project_member_id": "01026778", "erasure_requested": true, "timestamp": "2099-11-22T16:31:27.299665+00:00"}"#;
 
     async fn send(oh: &OpenHumans) -> StatusCode {
+        send_body(oh, Bytes::from_static(BODY.as_bytes())).await
+    }
+
+    async fn send_body(oh: &OpenHumans, body: Bytes) -> StatusCode {
         let mut mac = Hmac::<sha1::Sha1>::new_from_slice(SECRET.as_bytes()).unwrap();
-        mac.update(BODY.as_bytes());
+        mac.update(&body);
         let signature = format!("sha1={}", hex::encode(mac.finalize().into_bytes()));
         let request = Request::post("/openhumans/deauth")
             .header(webhook::SIGNATURE_HEADER, signature)
-            .body(Full::new(Bytes::from_static(BODY.as_bytes())))
+            .body(Full::new(body))
             .unwrap();
         oh.respond(Route::Deauth, request, None)
             .await
             .response
             .status()
+    }
+
+    #[tokio::test]
+    async fn a_webhook_may_have_16_kib_and_no_more() {
+        let settings = Settings::builder("id", "secret", "https://app.example");
+        let settings = settings.webhook_secret(SECRET).build().unwrap();
+        let oh = OpenHumans::builder(settings).build().unwrap();
+        for (len, status) in [(16_384, 204), (16_385, 413)] {
+            let body = Bytes::from(format!("{BODY:len$}"));
+            assert_eq!(send_body(&oh, body).await.as_u16(), status, "{len}");
+        }
     }
 
     #[tokio::test]
