@@ -30,11 +30,6 @@ impl DatabaseFile {
         }
     }
 
-    /// Whether it was there before.
-    pub(super) fn is_known(&self) -> bool {
-        self.identity.get().is_some()
-    }
-
     /// Fails if the path no longer names the file that it named at first.
     pub(super) fn check(&self) -> Result<(), SqlError> {
         let found = identity(&self.path);

@@ -168,7 +168,8 @@ impl SqliteBackend {
         self.file.check()?;
         let options = SqliteConnectOptions::clone(&self.pool.connect_options());
         let options = options
-            .create_if_missing(!self.file.is_known())
+            // Its tables were made before: an empty file in its place is not it.
+            .create_if_missing(false)
             .synchronous(SqliteSynchronous::Full)
             .pragma("secure_delete", "ON");
         SqliteConnection::connect_with(&options).await

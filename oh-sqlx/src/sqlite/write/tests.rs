@@ -1,7 +1,7 @@
 //! What is flushed, and when the file is tidied.
 
 use oh_core::Timestamp;
-use oh_core::store::Tokens;
+use oh_core::store::{Put, TokenStore, Tokens};
 use sqlx::sqlite::SqlitePoolOptions;
 use tempfile::TempDir;
 
@@ -138,4 +138,12 @@ async fn while_the_log_is_long_no_tokens_are_moved() {
     let next = backend.tidy_up().await.unwrap();
     assert_ne!(next, Some(TIDY_AFTER), "a piece is moved");
     assert!(next.is_some());
+}
+
+#[tokio::test]
+async fn a_database_in_memory_can_be_written_to() {
+    let pool = SqlitePoolOptions::new().min_connections(1);
+    let store = SqliteStore::new(pool.connect("sqlite::memory:").await.unwrap());
+    store.migrate().await.unwrap();
+    assert_eq!(store.put(&someone(), None).await.unwrap(), Put::Done);
 }
