@@ -24,8 +24,9 @@ const OTHERS: u64 = 100;
 /// actix-web takes connections for as long as the process has file descriptors, and none while it
 /// has not. Whoever opens many and is silent keeps everyone out until their time for headers is
 /// over, and Open Humans sends its webhook only once. Here, where there are too many connections,
-/// the oldest that has no request under way makes room for the next. Behind a proxy that does the
-/// same, this is not needed.
+/// the oldest that has no request under way makes room for the next, or where nearly all have one,
+/// as with bodies that never end, the oldest of those. Behind a proxy that does the same, this is
+/// not needed.
 ///
 /// [`Connections::on_connect`] counts them, over all workers, and [`keep_connection`] says which
 /// have a request under way. [`Connections::for_each_worker`] lets the server take a few more and
@@ -64,6 +65,8 @@ struct Open {
     most: usize,
     workers: usize,
     next: AtomicU64,
+    /// How many requests are under way on all of them.
+    under_way: AtomicUsize,
     /// By their numbers, and so the oldest first.
     connections: Mutex<BTreeMap<u64, Connection>>,
 }
@@ -99,6 +102,7 @@ impl Connections {
             most: most.max(1),
             workers: workers.max(1),
             next: AtomicU64::new(0),
+            under_way: AtomicUsize::new(0),
             connections: Mutex::default(),
         }))
     }
@@ -123,7 +127,7 @@ impl Connections {
                     tracing::warn!(%error, "a connection could not be counted");
                     let mut connections = self.0.connections();
                     let fewer = connections.len() - connections.len().div_ceil(8);
-                    make_room(&mut connections, fewer);
+                    self.0.make_room(&mut connections, fewer);
                 }
             }
         }
@@ -145,12 +149,33 @@ impl Open {
             under_way: Arc::clone(&under_way),
         };
         let mut connections = self.connections();
-        make_room(&mut connections, self.most - 1);
+        self.make_room(&mut connections, self.most - 1);
         connections.insert(number, connection);
         Counted {
             number,
             under_way,
             open: Arc::clone(self),
+        }
+    }
+
+    /// Ends connections until no more than `most` are left: the oldest that has no request under
+    /// way. Where nearly all have one, those without have only just come; then it is the oldest that
+    /// has.
+    fn make_room(&self, connections: &mut BTreeMap<u64, Connection>, most: usize) {
+        while connections.len() > most {
+            let under_way = self.under_way.load(Ordering::Relaxed);
+            let idle = connections.len().saturating_sub(under_way);
+            let idle_goes = idle > (connections.len() / 8).max(1);
+            let oldest = connections
+                .iter()
+                .find(|(_, one)| one.is_idle() == idle_goes);
+            let Some((&number, _)) = oldest.or_else(|| connections.first_key_value()) else {
+                return;
+            };
+            if let Some(connection) = connections.remove(&number) {
+                // It may have ended by itself.
+                let _ = connection.socket.shutdown(Shutdown::Both);
+            }
         }
     }
 }
@@ -172,21 +197,6 @@ fn connections_for(descriptors: u64) -> usize {
     usize::try_from(most).unwrap_or(usize::MAX).max(8)
 }
 
-/// Ends the oldest connections that have no request under way, or the oldest of all, until no more
-/// than `most` are left.
-fn make_room(connections: &mut BTreeMap<u64, Connection>, most: usize) {
-    while connections.len() > most {
-        let idle = connections.iter().find(|(_, open)| open.is_idle());
-        let Some((&number, _)) = idle.or_else(|| connections.first_key_value()) else {
-            return;
-        };
-        if let Some(connection) = connections.remove(&number) {
-            // It may have ended by itself.
-            let _ = connection.socket.shutdown(Shutdown::Both);
-        }
-    }
-}
-
 /// Middleware that keeps a connection from being ended, to make room for another, while a request
 /// on it is under way: until its answer begins. See [`Connections`].
 ///
@@ -197,23 +207,30 @@ pub async fn keep_connection<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
-    let counted = request.conn_data::<Counted>();
-    let _under_way = counted.map(|counted| UnderWay::begin(&counted.under_way));
+    let _under_way = request.conn_data().map(UnderWay::begin);
     next.call(request).await
 }
 
-struct UnderWay(Arc<AtomicUsize>);
+struct UnderWay {
+    of_connection: Arc<AtomicUsize>,
+    open: Arc<Open>,
+}
 
 impl UnderWay {
-    fn begin(under_way: &Arc<AtomicUsize>) -> Self {
-        under_way.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(under_way))
+    fn begin(counted: &Counted) -> Self {
+        counted.under_way.fetch_add(1, Ordering::Relaxed);
+        counted.open.under_way.fetch_add(1, Ordering::Relaxed);
+        Self {
+            of_connection: Arc::clone(&counted.under_way),
+            open: Arc::clone(&counted.open),
+        }
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.of_connection.fetch_sub(1, Ordering::Relaxed);
+        self.open.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -319,6 +336,29 @@ mod tests {
         assert_eq!(read(first).await, "");
         slow.goes_on.add_permits(2);
         assert!(read(second).await.ends_with("slow"));
+        server.stop(false).await;
+    }
+
+    #[actix_web::test]
+    async fn where_nearly_all_have_a_request_under_way_one_that_has_just_come_is_kept() {
+        let slow = Slow::new();
+        let (address, server) = server(Connections::at_most(4, 1), slow.clone());
+
+        let mut under_way = Vec::new();
+        for _ in 0..3 {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.write_all(REQUEST).unwrap();
+            slow.begun.notified().await;
+            under_way.push(stream);
+        }
+        let mut just_come = TcpStream::connect(address).unwrap();
+        let next = TcpStream::connect(address).unwrap();
+        assert_eq!(read(under_way.remove(0)).await, "");
+        just_come.write_all(REQUEST).unwrap();
+        slow.begun.notified().await;
+        slow.goes_on.add_permits(4);
+        assert!(read(just_come).await.ends_with("slow"));
+        drop((under_way, next));
         server.stop(false).await;
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::Router;
@@ -28,7 +28,8 @@ const OTHERS: u64 = 100;
 /// the process has file descriptors. Whoever opens many and is silent keeps everyone out, and Open
 /// Humans sends its webhook only once. Here headers come in time or the connection ends; and where
 /// there are too many connections, the oldest that has no request under way makes room for the
-/// next. Behind a proxy that does the same, `axum::serve` is enough.
+/// next, or where nearly all have one, as with bodies that never end, the oldest of those. Behind a
+/// proxy that does the same, `axum::serve` is enough.
 ///
 /// Handlers can ask for the client's address by [`ConnectInfo<SocketAddr>`], and connections can be
 /// upgraded (WebSocket). The limit of file descriptors is raised to 16,384, or as far as the system
@@ -108,6 +109,7 @@ impl Serve {
         let mut open: VecDeque<Connection> = VecDeque::new();
         // Each connection listens on a receiver, and drops it when it ends.
         let (end, ends) = watch::channel(());
+        let under_way = Arc::new(());
         let mut stop = std::pin::pin!(stop);
         loop {
             let accepted = tokio::select! {
@@ -116,16 +118,24 @@ impl Serve {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    make_room(&mut open, most - 1);
+                    make_room(&mut open, most - 1, &under_way);
                     let app = self.app.clone();
-                    open.push_back(Connection::begin(stream, peer, app, &http, ends.clone()));
+                    let all = Arc::downgrade(&under_way);
+                    open.push_back(Connection::begin(
+                        stream,
+                        peer,
+                        app,
+                        &http,
+                        all,
+                        ends.clone(),
+                    ));
                 }
                 // No file descriptor is left, most likely.
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be taken");
                     open.retain(|connection| !connection.task.is_finished());
                     let fewer = open.len() - open.len().div_ceil(8);
-                    make_room(&mut open, fewer);
+                    make_room(&mut open, fewer, &under_way);
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
@@ -163,15 +173,18 @@ fn connections_for(descriptors: u64) -> usize {
     usize::try_from(most).unwrap_or(usize::MAX).max(16)
 }
 
-/// Ends the oldest connections that have no request under way, or the oldest of all, until no more
-/// than `most` are left.
-fn make_room(open: &mut VecDeque<Connection>, most: usize) {
+/// Ends connections until no more than `most` are left: the oldest that has no request under way.
+/// Where nearly all have one, those without have only just come; then it is the oldest that has.
+/// Each request holds a clone of `under_way`.
+fn make_room(open: &mut VecDeque<Connection>, most: usize, under_way: &Arc<()>) {
     if open.len() > most {
         open.retain(|connection| !connection.task.is_finished());
     }
     while open.len() > most {
-        let idle = open.iter().position(Connection::is_idle).unwrap_or(0);
-        if let Some(connection) = open.remove(idle) {
+        let idle = (open.len() + 1).saturating_sub(Arc::strong_count(under_way));
+        let idle_goes = idle > (open.len() / 8).max(1);
+        let oldest = open.iter().position(|one| one.is_idle() == idle_goes);
+        if let Some(connection) = open.remove(oldest.unwrap_or(0)) {
             connection.task.abort();
         }
     }
@@ -189,6 +202,7 @@ impl Connection {
         peer: SocketAddr,
         app: Router,
         http: &http1::Builder,
+        all_under_way: Weak<()>,
         mut ends: watch::Receiver<()>,
     ) -> Self {
         let under_way = Arc::new(());
@@ -196,7 +210,8 @@ impl Connection {
         let app = TowerToHyperService::new(app);
         let service = service_fn(move |mut request: http::Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
-            let (answer, under_way) = (app.call(request), of_request.upgrade());
+            let under_way = (of_request.upgrade(), all_under_way.upgrade());
+            let answer = app.call(request);
             async move {
                 let answer = answer.await;
                 drop(under_way);
@@ -304,6 +319,35 @@ mod tests {
         }
         go_on.notify_one();
         assert!(read(&mut under_way).await.ends_with("slow"));
+        server.abort();
+    }
+
+    #[tokio::test]
+    async fn where_nearly_all_have_a_request_under_way_one_that_has_just_come_is_kept() {
+        let (listener, address) = listener().await;
+        let begun = Arc::new(Notify::new());
+        let of_route = Arc::clone(&begun);
+        let endless = get(move || async move {
+            of_route.notify_one();
+            pending::<()>().await;
+        });
+        let app = hello().route("/endless", endless);
+        let serve = serve(listener, app).max_connections(4);
+        let server = tokio::spawn(serve.until(pending()));
+
+        let mut under_way = Vec::new();
+        for _ in 0..3 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let request = b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n";
+            stream.write_all(request).await.unwrap();
+            begun.notified().await;
+            under_way.push(stream);
+        }
+        let mut just_come = TcpStream::connect(address).await.unwrap();
+        let _next = TcpStream::connect(address).await.unwrap();
+        assert_eq!(read(&mut under_way[0]).await, "");
+        just_come.write_all(REQUEST).await.unwrap();
+        assert!(read(&mut just_come).await.ends_with("hello"));
         server.abort();
     }
 
