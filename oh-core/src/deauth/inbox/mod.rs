@@ -404,7 +404,7 @@ pub struct InboxStats {
     pub held: u64,
 }
 
-/// No lease or lock lasts longer, and no event waits longer for its next attempt.
+/// No lease or lock lasts longer, and no event waits longer for its next attempt: a week.
 pub const MAX_WAIT: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// What must survive a crash: the events of members leaving, the ledger about them, and the locks

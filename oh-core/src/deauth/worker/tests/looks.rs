@@ -136,3 +136,14 @@ async fn a_worker_clears_tombstones_away() {
     assert!(setting.record(1).await.is_none());
     worker.stop().await;
 }
+
+#[test]
+fn a_lease_and_a_pause_last_a_day_at_most() {
+    let day = Duration::from_secs(86_400);
+    let (_, handler) = failing(0);
+    let worker = Setting::new().worker(handler).lease(Duration::MAX);
+    let worker = worker.backoff(Duration::MAX, Duration::MAX);
+    assert_eq!(worker.lease, day);
+    assert_eq!((worker.backoff.first, worker.backoff.longest), (day, day));
+    assert!(crate::deauth::MAX_WAIT == 7 * day, "inboxes count on it");
+}
