@@ -174,6 +174,18 @@ async fn tokens_that_are_gone_are_nowhere_else() {
 }
 
 #[tokio::test]
+async fn tokens_are_destroyed_whatever_an_older_tombstone_says() {
+    // By a clock that was ahead, before the member came back.
+    let record = MemberRecord {
+        deauthorized_at: Some(at(5_000)),
+        ..authorized(at(0))
+    };
+    let setting = Setting::with(&record).await;
+    let _ = setting.report_told(at(50)).await;
+    assert!(!setting.record().await.unwrap().is_authorized());
+}
+
+#[tokio::test]
 async fn a_stranger_leaves_a_tombstone() {
     let setting = Setting::new(MemoryStore::new());
     let _ = setting.report_told(at(50)).await;
