@@ -392,14 +392,16 @@ async fn success_is_written_down_once_the_database_is_back() {
     worker.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn stopping_finishes_what_was_begun_and_begins_nothing() {
     let setting = Setting::new();
     let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (begin, wait) = (begun.clone(), go.clone());
+    let calls = Arc::new(AtomicUsize::new(0));
+    let (begin, wait, count) = (begun.clone(), go.clone(), calls.clone());
     let worker = setting
         .worker(move |_: Departure| {
             let (begin, wait) = (begin.clone(), wait.clone());
+            count.fetch_add(1, Ordering::SeqCst);
             async move {
                 begin.notify_one();
                 wait.notified().await;
@@ -417,6 +419,7 @@ async fn stopping_finishes_what_was_begun_and_begins_nothing() {
     stopped.await.unwrap();
     let stats = setting.inbox.stats().await.unwrap();
     assert_eq!((stats.done, stats.pending), (1, 1));
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
