@@ -252,6 +252,22 @@ async fn a_file_may_be_as_large_as_the_app_says_and_no_larger() {
 }
 
 #[tokio::test]
+async fn a_description_may_have_16_kib_and_no_more() {
+    let mut alice = Visitor::alice().await;
+    for (len, expected) in [(16 * 1024, 201), (16 * 1024 + 1, 413)] {
+        let text = "x".repeat(len);
+        let before = format!(
+            "--XX\r\ncontent-disposition: form-data; name=\"description\"\r\n\r\n{text}\r\n"
+        );
+        let form = [before.into_bytes(), form(None, b"abc")].concat();
+        let (status, told) = alice.upload(None, Full::from(form)).await;
+        assert_eq!(status.as_u16(), expected, "{told}");
+    }
+    let files = alice.sandbox.files(ALICE);
+    assert_eq!(files.len(), 1);
+}
+
+#[tokio::test]
 async fn a_file_that_turns_out_too_large_on_the_way_is_said_to_be_that() {
     let mut alice = Visitor::alice().await;
     let form = Bytes::from(form(None, &[b'x'; MAX_UPLOAD + 1]));

@@ -176,6 +176,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_long_checkpoint_is_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = CheckpointFile::new(folder.path().join("checkpoints.jsonl"));
+        // As with many keys while they are replaced.
+        let keys: Vec<_> = (0..500)
+            .map(|_| SigningKey::generate("app.example/erasure").unwrap())
+            .collect();
+        let long = Checkpoint::of(keys[0].name(), &Frontier::new()).sign(&keys);
+        assert!(long.note().len() > 32 * 1024);
+        file.keep(&long).await.unwrap();
+        let last = file.last().await.unwrap();
+        assert_eq!(last.as_deref(), Some(long.note()));
+    }
+
+    #[tokio::test]
     async fn a_file_that_cannot_be_opened_is_not_taken_for_one_that_is_not_there_yet() {
         let folder = tempfile::tempdir().unwrap();
         let no_folder = folder.path().join("a file");
