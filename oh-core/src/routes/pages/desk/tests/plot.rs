@@ -61,6 +61,21 @@ fn each_event_is_in_the_span_that_was_when_it_came() {
 }
 
 #[test]
+fn spans_are_as_short_as_forty_of_them_allow() {
+    for hours in [1, 6, 24, 48, 168, 336, 720, 2_184] {
+        let width = hours * HOUR;
+        let oldest = record(1, ago(40 * width - 1), EventState::Pending);
+        let spans = plot::spans(&[oldest], now());
+        let found = spans[1].from.since(spans[0].from).as_secs();
+        assert_eq!((spans.len(), found), (40, width), "{hours}");
+    }
+    let a_little_older = record(1, ago(40 * 720 * HOUR), EventState::Pending);
+    let spans = plot::spans(&[a_little_older], now());
+    let found = spans[1].from.since(spans[0].from).as_secs();
+    assert_eq!(found, 2_184 * HOUR);
+}
+
+#[test]
 fn no_event_is_older_than_its_span() {
     let ages = [Duration::ZERO, Duration::from_millis(144_000_500)];
     for age in ages {
