@@ -82,6 +82,12 @@ impl Setting {
         self.store.load(&member(number)).await.unwrap()
     }
 
+    /// The next member about whom the reconciler is asked to look sooner.
+    pub(crate) async fn hint(&self) -> ProjectMemberId {
+        let hints = self.deauthorizer.hints();
+        hints.receiver().await.recv().await.unwrap()
+    }
+
     pub(crate) async fn events(&self, state: EventState) -> Vec<EventRecord> {
         let query = EventQuery {
             state: Some(state),

@@ -20,9 +20,7 @@ use world::{Fault, LEASE, MINUTE, NOW, World, alice, change_record};
 async fn a_store_that_is_away_for_a_while_costs_no_pair() {
     let world = World::new(Duration::ZERO).await;
     let process = world.process(NOW);
-    world.server.then(Fault::Hold);
-    let caller = process.ask();
-    world.server.asked(1).await;
+    let caller = world.held(&process).await;
     process.door.set_down(true);
     world.server.release();
     let begun = Instant::now();
@@ -49,9 +47,7 @@ async fn a_store_that_is_away_for_a_while_costs_no_pair() {
 async fn a_store_that_stays_away_ends_the_trying() {
     let world = World::new(Duration::ZERO).await;
     let process = world.process(NOW);
-    world.server.then(Fault::Hold);
-    let caller = process.ask();
-    world.server.asked(1).await;
+    let caller = world.held(&process).await;
     process.door.set_down(true);
     world.server.release();
     assert!(caller.await.unwrap().is_ok());
@@ -93,9 +89,7 @@ async fn a_newer_login_is_not_overwritten() {
 async fn what_is_about_to_be_sent_is_written_down_first() {
     let world = World::new(Duration::ZERO).await;
     let process = world.process(NOW);
-    world.server.then(Fault::Hold);
-    let caller = process.ask();
-    world.server.asked(1).await;
+    let caller = world.held(&process).await;
     let record = world.record().await;
     assert!(record.refresh_unanswered && record.refresh.is_some());
     world.server.release();
@@ -183,9 +177,7 @@ async fn a_lease_that_took_too_long_to_write_is_not_used() {
 async fn a_pair_that_another_process_still_holds_is_not_lost() {
     let world = World::new(Duration::ZERO).await;
     let (one, other) = (world.process(NOW), world.process(NOW));
-    world.server.then(Fault::Hold);
-    let first = one.ask();
-    world.server.asked(1).await;
+    let first = world.held(&one).await;
     one.door.set_down(true);
     world.server.release();
     assert_eq!(first.await.unwrap().unwrap().expose(), "a2");
@@ -227,9 +219,7 @@ async fn a_pair_that_nobody_can_be_holding_is_lost() {
 async fn a_refusal_says_nothing_when_another_process_had_its_turn_meanwhile() {
     let world = World::new(Duration::ZERO).await;
     let process = world.process(NOW);
-    world.server.then(Fault::Hold);
-    let caller = process.ask();
-    world.server.asked(1).await;
+    let caller = world.held(&process).await;
     // While our request was delayed, another process took the lease over, rotated, and died.
     change_record(&world.store, |mut record| {
         record.refresh = Some(RefreshLease::new("another", NOW));

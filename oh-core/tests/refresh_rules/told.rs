@@ -83,9 +83,7 @@ async fn a_store_that_does_not_take_a_new_pair_is_said_at_once_and_ever_more_rar
     let (logged, _listening) = Logged::listen();
     let world = World::new(Duration::ZERO).await;
     let process = world.process(NOW);
-    world.server.then(Fault::Hold);
-    let caller = process.ask();
-    world.server.asked(1).await;
+    let caller = world.held(&process).await;
     process.door.set_down(true);
     world.server.release();
     assert!(caller.await.unwrap().is_ok());

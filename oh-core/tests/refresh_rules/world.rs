@@ -268,6 +268,17 @@ impl World {
         }
     }
 
+    /// Has a process ask for a token, and its refresh wait at Open Humans until it is released.
+    pub(crate) async fn held(
+        &self,
+        process: &Process,
+    ) -> tokio::task::JoinHandle<Result<AccessToken, Error>> {
+        self.server.then(Fault::Hold);
+        let caller = process.ask();
+        self.server.asked(1).await;
+        caller
+    }
+
     pub(crate) fn process(&self, now: Timestamp) -> Process {
         let settings = Settings::builder("id", "secret", "https://app.example")
             .oh_base_url("https://oh.example")

@@ -184,14 +184,7 @@ async fn a_member_who_came_back_is_left_alone_and_asked_about() {
     assert!(calls.lock().unwrap().is_empty());
     assert!(setting.record(1).await.unwrap().is_authorized());
     assert_eq!(setting.events(EventState::Stale).await.len(), 1);
-    let hint = setting
-        .deauthorizer
-        .hints()
-        .receiver()
-        .await
-        .recv()
-        .await
-        .unwrap();
+    let hint = setting.hint().await;
     assert_eq!(hint, member(1));
     worker.stop().await;
 }

@@ -103,14 +103,7 @@ async fn a_stale_event_of_someone_who_is_gone_after_all_is_requeued() {
     worker.drain().await;
     assert_eq!(setting.events(EventState::Stale).await.len(), 1);
 
-    let hint = setting
-        .deauthorizer
-        .hints()
-        .receiver()
-        .await
-        .recv()
-        .await
-        .unwrap();
+    let hint = setting.hint().await;
     let reconciler = setting.reconciler(&project);
     assert_eq!(
         reconciler.ask_about(&hint).await.unwrap(),
