@@ -14,7 +14,7 @@ use http::request::Parts;
 use http::{Method, Uri};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, StreamBody};
-use oh_core::routes::AnswerBody;
+use oh_core::routes::ResponseBody;
 
 /// The request without its body. Fails for nothing that a server has let through: both versions
 /// of the types take the same bytes.
@@ -55,7 +55,7 @@ pub(crate) fn body(payload: Payload) -> impl Body<Data = Bytes, Error = PayloadE
 }
 
 /// The core's answer, letter for letter; one that is a stream is sent as it is made.
-pub(crate) fn answer(answer: http::Response<AnswerBody>) -> HttpResponse {
+pub(crate) fn answer(answer: http::Response<ResponseBody>) -> HttpResponse {
     let (head, body) = answer.into_parts();
     match body.into_bytes() {
         Ok(bytes) => response(&http::Response::from_parts(head, bytes)),

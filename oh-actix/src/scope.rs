@@ -5,7 +5,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Scope};
 use http::Request;
 use oh_core::OpenHumans;
-use oh_core::routes::{Answer, Route};
+use oh_core::routes::{Route, RouteOutcome};
 
 use crate::rejection::Rejection;
 use crate::{convert, session};
@@ -70,7 +70,7 @@ async fn answer(
         convert::head(&request)?,
         convert::body(payload.into_inner()),
     );
-    let Answer {
+    let RouteOutcome {
         response,
         session: change,
     } = openhumans.respond(route, asked, member.flatten()).await;

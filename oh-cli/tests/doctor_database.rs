@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use oh_core::Timestamp;
-use oh_core::store::{Keyring, MemberRecord, Put, SealedStore, TokenStore, Tokens};
+use oh_core::store::{EncryptedStore, Keyring, MemberRecord, Put, TokenStore, Tokens};
 use oh_sqlx::{PgStore, SqliteStore};
 use serde_json::Value;
 
@@ -65,7 +65,7 @@ where
         "fine tokens: no member has any in the tables of oh-sqlx; a store of the app's own is not",
     );
 
-    let old = SealedStore::new(store.clone(), Keyring::parse(OLD).unwrap());
+    let old = EncryptedStore::new(store.clone(), Keyring::parse(OLD).unwrap());
     add(&old, "00000001").await;
     add(&old, "00000002").await;
     says(
@@ -83,11 +83,11 @@ where
     );
 
     let keys = Keyring::parse(&rotating).unwrap();
-    let done = SealedStore::new(store.clone(), keys)
-        .reseal_all()
+    let done = EncryptedStore::new(store.clone(), keys)
+        .reencrypt_all()
         .await
         .unwrap();
-    assert_eq!(done.resealed, 2);
+    assert_eq!(done.reencrypted, 2);
     says(
         &examine(database, &rotating),
         "fine tokens: those of all 2 members are sealed with the key 2026; older keys may be taken off",

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use oh_core::store::{
-    Keyring, MemberRecord, Put, RefreshLease, SealedStore, TokenStore, Tokens, Version,
+    EncryptedStore, Keyring, MemberRecord, Put, RefreshLease, TokenStore, Tokens, Version,
 };
 use oh_core::{OpenHumans, ProjectMemberId, Settings, Timestamp};
 use oh_sandbox::Sandbox;
@@ -157,7 +157,7 @@ async fn members_come_over_sealed_or_not_and_their_next_call_works() {
         let builder = OpenHumans::builder(settings.build().unwrap());
         let openhumans = match keys {
             "" => builder.token_store(store),
-            keys => builder.token_store(SealedStore::new(store, Keyring::parse(keys).unwrap())),
+            keys => builder.token_store(EncryptedStore::new(store, Keyring::parse(keys).unwrap())),
         };
         let openhumans = openhumans.build().unwrap();
         let before = sandbox.token_requests();

@@ -1,7 +1,7 @@
 //! The app itself lets a member go.
 
 use crate::api::Removal;
-use crate::deauth::{DeauthEvent, Erasure, InboxError};
+use crate::deauth::{DeauthEvent, ErasureRequest, InboxError};
 use crate::store::{MemberRecord, StoreError};
 use crate::{AccessToken, Error, OpenHumans, ProjectMemberId};
 
@@ -27,12 +27,12 @@ impl OpenHumans {
     pub async fn disconnect(
         &self,
         member: &ProjectMemberId,
-        erasure: Erasure,
+        erasure: ErasureRequest,
     ) -> Result<(), Error> {
         if self.inner.settings.deauth_on_delete {
             // Their webhook tells of the removal, and not of this wish.
             let wish = match erasure {
-                Erasure::Requested => self.keep_wish(member).await?,
+                ErasureRequest::Requested => self.keep_wish(member).await?,
                 _ => None,
             };
             self.remove_at_open_humans(member).await?;
@@ -44,12 +44,12 @@ impl OpenHumans {
         let record = match self.inner.store.load(member).await? {
             Some(record) => record,
             // The member left long ago, and now asks for more than was done then.
-            None if erasure == Erasure::Requested => {
+            None if erasure == ErasureRequest::Requested => {
                 MemberRecord::tombstone(member.clone(), self.inner.clock.now())
             }
             None => return Ok(()),
         };
-        if !record.is_authorized() && erasure != Erasure::Requested {
+        if !record.is_authorized() && erasure != ErasureRequest::Requested {
             // The webhook was faster, or the member had left before.
             return Ok(());
         }
@@ -66,7 +66,7 @@ impl OpenHumans {
         wish.map(Some).map_err(not_kept)
     }
 
-    async fn report(&self, record: &MemberRecord, erasure: Erasure) -> Result<(), Error> {
+    async fn report(&self, record: &MemberRecord, erasure: ErasureRequest) -> Result<(), Error> {
         let reported = self
             .inner
             .deauthorizer

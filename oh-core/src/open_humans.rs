@@ -9,8 +9,8 @@ use futures_util::FutureExt;
 
 use crate::api::{Client, MemberClient, ProjectClient, PublicClient};
 use crate::deauth::{
-    Accepted, Brake, CheckpointArchive, DeauthHandler, DeauthInbox, Deauthorizer, Erasure, Extras,
-    InboxError, MemoryInbox, Pseudonymizer, Roster, TokensOnly,
+    Accepted, CheckpointArchive, CircuitBreaker, DeauthHandler, DeauthInbox, Deauthorizer,
+    ErasureRequest, Extras, InboxError, MemberList, MemoryInbox, Pseudonymizer, TokensOnly,
 };
 use crate::login::flow::FlowCookies;
 use crate::login::{Login, LoginHandler, WelcomeEveryone};
@@ -63,7 +63,7 @@ impl OpenHumans {
             inbox: None,
             login_handler: Arc::new(WelcomeEveryone),
             deauth_handler: None,
-            brake: Brake::default(),
+            brake: CircuitBreaker::default(),
             checkpoint_archive: None,
             #[cfg(feature = "pages")]
             pages: None,
@@ -133,7 +133,7 @@ impl OpenHumans {
     pub async fn deauthorize(&self, told: &Deauthorization) -> Result<Accepted, InboxError> {
         self.inner
             .deauthorizer
-            .report_told(told.member(), wish(told), told.left_at())
+            .report_webhook(told.member(), wish(told), told.left_at())
             .await
     }
 
@@ -151,7 +151,7 @@ impl OpenHumans {
     ) -> Result<Accepted, InboxError> {
         self.inner
             .deauthorizer
-            .report_told_within(patience, told.member(), wish(told), told.left_at())
+            .report_webhook_within(patience, told.member(), wish(told), told.left_at())
             .await
     }
 
@@ -225,11 +225,11 @@ async fn members(project: ProjectClient) -> Result<HashSet<ProjectMemberId>, Err
     Ok(members)
 }
 
-fn wish(told: &Deauthorization) -> Erasure {
+fn wish(told: &Deauthorization) -> ErasureRequest {
     if told.erasure_requested() {
-        Erasure::Requested
+        ErasureRequest::Requested
     } else {
-        Erasure::NotRequested
+        ErasureRequest::NotRequested
     }
 }
 
@@ -263,7 +263,7 @@ pub struct OpenHumansBuilder {
     inbox: Option<Arc<dyn DeauthInbox>>,
     login_handler: Arc<dyn LoginHandler>,
     deauth_handler: Option<Arc<dyn DeauthHandler>>,
-    brake: Brake,
+    brake: CircuitBreaker,
     checkpoint_archive: Option<Arc<dyn CheckpointArchive>>,
     #[cfg(feature = "pages")]
     pages: Option<crate::pages::Pages>,
@@ -295,8 +295,8 @@ impl OpenHumansBuilder {
         self
     }
 
-    /// How many members may turn out gone within an hour before the others are held; see [`Brake`].
-    pub fn brake(mut self, brake: Brake) -> Self {
+    /// How many members may turn out gone within an hour before the others are held; see [`CircuitBreaker`].
+    pub fn circuit_breaker(mut self, brake: CircuitBreaker) -> Self {
         self.brake = brake;
         self
     }
@@ -396,7 +396,7 @@ impl OpenHumansBuilder {
             .clock(self.clock.clone());
         let roster = settings.master_token.clone().map(|token| {
             let project = client.project(token);
-            Box::new(move || members(project.clone()).boxed()) as Roster
+            Box::new(move || members(project.clone()).boxed()) as MemberList
         });
         let deauthorizer = Deauthorizer::assemble(
             Arc::clone(&store),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::Request;
 use oh_core::deauth::{
-    DeauthHandler, DeauthInbox, Departure, Erasure, EventQuery, EventState, MemoryInbox,
+    DeauthHandler, DeauthInbox, Departure, ErasureRequest, EventQuery, EventState, MemoryInbox,
 };
 use oh_core::login::{LoggedIn, LoginHandler, LoginRequest, Refusal, Welcome};
 use oh_core::routes::Route;
@@ -418,7 +418,7 @@ async fn leaving_ends_every_session_and_nothing_in_flight_undoes_it() {
     let record = oh.token_store().load(&alice()).await.unwrap().unwrap();
     let _ = oh
         .deauthorizer()
-        .report_found(&record)
+        .report_missing(&record)
         .await
         .unwrap()
         .unwrap();
@@ -633,7 +633,7 @@ async fn leaving_is_seen_at_once_although_sessions_are_believed_for_a_while() {
     for _ in 0..2 {
         assert!(oh.member(browser.session.clone()).await.unwrap().is_some());
     }
-    oh.disconnect(&alice(), Erasure::NotRequested)
+    oh.disconnect(&alice(), ErasureRequest::NotRequested)
         .await
         .unwrap();
     assert!(oh.member(browser.session.clone()).await.unwrap().is_none());
@@ -810,7 +810,7 @@ async fn a_login_waits_for_the_handler_of_an_earlier_departure() {
     let mut browser = Browser::default();
     assert_eq!(browser.log_in(&oh, &sandbox, ALICE).await.status(), 303);
     worker
-        .disconnect(&alice(), Erasure::Requested)
+        .disconnect(&alice(), ErasureRequest::Requested)
         .await
         .unwrap();
     let running = worker.worker().spawn();
@@ -848,7 +848,9 @@ async fn a_login_is_refused_while_the_handler_of_an_earlier_departure_goes_on() 
         .unwrap();
     let mut browser = Browser::default();
     assert_eq!(browser.log_in(&oh, &sandbox, ALICE).await.status(), 303);
-    oh.disconnect(&alice(), Erasure::Requested).await.unwrap();
+    oh.disconnect(&alice(), ErasureRequest::Requested)
+        .await
+        .unwrap();
     let running = oh.worker().spawn();
     handlers.wait_for("deleting", 1).await;
 
@@ -884,7 +886,9 @@ async fn a_lease_taken_as_the_login_is_written_down_is_seen() {
         .login_handler(handlers.clone())
         .build()
         .unwrap();
-    oh.disconnect(&alice(), Erasure::Requested).await.unwrap();
+    oh.disconnect(&alice(), ErasureRequest::Requested)
+        .await
+        .unwrap();
     let left = store.load(&alice()).await.unwrap().unwrap();
     *store.before_put.lock().unwrap() = Some(Box::new({
         let (inbox, left) = (inbox.clone(), left.clone());
@@ -922,8 +926,8 @@ async fn what_a_login_made_goes_when_the_member_leaves_meanwhile() {
     let (response, ()) = tokio::join!(browser.log_in(&oh, &sandbox, ALICE), async {
         handlers.wait_for("coming", 1).await;
         let left_at = Timestamp::now() + Duration::from_secs(5);
-        let (member, wish) = (alice(), Erasure::Requested);
-        let told = oh.deauthorizer().report_told(&member, wish, left_at);
+        let (member, wish) = (alice(), ErasureRequest::Requested);
+        let told = oh.deauthorizer().report_webhook(&member, wish, left_at);
         let _ = told.await.unwrap();
         handlers.wait_for("deleted", 1).await;
         handlers.0.welcomes.add_permits(1);

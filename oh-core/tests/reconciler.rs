@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::time::Duration;
 
-use oh_core::deauth::{Discovery, Erasure, EventState};
+use oh_core::deauth::{Discovery, ErasureRequest, EventState};
 use oh_core::routes::Route;
 use oh_core::store::{MemberRecord, MemoryStore, Put, Tokens};
 use oh_core::{Clock, OpenHumans, Settings, Timestamp};
@@ -133,7 +133,7 @@ async fn comes_to_the_truth(with_master_token: bool) -> Result {
     assert!(
         events
             .iter()
-            .all(|event| event.discovery == Discovery::Found)
+            .all(|event| event.discovery == Discovery::Reconciliation)
     );
     let gone = setting.oh.token_store().page(None, 100_000).await?;
     let gone = gone.iter().filter(|record| !record.is_authorized()).count();
@@ -214,8 +214,8 @@ async fn the_unsigned_attempt_is_not_believed_and_is_asked_about_at_once() -> Re
     let (stored, really) = setting.who_is_in().await?;
     assert_eq!(stored, really);
     let event = setting.oh.ledger().events(EventState::Pending).await?;
-    assert_eq!(event[0].discovery, Discovery::Found);
-    assert_eq!(event[0].erasure, Erasure::Unknown);
+    assert_eq!(event[0].discovery, Discovery::Reconciliation);
+    assert_eq!(event[0].erasure, ErasureRequest::Unknown);
     reconciler.stop().await;
     Ok(())
 }

@@ -174,7 +174,7 @@ async fn a_member_who_left_is_found_by_the_refresh() {
         oh.access_token(&alice()).await,
         Err(Error::Deauthorized)
     ));
-    assert_eq!(sources(&oh).await, [Discovery::Found]);
+    assert_eq!(sources(&oh).await, [Discovery::Reconciliation]);
     assert!(!world.record().await.is_authorized());
     // No second question, no second event.
     assert!(matches!(
@@ -218,7 +218,7 @@ async fn a_refresh_in_flight_does_not_bring_back_who_has_left() {
     let record = world.record().await;
     let _ = oh
         .deauthorizer()
-        .report_found(&record)
+        .report_missing(&record)
         .await
         .unwrap()
         .unwrap();

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use oh_core::OpenHumans;
-use oh_core::deauth::{Departure, Discovery, Erasure, EventQuery, EventRecord, EventState};
+use oh_core::deauth::{Departure, Discovery, ErasureRequest, EventQuery, EventRecord, EventState};
 use oh_core::routes::Route;
 use oh_core::webhook::SIGNATURE_HEADER;
 use oh_sandbox::{Endpoint, Fault, webhook};
@@ -65,7 +65,7 @@ async fn a_signed_webhook_ends_the_authorization_at_once() {
     assert_eq!(events.len(), 1);
     assert_eq!(
         (events[0].discovery, events[0].erasure),
-        (Discovery::Told, Erasure::Requested)
+        (Discovery::Webhook, ErasureRequest::Requested)
     );
 }
 
@@ -164,7 +164,7 @@ async fn disconnecting_is_safe_against_the_webhook_it_provokes() {
         sandbox.set_remove_members_fails(fails);
         let mut browser = Browser::default();
         browser.log_in(&oh, &sandbox, ALICE).await;
-        oh.disconnect(&alice(), Erasure::NotRequested)
+        oh.disconnect(&alice(), ErasureRequest::NotRequested)
             .await
             .unwrap();
         assert!(!sandbox.is_joined(ALICE));
@@ -180,23 +180,27 @@ async fn disconnecting_passes_the_wish_on() {
     let oh = app(&sandbox).build().unwrap();
     sandbox.set_webhook_url(None);
     Browser::default().log_in(&oh, &sandbox, ALICE).await;
-    oh.disconnect(&alice(), Erasure::Requested).await.unwrap();
+    oh.disconnect(&alice(), ErasureRequest::Requested)
+        .await
+        .unwrap();
     let events = events(&oh).await;
     assert_eq!(events.len(), 1);
     assert_eq!(
         (events[0].discovery, events[0].erasure),
-        (Discovery::Disconnected, Erasure::Requested)
+        (Discovery::Disconnected, ErasureRequest::Requested)
     );
     assert_eq!(events[0].state, EventState::Pending, "it is acted on");
     let record = oh.token_store().load(&alice()).await.unwrap().unwrap();
     assert!(!record.is_authorized());
     // Of someone who left long ago nothing is known here, but the app may have data.
     let stranger = "99999999".parse().unwrap();
-    oh.disconnect(&stranger, Erasure::NotRequested)
+    oh.disconnect(&stranger, ErasureRequest::NotRequested)
         .await
         .unwrap();
     assert_eq!(self::events(&oh).await.len(), 1);
-    oh.disconnect(&stranger, Erasure::Requested).await.unwrap();
+    oh.disconnect(&stranger, ErasureRequest::Requested)
+        .await
+        .unwrap();
     assert_eq!(self::events(&oh).await.len(), 2);
 }
 
@@ -219,7 +223,7 @@ async fn a_wish_outlives_whoever_was_at_it() {
     Browser::default().log_in(&oh, &sandbox, ALICE).await;
     sandbox.fault(Endpoint::RemoveMembers, Fault::Hang);
     let member = alice();
-    let mut disconnecting = Box::pin(oh.disconnect(&member, Erasure::Requested));
+    let mut disconnecting = Box::pin(oh.disconnect(&member, ErasureRequest::Requested));
     let held = async {
         while events(&oh).await.is_empty() {
             tokio::task::yield_now().await;
@@ -239,7 +243,7 @@ async fn a_wish_outlives_whoever_was_at_it() {
     let signature = webhook::sign(WEBHOOK_SECRET, &body);
     assert_eq!(post(&oh, &body, &[&signature]).await.status(), 204);
     worker.drain().await;
-    let expected = [(Discovery::Told, false), (Discovery::Disconnected, true)];
+    let expected = [(Discovery::Webhook, false), (Discovery::Disconnected, true)];
     assert_eq!(*told.lock().unwrap(), expected);
     let events = events(&oh).await;
     assert!(events.iter().all(|event| event.state == EventState::Done));
@@ -252,7 +256,11 @@ async fn nothing_is_forgotten_while_open_humans_is_in_trouble() {
     let oh = app(&sandbox).build().unwrap();
     Browser::default().log_in(&oh, &sandbox, ALICE).await;
     sandbox.fault(Endpoint::RemoveMembers, Fault::Html500);
-    assert!(oh.disconnect(&alice(), Erasure::Requested).await.is_err());
+    assert!(
+        oh.disconnect(&alice(), ErasureRequest::Requested)
+            .await
+            .is_err()
+    );
     assert!(
         oh.token_store()
             .load(&alice())
@@ -262,6 +270,8 @@ async fn nothing_is_forgotten_while_open_humans_is_in_trouble() {
             .is_authorized()
     );
     sandbox.clear_faults();
-    oh.disconnect(&alice(), Erasure::Requested).await.unwrap();
+    oh.disconnect(&alice(), ErasureRequest::Requested)
+        .await
+        .unwrap();
     assert!(!sandbox.is_joined(ALICE));
 }

@@ -15,7 +15,7 @@ pub enum End {
     /// None yet: the handler failed too often, and someone must look.
     DeadLetter,
     /// None yet: it waits for someone to release it.
-    Held,
+    Quarantined,
     /// None yet.
     Pending,
 }
@@ -26,7 +26,7 @@ impl End {
         Self::Done,
         Self::Stale,
         Self::DeadLetter,
-        Self::Held,
+        Self::Quarantined,
         Self::Pending,
     ];
 
@@ -36,7 +36,7 @@ impl End {
             Self::Done => "done",
             Self::Stale => "superseded",
             Self::DeadLetter => "dead letter",
-            Self::Held => "held",
+            Self::Quarantined => "quarantined",
             Self::Pending => "pending",
         }
     }
@@ -174,7 +174,7 @@ impl Requests {
             "done" => End::Done,
             "stale" => End::Stale,
             "dead_lettered" => End::DeadLetter,
-            "held" => End::Held,
+            "quarantined" => End::Quarantined,
             "requeued" | "released" => End::Pending,
             // Steps on the way, and those of later releases.
             _ => {
@@ -246,8 +246,8 @@ mod tests {
                 End::Done,
             ),
             (&["received", "stale", "requeued"], End::Pending),
-            (&["received", "held"], End::Held),
-            (&["received", "held", "released"], End::Pending),
+            (&["received", "quarantined"], End::Quarantined),
+            (&["received", "quarantined", "released"], End::Pending),
             (&["received", "tried", "failed"], End::Pending),
             (&["received", "a step of next year"], End::Pending),
         ] {
@@ -276,9 +276,12 @@ mod tests {
             Verdict::Overdue
         );
         let early = Terms::at(2 * DAY).days(2);
-        assert_eq!(life(&["received", "held"]).verdict(early), Verdict::Open);
         assert_eq!(
-            life(&["received", "held"]).verdict(Terms::at(2 * DAY + 1).days(2)),
+            life(&["received", "quarantined"]).verdict(early),
+            Verdict::Open
+        );
+        assert_eq!(
+            life(&["received", "quarantined"]).verdict(Terms::at(2 * DAY + 1).days(2)),
             Verdict::Overdue
         );
         // Whose receipt was never written down.

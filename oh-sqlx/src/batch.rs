@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::collections::HashSet;
 
-use oh_core::deauth::{Accepted, DeauthEvent, TokenFate};
+use oh_core::deauth::{Accepted, DeauthEvent, TokenOutcome};
 
 /// Cuts a batch so that no member and no event is twice in one piece: one statement can change a
 /// row only once, and what comes second must find what came first.
@@ -45,9 +45,9 @@ pub(crate) fn outcomes<E: Borrow<DeauthEvent>>(
                 return Accepted::Duplicate;
             }
             Accepted::New(match left {
-                None => TokenFate::Untouched,
-                Some(left) if left.contains(event.member.as_str()) => TokenFate::Destroyed,
-                Some(_) => TokenFate::Stale,
+                None => TokenOutcome::Untouched,
+                Some(left) if left.contains(event.member.as_str()) => TokenOutcome::Destroyed,
+                Some(_) => TokenOutcome::Stale,
             })
         })
 }

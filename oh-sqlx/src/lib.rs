@@ -42,7 +42,7 @@
 //! in `tests/outside/axum-login`.
 //!
 //! Tokens are kept as they are given. To keep them encrypted wrap the token side in
-//! `oh_core::store::SealedStore`; the inbox side destroys tokens without reading
+//! `oh_core::store::EncryptedStore`; the inbox side destroys tokens without reading
 //! them and needs no key.
 //!
 //! [`TokenStore`]: oh_core::store::TokenStore

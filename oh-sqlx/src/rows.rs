@@ -3,8 +3,8 @@
 use oh_core::ProjectMemberId;
 use oh_core::Timestamp;
 use oh_core::deauth::{
-    DeauthEvent, EventId, EventRecord, InboxStats, KeptCheckpoint, Lease, Leased, LedgerLine,
-    MAX_WAIT, Pseudonym, TokenProgress,
+    DeauthEvent, EventId, EventRecord, InboxStats, Lease, LeasedEvent, LedgerLine, MAX_WAIT,
+    Pseudonym, StoredCheckpoint, TokenProgress,
 };
 use oh_core::store::{Epoch, MemberRecord, RefreshLease, Tokens, Version};
 use oh_core::transport::BoxError;
@@ -196,7 +196,7 @@ impl EventRow {
     }
 
     /// The row of an event that `holder` has just leased.
-    pub(crate) fn leased(self, holder: &str) -> Result<Leased, BoxError> {
+    pub(crate) fn leased(self, holder: &str) -> Result<LeasedEvent, BoxError> {
         let tokens = self.tokens();
         let record = self.record()?;
         let lease = Lease::new(record.id.clone(), holder);
@@ -209,7 +209,7 @@ impl EventRow {
             record.left_at,
             record.received_at,
         );
-        Ok(Leased::new(lease, event, record.attempts, tokens))
+        Ok(LeasedEvent::new(lease, event, record.attempts, tokens))
     }
 
     /// Where it stands in the order of the queue.
@@ -262,8 +262,8 @@ pub(crate) struct CheckpointRow {
 }
 
 impl CheckpointRow {
-    pub(crate) fn checkpoint(self) -> KeptCheckpoint {
-        KeptCheckpoint::new(
+    pub(crate) fn checkpoint(self) -> StoredCheckpoint {
+        StoredCheckpoint::new(
             self.size.unsigned_abs(),
             self.last_seq,
             self.root,
@@ -293,7 +293,7 @@ impl StatsRow {
         stats.done = self.done.unsigned_abs();
         stats.dead_letters = self.dead_letters.unsigned_abs();
         stats.stale = self.stale.unsigned_abs();
-        stats.held = self.held.unsigned_abs();
+        stats.quarantined = self.held.unsigned_abs();
         stats
     }
 }

@@ -11,7 +11,7 @@ use common::{PgSchema, SqliteFile};
 use oh_core::acceptance::deauth_inbox;
 use oh_core::acceptance::token_store::Subject;
 use oh_core::deauth::DeauthInbox;
-use oh_core::store::{Keyring, SealedStore, TokenStore};
+use oh_core::store::{EncryptedStore, Keyring, TokenStore};
 
 struct OnSqlite(SqliteFile);
 
@@ -42,7 +42,7 @@ struct Sealed<S>(S);
 impl<S: Subject> Subject for Sealed<S> {
     async fn open(&self) -> Arc<dyn TokenStore> {
         let keys = Keyring::parse("test:tLZ4OThwsQVVCEPB5z8QsFBR8nzVXZ4k6Kv1EIUcyZo=");
-        Arc::new(SealedStore::new(self.0.open().await, keys.unwrap()))
+        Arc::new(EncryptedStore::new(self.0.open().await, keys.unwrap()))
     }
 
     fn skip(&self) -> Option<String> {

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use common::SqliteFile;
 use oh_core::deauth::{
-    Accepted, DeauthEvent, DeauthEvents, DeauthRecords, Discovery, Erasure, EventId, EventQuery,
-    Pseudonym,
+    Accepted, DeauthEvent, DeauthEvents, DeauthRecords, Discovery, ErasureRequest, EventId,
+    EventQuery, Pseudonym,
 };
 use oh_core::store::{MemberRecord, Put, TokenStore, Tokens};
 use oh_core::{ProjectMemberId, Timestamp};
@@ -35,8 +35,8 @@ fn event(number: usize) -> DeauthEvent {
         EventId::new(format!("{number:032x}")),
         id(number),
         Pseudonym::new(format!("{number:032x}")),
-        Erasure::Requested,
-        Discovery::Told,
+        ErasureRequest::Requested,
+        Discovery::Webhook,
         at(50),
         at(100),
     )

@@ -6,8 +6,8 @@ mod common;
 
 use common::{PgSchema, SqliteFile};
 use oh_core::deauth::{
-    Accepted, DeauthEvent, DeauthEvents, DeauthInbox, Discovery, Erasure, EventId, EventQuery,
-    EventState, LedgerQuery, Pseudonym, Step, TokenFate,
+    Accepted, DeauthEvent, DeauthEvents, DeauthInbox, Discovery, ErasureRequest, EventId,
+    EventQuery, EventState, LedgerQuery, Pseudonym, Step, TokenOutcome,
 };
 use oh_core::store::{MemberRecord, MemoryStore, Put, RefreshLease, TokenStore, Tokens, Version};
 use oh_core::{ProjectMemberId, Timestamp};
@@ -67,8 +67,8 @@ fn event(name: &str, number: u32, left: i64) -> DeauthEvent {
         EventId::new(name),
         id(number),
         Pseudonym::new(format!("p{number}")),
-        Erasure::Requested,
-        Discovery::Told,
+        ErasureRequest::Requested,
+        Discovery::Webhook,
         at(left),
         at(left + 1),
     )
@@ -129,7 +129,7 @@ async fn tokens_go_with_the_event(store: impl Both) {
     let before = authorized(1, 0);
     assert_eq!(store.put(&before, None).await.unwrap(), Put::Done);
     let accepted = store.accept(&event("e", 1, 100)).await.unwrap();
-    assert_eq!(accepted, Accepted::New(TokenFate::Destroyed));
+    assert_eq!(accepted, Accepted::New(TokenOutcome::Destroyed));
     let after = load(&store, 1).await;
     assert_like(&after, &before.deauthorized(at(101)));
     assert_ne!(after.version, before.version);
@@ -151,7 +151,7 @@ async fn tokens_go_with_the_event(store: impl Both) {
 
 async fn a_member_never_seen_gets_a_tombstone(store: impl Both) {
     let accepted = store.accept(&event("e", 2, 100)).await.unwrap();
-    assert_eq!(accepted, Accepted::New(TokenFate::Destroyed));
+    assert_eq!(accepted, Accepted::New(TokenOutcome::Destroyed));
     assert_like(
         &load(&store, 2).await,
         &MemberRecord::tombstone(id(2), at(101)),
@@ -162,14 +162,14 @@ async fn one_who_came_back_keeps_the_tokens(store: impl Both) {
     let back = authorized(3, 200);
     assert_eq!(store.put(&back, None).await.unwrap(), Put::Done);
     let accepted = store.accept(&event("old", 3, 100)).await.unwrap();
-    assert_eq!(accepted, Accepted::New(TokenFate::Stale));
+    assert_eq!(accepted, Accepted::New(TokenOutcome::Stale));
     assert_eq!(load(&store, 3).await.version, back.version);
     assert_eq!(state(&store, "old").await, EventState::Stale);
     assert_eq!(steps(&store, "old").await, [Step::Received, Step::Stale]);
     assert!(store.lease(at(500), at(600), 10).await.unwrap().is_empty());
     // The same moment is not later.
     let accepted = store.accept(&event("now", 3, 200)).await.unwrap();
-    assert_eq!(accepted, Accepted::New(TokenFate::Destroyed));
+    assert_eq!(accepted, Accepted::New(TokenOutcome::Destroyed));
     // Someone decides that the old wish stands after all.
     assert!(store.requeue(&EventId::new("old"), at(700)).await.unwrap());
     let leased = store.lease(at(700), at(800), 10).await.unwrap();
@@ -180,17 +180,17 @@ async fn an_old_wish_is_stale_after_a_later_membership_too(store: impl Both) {
     let back = authorized(7, 200);
     assert_eq!(store.put(&back, None).await.unwrap(), Put::Done);
     let accepted = store.accept(&event("later", 7, 300)).await.unwrap();
-    assert_eq!(accepted, Accepted::New(TokenFate::Destroyed));
+    assert_eq!(accepted, Accepted::New(TokenOutcome::Destroyed));
     let gone = load(&store, 7).await;
     let accepted = store.accept(&event("earlier", 7, 100)).await.unwrap();
-    assert_eq!(accepted, Accepted::New(TokenFate::Stale));
+    assert_eq!(accepted, Accepted::New(TokenOutcome::Stale));
     assert_eq!(load(&store, 7).await.version, gone.version);
     assert_eq!(state(&store, "earlier").await, EventState::Stale);
     // One who was never seen has no later membership.
     let accepted = store.accept(&event("first", 8, 300)).await.unwrap();
-    assert_eq!(accepted, Accepted::New(TokenFate::Destroyed));
+    assert_eq!(accepted, Accepted::New(TokenOutcome::Destroyed));
     let accepted = store.accept(&event("second", 8, 100)).await.unwrap();
-    assert_eq!(accepted, Accepted::New(TokenFate::Destroyed));
+    assert_eq!(accepted, Accepted::New(TokenOutcome::Destroyed));
 }
 
 async fn leaving_twice_advances_the_epoch_twice(store: impl Both) {
@@ -260,9 +260,9 @@ async fn many_at_once_are_each_told_the_truth(store: impl Both) {
     }
     for n in 0..200 {
         let wanted = if n % 3 == 1 {
-            TokenFate::Stale
+            TokenOutcome::Stale
         } else {
-            TokenFate::Destroyed
+            TokenOutcome::Destroyed
         };
         assert_eq!(new[&n], wanted, "{n}");
         assert_eq!(load(&store, n).await.is_authorized(), n % 3 == 1);
@@ -290,7 +290,7 @@ async fn the_same_member_many_times_in_one_batch(store: impl Both) {
     for (n, task) in tasks.into_iter().enumerate() {
         let accepted = task.await.unwrap();
         if n % 2 == 1 {
-            assert_eq!(accepted, Accepted::New(TokenFate::Destroyed), "{n}");
+            assert_eq!(accepted, Accepted::New(TokenOutcome::Destroyed), "{n}");
         } else {
             assert_ne!(accepted, Accepted::Duplicate, "{n}");
         }
@@ -335,13 +335,13 @@ async fn tokens_that_live_elsewhere_are_left_alone() {
     let file = SqliteFile::new();
     let inbox = file.open().await.inbox_only();
     let accepted = inbox.accept(&event("e", 1, 100)).await.unwrap();
-    assert_eq!(accepted, Accepted::New(TokenFate::Untouched));
+    assert_eq!(accepted, Accepted::New(TokenOutcome::Untouched));
     assert!(TokenStore::load(&inbox, &id(1)).await.unwrap().is_none());
     assert_eq!(steps(&inbox, "e").await, [Step::Received]);
     if let Some(schema) = PgSchema::new().await {
         let inbox = schema.open().await.inbox_only();
         let accepted = inbox.accept(&event("e", 1, 100)).await.unwrap();
-        assert_eq!(accepted, Accepted::New(TokenFate::Untouched));
+        assert_eq!(accepted, Accepted::New(TokenOutcome::Untouched));
         assert!(TokenStore::load(&inbox, &id(1)).await.unwrap().is_none());
         assert_eq!(steps(&inbox, "e").await, [Step::Received]);
     }

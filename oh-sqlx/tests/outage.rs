@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use common::{PgSchema, SqliteFile};
 use oh_core::deauth::{
-    Accepted, DeauthEvent, DeauthEvents, DeauthRecords, Discovery, Erasure, EventId, EventQuery,
-    LedgerQuery, Pseudonym,
+    Accepted, DeauthEvent, DeauthEvents, DeauthRecords, Discovery, ErasureRequest, EventId,
+    EventQuery, LedgerQuery, Pseudonym,
 };
 use oh_core::store::{StoreError, TokenStore};
 use oh_core::{ProjectMemberId, Timestamp};
@@ -27,8 +27,8 @@ fn event(number: usize) -> DeauthEvent {
         EventId::new(format!("{number:032x}")),
         format!("{number:08}").parse().unwrap(),
         Pseudonym::new(format!("p{number}")),
-        Erasure::Requested,
-        Discovery::Told,
+        ErasureRequest::Requested,
+        Discovery::Webhook,
         Timestamp::from_micros(1),
         Timestamp::from_micros(2),
     )

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use common::PgSchema;
 use oh_core::deauth::{
-    Accepted, DeauthEvent, DeauthEvents, DeauthRecords, Discovery, Erasure, EventId, EventQuery,
-    EventState, Held, Leased, LedgerQuery, MAX_WAIT, NamedLocks, Pseudonym, Settlement, Step,
+    Accepted, DeauthEvent, DeauthEvents, DeauthRecords, Discovery, ErasureRequest, EventId,
+    EventQuery, EventState, LeaseOutcome, LeasedEvent, LedgerQuery, MAX_WAIT, NamedLocks,
+    Pseudonym, Settlement, Step,
 };
 use oh_core::store::{MemberRecord, Put, TokenStore, Tokens};
 use oh_core::{ProjectMemberId, Timestamp};
@@ -36,8 +37,8 @@ fn event(name: &str, who: u32, received: i64) -> DeauthEvent {
         EventId::new(format!("{name:0>32}")),
         member(who),
         Pseudonym::new(format!("{who:032x}")),
-        Erasure::Requested,
-        Discovery::Told,
+        ErasureRequest::Requested,
+        Discovery::Webhook,
         at,
         at,
     )
@@ -47,7 +48,7 @@ fn now() -> Timestamp {
     Timestamp::from_micros(1_700_000_000_000_000)
 }
 
-async fn lease(store: &PgStore, limit: usize) -> Vec<Leased> {
+async fn lease(store: &PgStore, limit: usize) -> Vec<LeasedEvent> {
     let until = now() + Duration::from_secs(60);
     store.lease(now(), until, limit).await.unwrap()
 }
@@ -129,9 +130,9 @@ async fn what_the_inbox_writes_is_flushed_whatever_the_default() {
     accept(&store, &event("a", 1, 1)).await;
     let leased = lease(&store, 1).await;
     let settled = store.settle(&leased[0].lease, &dead_letter, now()).await;
-    assert_eq!(settled.unwrap(), Held::Yes);
+    assert_eq!(settled.unwrap(), LeaseOutcome::Applied);
     assert!(store.requeue(&event("a", 1, 1).id, now()).await.unwrap());
-    let _ = store.hold(&event("b", 2, 2), "why").await.unwrap();
+    let _ = store.quarantine(&event("b", 2, 2), "why").await.unwrap();
     assert!(store.release(&event("b", 2, 2).id, now()).await.unwrap());
     let elsewhere = store.clone().inbox_only();
     let last = event("c", 3, 3);
@@ -143,7 +144,7 @@ async fn what_the_inbox_writes_is_flushed_whatever_the_default() {
     let steps: std::collections::BTreeSet<_> = rows.iter().map(|(step, _)| &**step).collect();
     let all = [
         "dead_lettered",
-        "held",
+        "quarantined",
         "received",
         "released",
         "requeued",
@@ -161,7 +162,7 @@ async fn no_line_of_the_ledger_appears_before_one_that_was_read() {
     let _alone = ALONE.lock().await;
     for step in [
         Step::Received,
-        Step::Held,
+        Step::Quarantined,
         Step::Released,
         Step::Tried,
         Step::DeadLettered,
@@ -188,10 +189,10 @@ async fn no_line_of_the_ledger_appears_before_one_that_was_read() {
             }
             Step::Requeued => {
                 let settled = quick.settle(&leased, &dead_letter, now()).await;
-                assert_eq!(settled.unwrap(), Held::Yes);
+                assert_eq!(settled.unwrap(), LeaseOutcome::Applied);
             }
             Step::Released => {
-                let _ = quick.hold(&event("c", 3, 3), "why").await.unwrap();
+                let _ = quick.quarantine(&event("c", 3, 3), "why").await.unwrap();
             }
             _ => {}
         }
@@ -210,7 +211,7 @@ async fn no_line_of_the_ledger_appears_before_one_that_was_read() {
         let writing = tokio::spawn(async move {
             match step {
                 Step::Received => accept(&slow, &event("d", 4, 4)).await,
-                Step::Held => drop(slow.hold(&event("d", 4, 4), "why").await.unwrap()),
+                Step::Quarantined => drop(slow.quarantine(&event("d", 4, 4), "why").await.unwrap()),
                 Step::Released => {
                     assert!(slow.release(&event("c", 3, 3).id, now()).await.unwrap());
                 }
@@ -220,7 +221,7 @@ async fn no_line_of_the_ledger_appears_before_one_that_was_read() {
                 }
                 _ => {
                     let settled = slow.settle(&leased, &dead_letter, now()).await;
-                    assert_eq!(settled.unwrap(), Held::Yes);
+                    assert_eq!(settled.unwrap(), LeaseOutcome::Applied);
                 }
             }
         });
@@ -436,7 +437,7 @@ async fn leases_and_locks_are_in_the_time_of_the_database() {
     let until = its_now + 2 * minute;
     assert_eq!(
         ahead.extend(&left[0].lease, until).await.unwrap(),
-        Held::Yes
+        LeaseOutcome::Applied
     );
     let free = lease_at(&store, now() + minute).await;
     assert_eq!(free.len(), 1);
@@ -455,7 +456,7 @@ async fn leases_and_locks_are_in_the_time_of_the_database() {
     let later = now() + minute + Duration::from_secs(30);
     assert!(lock(&store, "a", later).await.unwrap().is_none());
     let held = ahead.update_lock("job", "b", its_now + minute, "note");
-    assert_eq!(held.await.unwrap(), Held::Yes);
+    assert_eq!(held.await.unwrap(), LeaseOutcome::Applied);
     assert!(lock(&store, "a", later).await.unwrap().is_some());
 
     // And what it puts off is put off for as long as it says.
@@ -471,7 +472,7 @@ async fn leases_and_locks_are_in_the_time_of_the_database() {
     let settled = ahead
         .settle(&last.unwrap().lease, &retry, then + hour)
         .await;
-    assert_eq!(settled.unwrap(), Held::Yes);
+    assert_eq!(settled.unwrap(), LeaseOutcome::Applied);
     let is_due = async |at| {
         let leased = lease_at(&store, at).await;
         leased.iter().any(|one| one.event.member == member(4))
@@ -480,7 +481,7 @@ async fn leases_and_locks_are_in_the_time_of_the_database() {
     assert!(is_due(then + minute).await);
 }
 
-async fn lease_at(store: &PgStore, at: Timestamp) -> Vec<Leased> {
+async fn lease_at(store: &PgStore, at: Timestamp) -> Vec<LeasedEvent> {
     let until = at + Duration::from_secs(60);
     assert!(at < now() + MAX_WAIT);
     store.lease(at, until, 10).await.unwrap()
@@ -538,7 +539,7 @@ async fn handlers_that_hold_all_connections_keep_neither_webhooks_nor_leases_wai
     accept(&store, &event("c", 3, 3)).await;
     let until = now() + Duration::from_secs(120);
     let extended = store.extend(&leased[0].lease, until).await;
-    assert_eq!(extended.unwrap(), Held::Yes);
+    assert_eq!(extended.unwrap(), LeaseOutcome::Applied);
     // Together, as the writer does what has gathered: each is answered for itself.
     let done = Settlement::Done { note: None };
     let [one, other] = [&leased[0].lease, &leased[1].lease];
@@ -548,10 +549,10 @@ async fn handlers_that_hold_all_connections_keep_neither_webhooks_nor_leases_wai
         store.settle(one, &done, now()),
         store.settle(other, &done, now()),
     );
-    assert_eq!(first.unwrap(), Held::Yes);
-    assert_eq!(second.unwrap(), Held::Yes);
-    assert_eq!(again.unwrap(), Held::Lost);
-    assert_eq!(third.unwrap(), Held::Yes);
+    assert_eq!(first.unwrap(), LeaseOutcome::Applied);
+    assert_eq!(second.unwrap(), LeaseOutcome::Applied);
+    assert_eq!(again.unwrap(), LeaseOutcome::Lost);
+    assert_eq!(third.unwrap(), LeaseOutcome::Applied);
     held.rollback().await.unwrap();
     let stats = store.stats().await.unwrap();
     assert_eq!((stats.pending, stats.done), (1, 2));
@@ -594,7 +595,7 @@ async fn little_is_read_although_the_servers_statistics_are_old() {
             "INSERT INTO oh_events (id, member, pseudonym, erasure, discovery, left_at, \
              received_at, due_at, state, settled_at) \
              SELECT lpad(i::text, 32, '0'), NULL, lpad((i / 5)::text, 32, '0'), 'requested', \
-             'told', i, i, i, 'done', i FROM generate_series({from}, {to}) AS i; \
+             'webhook', i, i, i, 'done', i FROM generate_series({from}, {to}) AS i; \
              INSERT INTO oh_ledger (event, member, at, step, attempt) \
              SELECT id, pseudonym, received_at, 'done', 1 FROM oh_events \
              WHERE received_at BETWEEN {from} AND {to}; \
@@ -647,9 +648,15 @@ async fn little_is_read_although_the_servers_statistics_are_old() {
         assert_eq!(leased.len(), 1);
         let later = now() + Duration::from_secs(90);
         let lease = &leased[0].lease;
-        assert_eq!(store.extend(lease, later).await.unwrap(), Held::Yes);
+        assert_eq!(
+            store.extend(lease, later).await.unwrap(),
+            LeaseOutcome::Applied
+        );
         let done = Settlement::Done { note: None };
-        assert_eq!(store.settle(lease, &done, now()).await.unwrap(), Held::Yes);
+        assert_eq!(
+            store.settle(lease, &done, now()).await.unwrap(),
+            LeaseOutcome::Applied
+        );
     }
     // The statistics of the writers' own connections come when those are closed.
     drop(store);

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use common::{PgSchema, SqliteFile};
 use oh_core::deauth::{
-    Accepted, CheckpointFate, CheckpointQuery, Checkpointer, DeauthEvent, DeauthInbox,
-    Deauthorizer, Discovery, Erasure, EventId, EventQuery, EventState, Held, KeptCheckpoint,
-    Ledger, LedgerQuery, Pseudonym, Pseudonymizer, Settlement,
+    Accepted, CheckpointOutcome, CheckpointQuery, Checkpointer, DeauthEvent, DeauthInbox,
+    Deauthorizer, Discovery, ErasureRequest, EventId, EventQuery, EventState, LeaseOutcome, Ledger,
+    LedgerQuery, Pseudonym, Pseudonymizer, Settlement, StoredCheckpoint,
 };
 use oh_core::ledger::{SigningKey, Terms, Verifier};
 use oh_core::store::{MemberRecord, Put, TokenStore, Tokens, Version};
@@ -107,7 +107,7 @@ async fn assert_old_lines_are_sealed(store: &(impl TokenStore + DeauthInbox + Cl
     let deauthorizer = Deauthorizer::new(tokens, inbox, names, Clock::system());
     let key = SigningKey::generate("app.example/erasure").unwrap();
     let checkpointer = Checkpointer::new(deauthorizer.clone(), key.clone());
-    assert_eq!(checkpointer.seal().await.unwrap().lines, 15);
+    assert_eq!(checkpointer.sign_checkpoint().await.unwrap().lines, 15);
     let mut export = Vec::new();
     let ledger = Ledger::new(&deauthorizer);
     assert_eq!(ledger.export(&mut export).await.unwrap(), 15);
@@ -292,7 +292,7 @@ async fn one_of_each(store: &(impl TokenStore + DeauthInbox), round: u64) {
     assert!(!store.page(None, 3).await.unwrap().is_empty());
     let pseudonym = Pseudonym::new(format!("{:032x}", round % 10));
     let id = |kind: u64| EventId::new(format!("{:032x}", 10 * round + kind));
-    let (told, wish) = (Discovery::Told, Erasure::Requested);
+    let (told, wish) = (Discovery::Webhook, ErasureRequest::Requested);
     let event = |kind| {
         DeauthEvent::new(
             id(kind),
@@ -309,25 +309,28 @@ async fn one_of_each(store: &(impl TokenStore + DeauthInbox), round: u64) {
         Accepted::New(_)
     ));
     assert!(matches!(
-        store.hold(&event(2), "why").await.unwrap(),
+        store.quarantine(&event(2), "why").await.unwrap(),
         Accepted::New(_)
     ));
     assert!(store.release(&id(2), now).await.unwrap());
     for _ in 0..2 {
         let leased = store.lease(now, until, 1).await.unwrap().remove(0);
         store.tokens_destroyed(&leased.event, now).await.unwrap();
-        assert_eq!(store.extend(&leased.lease, until).await.unwrap(), Held::Yes);
+        assert_eq!(
+            store.extend(&leased.lease, until).await.unwrap(),
+            LeaseOutcome::Applied
+        );
         let no = Settlement::DeadLetter { note: "no".into() };
         assert_eq!(
             store.settle(&leased.lease, &no, now).await.unwrap(),
-            Held::Yes
+            LeaseOutcome::Applied
         );
         assert!(store.requeue(&leased.event.id, now).await.unwrap());
         let leased = store.lease(now, until, 1).await.unwrap().remove(0);
         let done = Settlement::Done { note: None };
         assert_eq!(
             store.settle(&leased.lease, &done, now).await.unwrap(),
-            Held::Yes
+            LeaseOutcome::Applied
         );
     }
     let _ = store.stats().await.unwrap();
@@ -342,11 +345,11 @@ async fn one_of_each(store: &(impl TokenStore + DeauthInbox), round: u64) {
     let lock = store.acquire_lock("job", "me", now, until).await.unwrap();
     assert!(lock.is_some());
     let held = store.update_lock("job", "me", now, "note").await.unwrap();
-    assert_eq!(held, Held::Yes);
+    assert_eq!(held, LeaseOutcome::Applied);
     let size = round + 1;
-    let checkpoint = KeptCheckpoint::new(size, 1, "root", now, "note", "tree");
-    let fate = store.keep_checkpoint(&checkpoint).await.unwrap();
-    assert_eq!(fate, CheckpointFate::Kept);
+    let checkpoint = StoredCheckpoint::new(size, 1, "root", now, "note", "tree");
+    let fate = store.store_checkpoint(&checkpoint).await.unwrap();
+    assert_eq!(fate, CheckpointOutcome::Kept);
     let last = store.checkpoints(&CheckpointQuery::last()).await.unwrap();
     assert_eq!(last[0].size, size);
     let record = store.load(&who).await.unwrap().unwrap();

@@ -11,9 +11,9 @@ use std::time::Duration;
 use common::{PgSchema, SqliteFile};
 use oh_core::deauth::{
     Accepted, Checkpointer, DeauthEvent, DeauthEvents, DeauthInbox, Deauthorizer, Departure,
-    Discovery, Erasure, EventId, Ledger, Pseudonym, Pseudonymizer, Settlement, Worker,
+    Discovery, ErasureRequest, EventId, Ledger, Pseudonym, Pseudonymizer, Settlement, Worker,
 };
-use oh_core::store::{Keyring, MemberRecord, Put, SealedStore, TokenStore, Tokens, Version};
+use oh_core::store::{EncryptedStore, Keyring, MemberRecord, Put, TokenStore, Tokens, Version};
 use oh_core::{Clock, DeletionPolicy, KeyMaterial, ProjectMemberId, Timestamp};
 use oh_ledger::{SigningKey, Terms, Verdict, Verifier, report};
 use sqlx::PgPool;
@@ -64,8 +64,8 @@ fn event(number: u32) -> DeauthEvent {
         EventId::new(format!("e{number}")),
         id(number),
         Pseudonym::new(format!("p{number}")),
-        Erasure::Requested,
-        Discovery::Told,
+        ErasureRequest::Requested,
+        Discovery::Webhook,
         at(100),
         at(101),
     )
@@ -419,7 +419,7 @@ async fn members_are_erased(store: &(impl TokenStore + DeauthInbox + Clone)) -> 
         record.username = Some(name(n));
         assert_eq!(store.put(&record, None).await.unwrap(), Put::Done);
         let member = erased(n);
-        let told = deauthorizer.report_told(&member, Erasure::Requested, left_at);
+        let told = deauthorizer.report_webhook(&member, ErasureRequest::Requested, left_at);
         assert!(matches!(told.await.unwrap(), Accepted::New(_)));
     }
     let failed = Arc::new(Mutex::new(BTreeSet::new()));
@@ -454,7 +454,7 @@ async fn members_are_erased(store: &(impl TokenStore + DeauthInbox + Clone)) -> 
     }
     let key = SigningKey::generate("app.example/erasure").unwrap();
     let checkpointer = Checkpointer::new(deauthorizer.clone(), key.clone());
-    assert!(checkpointer.seal().await.unwrap().lines >= u64::from(5 * ERASED));
+    assert!(checkpointer.sign_checkpoint().await.unwrap().lines >= u64::from(5 * ERASED));
     let mut export = Vec::new();
     let ledger = Ledger::new(&deauthorizer);
     ledger.export(&mut export).await.unwrap();
@@ -520,7 +520,7 @@ async fn a_sealed_store_shows_no_token_at_all() {
     let keys = || Keyring::parse("k:tLZ4OThwsQVVCEPB5z8QsFBR8nzVXZ4k6Kv1EIUcyZo=").unwrap();
     let written = record(2, 0);
     let file = SqliteFile::new();
-    let sealed = SealedStore::new(file.open().await, keys());
+    let sealed = EncryptedStore::new(file.open().await, keys());
     assert_eq!(sealed.put(&written, None).await.unwrap(), Put::Done);
     let bytes = files(&file);
     assert!(holds(&bytes, "ohs1.k.") && holds(&bytes, "user2"));
@@ -530,7 +530,7 @@ async fn a_sealed_store_shows_no_token_at_all() {
         return;
     };
     let pool = schema.pool().await;
-    let sealed = SealedStore::new(schema.open().await, keys());
+    let sealed = EncryptedStore::new(schema.open().await, keys());
     assert_eq!(sealed.put(&written, None).await.unwrap(), Put::Done);
     let bytes = heap(&pool).await;
     assert!(holds(&bytes, "ohs1.k.") && holds(&bytes, "user2"));

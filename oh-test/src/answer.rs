@@ -6,9 +6,9 @@ use http::{HeaderMap, Response, StatusCode};
 
 /// What the app answered.
 #[derive(Clone, Debug)]
-pub struct Answer(Response<Bytes>);
+pub struct TestResponse(Response<Bytes>);
 
-impl Answer {
+impl TestResponse {
     pub(crate) fn new(response: Response<Bytes>) -> Self {
         Self(response)
     }
@@ -52,7 +52,7 @@ impl Answer {
     }
 }
 
-impl std::fmt::Display for Answer {
+impl std::fmt::Display for TestResponse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let text = self.text();
         let begin: String = text.chars().take(1_000).collect();

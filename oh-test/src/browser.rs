@@ -9,7 +9,7 @@ use http::header::{self, HeaderValue};
 use http::{Method, Request, StatusCode};
 use url::{Position, Url};
 
-use crate::answer::Answer;
+use crate::answer::TestResponse;
 use crate::app::App;
 use crate::world::World;
 
@@ -46,7 +46,7 @@ impl<A: App> Browser<A> {
     /// # Panics
     ///
     /// When `path` is none.
-    pub async fn get(&mut self, path: &str) -> Answer {
+    pub async fn get(&mut self, path: &str) -> TestResponse {
         self.navigate(Method::GET, path, From::AddressBar, Bytes::new())
             .await
     }
@@ -60,7 +60,7 @@ impl<A: App> Browser<A> {
         &mut self,
         path: &str,
         form: impl IntoIterator<Item = (K, V)>,
-    ) -> Answer {
+    ) -> TestResponse {
         let form = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();
@@ -73,7 +73,7 @@ impl<A: App> Browser<A> {
     /// # Panics
     ///
     /// When the request's URI has no path.
-    pub async fn send(&mut self, request: Request<Bytes>) -> Answer {
+    pub async fn send(&mut self, request: Request<Bytes>) -> TestResponse {
         self.send_from(request, From::SamePage).await
     }
 
@@ -102,7 +102,7 @@ impl<A: App> Browser<A> {
     /// # Panics
     ///
     /// When `answer` leads elsewhere, or the sandbox does not send the member back.
-    pub async fn authorize(&mut self, member: &str, answer: &Answer) -> Answer {
+    pub async fn authorize(&mut self, member: &str, answer: &TestResponse) -> TestResponse {
         let back = self
             .world
             .sandbox
@@ -117,7 +117,7 @@ impl<A: App> Browser<A> {
     /// # Panics
     ///
     /// As [`authorize`](Self::authorize).
-    pub async fn refuse(&mut self, answer: &Answer) -> Answer {
+    pub async fn refuse(&mut self, answer: &TestResponse) -> TestResponse {
         let back = self.world.sandbox.refuse(answer.location()).await;
         let back = back.unwrap_or_else(|error| panic!("{error}: {}", answer.location()));
         self.come_back(&back).await
@@ -165,7 +165,7 @@ impl<A: App> Browser<A> {
 
     /// Comes back to the app from Open Humans. The first request comes from another site; a page
     /// that leads on makes a second one, of the app's own, with all cookies.
-    async fn come_back(&mut self, back: &Url) -> Answer {
+    async fn come_back(&mut self, back: &Url) -> TestResponse {
         let path = &back[Position::BeforePath..];
         let none = Bytes::new();
         let answer = self
@@ -180,7 +180,13 @@ impl<A: App> Browser<A> {
         self.navigate(Method::GET, &on, From::SamePage, none).await
     }
 
-    async fn navigate(&mut self, method: Method, path: &str, from: From, body: Bytes) -> Answer {
+    async fn navigate(
+        &mut self,
+        method: Method,
+        path: &str,
+        from: From,
+        body: Bytes,
+    ) -> TestResponse {
         let request = Request::builder()
             .uri(path)
             .header(header::ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8")
@@ -197,7 +203,7 @@ impl<A: App> Browser<A> {
         self.send_from(request, from).await
     }
 
-    async fn send_from(&mut self, mut request: Request<Bytes>, from: From) -> Answer {
+    async fn send_from(&mut self, mut request: Request<Bytes>, from: From) -> TestResponse {
         self.world.keep_time();
         let url = self.url(&request);
         let cookies = self.cookies_for(&url, from);
@@ -225,7 +231,7 @@ impl<A: App> Browser<A> {
         if !cookies.is_empty() {
             add(header::COOKIE, &cookies);
         }
-        let answer = Answer::new(self.app.call(request).await);
+        let answer = TestResponse::new(self.app.call(request).await);
         for cookie in answer.headers().get_all(header::SET_COOKIE) {
             // What a browser would not keep, this does not keep either.
             let _ = cookie

@@ -79,7 +79,7 @@ mod ledger;
 mod webhook;
 mod world;
 
-pub use answer::Answer;
+pub use answer::TestResponse;
 #[cfg(feature = "actix")]
 pub use app::Actix;
 pub use app::{App, Axum};

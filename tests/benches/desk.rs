@@ -141,7 +141,7 @@ async fn fill(pool: &Pool, events: u64) -> Result {
     let fill_events = format!(
         "{numbers} INSERT INTO oh_events (id, member, pseudonym, erasure, discovery, left_at, \
          received_at, state, attempts, due_at, settled_at) SELECT {}, CASE WHEN i % 1000 < 2 \
-         THEN {} END, {}, 'requested', 'told', {at}, {at}, {state}, 1, {at}, \
+         THEN {} END, {}, 'requested', 'webhook', {at}, {at}, {state}, 1, {at}, \
          CASE WHEN i % 1000 <> 1 THEN {at} + (i % 100) * 1000000 END FROM n",
         hex("i"),
         member,

@@ -111,7 +111,7 @@ enum Doing {
         stale: bool,
     },
     /// Holds the lease; nothing is sent.
-    Leased {
+    LeasedEvent {
         pair: u8,
         before: bool,
         age: u8,
@@ -281,13 +281,13 @@ impl Protocol {
                 state.record.lease = Some(Lease { holder, age: 0 });
                 state.record.unanswered = read.unanswered || rules.unanswered;
                 state.leased(process);
-                state.doing[process] = Doing::Leased {
+                state.doing[process] = Doing::LeasedEvent {
                     pair: read.pair,
                     before: read.unanswered,
                     age: 0,
                 };
             }
-            Doing::Leased { pair, before, age } => {
+            Doing::LeasedEvent { pair, before, age } => {
                 if rules.fresh && age > FRESH {
                     state.give_back(process, before);
                     state.doing[process] = Doing::Nothing;
@@ -405,7 +405,7 @@ impl Protocol {
         for doing in &mut state.doing {
             let (age, most) = match doing {
                 Doing::Watching { age, .. } => (age, LEASE),
-                Doing::Leased { age, .. } => (age, LEASE + 1),
+                Doing::LeasedEvent { age, .. } => (age, LEASE + 1),
                 Doing::Sent { age, .. } | Doing::Answered { age, .. } => (age, TIMEOUT),
                 Doing::Keeping { age, .. } | Doing::KeepRead { age, .. } => (age, KEEP),
                 Doing::Doubting { age, .. } => (age, GRACE),

@@ -17,7 +17,7 @@ use futures_util::StreamExt;
 use oh_core::api::Upload;
 use oh_core::deauth::EventState;
 use oh_core::pages::Pages;
-use oh_core::store::{Keyring, SealedStore};
+use oh_core::store::{EncryptedStore, Keyring};
 use oh_core::{Member, OpenHumans, ProjectMemberId, Settings};
 use oh_sandbox::{Endpoint, Fault, Sandbox};
 use oh_tests::cluster::skip;
@@ -80,7 +80,7 @@ async fn no_secret_is_logged_shown_or_kept_in_the_clear() {
 async fn live(logs: &Logs, store: Store, database_url: Option<&str>) {
     let place = Place::fresh(store, "secrets", database_url).await.unwrap();
     let opened = place.open().await.unwrap();
-    let sealed = SealedStore::new(opened.store, Keyring::parse(KEYS).unwrap());
+    let sealed = EncryptedStore::new(opened.store, Keyring::parse(KEYS).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let home = format!("http://localhost:{}", address.port());

@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use oh_core::deauth::{Departure, Erasure};
+use oh_core::deauth::{Departure, ErasureRequest};
 use oh_core::store::MemoryStore;
 use oh_core::{OpenHumans, OpenHumansBuilder, Settings, Timestamp};
 use tracing_subscriber::fmt::MakeWriter;
@@ -102,9 +102,9 @@ fn an_app_that_lacks_nothing_is_told_nothing() {
 async fn leaves(openhumans: &OpenHumans, member: &str) {
     let _ = openhumans
         .deauthorizer()
-        .report_told(
+        .report_webhook(
             &member.parse().unwrap(),
-            Erasure::Requested,
+            ErasureRequest::Requested,
             Timestamp::now(),
         )
         .await

@@ -21,7 +21,7 @@
 //! them, not one for each member, so that no file is left to tell of a member who was removed.
 //!
 //! Files and folders are for their owner only. The tokens in them are plain text: wrap the store in
-//! a [`SealedStore`](oh_core::store::SealedStore) to have them encrypted.
+//! a [`EncryptedStore`](oh_core::store::EncryptedStore) to have them encrypted.
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};

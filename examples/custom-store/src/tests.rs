@@ -29,7 +29,7 @@ async fn empty() -> InFiles {
 oh_core::token_store_acceptance!(empty);
 
 mod sealed {
-    use oh_core::store::{Keyring, SealedStore};
+    use oh_core::store::{EncryptedStore, Keyring};
 
     use super::{Arc, InFiles, Subject, TokenStore, empty};
 
@@ -39,7 +39,7 @@ mod sealed {
     impl Subject for Sealed {
         async fn open(&self) -> Arc<dyn TokenStore> {
             let keys = Keyring::parse("test:tLZ4OThwsQVVCEPB5z8QsFBR8nzVXZ4k6Kv1EIUcyZo=");
-            Arc::new(SealedStore::new(self.0.open().await, keys.unwrap()))
+            Arc::new(EncryptedStore::new(self.0.open().await, keys.unwrap()))
         }
     }
 

@@ -84,7 +84,7 @@ async fn what_keeps_failing_is_a_dead_letter_is_requeued_and_the_proof_names_nob
     // Sealed, it can be checked by anyone with the key; the checkpoint was given away, too.
     let checkpointer = openhumans.checkpointer().ok_or("there is a key")?;
     let checkpoint = checkpointer
-        .seal()
+        .sign_checkpoint()
         .await?
         .checkpoint
         .ok_or("it is sealed")?;

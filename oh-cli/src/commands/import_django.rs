@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use oh_core::store::{
-    Keyring, MemberRecord, MemoryStore, Put, SealedStore, StoreError, TokenStore, Tokens, Version,
+    EncryptedStore, Keyring, MemberRecord, MemoryStore, Put, StoreError, TokenStore, Tokens,
+    Version,
 };
 use oh_core::{ProjectMemberId, Timestamp};
 use oh_sqlx::{PgStore, SchemaError, SqliteStore};
@@ -40,7 +41,7 @@ pub(crate) async fn run(args: ImportDjango) -> Result<(), Failure> {
                 "sealed with the key {}",
                 keys.ids().next().unwrap_or_default()
             );
-            (Arc::new(SealedStore::new(to, keys)), how)
+            (Arc::new(EncryptedStore::new(to, keys)), how)
         }
         None => (
             to,

@@ -101,7 +101,7 @@ pub struct UnknownName;
 
 named! {
     /// What is known of the member's wish about the data.
-    Erasure {
+    ErasureRequest {
         /// The member asked for everything to be erased.
         Requested = "requested",
         /// The member left without asking for that.
@@ -115,12 +115,12 @@ named! {
     /// How we know that the member left.
     Discovery {
         /// A signed webhook told us.
-        Told = "told",
+        Webhook = "webhook",
         /// We asked, and Open Humans no longer knows the member's authorization.
-        Found = "found",
+        Reconciliation = "reconciliation",
         /// We lost the tokens: a refresh got no answer, and may have used them up. Whether the
         /// member has left is not known, so no policy deletes data for this alone.
-        Lost = "lost",
+        TokenLoss = "token_loss",
         /// The app itself disconnected the member.
         Disconnected = "disconnected",
     }
@@ -137,7 +137,7 @@ pub struct DeauthEvent {
     /// Who left, as the ledger says it.
     pub pseudonym: Pseudonym,
     /// What is known of the member's wish.
-    pub erasure: Erasure,
+    pub erasure: ErasureRequest,
     /// How we know.
     pub discovery: Discovery,
     /// When the member left: by Open Humans' clock if told, by ours otherwise.
@@ -153,7 +153,7 @@ impl DeauthEvent {
         id: EventId,
         member: ProjectMemberId,
         pseudonym: Pseudonym,
-        erasure: Erasure,
+        erasure: ErasureRequest,
         discovery: Discovery,
         left_at: Timestamp,
         received_at: Timestamp,

@@ -6,7 +6,7 @@ use std::future::Future;
 
 use async_trait::async_trait;
 
-use super::event::{DeauthEvent, Discovery, Erasure};
+use super::event::{DeauthEvent, Discovery, ErasureRequest};
 use crate::settings::DeletionPolicy;
 use crate::transport::BoxError;
 
@@ -27,9 +27,9 @@ impl Departure {
     /// tests.
     pub fn new(event: DeauthEvent, attempt: u32, policy: DeletionPolicy) -> Self {
         let delete_data = match event.erasure {
-            Erasure::Requested => policy.on_erasure,
-            Erasure::NotRequested => policy.on_deauth,
-            Erasure::Unknown => policy.on_unknown && event.discovery != Discovery::Lost,
+            ErasureRequest::Requested => policy.on_erasure,
+            ErasureRequest::NotRequested => policy.on_deauth,
+            ErasureRequest::Unknown => policy.on_unknown && event.discovery != Discovery::TokenLoss,
         };
         Self {
             event,
@@ -154,13 +154,13 @@ mod tests {
     use crate::Timestamp;
     use crate::deauth::test_support::Log;
 
-    fn event(erasure: Erasure) -> DeauthEvent {
+    fn event(erasure: ErasureRequest) -> DeauthEvent {
         DeauthEvent {
             id: EventId::new("e"),
             member: "01026778".parse().unwrap(),
             pseudonym: Pseudonym::new("p"),
             erasure,
-            discovery: Discovery::Told,
+            discovery: Discovery::Webhook,
             left_at: Timestamp::UNIX_EPOCH,
             received_at: Timestamp::UNIX_EPOCH,
         }
@@ -170,20 +170,20 @@ mod tests {
     fn the_policy_decides_by_what_is_known_of_the_wish() {
         let delete = |erasure, policy| Departure::new(event(erasure), 1, policy).delete_data;
         let usual = DeletionPolicy::default();
-        assert!(delete(Erasure::Requested, usual));
-        assert!(!delete(Erasure::NotRequested, usual));
-        assert!(!delete(Erasure::Unknown, usual));
+        assert!(delete(ErasureRequest::Requested, usual));
+        assert!(!delete(ErasureRequest::NotRequested, usual));
+        assert!(!delete(ErasureRequest::Unknown, usual));
         let other = DeletionPolicy {
             on_erasure: false,
             on_deauth: true,
             on_unknown: true,
         };
-        assert!(!delete(Erasure::Requested, other));
-        assert!(delete(Erasure::NotRequested, other));
-        assert!(delete(Erasure::Unknown, other));
+        assert!(!delete(ErasureRequest::Requested, other));
+        assert!(delete(ErasureRequest::NotRequested, other));
+        assert!(delete(ErasureRequest::Unknown, other));
         let lost = DeauthEvent {
-            discovery: Discovery::Lost,
-            ..event(Erasure::Unknown)
+            discovery: Discovery::TokenLoss,
+            ..event(ErasureRequest::Unknown)
         };
         assert!(!Departure::new(lost, 1, other).delete_data);
     }
@@ -198,15 +198,18 @@ mod tests {
             }
         };
         let policy = DeletionPolicy::default();
-        let first = Departure::new(event(Erasure::Requested), 1, policy);
-        let second = Departure::new(event(Erasure::Requested), 2, policy);
+        let first = Departure::new(event(ErasureRequest::Requested), 1, policy);
+        let second = Departure::new(event(ErasureRequest::Requested), 2, policy);
         assert!(handler.deauthorized(&first).await.is_err());
         assert!(handler.deauthorized(&second).await.is_ok());
     }
 
     #[tokio::test]
     async fn without_a_handler_a_warning_says_that_data_stays() {
-        for (erasure, warnings) in [(Erasure::Requested, 1), (Erasure::NotRequested, 0)] {
+        for (erasure, warnings) in [
+            (ErasureRequest::Requested, 1),
+            (ErasureRequest::NotRequested, 0),
+        ] {
             let log = Log::default();
             let _here = tracing::subscriber::set_default(log.clone());
             let departure = Departure::new(event(erasure), 1, DeletionPolicy::default());

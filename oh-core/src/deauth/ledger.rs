@@ -14,7 +14,7 @@ use super::deauthorizer::Deauthorizer;
 use super::event::Pseudonym;
 use super::inbox::{
     CheckpointQuery, DeauthInbox, EventQuery, EventRecord, EventState, InboxError, InboxStats,
-    KeptCheckpoint, LedgerLine, LedgerQuery,
+    LedgerLine, LedgerQuery, StoredCheckpoint,
 };
 use super::pseudonym::Pseudonymizer;
 use crate::ledger::checkpoint_record;
@@ -104,7 +104,7 @@ impl Ledger {
         let mut overdue = Vec::new();
         for state in [
             EventState::Pending,
-            EventState::Held,
+            EventState::Quarantined,
             EventState::DeadLetter,
         ] {
             overdue.extend(
@@ -232,7 +232,7 @@ struct Export {
     inbox: Arc<dyn DeauthInbox>,
     lines: Lines,
     count: u64,
-    checkpoints: VecDeque<KeptCheckpoint>,
+    checkpoints: VecDeque<StoredCheckpoint>,
     // Those that are there when the export begins. Later ones may cover lines that it has passed.
     up_to: Option<u64>,
     seen: u64,
@@ -298,10 +298,10 @@ mod tests {
 
     use futures_util::TryStreamExt;
 
-    use super::super::inbox::{CheckpointFate, DeauthEvents, DeauthRecords, Settlement};
+    use super::super::inbox::{CheckpointOutcome, DeauthEvents, DeauthRecords, Settlement};
     use super::super::test_support::{Setting, at, member};
     use super::*;
-    use crate::deauth::{DeauthEvent, Discovery, Erasure, Step};
+    use crate::deauth::{DeauthEvent, Discovery, ErasureRequest, Step};
 
     #[tokio::test]
     async fn what_a_later_event_has_made_up_for_is_not_overdue() {
@@ -314,18 +314,18 @@ mod tests {
         let names = setting.deauthorizer.names();
         for (left_at, end, overdue) in [(at(50), dead_letter, 1), (at(60), done, 0)] {
             let event = DeauthEvent::new(
-                names.told_event(&member(1), left_at, Erasure::Requested),
+                names.webhook_event_id(&member(1), left_at, ErasureRequest::Requested),
                 member(1),
                 names.pseudonym(&member(1)),
-                Erasure::Requested,
-                Discovery::Told,
+                ErasureRequest::Requested,
+                Discovery::Webhook,
                 left_at,
                 left_at,
             );
             let _ = setting.inbox.accept(&event).await.unwrap();
             let leased = setting.inbox.lease(at(100), at(160), 1).await.unwrap();
             let held = setting.inbox.settle(&leased[0].lease, &end, at(101)).await;
-            assert_eq!(held.unwrap(), crate::deauth::Held::Yes);
+            assert_eq!(held.unwrap(), crate::deauth::LeaseOutcome::Applied);
             setting.clock.advance(DEADLINE);
             assert_eq!(ledger.overdue(DEADLINE).await.unwrap().len(), overdue);
         }
@@ -336,7 +336,7 @@ mod tests {
         let setting = Setting::new();
         let ledger = Ledger::new(&setting.deauthorizer);
         for number in 1..=4 {
-            let _ = setting.report_told(number, at(50)).await;
+            let _ = setting.report_webhook(number, at(50)).await;
         }
         let leased = setting.inbox.lease(at(100), at(160), 2).await.unwrap();
         let dead_letter = Settlement::DeadLetter {
@@ -347,7 +347,7 @@ mod tests {
             .zip([Settlement::Done { note: None }, dead_letter])
         {
             let held = setting.inbox.settle(&leased.lease, &end, at(101)).await;
-            assert_eq!(held.unwrap(), crate::deauth::Held::Yes);
+            assert_eq!(held.unwrap(), crate::deauth::LeaseOutcome::Applied);
         }
         let stats = ledger.stats().await.unwrap();
         assert_eq!((stats.pending, stats.done, stats.dead_letters), (2, 1, 1));
@@ -355,7 +355,7 @@ mod tests {
         setting.clock.advance(DEADLINE);
         assert!(ledger.overdue(DEADLINE).await.unwrap().is_empty());
         setting.clock.advance(Duration::from_secs(1));
-        let _ = setting.report_told(5, setting.clock.now()).await;
+        let _ = setting.report_webhook(5, setting.clock.now()).await;
         let overdue = ledger.overdue(DEADLINE).await.unwrap();
         assert_eq!(overdue.len(), 3);
         assert!(overdue.iter().all(|event| event.state != EventState::Done));
@@ -367,7 +367,7 @@ mod tests {
         let setting = Setting::new();
         let ledger = Ledger::new(&setting.deauthorizer);
         for number in 0..PAGE {
-            let _ = setting.report_told(number, at(50)).await;
+            let _ = setting.report_webhook(number, at(50)).await;
         }
         let mut out = Vec::new();
         let count = ledger.export(&mut out).await.unwrap();
@@ -390,7 +390,7 @@ mod tests {
     async fn all_lines_are_read_in_their_order_each_page_once() {
         let setting = Setting::new();
         for number in 0..=PAGE {
-            let _ = setting.report_told(number, at(50)).await;
+            let _ = setting.report_webhook(number, at(50)).await;
         }
         let _ = setting.inbox.readings();
         let ledger = Ledger::new(&setting.deauthorizer);
@@ -408,11 +408,11 @@ mod tests {
     async fn an_export_asks_for_what_there_is_once() {
         let setting = Setting::new();
         for number in 0..2 {
-            let _ = setting.report_told(number, at(50)).await;
+            let _ = setting.report_webhook(number, at(50)).await;
         }
-        let kept = KeptCheckpoint::new(2, 1, "root", at(100), "note", "tree");
-        let fate = setting.inbox.keep_checkpoint(&kept).await.unwrap();
-        assert_eq!(fate, CheckpointFate::Kept);
+        let kept = StoredCheckpoint::new(2, 1, "root", at(100), "note", "tree");
+        let fate = setting.inbox.store_checkpoint(&kept).await.unwrap();
+        assert_eq!(fate, CheckpointOutcome::Kept);
         let ledger = Ledger::new(&setting.deauthorizer);
         let exported: Vec<_> = ledger.export_lines().try_collect().await.unwrap();
         assert_eq!(exported.len(), 5);

@@ -43,33 +43,33 @@ mod checkpointer;
 mod deauthorizer;
 mod event;
 mod handler;
+mod heartbeat;
 mod inbox;
 mod ledger;
 pub mod metrics;
 mod pseudonym;
-mod pulse;
 mod reconciler;
 #[cfg(test)]
 pub(crate) mod test_support;
 mod worker;
 
 pub use checkpointer::{
-    CheckpointArchive, CheckpointFile, Checkpointer, CheckpointerHandle, SealError, Sealed,
-    SealingState,
+    CheckpointArchive, CheckpointFile, CheckpointStatus, Checkpointer, CheckpointerHandle, Sealed,
+    SigningError,
 };
-pub use deauthorizer::{Brake, Deauthorizer, ReportError};
-pub(crate) use deauthorizer::{Extras, Roster};
-pub use event::{DeauthEvent, Discovery, Erasure, EventId, Pseudonym, UnknownName};
+pub use deauthorizer::{CircuitBreaker, Deauthorizer, ReportError};
+pub(crate) use deauthorizer::{Extras, MemberList};
+pub use event::{DeauthEvent, Discovery, ErasureRequest, EventId, Pseudonym, UnknownName};
 pub use handler::{DeauthHandler, Departure, TokensOnly};
+pub use heartbeat::{HEARTBEAT_INTERVAL, Heartbeats};
 pub use inbox::{
-    Accepted, CheckpointFate, CheckpointQuery, DeauthEvents, DeauthInbox, DeauthRecords,
-    EventQuery, EventRecord, EventState, Held, InboxError, InboxStats, KeptCheckpoint, Lease,
-    Leased, LedgerLine, LedgerQuery, MAX_WAIT, MemoryInbox, NamedLocks, Settlement, Step,
-    TokenFate, TokenProgress,
+    Accepted, CheckpointOutcome, CheckpointQuery, DeauthEvents, DeauthInbox, DeauthRecords,
+    EventQuery, EventRecord, EventState, InboxError, InboxStats, Lease, LeaseOutcome, LeasedEvent,
+    LedgerLine, LedgerQuery, MAX_WAIT, MemoryInbox, NamedLocks, Settlement, Step, StoredCheckpoint,
+    TokenOutcome, TokenProgress,
 };
 pub use ledger::{DEADLINE, ExportError, Ledger};
 pub use pseudonym::Pseudonymizer;
-pub use pulse::{PULSE, SignsOfLife};
 pub use reconciler::{
     Membership, MembershipStatus, ReconcileError, ReconcileReport, Reconciler, ReconcilerHandle,
 };

@@ -12,7 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::event::{Discovery, Erasure, EventId, Pseudonym};
+use super::event::{Discovery, ErasureRequest, EventId, Pseudonym};
 use crate::store::MemberRecord;
 use crate::{ClientSecret, KeyMaterial, ProjectMemberId, Timestamp};
 
@@ -63,15 +63,15 @@ impl Pseudonymizer {
 
     /// The name of the event a webhook tells of. The same wish of the same member at the same time
     /// is the same event, however often it is sent.
-    pub fn told_event(
+    pub fn webhook_event_id(
         &self,
         member: &ProjectMemberId,
         left_at: Timestamp,
-        erasure: Erasure,
+        erasure: ErasureRequest,
     ) -> EventId {
         let left_at = left_at.as_micros().to_string();
         EventId::new(self.name(&[
-            Discovery::Told.as_str(),
+            Discovery::Webhook.as_str(),
             member.as_str(),
             &left_at,
             erasure.as_str(),
@@ -140,18 +140,18 @@ mod tests {
         let at = Timestamp::from_micros;
         let record = MemberRecord::tombstone(a.clone(), at(1));
         let ids = HashSet::from([
-            names.told_event(&a, at(11), Erasure::Requested),
-            names.told_event(&b, at(1), Erasure::Requested),
-            names.told_event(&a, at(1), Erasure::Requested),
-            names.told_event(&a, at(1), Erasure::NotRequested),
-            names.own_event(&record, Discovery::Found),
-            names.own_event(&record.deauthorized(at(3)), Discovery::Found),
+            names.webhook_event_id(&a, at(11), ErasureRequest::Requested),
+            names.webhook_event_id(&b, at(1), ErasureRequest::Requested),
+            names.webhook_event_id(&a, at(1), ErasureRequest::Requested),
+            names.webhook_event_id(&a, at(1), ErasureRequest::NotRequested),
+            names.own_event(&record, Discovery::Reconciliation),
+            names.own_event(&record.deauthorized(at(3)), Discovery::Reconciliation),
             names.own_event(&record, Discovery::Disconnected),
         ]);
         assert_eq!(ids.len(), 7);
         assert_eq!(
-            names.told_event(&a, at(1), Erasure::Requested),
-            names.told_event(&a, at(1), Erasure::Requested)
+            names.webhook_event_id(&a, at(1), ErasureRequest::Requested),
+            names.webhook_event_id(&a, at(1), ErasureRequest::Requested)
         );
     }
 

@@ -63,9 +63,9 @@ impl Setting {
         assert_eq!(put.unwrap(), Put::Done);
     }
 
-    pub(crate) async fn report_told(&self, number: usize, left_at: Timestamp) -> Accepted {
+    pub(crate) async fn report_webhook(&self, number: usize, left_at: Timestamp) -> Accepted {
         self.deauthorizer
-            .report_told(&member(number), Erasure::Requested, left_at)
+            .report_webhook(&member(number), ErasureRequest::Requested, left_at)
             .await
             .unwrap()
     }
@@ -177,14 +177,14 @@ impl DeauthEvents for FaultyInbox {
     async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError> {
         match self.up()?.accept(event).await? {
             Accepted::New(_) if self.destroys.load(Ordering::SeqCst) => {
-                Ok(Accepted::New(TokenFate::Destroyed))
+                Ok(Accepted::New(TokenOutcome::Destroyed))
             }
             accepted => Ok(accepted),
         }
     }
 
-    async fn hold(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError> {
-        self.up()?.hold(event, note).await
+    async fn quarantine(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError> {
+        self.up()?.quarantine(event, note).await
     }
 
     async fn release(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
@@ -196,11 +196,11 @@ impl DeauthEvents for FaultyInbox {
         now: Timestamp,
         until: Timestamp,
         limit: usize,
-    ) -> Result<Vec<Leased>, InboxError> {
+    ) -> Result<Vec<LeasedEvent>, InboxError> {
         self.up()?.lease(now, until, limit).await
     }
 
-    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<Held, InboxError> {
+    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<LeaseOutcome, InboxError> {
         let held = self.up()?.extend(lease, until).await?;
         self.extended.fetch_add(1, Ordering::SeqCst);
         self.extending.notify_one();
@@ -212,7 +212,7 @@ impl DeauthEvents for FaultyInbox {
         lease: &Lease,
         settlement: &Settlement,
         now: Timestamp,
-    ) -> Result<Held, InboxError> {
+    ) -> Result<LeaseOutcome, InboxError> {
         self.up()?.settle(lease, settlement, now).await
     }
 
@@ -246,20 +246,20 @@ impl DeauthRecords for FaultyInbox {
         self.up()?.ledger(query).await
     }
 
-    async fn keep_checkpoint(
+    async fn store_checkpoint(
         &self,
-        checkpoint: &KeptCheckpoint,
-    ) -> Result<CheckpointFate, InboxError> {
+        checkpoint: &StoredCheckpoint,
+    ) -> Result<CheckpointOutcome, InboxError> {
         match self.without_checkpoints.load(Ordering::SeqCst) {
-            true => Before.keep_checkpoint(checkpoint).await,
-            false => self.up()?.keep_checkpoint(checkpoint).await,
+            true => Before.store_checkpoint(checkpoint).await,
+            false => self.up()?.store_checkpoint(checkpoint).await,
         }
     }
 
     async fn checkpoints(
         &self,
         query: &CheckpointQuery,
-    ) -> Result<Vec<KeptCheckpoint>, InboxError> {
+    ) -> Result<Vec<StoredCheckpoint>, InboxError> {
         self.asked_for_checkpoints.fetch_add(1, Ordering::SeqCst);
         match self.without_checkpoints.load(Ordering::SeqCst) {
             true => Before.checkpoints(query).await,
@@ -305,7 +305,7 @@ impl NamedLocks for FaultyInbox {
         holder: &str,
         until: Timestamp,
         note: &str,
-    ) -> Result<Held, InboxError> {
+    ) -> Result<LeaseOutcome, InboxError> {
         self.up()?.update_lock(job, holder, until, note).await
     }
 }

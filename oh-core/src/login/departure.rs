@@ -25,7 +25,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::deauth::{Deauthorizer, Erasure, EventQuery, EventRecord, EventState, InboxError};
+use crate::deauth::{
+    Deauthorizer, ErasureRequest, EventQuery, EventRecord, EventState, InboxError,
+};
 use crate::store::MemberRecord;
 use crate::{ProjectMemberId, Timestamp};
 
@@ -78,15 +80,15 @@ pub(super) async fn repeat(
 ) -> Result<(), InboxError> {
     let all = EventQuery::first(MOST).pseudonym(deauthorizer.names().pseudonym(&record.member));
     let events = deauthorizer.inbox().events(&all).await?;
-    let wishes: Vec<Erasure> = events
+    let wishes: Vec<ErasureRequest> = events
         .iter()
         .filter(|event| event.left_at >= record.authorized_at)
         .map(|event| event.erasure)
         .collect();
-    let wish = [Erasure::Requested, Erasure::NotRequested]
+    let wish = [ErasureRequest::Requested, ErasureRequest::NotRequested]
         .into_iter()
         .find(|wish| wishes.contains(wish))
-        .unwrap_or(Erasure::Unknown);
+        .unwrap_or(ErasureRequest::Unknown);
     let _ = deauthorizer.report_disconnected(record, wish).await?;
     Ok(())
 }
@@ -102,8 +104,8 @@ mod tests {
         let mut event = EventRecord::new(
             EventId::new("e"),
             Pseudonym::new("p"),
-            Erasure::Requested,
-            Discovery::Told,
+            ErasureRequest::Requested,
+            Discovery::Webhook,
             now,
             now,
         );

@@ -17,8 +17,8 @@ use sha2::{Digest, Sha256};
 
 use super::{LoginRequest, ReturnPath};
 use crate::Timestamp;
+use crate::encryption::Sealer;
 use crate::random;
-use crate::sealing::Sealer;
 
 /// How long a login may take. Open Humans' codes live as long.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(30 * 60);

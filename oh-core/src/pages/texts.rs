@@ -177,7 +177,7 @@ texts! {
     DeadLetter: "Dead letter", "Unzustellbar";
     Done: "Done", "Erledigt";
     Stale: "Stale", "Überholt";
-    Held: "Held", "Angehalten";
+    Held: "Quarantined", "Angehalten";
     HeldText: "Not acted on, because it is not to be believed as it stands: more members seem to have left at once than is likely, a wish was told days late, or a member asked here to be erased and could not be removed at Open Humans. The line below says which. A restored backup, or a copy that runs under another client's credentials, makes every member look gone: make sure that this is the right database with the right credentials. Then release what is true.", "Nicht ausgeführt, weil es so nicht zu glauben ist: Mehr Mitglieder scheinen auf einmal gegangen zu sein, als wahrscheinlich ist, ein Wunsch wurde Tage zu spät mitgeteilt, oder ein Mitglied hat hier um Löschung gebeten und konnte bei Open Humans nicht entfernt werden. Die Zeile unten sagt, was davon. Eine zurückgespielte Sicherung oder eine Kopie mit fremden Zugangsdaten lässt alle Mitglieder wie gegangen aussehen: Stellen Sie sicher, dass dies die richtige Datenbank mit den richtigen Zugangsdaten ist. Geben Sie dann frei, was stimmt.";
     Release: "Release", "Freigeben";
     ReleaseAll: "Release all", "Alle freigeben";
@@ -261,7 +261,7 @@ texts! {
     StepDone: "Done", "Erledigt";
     StepDeadLettered: "Given up", "Aufgegeben";
     StepRequeued: "Put back into the queue", "Zurück in die Warteschlange gestellt";
-    StepHeld: "Held", "Angehalten";
+    StepHeld: "Quarantined", "Angehalten";
     StepReleased: "Released", "Freigegeben";
     StepStale: "Found stale", "Als überholt erkannt";
     Try: "Try", "Versuch";

@@ -14,21 +14,21 @@ use crate::transport::BoxError;
 
 /// What a route answers.
 #[derive(Debug)]
-pub struct Answer {
+pub struct RouteOutcome {
     /// To the browser, or to Open Humans.
-    pub response: Response<AnswerBody>,
+    pub response: Response<ResponseBody>,
     /// To the host's session.
     pub session: SessionChange,
 }
 
-impl Answer {
+impl RouteOutcome {
     pub(super) fn keep(response: Response<Bytes>) -> Self {
         Self::new(response, SessionChange::Keep)
     }
 
     pub(super) fn new(response: Response<Bytes>, session: SessionChange) -> Self {
         Self {
-            response: response.map(AnswerBody::from),
+            response: response.map(ResponseBody::from),
             session,
         }
     }
@@ -37,7 +37,7 @@ impl Answer {
 /// The body of an answer: in memory, or a stream for what may be long.
 ///
 /// It is an [`http_body::Body`]; what is in memory knows its length.
-pub struct AnswerBody(Kind);
+pub struct ResponseBody(Kind);
 
 enum Kind {
     Whole(Bytes),
@@ -46,7 +46,7 @@ enum Kind {
 
 type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send>>;
 
-impl AnswerBody {
+impl ResponseBody {
     /// A body that is sent as it is made. An error in the stream breaks the connection off, so
     /// that nobody takes a part for the whole.
     pub fn stream(chunks: impl Stream<Item = Result<Bytes, BoxError>> + Send + 'static) -> Self {
@@ -66,13 +66,13 @@ impl AnswerBody {
     }
 }
 
-impl From<Bytes> for AnswerBody {
+impl From<Bytes> for ResponseBody {
     fn from(bytes: Bytes) -> Self {
         Self(Kind::Whole(bytes))
     }
 }
 
-impl Body for AnswerBody {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -102,7 +102,7 @@ impl Body for AnswerBody {
     }
 }
 
-impl fmt::Debug for AnswerBody {
+impl fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Whole(bytes) => f.debug_tuple("Whole").field(&bytes.len()).finish(),
@@ -120,22 +120,22 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_in_memory_knows_its_length_and_a_stream_does_not() {
-        let whole = AnswerBody::from(Bytes::from_static(b"whole"));
+        let whole = ResponseBody::from(Bytes::from_static(b"whole"));
         assert_eq!(whole.size_hint().exact(), Some(5));
         assert_eq!(whole.collect().await.unwrap().to_bytes(), "whole");
 
         let chunks = ["in ", "parts"].map(|part| Ok(Bytes::from_static(part.as_bytes())));
-        let streamed = AnswerBody::stream(stream::iter(chunks));
+        let streamed = ResponseBody::stream(stream::iter(chunks));
         assert_eq!(streamed.size_hint().exact(), None);
         let streamed = streamed.into_bytes().unwrap_err();
         assert_eq!(streamed.collect().await.unwrap().to_bytes(), "in parts");
-        assert!(AnswerBody::from(Bytes::new()).is_end_stream());
+        assert!(ResponseBody::from(Bytes::new()).is_end_stream());
     }
 
     #[tokio::test]
     async fn a_stream_that_breaks_off_is_an_error_and_no_end() {
         let chunks = [Ok(Bytes::from_static(b"half")), Err("gone".into())];
-        let broken = AnswerBody::stream(stream::iter(chunks));
+        let broken = ResponseBody::stream(stream::iter(chunks));
         assert!(broken.collect().await.is_err());
     }
 }

@@ -134,7 +134,7 @@ impl OpenHumans {
 }
 
 fn refusal(error: &VerifyError) -> Response<Bytes> {
-    metrics::refused(error.reason());
+    metrics::rejected(error.reason());
     match error {
         VerifyError::NoSecret => {
             tracing::error!("a webhook was refused: no webhook secret is configured");
@@ -163,15 +163,15 @@ fn refusal(error: &VerifyError) -> Response<Bytes> {
 fn body_refusal(problem: &BodyProblem) -> Response<Bytes> {
     match problem {
         BodyProblem::TooLarge => {
-            metrics::refused("too_large");
+            metrics::rejected("too_large");
             plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n")
         }
         BodyProblem::TooSlow => {
-            metrics::refused("too_slow");
+            metrics::rejected("too_slow");
             plain(StatusCode::REQUEST_TIMEOUT, "the body came too slowly\n")
         }
         BodyProblem::Broken => {
-            metrics::refused("broken");
+            metrics::rejected("broken");
             plain(StatusCode::BAD_REQUEST, "the body could not be read\n")
         }
     }

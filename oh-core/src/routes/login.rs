@@ -10,7 +10,7 @@ use maud::html;
 use oh_api::OAuthClient;
 use serde::Deserialize;
 
-use super::{Answer, origin, page, plain, private, see_other};
+use super::{RouteOutcome, origin, page, plain, private, see_other};
 use crate::login::flow::{Brought, Flow};
 use crate::login::{FailedLogin, LoginFailure, LoginRequest, ReturnPath};
 use crate::open_humans::Inner;
@@ -23,18 +23,22 @@ const AGAIN: &str = "again";
 /// Set on the second of two requests, where the first could not see the session.
 const RESUME: &str = "resume";
 
-pub(super) async fn login(oh: &OpenHumans, head: &Parts, session: Option<SessionMember>) -> Answer {
+pub(super) async fn login(
+    oh: &OpenHumans,
+    head: &Parts,
+    session: Option<SessionMember>,
+) -> RouteOutcome {
     let inner = &oh.inner;
     let query = head.uri.query().unwrap_or_default();
     let next = parameter(query, "next").and_then(|next| ReturnPath::parse(&next).ok());
-    if origin::of(&head.headers, &inner.settings.app_base_url) == origin::From::Elsewhere {
-        return Answer::keep(ask_first(oh, head, next));
+    if origin::of(&head.headers, &inner.settings.app_base_url) == origin::RequestOrigin::CrossSite {
+        return RouteOutcome::keep(ask_first(oh, head, next));
     }
     // Again, after a login that failed: with what its cookie still holds.
     if let Some(state) = parameter(query, AGAIN)
         && let Brought::Flow(failed) = inner.login.flows.find(&head.headers, &state)
     {
-        return Answer::keep(start_login(inner, failed.request(), &head.headers));
+        return RouteOutcome::keep(start_login(inner, failed.request(), &head.headers));
     }
     // Came through the page above. Its own request brings a strict session cookie along that the
     // first one could not: the person may be logged in already.
@@ -42,7 +46,7 @@ pub(super) async fn login(oh: &OpenHumans, head: &Parts, session: Option<Session
         let to = next
             .as_ref()
             .map_or(inner.settings.login_redirect_url.as_str(), |n| n.as_str());
-        return Answer::keep(see_other(to));
+        return RouteOutcome::keep(see_other(to));
     }
     let mut request = LoginRequest {
         return_to: next,
@@ -60,7 +64,7 @@ pub(super) async fn login(oh: &OpenHumans, head: &Parts, session: Option<Session
             }
         }
     }
-    Answer::keep(start_login(inner, request, &head.headers))
+    RouteOutcome::keep(start_login(inner, request, &head.headers))
 }
 
 impl OpenHumans {
@@ -79,7 +83,9 @@ impl OpenHumans {
     /// # Ok(()) }
     /// ```
     pub fn start_login(&self, request: LoginRequest, headers: &HeaderMap) -> Response<Bytes> {
-        if origin::of(headers, &self.inner.settings.app_base_url) == origin::From::Elsewhere {
+        if origin::of(headers, &self.inner.settings.app_base_url)
+            == origin::RequestOrigin::CrossSite
+        {
             return ask_before(self, request, headers);
         }
         start_login(&self.inner, request, headers)
@@ -184,7 +190,7 @@ struct Callback {
     error: Option<String>,
 }
 
-pub(super) async fn complete(oh: &OpenHumans, head: &Parts) -> Answer {
+pub(super) async fn complete(oh: &OpenHumans, head: &Parts) -> RouteOutcome {
     let inner = &oh.inner;
     let query = head.uri.query().unwrap_or_default();
     // A parameter that comes twice is an error here, as RFC 6749 section 3.1 has it.
@@ -227,7 +233,7 @@ pub(super) async fn complete(oh: &OpenHumans, head: &Parts) -> Answer {
     if origin::keeps_strict_cookies_back(&head.headers) && parameter(query, RESUME).is_none() {
         let path = inner.settings.redirect_uri.path();
         let url = format!("{path}?{query}&{RESUME}=1");
-        return Answer::keep(page::answer(StatusCode::OK, page::continue_to(&url), None));
+        return RouteOutcome::keep(page::answer(StatusCode::OK, page::continue_to(&url), None));
     }
     // A browser that puts an old cookie back does not make us ask again.
     if !inner.login.flows.first_use(&flow) {
@@ -243,13 +249,13 @@ pub(super) async fn complete(oh: &OpenHumans, head: &Parts) -> Answer {
             tracing::info!("a member has logged in");
             let mut response = see_other(&completed.redirect_to);
             spend(inner, &flow.into_spent(), &mut response);
-            Answer::new(response, SessionChange::LogIn(completed.session))
+            RouteOutcome::new(response, SessionChange::LogIn(completed.session))
         }
         Ok(Err(failure)) => failed(oh, head, Some(flow), &failure).await,
         Err(error) => {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "a login panicked");
-            Answer::keep(plain(
+            RouteOutcome::keep(plain(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the login failed\n",
             ))
@@ -264,7 +270,7 @@ async fn failed(
     head: &Parts,
     flow: Option<Flow>,
     failure: &LoginFailure,
-) -> Answer {
+) -> RouteOutcome {
     let inner = &oh.inner;
     let status = failure.status();
     if status.is_server_error() {
@@ -292,7 +298,7 @@ async fn failed(
     if let Some(flow) = flow {
         spend(inner, &flow.into_failed(), &mut response);
     }
-    Answer::keep(response)
+    RouteOutcome::keep(response)
 }
 
 fn failure_page(
@@ -323,14 +329,14 @@ pub(super) async fn logout(
     oh: &OpenHumans,
     head: &Parts,
     session: Option<SessionMember>,
-) -> Answer {
+) -> RouteOutcome {
     let inner = &oh.inner;
     if head.method == Method::GET {
-        return Answer::keep(ask_to_log_out(oh, head));
+        return RouteOutcome::keep(ask_to_log_out(oh, head));
     }
-    if origin::of(&head.headers, &inner.settings.app_base_url) == origin::From::Elsewhere {
+    if origin::of(&head.headers, &inner.settings.app_base_url) == origin::RequestOrigin::CrossSite {
         let line = "only a page of this app may log a member out\n";
-        return Answer::keep(plain(StatusCode::FORBIDDEN, line));
+        return RouteOutcome::keep(plain(StatusCode::FORBIDDEN, line));
     }
     let ended = match &session {
         Some(session) => oh.log_out(session).await,
@@ -351,7 +357,7 @@ pub(super) async fn logout(
         }
     };
     // Whatever became of the others: this browser forgets.
-    Answer::new(response, SessionChange::LogOut)
+    RouteOutcome::new(response, SessionChange::LogOut)
 }
 
 /// A link logs nobody out: it leads to a page with a button that does.

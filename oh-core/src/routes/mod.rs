@@ -41,7 +41,7 @@ mod page;
 mod pages;
 mod require;
 
-pub use answer::{Answer, AnswerBody};
+pub use answer::{ResponseBody, RouteOutcome};
 pub use deauth::VerifiedWebhook;
 
 use bytes::{Buf, Bytes};
@@ -138,7 +138,7 @@ impl OpenHumans {
         route: Route,
         mut request: Request<B>,
         session: Option<SessionMember>,
-    ) -> Answer
+    ) -> RouteOutcome
     where
         B: http_body::Body,
         B::Data: Buf,
@@ -155,7 +155,7 @@ impl OpenHumans {
                 Route::Login => login::login(self, &request.into_parts().0, session).await,
                 Route::Complete => login::complete(self, &request.into_parts().0).await,
                 Route::Logout => login::logout(self, &request.into_parts().0, session).await,
-                Route::Deauth => Answer::keep(deauth::deauth(self, request).await),
+                Route::Deauth => RouteOutcome::keep(deauth::deauth(self, request).await),
                 #[cfg(feature = "pages")]
                 // On the heap: the other routes' futures would hold its place.
                 Route::Page(page) => {
@@ -163,7 +163,7 @@ impl OpenHumans {
                 }
             }
         } else {
-            Answer::keep(method_not_allowed(route))
+            RouteOutcome::keep(method_not_allowed(route))
         };
         private(&mut answer.response);
         answer

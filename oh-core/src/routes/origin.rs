@@ -6,30 +6,30 @@ use url::Url;
 
 /// Where a browser says a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum From {
+pub(super) enum RequestOrigin {
     /// This app's pages, the address bar, or something that is not a browser.
-    Here,
+    SameOrigin,
     /// Another origin, be it one of the same site.
-    Elsewhere,
+    CrossSite,
 }
 
 /// Reads `Sec-Fetch-Site`, which pages cannot set, and `Origin` in browsers that lack it. A
 /// request with neither is not from a browser, or from one that would show its session to anyone.
-pub(super) fn of(headers: &HeaderMap, app: &Url) -> From {
+pub(super) fn of(headers: &HeaderMap, app: &Url) -> RequestOrigin {
     if let Some(site) = headers.get("sec-fetch-site") {
         return match site.as_bytes() {
-            b"same-origin" | b"none" => From::Here,
-            _ => From::Elsewhere,
+            b"same-origin" | b"none" => RequestOrigin::SameOrigin,
+            _ => RequestOrigin::CrossSite,
         };
     }
     match headers.get(ORIGIN) {
-        None => From::Here,
+        None => RequestOrigin::SameOrigin,
         Some(origin) => {
             let here = app.origin().ascii_serialization();
             if origin.as_bytes() == here.as_bytes() {
-                From::Here
+                RequestOrigin::SameOrigin
             } else {
-                From::Elsewhere
+                RequestOrigin::CrossSite
             }
         }
     }
@@ -58,7 +58,7 @@ pub(super) fn is_navigation(headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
 
-    fn from(pairs: &[(&'static str, &str)]) -> From {
+    fn from(pairs: &[(&'static str, &str)]) -> RequestOrigin {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.insert(*name, value.parse().unwrap());
@@ -68,17 +68,32 @@ mod tests {
 
     #[test]
     fn the_browser_tells() {
-        assert_eq!(from(&[]), From::Here);
-        assert_eq!(from(&[("sec-fetch-site", "none")]), From::Here);
-        assert_eq!(from(&[("sec-fetch-site", "same-origin")]), From::Here);
-        assert_eq!(from(&[("sec-fetch-site", "same-site")]), From::Elsewhere);
-        assert_eq!(from(&[("sec-fetch-site", "cross-site")]), From::Elsewhere);
-        assert_eq!(from(&[("origin", "https://app.example")]), From::Here);
+        assert_eq!(from(&[]), RequestOrigin::SameOrigin);
+        assert_eq!(
+            from(&[("sec-fetch-site", "none")]),
+            RequestOrigin::SameOrigin
+        );
+        assert_eq!(
+            from(&[("sec-fetch-site", "same-origin")]),
+            RequestOrigin::SameOrigin
+        );
+        assert_eq!(
+            from(&[("sec-fetch-site", "same-site")]),
+            RequestOrigin::CrossSite
+        );
+        assert_eq!(
+            from(&[("sec-fetch-site", "cross-site")]),
+            RequestOrigin::CrossSite
+        );
+        assert_eq!(
+            from(&[("origin", "https://app.example")]),
+            RequestOrigin::SameOrigin
+        );
         assert_eq!(
             from(&[("origin", "https://app.example.evil")]),
-            From::Elsewhere
+            RequestOrigin::CrossSite
         );
-        assert_eq!(from(&[("origin", "null")]), From::Elsewhere);
+        assert_eq!(from(&[("origin", "null")]), RequestOrigin::CrossSite);
     }
 
     #[test]
@@ -87,6 +102,6 @@ mod tests {
             ("sec-fetch-site", "cross-site"),
             ("origin", "https://app.example"),
         ];
-        assert_eq!(from(&pairs), From::Elsewhere);
+        assert_eq!(from(&pairs), RequestOrigin::CrossSite);
     }
 }

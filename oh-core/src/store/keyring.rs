@@ -9,8 +9,8 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
+use crate::encryption::Sealer;
 use crate::environment::{Environment, SettingsError};
-use crate::sealing::Sealer;
 
 const VARIABLE: &str = "OPENHUMANS_STORE_KEYS";
 const EXPECTED: &str = "a comma-separated list of id:key, each key 32 random bytes in base64 (openssl rand -base64 32)";
@@ -18,10 +18,10 @@ const EXPECTED: &str = "a comma-separated list of id:key, each key 32 random byt
 /// The longest key id. Shorter than any key, so that an id in a message is never a key.
 const ID_LEN: usize = 16;
 
-/// Keys for a [`SealedStore`](super::SealedStore): the first seals, all open.
+/// Keys for a [`EncryptedStore`](super::EncryptedStore): the first seals, all open.
 ///
 /// To rotate without downtime: add the new key behind the old one and deploy everywhere; move it
-/// to the front and deploy; run [`SealedStore::reseal_all`](super::SealedStore::reseal_all); take
+/// to the front and deploy; run [`EncryptedStore::reencrypt_all`](super::EncryptedStore::reencrypt_all); take
 /// the old key off.
 ///
 /// ```

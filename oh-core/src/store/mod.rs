@@ -66,18 +66,18 @@
 //! Whoever writes one runs the acceptance suite against it: `oh_core::acceptance::token_store`,
 //! behind the `acceptance` feature.
 
+mod encrypted;
 mod exposed;
 mod keyring;
 mod memory;
 mod record;
-mod sealed;
 
+pub use encrypted::{EncryptedStore, OpenError, ReencryptReport};
 pub use exposed::Exposed;
 pub use keyring::{Keyring, KeyringError};
 pub use memory::MemoryStore;
 pub use oh_api::Tokens;
 pub use record::{Epoch, MemberRecord, RefreshLease, Version};
-pub use sealed::{OpenError, Resealed, SealedStore};
 
 use std::sync::Arc;
 

@@ -7,9 +7,9 @@ use crate::{AccessToken, Error};
 pub(super) type Answered = Result<AccessToken, Error>;
 
 /// The first answer counts.
-pub(super) struct Answer(Option<oneshot::Sender<Answered>>);
+pub(super) struct RouteOutcome(Option<oneshot::Sender<Answered>>);
 
-impl Answer {
+impl RouteOutcome {
     pub(super) fn new() -> (Self, oneshot::Receiver<Answered>) {
         let (sender, receiver) = oneshot::channel();
         (Self(Some(sender)), receiver)

@@ -36,7 +36,7 @@ use tokio_util::task::TaskTracker;
 use crate::deauth::Deauthorizer;
 use crate::transport::TransportError;
 use crate::{AccessToken, Error, ProjectMemberId};
-use answer::{Answer, Answered};
+use answer::{Answered, RouteOutcome};
 use refresh::{Refresher, living};
 
 type Refreshing = Shared<BoxFuture<'static, Answered>>;
@@ -134,7 +134,7 @@ impl LiveTokens {
         };
         let refresher = Arc::clone(&self.0.refresher);
         let result = async move {
-            let (mut answer, answered) = Answer::new();
+            let (mut answer, answered) = RouteOutcome::new();
             tokio::spawn(async move {
                 let result = refresher.run(&member, refused.as_ref(), &mut answer).await;
                 // Off the list first: who comes after the end begins anew.

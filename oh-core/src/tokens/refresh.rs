@@ -7,7 +7,7 @@ use oh_api::{Client, OAuthClient, RetryPolicy, TokenError, TokenSourceError, Tok
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::answer::Answer;
+use super::answer::RouteOutcome;
 use super::turn::{self, Own, Watch};
 use crate::deauth::Deauthorizer;
 use crate::random;
@@ -76,7 +76,7 @@ impl Refresher {
         &self,
         member: &ProjectMemberId,
         refused: Option<&AccessToken>,
-        answer: &mut Answer,
+        answer: &mut RouteOutcome,
     ) -> Result<AccessToken, Error> {
         let mut watch = Watch::new(self.lease());
         let mut pauses = pauses(Duration::from_millis(250));
@@ -184,7 +184,7 @@ impl Turn<'_> {
     /// Stores the new pair in place of the old. It is the only good one there is, so a store that
     /// fails is tried again for minutes; a late write is safe, since it happens only while the
     /// record still holds the old pair.
-    async fn keep(&self, new: Tokens, answer: &mut Answer) -> Result<AccessToken, Error> {
+    async fn keep(&self, new: Tokens, answer: &mut RouteOutcome) -> Result<AccessToken, Error> {
         let mut keeping = std::pin::pin!(self.keep_trying(&new));
         match tokio::time::timeout(CALLERS_WAIT, &mut keeping).await {
             Ok(kept) => kept,
@@ -253,7 +253,7 @@ impl Turn<'_> {
 
     /// The refresh token was refused. Hands the member to the deauthorization path and gives true,
     /// or gives false if the store holds another pair by now, so that the refusal means nothing.
-    async fn refused(&self, answer: &mut Answer) -> Result<bool, Error> {
+    async fn refused(&self, answer: &mut RouteOutcome) -> Result<bool, Error> {
         let stored = match self.still_holding().await {
             Ok(Some(stored)) => stored,
             Ok(None) => return Ok(false),
@@ -268,7 +268,7 @@ impl Turn<'_> {
             .as_ref()
             .is_some_and(|lease| lease.holder == self.holder);
         if alone && !self.unanswered_before {
-            let reported = self.refresher.deauthorizer.report_found(&stored).await;
+            let reported = self.refresher.deauthorizer.report_missing(&stored).await;
             return match reported {
                 Ok(Some(_)) => Ok(true),
                 // The record has changed at this very moment.
@@ -289,7 +289,7 @@ impl Turn<'_> {
     /// The refresh token was refused, and it may be we who used it up: this process or another, in
     /// a refresh whose answer nobody saw, or whose pair is still being kept. Nothing says that the
     /// member has left.
-    async fn doubt(&self, answer: &mut Answer) -> Result<bool, Error> {
+    async fn doubt(&self, answer: &mut RouteOutcome) -> Result<bool, Error> {
         // Others may look for themselves meanwhile. A dead token can be sent by anyone.
         self.give_back(true).await;
         if self.sent.expires_at > self.refresher.now() {
@@ -313,7 +313,7 @@ impl Turn<'_> {
         match self.still_holding().await? {
             None => Ok(false),
             Some(lost) => {
-                let reported = self.refresher.deauthorizer.report_lost(&lost).await;
+                let reported = self.refresher.deauthorizer.report_token_loss(&lost).await;
                 Ok(reported.map_err(not_recorded)?.is_some())
             }
         }

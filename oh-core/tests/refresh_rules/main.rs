@@ -209,7 +209,7 @@ async fn a_pair_that_nobody_can_be_holding_is_lost() {
     process.is_told_to_wait().await;
     assert_eq!(world.discoveries().await, []);
     tokio::time::sleep(2 * MINUTE).await;
-    assert_eq!(world.discoveries().await, [Discovery::Lost]);
+    assert_eq!(world.discoveries().await, [Discovery::TokenLoss]);
     let error = process.ask().await.unwrap().unwrap_err();
     assert!(matches!(error, Error::Deauthorized), "{error:?}");
     assert_eq!(world.server.token_requests(), 2);

@@ -151,7 +151,9 @@ fn meaning(end: End) -> &'static str {
         End::Done => "The tokens are gone, and the application reports that it did its part.",
         End::Stale => "The member authorized the project again after it; it was not acted on.",
         End::DeadLetter => "The application failed too often. Someone must look.",
-        End::Held => "Waits for someone to release it: something about it was not to be believed.",
+        End::Quarantined => {
+            "Waits for someone to release it: something about it was not to be believed."
+        }
         End::Pending => "Waiting, being worked on, or about to be tried again.",
     }
 }

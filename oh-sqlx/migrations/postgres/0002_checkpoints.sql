@@ -1,4 +1,4 @@
--- Schema 2 for PostgreSQL: checkpoints of the ledger, oh_core::deauth::KeptCheckpoint. Only ever
+-- Schema 2 for PostgreSQL: checkpoints of the ledger, oh_core::deauth::StoredCheckpoint. Only ever
 -- added to. The lines themselves are as they were: those from before are sealed with the first one.
 
 CREATE TABLE oh_checkpoints (

@@ -1,4 +1,4 @@
--- Schema 2 for SQLite: checkpoints of the ledger, oh_core::deauth::KeptCheckpoint. Only ever added
+-- Schema 2 for SQLite: checkpoints of the ledger, oh_core::deauth::StoredCheckpoint. Only ever added
 -- to. The lines themselves are as they were: those from before are sealed with the first one.
 
 CREATE TABLE oh_checkpoints (

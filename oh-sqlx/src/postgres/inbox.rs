@@ -8,7 +8,8 @@
 
 use oh_core::Timestamp;
 use oh_core::deauth::{
-    Accepted, DeauthEvent, EventId, EventQuery, Held, Lease, Leased, LedgerQuery, TokenFate,
+    Accepted, DeauthEvent, EventId, EventQuery, Lease, LeaseOutcome, LeasedEvent, LedgerQuery,
+    TokenOutcome,
 };
 use sqlx::{Connection, Error as SqlError, PgConnection, Postgres, QueryBuilder, Row};
 
@@ -100,7 +101,7 @@ pub(super) async fn lease(
     now: Timestamp,
     until: Timestamp,
     limit: usize,
-) -> Result<Vec<Leased>, SqlError> {
+) -> Result<Vec<LeasedEvent>, SqlError> {
     if limit == 0 || !is_there_work(conn, now).await? {
         return Ok(Vec::new());
     }
@@ -190,7 +191,7 @@ pub(super) async fn extend(
     conn: &mut PgConnection,
     lease: &Lease,
     until: Timestamp,
-) -> Result<Held, SqlError> {
+) -> Result<LeaseOutcome, SqlError> {
     let extended = sqlx::query(concat!(
         "UPDATE oh_events SET (lease_until, waits_until) = (SELECT until, until FROM ",
         there!("$3", "$4"),
@@ -230,7 +231,7 @@ pub(super) async fn requeue(
     Ok(requeued.rows_affected() > 0)
 }
 
-pub(super) async fn hold(
+pub(super) async fn quarantine(
     conn: &mut PgConnection,
     event: &DeauthEvent,
     note: &str,
@@ -239,11 +240,11 @@ pub(super) async fn hold(
         "WITH kept AS ( \
              INSERT INTO oh_events (id, member, pseudonym, erasure, discovery, left_at, \
              received_at, due_at, state) \
-             SELECT $1, $2, $3, $4, $5, $6, $7, $7, 'held' WHERE ",
+             SELECT $1, $2, $3, $4, $5, $6, $7, $7, 'quarantined' WHERE ",
         barrier!(),
         "    ON CONFLICT (id) DO NOTHING RETURNING id, pseudonym, received_at) \
          INSERT INTO oh_ledger (event, member, at, step, attempt, note) \
-         SELECT id, pseudonym, received_at, CASE WHEN line = 1 THEN 'received' ELSE 'held' END, 0, \
+         SELECT id, pseudonym, received_at, CASE WHEN line = 1 THEN 'received' ELSE 'quarantined' END, 0, \
          CASE WHEN line = 2 THEN $8 END \
          FROM kept CROSS JOIN generate_series(1, 2) AS line ORDER BY line",
     ))
@@ -259,7 +260,7 @@ pub(super) async fn hold(
     .await?;
     Ok(match kept.rows_affected() {
         0 => Accepted::Duplicate,
-        _ => Accepted::New(TokenFate::Untouched),
+        _ => Accepted::New(TokenOutcome::Untouched),
     })
 }
 
@@ -271,7 +272,7 @@ pub(super) async fn release(
     let released = sqlx::query(concat!(
         "WITH released AS ( \
              UPDATE oh_events SET state = 'pending', due_at = $2 \
-             WHERE id = $1 AND state = 'held' AND member IS NOT NULL AND ",
+             WHERE id = $1 AND state = 'quarantined' AND member IS NOT NULL AND ",
         barrier!(),
         "    RETURNING id, pseudonym) \
          INSERT INTO oh_ledger (event, member, at, step, attempt) \
@@ -292,7 +293,7 @@ pub(super) async fn stats(conn: &mut PgConnection) -> Result<StatsRow, SqlError>
          (SELECT count(*) FROM oh_events WHERE state = 'dead_letter' AND member IS NOT NULL) \
          AS dead_letters, \
          (SELECT count(*) FROM oh_events WHERE state = 'stale') AS stale, \
-         (SELECT count(*) FROM oh_events WHERE state = 'held' AND member IS NOT NULL) AS held",
+         (SELECT count(*) FROM oh_events WHERE state = 'quarantined' AND member IS NOT NULL) AS quarantined",
     )
     .fetch_one(conn)
     .await
@@ -462,7 +463,7 @@ pub(super) async fn update_lock(
     holder: &str,
     until: Timestamp,
     note: &str,
-) -> Result<Held, SqlError> {
+) -> Result<LeaseOutcome, SqlError> {
     let kept = sqlx::query(concat!(
         "UPDATE oh_locks SET until = ",
         there!("$3", "$5"),
@@ -478,6 +479,10 @@ pub(super) async fn update_lock(
     Ok(held_if(kept.rows_affected()))
 }
 
-fn held_if(rows: u64) -> Held {
-    if rows > 0 { Held::Yes } else { Held::Lost }
+fn held_if(rows: u64) -> LeaseOutcome {
+    if rows > 0 {
+        LeaseOutcome::Applied
+    } else {
+        LeaseOutcome::Lost
+    }
 }

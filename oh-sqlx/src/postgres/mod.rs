@@ -10,7 +10,7 @@
 //! tokens and ids (`VACUUM FULL`); run it from time to time, say once a day. They are small, but
 //! locked meanwhile. The server's write-ahead log, its backups and replicas keep what was written
 //! for as long as they are kept: for those, keep the tokens
-//! [sealed](oh_core::store::SealedStore).
+//! [sealed](oh_core::store::EncryptedStore).
 
 mod accept;
 mod checkpoints;
@@ -26,9 +26,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oh_core::deauth::{
-    Accepted, CheckpointFate, CheckpointQuery, DeauthEvent, DeauthEvents, DeauthRecords, EventId,
-    EventQuery, EventRecord, Held, InboxError, InboxStats, KeptCheckpoint, Lease, Leased,
-    LedgerLine, LedgerQuery, NamedLocks, Settlement,
+    Accepted, CheckpointOutcome, CheckpointQuery, DeauthEvent, DeauthEvents, DeauthRecords,
+    EventId, EventQuery, EventRecord, InboxError, InboxStats, Lease, LeaseOutcome, LeasedEvent,
+    LedgerLine, LedgerQuery, NamedLocks, Settlement, StoredCheckpoint,
 };
 use oh_core::store::{MemberRecord, Put, StoreError, TokenStore, Version};
 use oh_core::{ProjectMemberId, Timestamp};
@@ -307,13 +307,13 @@ impl DeauthEvents for PgStore {
         now: Timestamp,
         until: Timestamp,
         limit: usize,
-    ) -> Result<Vec<Leased>, InboxError> {
+    ) -> Result<Vec<LeasedEvent>, InboxError> {
         while !ask!(self, conn => inbox::put_back(conn, now)).map_err(inbox_error)? {}
         let leased = ask!(self, conn => inbox::lease(conn, now, until, limit));
         leased.map_err(inbox_error)
     }
 
-    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<Held, InboxError> {
+    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<LeaseOutcome, InboxError> {
         let lease = lease.clone();
         let held = self.leases.run(Job::Extend { lease, until }).await;
         held.map_err(inbox_error)
@@ -324,7 +324,7 @@ impl DeauthEvents for PgStore {
         lease: &Lease,
         settlement: &Settlement,
         now: Timestamp,
-    ) -> Result<Held, InboxError> {
+    ) -> Result<LeaseOutcome, InboxError> {
         let ending = Ending {
             lease: lease.clone(),
             settlement: settlement.clone(),
@@ -343,8 +343,8 @@ impl DeauthEvents for PgStore {
         noted.map_err(inbox_error)
     }
 
-    async fn hold(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError> {
-        let held = ask!(self, conn => inbox::hold(conn, event, note));
+    async fn quarantine(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError> {
+        let held = ask!(self, conn => inbox::quarantine(conn, event, note));
         held.map_err(inbox_error)
     }
 
@@ -382,10 +382,10 @@ impl DeauthRecords for PgStore {
             .collect()
     }
 
-    async fn keep_checkpoint(
+    async fn store_checkpoint(
         &self,
-        checkpoint: &KeptCheckpoint,
-    ) -> Result<CheckpointFate, InboxError> {
+        checkpoint: &StoredCheckpoint,
+    ) -> Result<CheckpointOutcome, InboxError> {
         let fate = ask!(self, conn => checkpoints::keep(conn, checkpoint));
         fate.map_err(inbox_error)
     }
@@ -393,7 +393,7 @@ impl DeauthRecords for PgStore {
     async fn checkpoints(
         &self,
         query: &CheckpointQuery,
-    ) -> Result<Vec<KeptCheckpoint>, InboxError> {
+    ) -> Result<Vec<StoredCheckpoint>, InboxError> {
         let rows = ask!(self, conn => checkpoints::list(conn, query));
         let rows = rows.map_err(inbox_error)?.into_iter();
         Ok(rows.map(|row| row.checkpoint()).collect())
@@ -419,7 +419,7 @@ impl NamedLocks for PgStore {
         holder: &str,
         until: Timestamp,
         note: &str,
-    ) -> Result<Held, InboxError> {
+    ) -> Result<LeaseOutcome, InboxError> {
         let held = ask!(self, conn => inbox::update_lock(conn, name, holder, until, note));
         held.map_err(inbox_error)
     }

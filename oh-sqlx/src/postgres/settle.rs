@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use oh_core::Timestamp;
-use oh_core::deauth::{Held, Lease, Settlement};
+use oh_core::deauth::{Lease, LeaseOutcome, Settlement};
 use sqlx::{Connection, Error as SqlError, PgConnection};
 
 use super::inbox::{self, BARRIER, THERE};
@@ -42,11 +42,11 @@ pub(super) struct LeaseBackend {
 
 impl Backend for LeaseBackend {
     type Job = Job;
-    type Outcome = Held;
+    type Outcome = LeaseOutcome;
 
     const THREAD: &str = "oh-postgres-leases";
 
-    async fn commit(&self, jobs: &[Job]) -> Result<Vec<Held>, SqlError> {
+    async fn commit(&self, jobs: &[Job]) -> Result<Vec<LeaseOutcome>, SqlError> {
         self.own
             .write(async |conn| {
                 let mut tx = conn.begin().await?;
@@ -59,7 +59,7 @@ impl Backend for LeaseBackend {
 }
 
 /// Does the jobs in their order.
-async fn run_all(conn: &mut PgConnection, mut jobs: &[Job]) -> Result<Vec<Held>, SqlError> {
+async fn run_all(conn: &mut PgConnection, mut jobs: &[Job]) -> Result<Vec<LeaseOutcome>, SqlError> {
     let mut outcomes = Vec::with_capacity(jobs.len());
     while let [job, rest @ ..] = jobs {
         jobs = match job {
@@ -71,8 +71,8 @@ async fn run_all(conn: &mut PgConnection, mut jobs: &[Job]) -> Result<Vec<Held>,
                 let endings: Vec<_> = jobs.iter().map_while(Job::ending).collect();
                 let settled = settle(conn, &endings).await?;
                 let held = |place| match settled.contains(&place) {
-                    true => Held::Yes,
-                    false => Held::Lost,
+                    true => LeaseOutcome::Applied,
+                    false => LeaseOutcome::Lost,
                 };
                 outcomes.extend((1..).map(held).take(endings.len()));
                 &jobs[endings.len()..]
@@ -111,7 +111,7 @@ async fn settle(conn: &mut PgConnection, endings: &[&Ending]) -> Result<HashSet<
              UPDATE oh_events SET member = NULL FROM settled \
              WHERE settled.forget AND oh_events.pseudonym = settled.pseudonym \
              AND oh_events.member IS NOT NULL AND (oh_events.state = 'stale' \
-                 OR (oh_events.state IN ('dead_letter', 'held') \
+                 OR (oh_events.state IN ('dead_letter', 'quarantined') \
                      AND oh_events.left_at <= settled.left_at \
                      AND (oh_events.erasure <> 'requested' OR settled.erasure = 'requested')))), \
          lines AS ( \

@@ -1,6 +1,6 @@
 //! Statements on `oh_checkpoints`.
 
-use oh_core::deauth::{CheckpointFate, CheckpointQuery, KeptCheckpoint};
+use oh_core::deauth::{CheckpointOutcome, CheckpointQuery, StoredCheckpoint};
 use sqlx::{Error as SqlError, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 
 use crate::rows::{self, CheckpointRow};
@@ -8,8 +8,8 @@ use crate::rows::{self, CheckpointRow};
 /// Keeps a checkpoint, unless one of its size is there.
 pub(super) async fn keep(
     conn: &mut SqliteConnection,
-    checkpoint: &KeptCheckpoint,
-) -> Result<CheckpointFate, SqlError> {
+    checkpoint: &StoredCheckpoint,
+) -> Result<CheckpointOutcome, SqlError> {
     let kept = sqlx::query(
         "INSERT INTO oh_checkpoints (size, last_seq, root, at, note, tree) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (size) DO NOTHING",
@@ -23,15 +23,15 @@ pub(super) async fn keep(
     .execute(&mut *conn)
     .await?;
     if kept.rows_affected() > 0 {
-        return Ok(CheckpointFate::Kept);
+        return Ok(CheckpointOutcome::Kept);
     }
     let root: String = sqlx::query_scalar("SELECT root FROM oh_checkpoints WHERE size = ?1")
         .bind(rows::size(checkpoint.size))
         .fetch_one(conn)
         .await?;
     Ok(match root == checkpoint.root {
-        true => CheckpointFate::Known,
-        false => CheckpointFate::Forked,
+        true => CheckpointOutcome::Known,
+        false => CheckpointOutcome::Forked,
     })
 }
 

@@ -2,8 +2,8 @@
 
 use oh_core::Timestamp;
 use oh_core::deauth::{
-    Accepted, DeauthEvent, EventId, EventQuery, Held, Lease, Leased, LedgerQuery, Settlement, Step,
-    TokenFate,
+    Accepted, DeauthEvent, EventId, EventQuery, Lease, LeaseOutcome, LeasedEvent, LedgerQuery,
+    Settlement, Step, TokenOutcome,
 };
 use sqlx::{Error as SqlError, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 
@@ -104,7 +104,7 @@ pub(super) async fn lease(
     now: Timestamp,
     until: Timestamp,
     limit: usize,
-) -> Result<Vec<Leased>, SqlError> {
+) -> Result<Vec<LeasedEvent>, SqlError> {
     let holder = rows::holder();
     let mut taken: Vec<EventRow> = sqlx::query_as(concat!(
         "UPDATE oh_events SET attempts = attempts + 1, lease_holder = ?1, lease_until = ?2, \
@@ -142,7 +142,7 @@ pub(super) async fn extend(
     conn: &mut SqliteConnection,
     lease: &Lease,
     until: Timestamp,
-) -> Result<Held, SqlError> {
+) -> Result<LeaseOutcome, SqlError> {
     let extended = sqlx::query(
         "UPDATE oh_events SET lease_until = ?3, waits_until = ?3 \
          WHERE id = ?1 AND lease_holder = ?2",
@@ -160,7 +160,7 @@ pub(super) async fn settle(
     lease: &Lease,
     settlement: &Settlement,
     now: Timestamp,
-) -> Result<Held, SqlError> {
+) -> Result<LeaseOutcome, SqlError> {
     let change = Change::of(settlement, now);
     let settled = sqlx::query(
         "UPDATE oh_events SET state = ?3, due_at = coalesce(?4, due_at), waits_until = ?4, \
@@ -191,7 +191,7 @@ async fn forget_settled(conn: &mut SqliteConnection, done: &EventId) -> Result<(
          FROM oh_events AS done WHERE done.id = ?1 \
          AND oh_events.pseudonym = done.pseudonym AND oh_events.member IS NOT NULL \
          AND (oh_events.state = 'stale' \
-             OR (oh_events.state IN ('dead_letter', 'held') AND oh_events.left_at <= done.left_at \
+             OR (oh_events.state IN ('dead_letter', 'quarantined') AND oh_events.left_at <= done.left_at \
                  AND (oh_events.erasure <> 'requested' OR done.erasure = 'requested')))",
     )
     .bind(done.as_str())
@@ -221,14 +221,14 @@ pub(super) async fn requeue(
     Ok(requeued.rows_affected() > 0)
 }
 
-pub(super) async fn hold(
+pub(super) async fn quarantine(
     conn: &mut SqliteConnection,
     event: &DeauthEvent,
     note: &str,
 ) -> Result<Accepted, SqlError> {
     let kept = sqlx::query(
         "INSERT INTO oh_events (id, member, pseudonym, erasure, discovery, left_at, received_at, \
-         due_at, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, 'held') ON CONFLICT (id) DO NOTHING",
+         due_at, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, 'quarantined') ON CONFLICT (id) DO NOTHING",
     )
     .bind(event.id.as_str())
     .bind(event.member.as_str())
@@ -244,8 +244,8 @@ pub(super) async fn hold(
     }
     let at = event.received_at;
     line(conn, &event.id, Step::Received, at, None).await?;
-    line(conn, &event.id, Step::Held, at, Some(note)).await?;
-    Ok(Accepted::New(TokenFate::Untouched))
+    line(conn, &event.id, Step::Quarantined, at, Some(note)).await?;
+    Ok(Accepted::New(TokenOutcome::Untouched))
 }
 
 pub(super) async fn release(
@@ -255,7 +255,7 @@ pub(super) async fn release(
 ) -> Result<bool, SqlError> {
     let released = sqlx::query(
         "UPDATE oh_events SET state = 'pending', due_at = ?2 \
-         WHERE id = ?1 AND state = 'held' AND member IS NOT NULL",
+         WHERE id = ?1 AND state = 'quarantined' AND member IS NOT NULL",
     )
     .bind(event.as_str())
     .bind(now.as_micros())
@@ -275,7 +275,7 @@ pub(super) async fn stats(pool: &SqlitePool) -> Result<StatsRow, SqlError> {
          (SELECT count(*) FROM oh_events WHERE state = 'dead_letter' AND member IS NOT NULL) \
          AS dead_letters, \
          (SELECT count(*) FROM oh_events WHERE state = 'stale') AS stale, \
-         (SELECT count(*) FROM oh_events WHERE state = 'held' AND member IS NOT NULL) AS held",
+         (SELECT count(*) FROM oh_events WHERE state = 'quarantined' AND member IS NOT NULL) AS quarantined",
     )
     .fetch_one(pool)
     .await
@@ -375,7 +375,7 @@ pub(super) async fn update_lock(
     holder: &str,
     until: Timestamp,
     note: &str,
-) -> Result<Held, SqlError> {
+) -> Result<LeaseOutcome, SqlError> {
     let kept =
         sqlx::query("UPDATE oh_locks SET until = ?3, note = ?4 WHERE name = ?1 AND holder = ?2")
             .bind(name)
@@ -387,6 +387,10 @@ pub(super) async fn update_lock(
     Ok(held_if(kept.rows_affected()))
 }
 
-fn held_if(rows: u64) -> Held {
-    if rows > 0 { Held::Yes } else { Held::Lost }
+fn held_if(rows: u64) -> LeaseOutcome {
+    if rows > 0 {
+        LeaseOutcome::Applied
+    } else {
+        LeaseOutcome::Lost
+    }
 }

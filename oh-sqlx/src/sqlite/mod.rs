@@ -16,7 +16,7 @@
 //! [`SqliteStore::purge`] rewrites the whole file at once, and with it every trace of
 //! the ids and names of members whose erasure is done. What the file system or a backup keeps of a file's
 //! former content is beyond any database: for that, keep the tokens
-//! [sealed](oh_core::store::SealedStore).
+//! [sealed](oh_core::store::EncryptedStore).
 
 mod accept;
 mod checkpoints;
@@ -33,9 +33,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
 use oh_core::deauth::{
-    Accepted, CheckpointFate, CheckpointQuery, DeauthEvent, DeauthEvents, DeauthRecords, EventId,
-    EventQuery, EventRecord, Held, InboxError, InboxStats, KeptCheckpoint, Lease, Leased,
-    LedgerLine, LedgerQuery, NamedLocks, Settlement,
+    Accepted, CheckpointOutcome, CheckpointQuery, DeauthEvent, DeauthEvents, DeauthRecords,
+    EventId, EventQuery, EventRecord, InboxError, InboxStats, Lease, LeaseOutcome, LeasedEvent,
+    LedgerLine, LedgerQuery, NamedLocks, Settlement, StoredCheckpoint,
 };
 use oh_core::store::{MemberRecord, Put, StoreError, TokenStore, Version};
 use oh_core::{ProjectMemberId, Timestamp};
@@ -317,7 +317,7 @@ impl DeauthEvents for SqliteStore {
         now: Timestamp,
         until: Timestamp,
         limit: usize,
-    ) -> Result<Vec<Leased>, InboxError> {
+    ) -> Result<Vec<LeasedEvent>, InboxError> {
         // Looking costs nothing; writing takes the file's one lock. Idle workers only look.
         let work = in_time(PATIENCE, inbox::is_there_work(self.pool(), now)).await;
         let (waiting, mut returning) = work.map_err(inbox_error)?;
@@ -333,16 +333,16 @@ impl DeauthEvents for SqliteStore {
             .write(Op::Lease { now, until, limit })
             .await
             .map_err(inbox_error)?;
-        expect!(outcome, Leased).map_err(inbox_error)
+        expect!(outcome, LeasedEvent).map_err(inbox_error)
     }
 
-    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<Held, InboxError> {
+    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<LeaseOutcome, InboxError> {
         let op = Op::Extend {
             lease: lease.clone(),
             until,
         };
         let outcome = self.write(op).await.map_err(inbox_error)?;
-        expect!(outcome, Held).map_err(inbox_error)
+        expect!(outcome, LeaseOutcome).map_err(inbox_error)
     }
 
     async fn settle(
@@ -350,14 +350,14 @@ impl DeauthEvents for SqliteStore {
         lease: &Lease,
         settlement: &Settlement,
         now: Timestamp,
-    ) -> Result<Held, InboxError> {
+    ) -> Result<LeaseOutcome, InboxError> {
         let op = Op::Settle {
             lease: lease.clone(),
             settlement: settlement.clone(),
             now,
         };
         let outcome = self.write(op).await.map_err(inbox_error)?;
-        expect!(outcome, Held).map_err(inbox_error)
+        expect!(outcome, LeaseOutcome).map_err(inbox_error)
     }
 
     async fn tokens_destroyed(
@@ -370,7 +370,7 @@ impl DeauthEvents for SqliteStore {
         expect!(outcome.map_err(inbox_error)?, Recorded).map_err(inbox_error)
     }
 
-    async fn hold(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError> {
+    async fn quarantine(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError> {
         let op = Op::Hold {
             event: event.clone(),
             note: note.to_owned(),
@@ -418,10 +418,10 @@ impl DeauthRecords for SqliteStore {
             .collect()
     }
 
-    async fn keep_checkpoint(
+    async fn store_checkpoint(
         &self,
-        checkpoint: &KeptCheckpoint,
-    ) -> Result<CheckpointFate, InboxError> {
+        checkpoint: &StoredCheckpoint,
+    ) -> Result<CheckpointOutcome, InboxError> {
         let op = Op::KeepCheckpoint(checkpoint.clone());
         let outcome = self.write(op).await.map_err(inbox_error)?;
         expect!(outcome, Checkpoint).map_err(inbox_error)
@@ -430,7 +430,7 @@ impl DeauthRecords for SqliteStore {
     async fn checkpoints(
         &self,
         query: &CheckpointQuery,
-    ) -> Result<Vec<KeptCheckpoint>, InboxError> {
+    ) -> Result<Vec<StoredCheckpoint>, InboxError> {
         let rows = in_time(PATIENCE, checkpoints::list(self.pool(), query)).await;
         let rows = rows.map_err(inbox_error)?.into_iter();
         Ok(rows.map(|row| row.checkpoint()).collect())
@@ -462,7 +462,7 @@ impl NamedLocks for SqliteStore {
         holder: &str,
         until: Timestamp,
         note: &str,
-    ) -> Result<Held, InboxError> {
+    ) -> Result<LeaseOutcome, InboxError> {
         let op = Op::RenewLock {
             name: name.to_owned(),
             holder: holder.to_owned(),
@@ -470,7 +470,7 @@ impl NamedLocks for SqliteStore {
             note: note.to_owned(),
         };
         let outcome = self.write(op).await.map_err(inbox_error)?;
-        expect!(outcome, Held).map_err(inbox_error)
+        expect!(outcome, LeaseOutcome).map_err(inbox_error)
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use oh_core::deauth::{
-    Accepted, CheckpointFate, DeauthEvent, EventId, Held, KeptCheckpoint, Lease, Leased, Settlement,
+    Accepted, CheckpointOutcome, DeauthEvent, EventId, Lease, LeaseOutcome, LeasedEvent,
+    Settlement, StoredCheckpoint,
 };
 use oh_core::store::{MemberRecord, Put, Version};
 use oh_core::{ProjectMemberId, Timestamp};
@@ -98,20 +99,20 @@ pub(super) enum Op {
         until: Timestamp,
         note: String,
     },
-    KeepCheckpoint(KeptCheckpoint),
+    KeepCheckpoint(StoredCheckpoint),
 }
 
 /// What became of it.
 pub(super) enum Outcome {
     Put(Put),
     Accepted(Accepted),
-    Leased(Vec<Leased>),
-    Held(Held),
+    LeasedEvent(Vec<LeasedEvent>),
+    LeaseOutcome(LeaseOutcome),
     Recorded(()),
     PutBack(bool),
     Requeued(bool),
     Lock(Option<String>),
-    Checkpoint(CheckpointFate),
+    Checkpoint(CheckpointOutcome),
 }
 
 /// Writes to the file, over one connection of its own: an app whose handlers hold all connections
@@ -251,20 +252,22 @@ async fn run(conn: &mut SqliteConnection, op: &Op, traces: &mut bool) -> Result<
             Outcome::Put(members::remove(conn, member, *expected).await?)
         }
         Op::Lease { now, until, limit } => {
-            Outcome::Leased(inbox::lease(conn, *now, *until, *limit).await?)
+            Outcome::LeasedEvent(inbox::lease(conn, *now, *until, *limit).await?)
         }
         Op::PutBack { now } => Outcome::PutBack(inbox::put_back(conn, *now).await?),
-        Op::Extend { lease, until } => Outcome::Held(inbox::extend(conn, lease, *until).await?),
+        Op::Extend { lease, until } => {
+            Outcome::LeaseOutcome(inbox::extend(conn, lease, *until).await?)
+        }
         Op::Settle {
             lease,
             settlement,
             now,
-        } => Outcome::Held(inbox::settle(conn, lease, settlement, *now).await?),
+        } => Outcome::LeaseOutcome(inbox::settle(conn, lease, settlement, *now).await?),
         Op::TokensDestroyed { event, now } => {
             Outcome::Recorded(inbox::tokens_destroyed(conn, event, *now).await?)
         }
         Op::Requeue { event, now } => Outcome::Requeued(inbox::requeue(conn, event, *now).await?),
-        Op::Hold { event, note } => Outcome::Accepted(inbox::hold(conn, event, note).await?),
+        Op::Hold { event, note } => Outcome::Accepted(inbox::quarantine(conn, event, note).await?),
         Op::Release { event, now } => Outcome::Requeued(inbox::release(conn, event, *now).await?),
         Op::AcquireLock {
             name,
@@ -277,7 +280,7 @@ async fn run(conn: &mut SqliteConnection, op: &Op, traces: &mut bool) -> Result<
             holder,
             until,
             note,
-        } => Outcome::Held(inbox::update_lock(conn, name, holder, *until, note).await?),
+        } => Outcome::LeaseOutcome(inbox::update_lock(conn, name, holder, *until, note).await?),
         Op::KeepCheckpoint(checkpoint) => {
             Outcome::Checkpoint(checkpoints::keep(conn, checkpoint).await?)
         }

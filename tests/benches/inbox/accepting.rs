@@ -70,7 +70,7 @@ pub(crate) async fn sealing(place: &Place, count: usize) -> Result<Sealing> {
         unsealed.push(rate(count, took));
         let checkpointer = Checkpointer::new(openhumans.deauthorizer().clone(), key.clone());
         let began = Instant::now();
-        while checkpointer.seal().await?.more {}
+        while checkpointer.sign_checkpoint().await?.more {}
         shares.push(began.elapsed().as_secs_f64() / took.as_secs_f64());
 
         let openhumans = handle(&place.fresh().await?)?;

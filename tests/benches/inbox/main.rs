@@ -25,7 +25,7 @@ mod working;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use oh_core::deauth::{DeauthEvent, Discovery, Erasure, Pseudonymizer};
+use oh_core::deauth::{DeauthEvent, Discovery, ErasureRequest, Pseudonymizer};
 use oh_core::transport::BoxError;
 use oh_core::{ClientSecret, Timestamp};
 
@@ -77,11 +77,11 @@ fn event(number: usize) -> Result<DeauthEvent> {
     let member = format!("{number:08}").parse()?;
     let now = Timestamp::now();
     Ok(DeauthEvent::new(
-        names.told_event(&member, now, Erasure::Requested),
+        names.webhook_event_id(&member, now, ErasureRequest::Requested),
         member.clone(),
         names.pseudonym(&member),
-        Erasure::Requested,
-        Discovery::Told,
+        ErasureRequest::Requested,
+        Discovery::Webhook,
         now,
         now,
     ))

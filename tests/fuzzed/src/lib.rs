@@ -9,19 +9,19 @@
 
 mod answers;
 mod csv;
+mod encrypted;
 mod input;
 mod login;
 mod names;
 mod seal;
-mod sealed;
 mod transport;
 mod webhook;
 
 pub use answers::{answers, page_link};
 pub use csv::csv_metadata;
+pub use encrypted::sealed_record;
 pub use login::{login_cookie, return_path};
 pub use names::file_names;
-pub use sealed::sealed_record;
 pub use webhook::{signature_header, webhook_body};
 
 /// A promise about any bytes: panics where it is broken.

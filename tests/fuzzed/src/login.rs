@@ -7,7 +7,7 @@ use http::header::{COOKIE, HeaderMap, HeaderValue, LOCATION, SET_COOKIE};
 use http::{Request, StatusCode};
 use http_body_util::Empty;
 use oh_core::login::ReturnPath;
-use oh_core::routes::{Answer, Route};
+use oh_core::routes::{Route, RouteOutcome};
 use oh_core::{Clock, OpenHumans, SessionChange, Settings, Timestamp};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -181,7 +181,7 @@ impl App {
         }
     }
 
-    fn ask(&self, route: Route, path: &str, cookie: &HeaderValue) -> Answer {
+    fn ask(&self, route: Route, path: &str, cookie: &HeaderValue) -> RouteOutcome {
         let request = Request::get(path)
             .header(COOKIE, cookie)
             .body(Empty::<Bytes>::new())

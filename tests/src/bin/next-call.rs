@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
-use oh_core::store::{Keyring, SealedStore, TokenStore};
+use oh_core::store::{EncryptedStore, Keyring, TokenStore};
 use oh_core::transport::BoxError;
 use oh_core::{OpenHumans, ProjectMemberId, Settings};
 use oh_sqlx::{PgStore, SqliteStore};
@@ -27,7 +27,7 @@ async fn main() -> Result<ExitCode, BoxError> {
         Arc::new(SqliteStore::connect(&database).await?)
     };
     let store: Arc<dyn TokenStore> = match std::env::var_os("OPENHUMANS_STORE_KEYS") {
-        Some(_) => Arc::new(SealedStore::new(store, Keyring::from_env()?)),
+        Some(_) => Arc::new(EncryptedStore::new(store, Keyring::from_env()?)),
         None => store,
     };
     let mut members: Vec<ProjectMemberId> = Vec::new();

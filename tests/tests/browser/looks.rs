@@ -71,7 +71,7 @@ async fn every_page_is_for_everyone_and_fits_every_window() {
         for shelf in [
             "all",
             "pending",
-            "held",
+            "quarantined",
             "overdue",
             "dead_letter",
             "done",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use oh_core::deauth::{
-    Checkpointer, DEADLINE, DeauthEvent, Departure, Discovery, Erasure, EventState,
+    Checkpointer, DEADLINE, DeauthEvent, Departure, Discovery, ErasureRequest, EventState,
 };
 use oh_core::ledger::{SigningKey, Terms, Verifier};
 use oh_core::pages::{PageRoute, Pages};
@@ -34,7 +34,7 @@ async fn leaves(app: &App, member: &str) {
     let left_at = app.clock.now();
     let deauthorizer = app.openhumans.deauthorizer();
     let member = member.parse().expect("a project member id");
-    let told = deauthorizer.report_told(&member, Erasure::Requested, left_at);
+    let told = deauthorizer.report_webhook(&member, ErasureRequest::Requested, left_at);
     let _ = told.await.expect("the inbox is in memory");
     app.clock.advance(Duration::from_secs(1));
 }
@@ -58,7 +58,7 @@ async fn work(app: &App) {
     let worker = app.openhumans.worker().max_attempts(1).spawn();
     worker.drain().await;
     let heard = async || {
-        let signs = app.openhumans.deauthorizer().signs_of_life().await;
+        let signs = app.openhumans.deauthorizer().heartbeats().await;
         signs.expect("the inbox is in memory").worker.is_some()
     };
     while !heard().await {
@@ -297,7 +297,9 @@ async fn the_last_checkpoint_is_shown_and_can_be_taken_along() {
         assert_eq!(staff(app, "/checkpoint").await.status, 404);
 
         let deauthorizer = app.openhumans.deauthorizer().clone();
-        let sealed = Checkpointer::new(deauthorizer, key.clone()).seal().await;
+        let sealed = Checkpointer::new(deauthorizer, key.clone())
+            .sign_checkpoint()
+            .await;
         let checkpoint = sealed.unwrap().checkpoint.unwrap();
         let desk = staff_json(app, "").await;
         assert_eq!(desk["sealing"]["lines"], 2);
@@ -326,15 +328,18 @@ async fn is_held(app: &App, member: &str) -> String {
     let now = app.clock.now();
     let names = deauthorizer.names();
     let event = DeauthEvent::new(
-        names.told_event(&member, now, Erasure::Unknown),
+        names.webhook_event_id(&member, now, ErasureRequest::Unknown),
         member.clone(),
         names.pseudonym(&member),
-        Erasure::Unknown,
-        Discovery::Found,
+        ErasureRequest::Unknown,
+        Discovery::Reconciliation,
         now,
         now,
     );
-    let held = deauthorizer.inbox().hold(&event, "too many at once").await;
+    let held = deauthorizer
+        .inbox()
+        .quarantine(&event, "too many at once")
+        .await;
     let _ = held.expect("the inbox is in memory");
     app.clock.advance(Duration::from_secs(1));
     event.id.to_string()
@@ -348,7 +353,7 @@ async fn what_is_held_is_explained_and_released_one_by_one_or_all_after_asking()
             is_held(app, member).await;
         }
         let desk = staff_json(app, "").await;
-        assert_eq!(desk["stats"]["held"], 3);
+        assert_eq!(desk["stats"]["quarantined"], 3);
         let page = staff(app, "").await.text();
         assert!(page.contains("A restored backup"), "{page}");
         let list = staff_json(app, "/events?state=held").await;
@@ -368,13 +373,13 @@ async fn what_is_held_is_explained_and_released_one_by_one_or_all_after_asking()
         let again = app.send("release again", &release).await;
         assert_eq!(again.status, 409);
         let asked = staff_json(app, "/release-all").await;
-        assert_eq!(asked["held"], 2);
+        assert_eq!(asked["quarantined"], 2);
         let answer = app.send("all", &post("/release-all".into())).await;
         assert_eq!(answer.location(), "/openhumans/staff?done=released-all");
         work(app).await;
         let desk = staff_json(app, "").await;
         assert_eq!(
-            (&desk["stats"]["held"], &desk["stats"]["done"]),
+            (&desk["stats"]["quarantined"], &desk["stats"]["done"]),
             (&json!(0), &json!(3))
         );
     })

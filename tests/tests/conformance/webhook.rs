@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 use oh_core::Timestamp;
 use oh_core::deauth::{
-    Accepted, DeauthEvent, DeauthEvents, DeauthRecords, EventId, EventQuery, EventRecord, Held,
-    InboxError, InboxStats, Lease, Leased, LedgerLine, LedgerQuery, NamedLocks, Settlement,
+    Accepted, DeauthEvent, DeauthEvents, DeauthRecords, EventId, EventQuery, EventRecord,
+    InboxError, InboxStats, Lease, LeaseOutcome, LeasedEvent, LedgerLine, LedgerQuery, NamedLocks,
+    Settlement,
 };
 use oh_sandbox::webhook::sign;
 use oh_tests::wire::Request;
@@ -244,15 +245,25 @@ impl DeauthEvents for FullDisk {
         full()
     }
 
-    async fn lease(&self, _: Timestamp, _: Timestamp, _: usize) -> Result<Vec<Leased>, InboxError> {
+    async fn lease(
+        &self,
+        _: Timestamp,
+        _: Timestamp,
+        _: usize,
+    ) -> Result<Vec<LeasedEvent>, InboxError> {
         full()
     }
 
-    async fn extend(&self, _: &Lease, _: Timestamp) -> Result<Held, InboxError> {
+    async fn extend(&self, _: &Lease, _: Timestamp) -> Result<LeaseOutcome, InboxError> {
         full()
     }
 
-    async fn settle(&self, _: &Lease, _: &Settlement, _: Timestamp) -> Result<Held, InboxError> {
+    async fn settle(
+        &self,
+        _: &Lease,
+        _: &Settlement,
+        _: Timestamp,
+    ) -> Result<LeaseOutcome, InboxError> {
         full()
     }
 
@@ -260,7 +271,7 @@ impl DeauthEvents for FullDisk {
         full()
     }
 
-    async fn hold(&self, _: &DeauthEvent, _: &str) -> Result<Accepted, InboxError> {
+    async fn quarantine(&self, _: &DeauthEvent, _: &str) -> Result<Accepted, InboxError> {
         full()
     }
 
@@ -306,7 +317,7 @@ impl NamedLocks for FullDisk {
         _: &str,
         _: Timestamp,
         _: &str,
-    ) -> Result<Held, InboxError> {
+    ) -> Result<LeaseOutcome, InboxError> {
         full()
     }
 }

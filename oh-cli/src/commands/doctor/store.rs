@@ -95,10 +95,10 @@ fn departures(report: &mut Report, stats: &InboxStats) {
             ),
         );
     }
-    if stats.held > 0 {
+    if stats.quarantined > 0 {
         report.warn(
             about,
-            format!("{} are held until someone releases them", stats.held),
+            format!("{} are held until someone releases them", stats.quarantined),
         );
     }
     match stats.oldest_pending {
@@ -124,7 +124,7 @@ struct Kept {
 impl Kept {
     fn add(&mut self, record: &MemberRecord) {
         let Some(tokens) = &record.tokens else { return };
-        // `SealedStore` says what a sealed token looks like: ohs1.<key id>.<ciphertext>
+        // `EncryptedStore` says what a sealed token looks like: ohs1.<key id>.<ciphertext>
         let sealed = tokens.refresh_token.expose().strip_prefix("ohs1.");
         match sealed.and_then(|sealed| sealed.split_once('.')) {
             Some((id, _)) => *self.sealed.entry(id.to_owned()).or_default() += 1,
@@ -166,8 +166,8 @@ fn tokens(report: &mut Report, kept: &Kept, keys: Option<&Keyring>) {
         report.wrong(
             about,
             format!(
-                "those of {} of {all} are not sealed, and a SealedStore refuses them: let it \
-                 allow_plaintext(), run reseal_all(), and take that off again",
+                "those of {} of {all} are not sealed, and a EncryptedStore refuses them: let it \
+                 allow_plaintext(), run reencrypt_all(), and take that off again",
                 counted(kept.in_the_clear, "member")
             ),
         );
@@ -191,7 +191,7 @@ fn tokens(report: &mut Report, kept: &Kept, keys: Option<&Keyring>) {
         return report.warn(
             about,
             format!(
-                "some are still sealed with older keys ({}): run reseal_all() before these are taken \
+                "some are still sealed with older keys ({}): run reencrypt_all() before these are taken \
                  off OPENHUMANS_STORE_KEYS",
                 old.join(", ")
             ),

@@ -10,10 +10,10 @@ pub async fn everything_of_an_event_is_kept(inbox: Arc<dyn DeauthInbox>) {
     told.received_at = Timestamp::from_micros(1_600_000_000_654_321);
     let mut found = event(2, 0, 101);
     found.member = "0000000000000007".parse().expect("digits");
-    found.erasure = Erasure::Unknown;
-    found.discovery = Discovery::Found;
+    found.erasure = ErasureRequest::Unknown;
+    found.discovery = Discovery::Reconciliation;
     let mut disconnected = event(3, 14, 102);
-    disconnected.erasure = Erasure::NotRequested;
+    disconnected.erasure = ErasureRequest::NotRequested;
     disconnected.discovery = Discovery::Disconnected;
     disconnected.left_at = Timestamp::UNIX_EPOCH;
 

@@ -215,7 +215,7 @@ pub async fn what_a_wrong_clock_put_off_is_due(inbox: Arc<dyn DeauthInbox>) {
     let mut late = event(4, 4, 4);
     late.received_at = at(far + 40);
     accept(&inbox, &late).await;
-    let taken = |leased: Vec<Leased>| -> Vec<_> {
+    let taken = |leased: Vec<LeasedEvent>| -> Vec<_> {
         let mut members: Vec<_> = leased.into_iter().map(|one| one.event.member).collect();
         members.sort();
         members
@@ -244,19 +244,19 @@ pub async fn what_a_clock_ahead_accepted_is_due(inbox: Arc<dyn DeauthInbox>) {
 pub async fn a_lease_can_be_prolonged(inbox: Arc<dyn DeauthInbox>) {
     accept(&inbox, &event(1, 1, 1)).await;
     let first = lease_one(&inbox, at(10)).await;
-    let extend = async |leased: &Leased, until| {
+    let extend = async |leased: &LeasedEvent, until| {
         let held = inbox.extend(&leased.lease, until).await;
         held.expect("the inbox answers")
     };
-    assert_eq!(extend(&first, at(30)).await, Held::Yes);
+    assert_eq!(extend(&first, at(30)).await, LeaseOutcome::Applied);
     assert!(lease(&inbox, at(29), 1).await.is_empty());
-    assert_eq!(extend(&first, at(50)).await, Held::Yes);
+    assert_eq!(extend(&first, at(50)).await, LeaseOutcome::Applied);
     assert!(lease(&inbox, at(49), 1).await.is_empty());
     let second = lease_one(&inbox, at(50)).await;
-    assert_eq!(extend(&first, at(90)).await, Held::Lost);
-    assert_eq!(extend(&second, at(70)).await, Held::Yes);
+    assert_eq!(extend(&first, at(90)).await, LeaseOutcome::Lost);
+    assert_eq!(extend(&second, at(70)).await, LeaseOutcome::Applied);
     settle(&inbox, &second, &Settlement::Done { note: None }, at(60)).await;
-    assert_eq!(extend(&second, at(90)).await, Held::Lost);
+    assert_eq!(extend(&second, at(90)).await, LeaseOutcome::Lost);
 }
 
 /// The list says which events a worker has, and until when: a login waits for that.
@@ -267,7 +267,7 @@ pub async fn a_lease_is_listed(inbox: Inbox) {
     let leased = lease_one(&inbox, at(10)).await;
     assert_eq!(find(&inbox, &event).await.leased_until, Some(at(20)));
     let held = inbox.extend(&leased.lease, at(30)).await;
-    assert_eq!(held.expect("the inbox answers"), Held::Yes);
+    assert_eq!(held.expect("the inbox answers"), LeaseOutcome::Applied);
     assert_eq!(find(&inbox, &event).await.leased_until, Some(at(30)));
     let retry = Settlement::Retry {
         due_at: at(40),

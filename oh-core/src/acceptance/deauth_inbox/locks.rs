@@ -9,7 +9,7 @@ async fn take(inbox: &Inbox, job: &str, holder: &str, now: i64, until: i64) -> O
         .expect("the inbox answers")
 }
 
-async fn keep(inbox: &Inbox, job: &str, holder: &str, until: i64, note: &str) -> Held {
+async fn keep(inbox: &Inbox, job: &str, holder: &str, until: i64, note: &str) -> LeaseOutcome {
     inbox
         .update_lock(job, holder, at(until), note)
         .await
@@ -48,8 +48,14 @@ pub async fn one_holds_the_lock(inbox: Arc<dyn DeauthInbox>) {
     );
     assert_eq!(take(&inbox, "job", "x", 30, 50).await, None);
     // Whoever lost it cannot keep it.
-    assert_eq!(keep(&inbox, "job", "x", 90, "mine").await, Held::Lost);
-    assert_eq!(keep(&inbox, "no job", "x", 90, "mine").await, Held::Lost);
+    assert_eq!(
+        keep(&inbox, "job", "x", 90, "mine").await,
+        LeaseOutcome::Lost
+    );
+    assert_eq!(
+        keep(&inbox, "no job", "x", 90, "mine").await,
+        LeaseOutcome::Lost
+    );
     assert_eq!(take(&inbox, "job", "x", 40, 50).await, Some(String::new()));
 }
 
@@ -65,11 +71,20 @@ pub async fn a_lock_of_a_wrong_clock_is_over(inbox: Arc<dyn DeauthInbox>) {
 pub async fn a_note_outlives_its_holder(inbox: Arc<dyn DeauthInbox>) {
     let note = "{\"näxt\": \"2026-11-22T12:00:00Z\"}".repeat(20);
     assert_eq!(take(&inbox, "job", "a", 1, 10).await, Some(String::new()));
-    assert_eq!(keep(&inbox, "job", "a", 10, &note).await, Held::Yes);
+    assert_eq!(
+        keep(&inbox, "job", "a", 10, &note).await,
+        LeaseOutcome::Applied
+    );
     assert_eq!(take(&inbox, "job", "b", 9, 20).await, None);
     assert_eq!(take(&inbox, "job", "b", 10, 20).await, Some(note.clone()));
-    assert_eq!(keep(&inbox, "job", "a", 30, "late").await, Held::Lost);
-    assert_eq!(keep(&inbox, "job", "b", 11, "second").await, Held::Yes);
+    assert_eq!(
+        keep(&inbox, "job", "a", 30, "late").await,
+        LeaseOutcome::Lost
+    );
+    assert_eq!(
+        keep(&inbox, "job", "b", 11, "second").await,
+        LeaseOutcome::Applied
+    );
     assert_eq!(
         take(&inbox, "job", "c", 11, 20).await,
         Some("second".to_owned())

@@ -14,21 +14,24 @@
 //! and the same inbox again and again.
 //!
 //! An inbox that keeps no checkpoints, because it does not implement
-//! [`keep_checkpoint`](crate::deauth::DeauthRecords::keep_checkpoint), passes as well.
+//! [`store_checkpoint`](crate::deauth::DeauthRecords::store_checkpoint), passes as well.
 //!
 //! The checks tell no token store anything. An inbox that sees to the tokens itself must take a
 //! member without a record for one that has nothing to destroy.
 
 mod accepting;
+mod checkpoints;
 mod leasing;
 mod listing;
 mod locks;
-mod sealing;
 mod settling;
 
 pub use accepting::{
     a_done_event_is_never_accepted_again, concurrent_duplicates_are_accepted_once,
     duplicates_change_nothing, everything_of_an_event_is_kept,
+};
+pub use checkpoints::{
+    checkpoints_are_kept_once_and_listed, no_line_appears_before_one_that_was_listed,
 };
 pub use leasing::{
     a_busy_member_holds_up_only_its_own, a_dead_holder_is_replaced, a_lease_can_be_prolonged,
@@ -43,9 +46,6 @@ pub use listing::{
     the_ledger_is_listed_page_by_page,
 };
 pub use locks::{a_lock_of_a_wrong_clock_is_over, a_note_outlives_its_holder, one_holds_the_lock};
-pub use sealing::{
-    checkpoints_are_kept_once_and_listed, no_line_appears_before_one_that_was_listed,
-};
 pub use settling::{
     a_dead_letter_can_be_requeued, a_held_event_waits_to_be_released,
     a_retry_waits_until_it_is_due, a_stale_event_is_kept, a_whole_life_is_in_the_ledger,
@@ -60,9 +60,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::deauth::{
-    Accepted, CheckpointFate, CheckpointQuery, DeauthEvent, DeauthInbox, Discovery, Erasure,
-    EventId, EventQuery, EventRecord, Held, KeptCheckpoint, Leased, LedgerLine, LedgerQuery,
-    MAX_WAIT, Pseudonym, Settlement, Step,
+    Accepted, CheckpointOutcome, CheckpointQuery, DeauthEvent, DeauthInbox, Discovery,
+    ErasureRequest, EventId, EventQuery, EventRecord, LeaseOutcome, LeasedEvent, LedgerLine,
+    LedgerQuery, MAX_WAIT, Pseudonym, Settlement, Step, StoredCheckpoint,
 };
 use crate::{ProjectMemberId, Timestamp};
 
@@ -152,11 +152,11 @@ where
             .update_lock("job", "a", at(20), "so far")
             .await
             .expect("an answer"),
-        Held::Yes
+        LeaseOutcome::Applied
     );
-    let checkpoint = KeptCheckpoint::new(3, 3, "root", at(12), "note", "tree");
-    let fate = inbox.keep_checkpoint(&checkpoint).await;
-    let keeps_checkpoints = fate.expect("an answer") == CheckpointFate::Kept;
+    let checkpoint = StoredCheckpoint::new(3, 3, "root", at(12), "note", "tree");
+    let fate = inbox.store_checkpoint(&checkpoint).await;
+    let keeps_checkpoints = fate.expect("an answer") == CheckpointOutcome::Kept;
     drop(inbox);
 
     let inbox = open().await;
@@ -254,8 +254,8 @@ fn event(name: i64, who: i64, received: i64) -> DeauthEvent {
         id: EventId::new(format!("{:032x}", 0xffff_ffff - name)),
         member: member(who),
         pseudonym: pseudonym(who),
-        erasure: Erasure::Requested,
-        discovery: Discovery::Told,
+        erasure: ErasureRequest::Requested,
+        discovery: Discovery::Webhook,
         left_at: at(received - 1),
         received_at: at(received),
     }
@@ -270,7 +270,7 @@ async fn accept(inbox: &Inbox, event: &DeauthEvent) {
 }
 
 /// Leases at `now` for ten seconds.
-async fn lease(inbox: &Inbox, now: Timestamp, limit: usize) -> Vec<Leased> {
+async fn lease(inbox: &Inbox, now: Timestamp, limit: usize) -> Vec<LeasedEvent> {
     let until = now + Duration::from_secs(10);
     inbox
         .lease(now, until, limit)
@@ -278,18 +278,22 @@ async fn lease(inbox: &Inbox, now: Timestamp, limit: usize) -> Vec<Leased> {
         .expect("the inbox answers")
 }
 
-async fn lease_one(inbox: &Inbox, now: Timestamp) -> Leased {
+async fn lease_one(inbox: &Inbox, now: Timestamp) -> LeasedEvent {
     let mut leased = lease(inbox, now, 1).await;
     assert_eq!(leased.len(), 1, "there is one event to take");
     leased.remove(0)
 }
 
-async fn settle(inbox: &Inbox, leased: &Leased, settlement: &Settlement, now: Timestamp) {
+async fn settle(inbox: &Inbox, leased: &LeasedEvent, settlement: &Settlement, now: Timestamp) {
     let held = inbox
         .settle(&leased.lease, settlement, now)
         .await
         .expect("the inbox answers");
-    assert_eq!(held, Held::Yes, "a lease that holds was taken for lost");
+    assert_eq!(
+        held,
+        LeaseOutcome::Applied,
+        "a lease that holds was taken for lost"
+    );
 }
 
 async fn lines(inbox: &Inbox) -> Vec<LedgerLine> {

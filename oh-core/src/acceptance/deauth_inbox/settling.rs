@@ -1,7 +1,7 @@
 //! Settling: once, by the holder, and in the ledger.
 
 use super::*;
-use crate::deauth::{EventState, InboxStats, TokenFate, TokenProgress};
+use crate::deauth::{EventState, InboxStats, TokenOutcome, TokenProgress};
 
 fn retry(due: i64) -> Settlement {
     Settlement::Retry {
@@ -16,7 +16,12 @@ fn dead_letter() -> Settlement {
     }
 }
 
-async fn late(inbox: &Inbox, leased: &Leased, settlement: &Settlement, now: Timestamp) -> Held {
+async fn late(
+    inbox: &Inbox,
+    leased: &LeasedEvent,
+    settlement: &Settlement,
+    now: Timestamp,
+) -> LeaseOutcome {
     inbox
         .settle(&leased.lease, settlement, now)
         .await
@@ -72,11 +77,11 @@ pub async fn done_forgets_what_it_makes_up_for(inbox: Arc<dyn DeauthInbox>) {
         requeued.expect("the inbox answers")
     };
     let held = event(7, 87_654_321, 2);
-    let kept = inbox.hold(&held, "told late").await;
+    let kept = inbox.quarantine(&held, "told late").await;
     assert!(matches!(kept.expect("the inbox answers"), Accepted::New(_)));
     let waiting = async || {
         let stats = inbox.stats().await.expect("the inbox answers");
-        (stats.dead_letters, stats.held)
+        (stats.dead_letters, stats.quarantined)
     };
     let leased = lease(&inbox, at(10), 10).await;
     assert_eq!(leased.len(), 2);
@@ -101,7 +106,7 @@ pub async fn done_forgets_what_it_makes_up_for(inbox: Arc<dyn DeauthInbox>) {
     for (forgotten, state) in [
         (&stale, EventState::Stale),
         (&dead_letters, EventState::DeadLetter),
-        (&held, EventState::Held),
+        (&held, EventState::Quarantined),
     ] {
         let record = find(&inbox, forgotten).await;
         assert_eq!(record.member, None);
@@ -125,12 +130,12 @@ pub async fn done_keeps_wishes_it_does_not_make_up_for(inbox: Arc<dyn DeauthInbo
     let wish = event(1, 1, 1);
     let held = event(2, 1, 2);
     let less = DeauthEvent {
-        erasure: Erasure::NotRequested,
+        erasure: ErasureRequest::NotRequested,
         ..event(3, 1, 3)
     };
     let again = event(4, 1, 4);
     accept(&inbox, &wish).await;
-    let kept = inbox.hold(&held, "told late").await;
+    let kept = inbox.quarantine(&held, "told late").await;
     assert!(matches!(kept.expect("the inbox answers"), Accepted::New(_)));
     let leased = lease_one(&inbox, at(10)).await;
     settle(&inbox, &leased, &dead_letter(), at(11)).await;
@@ -204,7 +209,7 @@ pub async fn a_dead_letter_can_be_requeued(inbox: Arc<dyn DeauthInbox>) {
     );
     assert_eq!(
         late(&inbox, &leased, &Settlement::Done { note: None }, at(20)).await,
-        Held::Lost
+        LeaseOutcome::Lost
     );
     let record = find(&inbox, &event).await;
     assert_eq!(record.state, EventState::Pending);
@@ -267,15 +272,24 @@ pub async fn settling_after_a_takeover_does_nothing(inbox: Arc<dyn DeauthInbox>)
     ];
     let before = (find(&inbox, &event).await, lines(&inbox).await);
     for settlement in &all {
-        assert_eq!(late(&inbox, &first, settlement, at(21)).await, Held::Lost);
+        assert_eq!(
+            late(&inbox, &first, settlement, at(21)).await,
+            LeaseOutcome::Lost
+        );
     }
     let after = (find(&inbox, &event).await, lines(&inbox).await);
     assert_eq!(before, after, "whoever lost the event changed it");
     settle(&inbox, &second, &Settlement::Done { note: None }, at(22)).await;
     let before = (find(&inbox, &event).await, lines(&inbox).await);
     for settlement in &all {
-        assert_eq!(late(&inbox, &first, settlement, at(23)).await, Held::Lost);
-        assert_eq!(late(&inbox, &second, settlement, at(23)).await, Held::Lost);
+        assert_eq!(
+            late(&inbox, &first, settlement, at(23)).await,
+            LeaseOutcome::Lost
+        );
+        assert_eq!(
+            late(&inbox, &second, settlement, at(23)).await,
+            LeaseOutcome::Lost
+        );
     }
     let after = (find(&inbox, &event).await, lines(&inbox).await);
     assert_eq!(before, after, "a settled event was changed");
@@ -308,7 +322,7 @@ pub async fn of_two_settlements_one_counts(inbox: Arc<dyn DeauthInbox>) {
         .collect();
     let mut held = 0;
     for task in tasks {
-        if task.await.expect("the task ends") == Held::Yes {
+        if task.await.expect("the task ends") == LeaseOutcome::Applied {
             held += 1;
         }
     }
@@ -322,7 +336,7 @@ pub async fn leases_tell_what_became_of_the_tokens(inbox: Arc<dyn DeauthInbox>) 
     let accepted = inbox.accept(&event).await.expect("the inbox answers");
     let first = lease_one(&inbox, at(2)).await;
     let expected = match accepted {
-        Accepted::New(TokenFate::Destroyed) => TokenProgress::Destroyed,
+        Accepted::New(TokenOutcome::Destroyed) => TokenProgress::Destroyed,
         _ => TokenProgress::Untouched,
     };
     assert_eq!(first.tokens, expected);
@@ -370,25 +384,31 @@ pub async fn leases_tell_what_became_of_the_tokens(inbox: Arc<dyn DeauthInbox>) 
 /// What is held is nobody's to work on, and leaves the member's tokens alone, until it is released.
 pub async fn a_held_event_waits_to_be_released(inbox: Arc<dyn DeauthInbox>) {
     let (event, other) = (event(1, 1, 1), event(2, 1, 2));
-    let held = inbox.hold(&event, "too many").await;
+    let held = inbox.quarantine(&event, "too many").await;
     assert_eq!(
         held.expect("the inbox answers"),
-        Accepted::New(TokenFate::Untouched)
+        Accepted::New(TokenOutcome::Untouched)
     );
-    let again = inbox.hold(&event, "too many").await;
+    let again = inbox.quarantine(&event, "too many").await;
     assert_eq!(again.expect("the inbox answers"), Accepted::Duplicate);
     let again = inbox.accept(&event).await;
     assert_eq!(again.expect("the inbox answers"), Accepted::Duplicate);
-    assert_eq!(find(&inbox, &event).await.state, EventState::Held);
-    assert_eq!(inbox.stats().await.expect("the inbox answers").held, 1);
-    assert_eq!(steps(&inbox, &event).await, [Step::Received, Step::Held]);
+    assert_eq!(find(&inbox, &event).await.state, EventState::Quarantined);
+    assert_eq!(
+        inbox.stats().await.expect("the inbox answers").quarantined,
+        1
+    );
+    assert_eq!(
+        steps(&inbox, &event).await,
+        [Step::Received, Step::Quarantined]
+    );
     let note = lines(&inbox).await.pop().expect("a line").note;
     assert_eq!(note.as_deref(), Some("too many"));
     assert!(lease(&inbox, at(1_000), 10).await.is_empty());
     assert!(!requeue(&inbox, &event, at(20)).await, "that is for others");
 
     assert!(release(&inbox, &event, at(30)).await);
-    let released = [Step::Received, Step::Held, Step::Released];
+    let released = [Step::Received, Step::Quarantined, Step::Released];
     assert_eq!(steps(&inbox, &event).await, released);
     assert!(
         !release(&inbox, &event, at(30)).await,
@@ -405,7 +425,7 @@ pub async fn a_held_event_waits_to_be_released(inbox: Arc<dyn DeauthInbox>) {
     let steps = steps(&inbox, &event).await;
     let expected = [
         Step::Received,
-        Step::Held,
+        Step::Quarantined,
         Step::Released,
         Step::Tried,
         Step::Done,

@@ -264,7 +264,7 @@ mod tests {
 
     mod sealed {
         use super::{Arc, InMemory, Subject, TokenStore, in_memory};
-        use crate::store::{Keyring, SealedStore};
+        use crate::store::{EncryptedStore, Keyring};
 
         struct Sealed(InMemory);
 
@@ -273,7 +273,7 @@ mod tests {
             async fn open(&self) -> Arc<dyn TokenStore> {
                 let keys = "test:tLZ4OThwsQVVCEPB5z8QsFBR8nzVXZ4k6Kv1EIUcyZo=";
                 let keys = Keyring::parse(keys).unwrap();
-                Arc::new(SealedStore::new(self.0.open().await, keys))
+                Arc::new(EncryptedStore::new(self.0.open().await, keys))
             }
         }
 

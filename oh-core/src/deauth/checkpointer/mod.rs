@@ -15,7 +15,7 @@ mod archive;
 mod round;
 
 pub use archive::{CheckpointArchive, CheckpointFile};
-pub use round::{SealError, Sealed};
+pub use round::{Sealed, SigningError};
 
 use std::fmt;
 use std::future::Future;
@@ -79,7 +79,7 @@ struct Note {
 /// How the sealing of a ledger stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct SealingState {
+pub struct CheckpointStatus {
     /// The last checkpoint, as a signed note.
     pub checkpoint: Option<String>,
     /// How many lines it covers.
@@ -168,11 +168,11 @@ impl Checkpointer {
         };
         let error = &sealed as &dyn std::error::Error;
         match &sealed {
-            SealError::Forked { .. } => {
+            SigningError::Forked { .. } => {
                 tracing::error!(error, "the ledger does not agree with what was sealed");
                 Next::Later
             }
-            SealError::Unsupported => {
+            SigningError::Unsupported => {
                 tracing::warn!(error, "the ledger is not sealed");
                 Next::Never
             }
@@ -184,7 +184,7 @@ impl Checkpointer {
     }
 
     /// Seals all there is, if no other process is at it.
-    async fn seal_if_free(&self, holder: &str) -> Result<Result<(), SealError>, BoxError> {
+    async fn seal_if_free(&self, holder: &str) -> Result<Result<(), SigningError>, BoxError> {
         let inbox = self.deauthorizer.inbox();
         loop {
             let now = self.deauthorizer.clock().now();
@@ -192,7 +192,7 @@ impl Checkpointer {
             let Some(note) = free else {
                 return Ok(Ok(()));
             };
-            let sealed = self.seal().await;
+            let sealed = self.sign_checkpoint().await;
             if sealed.as_ref().is_ok_and(|sealed| sealed.more) {
                 continue;
             }
@@ -216,7 +216,7 @@ impl Checkpointer {
     /// # Errors
     ///
     /// When the inbox or the archive does not answer, or the ledger is not the one that was sealed.
-    pub async fn seal(&self) -> Result<Sealed, SealError> {
+    pub async fn sign_checkpoint(&self) -> Result<Sealed, SigningError> {
         let mut memory = self.memory.lock().await;
         if let (false, Some(archive)) = (memory.asked, &self.archive) {
             memory.known = round::known_by(&**archive).await?;
@@ -267,15 +267,15 @@ impl Deauthorizer {
     /// # Errors
     ///
     /// When the inbox cannot answer.
-    pub async fn sealing_state(&self) -> Result<SealingState, InboxError> {
+    pub async fn checkpoint_status(&self) -> Result<CheckpointStatus, InboxError> {
         let last = self.inbox().checkpoints(&CheckpointQuery::last()).await?;
         let now = self.clock().now();
         let reader = crate::random::hex();
         let note = self.inbox().acquire_lock(JOB, &reader, now, now).await?;
         let note = note.and_then(|note| serde_json::from_str::<Note>(&note).ok());
-        let mut state = SealingState {
+        let mut state = CheckpointStatus {
             trouble: note.and_then(|note| note.trouble),
-            ..SealingState::default()
+            ..CheckpointStatus::default()
         };
         if let Some(last) = last.into_iter().next() {
             state.size = last.size;

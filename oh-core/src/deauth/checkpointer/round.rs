@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::archive::CheckpointArchive;
 use crate::deauth::deauthorizer::Deauthorizer;
 use crate::deauth::inbox::{
-    CheckpointFate, CheckpointQuery, InboxError, KeptCheckpoint, LedgerQuery,
+    CheckpointOutcome, CheckpointQuery, InboxError, LedgerQuery, StoredCheckpoint,
 };
 use crate::ledger::{Checkpoint, Frontier, SignedCheckpoint, SigningKey, VerifyingKey};
 use crate::transport::BoxError;
@@ -20,7 +20,7 @@ const MOST: u64 = 50_000;
 /// Why the ledger could not be sealed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum SealError {
+pub enum SigningError {
     /// The inbox could not answer.
     #[error(transparent)]
     Inbox(#[from] InboxError),
@@ -44,7 +44,7 @@ pub enum SealError {
     },
 }
 
-impl SealError {
+impl SigningError {
     /// Whether the ledger itself is wrong, rather than something that passes.
     pub fn is_alarming(&self) -> bool {
         matches!(self, Self::Forked { .. })
@@ -78,7 +78,7 @@ struct Place {
 
 impl Round<'_> {
     /// Seals what can no longer move. The ledger must agree with what is `known` of it.
-    pub(super) async fn make(&self, known: Option<&Checkpoint>) -> Result<Sealed, SealError> {
+    pub(super) async fn make(&self, known: Option<&Checkpoint>) -> Result<Sealed, SigningError> {
         let last = self.last().await?;
         let known = known.filter(|known| known.origin == self.origin);
         let mut place = self.resume(last.as_ref(), known).await?;
@@ -104,7 +104,7 @@ impl Round<'_> {
             });
         }
         let signed = Checkpoint::of(self.origin, &place.tree).sign(self.keys);
-        let kept = KeptCheckpoint::new(
+        let kept = StoredCheckpoint::new(
             place.tree.size(),
             place.after.unwrap_or(0),
             STANDARD.encode(signed.checkpoint().root),
@@ -112,18 +112,18 @@ impl Round<'_> {
             signed.note(),
             STANDARD.encode(place.tree.nodes().concat()),
         );
-        match self.deauthorizer.inbox().keep_checkpoint(&kept).await? {
-            CheckpointFate::Kept | CheckpointFate::Known => Ok(Sealed {
+        match self.deauthorizer.inbox().store_checkpoint(&kept).await? {
+            CheckpointOutcome::Kept | CheckpointOutcome::Known => Ok(Sealed {
                 lines,
                 checkpoint: Some(signed),
                 more,
             }),
-            CheckpointFate::Forked => Err(forked(signed.checkpoint())),
-            CheckpointFate::Unsupported => Err(SealError::Unsupported),
+            CheckpointOutcome::Forked => Err(forked(signed.checkpoint())),
+            CheckpointOutcome::Unsupported => Err(SigningError::Unsupported),
         }
     }
 
-    async fn last(&self) -> Result<Option<KeptCheckpoint>, InboxError> {
+    async fn last(&self) -> Result<Option<StoredCheckpoint>, InboxError> {
         let query = CheckpointQuery::last();
         Ok(self.deauthorizer.inbox().checkpoints(&query).await?.pop())
     }
@@ -132,9 +132,9 @@ impl Round<'_> {
     /// all lines are read again, and must give the root that was kept, and that is known.
     async fn resume(
         &self,
-        last: Option<&KeptCheckpoint>,
+        last: Option<&StoredCheckpoint>,
         known: Option<&Checkpoint>,
-    ) -> Result<Place, SealError> {
+    ) -> Result<Place, SigningError> {
         let mut again = Place {
             tree: Frontier::new(),
             after: None,
@@ -176,7 +176,7 @@ impl Round<'_> {
     /// kept can tell. If it lies ahead, that shows when the lines are read.
     async fn agrees(
         &self,
-        last: &KeptCheckpoint,
+        last: &StoredCheckpoint,
         known: Option<&Checkpoint>,
     ) -> Result<bool, InboxError> {
         let Some(known) = known.filter(|known| known.size <= last.size && known.size > 0) else {
@@ -197,7 +197,11 @@ impl Round<'_> {
         keys.map(|key| key.verifying_key().clone()).collect()
     }
 
-    async fn read(&self, place: &mut Place, known: Option<&Checkpoint>) -> Result<bool, SealError> {
+    async fn read(
+        &self,
+        place: &mut Place,
+        known: Option<&Checkpoint>,
+    ) -> Result<bool, SigningError> {
         self.read_up_to(place, known, u64::MAX).await
     }
 
@@ -207,7 +211,7 @@ impl Round<'_> {
         place: &mut Place,
         known: Option<&Checkpoint>,
         size: u64,
-    ) -> Result<bool, SealError> {
+    ) -> Result<bool, SigningError> {
         let limit = usize::try_from(size - place.tree.size()).unwrap_or(PAGE);
         let query = LedgerQuery::first(limit.min(PAGE)).after(place.after);
         let lines = self.deauthorizer.inbox().ledger(&query).await?;
@@ -225,15 +229,15 @@ impl Round<'_> {
     }
 }
 
-fn forked(checkpoint: &Checkpoint) -> SealError {
-    SealError::Forked {
+fn forked(checkpoint: &Checkpoint) -> SigningError {
+    SigningError::Forked {
         origin: checkpoint.origin.clone(),
         size: checkpoint.size,
     }
 }
 
 /// The tree that was kept with a checkpoint.
-fn restore(kept: &KeptCheckpoint) -> Option<Frontier> {
+fn restore(kept: &StoredCheckpoint) -> Option<Frontier> {
     let bytes = STANDARD.decode(&kept.tree).ok()?;
     let (nodes, rest) = bytes.as_chunks::<32>();
     if !rest.is_empty() {
@@ -246,11 +250,11 @@ fn restore(kept: &KeptCheckpoint) -> Option<Frontier> {
 /// than the database is.
 pub(super) async fn known_by(
     archive: &dyn CheckpointArchive,
-) -> Result<Option<Checkpoint>, SealError> {
-    let last = archive.last().await.map_err(SealError::Archive)?;
+) -> Result<Option<Checkpoint>, SigningError> {
+    let last = archive.last().await.map_err(SigningError::Archive)?;
     let opened = last.map(|note| SignedCheckpoint::unverified(&note));
     let opened = opened
         .transpose()
-        .map_err(|error| SealError::Archive(error.into()))?;
+        .map_err(|error| SigningError::Archive(error.into()))?;
     Ok(opened.map(|signed| signed.checkpoint().clone()))
 }

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::super::test_support::{Setting, at};
 use super::*;
-use crate::deauth::{CheckpointFate, KeptCheckpoint, Ledger};
+use crate::deauth::{CheckpointOutcome, Ledger, StoredCheckpoint};
 use crate::ledger::{
     LineProof, SignedCheckpoint, Terms, Verified, Verifier, VerifyError, VerifyingKey,
 };
@@ -40,19 +40,19 @@ async fn verify(setting: &Setting, keys: &[&SigningKey]) -> Result<Verified, Ver
 /// Each leaves two lines.
 async fn reports(setting: &Setting, numbers: std::ops::Range<usize>) {
     for number in numbers {
-        let _ = setting.report_told(number, at(50)).await;
+        let _ = setting.report_webhook(number, at(50)).await;
     }
 }
 
-async fn last_kept(setting: &Setting) -> KeptCheckpoint {
+async fn last_kept(setting: &Setting) -> StoredCheckpoint {
     let inbox = setting.deauthorizer.inbox();
     let mut last = inbox.checkpoints(&CheckpointQuery::last()).await.unwrap();
     last.remove(0)
 }
 
-async fn keep(setting: &Setting, kept: &KeptCheckpoint) {
-    let fate = setting.deauthorizer.inbox().keep_checkpoint(kept).await;
-    assert_eq!(fate.unwrap(), CheckpointFate::Kept);
+async fn keep(setting: &Setting, kept: &StoredCheckpoint) {
+    let fate = setting.deauthorizer.inbox().store_checkpoint(kept).await;
+    assert_eq!(fate.unwrap(), CheckpointOutcome::Kept);
 }
 
 /// Keeps what it is given, and can be away.
@@ -104,21 +104,21 @@ async fn what_was_written_before_there_was_a_key_is_sealed_and_so_is_what_comes_
     reports(&setting, 0..2_500).await;
     let key = key(NAME);
     let checkpointer = Checkpointer::new(setting.deauthorizer.clone(), key.clone());
-    let sealed = checkpointer.seal().await.unwrap();
+    let sealed = checkpointer.sign_checkpoint().await.unwrap();
     assert_eq!((sealed.lines, sealed.more), (5_000, false));
     // Nothing new: nothing to do.
-    assert_eq!(checkpointer.seal().await.unwrap().lines, 0);
+    assert_eq!(checkpointer.sign_checkpoint().await.unwrap().lines, 0);
     reports(&setting, 2_500..2_503).await;
     // Another process goes on.
     let other = Checkpointer::new(setting.deauthorizer.clone(), key.clone());
-    assert_eq!(other.seal().await.unwrap().lines, 6);
+    assert_eq!(other.sign_checkpoint().await.unwrap().lines, 6);
     reports(&setting, 2_503..2_504).await;
 
     let verified = verify(&setting, &[&key]).await.unwrap();
     assert_eq!((verified.lines, verified.sealed), (5_008, 5_006));
     assert_eq!(verified.checkpoints, 2);
     assert_eq!(verified.listed.len(), 2_504);
-    let state = setting.deauthorizer.sealing_state().await.unwrap();
+    let state = setting.deauthorizer.checkpoint_status().await.unwrap();
     assert_eq!(
         (state.size, state.at, state.trouble),
         (5_006, Some(at(100)), None)
@@ -150,14 +150,14 @@ async fn erasing_changes_no_line_that_was_sealed() {
     reports(&setting, 0..3).await;
     let key = key(NAME);
     let checkpointer = Checkpointer::new(setting.deauthorizer.clone(), key.clone());
-    let _ = checkpointer.seal().await.unwrap();
+    let _ = checkpointer.sign_checkpoint().await.unwrap();
     let inbox = setting.deauthorizer.inbox();
     let done = crate::deauth::Settlement::Done { note: None };
     for leased in inbox.lease(at(101), at(161), 10).await.unwrap() {
         let held = inbox.settle(&leased.lease, &done, at(102)).await.unwrap();
-        assert_eq!(held, crate::deauth::Held::Yes);
+        assert_eq!(held, crate::deauth::LeaseOutcome::Applied);
     }
-    let _ = checkpointer.seal().await.unwrap();
+    let _ = checkpointer.sign_checkpoint().await.unwrap();
     let verified = verify(&setting, &[&key]).await.unwrap();
     assert_eq!((verified.sealed, verified.listed.len()), (12, 0));
 }
@@ -168,17 +168,20 @@ async fn an_archive_gets_each_checkpoint_and_those_it_missed() {
     let shelf = Shelf::default();
     let checkpointer = Checkpointer::new(setting.deauthorizer.clone(), key(NAME));
     let checkpointer = checkpointer.archive(shelf.clone());
-    assert_eq!(checkpointer.seal().await.unwrap().checkpoint, None);
+    assert_eq!(
+        checkpointer.sign_checkpoint().await.unwrap().checkpoint,
+        None
+    );
     for (number, away) in [(0, false), (1, true), (2, true)] {
         reports(&setting, number..number + 1).await;
         shelf.set_away(away);
-        let _ = checkpointer.seal().await.unwrap();
+        let _ = checkpointer.sign_checkpoint().await.unwrap();
     }
     assert_eq!(shelf.sizes(), [2]);
     shelf.set_away(false);
     // There is nothing new, and still it gets what it missed.
-    assert_eq!(checkpointer.seal().await.unwrap().lines, 0);
-    assert_eq!(checkpointer.seal().await.unwrap().lines, 0);
+    assert_eq!(checkpointer.sign_checkpoint().await.unwrap().lines, 0);
+    assert_eq!(checkpointer.sign_checkpoint().await.unwrap().lines, 0);
     assert_eq!(shelf.sizes(), [2, 6]);
 }
 
@@ -190,7 +193,7 @@ async fn a_ledger_that_is_not_the_one_that_was_given_away_is_not_sealed() {
     reports(&before, 0..5).await;
     let seal = async |setting: &Setting, key: &SigningKey| {
         let checkpointer = Checkpointer::new(setting.deauthorizer.clone(), key.clone());
-        checkpointer.archive(shelf.clone()).seal().await
+        checkpointer.archive(shelf.clone()).sign_checkpoint().await
     };
     let _ = seal(&before, &key_1).await.unwrap();
     assert_eq!(shelf.sizes(), [10]);
@@ -201,7 +204,7 @@ async fn a_ledger_that_is_not_the_one_that_was_given_away_is_not_sealed() {
         reports(&restored, old).await;
         reports(&restored, new).await;
         match seal(&restored, &key_1).await.unwrap_err() {
-            SealError::Forked { size, origin } => assert_eq!((size, &*origin), (10, NAME)),
+            SigningError::Forked { size, origin } => assert_eq!((size, &*origin), (10, NAME)),
             other => panic!("{other}"),
         }
         assert!(setting_is_unsealed(&restored).await);
@@ -219,7 +222,7 @@ async fn a_ledger_that_is_not_the_one_that_was_given_away_is_not_sealed() {
 }
 
 async fn setting_is_unsealed(setting: &Setting) -> bool {
-    let state = setting.deauthorizer.sealing_state().await.unwrap();
+    let state = setting.deauthorizer.checkpoint_status().await.unwrap();
     state.checkpoint.is_none()
 }
 
@@ -230,16 +233,16 @@ async fn a_database_restored_under_a_running_process_is_noticed_though_it_has_gr
     let before = Setting::new();
     reports(&before, 0..4).await;
     let first = Checkpointer::new(before.deauthorizer.clone(), key.clone()).archive(shelf.clone());
-    let _ = first.seal().await.unwrap();
+    let _ = first.sign_checkpoint().await.unwrap();
     for (numbers, fits) in [(0..4, true), (1..5, false)] {
         let after = Setting::new();
         reports(&after, numbers).await;
         reports(&after, 10..12).await;
         // Sealed by someone who was not told of what was given away.
         let careless = Checkpointer::new(after.deauthorizer.clone(), key.clone());
-        let _ = careless.seal().await.unwrap();
+        let _ = careless.sign_checkpoint().await.unwrap();
         let careful = Checkpointer::new(after.deauthorizer.clone(), key.clone());
-        let sealed = careful.archive(shelf.clone()).seal().await;
+        let sealed = careful.archive(shelf.clone()).sign_checkpoint().await;
         assert_eq!(sealed.is_ok(), fits);
         shelf.0.kept.lock().unwrap().truncate(1);
     }
@@ -252,18 +255,18 @@ async fn one_key_can_follow_another() {
     reports(&setting, 0..2).await;
     let deauthorizer = || setting.deauthorizer.clone();
     let _ = Checkpointer::new(deauthorizer(), old.clone())
-        .seal()
+        .sign_checkpoint()
         .await
         .unwrap();
     reports(&setting, 2..3).await;
     let both = Checkpointer::new(deauthorizer(), new.clone()).also_sign_with(old.clone());
-    let _ = both.seal().await.unwrap();
+    let _ = both.sign_checkpoint().await.unwrap();
     assert_eq!(verify(&setting, &[&old]).await.unwrap().sealed, 6);
     reports(&setting, 3..4).await;
     // At once, too: what a key that is not known has signed is read again.
     let third = key(NAME);
     let _ = Checkpointer::new(deauthorizer(), third.clone())
-        .seal()
+        .sign_checkpoint()
         .await
         .unwrap();
     assert!(verify(&setting, &[&old, &new]).await.is_err());
@@ -278,7 +281,7 @@ async fn a_kept_tree_that_was_changed_is_not_gone_on_from() {
     reports(&setting, 0..3).await;
     let key = key(NAME);
     let sealed = Checkpointer::new(setting.deauthorizer.clone(), key.clone())
-        .seal()
+        .sign_checkpoint()
         .await;
     let _ = sealed.unwrap();
     let mut kept = last_kept(&setting).await;
@@ -290,7 +293,7 @@ async fn a_kept_tree_that_was_changed_is_not_gone_on_from() {
         keep(&other, &kept).await;
         // The lines are those that were sealed: they are read again, and it goes on.
         let again = Checkpointer::new(other.deauthorizer.clone(), key.clone());
-        assert_eq!(again.seal().await.unwrap().lines, 2);
+        assert_eq!(again.sign_checkpoint().await.unwrap().lines, 2);
         assert_eq!(verify(&other, &[&key]).await.unwrap().sealed, 8);
 
         let forged = Setting::new();
@@ -298,8 +301,8 @@ async fn a_kept_tree_that_was_changed_is_not_gone_on_from() {
         keep(&forged, &kept).await;
         let again = Checkpointer::new(forged.deauthorizer.clone(), key.clone());
         assert!(matches!(
-            again.seal().await,
-            Err(SealError::Forked { size: 6, .. })
+            again.sign_checkpoint().await,
+            Err(SigningError::Forked { size: 6, .. })
         ));
     }
 }
@@ -311,7 +314,7 @@ async fn it_seals_in_the_background_and_once_more_at_the_end() {
     let checkpointer = Checkpointer::new(setting.deauthorizer.clone(), key.clone());
     reports(&setting, 0..1).await;
     let running = checkpointer.interval(Duration::from_secs(60)).spawn();
-    let size = async || setting.deauthorizer.sealing_state().await.unwrap().size;
+    let size = async || setting.deauthorizer.checkpoint_status().await.unwrap().size;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(size().await, 2);
     reports(&setting, 1..2).await;
@@ -394,10 +397,21 @@ async fn trouble_is_shown_until_it_is_over() {
     let before = Setting::new();
     reports(&before, 0..2).await;
     let first = Checkpointer::new(before.deauthorizer.clone(), key_1.clone());
-    let _ = first.archive(shelf.clone()).seal().await.unwrap();
+    let _ = first
+        .archive(shelf.clone())
+        .sign_checkpoint()
+        .await
+        .unwrap();
     let restored = Setting::new();
     reports(&restored, 0..1).await;
-    let trouble = async || restored.deauthorizer.sealing_state().await.unwrap().trouble;
+    let trouble = async || {
+        restored
+            .deauthorizer
+            .checkpoint_status()
+            .await
+            .unwrap()
+            .trouble
+    };
     let run = async |key: SigningKey| {
         let checkpointer = Checkpointer::new(restored.deauthorizer.clone(), key);
         let running = checkpointer.archive(shelf.clone()).spawn();
@@ -422,8 +436,8 @@ async fn an_inbox_that_knows_no_checkpoints_works_as_before_and_is_not_asked_aga
     reports(&setting, 0..1).await;
     let checkpointer = Checkpointer::new(setting.deauthorizer.clone(), key(NAME));
     assert!(matches!(
-        checkpointer.seal().await,
-        Err(SealError::Unsupported)
+        checkpointer.sign_checkpoint().await,
+        Err(SigningError::Unsupported)
     ));
     // It ends by itself.
     checkpointer.run_until(std::future::pending()).await;

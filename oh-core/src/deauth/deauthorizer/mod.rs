@@ -5,13 +5,13 @@
 //! and a handler never runs while the member's tokens still work. What the first caller does not
 //! get to, because it dies or a database is down, the worker does before it calls the handler.
 
-mod brake;
+mod circuit_breaker;
 mod hints;
+mod pending_accepts;
 mod tokens;
-mod unkept;
 mod wishes;
 
-pub use brake::Brake;
+pub use circuit_breaker::CircuitBreaker;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -23,17 +23,17 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tokio::time::Instant;
 
-use super::event::{DeauthEvent, Discovery, Erasure, EventId};
+use super::event::{DeauthEvent, Discovery, ErasureRequest, EventId};
 use super::inbox::{
-    Accepted, DeauthInbox, EventQuery, EventState, InboxError, TokenFate, TokenProgress,
+    Accepted, DeauthInbox, EventQuery, EventState, InboxError, TokenOutcome, TokenProgress,
 };
 use super::metrics;
 use super::pseudonym::Pseudonymizer;
 use crate::store::{MemberRecord, StoreError, TokenStore};
 use crate::{Clock, ProjectMemberId, Timestamp};
-use brake::{Braking, Verdict};
+use circuit_breaker::{Braking, Verdict};
 use hints::Hints;
-use unkept::Unkept;
+use pending_accepts::PendingAccepts;
 
 /// How much an event that looks stale may be older than the authorization that makes it so, to be put
 /// back when its member turns out to be gone: so much two clocks may differ.
@@ -50,9 +50,9 @@ struct Inner {
     clock: Clock,
     wake: Notify,
     hints: Hints,
-    unkept: Unkept,
+    unkept: PendingAccepts,
     braking: Braking,
-    roster: Option<Roster>,
+    roster: Option<MemberList>,
     listed: AsyncMutex<Option<(Timestamp, HashSet<ProjectMemberId>)>>,
     works: AtomicBool,
     // The inbox has been seen to delete the tokens that the store has.
@@ -61,15 +61,15 @@ struct Inner {
 }
 
 /// Reads the whole list of the project's members.
-pub(crate) type Roster = Box<
+pub(crate) type MemberList = Box<
     dyn Fn() -> BoxFuture<'static, Result<HashSet<ProjectMemberId>, oh_api::Error>> + Send + Sync,
 >;
 
 /// What a [`Deauthorizer`] may have besides.
 pub(crate) struct Extras {
-    pub(crate) brake: Brake,
+    pub(crate) brake: CircuitBreaker,
     /// With a master token the project's list is asked before `invalid_grant` is believed.
-    pub(crate) roster: Option<Roster>,
+    pub(crate) roster: Option<MemberList>,
     /// Called for each member whose sessions have just ended.
     pub(crate) gone: Box<dyn Fn(&ProjectMemberId) + Send + Sync>,
 }
@@ -127,7 +127,7 @@ impl Deauthorizer {
             names,
             clock,
             Extras {
-                brake: Brake::default(),
+                brake: CircuitBreaker::default(),
                 roster: None,
                 gone: Box::new(gone),
             },
@@ -148,7 +148,7 @@ impl Deauthorizer {
             clock,
             wake: Notify::new(),
             hints: Hints::new(),
-            unkept: Unkept::default(),
+            unkept: PendingAccepts::default(),
             braking: Braking::new(extras.brake),
             roster: extras.roster,
             listed: AsyncMutex::default(),
@@ -183,34 +183,34 @@ impl Deauthorizer {
     /// # Errors
     ///
     /// When the event could not be kept. The webhook then answers 503.
-    pub async fn report_told(
+    pub async fn report_webhook(
         &self,
         member: &ProjectMemberId,
-        erasure: Erasure,
+        erasure: ErasureRequest,
         left_at: Timestamp,
     ) -> Result<Accepted, InboxError> {
-        let id = self.0.names.told_event(member, left_at, erasure);
-        self.accept(self.event(id, member, erasure, Discovery::Told, left_at))
+        let id = self.0.names.webhook_event_id(member, left_at, erasure);
+        self.accept(self.event(id, member, erasure, Discovery::Webhook, left_at))
             .await
     }
 
-    /// As [`report_told`](Self::report_told), for whoever must answer soon: after `patience` at the
+    /// As [`report_webhook`](Self::report_webhook), for whoever must answer soon: after `patience` at the
     /// latest. What could not be kept by then is kept in mind and tried again for a day, if not too
     /// much is; see [`finish`](Self::finish).
     ///
     /// # Errors
     ///
     /// When the event is not kept yet.
-    pub async fn report_told_within(
+    pub async fn report_webhook_within(
         &self,
         patience: Duration,
         member: &ProjectMemberId,
-        erasure: Erasure,
+        erasure: ErasureRequest,
         left_at: Timestamp,
     ) -> Result<Accepted, InboxError> {
         let end = Instant::now() + patience;
-        let id = self.0.names.told_event(member, left_at, erasure);
-        let event = self.event(id, member, erasure, Discovery::Told, left_at);
+        let id = self.0.names.webhook_event_id(member, left_at, erasure);
+        let event = self.event(id, member, erasure, Discovery::Webhook, left_at);
         let failed = match tokio::time::timeout_at(end, self.accept(event.clone())).await {
             Ok(Ok(accepted)) => return Ok(accepted),
             Ok(Err(error)) => error,
@@ -238,24 +238,24 @@ impl Deauthorizer {
     /// # Errors
     ///
     /// When the record could not be read again, or the event could not be kept.
-    pub async fn report_found(
+    pub async fn report_missing(
         &self,
         observed: &MemberRecord,
     ) -> Result<Option<Accepted>, ReportError> {
-        self.observed(observed, Discovery::Found).await
+        self.observed(observed, Discovery::Reconciliation).await
     }
 
-    /// As [`report_found`](Self::report_found), when it may be we who used the tokens up without getting the
+    /// As [`report_missing`](Self::report_missing), when it may be we who used the tokens up without getting the
     /// next ones: nothing says that the member has left.
     ///
     /// # Errors
     ///
-    /// As [`report_found`](Self::report_found).
-    pub async fn report_lost(
+    /// As [`report_missing`](Self::report_missing).
+    pub async fn report_token_loss(
         &self,
         observed: &MemberRecord,
     ) -> Result<Option<Accepted>, ReportError> {
-        self.observed(observed, Discovery::Lost).await
+        self.observed(observed, Discovery::TokenLoss).await
     }
 
     /// The member's latest event that looks stale, if it is not much older than the authorization.
@@ -292,7 +292,7 @@ impl Deauthorizer {
             return Ok(None);
         }
         // An event that looked stale was right after all, and it knows what the member wants.
-        if discovery == Discovery::Found
+        if discovery == Discovery::Reconciliation
             && let Some(event) = self.wish_in_doubt(observed).await?
             && self.0.inbox.requeue(&event.id, self.0.clock.now()).await?
         {
@@ -309,11 +309,13 @@ impl Deauthorizer {
         }
         // They are a member still: it is the tokens that are dead, as after a backup was restored.
         let discovery = match discovery {
-            Discovery::Found if self.is_listed(&observed.member).await => Discovery::Lost,
+            Discovery::Reconciliation if self.is_listed(&observed.member).await => {
+                Discovery::TokenLoss
+            }
             other => other,
         };
-        let event = self.own_event(observed, Erasure::Unknown, discovery);
-        let verdict = self.brake().await?;
+        let event = self.own_event(observed, ErasureRequest::Unknown, discovery);
+        let verdict = self.circuit_breaker().await?;
         if verdict == Verdict::Believe {
             return Ok(Some(self.accept(event).await?));
         }
@@ -327,18 +329,18 @@ impl Deauthorizer {
         let held = self
             .0
             .inbox
-            .hold(&event, "too many members gone within an hour")
+            .quarantine(&event, "too many members gone within an hour")
             .await?;
         if matches!(held, Accepted::New(_)) {
-            metrics::held();
+            metrics::quarantined();
         }
         Ok(Some(held))
     }
 
     /// What the brake says of one more departure. It goes off once nothing is held any more.
-    async fn brake(&self) -> Result<Verdict, ReportError> {
+    async fn circuit_breaker(&self) -> Result<Verdict, ReportError> {
         if self.0.braking.is_on().await {
-            let held = EventQuery::first(1).state(EventState::Held);
+            let held = EventQuery::first(1).state(EventState::Quarantined);
             if self.0.inbox.events(&held).await?.is_empty() {
                 self.0.braking.release().await;
             }
@@ -396,7 +398,7 @@ impl Deauthorizer {
             let held = self
                 .0
                 .inbox
-                .events(&EventQuery::first(500).state(EventState::Held))
+                .events(&EventQuery::first(500).state(EventState::Quarantined))
                 .await?;
             let before = released;
             for event in held {
@@ -423,7 +425,7 @@ impl Deauthorizer {
     pub async fn report_disconnected(
         &self,
         record: &MemberRecord,
-        erasure: Erasure,
+        erasure: ErasureRequest,
     ) -> Result<Accepted, InboxError> {
         let event = self.own_event(record, erasure, Discovery::Disconnected);
         self.accept(event).await
@@ -465,14 +467,14 @@ impl Deauthorizer {
     /// worker makes up for it.
     #[tracing::instrument(name = "deauth.accept", skip_all, fields(event = %event.id, discovery = %event.discovery, erasure = %event.erasure))]
     pub async fn accept(&self, event: DeauthEvent) -> Result<Accepted, InboxError> {
-        if event.discovery == Discovery::Told && event.received_at.since(event.left_at) > OLD {
+        if event.discovery == Discovery::Webhook && event.received_at.since(event.left_at) > OLD {
             let held = self
                 .0
                 .inbox
-                .hold(&event, "told days after the member left")
+                .quarantine(&event, "told days after the member left")
                 .await?;
             if matches!(held, Accepted::New(_)) {
-                metrics::held();
+                metrics::quarantined();
                 tracing::error!(
                     "a webhook tells of a departure of days ago, as when an old one is sent again: it \
                      is held until someone releases it"
@@ -500,12 +502,12 @@ impl Deauthorizer {
             );
         }
         match fate {
-            TokenFate::Destroyed if self.tokens_are_elsewhere(&event).await => {
+            TokenOutcome::Destroyed if self.tokens_are_elsewhere(&event).await => {
                 self.ready_if_possible(&event).await;
             }
-            TokenFate::Destroyed => (self.0.gone)(&event.member),
-            TokenFate::Stale => self.found_stale(&event),
-            TokenFate::Untouched => self.ready_if_possible(&event).await,
+            TokenOutcome::Destroyed => (self.0.gone)(&event.member),
+            TokenOutcome::Stale => self.found_stale(&event),
+            TokenOutcome::Untouched => self.ready_if_possible(&event).await,
         }
         self.wake();
         Ok(accepted)
@@ -532,7 +534,7 @@ impl Deauthorizer {
     fn own_event(
         &self,
         record: &MemberRecord,
-        erasure: Erasure,
+        erasure: ErasureRequest,
         discovery: Discovery,
     ) -> DeauthEvent {
         let id = self.0.names.own_event(record, discovery);
@@ -546,7 +548,7 @@ impl Deauthorizer {
         &self,
         id: EventId,
         member: &ProjectMemberId,
-        erasure: Erasure,
+        erasure: ErasureRequest,
         discovery: Discovery,
         left_at: Timestamp,
     ) -> DeauthEvent {

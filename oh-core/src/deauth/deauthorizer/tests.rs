@@ -8,7 +8,7 @@ use super::*;
 use crate::KeyMaterial;
 use crate::deauth::test_support::{self, at};
 use crate::deauth::{DeauthEvents, DeauthRecords, LedgerQuery, Step};
-use crate::deauth::{EventState, Held, MemoryInbox, Settlement};
+use crate::deauth::{EventState, LeaseOutcome, MemoryInbox, Settlement};
 use crate::store::{MemoryStore, Put, Version};
 
 mod held;
@@ -75,9 +75,9 @@ impl Setting {
         assert_eq!(put.unwrap(), Put::Done);
     }
 
-    async fn report_told(&self, left_at: Timestamp) -> Accepted {
+    async fn report_webhook(&self, left_at: Timestamp) -> Accepted {
         self.deauthorizer
-            .report_told(&member(), Erasure::Requested, left_at)
+            .report_webhook(&member(), ErasureRequest::Requested, left_at)
             .await
             .unwrap()
     }
@@ -97,8 +97,8 @@ async fn the_tokens_go_with_the_acceptance_and_sessions_end() {
     let record = authorized(at(0));
     let setting = Setting::with(&record).await;
     assert_eq!(
-        setting.report_told(at(50)).await,
-        Accepted::New(TokenFate::Untouched)
+        setting.report_webhook(at(50)).await,
+        Accepted::New(TokenOutcome::Untouched)
     );
     let left = setting.record().await.unwrap();
     assert!(!left.is_authorized());
@@ -109,7 +109,7 @@ async fn the_tokens_go_with_the_acceptance_and_sessions_end() {
         setting.all_steps().await,
         [Step::Received, Step::TokensDestroyed]
     );
-    assert_eq!(setting.report_told(at(50)).await, Accepted::Duplicate);
+    assert_eq!(setting.report_webhook(at(50)).await, Accepted::Duplicate);
     assert_eq!(setting.all_steps().await.len(), 2);
 }
 
@@ -131,9 +131,9 @@ async fn sessions_end_where_the_tokens_went_with_the_acceptance() {
         },
     );
     let accepted = deauthorizer
-        .report_told(&member(), Erasure::Requested, at(50))
+        .report_webhook(&member(), ErasureRequest::Requested, at(50))
         .await;
-    assert_eq!(accepted.unwrap(), Accepted::New(TokenFate::Destroyed));
+    assert_eq!(accepted.unwrap(), Accepted::New(TokenOutcome::Destroyed));
     assert_eq!(gone.load(Ordering::SeqCst), 1);
     let leased = inbox.lease(at(100), at(160), 1).await.unwrap();
     let ready = deauthorizer.ready(&leased[0].event, TokenProgress::Destroyed);
@@ -149,7 +149,7 @@ async fn tokens_that_live_elsewhere_are_destroyed_there() {
     setting.inbox.destroys.store(true, Ordering::SeqCst);
     for number in [1, 2] {
         setting.authorize(number, at(0)).await;
-        let _ = setting.report_told(number, at(50)).await;
+        let _ = setting.report_webhook(number, at(50)).await;
         assert!(!setting.record(number).await.unwrap().is_authorized());
     }
     let leased = setting.inbox.lease(at(100), at(160), 2).await.unwrap();
@@ -169,7 +169,7 @@ async fn tokens_that_are_gone_are_nowhere_else() {
     let left = record.deauthorized(at(100));
     let put = setting.store.put(&left, Some(record.version));
     assert_eq!(put.await.unwrap(), Put::Done);
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     assert_eq!(setting.steps().await, [Step::Received]);
 }
 
@@ -181,14 +181,14 @@ async fn tokens_are_destroyed_whatever_an_older_tombstone_says() {
         ..authorized(at(0))
     };
     let setting = Setting::with(&record).await;
-    let _ = setting.report_told(at(50)).await;
+    let _ = setting.report_webhook(at(50)).await;
     assert!(!setting.record().await.unwrap().is_authorized());
 }
 
 #[tokio::test]
 async fn a_stranger_leaves_a_tombstone() {
     let setting = Setting::new(MemoryStore::new());
-    let _ = setting.report_told(at(50)).await;
+    let _ = setting.report_webhook(at(50)).await;
     let tombstone = setting.record().await.unwrap();
     assert!(!tombstone.is_authorized());
     assert_eq!(tombstone.deauthorized_at, Some(at(100)));
@@ -197,12 +197,12 @@ async fn a_stranger_leaves_a_tombstone() {
 #[tokio::test]
 async fn leaving_again_renews_the_tombstone() {
     let setting = Setting::new(MemoryStore::new());
-    let _ = setting.report_told(at(50)).await;
+    let _ = setting.report_webhook(at(50)).await;
     setting
         .deauthorizer
         .clock()
         .advance(Duration::from_secs(10));
-    let _ = setting.report_told(at(60)).await;
+    let _ = setting.report_webhook(at(60)).await;
     let tombstone = setting.record().await.unwrap();
     assert_eq!(tombstone.deauthorized_at, Some(at(110)));
 }
@@ -210,11 +210,11 @@ async fn leaving_again_renews_the_tombstone() {
 #[tokio::test]
 async fn an_event_worked_on_late_leaves_the_tombstone_of_a_later_one() {
     let setting = Setting::with(&authorized(at(0))).await;
-    let _ = setting.report_told(at(50)).await;
+    let _ = setting.report_webhook(at(50)).await;
     let leased = setting.inbox.lease(at(100), at(160), 1).await.unwrap();
     let clock = setting.deauthorizer.clock();
     clock.advance(Duration::from_secs(10));
-    let _ = setting.report_told(at(60)).await;
+    let _ = setting.report_webhook(at(60)).await;
     let later = setting.record().await.unwrap();
     assert_eq!(later.deauthorized_at, Some(at(110)));
     for tokens in [TokenProgress::Untouched, TokenProgress::Destroyed] {
@@ -239,8 +239,8 @@ async fn an_event_worked_on_late_leaves_the_tombstone_of_a_later_one() {
 async fn whoever_leaves_at_the_moment_of_authorizing_has_left() {
     let setting = Setting::with(&authorized(at(500))).await;
     let record = setting.record().await.unwrap();
-    let found = setting.deauthorizer.report_found(&record).await.unwrap();
-    assert_eq!(found, Some(Accepted::New(TokenFate::Untouched)));
+    let found = setting.deauthorizer.report_missing(&record).await.unwrap();
+    assert_eq!(found, Some(Accepted::New(TokenOutcome::Untouched)));
     assert!(!setting.record().await.unwrap().is_authorized());
 }
 
@@ -248,13 +248,17 @@ async fn whoever_leaves_at_the_moment_of_authorizing_has_left() {
 async fn whoever_was_lost_and_is_then_heard_to_leave_has_left() {
     let setting = Setting::with(&authorized(at(0))).await;
     let record = setting.record().await.unwrap();
-    let lost = setting.deauthorizer.report_lost(&record).await.unwrap();
+    let lost = setting
+        .deauthorizer
+        .report_token_loss(&record)
+        .await
+        .unwrap();
     assert!(lost.is_some());
     assert!(setting.record().await.unwrap().is_lost());
     let leased = setting.inbox.lease(at(100), at(160), 1).await.unwrap();
     let clock = setting.deauthorizer.clock();
     clock.advance(Duration::from_secs(10));
-    let _ = setting.report_told(at(60)).await;
+    let _ = setting.report_webhook(at(60)).await;
     assert!(!setting.record().await.unwrap().is_lost());
     // The worker comes to the older event after that.
     let ready = setting
@@ -267,10 +271,10 @@ async fn whoever_was_lost_and_is_then_heard_to_leave_has_left() {
 #[tokio::test]
 async fn a_departure_of_three_days_ago_is_believed_and_an_older_one_is_held() {
     let three_days = Duration::from_secs(3 * 24 * 3_600);
-    for (more, state) in [(0, EventState::Pending), (1, EventState::Held)] {
+    for (more, state) in [(0, EventState::Pending), (1, EventState::Quarantined)] {
         let setting = Setting::new(MemoryStore::new());
         let ago = three_days + Duration::from_micros(more);
-        let _ = setting.report_told(at(100) - ago).await;
+        let _ = setting.report_webhook(at(100) - ago).await;
         let events = setting.inbox.events(&EventQuery::first(9)).await.unwrap();
         assert_eq!(events[0].state, state);
     }
@@ -281,10 +285,10 @@ async fn an_inbox_that_is_back_in_time_leaves_nothing_to_be_sent_again() {
     let setting = test_support::Setting::new();
     setting.inbox.set_down(true);
     let member = test_support::member(1);
-    let telling = setting.deauthorizer.report_told_within(
+    let telling = setting.deauthorizer.report_webhook_within(
         Duration::from_secs(8),
         &member,
-        Erasure::Requested,
+        ErasureRequest::Requested,
         at(50),
     );
     let back = async {
@@ -292,14 +296,14 @@ async fn an_inbox_that_is_back_in_time_leaves_nothing_to_be_sent_again() {
         setting.inbox.set_down(false);
     };
     let (accepted, ()) = tokio::join!(telling, back);
-    assert_eq!(accepted.unwrap(), Accepted::New(TokenFate::Untouched));
+    assert_eq!(accepted.unwrap(), Accepted::New(TokenOutcome::Untouched));
     assert_eq!(setting.events(EventState::Pending).await.len(), 1);
 }
 
 #[tokio::test]
 async fn an_old_wish_does_not_touch_a_new_authorization() {
     let setting = Setting::with(&authorized(at(60))).await;
-    let _ = setting.report_told(at(50)).await;
+    let _ = setting.report_webhook(at(50)).await;
     assert!(setting.record().await.unwrap().is_authorized());
     assert_eq!(setting.all_steps().await, [Step::Received]);
 }
@@ -307,7 +311,7 @@ async fn an_old_wish_does_not_touch_a_new_authorization() {
 #[tokio::test]
 async fn a_requeued_stale_event_is_acted_on() {
     let setting = Setting::with(&authorized(at(60))).await;
-    let _ = setting.report_told(at(50)).await;
+    let _ = setting.report_webhook(at(50)).await;
     let leased = setting
         .inbox
         .lease(at(100), at(160), 1)
@@ -325,7 +329,7 @@ async fn a_requeued_stale_event_is_acted_on() {
         .settle(&leased.lease, &Settlement::Stale, at(101))
         .await
         .unwrap();
-    assert_eq!(settled, Held::Yes);
+    assert_eq!(settled, LeaseOutcome::Applied);
 
     assert!(
         setting
@@ -348,7 +352,7 @@ async fn a_requeued_stale_event_is_acted_on() {
 #[tokio::test]
 async fn putting_a_stale_event_back_does_not_reach_into_the_future() {
     let setting = Setting::with(&authorized(at(60))).await;
-    let _ = setting.report_told(at(50)).await;
+    let _ = setting.report_webhook(at(50)).await;
     let leased = setting.inbox.lease(at(100), at(160), 1).await.unwrap();
     let event = &leased[0].event;
     let put_back = TokenProgress::Requeued(at(102));
@@ -373,12 +377,18 @@ async fn putting_a_stale_event_back_does_not_reach_into_the_future() {
 async fn an_old_wish_is_not_acted_on_after_a_later_leave_either() {
     let setting = Setting::with(&authorized(at(60))).await;
     let left = setting.record().await.unwrap();
-    let _ = setting.deauthorizer.report_found(&left).await.unwrap();
+    let _ = setting.deauthorizer.report_missing(&left).await.unwrap();
     let deauthorizer = &setting.deauthorizer;
     let id = deauthorizer
         .names()
-        .told_event(&member(), at(50), Erasure::Requested);
-    let old = deauthorizer.event(id, &member(), Erasure::Requested, Discovery::Told, at(50));
+        .webhook_event_id(&member(), at(50), ErasureRequest::Requested);
+    let old = deauthorizer.event(
+        id,
+        &member(),
+        ErasureRequest::Requested,
+        Discovery::Webhook,
+        at(50),
+    );
     let ready = setting
         .deauthorizer
         .ready(&old, TokenProgress::Untouched)
@@ -391,11 +401,11 @@ async fn an_old_wish_is_not_acted_on_after_a_later_leave_either() {
 async fn a_member_is_found_once_for_each_authorization() {
     let record = authorized(at(0));
     let setting = Setting::with(&record).await;
-    let first = setting.deauthorizer.report_found(&record).await.unwrap();
-    assert_eq!(first, Some(Accepted::New(TokenFate::Untouched)));
+    let first = setting.deauthorizer.report_missing(&record).await.unwrap();
+    assert_eq!(first, Some(Accepted::New(TokenOutcome::Untouched)));
     // Whoever else asked at the same time comes too late.
     assert_eq!(
-        setting.deauthorizer.report_found(&record).await.unwrap(),
+        setting.deauthorizer.report_missing(&record).await.unwrap(),
         None
     );
 
@@ -410,8 +420,8 @@ async fn a_member_is_found_once_for_each_authorization() {
             .unwrap(),
         Put::Done
     );
-    let second = setting.deauthorizer.report_found(&again).await.unwrap();
-    assert_eq!(second, Some(Accepted::New(TokenFate::Untouched)));
+    let second = setting.deauthorizer.report_missing(&again).await.unwrap();
+    assert_eq!(second, Some(Accepted::New(TokenOutcome::Untouched)));
 }
 
 #[tokio::test]
@@ -423,7 +433,10 @@ async fn refreshed_tokens_make_the_finding_worthless() {
         tokens.access_token = "b".into();
     }
     let setting = Setting::with(&refreshed).await;
-    assert_eq!(setting.deauthorizer.report_found(&old).await.unwrap(), None);
+    assert_eq!(
+        setting.deauthorizer.report_missing(&old).await.unwrap(),
+        None
+    );
     assert!(setting.record().await.unwrap().is_authorized());
 }
 
@@ -434,7 +447,7 @@ async fn their_clock_may_be_ahead_of_ours() {
     assert!(
         setting
             .deauthorizer
-            .report_found(&record)
+            .report_missing(&record)
             .await
             .unwrap()
             .is_some()
@@ -472,7 +485,7 @@ impl TokenStore for Down {
 async fn once_kept_an_event_is_accepted_even_if_the_tokens_must_wait() {
     let setting = Setting::new(Down);
     assert!(matches!(
-        setting.report_told(at(50)).await,
+        setting.report_webhook(at(50)).await,
         Accepted::New(_)
     ));
     let query = crate::deauth::EventQuery {
@@ -491,10 +504,12 @@ async fn what_cannot_be_kept_in_time_is_kept_later() {
     setting.inbox.set_down(true);
     let began = Instant::now();
     let patience = Duration::from_secs(8);
-    let told =
-        setting
-            .deauthorizer
-            .report_told_within(patience, &member, Erasure::Requested, at(50));
+    let told = setting.deauthorizer.report_webhook_within(
+        patience,
+        &member,
+        ErasureRequest::Requested,
+        at(50),
+    );
     assert!(told.await.is_err());
     assert!(began.elapsed() <= patience, "{:?}", began.elapsed());
     // It has been away for hours.
@@ -508,12 +523,14 @@ async fn what_cannot_be_kept_in_time_is_kept_later() {
     let hour = Duration::from_secs(3_600);
     tokio::time::timeout(hour, kept).await.expect("it is kept");
     let events = setting.events(EventState::Pending).await;
-    assert_eq!(events[0].erasure, Erasure::Requested);
+    assert_eq!(events[0].erasure, ErasureRequest::Requested);
     // Told again, it is known.
-    let again =
-        setting
-            .deauthorizer
-            .report_told_within(patience, &member, Erasure::Requested, at(50));
+    let again = setting.deauthorizer.report_webhook_within(
+        patience,
+        &member,
+        ErasureRequest::Requested,
+        at(50),
+    );
     assert_eq!(again.await.unwrap(), Accepted::Duplicate);
 }
 
@@ -524,10 +541,10 @@ async fn no_more_is_kept_in_mind_than_there_is_room_for_and_no_longer_than_a_day
     let tell = async |number| {
         let member = test_support::member(number);
         let patience = Duration::from_millis(1);
-        let wish = Erasure::Requested;
+        let wish = ErasureRequest::Requested;
         let told = setting
             .deauthorizer
-            .report_told_within(patience, &member, wish, at(50));
+            .report_webhook_within(patience, &member, wish, at(50));
         assert!(told.await.is_err());
     };
     let minutes = |minutes: u64| tokio::time::sleep(Duration::from_secs(60 * minutes));
@@ -553,10 +570,10 @@ async fn what_waits_is_tried_once_more_at_the_end() {
     setting.inbox.set_down(true);
     for number in 1..=3 {
         let member = crate::deauth::test_support::member(number);
-        let told = setting.deauthorizer.report_told_within(
+        let told = setting.deauthorizer.report_webhook_within(
             Duration::from_secs(1),
             &member,
-            Erasure::Requested,
+            ErasureRequest::Requested,
             at(50),
         );
         assert!(told.await.is_err());
@@ -576,7 +593,7 @@ async fn everyone_seems_gone(count: usize) -> (crate::deauth::test_support::Sett
     let mut untouched = 0;
     for number in 0..count {
         let record = setting.record(number).await.unwrap();
-        let reported = setting.deauthorizer.report_found(&record).await.unwrap();
+        let reported = setting.deauthorizer.report_missing(&record).await.unwrap();
         assert!(matches!(reported, Some(Accepted::New(_))));
         untouched += usize::from(setting.record(number).await.unwrap().is_authorized());
     }
@@ -588,14 +605,14 @@ async fn a_mass_departure_is_held_until_someone_has_looked() {
     let (setting, untouched) = everyone_seems_gone(200).await;
     // A tenth of them is believed to be gone.
     assert_eq!(untouched, 180);
-    assert_eq!(setting.events(EventState::Held).await.len(), 180);
+    assert_eq!(setting.events(EventState::Quarantined).await.len(), 180);
     assert_eq!(setting.events(EventState::Pending).await.len(), 20);
     // What a signed webhook tells is acted on all the same.
-    let _ = setting.report_told(199, at(60)).await;
+    let _ = setting.report_webhook(199, at(60)).await;
     assert!(!setting.record(199).await.unwrap().is_authorized());
 
     assert_eq!(setting.deauthorizer.release_all().await.unwrap(), 180);
-    assert!(setting.events(EventState::Held).await.is_empty());
+    assert!(setting.events(EventState::Quarantined).await.is_empty());
     let last = setting.lines().await.pop().unwrap();
     assert_eq!(last.step, Step::Released);
 }
@@ -604,7 +621,7 @@ async fn a_mass_departure_is_held_until_someone_has_looked() {
 async fn a_few_departures_are_believed_however_few_members_there_are() {
     let (setting, untouched) = everyone_seems_gone(10).await;
     assert_eq!(untouched, 0);
-    assert!(setting.events(EventState::Held).await.is_empty());
+    assert!(setting.events(EventState::Quarantined).await.is_empty());
 }
 
 #[tokio::test]
@@ -615,24 +632,24 @@ async fn departures_of_many_hours_are_no_mass_departure() {
     }
     for number in 0..30 {
         let record = setting.record(number).await.unwrap();
-        let _ = setting.deauthorizer.report_found(&record).await.unwrap();
+        let _ = setting.deauthorizer.report_missing(&record).await.unwrap();
         assert!(!setting.record(number).await.unwrap().is_authorized());
         setting.clock.advance(Duration::from_secs(1_200));
     }
-    assert!(setting.events(EventState::Held).await.is_empty());
+    assert!(setting.events(EventState::Quarantined).await.is_empty());
 }
 
 #[tokio::test]
 async fn once_nothing_is_held_the_brake_is_off() {
     let (setting, _) = everyone_seems_gone(30).await;
-    let held = setting.events(EventState::Held).await;
+    let held = setting.events(EventState::Quarantined).await;
     assert_eq!(held.len(), 20);
     for event in &held {
         assert!(setting.deauthorizer.release(&event.id).await.unwrap());
     }
     setting.authorize(500, at(0)).await;
     let record = setting.record(500).await.unwrap();
-    let _ = setting.deauthorizer.report_found(&record).await.unwrap();
+    let _ = setting.deauthorizer.report_missing(&record).await.unwrap();
     assert!(!setting.record(500).await.unwrap().is_authorized());
 }
 
@@ -641,10 +658,10 @@ async fn an_old_telling_is_held() {
     let setting = crate::deauth::test_support::Setting::new();
     setting.authorize(1, at(0)).await;
     setting.clock.advance(Duration::from_secs(4 * 24 * 3_600));
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     assert!(setting.record(1).await.unwrap().is_authorized());
-    let held = setting.events(EventState::Held).await;
-    assert_eq!(held[0].erasure, Erasure::Requested);
+    let held = setting.events(EventState::Quarantined).await;
+    assert_eq!(held[0].erasure, ErasureRequest::Requested);
     assert!(setting.deauthorizer.release(&held[0].id).await.unwrap());
 }
 
@@ -656,7 +673,7 @@ async fn whoever_is_on_the_list_is_not_gone() {
     let listed = Arc::new(Mutex::new(HashSet::from([member()])));
     let list = listed.clone();
     let extras = Extras {
-        brake: Brake::default(),
+        brake: CircuitBreaker::default(),
         roster: Some(Box::new(move || {
             let members = list.lock().unwrap().clone();
             Box::pin(async { Ok(members) })
@@ -671,16 +688,16 @@ async fn whoever_is_on_the_list_is_not_gone() {
         let record = authorized(authorized_at);
         let put = store.put(&record, before.map(|record| record.version));
         assert_eq!(put.await.unwrap(), Put::Done);
-        let _ = deauthorizer.report_found(&record).await.unwrap();
+        let _ = deauthorizer.report_missing(&record).await.unwrap();
         let events = inbox.events(&EventQuery::first(10).newest_first()).await;
         events.unwrap()[0].discovery
     };
-    assert_eq!(found(at(0)).await, Discovery::Lost);
+    assert_eq!(found(at(0)).await, Discovery::TokenLoss);
     // What was read less than a minute ago is not read again.
     listed.lock().unwrap().clear();
     clock.advance(Duration::from_secs(59));
-    assert_eq!(found(at(159)).await, Discovery::Lost);
+    assert_eq!(found(at(159)).await, Discovery::TokenLoss);
     // What was read a minute ago says nothing any more.
     clock.advance(Duration::from_secs(1));
-    assert_eq!(found(at(160)).await, Discovery::Found);
+    assert_eq!(found(at(160)).await, Discovery::Reconciliation);
 }

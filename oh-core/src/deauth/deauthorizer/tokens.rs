@@ -56,7 +56,7 @@ impl Deauthorizer {
             let now = self.0.clock.now();
             self.0.inbox.tokens_destroyed(event, now).await?;
         }
-        if event.discovery == Discovery::Lost {
+        if event.discovery == Discovery::TokenLoss {
             self.mark_lost(event, tokens).await?;
         }
         Ok(Ready::Yes)

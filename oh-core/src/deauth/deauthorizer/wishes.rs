@@ -1,7 +1,7 @@
 //! Wishes to be erased that members said to the app itself.
 
 use super::Deauthorizer;
-use crate::deauth::event::{DeauthEvent, Discovery, Erasure};
+use crate::deauth::event::{DeauthEvent, Discovery, ErasureRequest};
 use crate::deauth::inbox::{Accepted, EventQuery, EventState, InboxError};
 use crate::deauth::metrics;
 use crate::store::MemberRecord;
@@ -10,8 +10,8 @@ impl Deauthorizer {
     /// Keeps the wish of a member who asks the app for erasure, before the app removes the member at
     /// Open Humans. Nothing is done about it yet.
     pub(crate) async fn keep_wish(&self, record: &MemberRecord) -> Result<DeauthEvent, InboxError> {
-        let wish = self.own_event(record, Erasure::Requested, Discovery::Disconnected);
-        let kept = self.0.inbox.hold(
+        let wish = self.own_event(record, ErasureRequest::Requested, Discovery::Disconnected);
+        let kept = self.0.inbox.quarantine(
             &wish,
             "asked for here, before the member was removed at Open Humans",
         );
@@ -38,12 +38,15 @@ impl Deauthorizer {
         &self,
         event: &DeauthEvent,
     ) -> Result<(), InboxError> {
-        let says_left = matches!(event.discovery, Discovery::Told | Discovery::Found);
-        if !says_left || event.erasure == Erasure::Requested {
+        let says_left = matches!(
+            event.discovery,
+            Discovery::Webhook | Discovery::Reconciliation
+        );
+        if !says_left || event.erasure == ErasureRequest::Requested {
             return Ok(());
         }
         let held = EventQuery::first(100)
-            .state(EventState::Held)
+            .state(EventState::Quarantined)
             .pseudonym(event.pseudonym.clone());
         for wish in self.0.inbox.events(&held).await? {
             if wish.discovery == Discovery::Disconnected {

@@ -7,7 +7,7 @@ use crate::Timestamp;
 /// The texts are up to 4,096 characters long and mean nothing to the inbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct KeptCheckpoint {
+pub struct StoredCheckpoint {
     /// How many lines of the ledger it covers: the first ones, in their order.
     pub size: u64,
     /// The number of the last of them; 0 if there is none.
@@ -22,7 +22,7 @@ pub struct KeptCheckpoint {
     pub tree: String,
 }
 
-impl KeptCheckpoint {
+impl StoredCheckpoint {
     /// The checkpoint over the first `size` lines, the last of which has the number `last_seq`: its
     /// root, when it was made, the signed note, and the tree as far as is needed to go on with it.
     pub fn new(
@@ -47,7 +47,7 @@ impl KeptCheckpoint {
 /// What became of a checkpoint that was handed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum CheckpointFate {
+pub enum CheckpointOutcome {
     /// It is durably kept.
     Kept,
     /// One over so many lines, with the same root, was there already; nothing changed.

@@ -33,7 +33,7 @@ named! {
         /// It is older than the member's latest authorization: not acted on.
         Stale = "stale",
         /// It is not acted on until someone releases it; the note says why.
-        Held = "held",
+        Quarantined = "quarantined",
         /// Someone released it.
         Released = "released",
     }
@@ -153,7 +153,7 @@ mod tests {
             (Step::DeadLettered, "dead_lettered"),
             (Step::Requeued, "requeued"),
             (Step::Stale, "stale"),
-            (Step::Held, "held"),
+            (Step::Quarantined, "quarantined"),
             (Step::Released, "released"),
         ];
         for (step, name) in names {

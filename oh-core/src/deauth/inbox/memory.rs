@@ -9,12 +9,12 @@ use async_trait::async_trait;
 
 use super::ledger::{LedgerLine, Step};
 use super::{
-    Accepted, CheckpointFate, CheckpointQuery, DeauthEvents, DeauthRecords, EventQuery,
-    EventRecord, EventState, Held, InboxError, InboxStats, KeptCheckpoint, Lease, Leased,
-    LedgerQuery, MAX_WAIT, NamedLocks, Settlement, TokenFate, TokenProgress,
+    Accepted, CheckpointOutcome, CheckpointQuery, DeauthEvents, DeauthRecords, EventQuery,
+    EventRecord, EventState, InboxError, InboxStats, Lease, LeaseOutcome, LeasedEvent, LedgerQuery,
+    MAX_WAIT, NamedLocks, Settlement, StoredCheckpoint, TokenOutcome, TokenProgress,
 };
 use crate::Timestamp;
-use crate::deauth::event::{DeauthEvent, Erasure, EventId, Pseudonym};
+use crate::deauth::event::{DeauthEvent, ErasureRequest, EventId, Pseudonym};
 
 /// A [`DeauthInbox`](super::DeauthInbox) in memory. One process, and events that wait are lost when it ends: not for
 /// an app whose members can ask to be erased.
@@ -31,7 +31,7 @@ struct State {
     // The stale ones, dead letters and held ones that still have the member's id.
     settled: HashMap<Pseudonym, HashSet<EventId>>,
     ledger: Vec<LedgerLine>,
-    checkpoints: BTreeMap<u64, KeptCheckpoint>,
+    checkpoints: BTreeMap<u64, StoredCheckpoint>,
     locks: HashMap<String, Lock>,
 }
 
@@ -84,7 +84,7 @@ impl State {
         let Some(done) = self.events.get(done).map(|entry| &entry.record) else {
             return;
         };
-        let (left_at, erased) = (done.left_at, done.erasure == Erasure::Requested);
+        let (left_at, erased) = (done.left_at, done.erasure == ErasureRequest::Requested);
         let Some(settled) = self.settled.get_mut(&done.pseudonym) else {
             return;
         };
@@ -92,7 +92,7 @@ impl State {
             let Some(Entry { record, .. }) = self.events.get_mut(id) else {
                 return false;
             };
-            let asks_for_more = record.erasure == Erasure::Requested && !erased;
+            let asks_for_more = record.erasure == ErasureRequest::Requested && !erased;
             let stays =
                 record.state != EventState::Stale && (record.left_at > left_at || asks_for_more);
             if !stays {
@@ -159,16 +159,16 @@ impl DeauthEvents for MemoryInbox {
         state.pending.insert(entry.place());
         state.events.insert(event.id.clone(), entry);
         state.write(&event.id, Step::Received, event.received_at, None);
-        Ok(Accepted::New(TokenFate::Untouched))
+        Ok(Accepted::New(TokenOutcome::Untouched))
     }
 
-    async fn hold(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError> {
+    async fn quarantine(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError> {
         let mut state = self.state();
         if state.events.contains_key(&event.id) {
             return Ok(Accepted::Duplicate);
         }
         let mut record = EventRecord::pending(event);
-        record.state = EventState::Held;
+        record.state = EventState::Quarantined;
         let entry = Entry {
             record,
             lease: None,
@@ -180,8 +180,8 @@ impl DeauthEvents for MemoryInbox {
         of_member.insert(event.id.clone());
         state.write(&event.id, Step::Received, event.received_at, None);
         let note = Some(note.to_owned());
-        state.write(&event.id, Step::Held, event.received_at, note);
-        Ok(Accepted::New(TokenFate::Untouched))
+        state.write(&event.id, Step::Quarantined, event.received_at, note);
+        Ok(Accepted::New(TokenOutcome::Untouched))
     }
 
     async fn release(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
@@ -189,7 +189,7 @@ impl DeauthEvents for MemoryInbox {
         let Some(entry) = state.events.get_mut(event) else {
             return Ok(false);
         };
-        if entry.record.state != EventState::Held || entry.record.member.is_none() {
+        if entry.record.state != EventState::Quarantined || entry.record.member.is_none() {
             return Ok(false);
         }
         entry.record.state = EventState::Pending;
@@ -208,7 +208,7 @@ impl DeauthEvents for MemoryInbox {
         now: Timestamp,
         until: Timestamp,
         limit: usize,
-    ) -> Result<Vec<Leased>, InboxError> {
+    ) -> Result<Vec<LeasedEvent>, InboxError> {
         let mut state = self.state();
         let holder = crate::random::hex();
         let mut chosen = Vec::new();
@@ -244,7 +244,7 @@ impl DeauthEvents for MemoryInbox {
             entry.record.attempts += 1;
             entry.lease = Some((holder.clone(), until));
             entry.record.leased_until = Some(until);
-            leased.push(Leased {
+            leased.push(LeasedEvent {
                 lease: Lease {
                     event: id.clone(),
                     holder: holder.clone(),
@@ -259,14 +259,14 @@ impl DeauthEvents for MemoryInbox {
         Ok(leased)
     }
 
-    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<Held, InboxError> {
+    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<LeaseOutcome, InboxError> {
         match self.state().held(lease) {
             Some(entry) => {
                 entry.lease = Some((lease.holder.clone(), until));
                 entry.record.leased_until = Some(until);
-                Ok(Held::Yes)
+                Ok(LeaseOutcome::Applied)
             }
-            None => Ok(Held::Lost),
+            None => Ok(LeaseOutcome::Lost),
         }
     }
 
@@ -275,10 +275,10 @@ impl DeauthEvents for MemoryInbox {
         lease: &Lease,
         settlement: &Settlement,
         now: Timestamp,
-    ) -> Result<Held, InboxError> {
+    ) -> Result<LeaseOutcome, InboxError> {
         let mut state = self.state();
         let Some(entry) = state.held(lease) else {
-            return Ok(Held::Lost);
+            return Ok(LeaseOutcome::Lost);
         };
         let place = entry.place();
         let pseudonym = entry.record.pseudonym.clone();
@@ -314,11 +314,11 @@ impl DeauthEvents for MemoryInbox {
                 let of_member = state.settled.entry(pseudonym).or_default();
                 of_member.insert(lease.event.clone());
             }
-            EventState::Pending | EventState::Held => {}
+            EventState::Pending | EventState::Quarantined => {}
         }
         state.leased.remove(&lease.event);
         state.write(&lease.event, step, now, note);
-        Ok(Held::Yes)
+        Ok(LeaseOutcome::Applied)
     }
 
     async fn tokens_destroyed(
@@ -381,7 +381,7 @@ impl DeauthRecords for MemoryInbox {
                 // A later event has made up for it.
                 _ if entry.record.member.is_none() => {}
                 EventState::DeadLetter => stats.dead_letters += 1,
-                EventState::Held => stats.held += 1,
+                EventState::Quarantined => stats.quarantined += 1,
             }
         }
         Ok(stats)
@@ -428,18 +428,18 @@ impl DeauthRecords for MemoryInbox {
         })
     }
 
-    async fn keep_checkpoint(
+    async fn store_checkpoint(
         &self,
-        checkpoint: &KeptCheckpoint,
-    ) -> Result<CheckpointFate, InboxError> {
+        checkpoint: &StoredCheckpoint,
+    ) -> Result<CheckpointOutcome, InboxError> {
         let mut state = self.state();
         match state.checkpoints.get(&checkpoint.size) {
-            Some(known) if known.root == checkpoint.root => Ok(CheckpointFate::Known),
-            Some(_) => Ok(CheckpointFate::Forked),
+            Some(known) if known.root == checkpoint.root => Ok(CheckpointOutcome::Known),
+            Some(_) => Ok(CheckpointOutcome::Forked),
             None => {
                 let kept = checkpoint.clone();
                 state.checkpoints.insert(checkpoint.size, kept);
-                Ok(CheckpointFate::Kept)
+                Ok(CheckpointOutcome::Kept)
             }
         }
     }
@@ -447,7 +447,7 @@ impl DeauthRecords for MemoryInbox {
     async fn checkpoints(
         &self,
         query: &CheckpointQuery,
-    ) -> Result<Vec<KeptCheckpoint>, InboxError> {
+    ) -> Result<Vec<StoredCheckpoint>, InboxError> {
         let state = self.state();
         let checkpoints = state.checkpoints.values();
         Ok(match (query.newest_first, query.after) {
@@ -495,14 +495,14 @@ impl NamedLocks for MemoryInbox {
         holder: &str,
         until: Timestamp,
         note: &str,
-    ) -> Result<Held, InboxError> {
+    ) -> Result<LeaseOutcome, InboxError> {
         match self.state().locks.get_mut(name) {
             Some(lock) if lock.holder == holder => {
                 lock.until = until;
                 lock.note = note.to_owned();
-                Ok(Held::Yes)
+                Ok(LeaseOutcome::Applied)
             }
-            _ => Ok(Held::Lost),
+            _ => Ok(LeaseOutcome::Lost),
         }
     }
 }

@@ -14,7 +14,7 @@ mod checkpoint;
 mod ledger;
 mod memory;
 
-pub use checkpoint::{CheckpointFate, CheckpointQuery, KeptCheckpoint};
+pub use checkpoint::{CheckpointOutcome, CheckpointQuery, StoredCheckpoint};
 pub use ledger::{LedgerLine, Step};
 pub use memory::MemoryInbox;
 
@@ -26,7 +26,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::event::{DeauthEvent, Discovery, Erasure, EventId, Pseudonym, UnknownName, named};
+use super::event::{
+    DeauthEvent, Discovery, ErasureRequest, EventId, Pseudonym, UnknownName, named,
+};
 use crate::transport::BoxError;
 use crate::{ProjectMemberId, Timestamp};
 
@@ -47,14 +49,14 @@ impl InboxError {
 #[must_use]
 pub enum Accepted {
     /// It is new, and durably kept.
-    New(TokenFate),
+    New(TokenOutcome),
     /// It was there already; nothing changed.
     Duplicate,
 }
 
 /// What an inbox did about the member's tokens in the commit that kept the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenFate {
+pub enum TokenOutcome {
     /// It destroyed them and advanced the epoch, leaving a tombstone, and wrote the ledger line
     /// [`Step::TokensDestroyed`]. Only for an inbox that shares a database with the token store.
     Destroyed,
@@ -78,7 +80,7 @@ named! {
         /// Older than the member's latest authorization; not acted on.
         Stale = "stale",
         /// Not acted on until someone releases it: the member's tokens are untouched.
-        Held = "held",
+        Quarantined = "quarantined",
     }
 }
 
@@ -119,7 +121,7 @@ pub enum TokenProgress {
 /// An event to work on.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Leased {
+pub struct LeasedEvent {
     /// The right to.
     pub lease: Lease,
     /// The event.
@@ -130,7 +132,7 @@ pub struct Leased {
     pub tokens: TokenProgress,
 }
 
-impl Leased {
+impl LeasedEvent {
     /// An event under a lease, for its attempt number `attempt`, from 1.
     pub fn new(lease: Lease, event: DeauthEvent, attempt: u32, tokens: TokenProgress) -> Self {
         Self {
@@ -145,9 +147,9 @@ impl Leased {
 /// Whether the lease still held when something was to be done under it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Held {
+pub enum LeaseOutcome {
     /// It did, and it was done.
-    Yes,
+    Applied,
     /// It did not: another worker has the event, or it is settled. Nothing was done.
     Lost,
 }
@@ -194,7 +196,7 @@ pub struct EventRecord {
     /// Who left, by pseudonym.
     pub pseudonym: Pseudonym,
     /// What is known of the member's wish.
-    pub erasure: Erasure,
+    pub erasure: ErasureRequest,
     /// How we know.
     pub discovery: Discovery,
     /// When the member left.
@@ -220,7 +222,7 @@ impl EventRecord {
     pub(crate) fn is_open(&self) -> bool {
         match self.state {
             EventState::Pending => true,
-            EventState::DeadLetter | EventState::Held => self.member.is_some(),
+            EventState::DeadLetter | EventState::Quarantined => self.member.is_some(),
             EventState::Done | EventState::Stale => false,
         }
     }
@@ -245,7 +247,7 @@ impl EventRecord {
     pub fn new(
         id: EventId,
         pseudonym: Pseudonym,
-        erasure: Erasure,
+        erasure: ErasureRequest,
         discovery: Discovery,
         left_at: Timestamp,
         received_at: Timestamp,
@@ -401,7 +403,7 @@ pub struct InboxStats {
     /// Events found stale.
     pub stale: u64,
     /// Events held until someone releases them. Not those that a later event has made up for.
-    pub held: u64,
+    pub quarantined: u64,
 }
 
 /// No lease or lock lasts longer, and no event waits longer for its next attempt: a week.
@@ -428,13 +430,13 @@ pub trait DeauthEvents: Send + Sync + 'static {
     async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError>;
 
     /// Keeps an event that is not to be acted on yet, unless one of this id is there: as
-    /// [`EventState::Held`], with the member's tokens untouched. Writes [`Step::Received`] and
-    /// [`Step::Held`] with the note.
+    /// [`EventState::Quarantined`], with the member's tokens untouched. Writes [`Step::Received`] and
+    /// [`Step::Quarantined`] with the note.
     ///
     /// # Errors
     ///
     /// When it could not be committed.
-    async fn hold(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError>;
+    async fn quarantine(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError>;
 
     /// Makes a held event pending, due now, and writes [`Step::Released`]. False if there is no such
     /// event that is held, or its member's id is gone (see [`Settlement::Done`]).
@@ -466,14 +468,14 @@ pub trait DeauthEvents: Send + Sync + 'static {
         now: Timestamp,
         until: Timestamp,
         limit: usize,
-    ) -> Result<Vec<Leased>, InboxError>;
+    ) -> Result<Vec<LeasedEvent>, InboxError>;
 
     /// Moves the end of a lease.
     ///
     /// # Errors
     ///
     /// When the inbox cannot answer.
-    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<Held, InboxError>;
+    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<LeaseOutcome, InboxError>;
 
     /// Ends the work on an event. A lease that has run out still counts while nobody else has
     /// taken the event.
@@ -486,7 +488,7 @@ pub trait DeauthEvents: Send + Sync + 'static {
         lease: &Lease,
         settlement: &Settlement,
         now: Timestamp,
-    ) -> Result<Held, InboxError>;
+    ) -> Result<LeaseOutcome, InboxError>;
 
     /// Takes note that the member's tokens are gone, and writes [`Step::TokensDestroyed`]. From
     /// then on the event's leases say [`TokenProgress::Destroyed`]. Nothing happens unless the event
@@ -543,12 +545,12 @@ pub trait DeauthRecords: Send + Sync + 'static {
     /// # Errors
     ///
     /// When it could not be committed.
-    async fn keep_checkpoint(
+    async fn store_checkpoint(
         &self,
-        checkpoint: &KeptCheckpoint,
-    ) -> Result<CheckpointFate, InboxError> {
+        checkpoint: &StoredCheckpoint,
+    ) -> Result<CheckpointOutcome, InboxError> {
         let _ = checkpoint;
-        Ok(CheckpointFate::Unsupported)
+        Ok(CheckpointOutcome::Unsupported)
     }
 
     /// Lists checkpoints by how many lines they cover.
@@ -559,7 +561,7 @@ pub trait DeauthRecords: Send + Sync + 'static {
     async fn checkpoints(
         &self,
         query: &CheckpointQuery,
-    ) -> Result<Vec<KeptCheckpoint>, InboxError> {
+    ) -> Result<Vec<StoredCheckpoint>, InboxError> {
         let _ = query;
         Ok(Vec::new())
     }
@@ -597,7 +599,7 @@ pub trait NamedLocks: Send + Sync + 'static {
         holder: &str,
         until: Timestamp,
         note: &str,
-    ) -> Result<Held, InboxError>;
+    ) -> Result<LeaseOutcome, InboxError>;
 }
 
 /// A shared inbox is an inbox.
@@ -607,8 +609,8 @@ impl<I: DeauthEvents + ?Sized> DeauthEvents for Arc<I> {
         (**self).accept(event).await
     }
 
-    async fn hold(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError> {
-        (**self).hold(event, note).await
+    async fn quarantine(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError> {
+        (**self).quarantine(event, note).await
     }
 
     async fn release(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
@@ -620,11 +622,11 @@ impl<I: DeauthEvents + ?Sized> DeauthEvents for Arc<I> {
         now: Timestamp,
         until: Timestamp,
         limit: usize,
-    ) -> Result<Vec<Leased>, InboxError> {
+    ) -> Result<Vec<LeasedEvent>, InboxError> {
         (**self).lease(now, until, limit).await
     }
 
-    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<Held, InboxError> {
+    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<LeaseOutcome, InboxError> {
         (**self).extend(lease, until).await
     }
 
@@ -633,7 +635,7 @@ impl<I: DeauthEvents + ?Sized> DeauthEvents for Arc<I> {
         lease: &Lease,
         settlement: &Settlement,
         now: Timestamp,
-    ) -> Result<Held, InboxError> {
+    ) -> Result<LeaseOutcome, InboxError> {
         (**self).settle(lease, settlement, now).await
     }
 
@@ -664,17 +666,17 @@ impl<I: DeauthRecords + ?Sized> DeauthRecords for Arc<I> {
         (**self).ledger(query).await
     }
 
-    async fn keep_checkpoint(
+    async fn store_checkpoint(
         &self,
-        checkpoint: &KeptCheckpoint,
-    ) -> Result<CheckpointFate, InboxError> {
-        (**self).keep_checkpoint(checkpoint).await
+        checkpoint: &StoredCheckpoint,
+    ) -> Result<CheckpointOutcome, InboxError> {
+        (**self).store_checkpoint(checkpoint).await
     }
 
     async fn checkpoints(
         &self,
         query: &CheckpointQuery,
-    ) -> Result<Vec<KeptCheckpoint>, InboxError> {
+    ) -> Result<Vec<StoredCheckpoint>, InboxError> {
         (**self).checkpoints(query).await
     }
 }
@@ -697,7 +699,7 @@ impl<I: NamedLocks + ?Sized> NamedLocks for Arc<I> {
         holder: &str,
         until: Timestamp,
         note: &str,
-    ) -> Result<Held, InboxError> {
+    ) -> Result<LeaseOutcome, InboxError> {
         (**self).update_lock(name, holder, until, note).await
     }
 }

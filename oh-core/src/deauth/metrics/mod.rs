@@ -7,10 +7,10 @@
 //! |---|---|---|
 //! | `openhumans_deauth_received_total` | counter, by `discovery` | events newly accepted |
 //! | `openhumans_deauth_duplicates_total` | counter | events that were there already |
-//! | `openhumans_deauth_held_total` | counter | events held until someone releases them |
-//! | `openhumans_deauth_kept_late_total` | counter | verified events kept only after the webhook was answered with 503, or nearly |
-//! | `openhumans_deauth_given_up_total` | counter | verified events that could not be kept at all |
-//! | `openhumans_deauth_refused_total` | counter, by `reason` | webhooks not accepted |
+//! | `openhumans_deauth_quarantined_total` | counter | events held until someone releases them |
+//! | `openhumans_deauth_accepted_late_total` | counter | verified events kept only after the webhook was answered with 503, or nearly |
+//! | `openhumans_deauth_abandoned_total` | counter | verified events that could not be kept at all |
+//! | `openhumans_deauth_rejected_total` | counter, by `reason` | webhooks not accepted |
 //! | `openhumans_deauth_failed_total` | counter | attempts of the handler that failed |
 //! | `openhumans_deauth_slow_total` | counter | times a handler was found at work on one event for another ten minutes |
 //! | `openhumans_deauth_done_total` | counter | events done |
@@ -41,21 +41,21 @@ pub(crate) fn duplicate() {
     count!("openhumans_deauth_duplicates_total");
 }
 
-pub(crate) fn held() {
-    count!("openhumans_deauth_held_total");
+pub(crate) fn quarantined() {
+    count!("openhumans_deauth_quarantined_total");
 }
 
-pub(crate) fn kept_late() {
-    count!("openhumans_deauth_kept_late_total");
+pub(crate) fn accepted_late() {
+    count!("openhumans_deauth_accepted_late_total");
 }
 
-pub(crate) fn given_up() {
-    count!("openhumans_deauth_given_up_total");
+pub(crate) fn abandoned() {
+    count!("openhumans_deauth_abandoned_total");
 }
 
 /// A webhook was not accepted. The reason is one of a fixed few words.
-pub(crate) fn refused(reason: &'static str) {
-    count!("openhumans_deauth_refused_total", "reason" => reason);
+pub(crate) fn rejected(reason: &'static str) {
+    count!("openhumans_deauth_rejected_total", "reason" => reason);
 }
 
 pub(crate) fn failed() {

@@ -86,10 +86,10 @@ async fn what_happens_is_counted_and_names_nobody() {
     let setting = Setting::new();
     setting.authorize(3, at(60)).await;
     for number in 1..=3 {
-        let _ = setting.report_told(number, at(50)).await;
+        let _ = setting.report_webhook(number, at(50)).await;
     }
-    let _ = setting.report_told(1, at(50)).await;
-    super::refused("missing");
+    let _ = setting.report_webhook(1, at(50)).await;
+    super::rejected("missing");
     let only_the_first = |departure: Departure| async move {
         match departure.event.member.as_str() {
             "00000001" => Ok(()),
@@ -109,7 +109,7 @@ async fn what_happens_is_counted_and_names_nobody() {
     for (name, count) in [
         ("openhumans_deauth_received_total", 3),
         ("openhumans_deauth_duplicates_total", 1),
-        ("openhumans_deauth_refused_total", 1),
+        ("openhumans_deauth_rejected_total", 1),
         ("openhumans_deauth_failed_total", 1),
         ("openhumans_deauth_done_total", 1),
         ("openhumans_deauth_dead_letters_total", 1),
@@ -134,19 +134,19 @@ async fn what_takes_long_waits_or_is_given_up_is_counted() {
     };
     let policy = DeletionPolicy::default();
     let worker = Worker::new(setting.deauthorizer.clone(), Arc::new(slow), policy).spawn();
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     worker.drain().await;
     worker.stop().await;
 
-    let _ = setting.report_told(2, at(-4 * 24 * 3_600)).await;
+    let _ = setting.report_webhook(2, at(-4 * 24 * 3_600)).await;
     let late = async |number| {
         setting.inbox.set_down(true);
         let patience = Duration::from_millis(1);
         let who = member(number);
-        let told = setting.deauthorizer.report_told_within(
+        let told = setting.deauthorizer.report_webhook_within(
             patience,
             &who,
-            crate::deauth::Erasure::Requested,
+            crate::deauth::ErasureRequest::Requested,
             at(50),
         );
         assert!(told.await.is_err());
@@ -158,9 +158,9 @@ async fn what_takes_long_waits_or_is_given_up_is_counted() {
     setting.deauthorizer.finish(Duration::from_secs(1)).await;
     for (name, count) in [
         ("openhumans_deauth_slow_total", 2),
-        ("openhumans_deauth_held_total", 1),
-        ("openhumans_deauth_kept_late_total", 1),
-        ("openhumans_deauth_given_up_total", 1),
+        ("openhumans_deauth_quarantined_total", 1),
+        ("openhumans_deauth_accepted_late_total", 1),
+        ("openhumans_deauth_abandoned_total", 1),
     ] {
         assert_eq!(told.count(name), count, "{name}");
     }
@@ -172,7 +172,7 @@ async fn a_worker_tells_how_many_events_wait_and_for_how_long() {
     let _here = metrics::set_default_local_recorder(&told);
     let setting = Setting::new();
     for number in [1, 2] {
-        let _ = setting.report_told(number, at(50)).await;
+        let _ = setting.report_webhook(number, at(50)).await;
     }
     let worker = setting
         .worker(|_: Departure| std::future::pending())

@@ -116,11 +116,11 @@ impl Inquiry {
     async fn gone(&self, record: &MemberRecord) -> Result<(), ReconcileError> {
         // An earlier refresh got no answer: it may be our loss of the tokens that shows.
         if record.refresh_unanswered {
-            self.deauthorizer.report_lost(record).await?;
+            self.deauthorizer.report_token_loss(record).await?;
             return Ok(());
         }
         tracing::info!("a member has left unannounced");
-        self.deauthorizer.report_found(record).await?;
+        self.deauthorizer.report_missing(record).await?;
         Ok(())
     }
 

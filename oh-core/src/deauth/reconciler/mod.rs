@@ -41,7 +41,7 @@ const HINT_PATIENCE: u32 = 20;
 /// someone while others come and go: absence counts only if it is seen in two whole readings, and
 /// then the direct question decides. Where that cannot be decided so, because a refresh got no
 /// answer and may have used the tokens up, absence in a later round does; without a list the
-/// tokens are given up as [lost](super::Discovery::Lost), and nobody is said to have left. Of such
+/// tokens are given up as [lost](super::Discovery::TokenLoss), and nobody is said to have left. Of such
 /// members only the list can tell, and it is asked about them as well. A list of nobody, while
 /// members are stored, counts as not read.
 ///

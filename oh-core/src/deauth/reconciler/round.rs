@@ -299,7 +299,7 @@ impl<'a> Walk<'a> {
         }
         self.round.gone += 1;
         tracing::info!("a member has left unannounced");
-        self.inquiry.deauthorizer.report_found(record).await?;
+        self.inquiry.deauthorizer.report_missing(record).await?;
         self.absences.forget(&record.member);
         Ok(())
     }

@@ -139,7 +139,7 @@ async fn whoever_left_is_found_by_the_members_own_tokens() {
     assert!(
         events
             .iter()
-            .all(|event| event.discovery == Discovery::Found)
+            .all(|event| event.discovery == Discovery::Reconciliation)
     );
 
     // The others have just been heard of, and those two are known to be gone.
@@ -267,7 +267,7 @@ async fn whoever_may_have_lost_the_tokens_is_not_said_to_have_left() {
     setting.clock.advance(DAY);
     setting.reconciler(&project).round().await.unwrap();
     let events = setting.events(EventState::Pending).await;
-    assert_eq!(events[0].discovery, Discovery::Lost);
+    assert_eq!(events[0].discovery, Discovery::TokenLoss);
 }
 
 #[tokio::test]
@@ -300,7 +300,7 @@ async fn where_asking_cannot_tell_absence_in_a_later_round_does() {
     // Number 4 is not on the list either, but the token that it has works.
     assert_eq!(setting.gone().await, [member(2)]);
     let events = setting.events(EventState::Pending).await;
-    assert_eq!(events[0].discovery, Discovery::Found);
+    assert_eq!(events[0].discovery, Discovery::Reconciliation);
 }
 
 /// As when a process died during a refresh, and later the member leaves and nobody tells.
@@ -324,7 +324,7 @@ async fn whoever_was_lost_and_then_leaves_is_missed_on_the_list() {
     };
     let worker = setting.worker(handler).spawn();
     worker.drain().await;
-    let lost = |number| (member(number), Discovery::Lost);
+    let lost = |number| (member(number), Discovery::TokenLoss);
     told.lock().unwrap().sort();
     assert_eq!(*told.lock().unwrap(), [lost(1), lost(2)]);
 
@@ -343,7 +343,10 @@ async fn whoever_was_lost_and_then_leaves_is_missed_on_the_list() {
     assert_eq!(told.lock().unwrap().len(), 2, "both are on the list");
     project.leaves(2);
     rounds().await;
-    assert_eq!(told.lock().unwrap()[2..], [(member(2), Discovery::Found)]);
+    assert_eq!(
+        told.lock().unwrap()[2..],
+        [(member(2), Discovery::Reconciliation)]
+    );
     assert!(setting.record(1).await.unwrap().is_lost());
     let left = setting.record(2).await;
     assert!(left.is_none_or(|record| !record.is_lost()));
@@ -372,7 +375,7 @@ async fn a_list_of_nobody_is_no_list() {
     assert!(
         events
             .iter()
-            .all(|event| event.discovery == Discovery::Lost)
+            .all(|event| event.discovery == Discovery::TokenLoss)
     );
 }
 
@@ -380,7 +383,7 @@ async fn a_list_of_nobody_is_no_list() {
 async fn a_wish_that_looked_stale_is_found_again_after_a_restart() {
     let setting = Setting::new();
     setting.authorize(1, at(60)).await;
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     let worker = setting.worker(crate::deauth::TokensOnly).spawn();
     worker.drain().await;
     worker.stop().await;
@@ -391,6 +394,6 @@ async fn a_wish_that_looked_stale_is_found_again_after_a_restart() {
     setting.reconciler(&project).round().await.unwrap();
     let events = setting.events(EventState::Pending).await;
     assert_eq!(events.len(), 1, "and no second event without the wish");
-    assert_eq!(events[0].erasure, crate::deauth::Erasure::Requested);
+    assert_eq!(events[0].erasure, crate::deauth::ErasureRequest::Requested);
     assert_eq!(setting.gone().await, [member(1)]);
 }

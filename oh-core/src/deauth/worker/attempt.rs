@@ -12,7 +12,7 @@ use super::note;
 use crate::deauth::backoff::{Backoff, TROUBLE};
 use crate::deauth::deauthorizer::{Deauthorizer, Ready};
 use crate::deauth::handler::{DeauthHandler, Departure};
-use crate::deauth::inbox::{Held, Lease, Leased, Settlement};
+use crate::deauth::inbox::{Lease, LeaseOutcome, LeasedEvent, Settlement};
 use crate::deauth::metrics;
 use crate::settings::DeletionPolicy;
 use crate::transport::BoxError;
@@ -41,7 +41,7 @@ fn task<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Ab
 
 impl Attempts {
     /// Makes the attempt. Gives the time of the next one, if there is to be one.
-    pub(super) async fn make(self: Arc<Self>, leased: Leased) -> Option<Timestamp> {
+    pub(super) async fn make(self: Arc<Self>, leased: LeasedEvent) -> Option<Timestamp> {
         let span = tracing::info_span!(
             "deauth.handle",
             event = %leased.event.id,
@@ -52,7 +52,7 @@ impl Attempts {
 
     /// Handler and lease are tasks of their own: a handler that keeps its thread busy keeps nobody
     /// from prolonging the lease, and a lease that is lost ends the handler.
-    async fn attempt(self: Arc<Self>, leased: Leased) -> Option<Timestamp> {
+    async fn attempt(self: Arc<Self>, leased: LeasedEvent) -> Option<Timestamp> {
         let (this, lease) = (self.clone(), leased.lease.clone());
         let mut lost = task(async move { this.hold(&lease).await });
         let (this, one) = (self.clone(), leased.clone());
@@ -103,7 +103,7 @@ impl Attempts {
         }
     }
 
-    async fn work(&self, leased: &Leased) -> Result<Settlement, BoxError> {
+    async fn work(&self, leased: &LeasedEvent) -> Result<Settlement, BoxError> {
         if leased.attempt > self.max_attempts {
             // Each attempt was counted before it began, and none came to an end.
             return Err("every attempt ended with its process".into());
@@ -122,7 +122,7 @@ impl Attempts {
         Ok(Settlement::Done { note })
     }
 
-    fn failed(&self, leased: &Leased, note: String) -> Settlement {
+    fn failed(&self, leased: &LeasedEvent, note: String) -> Settlement {
         metrics::failed();
         if leased.attempt >= self.max_attempts {
             return Settlement::DeadLetter { note };
@@ -148,8 +148,8 @@ impl Attempts {
             let asked = Instant::now();
             let until = self.clock().now() + self.lease;
             match self.deauthorizer.inbox().extend(lease, until).await {
-                Ok(Held::Yes) => holds_until = asked + self.lease,
-                Ok(Held::Lost) => return,
+                Ok(LeaseOutcome::Applied) => holds_until = asked + self.lease,
+                Ok(LeaseOutcome::Lost) => return,
                 Err(error) => tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "a lease could not be prolonged"
@@ -160,7 +160,7 @@ impl Attempts {
 
     /// Writes the end of the attempt down. While the inbox cannot be reached it tries for as long
     /// as a lease is; after that the event comes again by itself, and the handler with it.
-    async fn settle(&self, leased: &Leased, settlement: &Settlement) {
+    async fn settle(&self, leased: &LeasedEvent, settlement: &Settlement) {
         let give_up = Instant::now() + self.lease;
         let mut failures = 0;
         loop {
@@ -171,8 +171,8 @@ impl Attempts {
                 .settle(&leased.lease, settlement, now)
                 .await;
             match result {
-                Ok(Held::Yes) => return self.tell(leased, settlement),
-                Ok(Held::Lost) => {
+                Ok(LeaseOutcome::Applied) => return self.tell(leased, settlement),
+                Ok(LeaseOutcome::Lost) => {
                     tracing::warn!("the lease on the event was lost before its end was kept");
                     return;
                 }
@@ -196,7 +196,7 @@ impl Attempts {
         }
     }
 
-    fn tell(&self, leased: &Leased, settlement: &Settlement) {
+    fn tell(&self, leased: &LeasedEvent, settlement: &Settlement) {
         match settlement {
             Settlement::Done { note: None } => {
                 metrics::done();

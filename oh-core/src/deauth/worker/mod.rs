@@ -24,8 +24,8 @@ use super::backoff::{Backoff, TROUBLE};
 use super::caught::caught;
 use super::deauthorizer::Deauthorizer;
 use super::handler::DeauthHandler;
+use super::heartbeat;
 use super::metrics;
-use super::pulse;
 use crate::Timestamp;
 use crate::settings::DeletionPolicy;
 use attempt::Attempts;
@@ -45,7 +45,7 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 /// use std::sync::Arc;
 /// use oh_core::{Clock, DeletionPolicy, KeyMaterial};
 /// use oh_core::deauth::{
-///     Deauthorizer, Departure, Erasure, MemoryInbox, Pseudonymizer, Worker,
+///     Deauthorizer, Departure, ErasureRequest, MemoryInbox, Pseudonymizer, Worker,
 /// };
 /// use oh_core::store::MemoryStore;
 ///
@@ -62,7 +62,7 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 /// let worker = Worker::new(deauthorizer.clone(), Arc::new(handler), DeletionPolicy::default()).spawn();
 ///
 /// let left_at = oh_core::Timestamp::now();
-/// let _ = deauthorizer.report_told(&"01026778".parse()?, Erasure::Requested, left_at).await?;
+/// let _ = deauthorizer.report_webhook(&"01026778".parse()?, ErasureRequest::Requested, left_at).await?;
 /// worker.drain().await;
 /// assert_eq!(deauthorizer.inbox().stats().await?.done, 1);
 /// worker.stop().await;
@@ -307,7 +307,8 @@ impl Shift {
         let mut stopping = false;
         let mut give_up = Instant::now();
         let mut sweeps = tokio::time::interval(housekeeping::HOUR);
-        self.chores.spawn(pulse::beat(self.deauthorizer.clone()));
+        self.chores
+            .spawn(heartbeat::beat(self.deauthorizer.clone()));
         if cfg!(feature = "metrics") {
             self.chores.spawn(measure(self.deauthorizer.clone()));
         }

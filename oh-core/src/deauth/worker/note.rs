@@ -50,7 +50,7 @@ fn of_text(text: &str, event: &DeauthEvent) -> String {
 mod tests {
     use super::*;
     use crate::Timestamp;
-    use crate::deauth::event::{Discovery, Erasure, EventId, Pseudonym};
+    use crate::deauth::event::{Discovery, ErasureRequest, EventId, Pseudonym};
     use crate::transport::BoxError;
 
     fn event() -> DeauthEvent {
@@ -58,8 +58,8 @@ mod tests {
             id: EventId::new("e"),
             member: "01026778".parse().unwrap(),
             pseudonym: Pseudonym::new("feed"),
-            erasure: Erasure::Requested,
-            discovery: Discovery::Told,
+            erasure: ErasureRequest::Requested,
+            discovery: Discovery::Webhook,
             left_at: Timestamp::UNIX_EPOCH,
             received_at: Timestamp::UNIX_EPOCH,
         }

@@ -36,7 +36,7 @@ async fn what_fails_is_tried_again_when_it_is_due() {
     let (calls, handler) = failing(2);
     let worker = setting.worker(handler).spawn();
     setting.authorize(1, at(0)).await;
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     worker.drain().await;
     assert_eq!(calls.lock().unwrap().len(), 1);
     for expected in [2, 3] {
@@ -80,7 +80,7 @@ async fn an_event_of_this_process_is_acted_on_at_once() {
         .poll_interval(Duration::from_secs(24 * 3_600))
         .spawn();
     worker.drain().await;
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     let patience = Duration::from_secs(60);
     let called = tokio::time::timeout(patience, called.notified()).await;
     assert!(called.is_ok(), "nobody woke the worker");
@@ -92,7 +92,7 @@ async fn what_fails_too_often_is_a_dead_letter_and_can_be_requeued() {
     let setting = Setting::new();
     let (calls, handler) = failing(3);
     let worker = setting.worker(handler).max_attempts(3).spawn();
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     for _ in 0..5 {
         worker.drain().await;
         setting.clock.advance(Duration::from_secs(3_600));
@@ -117,7 +117,7 @@ async fn a_panic_is_a_failure() {
     let worker = setting
         .worker(|departure: Departure| async move { panic!("no {}", departure.event.member) })
         .spawn();
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     worker.drain().await;
     let last = setting.lines().await.pop().unwrap();
     assert_eq!(last.step, Step::Failed);
@@ -132,17 +132,17 @@ async fn tokens_that_were_left_go_before_the_handler_is_called() {
     let setting = Setting::new();
     setting.authorize(1, at(0)).await;
     // As a process leaves it that dies right after the event was kept.
-    let id = setting.deauthorizer.names().told_event(
+    let id = setting.deauthorizer.names().webhook_event_id(
         &member(1),
         at(50),
-        crate::deauth::Erasure::Requested,
+        crate::deauth::ErasureRequest::Requested,
     );
     let event = crate::deauth::DeauthEvent {
         id,
         member: member(1),
         pseudonym: setting.deauthorizer.names().pseudonym(&member(1)),
-        erasure: crate::deauth::Erasure::Requested,
-        discovery: crate::deauth::Discovery::Told,
+        erasure: crate::deauth::ErasureRequest::Requested,
+        discovery: crate::deauth::Discovery::Webhook,
         left_at: at(50),
         received_at: at(60),
     };
@@ -178,7 +178,7 @@ async fn a_member_who_came_back_is_left_alone_and_asked_about() {
     let setting = Setting::new();
     let (calls, handler) = failing(0);
     setting.authorize(1, at(60)).await;
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     let worker = setting.worker(handler).spawn();
     worker.drain().await;
     assert!(calls.lock().unwrap().is_empty());
@@ -197,7 +197,7 @@ async fn no_more_than_asked_for_run_at_once_and_all_are_done() {
     let last_of = Arc::new(Mutex::new(std::collections::HashMap::new()));
     for i in 0..300 {
         let left_at = at(i64::try_from(i).unwrap());
-        let _ = setting.report_told(i % 100, left_at).await;
+        let _ = setting.report_webhook(i % 100, left_at).await;
         setting.clock.advance(Duration::from_micros(1));
     }
     let (counted, highest, order) = (running.clone(), most.clone(), last_of.clone());
@@ -240,7 +240,7 @@ async fn a_slow_handler_keeps_its_event() {
         })
         .lease(Duration::from_millis(100))
         .spawn();
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     while setting.inbox.extended.load(Ordering::SeqCst) < 5 {
         setting.inbox.extending.notified().await;
     }
@@ -273,7 +273,7 @@ async fn a_handler_whose_event_was_taken_over_is_stopped() {
         })
         .lease(Duration::from_millis(300))
         .spawn();
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     begun.notified().await;
     setting.clock.advance(Duration::from_secs(1));
     let now = setting.clock.now();
@@ -302,7 +302,7 @@ async fn an_event_outlives_a_worker_that_dies() {
             }
         })
         .spawn();
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     begun.notified().await;
     drop(worker);
 
@@ -320,7 +320,7 @@ async fn an_event_outlives_a_worker_that_dies() {
 #[tokio::test]
 async fn events_that_end_every_process_are_dead_letters_in_the_end() {
     let setting = Setting::new();
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     for _ in 0..3 {
         let now = setting.clock.now();
         let leased = setting.inbox.lease(now, now, 1).await.unwrap();
@@ -337,7 +337,7 @@ async fn events_that_end_every_process_are_dead_letters_in_the_end() {
 async fn a_worker_outlives(trouble: impl Fn(&FaultyInbox, bool)) {
     let setting = Setting::new();
     let (calls, handler) = failing(0);
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     trouble(&setting.inbox, true);
     let worker = setting.worker(handler).spawn();
     for _ in 0..3 {
@@ -374,7 +374,7 @@ async fn success_is_written_down_once_the_database_is_back() {
             }
         })
         .spawn();
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     for _ in 0..2 {
         setting.inbox.refused.notified().await;
     }
@@ -403,8 +403,8 @@ async fn stopping_finishes_what_was_begun_and_begins_nothing() {
         })
         .concurrency(1)
         .spawn();
-    let _ = setting.report_told(1, at(50)).await;
-    let _ = setting.report_told(2, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
+    let _ = setting.report_webhook(2, at(50)).await;
     begun.notified().await;
     let stopped = tokio::spawn(worker.stop());
     tokio::task::yield_now().await;
@@ -421,8 +421,8 @@ async fn tombstones_are_cleared_away_by_one_process_an_hour_later() {
     setting.authorize(1, at(0)).await;
     setting.authorize(2, at(0)).await;
     setting.authorize(3, at(0)).await;
-    let _ = setting.report_told(1, at(50)).await;
-    let _ = setting.report_told(2, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
+    let _ = setting.report_webhook(2, at(50)).await;
     let lease = setting
         .inbox
         .lease(at(100), at(160), 1)
@@ -437,7 +437,7 @@ async fn tombstones_are_cleared_away_by_one_process_an_hour_later() {
             at(101),
         )
         .await;
-    assert_eq!(settled.unwrap(), crate::deauth::Held::Yes);
+    assert_eq!(settled.unwrap(), crate::deauth::LeaseOutcome::Applied);
     let sweep = async |holder: &str| {
         housekeeping::sweep(&setting.deauthorizer, holder)
             .await
@@ -448,7 +448,7 @@ async fn tombstones_are_cleared_away_by_one_process_an_hour_later() {
 
     setting.authorize(4, at(0)).await;
     let observed = setting.record(4).await.unwrap();
-    let reported = setting.deauthorizer.report_lost(&observed).await;
+    let reported = setting.deauthorizer.report_token_loss(&observed).await;
     assert!(reported.unwrap().is_some());
     let leased = setting
         .inbox
@@ -460,7 +460,7 @@ async fn tombstones_are_cleared_away_by_one_process_an_hour_later() {
         .unwrap();
     let done = crate::deauth::Settlement::Done { note: None };
     let settled = setting.inbox.settle(&leased.lease, &done, at(103)).await;
-    assert_eq!(settled.unwrap(), crate::deauth::Held::Yes);
+    assert_eq!(settled.unwrap(), crate::deauth::LeaseOutcome::Applied);
 
     setting.clock.advance(Duration::from_secs(3_700));
     assert_eq!(sweep("b").await, Some(1));
@@ -497,7 +497,7 @@ async fn a_handler_that_blocks_its_thread_keeps_its_event() {
         })
         .lease(Duration::from_millis(100))
         .spawn();
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     worker.drain().await;
     let done = setting.events(EventState::Done).await;
     assert_eq!(done[0].attempts, 1);
@@ -512,7 +512,7 @@ async fn a_handler_that_takes_too_long_has_failed() {
         .handler_timeout(Duration::from_millis(20))
         .max_attempts(1)
         .spawn();
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     worker.drain().await;
     assert_eq!(setting.events(EventState::DeadLetter).await.len(), 1);
     let note = setting.lines().await.pop().unwrap().note.unwrap();
@@ -532,7 +532,7 @@ async fn stopping_does_not_wait_for_ever() {
         })
         .stop_timeout(Duration::from_millis(20))
         .spawn();
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     begun.notified().await;
     worker.stop().await;
     // Whoever comes next takes it up.
@@ -543,7 +543,7 @@ async fn stopping_does_not_wait_for_ever() {
 async fn the_ledger_says_where_only_the_tokens_were_destroyed() {
     let setting = Setting::new();
     let worker = setting.worker(crate::deauth::TokensOnly).spawn();
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     worker.drain().await;
     worker.stop().await;
     let last = setting.lines().await.pop().unwrap();
@@ -556,7 +556,7 @@ async fn the_ledger_says_no_such_thing_of_a_handler_that_deletes() {
     let setting = Setting::new();
     let (calls, handler) = failing(0);
     let worker = setting.worker(handler).spawn();
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     worker.drain().await;
     worker.stop().await;
     assert!(calls.lock().unwrap()[0].delete_data);

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::Timestamp;
 use crate::deauth::{
-    Discovery, Erasure, EventId, EventRecord, EventState, InboxStats, LedgerLine, Pseudonym,
+    Discovery, ErasureRequest, EventId, EventRecord, EventState, InboxStats, LedgerLine, Pseudonym,
 };
 
 /// Where events are found at the desk.
@@ -25,7 +25,7 @@ pub enum Shelf {
     /// Older than the member's latest authorization.
     Stale,
     /// Not acted on until someone releases it.
-    Held,
+    Quarantined,
 }
 
 /// The overview.
@@ -148,7 +148,7 @@ pub struct ShelfEvent {
     /// Who left, by pseudonym.
     pub pseudonym: Pseudonym,
     /// What is known of the member's wish.
-    pub erasure: Erasure,
+    pub erasure: ErasureRequest,
     /// How we know.
     pub discovery: Discovery,
     /// When the member left.
@@ -176,7 +176,7 @@ impl ShelfEvent {
         let settled = matches!(record.state, EventState::DeadLetter | EventState::Stale);
         Self {
             overdue: record.is_open() && now.since(record.received_at) > crate::deauth::DEADLINE,
-            can_release: record.state == EventState::Held && record.member.is_some(),
+            can_release: record.state == EventState::Quarantined && record.member.is_some(),
             can_requeue: settled && record.member.is_some(),
             id: record.id,
             pseudonym: record.pseudonym,

@@ -7,7 +7,7 @@ use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use sha2::{Digest, Sha256};
 
-use crate::routes::{Answer, plain};
+use crate::routes::{RouteOutcome, plain};
 
 const CSS: &str = include_str!("assets/pages.css");
 const JS: &str = include_str!("assets/pages.js");
@@ -31,7 +31,7 @@ pub(super) fn js() -> &'static str {
 }
 
 /// The asset of this name, to be kept for a year: another content has another name.
-pub(super) fn answer(name: &str) -> Answer {
+pub(super) fn answer(name: &str) -> RouteOutcome {
     let (content, kind) = match name {
         name if name == css() => (CSS, "text/css; charset=utf-8"),
         name if name == js() => (JS, "text/javascript; charset=utf-8"),
@@ -41,7 +41,7 @@ pub(super) fn answer(name: &str) -> Answer {
             response
                 .headers_mut()
                 .insert(header::CACHE_CONTROL, no_store);
-            return Answer::keep(response);
+            return RouteOutcome::keep(response);
         }
     };
     let mut response = Response::new(Bytes::from_static(content.as_bytes()));
@@ -53,5 +53,5 @@ pub(super) fn answer(name: &str) -> Answer {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    Answer::keep(response)
+    RouteOutcome::keep(response)
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::context::Context;
 use super::form::Input;
 use super::reply::{self, Outcome, Reply};
-use crate::deauth::Erasure;
+use crate::deauth::ErasureRequest;
 use crate::pages::texts::Text;
 use crate::pages::view::{DisconnectPage, DonePage, Page};
 use crate::session::{Member, SessionChange};
@@ -34,8 +34,8 @@ pub(super) fn ask(member: &Member) -> Outcome {
 pub(super) async fn disconnect(cx: &Context<'_>, member: &Member, input: Input) -> Outcome {
     let choice: Choice = input.parse(&cx.head.headers)?;
     let (erasure, done) = match choice.data {
-        Data::Erase => (Erasure::Requested, "erasing"),
-        Data::Keep => (Erasure::NotRequested, "disconnected"),
+        Data::Erase => (ErasureRequest::Requested, "erasing"),
+        Data::Keep => (ErasureRequest::NotRequested, "disconnected"),
     };
     cx.openhumans.disconnect(member.id(), erasure).await?;
     let done = DonePage {

@@ -12,7 +12,7 @@ use crate::api::{DataFile, MemberClient};
 use crate::pages::route::PageRoute;
 use crate::pages::texts::Text;
 use crate::pages::view::{DeleteAllPage, DonePage, FileEntry, FilesPage, Page};
-use crate::routes::{Answer, see_other};
+use crate::routes::{RouteOutcome, see_other};
 use crate::session::Member;
 
 /// Files on a page.
@@ -51,7 +51,7 @@ pub(super) async fn list(cx: &Context<'_>, member: &Member) -> Outcome {
 pub(super) async fn download(cx: &Context<'_>, member: &Member) -> Outcome {
     let client = cx.openhumans.member_client(member.id());
     let file = listing::named(&client, id(cx)).await?;
-    Ok(Answer::keep(see_other(file.download_url.expose())).into())
+    Ok(RouteOutcome::keep(see_other(file.download_url.expose())).into())
 }
 
 pub(super) async fn ask_to_delete(cx: &Context<'_>, member: &Member) -> Outcome {

@@ -5,13 +5,13 @@ use serde_json::{Map, Value, json};
 use super::context::Context;
 use super::json;
 use crate::pages::route::PageRoute;
-use crate::routes::{Answer, Route};
+use crate::routes::{Route, RouteOutcome};
 
 /// The two ways to write a small form.
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
-pub(super) fn answer(cx: &Context<'_>) -> Answer {
+pub(super) fn answer(cx: &Context<'_>) -> RouteOutcome {
     let mut paths = Map::new();
     for route in cx.openhumans.routes() {
         let operations: Map<String, Value> = route
@@ -25,7 +25,7 @@ pub(super) fn answer(cx: &Context<'_>) -> Answer {
         // Whole, and no server beside them: home is at the mount path without a slash behind it.
         paths.insert(cx.path(route.path()), operations.into());
     }
-    Answer::keep(json::answer(&json!({
+    RouteOutcome::keep(json::answer(&json!({
         "openapi": "3.1.0",
         "info": {
             "title": format!("{}: Open Humans routes", cx.pages.name),

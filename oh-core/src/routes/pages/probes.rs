@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::json;
 use crate::deauth::EventQuery;
-use crate::routes::Answer;
+use crate::routes::RouteOutcome;
 
 /// How long a store may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -26,13 +26,13 @@ struct Ready {
 }
 
 /// The process answers. It says nothing of its stores: a restart would not mend those.
-pub(super) fn health() -> Answer {
-    Answer::keep(json::answer(&Health { status: "ok" }))
+pub(super) fn health() -> RouteOutcome {
+    RouteOutcome::keep(json::answer(&Health { status: "ok" }))
 }
 
 /// The stores answer, so webhooks can be taken in and members logged in. Otherwise 503, and a
 /// balancer sends requests elsewhere.
-pub(super) async fn ready(cx: &Context<'_>) -> Answer {
+pub(super) async fn ready(cx: &Context<'_>) -> RouteOutcome {
     let query = EventQuery::first(1).newest_first();
     let inner = cx.inner();
     let (tokens, inbox) = tokio::join!(
@@ -49,5 +49,5 @@ pub(super) async fn ready(cx: &Context<'_>) -> Answer {
     if !(tokens && inbox) {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
-    Answer::keep(response)
+    RouteOutcome::keep(response)
 }

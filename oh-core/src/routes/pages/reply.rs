@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use super::problem::Problem;
 use crate::pages::view::{DonePage, Page};
-use crate::routes::Answer;
+use crate::routes::RouteOutcome;
 use crate::session::SessionChange;
 
 /// An answer yet to be rendered.
@@ -20,7 +20,7 @@ pub(super) enum Reply {
         change: SessionChange,
     },
     /// An answer that has but one form.
-    Answer(Answer),
+    RouteOutcome(RouteOutcome),
 }
 
 pub(super) type Outcome = Result<Reply, Problem>;
@@ -41,8 +41,8 @@ pub(super) fn page(page: Page) -> Outcome {
     Ok(Reply::Page(StatusCode::OK, page))
 }
 
-impl From<Answer> for Reply {
-    fn from(answer: Answer) -> Self {
-        Self::Answer(answer)
+impl From<RouteOutcome> for Reply {
+    fn from(answer: RouteOutcome) -> Self {
+        Self::RouteOutcome(answer)
     }
 }

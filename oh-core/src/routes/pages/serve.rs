@@ -18,7 +18,7 @@ use crate::pages::route::{PageRoute, Wants};
 use crate::pages::settings::Pages;
 use crate::pages::texts::Text;
 use crate::pages::view::{LogoutPage, Page};
-use crate::routes::{Answer, origin, private};
+use crate::routes::{RouteOutcome, origin, private};
 use crate::session::{Member, SessionMember};
 use crate::transport::BoxError;
 
@@ -28,7 +28,7 @@ pub(in crate::routes) async fn respond<B>(
     route: PageRoute,
     request: Request<B>,
     session: Option<SessionMember>,
-) -> Answer
+) -> RouteOutcome
 where
     B: http_body::Body,
     B::Data: Buf,
@@ -36,7 +36,7 @@ where
 {
     let (head, body) = request.into_parts();
     let Some(pages) = &openhumans.inner.pages else {
-        return Answer::keep(crate::routes::plain(StatusCode::NOT_FOUND, "not found\n"));
+        return RouteOutcome::keep(crate::routes::plain(StatusCode::NOT_FOUND, "not found\n"));
     };
     let cx = Context::new(openhumans, pages, &head);
     if head.method == Method::POST && !came_from_here(openhumans, &head) {
@@ -100,7 +100,7 @@ pub(in crate::routes) fn ask_to_log_out(
 
 fn came_from_here(openhumans: &OpenHumans, head: &Parts) -> bool {
     let app = openhumans.settings().app_base_url();
-    origin::of(&head.headers, app) == origin::From::Here
+    origin::of(&head.headers, app) == origin::RequestOrigin::SameOrigin
 }
 
 async fn serve(
@@ -108,7 +108,7 @@ async fn serve(
     route: PageRoute,
     session: Option<SessionMember>,
     input: Input,
-) -> Answer {
+) -> RouteOutcome {
     match try_serve(cx, route, session, input).await {
         Ok(reply) => show::answer(cx, reply),
         Err(problem) => show::problem(cx, &problem),
@@ -150,7 +150,7 @@ async fn try_serve(
             let answer = cx
                 .openhumans
                 .unauthenticated_response(method, &uri, headers, error);
-            return Ok(Answer::keep(answer).into());
+            return Ok(RouteOutcome::keep(answer).into());
         }
     };
     match (route, &cx.head.method) {

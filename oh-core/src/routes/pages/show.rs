@@ -15,36 +15,38 @@ use crate::pages::accept::Form;
 use crate::pages::settings::PageContext;
 use crate::pages::texts::Text;
 use crate::pages::view::{Page, ProblemPage};
-use crate::routes::{Answer, see_other};
+use crate::routes::{RouteOutcome, see_other};
 
 /// The answer, in the form that is wanted.
-pub(super) fn answer(cx: &Context<'_>, reply: Reply) -> Answer {
+pub(super) fn answer(cx: &Context<'_>, reply: Reply) -> RouteOutcome {
     match reply {
-        Reply::Answer(answer) => answer,
-        Reply::Page(status, page) => Answer::keep(rendered(cx, status, &page)),
+        Reply::RouteOutcome(answer) => answer,
+        Reply::Page(status, page) => RouteOutcome::keep(rendered(cx, status, &page)),
         Reply::Done {
             status,
             done,
             change,
             ..
-        } if cx.form == Form::Json => Answer::new(rendered(cx, status, &Page::Done(done)), change),
+        } if cx.form == Form::Json => {
+            RouteOutcome::new(rendered(cx, status, &Page::Done(done)), change)
+        }
         Reply::Done {
             to, done, change, ..
         } => {
             let to = format!("{}?done={}", cx.path(&to), done.done);
-            Answer::new(see_other(&to), change)
+            RouteOutcome::new(see_other(&to), change)
         }
     }
 }
 
 /// What could not be done, as a page.
-pub(super) fn problem(cx: &Context<'_>, problem: &Problem) -> Answer {
+pub(super) fn problem(cx: &Context<'_>, problem: &Problem) -> RouteOutcome {
     let message = cx.fill(problem.text, &[("why", &problem.why)]);
     let page = Page::Problem(ProblemPage {
         error: problem.code,
         message,
     });
-    Answer::keep(rendered(cx, problem.status, &page))
+    RouteOutcome::keep(rendered(cx, problem.status, &page))
 }
 
 /// A page, in the form that is wanted.

@@ -12,7 +12,7 @@ use crate::rows::Rows;
 
 const STATES: [EventState; 5] = [
     EventState::Pending,
-    EventState::Held,
+    EventState::Quarantined,
     EventState::Done,
     EventState::DeadLetter,
     EventState::Stale,
@@ -76,7 +76,7 @@ impl Audit {
             .filter(|id| !lives.contains_key(*id))
             .count();
         // What is held, and made up for by a later event of the member, ends so.
-        let held = ledger.events(EventState::Held).await?;
+        let held = ledger.events(EventState::Quarantined).await?;
         let held = held.iter().filter(|event| event.member.is_none());
         for event in held {
             lives.remove(&event.id);
@@ -100,7 +100,7 @@ impl Audit {
         audit.ids_left = done.iter().filter(|event| event.member.is_some()).count();
         audit.found = done
             .iter()
-            .filter(|event| event.discovery == Discovery::Found)
+            .filter(|event| event.discovery == Discovery::Reconciliation)
             .count();
         audit.stale = ledger.events(EventState::Stale).await?.len();
         Ok(audit)
@@ -142,8 +142,8 @@ fn is_complete(life: &[LedgerLine]) -> bool {
         let is_last = place + 1 == life.len();
         let fits = match line.step {
             Step::Received => place == 0,
-            Step::Held => place == 1,
-            Step::Released => life[place - 1].step == Step::Held,
+            Step::Quarantined => place == 1,
+            Step::Released => life[place - 1].step == Step::Quarantined,
             Step::TokensDestroyed => {
                 tokens_gone = true;
                 true

@@ -13,7 +13,7 @@ use axum::http::StatusCode;
 use axum::routing::post;
 use oh_axum::Handle;
 use oh_core::deauth::{
-    Brake, DeauthHandler, DeauthInbox, Departure, Erasure, EventQuery, EventState,
+    CircuitBreaker, DeauthHandler, DeauthInbox, Departure, ErasureRequest, EventQuery, EventState,
 };
 use oh_core::{Clock, OpenHumans};
 use oh_tests::place::Place;
@@ -67,7 +67,10 @@ async fn disconnect(Handle(openhumans): Handle, Path(member): Path<String>) -> S
     let Ok(member) = member.parse() else {
         return StatusCode::NOT_FOUND;
     };
-    match openhumans.disconnect(&member, Erasure::Requested).await {
+    match openhumans
+        .disconnect(&member, ErasureRequest::Requested)
+        .await
+    {
         Ok(()) => StatusCode::NO_CONTENT,
         Err(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
@@ -82,7 +85,7 @@ pub(crate) async fn serve(place: &Place, open_humans: &str, clock: Clock) -> Res
         .deauth_inbox(opened.inbox.clone())
         .clock(clock)
         // In this play most members leave, and most of them unannounced.
-        .brake(Brake::off())
+        .circuit_breaker(CircuitBreaker::off())
         .deauth_handler(Erase {
             rows: Rows::from(opened.pool),
             inbox: opened.inbox,

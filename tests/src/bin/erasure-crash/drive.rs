@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use http::Request;
-use oh_core::deauth::{Erasure, EventId};
+use oh_core::deauth::{ErasureRequest, EventId};
 use oh_core::store::{MemberRecord, Put, Tokens};
 use oh_core::transport::{Body, BoxError, HttpClient, Transport};
 use oh_core::{OpenHumans, ProjectMemberId, Timestamp};
@@ -45,8 +45,11 @@ impl Stage<'_> {
             // The pace of the stream: some hundred members a second.
             tokio::time::sleep(Duration::from_millis(random(20))).await;
             let accepted = match part {
-                Part::Asks => Some(self.sends(&member, Erasure::Requested, None).await?),
-                Part::Leaves => Some(self.sends(&member, Erasure::NotRequested, None).await?),
+                Part::Asks => Some(self.sends(&member, ErasureRequest::Requested, None).await?),
+                Part::Leaves => Some(
+                    self.sends(&member, ErasureRequest::NotRequested, None)
+                        .await?,
+                ),
                 Part::AsksAtTheSandbox => self.leaves_there(&member).await?,
                 Part::AsksHere => {
                     self.asks_here(&member).await?;
@@ -55,7 +58,7 @@ impl Stage<'_> {
                 Part::StaysDespiteAReplay => {
                     let before = joined - Duration::from_secs(60);
                     Some(
-                        self.sends(&member, Erasure::Requested, Some(before))
+                        self.sends(&member, ErasureRequest::Requested, Some(before))
                             .await?,
                     )
                 }
@@ -117,7 +120,7 @@ impl Stage<'_> {
         };
         let told: serde_json::Value = serde_json::from_str(&accepted.body)?;
         let left_at = told["timestamp"].as_str().ok_or("a timestamp")?.parse()?;
-        Ok(Some(self.event(member, left_at, Erasure::Requested)))
+        Ok(Some(self.event(member, left_at, ErasureRequest::Requested)))
     }
 
     /// Presses the app's button until it has worked, or Open Humans has no such member any more, or
@@ -145,13 +148,13 @@ impl Stage<'_> {
     async fn sends(
         &self,
         member: &ProjectMemberId,
-        erasure: Erasure,
+        erasure: ErasureRequest,
         left_at: Option<Timestamp>,
     ) -> Result<EventId> {
         let left_at = left_at.unwrap_or_else(Timestamp::now);
         let body = format!(
             r#"{{"project_member_id": "{member}", "erasure_requested": {}, "timestamp": "{left_at}"}}"#,
-            erasure == Erasure::Requested
+            erasure == ErasureRequest::Requested
         );
         while !self.post(&body).await? {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -187,8 +190,13 @@ impl Stage<'_> {
         Url::parse(&format!("http://127.0.0.1:{port}/openhumans/deauth")).ok()
     }
 
-    fn event(&self, member: &ProjectMemberId, left_at: Timestamp, erasure: Erasure) -> EventId {
+    fn event(
+        &self,
+        member: &ProjectMemberId,
+        left_at: Timestamp,
+        erasure: ErasureRequest,
+    ) -> EventId {
         let names = self.openhumans.deauthorizer().names();
-        names.told_event(member, left_at, erasure)
+        names.webhook_event_id(member, left_at, erasure)
     }
 }

@@ -10,7 +10,7 @@ use actix_web::cookie::Key;
 use actix_web::middleware::from_fn;
 use axum::Router;
 use clap::ValueEnum;
-use oh_core::deauth::{Brake, Departure};
+use oh_core::deauth::{CircuitBreaker, Departure};
 use oh_core::{OpenHumans, Settings};
 use oh_sqlx::SqliteStore;
 use tokio::io::AsyncReadExt;
@@ -33,7 +33,7 @@ pub(crate) async fn serve(framework: Framework) -> Outcome {
     let openhumans = OpenHumans::builder(Settings::from_env()?)
         .token_store(store.clone())
         .deauth_inbox(store)
-        .brake(Brake::off())
+        .circuit_breaker(CircuitBreaker::off())
         .deauth_handler(move |_: Departure| {
             // An app's handler opens files and connections, and must be tried again when it cannot.
             let opened = File::open(&file).map(drop);

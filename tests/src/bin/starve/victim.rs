@@ -83,7 +83,7 @@ impl Victim {
         let end = tokio::time::Instant::now() + patience;
         loop {
             let stats = store.stats().await.map_err(|e| e.to_string())?;
-            let open = stats.pending + stats.dead_letters + stats.stale + stats.held;
+            let open = stats.pending + stats.dead_letters + stats.stale + stats.quarantined;
             match stats.done {
                 done if open == 0 => return Ok(done),
                 _ if tokio::time::Instant::now() > end => return Err(format!("{stats:?}")),

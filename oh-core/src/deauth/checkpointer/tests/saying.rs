@@ -11,7 +11,11 @@ async fn forked(key: &SigningKey, shelf: &Shelf) -> Setting {
     let before = Setting::new();
     reports(&before, 0..2).await;
     let first = Checkpointer::new(before.deauthorizer.clone(), key.clone());
-    let _ = first.archive(shelf.clone()).seal().await.unwrap();
+    let _ = first
+        .archive(shelf.clone())
+        .sign_checkpoint()
+        .await
+        .unwrap();
     let restored = Setting::new();
     reports(&restored, 0..1).await;
     restored
@@ -42,7 +46,7 @@ async fn an_archive_that_is_away_says_nothing_of_the_ledger() {
         let running = checkpointer.archive(shelf.clone()).spawn();
         tokio::time::sleep(Duration::from_secs(1)).await;
         running.stop().await;
-        let state = setting.deauthorizer.sealing_state().await.unwrap();
+        let state = setting.deauthorizer.checkpoint_status().await.unwrap();
         troubles.push(state.trouble);
     }
     assert_eq!(troubles[0], None);
@@ -57,17 +61,22 @@ async fn each_checkpoint_is_in_the_log_once() {
     let checkpointer = Checkpointer::new(setting.deauthorizer.clone(), key(NAME));
     // What is logged here for the first time while another test runs may not reach who listens.
     reports(&setting, 0..1).await;
-    let _ = checkpointer.seal().await.unwrap();
+    let _ = checkpointer.sign_checkpoint().await.unwrap();
     let log = Log::default();
     let _here = tracing::subscriber::set_default(log.clone());
     let mut sealed = Vec::new();
     for number in 1..3 {
         reports(&setting, number..number + 1).await;
-        let checkpoint = checkpointer.seal().await.unwrap().checkpoint.unwrap();
+        let checkpoint = checkpointer
+            .sign_checkpoint()
+            .await
+            .unwrap()
+            .checkpoint
+            .unwrap();
         sealed.push(checkpoint.note().to_owned());
         assert_eq!(log.checkpoints(), sealed);
         // Nothing new: nothing to say.
-        assert_eq!(checkpointer.seal().await.unwrap().lines, 0);
+        assert_eq!(checkpointer.sign_checkpoint().await.unwrap().lines, 0);
         assert_eq!(log.checkpoints(), sealed);
     }
 }

@@ -6,14 +6,22 @@ use super::*;
 async fn whoever_was_lost_and_is_not_any_more_is_not_found_gone() {
     let record = authorized(at(0));
     let setting = Setting::with(&record).await;
-    let lost = setting.deauthorizer.report_lost(&record).await.unwrap();
+    let lost = setting
+        .deauthorizer
+        .report_token_loss(&record)
+        .await
+        .unwrap();
     assert!(lost.is_some());
     let observed = setting.record().await.unwrap();
     assert!(observed.is_lost());
     setting
         .change(|record| record.refresh_unanswered = false)
         .await;
-    let found = setting.deauthorizer.report_found(&observed).await.unwrap();
+    let found = setting
+        .deauthorizer
+        .report_missing(&observed)
+        .await
+        .unwrap();
     assert_eq!(found, None);
 }
 
@@ -23,7 +31,7 @@ async fn nobody_undoes_unawares_that_a_member_is_lost() {
     let record = authorized(at(0));
     let setting = Setting::with(&record).await;
     let deauthorizer = &setting.deauthorizer;
-    let event = deauthorizer.own_event(&record, Erasure::Unknown, Discovery::Lost);
+    let event = deauthorizer.own_event(&record, ErasureRequest::Unknown, Discovery::TokenLoss);
     setting
         .change(|record| *record = record.deauthorized(at(100)))
         .await;
@@ -91,7 +99,11 @@ async fn whoever_writes_at_the_same_time_keeps_no_tokens_and_no_mark_away() {
     let put = store.inner.put(&record, None).await;
     assert_eq!(put.unwrap(), Put::Done);
     let setting = Setting::new(store);
-    let lost = setting.deauthorizer.report_lost(&record).await.unwrap();
+    let lost = setting
+        .deauthorizer
+        .report_token_loss(&record)
+        .await
+        .unwrap();
     assert!(lost.is_some());
     let left = setting.record().await.unwrap();
     assert!(!left.is_authorized(), "the tokens are destroyed");

@@ -73,7 +73,7 @@ async fn a_hint_at_whom_asking_says_nothing_of_is_not_followed() {
     unanswered(&setting, 1).await;
     // Has left.
     setting.authorize(2, at(0)).await;
-    let _ = setting.report_told(2, at(50)).await;
+    let _ = setting.report_webhook(2, at(50)).await;
     assert_eq!(setting.gone().await, [member(2)]);
     for number in [1, 2] {
         let answer = reconciler.ask_about(&member(number)).await.unwrap();
@@ -91,7 +91,7 @@ async fn a_stale_event_of_someone_who_is_gone_after_all_is_requeued() {
     let project = Arc::new(Project::of([]));
     // As if their clock and ours disagreed: the authorization looks newer than the leaving.
     setting.authorize(1, at(60)).await;
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     let handler = |departure: crate::deauth::Departure| async move {
         if departure.delete_data {
             Ok(())

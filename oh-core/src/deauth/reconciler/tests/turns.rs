@@ -53,7 +53,7 @@ async fn a_note_from_the_future_puts_no_round_off() {
         finished: now + 366 * DAY,
     });
     let kept = inbox.update_lock(JOB, "ahead", now, &note.unwrap()).await;
-    assert_eq!(kept.unwrap(), crate::deauth::Held::Yes);
+    assert_eq!(kept.unwrap(), crate::deauth::LeaseOutcome::Applied);
     let reconciler = setting.reconciler(&project);
     reconciler.round_if_due("one").await.unwrap();
     assert_eq!(project.asked(), [member(0)]);

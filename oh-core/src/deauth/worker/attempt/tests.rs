@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::deauth::test_support::{Setting, at, member};
-use crate::deauth::{DeauthEvents, Erasure, EventState, Step, TokensOnly};
+use crate::deauth::{DeauthEvents, ErasureRequest, EventState, Step, TokensOnly};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -25,7 +25,7 @@ async fn what_failed_is_tried_again_when_due_however_seldom_the_worker_looks() {
         .backoff(5 * SECOND, 5 * SECOND)
         .poll_interval(24 * 3_600 * SECOND)
         .spawn();
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     for _ in 0..60 {
         tokio::time::sleep(SECOND).await;
         setting.clock.advance(SECOND);
@@ -46,18 +46,18 @@ async fn a_handler_may_take_as_long_as_it_is_given() {
         .handler_timeout(60 * SECOND)
         .max_attempts(1)
         .spawn();
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     worker.drain().await;
     assert_eq!(setting.events(EventState::Done).await.len(), 1);
     worker.stop().await;
 }
 
 /// What the ledger says of an event that is done.
-async fn note_of_done(handler: impl DeauthHandler, erasure: Erasure) -> Option<String> {
+async fn note_of_done(handler: impl DeauthHandler, erasure: ErasureRequest) -> Option<String> {
     let setting = Setting::new();
     let _ = setting
         .deauthorizer
-        .report_told(&member(1), erasure, at(50))
+        .report_webhook(&member(1), erasure, at(50))
         .await
         .unwrap();
     let worker = setting.worker(handler).spawn();
@@ -71,16 +71,19 @@ async fn note_of_done(handler: impl DeauthHandler, erasure: Erasure) -> Option<S
 #[tokio::test]
 async fn nothing_is_missing_where_the_handler_erases_or_nothing_was_to_be_erased() {
     let erasing = |_: Departure| async { Ok(()) };
-    assert_eq!(note_of_done(erasing, Erasure::Requested).await, None);
-    assert_eq!(note_of_done(TokensOnly, Erasure::NotRequested).await, None);
-    let missing = note_of_done(TokensOnly, Erasure::Requested).await;
+    assert_eq!(note_of_done(erasing, ErasureRequest::Requested).await, None);
+    assert_eq!(
+        note_of_done(TokensOnly, ErasureRequest::NotRequested).await,
+        None
+    );
+    let missing = note_of_done(TokensOnly, ErasureRequest::Requested).await;
     assert_eq!(missing.as_deref(), Some(TOKENS_ONLY));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_end_that_cannot_be_kept_is_tried_ever_less_often_while_the_lease_lasts() {
     let setting = Setting::new();
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     let lease = 60 * SECOND;
     let now = setting.clock.now();
     let leased = setting.inbox.lease(now, now + lease, 1).await.unwrap();

@@ -1,20 +1,20 @@
 //! When a worker looks for events. Time is tokio's, and moves when nothing else does.
 
 use super::*;
-use crate::deauth::{DeauthEvent, Discovery, Erasure};
+use crate::deauth::{DeauthEvent, Discovery, ErasureRequest};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// As another process does that shares the inbox.
 async fn told_elsewhere(setting: &Setting, number: usize) {
-    let (member, wish) = (member(number), Erasure::Requested);
+    let (member, wish) = (member(number), ErasureRequest::Requested);
     let names = setting.deauthorizer.names();
     let event = DeauthEvent::new(
-        names.told_event(&member, at(50), wish),
+        names.webhook_event_id(&member, at(50), wish),
         member.clone(),
         names.pseudonym(&member),
         wish,
-        Discovery::Told,
+        Discovery::Webhook,
         at(50),
         at(60),
     );
@@ -24,7 +24,7 @@ async fn told_elsewhere(setting: &Setting, number: usize) {
 #[tokio::test]
 async fn without_a_handle_it_works_until_it_is_told_to_stop() {
     let setting = Setting::new();
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     let called = Arc::new(Notify::new());
     let call = called.clone();
     let handler = move |_: Departure| {
@@ -68,7 +68,7 @@ async fn what_failed_is_tried_again_when_it_is_due_however_seldom_one_looks() {
     let setting = Setting::new();
     let (calls, handler) = failing(1);
     let worker = setting.worker(handler).poll_interval(DAY).spawn();
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     worker.drain().await;
     assert_eq!(calls.lock().unwrap().len(), 1);
     setting.clock.advance(2 * SECOND);
@@ -81,7 +81,7 @@ async fn what_failed_is_tried_again_when_it_is_due_however_seldom_one_looks() {
 async fn an_inbox_that_was_away_is_asked_soon_and_nothing_is_drained_before() {
     let setting = Setting::new();
     let (calls, handler) = failing(0);
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     setting.inbox.set_down(true);
     let worker = setting.worker(handler).poll_interval(DAY).spawn();
     tokio::select! {
@@ -111,11 +111,11 @@ async fn what_came_while_no_place_was_free_gets_the_first_that_is() {
     let worker = setting.worker(handler).poll_interval(DAY).concurrency(4);
     let _worker = worker.spawn();
     for number in 1..=4 {
-        let _ = setting.report_told(number, at(50)).await;
+        let _ = setting.report_webhook(number, at(50)).await;
     }
     tokio::time::sleep(SECOND).await;
     assert_eq!(begun.load(Ordering::SeqCst), 4);
-    let _ = setting.report_told(5, at(50)).await;
+    let _ = setting.report_webhook(5, at(50)).await;
     tokio::time::sleep(SECOND).await;
     assert_eq!(begun.load(Ordering::SeqCst), 4, "no place is free");
     go.notify_one();
@@ -127,7 +127,7 @@ async fn what_came_while_no_place_was_free_gets_the_first_that_is() {
 async fn a_worker_clears_tombstones_away() {
     let setting = Setting::new();
     let worker = setting.worker(failing(0).1).spawn();
-    let _ = setting.report_told(1, at(50)).await;
+    let _ = setting.report_webhook(1, at(50)).await;
     worker.drain().await;
     assert!(setting.record(1).await.is_some());
     let more_than_an_hour = 3_660 * SECOND;

@@ -21,23 +21,27 @@ async fn told_after(event: impl AsyncFnOnce(&Setting)) -> (Vec<Discovery>, u64) 
         .iter()
         .map(|d| d.event.discovery)
         .collect();
-    (told, setting.inbox.stats().await.unwrap().held)
+    (told, setting.inbox.stats().await.unwrap().quarantined)
 }
 
 #[tokio::test]
 async fn a_wish_waits_on_while_nothing_says_that_the_member_left() {
     let after_loss = told_after(async |setting| {
         let record = setting.record(1).await.unwrap();
-        let lost = setting.deauthorizer.report_lost(&record).await.unwrap();
+        let lost = setting
+            .deauthorizer
+            .report_token_loss(&record)
+            .await
+            .unwrap();
         assert!(lost.is_some());
     });
-    assert_eq!(after_loss.await, (vec![Discovery::Lost], 1));
+    assert_eq!(after_loss.await, (vec![Discovery::TokenLoss], 1));
 }
 
 #[tokio::test]
 async fn a_wish_that_is_told_of_as_well_is_acted_on_once() {
     let after_telling = told_after(async |setting| {
-        let _ = setting.report_told(1, at(100)).await;
+        let _ = setting.report_webhook(1, at(100)).await;
     });
-    assert_eq!(after_telling.await, (vec![Discovery::Told], 0));
+    assert_eq!(after_telling.await, (vec![Discovery::Webhook], 0));
 }

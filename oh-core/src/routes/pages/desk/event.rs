@@ -129,7 +129,7 @@ fn what_to_do(cx: &Context<'_>, event: &ShelfEvent) -> Markup {
     let text = match event.state {
         EventState::DeadLetter => Text::DeadLettersText,
         EventState::Stale => Text::StaleText,
-        EventState::Held => Text::HeldText,
+        EventState::Quarantined => Text::HeldText,
         _ if event.overdue => Text::OverdueText,
         EventState::Pending => Text::PendingText,
         EventState::Done => Text::DoneText,
@@ -137,7 +137,7 @@ fn what_to_do(cx: &Context<'_>, event: &ShelfEvent) -> Markup {
     let class = match event.state {
         EventState::DeadLetter => "notice bad",
         _ if event.overdue => "notice bad",
-        EventState::Stale | EventState::Held => "notice warn",
+        EventState::Stale | EventState::Quarantined => "notice warn",
         _ => return html! { p.lead #explained { (cx.say(text)) } },
     };
     let action = format!(

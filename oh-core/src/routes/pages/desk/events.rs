@@ -21,7 +21,7 @@ impl Shelf {
     const ALL: [Self; 7] = [
         Self::All,
         Self::Pending,
-        Self::Held,
+        Self::Quarantined,
         Self::Overdue,
         Self::DeadLetter,
         Self::Done,
@@ -36,7 +36,7 @@ impl Shelf {
             Self::DeadLetter => "dead_letter",
             Self::Done => "done",
             Self::Stale => "stale",
-            Self::Held => "held",
+            Self::Quarantined => "quarantined",
         }
     }
 
@@ -47,12 +47,12 @@ impl Shelf {
             Self::Overdue => &[
                 Some(EventState::Pending),
                 Some(EventState::DeadLetter),
-                Some(EventState::Held),
+                Some(EventState::Quarantined),
             ],
             Self::DeadLetter => &[Some(EventState::DeadLetter)],
             Self::Done => &[Some(EventState::Done)],
             Self::Stale => &[Some(EventState::Stale)],
-            Self::Held => &[Some(EventState::Held)],
+            Self::Quarantined => &[Some(EventState::Quarantined)],
         }
     }
 
@@ -64,7 +64,7 @@ impl Shelf {
             Self::DeadLetter => (Text::DeadLetters, Text::DeadLettersText),
             Self::Done => (Text::Done, Text::DoneText),
             Self::Stale => (Text::Stale, Text::StaleText),
-            Self::Held => (Text::Held, Text::HeldText),
+            Self::Quarantined => (Text::Held, Text::HeldText),
         }
     }
 }
@@ -123,7 +123,7 @@ pub(in crate::routes::pages) fn html(cx: &Context<'_>, view: &EventsPage) -> Mar
             li { a href=(path(shelf)) aria-current=[(shelf == view.shelf).then_some("page")] { (cx.say(shelf.words().0)) } }
         } }
         p.lead #explained { (cx.say(text)) }
-        @if view.shelf == Shelf::Held && !view.events.is_empty() {
+        @if view.shelf == Shelf::Quarantined && !view.events.is_empty() {
             p { a.button.quiet #release-all href=(cx.path("/staff/release-all")) { (cx.say(Text::ReleaseAll)) } }
         }
         section.card {

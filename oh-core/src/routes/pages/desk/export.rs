@@ -8,14 +8,14 @@ use http::header::{self, HeaderValue};
 use crate::routes::pages::context::Context;
 use crate::routes::pages::problem::Problem;
 use crate::routes::pages::reply::Outcome;
-use crate::routes::{Answer, AnswerBody};
+use crate::routes::{ResponseBody, RouteOutcome};
 use crate::session::SessionChange;
 use crate::transport::BoxError;
 
 /// Lines that are sent together.
 const TOGETHER: usize = 100;
 
-pub(super) fn export(cx: &Context<'_>) -> Answer {
+pub(super) fn export(cx: &Context<'_>) -> RouteOutcome {
     let lines = cx
         .openhumans
         .ledger()
@@ -23,7 +23,7 @@ pub(super) fn export(cx: &Context<'_>) -> Answer {
         .map_err(BoxError::from);
     let chunks = lines.try_chunks(TOGETHER).map_err(|error| error.1);
     let chunks = chunks.map_ok(|lines| written(&lines));
-    let chunks = AnswerBody::stream(chunks);
+    let chunks = ResponseBody::stream(chunks);
     attachment(
         chunks,
         "application/jsonl",
@@ -33,17 +33,17 @@ pub(super) fn export(cx: &Context<'_>) -> Answer {
 
 /// The last checkpoint, as it is passed on.
 pub(super) async fn checkpoint(cx: &Context<'_>) -> Outcome {
-    let state = cx.inner().deauthorizer.sealing_state().await?;
+    let state = cx.inner().deauthorizer.checkpoint_status().await?;
     let note = state.checkpoint.ok_or_else(Problem::not_found)?;
     let answer = attachment(
-        AnswerBody::from(Bytes::from(note)),
+        ResponseBody::from(Bytes::from(note)),
         "text/plain; charset=utf-8",
         "attachment; filename=\"checkpoint.txt\"",
     );
     Ok(answer.into())
 }
 
-fn attachment(body: AnswerBody, kind: &'static str, disposition: &'static str) -> Answer {
+fn attachment(body: ResponseBody, kind: &'static str, disposition: &'static str) -> RouteOutcome {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     for (name, value) in [
@@ -53,7 +53,7 @@ fn attachment(body: AnswerBody, kind: &'static str, disposition: &'static str) -
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    Answer {
+    RouteOutcome {
         response,
         session: SessionChange::Keep,
     }

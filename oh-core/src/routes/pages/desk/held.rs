@@ -27,7 +27,9 @@ pub(super) async fn release(cx: &Context<'_>, id: &str) -> Outcome {
 
 pub(super) async fn ask(cx: &Context<'_>) -> Outcome {
     let stats = cx.inner().deauthorizer.inbox().stats().await?;
-    reply::page(Page::ReleaseAll(ReleaseAllPage { held: stats.held }))
+    reply::page(Page::ReleaseAll(ReleaseAllPage {
+        held: stats.quarantined,
+    }))
 }
 
 pub(super) async fn release_all(cx: &Context<'_>) -> Outcome {

@@ -7,7 +7,7 @@ use crate::deauth::{DEADLINE, DeauthInbox, EventQuery, EventRecord, EventState, 
 pub(super) const STATES: [EventState; 3] = [
     EventState::Pending,
     EventState::DeadLetter,
-    EventState::Held,
+    EventState::Quarantined,
 ];
 
 /// The first of a query's events that are overdue. Those that a later event has made up for are

@@ -7,7 +7,8 @@ use maud::{Markup, html};
 use super::{overdue, plot};
 use crate::Timestamp;
 use crate::deauth::{
-    DeauthInbox, EventQuery, EventRecord, EventState, InboxError, LedgerQuery, PULSE, Step,
+    DeauthInbox, EventQuery, EventRecord, EventState, HEARTBEAT_INTERVAL, InboxError, LedgerQuery,
+    Step,
 };
 use crate::pages::texts::Text;
 use crate::pages::view::Page;
@@ -35,12 +36,12 @@ pub(super) async fn overview(cx: &Context<'_>) -> Outcome {
         inbox.stats(),
         overdue(inbox, now),
         running(inbox, now),
-        deauthorizer.signs_of_life(),
-        deauthorizer.sealing_state(),
+        deauthorizer.heartbeats(),
+        deauthorizer.checkpoint_status(),
         newest_of(inbox, newest(None), SAMPLE),
         newest_of(inbox, newest(Some(EventState::Done)), SAMPLE),
     )?;
-    let heard_lately = |at: Timestamp| now.since(at) < 4 * PULSE;
+    let heard_lately = |at: Timestamp| now.since(at) < 4 * HEARTBEAT_INTERVAL;
     reply::page(Page::Desk(DeskPage {
         stats,
         overdue,
@@ -156,7 +157,7 @@ pub(in crate::routes::pages) fn html(cx: &Context<'_>, view: &DeskPage) -> Marku
 }
 
 fn attention(cx: &Context<'_>, view: &DeskPage) -> Markup {
-    if view.overdue == 0 && view.stats.dead_letters == 0 && view.stats.held == 0 {
+    if view.overdue == 0 && view.stats.dead_letters == 0 && view.stats.quarantined == 0 {
         return html! { div.notice.good #attention { p { (cx.say(Text::NothingToDo)) } } };
     }
     let shelf = |name: &str| cx.path(&format!("/staff/events?state={name}"));
@@ -166,8 +167,8 @@ fn attention(cx: &Context<'_>, view: &DeskPage) -> Markup {
             @if view.overdue > 0 {
                 p { a href=(shelf("overdue")) { (cx.say(Text::Overdue)) ": " (overdue_count(cx, view)) } ". " (cx.say(Text::OverdueText)) }
             }
-            @if view.stats.held > 0 {
-                p { a href=(shelf("held")) { (cx.say(Text::Held)) ": " (view.stats.held) } ". " (cx.say(Text::HeldText)) }
+            @if view.stats.quarantined > 0 {
+                p { a href=(shelf("quarantined")) { (cx.say(Text::Held)) ": " (view.stats.quarantined) } ". " (cx.say(Text::HeldText)) }
             }
             @if view.stats.dead_letters > 0 {
                 p { a href=(shelf("dead_letter")) { (cx.say(Text::DeadLetters)) ": " (view.stats.dead_letters) } ". " (cx.say(Text::DeadLettersText)) }
@@ -198,7 +199,7 @@ fn counts(cx: &Context<'_>, view: &DeskPage) -> Markup {
     html! {
         ul.counts {
             (card("pending", Text::Pending, stats.pending.to_string(), false))
-            (card("held", Text::Held, stats.held.to_string(), stats.held > 0))
+            (card("quarantined", Text::Held, stats.quarantined.to_string(), stats.quarantined > 0))
             (card("overdue", Text::Overdue, overdue_count(cx, view), view.overdue > 0))
             (card("dead_letter", Text::DeadLetters, stats.dead_letters.to_string(), stats.dead_letters > 0))
             (card("done", Text::Done, stats.done.to_string(), false))

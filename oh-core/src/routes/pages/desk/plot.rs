@@ -269,7 +269,7 @@ fn table(cx: &Context<'_>, spans: &[PlotSpan]) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deauth::{Discovery, Erasure, EventId, Pseudonym};
+    use crate::deauth::{Discovery, ErasureRequest, EventId, Pseudonym};
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_micros(1_700_000_000_000_000) + Duration::from_secs(seconds)
@@ -280,8 +280,8 @@ mod tests {
             id: EventId::new(format!("{received}")),
             member: None,
             pseudonym: Pseudonym::new("p"),
-            erasure: Erasure::Requested,
-            discovery: Discovery::Told,
+            erasure: ErasureRequest::Requested,
+            discovery: Discovery::Webhook,
             left_at: at(received),
             received_at: at(received),
             state: match took {

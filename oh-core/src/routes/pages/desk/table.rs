@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::deauth::{Discovery, Erasure, EventState, LedgerLine, Step};
+use crate::deauth::{Discovery, ErasureRequest, EventState, LedgerLine, Step};
 use crate::pages::texts::Text;
 use crate::pages::view::ShelfEvent;
 use crate::routes::pages::context::{Context, span};
@@ -33,7 +33,7 @@ pub(super) fn state(cx: &Context<'_>, event: &ShelfEvent) -> Markup {
         EventState::Done => Text::Done,
         EventState::DeadLetter => Text::DeadLetter,
         EventState::Stale => Text::Stale,
-        EventState::Held => Text::Held,
+        EventState::Quarantined => Text::Held,
     };
     html! {
         span.state.(event.state.as_str()) { (cx.say(text)) }
@@ -41,19 +41,19 @@ pub(super) fn state(cx: &Context<'_>, event: &ShelfEvent) -> Markup {
     }
 }
 
-pub(super) fn wish(cx: &Context<'_>, erasure: Erasure) -> String {
+pub(super) fn wish(cx: &Context<'_>, erasure: ErasureRequest) -> String {
     cx.say(match erasure {
-        Erasure::Requested => Text::WishRequested,
-        Erasure::NotRequested => Text::WishNotRequested,
-        Erasure::Unknown => Text::WishUnknown,
+        ErasureRequest::Requested => Text::WishRequested,
+        ErasureRequest::NotRequested => Text::WishNotRequested,
+        ErasureRequest::Unknown => Text::WishUnknown,
     })
 }
 
 pub(super) fn known_by(cx: &Context<'_>, discovery: Discovery) -> String {
     cx.say(match discovery {
-        Discovery::Told => Text::KnownTold,
-        Discovery::Found => Text::KnownFound,
-        Discovery::Lost => Text::KnownLost,
+        Discovery::Webhook => Text::KnownTold,
+        Discovery::Reconciliation => Text::KnownFound,
+        Discovery::TokenLoss => Text::KnownLost,
         Discovery::Disconnected => Text::KnownDisconnected,
     })
 }
@@ -68,7 +68,7 @@ fn step(cx: &Context<'_>, step: Step) -> String {
         Step::DeadLettered => Text::StepDeadLettered,
         Step::Requeued => Text::StepRequeued,
         Step::Stale => Text::StepStale,
-        Step::Held => Text::StepHeld,
+        Step::Quarantined => Text::StepHeld,
         Step::Released => Text::StepReleased,
     })
 }

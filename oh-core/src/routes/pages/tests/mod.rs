@@ -19,7 +19,7 @@ use super::context::Context;
 use super::show;
 use crate::pages::Pages;
 use crate::pages::view::Page;
-use crate::routes::Answer;
+use crate::routes::RouteOutcome;
 use crate::{Member, OpenHumans, OpenHumansBuilder, Settings};
 
 /// An app with pages, and a desk that everyone may see.
@@ -71,12 +71,12 @@ impl Visit {
     }
 }
 
-fn text(answer: Answer) -> String {
+fn text(answer: RouteOutcome) -> String {
     let body = answer.response.into_body().into_bytes();
     String::from_utf8(body.unwrap().into()).unwrap()
 }
 
-fn json(answer: Answer) -> Value {
+fn json(answer: RouteOutcome) -> Value {
     serde_json::from_str(&text(answer)).unwrap()
 }
 

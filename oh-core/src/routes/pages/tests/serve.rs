@@ -9,9 +9,9 @@ use crate::login::{LoginFailure, Refusal};
 use crate::pages::route::PageRoute;
 use crate::pages::view::Page;
 use crate::routes::pages::{login, tests::Visit};
-use crate::routes::{Answer, Route};
+use crate::routes::{Route, RouteOutcome};
 
-async fn send(oh: &OpenHumans, route: Route, request: Builder) -> Answer {
+async fn send(oh: &OpenHumans, route: Route, request: Builder) -> RouteOutcome {
     oh.respond(route, request.body(Empty::<Bytes>::new()).unwrap(), None)
         .await
 }

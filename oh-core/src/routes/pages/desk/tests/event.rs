@@ -66,14 +66,14 @@ fn an_event_is_explained_with_what_can_be_done_about_it() {
             requeue,
         ),
         (
-            EventState::Held,
+            EventState::Quarantined,
             new,
             "notice warn",
             Text::HeldText,
             release,
         ),
         (
-            EventState::Held,
+            EventState::Quarantined,
             late,
             "notice bad",
             Text::HeldText,
@@ -111,7 +111,10 @@ fn what_another_event_has_made_up_for_cannot_be_put_back() {
 #[test]
 fn buttons_say_what_they_do() {
     let cases = [
-        (EventState::Held, "<button id=\"release\">Release</button>"),
+        (
+            EventState::Quarantined,
+            "<button id=\"release\">Release</button>",
+        ),
         (
             EventState::DeadLetter,
             "<button id=\"requeue\">Put back into the queue</button>",

@@ -19,8 +19,8 @@ use serde_json::Value;
 
 use crate::deauth::test_support::{FaultyInbox, at, member};
 use crate::deauth::{
-    DeauthEvent, DeauthEvents, Discovery, Erasure, EventId, EventRecord, EventState, InboxStats,
-    Lease, Pseudonym, Settlement,
+    DeauthEvent, DeauthEvents, Discovery, ErasureRequest, EventId, EventRecord, EventState,
+    InboxStats, Lease, Pseudonym, Settlement,
 };
 use crate::pages::view::{BackgroundView, DeskPage, SealingView};
 use crate::pages::{PageRoute, Pages};
@@ -46,8 +46,8 @@ fn event(number: usize, received_at: Timestamp) -> DeauthEvent {
         EventId::new(format!("{number:08}eeeeeeeeeeeeeeeeeeeeeeee")),
         member(number),
         Pseudonym::new(format!("{number:08}aaaaaaaaaaaaaaaaaaaaaaaa")),
-        Erasure::Requested,
-        Discovery::Told,
+        ErasureRequest::Requested,
+        Discovery::Webhook,
         received_at,
         received_at,
     )
@@ -85,7 +85,11 @@ impl Desk {
     }
 
     async fn hold(&self, event: &DeauthEvent) {
-        let _ = self.inbox.hold(event, "too many at once").await.unwrap();
+        let _ = self
+            .inbox
+            .quarantine(event, "too many at once")
+            .await
+            .unwrap();
     }
 
     /// Has a worker take the oldest event that is free, for an hour.

@@ -131,7 +131,7 @@ async fn a_worker_is_alive_that_was_heard_of_within_the_last_minute() {
     let openhumans = &desk.openhumans;
     let worker = openhumans.worker().spawn();
     let heard = async || {
-        let signs = openhumans.deauthorizer().signs_of_life().await;
+        let signs = openhumans.deauthorizer().heartbeats().await;
         signs.unwrap().worker.is_some()
     };
     while !heard().await {

@@ -33,7 +33,7 @@ fn what_needs_someone_is_said_with_the_way_to_it() {
     let with = |overdue, held, dead_letters| DeskPage {
         overdue,
         stats: InboxStats {
-            held,
+            quarantined: held,
             dead_letters,
             ..InboxStats::default()
         },
@@ -44,7 +44,7 @@ fn what_needs_someone_is_said_with_the_way_to_it() {
         format!("<p><a href=\"/openhumans/staff/events?state={shelf}\">{title}</a>. {text}</p>")
     };
     let overdue = |count: &str| said("overdue", &format!("Overdue: {count}"), Text::OverdueText);
-    let held = said("held", "Held: 2", Text::HeldText);
+    let held = said("quarantined", "Quarantined: 2", Text::HeldText);
     let dead = said("dead_letter", "Dead letters: 3", Text::DeadLettersText);
     let cases = [
         (with(1, 0, 0), overdue("1")),
@@ -69,7 +69,7 @@ fn how_many_stand_where_is_counted_and_what_needs_someone_stands_out() {
         overdue: 6,
         stats: InboxStats {
             pending: 1,
-            held: 2,
+            quarantined: 2,
             dead_letters: 3,
             done: 4,
             stale: 5,
@@ -79,7 +79,7 @@ fn how_many_stand_where_is_counted_and_what_needs_someone_stands_out() {
     };
     let shelves = [
         ("pending", "1", "Pending", false),
-        ("held", "2", "Held", true),
+        ("quarantined", "2", "Quarantined", true),
         ("overdue", "6", "Overdue", true),
         ("dead_letter", "3", "Dead letters", true),
         ("done", "4", "Done", false),

@@ -55,7 +55,7 @@ fn a_row_says_all_that_is_known_of_an_event_and_names_no_member() {
 fn a_row_says_where_an_event_stands_and_whether_it_is_late() {
     let cases = [
         (EventState::Pending, "pending", "Pending", true),
-        (EventState::Held, "held", "Held", true),
+        (EventState::Quarantined, "quarantined", "Quarantined", true),
         (EventState::DeadLetter, "dead_letter", "Dead letter", true),
         (EventState::Done, "done", "Done", false),
         (EventState::Stale, "stale", "Stale", false),
@@ -76,9 +76,9 @@ fn a_row_says_where_an_event_stands_and_whether_it_is_late() {
 #[test]
 fn a_row_says_what_is_wished_and_how_it_is_known() {
     let wishes = [
-        (Erasure::Requested, "asked for"),
-        (Erasure::NotRequested, "not asked for"),
-        (Erasure::Unknown, "unknown"),
+        (ErasureRequest::Requested, "asked for"),
+        (ErasureRequest::NotRequested, "not asked for"),
+        (ErasureRequest::Unknown, "unknown"),
     ];
     for (erasure, text) in wishes {
         let record = EventRecord {
@@ -88,9 +88,9 @@ fn a_row_says_what_is_wished_and_how_it_is_known() {
         assert_eq!(cell(&rows([record])[0], "Erasure"), text);
     }
     let ways = [
-        (Discovery::Told, "Open Humans told"),
-        (Discovery::Found, "found by asking"),
-        (Discovery::Lost, "tokens were lost"),
+        (Discovery::Webhook, "Open Humans told"),
+        (Discovery::Reconciliation, "found by asking"),
+        (Discovery::TokenLoss, "tokens were lost"),
         (Discovery::Disconnected, "disconnected here"),
     ];
     for (discovery, text) in ways {
@@ -122,7 +122,7 @@ fn each_line_of_the_ledger_says_what_was_done() {
         (Step::DeadLettered, "Given up"),
         (Step::Requeued, "Put back into the queue"),
         (Step::Stale, "Found stale"),
-        (Step::Held, "Held"),
+        (Step::Quarantined, "Quarantined"),
         (Step::Released, "Released"),
     ];
     let lines = steps.map(|(step, _)| {

@@ -25,10 +25,10 @@ const PAGE: usize = 100;
 /// not open.
 ///
 /// ```
-/// use oh_core::store::{Keyring, MemoryStore, SealedStore};
+/// use oh_core::store::{Keyring, MemoryStore, EncryptedStore};
 ///
 /// let keys = Keyring::parse("2026:tLZ4OThwsQVVCEPB5z8QsFBR8nzVXZ4k6Kv1EIUcyZo=")?;
-/// let store = SealedStore::new(MemoryStore::new(), keys);
+/// let store = EncryptedStore::new(MemoryStore::new(), keys);
 /// # let _ = store;
 /// # Ok::<(), oh_core::store::KeyringError>(())
 /// ```
@@ -36,17 +36,17 @@ const PAGE: usize = 100;
 /// # Tokens that are there already, in plain text
 ///
 /// They are refused, because whoever can write into the database could otherwise plant them.
-/// For the time of moving over, say [`allow_plaintext`](SealedStore::allow_plaintext): they are
-/// then read, and sealed with the next write or by [`reseal_all`](SealedStore::reseal_all), while
+/// For the time of moving over, say [`allow_plaintext`](EncryptedStore::allow_plaintext): they are
+/// then read, and sealed with the next write or by [`reencrypt_all`](EncryptedStore::reencrypt_all), while
 /// the app runs. After that take it off again.
 ///
 /// # Tokens whose key is lost
 ///
 /// Their members cannot be let in, nor asked about, until the key is back in the keyring. If it
-/// will not be, [`reseal_all`](SealedStore::reseal_all) names these members;
-/// [remove](TokenStore::remove) their records from the [inner](SealedStore::inner) store, and they
+/// will not be, [`reencrypt_all`](EncryptedStore::reencrypt_all) names these members;
+/// [remove](TokenStore::remove) their records from the [inner](EncryptedStore::inner) store, and they
 /// can log in again.
-pub struct SealedStore<S> {
+pub struct EncryptedStore<S> {
     inner: S,
     keys: Keyring,
     plaintext: bool,
@@ -78,15 +78,15 @@ pub enum OpenError {
     },
 }
 
-/// What [`SealedStore::reseal_all`] has done.
+/// What [`EncryptedStore::reencrypt_all`] has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Resealed {
+pub struct ReencryptReport {
     /// Records that were looked at.
     pub seen: u64,
     /// Records whose tokens were sealed with another key, or not at all, and now are with the
     /// first.
-    pub resealed: u64,
+    pub reencrypted: u64,
     /// Members whose tokens do not open with any key at hand; left as they are.
     pub unreadable: Vec<ProjectMemberId>,
 }
@@ -98,7 +98,7 @@ struct Field(&'static str);
 const ACCESS: Field = Field("access token");
 const REFRESH: Field = Field("refresh token");
 
-impl<S: TokenStore> SealedStore<S> {
+impl<S: TokenStore> EncryptedStore<S> {
     /// Around `inner`.
     pub fn new(inner: S, keys: Keyring) -> Self {
         Self {
@@ -128,8 +128,8 @@ impl<S: TokenStore> SealedStore<S> {
     /// # Errors
     ///
     /// When the store does not answer. What was done up to there stays done.
-    pub async fn reseal_all(&self) -> Result<Resealed, StoreError> {
-        let mut done = Resealed::default();
+    pub async fn reencrypt_all(&self) -> Result<ReencryptReport, StoreError> {
+        let mut done = ReencryptReport::default();
         let mut after = None;
         loop {
             let page = self.inner.page(after.as_ref(), PAGE).await?;
@@ -140,8 +140,8 @@ impl<S: TokenStore> SealedStore<S> {
             for record in page {
                 done.seen += 1;
                 let member = record.member.clone();
-                match self.reseal(record).await {
-                    Ok(true) => done.resealed += 1,
+                match self.reencrypt(record).await {
+                    Ok(true) => done.reencrypted += 1,
                     Ok(false) => {}
                     Err(StoreError::Unreadable(_)) => done.unreadable.push(member),
                     Err(error) => return Err(error),
@@ -151,7 +151,7 @@ impl<S: TokenStore> SealedStore<S> {
     }
 
     /// Whether there was something to do.
-    async fn reseal(&self, mut stored: MemberRecord) -> Result<bool, StoreError> {
+    async fn reencrypt(&self, mut stored: MemberRecord) -> Result<bool, StoreError> {
         loop {
             if stored
                 .tokens
@@ -262,14 +262,14 @@ fn place(key: &str, field: Field, member: &ProjectMemberId) -> String {
     format!("{PREFIX}/{key}/{}/{member}", field.0)
 }
 
-impl<S> fmt::Debug for SealedStore<S> {
+impl<S> fmt::Debug for EncryptedStore<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SealedStore({:?})", self.keys)
+        write!(f, "EncryptedStore({:?})", self.keys)
     }
 }
 
 #[async_trait]
-impl<S: TokenStore> TokenStore for SealedStore<S> {
+impl<S: TokenStore> TokenStore for EncryptedStore<S> {
     async fn load(&self, member: &ProjectMemberId) -> Result<Option<MemberRecord>, StoreError> {
         let stored = self.inner.load(member).await?;
         stored.map(|stored| self.open(stored)).transpose()
@@ -288,7 +288,7 @@ impl<S: TokenStore> TokenStore for SealedStore<S> {
     }
 
     /// Records that do not open are left out, and counted in the log, so that a lost key does not
-    /// keep those who walk over the members from all others. [`SealedStore::reseal_all`] names
+    /// keep those who walk over the members from all others. [`EncryptedStore::reencrypt_all`] names
     /// them.
     async fn page(
         &self,

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use oh_core::store::{Keyring, MemberRecord, MemoryStore, Put, SealedStore, TokenStore, Tokens};
+use oh_core::store::{EncryptedStore, Keyring, MemberRecord, MemoryStore, Put, TokenStore, Tokens};
 use oh_core::{ProjectMemberId, Timestamp};
 
 use crate::input::Input;
@@ -27,14 +27,14 @@ pub fn sealed_record(data: &[u8]) {
 
 /// A text that someone has put into the store.
 fn planted(text: &str) {
-    let store = SealedStore::new(MemoryStore::new(), keyring());
+    let store = EncryptedStore::new(MemoryStore::new(), keyring());
     put(store.inner(), text, text);
     let error = run(store.load(&alice())).expect_err("nobody else can seal");
     assert_fit_to_show(&told(&error), 400);
     let page = run(store.page(None, 10)).expect("others are not kept out");
     assert!(page.is_empty());
     // While moving over, what is not sealed is read as it is.
-    let store = SealedStore::new(MemoryStore::new(), keyring()).allow_plaintext();
+    let store = EncryptedStore::new(MemoryStore::new(), keyring()).allow_plaintext();
     put(store.inner(), text, text);
     if let Ok(Some(record)) = run(store.load(&alice())) {
         assert_eq!(record.tokens.expect("tokens").access_token.expose(), text);
@@ -43,7 +43,7 @@ fn planted(text: &str) {
 
 /// A right one, with some of its bytes changed.
 fn changed(changes: &[u8]) {
-    let store = SealedStore::new(MemoryStore::new(), keyring());
+    let store = EncryptedStore::new(MemoryStore::new(), keyring());
     put(&store, ACCESS, REFRESH);
     let kept = load(store.inner()).expect("it was put");
     let before = kept.tokens.clone().expect("tokens");
@@ -83,7 +83,7 @@ fn sealed(content: &[u8]) {
         let place = format!("ohs1./2026/{field}/{}", alice());
         format!("ohs1.2026.{}", seal(&key, &place, content))
     };
-    let store = SealedStore::new(MemoryStore::new(), keyring());
+    let store = EncryptedStore::new(MemoryStore::new(), keyring());
     put(store.inner(), &seal("access token"), &seal("refresh token"));
     match (run(store.load(&alice())), std::str::from_utf8(content)) {
         (Ok(record), Ok(text)) => {

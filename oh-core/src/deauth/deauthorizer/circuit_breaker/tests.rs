@@ -10,7 +10,7 @@ struct Trial {
 }
 
 impl Trial {
-    async fn new(brake: Brake, members: usize) -> Self {
+    async fn new(brake: CircuitBreaker, members: usize) -> Self {
         let trial = Self {
             setting: Setting::new(),
             braking: Braking::new(brake),
@@ -36,7 +36,7 @@ impl Trial {
 async fn a_departure_counts_for_an_hour() {
     let later = at(3_600) + Duration::from_micros(1);
     for (second, believed) in [(at(10), false), (at(3_600), false), (later, true)] {
-        let trial = Trial::new(Brake::new(0.0, 1), 0).await;
+        let trial = Trial::new(CircuitBreaker::new(0.0, 1), 0).await;
         assert!(trial.believes(at(0)).await);
         assert_eq!(trial.believes(second).await, believed, "{second}");
     }
@@ -44,7 +44,7 @@ async fn a_departure_counts_for_an_hour() {
 
 #[tokio::test]
 async fn a_departure_of_a_clock_that_was_ahead_does_not_count() {
-    let trial = Trial::new(Brake::new(0.0, 1), 0).await;
+    let trial = Trial::new(CircuitBreaker::new(0.0, 1), 0).await;
     assert!(trial.believes(at(100)).await);
     assert!(trial.believes(at(50)).await);
     assert!(!trial.believes(at(60)).await);
@@ -52,7 +52,7 @@ async fn a_departure_of_a_clock_that_was_ahead_does_not_count() {
 
 #[tokio::test]
 async fn so_many_as_are_believed_in_any_case_and_not_one_more() {
-    let trial = Trial::new(Brake::new(0.0, 3), 0).await;
+    let trial = Trial::new(CircuitBreaker::new(0.0, 3), 0).await;
     for _ in 0..3 {
         assert!(trial.believes(at(0)).await);
     }
@@ -61,7 +61,7 @@ async fn so_many_as_are_believed_in_any_case_and_not_one_more() {
 
 /// A tenth of 47 members is four. Then hundreds join.
 async fn four_departures_then_many_join() -> Trial {
-    let trial = Trial::new(Brake::new(0.1, 1), 45).await;
+    let trial = Trial::new(CircuitBreaker::new(0.1, 1), 45).await;
     for _ in 0..4 {
         assert!(trial.believes(at(0)).await);
     }
@@ -88,7 +88,7 @@ async fn members_counted_by_a_clock_that_was_ahead_are_counted_anew() {
 #[tokio::test]
 async fn members_of_every_page_count() {
     // Two and a half of them.
-    let trial = Trial::new(Brake::new(0.001, 1), 2_500).await;
+    let trial = Trial::new(CircuitBreaker::new(0.001, 1), 2_500).await;
     for believed in [true, true, false] {
         assert_eq!(trial.believes(at(0)).await, believed);
     }
@@ -96,7 +96,7 @@ async fn members_of_every_page_count() {
 
 #[tokio::test]
 async fn no_brake_believes_everything() {
-    let trial = Trial::new(Brake::off(), 30).await;
+    let trial = Trial::new(CircuitBreaker::off(), 30).await;
     for _ in 0..30 {
         assert!(trial.believes(at(0)).await);
     }

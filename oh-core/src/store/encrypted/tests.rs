@@ -11,8 +11,8 @@ const NEW: &str = "new:P_7ioYd1Xv0J3jEZ4tYv-1nB0qk5cJmJdT2xTn3yQ_I";
 
 type Inner = Arc<MemoryStore>;
 
-fn sealed(inner: &Inner, keys: &str) -> SealedStore<Inner> {
-    SealedStore::new(Arc::clone(inner), Keyring::parse(keys).unwrap())
+fn sealed(inner: &Inner, keys: &str) -> EncryptedStore<Inner> {
+    EncryptedStore::new(Arc::clone(inner), Keyring::parse(keys).unwrap())
 }
 
 fn record(member: &str) -> MemberRecord {
@@ -57,7 +57,7 @@ async fn the_store_inside_sees_no_token() {
     let page = store.page(None, 10).await.unwrap();
     let refresh = &page[0].tokens.as_ref().unwrap().refresh_token;
     assert_eq!(refresh.expose(), "plain-refresh-01");
-    assert_eq!(format!("{store:?}"), "SealedStore(Keyring(new))");
+    assert_eq!(format!("{store:?}"), "EncryptedStore(Keyring(new))");
 }
 
 #[tokio::test]
@@ -239,7 +239,7 @@ async fn keys_are_rotated_while_the_app_runs() {
             let member = format!("{n:04}").parse().unwrap();
             loop {
                 let record = before.load(&member).await;
-                // Once resealed, a process without the new key cannot read it any more.
+                // Once reencrypted, a process without the new key cannot read it any more.
                 let Ok(Some(record)) = record else { break };
                 let next = MemberRecord {
                     version: Version::fresh(),
@@ -252,15 +252,15 @@ async fn keys_are_rotated_while_the_app_runs() {
             tokio::task::yield_now().await;
         }
     });
-    assert_eq!(both.reseal_all().await.unwrap().seen, 251);
+    assert_eq!(both.reencrypt_all().await.unwrap().seen, 251);
     meanwhile.await.unwrap();
-    both.reseal_all().await.unwrap();
-    let again = both.reseal_all().await.unwrap();
+    both.reencrypt_all().await.unwrap();
+    let again = both.reencrypt_all().await.unwrap();
     assert_eq!(
         again,
-        Resealed {
+        ReencryptReport {
             seen: 251,
-            ..Resealed::default()
+            ..ReencryptReport::default()
         }
     );
     let after = sealed(&inner, NEW);
@@ -301,8 +301,8 @@ async fn resealing_moves_plain_text_over_and_names_what_it_cannot_read() {
     keep(&inner, &record("01")).await;
     keep(&sealed(&inner, OLD), &record("02")).await;
     let moving = sealed(&inner, NEW).allow_plaintext();
-    let done = moving.reseal_all().await.unwrap();
-    assert_eq!((done.seen, done.resealed), (2, 1));
+    let done = moving.reencrypt_all().await.unwrap();
+    assert_eq!((done.seen, done.reencrypted), (2, 1));
     assert_eq!(done.unreadable, ["02".parse().unwrap()]);
     assert_eq!(access(&sealed(&inner, NEW), "01").await, "plain-access-01");
 }

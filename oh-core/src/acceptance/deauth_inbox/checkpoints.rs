@@ -41,7 +41,7 @@ pub async fn checkpoints_are_kept_once_and_listed(inbox: Arc<dyn DeauthInbox>) {
     let long = "t".repeat(4_096);
     let checkpoint = |size: u64, root: &str| {
         let last_seq = i64::try_from(10 * size).expect("a small number");
-        KeptCheckpoint::new(
+        StoredCheckpoint::new(
             size,
             last_seq,
             root,
@@ -50,8 +50,8 @@ pub async fn checkpoints_are_kept_once_and_listed(inbox: Arc<dyn DeauthInbox>) {
             &*long,
         )
     };
-    let keep = async |kept: &KeptCheckpoint| {
-        let fate = inbox.keep_checkpoint(kept).await;
+    let keep = async |kept: &StoredCheckpoint| {
+        let fate = inbox.store_checkpoint(kept).await;
         fate.expect("the inbox answers")
     };
     let list = async |query: CheckpointQuery| {
@@ -69,16 +69,19 @@ pub async fn checkpoints_are_kept_once_and_listed(inbox: Arc<dyn DeauthInbox>) {
         checkpoint(10, "r10"),
     );
     match keep(&one).await {
-        CheckpointFate::Unsupported => return,
-        fate => assert_eq!(fate, CheckpointFate::Kept),
+        CheckpointOutcome::Unsupported => return,
+        fate => assert_eq!(fate, CheckpointOutcome::Kept),
     }
-    assert_eq!(keep(&three).await, CheckpointFate::Kept);
-    assert_eq!(keep(&two).await, CheckpointFate::Kept);
-    assert_eq!(keep(&two).await, CheckpointFate::Known);
+    assert_eq!(keep(&three).await, CheckpointOutcome::Kept);
+    assert_eq!(keep(&two).await, CheckpointOutcome::Kept);
+    assert_eq!(keep(&two).await, CheckpointOutcome::Known);
     let mut same_root = checkpoint(7, "r7");
     same_root.note = "signed again".into();
-    assert_eq!(keep(&same_root).await, CheckpointFate::Known);
-    assert_eq!(keep(&checkpoint(7, "other")).await, CheckpointFate::Forked);
+    assert_eq!(keep(&same_root).await, CheckpointOutcome::Known);
+    assert_eq!(
+        keep(&checkpoint(7, "other")).await,
+        CheckpointOutcome::Forked
+    );
 
     let all = [one, two, three];
     assert_eq!(

@@ -26,13 +26,13 @@ const WAITS: Backoff = Backoff {
 };
 
 /// What is to be kept, each in a task of its own.
-pub(super) struct Unkept {
+pub(super) struct PendingAccepts {
     places: Arc<Semaphore>,
     tasks: TaskTracker,
     hurry: CancellationToken,
 }
 
-impl Default for Unkept {
+impl Default for PendingAccepts {
     fn default() -> Self {
         Self {
             places: Arc::new(Semaphore::new(MOST)),
@@ -42,7 +42,7 @@ impl Default for Unkept {
     }
 }
 
-impl Unkept {
+impl PendingAccepts {
     /// Goes on trying to keep the event, and tells when it is. `None` if there is no room.
     pub(super) fn keep_trying(
         &self,
@@ -51,7 +51,7 @@ impl Unkept {
     ) -> Option<oneshot::Receiver<Accepted>> {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             tracing::error!(event = %event.id, "a verified event was not kept: too many wait already");
-            metrics::given_up();
+            metrics::abandoned();
             return None;
         };
         let (tell, told) = oneshot::channel();
@@ -68,7 +68,7 @@ impl Unkept {
                 match caught(deauthorizer.accept(event.clone())).await {
                     Ok(accepted) => {
                         tracing::info!(event = %event.id, failures, "a verified event was kept late");
-                        metrics::kept_late();
+                        metrics::accepted_late();
                         let _ = tell.send(accepted);
                         return;
                     }
@@ -80,7 +80,7 @@ impl Unkept {
                             error = &*error,
                             "a verified event could not be kept and is lost"
                         );
-                        metrics::given_up();
+                        metrics::abandoned();
                         return;
                     }
                 }

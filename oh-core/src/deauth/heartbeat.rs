@@ -8,20 +8,20 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::deauthorizer::Deauthorizer;
-use super::inbox::{Held, InboxError};
+use super::inbox::{InboxError, LeaseOutcome};
 use super::reconciler;
 use crate::Timestamp;
 
 /// How often a worker leaves a note.
-pub const PULSE: Duration = Duration::from_secs(15);
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
 const WORKER: &str = "worker";
 
 /// When background work was last heard of, in any process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct SignsOfLife {
-    /// When a worker last said that it is at work: each does so every [`PULSE`].
+pub struct Heartbeats {
+    /// When a worker last said that it is at work: each does so every [`HEARTBEAT_INTERVAL`].
     pub worker: Option<Timestamp>,
     /// Whether a reconciler is asking about members now.
     pub reconciler_asking: bool,
@@ -40,10 +40,10 @@ impl Deauthorizer {
     /// # Errors
     ///
     /// When the inbox cannot answer.
-    pub async fn signs_of_life(&self) -> Result<SignsOfLife, InboxError> {
+    pub async fn heartbeats(&self) -> Result<Heartbeats, InboxError> {
         let worker = self.read_note(WORKER).await?;
         let round = self.read_note(reconciler::JOB).await?;
-        Ok(SignsOfLife {
+        Ok(Heartbeats {
             worker: worker.and_then(|note| note.parse().ok()),
             reconciler_asking: round.is_none(),
             reconciler: round
@@ -63,7 +63,7 @@ impl Deauthorizer {
 /// Leaves a note that a worker is at work, again and again.
 pub(super) async fn beat(deauthorizer: Deauthorizer) {
     let holder = crate::random::hex();
-    let mut every = tokio::time::interval(PULSE);
+    let mut every = tokio::time::interval(HEARTBEAT_INTERVAL);
     loop {
         every.tick().await;
         // Another note will come. That the inbox does not answer is said elsewhere.
@@ -80,7 +80,8 @@ async fn note(deauthorizer: &Deauthorizer, holder: &str) -> Result<(), InboxErro
         .is_some()
     {
         let text = now.to_string();
-        let (Held::Yes | Held::Lost) = inbox.update_lock(WORKER, holder, now, &text).await?;
+        let (LeaseOutcome::Applied | LeaseOutcome::Lost) =
+            inbox.update_lock(WORKER, holder, now, &text).await?;
     }
     Ok(())
 }
@@ -93,20 +94,20 @@ mod tests {
     #[tokio::test]
     async fn nothing_was_heard_of_work_that_never_ran() {
         let setting = Setting::new();
-        let signs = setting.deauthorizer.signs_of_life().await.unwrap();
-        assert_eq!(signs, SignsOfLife::default());
+        let signs = setting.deauthorizer.heartbeats().await.unwrap();
+        assert_eq!(signs, Heartbeats::default());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_worker_is_heard_of_again_and_again() {
         let setting = Setting::new();
         let beating = tokio::spawn(beat(setting.deauthorizer.clone()));
-        tokio::time::sleep(PULSE / 2).await;
-        let signs = setting.deauthorizer.signs_of_life().await.unwrap();
+        tokio::time::sleep(HEARTBEAT_INTERVAL / 2).await;
+        let signs = setting.deauthorizer.heartbeats().await.unwrap();
         assert_eq!(signs.worker, Some(at(100)));
-        setting.clock.advance(PULSE);
-        tokio::time::sleep(PULSE).await;
-        let signs = setting.deauthorizer.signs_of_life().await.unwrap();
+        setting.clock.advance(HEARTBEAT_INTERVAL);
+        tokio::time::sleep(HEARTBEAT_INTERVAL).await;
+        let signs = setting.deauthorizer.heartbeats().await.unwrap();
         assert_eq!(signs.worker, Some(at(115)));
         beating.abort();
     }
@@ -120,13 +121,13 @@ mod tests {
             .acquire_lock(job, "one", at(100), at(130))
             .await
             .unwrap();
-        let signs = setting.deauthorizer.signs_of_life().await.unwrap();
+        let signs = setting.deauthorizer.heartbeats().await.unwrap();
         assert!(signs.reconciler_asking && signs.reconciler.is_none());
 
         let note = format!(r#"{{"finished":"{}"}}"#, at(99));
         let kept = inbox.update_lock(job, "one", at(100), &note).await.unwrap();
-        assert_eq!(kept, Held::Yes);
-        let signs = setting.deauthorizer.signs_of_life().await.unwrap();
+        assert_eq!(kept, LeaseOutcome::Applied);
+        let signs = setting.deauthorizer.heartbeats().await.unwrap();
         assert!(!signs.reconciler_asking);
         assert_eq!(signs.reconciler, Some(at(99)));
         // Having looked, one is in nobody's way.

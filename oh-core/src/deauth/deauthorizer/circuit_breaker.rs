@@ -22,21 +22,21 @@ const PAGE: usize = 1_000;
 /// tells is acted on, however many there are.
 ///
 /// ```
-/// use oh_core::deauth::Brake;
+/// use oh_core::deauth::CircuitBreaker;
 ///
-/// let brake = Brake::default();
+/// let brake = CircuitBreaker::default();
 /// assert_eq!((brake.share, brake.at_least), (0.1, 10));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Brake {
+pub struct CircuitBreaker {
     /// The share of all members. Default 0.1.
     pub share: f64,
     /// So many are believed in any case. Default 10.
     pub at_least: u32,
 }
 
-impl Default for Brake {
+impl Default for CircuitBreaker {
     fn default() -> Self {
         Self {
             share: 0.1,
@@ -45,7 +45,7 @@ impl Default for Brake {
     }
 }
 
-impl Brake {
+impl CircuitBreaker {
     /// With limits of one's own.
     pub fn new(share: f64, at_least: u32) -> Self {
         Self { share, at_least }
@@ -59,7 +59,7 @@ impl Brake {
 
 /// The brake at work.
 pub(super) struct Braking {
-    brake: Brake,
+    brake: CircuitBreaker,
     state: Mutex<State>,
 }
 
@@ -82,7 +82,7 @@ pub(super) enum Verdict {
 }
 
 impl Braking {
-    pub(super) fn new(brake: Brake) -> Self {
+    pub(super) fn new(brake: CircuitBreaker) -> Self {
         Self {
             brake,
             state: Mutex::default(),
