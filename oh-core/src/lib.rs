@@ -98,6 +98,7 @@ mod environment;
 pub mod login;
 mod mount;
 mod open_humans;
+mod operations;
 #[cfg(feature = "pages")]
 pub mod pages;
 mod random;

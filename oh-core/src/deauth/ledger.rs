@@ -28,7 +28,7 @@ const PAGE: usize = 500;
 /// Reads what an inbox knows.
 ///
 /// ```
-/// use oh_core::deauth::DEADLINE;
+/// use oh_core::deauth::EventQuery;
 /// use oh_core::{OpenHumans, Settings};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -36,7 +36,7 @@ const PAGE: usize = 500;
 /// let settings = Settings::builder("client-id", "client-secret", "https://app.example").build()?;
 /// let oh = OpenHumans::builder(settings).build()?;
 /// let ledger = oh.ledger();
-/// assert!(ledger.overdue(DEADLINE).await?.is_empty());
+/// assert!(ledger.overdue(EventQuery::first(100)).await?.is_empty());
 /// assert!(ledger.of_member(&"01026778".parse()?).await?.is_empty());
 /// assert_eq!(ledger.export(&mut std::io::stdout()).await?, 0);
 /// # Ok(())
@@ -93,32 +93,45 @@ impl Ledger {
         .await
     }
 
-    /// What was received longer than `deadline` ago and is not done: still pending, held, or a dead
-    /// letter. Not those that a later event has made up for. See [`DEADLINE`].
+    /// Returns up to `query.limit` overdue events, in the order of the query.
+    ///
+    /// An event is overdue if it is open (pending, quarantined or a dead letter, and not superseded
+    /// by a later event of the member) although it was received more than [`DEADLINE`] ago. The
+    /// query's `state` and `received_before` are ignored.
     ///
     /// # Errors
     ///
     /// When the inbox cannot answer.
-    pub async fn overdue(&self, deadline: Duration) -> Result<Vec<EventRecord>, InboxError> {
-        let before = Some(self.clock.now() - deadline);
+    pub async fn overdue(&self, query: EventQuery) -> Result<Vec<EventRecord>, InboxError> {
         let mut overdue = Vec::new();
         for state in [
             EventState::Pending,
             EventState::Quarantined,
             EventState::DeadLetter,
         ] {
-            overdue.extend(
-                self.all_events(EventQuery {
-                    state: Some(state),
-                    received_before: before,
-                    ..EventQuery::default()
-                })
-                .await?,
-            );
+            let query = query
+                .clone()
+                .state(state)
+                .received_before(self.clock.now() - DEADLINE);
+            overdue.extend(self.open_events(query).await?);
         }
-        overdue.retain(EventRecord::is_open);
         overdue.sort_by(|a, b| (a.received_at, &a.id).cmp(&(b.received_at, &b.id)));
+        if query.newest_first {
+            overdue.reverse();
+        }
+        overdue.truncate(query.limit);
         Ok(overdue)
+    }
+
+    async fn open_events(&self, mut query: EventQuery) -> Result<Vec<EventRecord>, InboxError> {
+        let mut open = Vec::new();
+        while open.len() < query.limit {
+            let page = self.inbox.events(&query).await?;
+            let Some(last) = page.last() else { break };
+            query.after = Some((last.received_at, last.id.clone()));
+            open.extend(page.into_iter().filter(EventRecord::is_open));
+        }
+        Ok(open)
     }
 
     /// What the ledger calls a member.
@@ -327,7 +340,10 @@ mod tests {
             let held = setting.inbox.settle(&leased[0].lease, &end, at(101)).await;
             assert_eq!(held.unwrap(), crate::deauth::LeaseOutcome::Applied);
             setting.clock.advance(DEADLINE);
-            assert_eq!(ledger.overdue(DEADLINE).await.unwrap().len(), overdue);
+            assert_eq!(
+                ledger.overdue(EventQuery::first(10)).await.unwrap().len(),
+                overdue
+            );
         }
     }
 
@@ -351,12 +367,24 @@ mod tests {
         }
         let stats = ledger.stats().await.unwrap();
         assert_eq!((stats.pending, stats.done, stats.dead_letters), (2, 1, 1));
-        assert!(ledger.overdue(DEADLINE).await.unwrap().is_empty());
+        assert!(
+            ledger
+                .overdue(EventQuery::first(10))
+                .await
+                .unwrap()
+                .is_empty()
+        );
         setting.clock.advance(DEADLINE);
-        assert!(ledger.overdue(DEADLINE).await.unwrap().is_empty());
+        assert!(
+            ledger
+                .overdue(EventQuery::first(10))
+                .await
+                .unwrap()
+                .is_empty()
+        );
         setting.clock.advance(Duration::from_secs(1));
         let _ = setting.report_webhook(5, setting.clock.now()).await;
-        let overdue = ledger.overdue(DEADLINE).await.unwrap();
+        let overdue = ledger.overdue(EventQuery::first(10)).await.unwrap();
         assert_eq!(overdue.len(), 3);
         assert!(overdue.iter().all(|event| event.state != EventState::Done));
         assert_eq!(ledger.events(EventState::Pending).await.unwrap().len(), 3);

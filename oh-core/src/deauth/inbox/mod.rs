@@ -227,6 +227,11 @@ impl EventRecord {
         }
     }
 
+    /// Whether the event is open although it was received more than [`DEADLINE`](super::DEADLINE) ago.
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        self.is_open() && now.since(self.received_at) > super::DEADLINE
+    }
+
     /// The record of an event that has just been accepted: pending, due at once, not attempted.
     pub fn pending(event: &DeauthEvent) -> Self {
         let mut record = Self::new(

@@ -175,7 +175,7 @@ impl ShelfEvent {
     pub(crate) fn new(record: EventRecord, now: Timestamp) -> Self {
         let settled = matches!(record.state, EventState::DeadLetter | EventState::Stale);
         Self {
-            overdue: record.is_open() && now.since(record.received_at) > crate::deauth::DEADLINE,
+            overdue: record.is_overdue(now),
             can_release: record.state == EventState::Quarantined && record.member.is_some(),
             can_requeue: settled && record.member.is_some(),
             id: record.id,

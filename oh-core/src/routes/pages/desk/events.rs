@@ -5,7 +5,7 @@
 
 use maud::{Markup, html};
 
-use super::{overdue, table};
+use super::table;
 use crate::Timestamp;
 use crate::deauth::{EventId, EventQuery, EventRecord, EventState};
 use crate::pages::texts::Text;
@@ -44,11 +44,8 @@ impl Shelf {
         match self {
             Self::All => &[None],
             Self::Pending => &[Some(EventState::Pending)],
-            Self::Overdue => &[
-                Some(EventState::Pending),
-                Some(EventState::DeadLetter),
-                Some(EventState::Quarantined),
-            ],
+            // Their state is not asked for: see `Ledger::overdue`.
+            Self::Overdue => &[None],
             Self::DeadLetter => &[Some(EventState::DeadLetter)],
             Self::Done => &[Some(EventState::Done)],
             Self::Stale => &[Some(EventState::Stale)],
@@ -87,7 +84,7 @@ pub(super) async fn list(cx: &Context<'_>) -> Outcome {
             ..EventQuery::default()
         };
         found.extend(match shelf {
-            Shelf::Overdue => overdue::first(&**inbox, query, now).await?,
+            Shelf::Overdue => cx.openhumans.ledger().overdue(query).await?,
             _ => inbox.events(&query).await?,
         });
     }

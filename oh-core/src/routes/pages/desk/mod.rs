@@ -7,7 +7,6 @@ pub(super) mod events;
 mod export;
 pub(super) mod held;
 pub(super) mod member;
-mod overdue;
 pub(super) mod overview;
 mod plot;
 mod table;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use super::{overdue, plot};
+use super::plot;
 use crate::Timestamp;
 use crate::deauth::{
     DeauthInbox, EventQuery, EventRecord, EventState, HEARTBEAT_INTERVAL, InboxError, LedgerQuery,
@@ -32,9 +32,11 @@ pub(super) async fn overview(cx: &Context<'_>) -> Outcome {
         newest_first: true,
         ..EventQuery::default()
     };
+    let ledger = cx.openhumans.ledger();
+    let first_overdue = EventQuery::first(DeskPage::OVERDUE_COUNTED + 1);
     let (stats, overdue, running, signs, sealing, sample, done) = tokio::try_join!(
         inbox.stats(),
-        overdue(inbox, now),
+        ledger.overdue(first_overdue),
         running(inbox, now),
         deauthorizer.heartbeats(),
         deauthorizer.checkpoint_status(),
@@ -44,7 +46,7 @@ pub(super) async fn overview(cx: &Context<'_>) -> Outcome {
     let heard_lately = |at: Timestamp| now.since(at) < 4 * HEARTBEAT_INTERVAL;
     reply::page(Page::Desk(DeskPage {
         stats,
-        overdue,
+        overdue: overdue.len(),
         running,
         background: BackgroundView {
             worker_alive: signs.worker.is_some_and(heard_lately),
@@ -83,19 +85,6 @@ async fn newest_of(
         }
     }
     Ok(all)
-}
-
-async fn overdue(inbox: &dyn DeauthInbox, now: Timestamp) -> Result<usize, InboxError> {
-    let mut count = 0;
-    for state in overdue::STATES {
-        let query = EventQuery {
-            state: Some(state),
-            limit: DeskPage::OVERDUE_COUNTED + 1,
-            ..EventQuery::default()
-        };
-        count += overdue::first(inbox, query, now).await?.len();
-    }
-    Ok(count)
 }
 
 async fn running(inbox: &dyn DeauthInbox, now: Timestamp) -> Result<Vec<RunningEvent>, InboxError> {
