@@ -18,7 +18,7 @@ pub(crate) async fn alice() -> (OpenHumans, SessionMember) {
     record.username = Some("alice".to_owned());
     let store = MemoryStore::new();
     let put = store.put(&record, None).await.unwrap();
-    assert_eq!(put, oh_core::store::Put::Done);
+    assert_eq!(put, oh_core::store::PutOutcome::Stored);
     let mut session = SessionMember::new(record.member, Epoch::begin(now), now);
     session.username = record.username;
     let settings = Settings::builder("id", "secret", "http://localhost:8000")

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::post;
-use oh_core::deauth::{DeauthRecords, EventQuery, LedgerQuery, MemoryInbox};
+use oh_core::deauth::{DeauthInbox, EventQuery, LedgerQuery, MemoryInbox};
 use oh_core::{OpenHumans, Settings};
 use oh_sandbox::{Endpoint, Fault, Sandbox};
 use serde_json::Value;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use oh_core::Timestamp;
-use oh_core::store::{EncryptedStore, Keyring, MemberRecord, Put, TokenStore, Tokens};
+use oh_core::store::{EncryptedStore, Keyring, MemberRecord, PutOutcome, TokenStore, Tokens};
 use oh_sqlx::{PgStore, SqliteStore};
 use serde_json::Value;
 
@@ -47,7 +47,7 @@ fn says(lines: &[String], wanted: &str) {
 async fn add(store: &impl TokenStore, id: &str) {
     let now = Timestamp::now();
     let record = MemberRecord::authorized(id.parse().unwrap(), Tokens::new("a", "r", now), now);
-    assert_eq!(store.put(&record, None).await.unwrap(), Put::Done);
+    assert_eq!(store.put(&record, None).await.unwrap(), PutOutcome::Stored);
 }
 
 async fn every_state_of_the_tokens_is_told<S>(store: S, database: &str)

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use oh_core::store::{
-    EncryptedStore, Keyring, MemberRecord, Put, RefreshLease, TokenStore, Tokens, Version,
+    EncryptedStore, Keyring, MemberRecord, PutOutcome, RefreshLease, TokenStore, Tokens, Version,
 };
 use oh_core::{OpenHumans, ProjectMemberId, Settings, Timestamp};
 use oh_sandbox::Sandbox;
@@ -204,12 +204,15 @@ async fn it_can_be_run_again_and_newer_tokens_win_on_either_side() {
     let version = bob.version;
     bob.tokens = Some(Tokens::new("a3", "r3", noon + hour));
     bob.version = Version::fresh();
-    assert_eq!(store.put(&bob, Some(version)).await.unwrap(), Put::Done);
+    assert_eq!(
+        store.put(&bob, Some(version)).await.unwrap(),
+        PutOutcome::Stored
+    );
     let carol = store.load(&id(CAROL)).await.unwrap().unwrap();
     let left = carol.deauthorized(noon);
     assert_eq!(
         store.put(&left, Some(carol.version)).await.unwrap(),
-        Put::Done
+        PutOutcome::Stored
     );
 
     assert_eq!(summary(&over.run(&[], "").1), [0, 1, 1, 0, 1]);
@@ -273,7 +276,7 @@ async fn who_cannot_be_brought_over_is_named_and_keeps_nobody_else_back() {
     );
     busy.refresh = Some(RefreshLease::new("someone", noon));
     let store = over.store().await;
-    assert_eq!(store.put(&busy, None).await.unwrap(), Put::Done);
+    assert_eq!(store.put(&busy, None).await.unwrap(), PutOutcome::Stored);
 
     let (code, said) = over.run(&[], "");
     assert_eq!((code, summary(&said)), (1, [1, 0, 0, 0, 0]), "{said}");

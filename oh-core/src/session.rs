@@ -12,7 +12,7 @@ use std::time::Duration;
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 
-use crate::store::{Epoch, MemberRecord, Put, StoreError, TokenStore, Version};
+use crate::store::{Epoch, MemberRecord, PutOutcome, StoreError, TokenStore, Version};
 use crate::{Clock, ProjectMemberId, Timestamp};
 
 /// A session that seems to have begun later than this from now was begun by a wrong clock.
@@ -182,7 +182,7 @@ impl Epochs {
                 version: Version::fresh(),
                 ..record.clone()
             };
-            if store.put(&next, Some(record.version)).await? == Put::Done {
+            if store.put(&next, Some(record.version)).await? == PutOutcome::Stored {
                 self.forget(&session.member);
                 return Ok(());
             }
@@ -229,7 +229,7 @@ mod tests {
             &self,
             record: &MemberRecord,
             expected: Option<Version>,
-        ) -> Result<Put, StoreError> {
+        ) -> Result<PutOutcome, StoreError> {
             self.store.put(record, expected).await
         }
 
@@ -237,7 +237,7 @@ mod tests {
             &self,
             member: &ProjectMemberId,
             expected: Version,
-        ) -> Result<Put, StoreError> {
+        ) -> Result<PutOutcome, StoreError> {
             self.store.remove(member, expected).await
         }
 
@@ -255,14 +255,14 @@ mod tests {
         let member: ProjectMemberId = "01026778".parse().unwrap();
         let record = MemberRecord::authorized(member.clone(), Tokens::new("a", "r", NOW), NOW);
         let store = Slow::default();
-        assert_eq!(store.put(&record, None).await.unwrap(), Put::Done);
+        assert_eq!(store.put(&record, None).await.unwrap(), PutOutcome::Stored);
         let epochs = Epochs::new(Clock::manual(NOW), None, Duration::from_secs(60));
         let session = SessionMember::new(member.clone(), record.epoch, NOW);
         let leaves = async {
             store.has_read.notified().await;
             let left = record.deauthorized(NOW);
             let put = store.put(&left, Some(record.version)).await;
-            assert_eq!(put.unwrap(), Put::Done);
+            assert_eq!(put.unwrap(), PutOutcome::Stored);
             epochs.forget(&member);
             store.go_on.notify_one();
         };

@@ -15,7 +15,7 @@ use oh_core::deauth::{
 };
 use oh_core::login::{LoggedIn, LoginHandler, LoginRequest, Refusal, Welcome};
 use oh_core::routes::Route;
-use oh_core::store::{MemberRecord, MemoryStore, Put, StoreError, TokenStore, Version};
+use oh_core::store::{MemberRecord, MemoryStore, PutOutcome, StoreError, TokenStore, Version};
 use oh_core::transport::{Body, BoxError, Transport, TransportError};
 use oh_core::{OpenHumans, ProjectMemberId, SessionMember, Timestamp};
 use oh_sandbox::{Endpoint, Fault};
@@ -528,18 +528,22 @@ impl TokenStore for Contested {
         &self,
         record: &MemberRecord,
         expected: Option<Version>,
-    ) -> Result<Put, StoreError> {
+    ) -> Result<PutOutcome, StoreError> {
         self.check()?;
         let change = self.before_put.lock().unwrap().take();
         if let Some(change) = change {
             let stored = self.store.load(&record.member).await?;
             let put = self.store.put(&change(), stored.map(|r| r.version)).await?;
-            assert_eq!(put, Put::Done);
+            assert_eq!(put, PutOutcome::Stored);
         }
         self.store.put(record, expected).await
     }
 
-    async fn remove(&self, member: &ProjectMemberId, expected: Version) -> Result<Put, StoreError> {
+    async fn remove(
+        &self,
+        member: &ProjectMemberId,
+        expected: Version,
+    ) -> Result<PutOutcome, StoreError> {
         self.check()?;
         self.store.remove(member, expected).await
     }
@@ -580,7 +584,7 @@ async fn a_departure_of_a_wrong_clock_keeps_nobody_out() {
     let store = Arc::new(MemoryStore::new());
     let year = Duration::from_secs(366 * 24 * 3_600);
     let left = MemberRecord::tombstone(alice(), Timestamp::now() + year);
-    assert_eq!(store.put(&left, None).await.unwrap(), Put::Done);
+    assert_eq!(store.put(&left, None).await.unwrap(), PutOutcome::Stored);
     let oh = app(&sandbox).token_store(store).build().unwrap();
     let mut browser = Browser::default();
     assert_eq!(browser.log_in(&oh, &sandbox, ALICE).await.status(), 303);
@@ -896,7 +900,7 @@ async fn a_lease_taken_as_the_login_is_written_down_is_seen() {
             let now = Timestamp::now();
             let until = now + Duration::from_secs(60);
             let taken = futures_util::FutureExt::now_or_never(async {
-                use oh_core::deauth::DeauthEvents;
+                use oh_core::deauth::DeauthInbox;
                 inbox.lease(now, until, 10).await
             });
             assert_eq!(taken.unwrap().unwrap().len(), 1);

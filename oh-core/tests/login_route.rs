@@ -6,7 +6,7 @@ mod support;
 
 use http::Request;
 use oh_core::routes::Route;
-use oh_core::store::{MemberRecord, Put, Tokens};
+use oh_core::store::{MemberRecord, PutOutcome, Tokens};
 use oh_core::{OpenHumans, SessionMember, Settings, Timestamp};
 use support::*;
 
@@ -24,7 +24,7 @@ async fn member(oh: &OpenHumans) -> Browser {
     let now = Timestamp::now();
     let record = MemberRecord::authorized(alice(), Tokens::new("a", "r", now), now);
     let put = oh.token_store().put(&record, None).await.unwrap();
-    assert_eq!(put, Put::Done);
+    assert_eq!(put, PutOutcome::Stored);
     let session = Some(SessionMember::new(alice(), record.epoch, now));
     assert!(oh.member(session.clone()).await.unwrap().is_some());
     Browser {

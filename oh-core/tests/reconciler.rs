@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use oh_core::deauth::{Discovery, ErasureRequest, EventState};
 use oh_core::routes::Route;
-use oh_core::store::{MemberRecord, MemoryStore, Put, Tokens};
+use oh_core::store::{MemberRecord, MemoryStore, PutOutcome, Tokens};
 use oh_core::{Clock, OpenHumans, Settings, Timestamp};
 use oh_sandbox::{Endpoint, Fault, Sandbox};
 
@@ -63,7 +63,7 @@ impl Setting {
         }
         let expected = stored.map(|record| record.version);
         let put = self.oh.token_store().put(&record, expected).await?;
-        assert_eq!(put, Put::Done);
+        assert_eq!(put, PutOutcome::Stored);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oh_core::deauth::{Discovery, EventQuery};
-use oh_core::store::{MemberRecord, MemoryStore, Put, TokenStore, Tokens, Version};
+use oh_core::store::{MemberRecord, MemoryStore, PutOutcome, TokenStore, Tokens, Version};
 use oh_core::{Clock, Error, OpenHumans, Timestamp};
 use oh_sandbox::{Endpoint, Fault, Sandbox};
 use support::*;
@@ -29,7 +29,7 @@ impl World {
         let now = Timestamp::now();
         let tokens = Tokens::new(issued.access_token, issued.refresh_token, now);
         let record = MemberRecord::authorized(alice(), tokens, now);
-        assert_eq!(store.put(&record, None).await.unwrap(), Put::Done);
+        assert_eq!(store.put(&record, None).await.unwrap(), PutOutcome::Stored);
         Self {
             sandbox,
             store,
@@ -61,7 +61,7 @@ impl World {
         change(&mut new);
         assert_eq!(
             self.store.put(&new, Some(old.version)).await.unwrap(),
-            Put::Done
+            PutOutcome::Stored
         );
     }
 }

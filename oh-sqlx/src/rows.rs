@@ -75,7 +75,7 @@ pub(crate) struct MemberRow {
     epoch: i64,
     authorized_at: i64,
     deauthorized_at: Option<i64>,
-    heard_at: i64,
+    confirmed_at: i64,
     refresh_holder: Option<String>,
     refresh_until: Option<i64>,
     refresh_unanswered: bool,
@@ -95,7 +95,7 @@ impl MemberRow {
             (Some(holder), Some(until)) => Some(RefreshLease::new(holder, at(until))),
             _ => None,
         };
-        let mut record = MemberRecord::tombstone(member_id(self.member)?, at(self.heard_at));
+        let mut record = MemberRecord::tombstone(member_id(self.member)?, at(self.confirmed_at));
         record.username = self.username;
         record.tokens = tokens;
         record.epoch = Epoch::from_stored(self.epoch);

@@ -1,9 +1,9 @@
-//! What a settlement writes, said once for both databases.
+//! What a completion writes, said once for both databases.
 
 use oh_core::Timestamp;
-use oh_core::deauth::{EventState, Settlement, Step};
+use oh_core::deauth::{Completion, EventState, Step};
 
-/// The columns that a [`Settlement`] sets, and its line in the ledger.
+/// The columns that a [`Completion`] sets, and its line in the ledger.
 pub(crate) struct Change<'a> {
     pub(crate) state: EventState,
     /// When the next try is due, if there is one.
@@ -16,7 +16,7 @@ pub(crate) struct Change<'a> {
 }
 
 impl<'a> Change<'a> {
-    pub(crate) fn of(settlement: &'a Settlement, now: Timestamp) -> Self {
+    pub(crate) fn of(completion: &'a Completion, now: Timestamp) -> Self {
         let settled = |state, step, note| Self {
             state,
             due_at: None,
@@ -25,13 +25,13 @@ impl<'a> Change<'a> {
             step,
             note,
         };
-        match settlement {
-            Settlement::Done { note } => settled(EventState::Done, Step::Done, note.as_deref()),
-            Settlement::DeadLetter { note } => {
+        match completion {
+            Completion::Done { note } => settled(EventState::Done, Step::Done, note.as_deref()),
+            Completion::DeadLetter { note } => {
                 settled(EventState::DeadLetter, Step::DeadLettered, Some(note))
             }
-            Settlement::Stale => settled(EventState::Stale, Step::Stale, None),
-            Settlement::Retry { due_at, note } => Self {
+            Completion::Stale => settled(EventState::Stale, Step::Stale, None),
+            Completion::Retry { due_at, note } => Self {
                 state: EventState::Pending,
                 due_at: Some(due_at.as_micros()),
                 settled_at: None,

@@ -14,10 +14,9 @@ use std::time::Duration;
 
 use common::SqliteFile;
 use oh_core::deauth::{
-    Accepted, DeauthEvent, DeauthEvents, DeauthRecords, Discovery, ErasureRequest, EventId,
-    EventQuery, Pseudonym,
+    Accepted, DeauthEvent, DeauthInbox, Discovery, ErasureRequest, EventId, EventQuery, Pseudonym,
 };
-use oh_core::store::{MemberRecord, Put, TokenStore, Tokens};
+use oh_core::store::{MemberRecord, PutOutcome, TokenStore, Tokens};
 use oh_core::{ProjectMemberId, Timestamp};
 use oh_sqlx::SqliteStore;
 use sqlx::sqlite::SqlitePoolOptions;
@@ -380,7 +379,7 @@ async fn handlers_that_hold_all_connections_keep_nobody_from_writing() {
     let accepted = store.accept(&event(1)).await.unwrap();
     assert!(matches!(accepted, Accepted::New(_)));
     let record = MemberRecord::authorized(id(2), Tokens::new("a", "r", at(1)), at(0));
-    assert_eq!(store.put(&record, None).await.unwrap(), Put::Done);
+    assert_eq!(store.put(&record, None).await.unwrap(), PutOutcome::Stored);
     held.rollback().await.unwrap();
     assert_eq!(count(&store).await, 1);
 }

@@ -6,10 +6,12 @@ mod common;
 
 use common::{PgSchema, SqliteFile};
 use oh_core::deauth::{
-    Accepted, DeauthEvent, DeauthEvents, DeauthInbox, Discovery, ErasureRequest, EventId,
-    EventQuery, EventState, LedgerQuery, Pseudonym, Step, TokenOutcome,
+    Accepted, DeauthEvent, DeauthInbox, Discovery, ErasureRequest, EventId, EventQuery, EventState,
+    LedgerQuery, Pseudonym, Step, TokenOutcome,
 };
-use oh_core::store::{MemberRecord, MemoryStore, Put, RefreshLease, TokenStore, Tokens, Version};
+use oh_core::store::{
+    MemberRecord, MemoryStore, PutOutcome, RefreshLease, TokenStore, Tokens, Version,
+};
 use oh_core::{ProjectMemberId, Timestamp};
 use oh_sqlx::{PgStore, SqliteStore};
 
@@ -118,7 +120,7 @@ fn assert_like(found: &MemberRecord, wanted: &MemberRecord) {
                 r.tokens.is_some(),
                 r.epoch,
             ),
-            (r.authorized_at, r.deauthorized_at, r.heard_at),
+            (r.authorized_at, r.deauthorized_at, r.confirmed_at),
             (r.refresh.clone(), r.refresh_unanswered),
         )
     };
@@ -127,7 +129,7 @@ fn assert_like(found: &MemberRecord, wanted: &MemberRecord) {
 
 async fn tokens_go_with_the_event(store: impl Both) {
     let before = authorized(1, 0);
-    assert_eq!(store.put(&before, None).await.unwrap(), Put::Done);
+    assert_eq!(store.put(&before, None).await.unwrap(), PutOutcome::Stored);
     let accepted = store.accept(&event("e", 1, 100)).await.unwrap();
     assert_eq!(accepted, Accepted::New(TokenOutcome::Destroyed));
     let after = load(&store, 1).await;
@@ -160,7 +162,7 @@ async fn a_member_never_seen_gets_a_tombstone(store: impl Both) {
 
 async fn one_who_came_back_keeps_the_tokens(store: impl Both) {
     let back = authorized(3, 200);
-    assert_eq!(store.put(&back, None).await.unwrap(), Put::Done);
+    assert_eq!(store.put(&back, None).await.unwrap(), PutOutcome::Stored);
     let accepted = store.accept(&event("old", 3, 100)).await.unwrap();
     assert_eq!(accepted, Accepted::New(TokenOutcome::Stale));
     assert_eq!(load(&store, 3).await.version, back.version);
@@ -178,7 +180,7 @@ async fn one_who_came_back_keeps_the_tokens(store: impl Both) {
 
 async fn an_old_wish_is_stale_after_a_later_membership_too(store: impl Both) {
     let back = authorized(7, 200);
-    assert_eq!(store.put(&back, None).await.unwrap(), Put::Done);
+    assert_eq!(store.put(&back, None).await.unwrap(), PutOutcome::Stored);
     let accepted = store.accept(&event("later", 7, 300)).await.unwrap();
     assert_eq!(accepted, Accepted::New(TokenOutcome::Destroyed));
     let gone = load(&store, 7).await;
@@ -195,7 +197,7 @@ async fn an_old_wish_is_stale_after_a_later_membership_too(store: impl Both) {
 
 async fn leaving_twice_advances_the_epoch_twice(store: impl Both) {
     let before = authorized(4, 0);
-    assert_eq!(store.put(&before, None).await.unwrap(), Put::Done);
+    assert_eq!(store.put(&before, None).await.unwrap(), PutOutcome::Stored);
     let _ = store.accept(&event("one", 4, 10)).await.unwrap();
     let first = load(&store, 4).await;
     // Received in the same microsecond as the first: greater all the same.
@@ -210,7 +212,7 @@ async fn leaving_twice_advances_the_epoch_twice(store: impl Both) {
 
 async fn a_login_in_flight_comes_too_late(store: impl Both) {
     let before = authorized(5, 0);
-    assert_eq!(store.put(&before, None).await.unwrap(), Put::Done);
+    assert_eq!(store.put(&before, None).await.unwrap(), PutOutcome::Stored);
     let _ = store.accept(&event("e", 5, 10)).await.unwrap();
     let late = {
         let mut record = before.clone();
@@ -219,9 +221,9 @@ async fn a_login_in_flight_comes_too_late(store: impl Both) {
     };
     assert_eq!(
         store.put(&late, Some(before.version)).await.unwrap(),
-        Put::Conflict
+        PutOutcome::Conflict
     );
-    assert_eq!(store.put(&late, None).await.unwrap(), Put::Conflict);
+    assert_eq!(store.put(&late, None).await.unwrap(), PutOutcome::Conflict);
     assert!(!load(&store, 5).await.is_authorized());
 }
 
@@ -229,10 +231,13 @@ async fn many_at_once_are_each_told_the_truth(store: impl Both) {
     // A third is authorized, a third has come back since, a third was never seen.
     for n in 0..200 {
         match n % 3 {
-            0 => assert_eq!(store.put(&authorized(n, 0), None).await.unwrap(), Put::Done),
+            0 => assert_eq!(
+                store.put(&authorized(n, 0), None).await.unwrap(),
+                PutOutcome::Stored
+            ),
             1 => assert_eq!(
                 store.put(&authorized(n, 500), None).await.unwrap(),
-                Put::Done
+                PutOutcome::Stored
             ),
             _ => {}
         }
@@ -276,7 +281,7 @@ async fn many_at_once_are_each_told_the_truth(store: impl Both) {
 async fn the_same_member_many_times_in_one_batch(store: impl Both) {
     assert_eq!(
         store.put(&authorized(6, 50), None).await.unwrap(),
-        Put::Done
+        PutOutcome::Stored
     );
     let mut tasks = Vec::new();
     for n in 0..40 {
@@ -307,7 +312,7 @@ async fn no_line_of_the_ledger_is_skipped(store: impl Both) {
             for i in 0..25 {
                 let event = event(&format!("e{n}-{i}"), n * 100 + i, 1);
                 let _ = store.accept(&event).await.unwrap();
-                store.tokens_destroyed(&event, at(3)).await.unwrap();
+                store.mark_tokens_destroyed(&event, at(3)).await.unwrap();
             }
         }));
     }
@@ -330,7 +335,7 @@ async fn tokens_that_live_elsewhere_are_left_alone() {
     let elsewhere = MemoryStore::new();
     assert_eq!(
         elsewhere.put(&authorized(1, 0), None).await.unwrap(),
-        Put::Done
+        PutOutcome::Stored
     );
     let file = SqliteFile::new();
     let inbox = file.open().await.inbox_only();

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use common::{PgSchema, SqliteFile};
 use oh_core::deauth::{
-    Accepted, DeauthEvent, DeauthEvents, DeauthRecords, Discovery, ErasureRequest, EventId,
-    EventQuery, LedgerQuery, Pseudonym,
+    Accepted, DeauthEvent, DeauthInbox, Discovery, ErasureRequest, EventId, EventQuery,
+    LedgerQuery, Pseudonym,
 };
 use oh_core::store::{StoreError, TokenStore};
 use oh_core::{ProjectMemberId, Timestamp};

@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use common::PgSchema;
 use oh_core::deauth::{
-    Accepted, DeauthEvent, DeauthEvents, DeauthRecords, Discovery, ErasureRequest, EventId,
-    EventQuery, EventState, LeaseOutcome, LeasedEvent, LedgerQuery, MAX_WAIT, NamedLocks,
-    Pseudonym, Settlement, Step,
+    Accepted, Completion, DeauthEvent, DeauthInbox, Discovery, ErasureRequest, EventId, EventQuery,
+    EventState, LeaseOutcome, LeasedEvent, LedgerQuery, MAX_WAIT, Pseudonym, Step,
 };
-use oh_core::store::{MemberRecord, Put, TokenStore, Tokens};
+use oh_core::store::{MemberRecord, PutOutcome, TokenStore, Tokens};
 use oh_core::{ProjectMemberId, Timestamp};
 use oh_sqlx::PgStore;
 use sqlx::{AssertSqlSafe, PgPool};
@@ -126,10 +125,10 @@ async fn what_the_inbox_writes_is_flushed_whatever_the_default() {
     )
     .await;
 
-    let dead_letter = Settlement::DeadLetter { note: "no".into() };
+    let dead_letter = Completion::DeadLetter { note: "no".into() };
     accept(&store, &event("a", 1, 1)).await;
     let leased = lease(&store, 1).await;
-    let settled = store.settle(&leased[0].lease, &dead_letter, now()).await;
+    let settled = store.complete(&leased[0].lease, &dead_letter, now()).await;
     assert_eq!(settled.unwrap(), LeaseOutcome::Applied);
     assert!(store.requeue(&event("a", 1, 1).id, now()).await.unwrap());
     let _ = store.quarantine(&event("b", 2, 2), "why").await.unwrap();
@@ -137,7 +136,7 @@ async fn what_the_inbox_writes_is_flushed_whatever_the_default() {
     let elsewhere = store.clone().inbox_only();
     let last = event("c", 3, 3);
     accept(&elsewhere, &last).await;
-    elsewhere.tokens_destroyed(&last, now()).await.unwrap();
+    elsewhere.mark_tokens_destroyed(&last, now()).await.unwrap();
 
     let sql = "SELECT step, setting FROM flushed";
     let rows: Vec<(String, String)> = sqlx::query_as(sql).fetch_all(pool).await.unwrap();
@@ -182,13 +181,13 @@ async fn no_line_of_the_ledger_appears_before_one_that_was_read() {
         // One event of each state to go on from.
         accept(&quick, &event("a", 1, 1)).await;
         let leased = lease(&quick, 1).await.remove(0).lease;
-        let dead_letter = Settlement::DeadLetter { note: "no".into() };
+        let dead_letter = Completion::DeadLetter { note: "no".into() };
         match step {
             Step::Tried => {
                 accept(&quick, &event("b", 2, 2)).await;
             }
             Step::Requeued => {
-                let settled = quick.settle(&leased, &dead_letter, now()).await;
+                let settled = quick.complete(&leased, &dead_letter, now()).await;
                 assert_eq!(settled.unwrap(), LeaseOutcome::Applied);
             }
             Step::Released => {
@@ -220,7 +219,7 @@ async fn no_line_of_the_ledger_appears_before_one_that_was_read() {
                     assert!(slow.requeue(&event("a", 1, 1).id, now()).await.unwrap());
                 }
                 _ => {
-                    let settled = slow.settle(&leased, &dead_letter, now()).await;
+                    let settled = slow.complete(&leased, &dead_letter, now()).await;
                     assert_eq!(settled.unwrap(), LeaseOutcome::Applied);
                 }
             }
@@ -385,7 +384,7 @@ async fn a_caller_who_gives_up_leaves_no_connection_that_is_busy() {
     let store = schema.open().await;
     let tokens = Tokens::new("access", "refresh", now());
     let record = MemberRecord::authorized(member(1), tokens, now());
-    assert_eq!(store.put(&record, None).await.unwrap(), Put::Done);
+    assert_eq!(store.put(&record, None).await.unwrap(), PutOutcome::Stored);
     let mut holding = store.pool().begin().await.unwrap();
     sqlx::query("SELECT 1 FROM oh_members FOR UPDATE")
         .execute(&mut *holding)
@@ -436,7 +435,7 @@ async fn leases_and_locks_are_in_the_time_of_the_database() {
     assert!(lease_at(&store, later).await.is_empty());
     let until = its_now + 2 * minute;
     assert_eq!(
-        ahead.extend(&left[0].lease, until).await.unwrap(),
+        ahead.renew(&left[0].lease, until).await.unwrap(),
         LeaseOutcome::Applied
     );
     let free = lease_at(&store, now() + minute).await;
@@ -465,12 +464,12 @@ async fn leases_and_locks_are_in_the_time_of_the_database() {
     let leased = ahead.lease(then + hour, then + hour + minute, 10).await;
     let leased = leased.unwrap();
     let last = leased.iter().find(|one| one.event.member == member(4));
-    let retry = Settlement::Retry {
+    let retry = Completion::Retry {
         due_at: then + hour + minute,
         note: "not yet".into(),
     };
     let settled = ahead
-        .settle(&last.unwrap().lease, &retry, then + hour)
+        .complete(&last.unwrap().lease, &retry, then + hour)
         .await;
     assert_eq!(settled.unwrap(), LeaseOutcome::Applied);
     let is_due = async |at| {
@@ -538,16 +537,16 @@ async fn handlers_that_hold_all_connections_keep_neither_webhooks_nor_leases_wai
 
     accept(&store, &event("c", 3, 3)).await;
     let until = now() + Duration::from_secs(120);
-    let extended = store.extend(&leased[0].lease, until).await;
+    let extended = store.renew(&leased[0].lease, until).await;
     assert_eq!(extended.unwrap(), LeaseOutcome::Applied);
     // Together, as the writer does what has gathered: each is answered for itself.
-    let done = Settlement::Done { note: None };
+    let done = Completion::Done { note: None };
     let [one, other] = [&leased[0].lease, &leased[1].lease];
     let (first, second, again, third) = tokio::join!(
-        store.settle(one, &done, now()),
-        store.extend(other, until),
-        store.settle(one, &done, now()),
-        store.settle(other, &done, now()),
+        store.complete(one, &done, now()),
+        store.renew(other, until),
+        store.complete(one, &done, now()),
+        store.complete(other, &done, now()),
     );
     assert_eq!(first.unwrap(), LeaseOutcome::Applied);
     assert_eq!(second.unwrap(), LeaseOutcome::Applied);
@@ -599,7 +598,7 @@ async fn little_is_read_although_the_servers_statistics_are_old() {
              INSERT INTO oh_ledger (event, member, at, step, attempt) \
              SELECT id, pseudonym, received_at, 'done', 1 FROM oh_events \
              WHERE received_at BETWEEN {from} AND {to}; \
-             INSERT INTO oh_members (member, epoch, authorized_at, heard_at, \
+             INSERT INTO oh_members (member, epoch, authorized_at, confirmed_at, \
              refresh_unanswered, version) \
              SELECT lpad(i::text, 8, '0'), 1, 1, 1, false, 1 FROM generate_series({from}, {to}) AS i"
         )
@@ -649,12 +648,12 @@ async fn little_is_read_although_the_servers_statistics_are_old() {
         let later = now() + Duration::from_secs(90);
         let lease = &leased[0].lease;
         assert_eq!(
-            store.extend(lease, later).await.unwrap(),
+            store.renew(lease, later).await.unwrap(),
             LeaseOutcome::Applied
         );
-        let done = Settlement::Done { note: None };
+        let done = Completion::Done { note: None };
         assert_eq!(
-            store.settle(lease, &done, now()).await.unwrap(),
+            store.complete(lease, &done, now()).await.unwrap(),
             LeaseOutcome::Applied
         );
     }

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use common::{PgSchema, SqliteFile};
 use oh_core::deauth::{
-    Accepted, CheckpointOutcome, CheckpointQuery, Checkpointer, DeauthEvent, DeauthInbox,
-    Deauthorizer, Discovery, ErasureRequest, EventId, EventQuery, EventState, LeaseOutcome, Ledger,
-    LedgerQuery, Pseudonym, Pseudonymizer, Settlement, StoredCheckpoint,
+    Accepted, CheckpointOutcome, CheckpointQuery, Checkpointer, Completion, DeauthEvent,
+    DeauthInbox, Deauthorizer, Discovery, ErasureRequest, EventId, EventQuery, EventState,
+    LeaseOutcome, Ledger, LedgerQuery, Pseudonym, Pseudonymizer, StoredCheckpoint,
 };
 use oh_core::ledger::{SigningKey, Terms, Verifier};
-use oh_core::store::{MemberRecord, Put, TokenStore, Tokens, Version};
+use oh_core::store::{MemberRecord, PutOutcome, TokenStore, Tokens, Version};
 use oh_core::{Clock, KeyMaterial, ProjectMemberId, Timestamp};
 use oh_sqlx::{PgStore, SchemaError, SqliteStore, postgres, sqlite};
 use sqlx::SqlitePool;
@@ -80,14 +80,14 @@ async fn assert_schema_1_is_whole(store: &(impl TokenStore + DeauthInbox)) {
     };
     assert_eq!(
         store.put(&next, Some(live.version)).await.unwrap(),
-        Put::Done
+        PutOutcome::Stored
     );
     let now = Timestamp::from_micros(1_764_100_000_000_000);
     let leased = store.lease(now, now, 10).await.unwrap();
     assert_eq!(leased.len(), 1);
     assert_eq!(leased[0].attempt, 2);
     let _ = store
-        .settle(&leased[0].lease, &Settlement::Done { note: None }, now)
+        .complete(&leased[0].lease, &Completion::Done { note: None }, now)
         .await
         .unwrap();
     let after = lines.last().map(|line| line.seq);
@@ -288,7 +288,7 @@ async fn one_of_each(store: &(impl TokenStore + DeauthInbox), round: u64) {
     let put = store
         .put(&record, before.map(|record| record.version))
         .await;
-    assert_eq!(put.unwrap(), Put::Done);
+    assert_eq!(put.unwrap(), PutOutcome::Stored);
     assert!(!store.page(None, 3).await.unwrap().is_empty());
     let pseudonym = Pseudonym::new(format!("{:032x}", round % 10));
     let id = |kind: u64| EventId::new(format!("{:032x}", 10 * round + kind));
@@ -315,21 +315,24 @@ async fn one_of_each(store: &(impl TokenStore + DeauthInbox), round: u64) {
     assert!(store.release(&id(2), now).await.unwrap());
     for _ in 0..2 {
         let leased = store.lease(now, until, 1).await.unwrap().remove(0);
-        store.tokens_destroyed(&leased.event, now).await.unwrap();
+        store
+            .mark_tokens_destroyed(&leased.event, now)
+            .await
+            .unwrap();
         assert_eq!(
-            store.extend(&leased.lease, until).await.unwrap(),
+            store.renew(&leased.lease, until).await.unwrap(),
             LeaseOutcome::Applied
         );
-        let no = Settlement::DeadLetter { note: "no".into() };
+        let no = Completion::DeadLetter { note: "no".into() };
         assert_eq!(
-            store.settle(&leased.lease, &no, now).await.unwrap(),
+            store.complete(&leased.lease, &no, now).await.unwrap(),
             LeaseOutcome::Applied
         );
         assert!(store.requeue(&leased.event.id, now).await.unwrap());
         let leased = store.lease(now, until, 1).await.unwrap().remove(0);
-        let done = Settlement::Done { note: None };
+        let done = Completion::Done { note: None };
         assert_eq!(
-            store.settle(&leased.lease, &done, now).await.unwrap(),
+            store.complete(&leased.lease, &done, now).await.unwrap(),
             LeaseOutcome::Applied
         );
     }
@@ -349,11 +352,14 @@ async fn one_of_each(store: &(impl TokenStore + DeauthInbox), round: u64) {
     let size = round + 1;
     let checkpoint = StoredCheckpoint::new(size, 1, "root", now, "note", "tree");
     let fate = store.store_checkpoint(&checkpoint).await.unwrap();
-    assert_eq!(fate, CheckpointOutcome::Kept);
+    assert_eq!(fate, CheckpointOutcome::Stored);
     let last = store.checkpoints(&CheckpointQuery::last()).await.unwrap();
     assert_eq!(last[0].size, size);
     let record = store.load(&who).await.unwrap().unwrap();
-    assert_eq!(store.remove(&who, record.version).await.unwrap(), Put::Done);
+    assert_eq!(
+        store.remove(&who, record.version).await.unwrap(),
+        PutOutcome::Stored
+    );
 }
 
 /// What a later schema may do is to add columns: a process of this release goes on beside it.

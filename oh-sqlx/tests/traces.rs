@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use common::{PgSchema, SqliteFile};
 use oh_core::deauth::{
-    Accepted, Checkpointer, DeauthEvent, DeauthEvents, DeauthInbox, Deauthorizer, Departure,
-    Discovery, ErasureRequest, EventId, Ledger, Pseudonym, Pseudonymizer, Settlement, Worker,
+    Accepted, Checkpointer, Completion, DeauthEvent, DeauthInbox, Deauthorizer, Departure,
+    Discovery, ErasureRequest, EventId, Ledger, Pseudonym, Pseudonymizer, Worker,
 };
-use oh_core::store::{EncryptedStore, Keyring, MemberRecord, Put, TokenStore, Tokens, Version};
+use oh_core::store::{
+    EncryptedStore, Keyring, MemberRecord, PutOutcome, TokenStore, Tokens, Version,
+};
 use oh_core::{Clock, DeletionPolicy, KeyMaterial, ProjectMemberId, Timestamp};
 use oh_ledger::{SigningKey, Terms, Verdict, Verifier, report};
 use sqlx::PgPool;
@@ -84,14 +86,17 @@ async fn a_busy_time(store: &(impl TokenStore + DeauthInbox)) {
     let mut versions = Vec::new();
     for n in 0..MEMBERS {
         let record = record(n, 0);
-        assert_eq!(store.put(&record, None).await.unwrap(), Put::Done);
+        assert_eq!(store.put(&record, None).await.unwrap(), PutOutcome::Stored);
         versions.push(record.version);
     }
     for refresh in 1..=REFRESHES {
         for n in 0..MEMBERS {
             let record = record(n, refresh);
             let old = std::mem::replace(&mut versions[n as usize], record.version);
-            assert_eq!(store.put(&record, Some(old)).await.unwrap(), Put::Done);
+            assert_eq!(
+                store.put(&record, Some(old)).await.unwrap(),
+                PutOutcome::Stored
+            );
         }
     }
     for n in 0..MEMBERS {
@@ -99,7 +104,10 @@ async fn a_busy_time(store: &(impl TokenStore + DeauthInbox)) {
             let _ = store.accept(&event(n)).await.unwrap();
         } else if is_removed(n) {
             let version = versions[n as usize];
-            assert_eq!(store.remove(&id(n), version).await.unwrap(), Put::Done);
+            assert_eq!(
+                store.remove(&id(n), version).await.unwrap(),
+                PutOutcome::Stored
+            );
         }
     }
 }
@@ -192,7 +200,7 @@ async fn nothing_is_left_however_many_members_there_are() {
         let records: Vec<_> = numbers.iter().map(|n| short(*n, 0)).collect();
         let puts = records.iter().map(|record| store.put(record, None));
         for put in futures_util::future::join_all(puts).await {
-            assert_eq!(put.unwrap(), Put::Done);
+            assert_eq!(put.unwrap(), PutOutcome::Stored);
         }
         versions.extend(records.iter().map(|record| record.version));
     }
@@ -207,7 +215,7 @@ async fn nothing_is_left_however_many_members_there_are() {
             )
         });
         for put in futures_util::future::join_all(puts).await {
-            assert_eq!(put.unwrap(), Put::Done);
+            assert_eq!(put.unwrap(), PutOutcome::Stored);
         }
     }
     let leaving: Vec<_> = (0..MANY).filter(|n| n % 3 != 1).collect();
@@ -262,7 +270,10 @@ async fn tokens_that_have_moved_are_found_changed_and_deleted() {
     let file = SqliteFile::new();
     let store = file.open().await;
     for n in 0..4 {
-        assert_eq!(store.put(&short(n, 0), None).await.unwrap(), Put::Done);
+        assert_eq!(
+            store.put(&short(n, 0), None).await.unwrap(),
+            PutOutcome::Stored
+        );
     }
     // As it is half way through.
     sqlx::raw_sql(
@@ -284,14 +295,17 @@ async fn tokens_that_have_moved_are_found_changed_and_deleted() {
     assert_eq!(store.page(None, 10).await.unwrap().len(), 4);
     let version = async |n: u32| store.load(&id(n)).await.unwrap().unwrap().version;
     let put = store.put(&short(1, 1), Some(version(1).await)).await;
-    assert_eq!(put.unwrap(), Put::Done);
+    assert_eq!(put.unwrap(), PutOutcome::Stored);
     assert_eq!(access(1).await, written(1, 1));
     let _ = store.accept(&event(2)).await.unwrap();
     assert_eq!(access(2).await, None);
     let removed = store.remove(&id(3), version(3).await).await;
-    assert_eq!(removed.unwrap(), Put::Done);
+    assert_eq!(removed.unwrap(), PutOutcome::Stored);
     // One who logs in meanwhile.
-    assert_eq!(store.put(&short(5, 0), None).await.unwrap(), Put::Done);
+    assert_eq!(
+        store.put(&short(5, 0), None).await.unwrap(),
+        PutOutcome::Stored
+    );
     // Each has one row, in one table or the other, until both were cleared.
     let rows = "SELECT (SELECT count(*) FROM oh_tokens), (SELECT count(*) FROM oh_tokens_moved), \
         (SELECT cleared FROM oh_tokens_moves)";
@@ -329,7 +343,7 @@ async fn clearing_traces_leaves_the_apps_tables_alone() {
     .unwrap();
     for n in 0..3 {
         let record = record(n, 0);
-        assert_eq!(store.put(&record, None).await.unwrap(), Put::Done);
+        assert_eq!(store.put(&record, None).await.unwrap(), PutOutcome::Stored);
         sqlx::query("INSERT INTO app_profiles VALUES (?1)")
             .bind(id(n).as_str())
             .execute(store.pool())
@@ -339,7 +353,10 @@ async fn clearing_traces_leaves_the_apps_tables_alone() {
     let _ = store.accept(&event(1)).await.unwrap();
     let removed = record(2, 0).member;
     let version = store.load(&removed).await.unwrap().unwrap().version;
-    assert_eq!(store.remove(&removed, version).await.unwrap(), Put::Done);
+    assert_eq!(
+        store.remove(&removed, version).await.unwrap(),
+        PutOutcome::Stored
+    );
     let (left, removed) = (needle("access", 1, 0), needle("access", 2, 0));
     let gone = async {
         while [&left, &removed].iter().any(|n| holds(&files(&file), n)) {
@@ -377,7 +394,7 @@ async fn nothing_is_left_of_an_id_that_was_erased() {
         .unwrap();
     for one in &leased {
         let _ = store
-            .settle(&one.lease, &Settlement::Done { note: None }, at(201))
+            .complete(&one.lease, &Completion::Done { note: None }, at(201))
             .await
             .unwrap();
         let version = store
@@ -388,7 +405,7 @@ async fn nothing_is_left_of_an_id_that_was_erased() {
             .version;
         assert_eq!(
             store.remove(&one.event.member, version).await.unwrap(),
-            Put::Done
+            PutOutcome::Stored
         );
     }
     store.purge().await.unwrap();
@@ -417,7 +434,7 @@ async fn members_are_erased(store: &(impl TokenStore + DeauthInbox + Clone)) -> 
         let tokens = Tokens::new("access", "refresh", joined_at);
         let mut record = MemberRecord::authorized(erased(n), tokens, joined_at);
         record.username = Some(name(n));
-        assert_eq!(store.put(&record, None).await.unwrap(), Put::Done);
+        assert_eq!(store.put(&record, None).await.unwrap(), PutOutcome::Stored);
         let member = erased(n);
         let told = deauthorizer.report_webhook(&member, ErasureRequest::Requested, left_at);
         assert!(matches!(told.await.unwrap(), Accepted::New(_)));
@@ -450,7 +467,7 @@ async fn members_are_erased(store: &(impl TokenStore + DeauthInbox + Clone)) -> 
         // As the worker's housekeeping does an hour later.
         let record = store.load(&erased(n)).await.unwrap().unwrap();
         let removed = store.remove(&erased(n), record.version).await.unwrap();
-        assert_eq!(removed, Put::Done);
+        assert_eq!(removed, PutOutcome::Stored);
     }
     let key = SigningKey::generate("app.example/erasure").unwrap();
     let checkpointer = Checkpointer::new(deauthorizer.clone(), key.clone());
@@ -521,7 +538,10 @@ async fn a_sealed_store_shows_no_token_at_all() {
     let written = record(2, 0);
     let file = SqliteFile::new();
     let sealed = EncryptedStore::new(file.open().await, keys());
-    assert_eq!(sealed.put(&written, None).await.unwrap(), Put::Done);
+    assert_eq!(
+        sealed.put(&written, None).await.unwrap(),
+        PutOutcome::Stored
+    );
     let bytes = files(&file);
     assert!(holds(&bytes, "ohs1.k.") && holds(&bytes, "user2"));
     assert!(!holds(&bytes, "<access") && !holds(&bytes, "<refresh"));
@@ -531,7 +551,10 @@ async fn a_sealed_store_shows_no_token_at_all() {
     };
     let pool = schema.pool().await;
     let sealed = EncryptedStore::new(schema.open().await, keys());
-    assert_eq!(sealed.put(&written, None).await.unwrap(), Put::Done);
+    assert_eq!(
+        sealed.put(&written, None).await.unwrap(),
+        PutOutcome::Stored
+    );
     let bytes = heap(&pool).await;
     assert!(holds(&bytes, "ohs1.k.") && holds(&bytes, "user2"));
     assert!(!holds(&bytes, "<access") && !holds(&bytes, "<refresh"));

@@ -189,7 +189,7 @@ async fn fill(pool: &Pool, members: u32) -> Result {
             );
             for into in [
                 format!(
-                    "INSERT INTO oh_members (member, epoch, authorized_at, heard_at, \
+                    "INSERT INTO oh_members (member, epoch, authorized_at, confirmed_at, \
                      refresh_unanswered, version) \
                      SELECT printf('%08d', i), 1, 1, {now}, 0, i + 1 FROM n"
                 ),
@@ -206,7 +206,7 @@ async fn fill(pool: &Pool, members: u32) -> Result {
         Pool::Postgres(pool) => {
             let sql = format!(
                 "INSERT INTO oh_members (member, access_token, refresh_token, expires_at, epoch, \
-                 authorized_at, heard_at, refresh_unanswered, version) \
+                 authorized_at, confirmed_at, refresh_unanswered, version) \
                  SELECT lpad(i::text, 8, '0'), substr(md5(i::text), 1, 30), \
                  substr(md5((-i)::text), 1, 30), {now}, 1, 1, {now}, false, i + 1 \
                  FROM generate_series(0, {members} - 1) AS i"

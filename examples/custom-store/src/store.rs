@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use oh_core::ProjectMemberId;
-use oh_core::store::{Exposed, MemberRecord, Put, StoreError, TokenStore, Version};
+use oh_core::store::{Exposed, MemberRecord, PutOutcome, StoreError, TokenStore, Version};
 
 const RECORD: &str = "record.json";
 const NEXT: &str = "record.json.new";
@@ -92,13 +92,13 @@ impl FileStore {
         member: &ProjectMemberId,
         expected: Option<Version>,
         write: impl FnOnce(&Path) -> io::Result<()>,
-    ) -> Result<Put, StoreError> {
+    ) -> Result<PutOutcome, StoreError> {
         let _lock = self.lock(member).map_err(StoreError::unavailable)?;
         if self.read(member)?.map(|stored| stored.version) != expected {
-            return Ok(Put::Conflict);
+            return Ok(PutOutcome::Conflict);
         }
         write(&self.folder(member)).map_err(StoreError::unavailable)?;
-        Ok(Put::Done)
+        Ok(PutOutcome::Stored)
     }
 
     /// All members that have a folder, in the order of their ids.
@@ -123,7 +123,7 @@ impl TokenStore for FileStore {
         &self,
         record: &MemberRecord,
         expected: Option<Version>,
-    ) -> Result<Put, StoreError> {
+    ) -> Result<PutOutcome, StoreError> {
         let (store, record) = (self.clone(), record.clone());
         blocking(move || {
             store.write_if(&record.member, expected, |folder| {
@@ -144,7 +144,11 @@ impl TokenStore for FileStore {
         .await
     }
 
-    async fn remove(&self, member: &ProjectMemberId, expected: Version) -> Result<Put, StoreError> {
+    async fn remove(
+        &self,
+        member: &ProjectMemberId,
+        expected: Version,
+    ) -> Result<PutOutcome, StoreError> {
         let (store, member) = (self.clone(), member.clone());
         blocking(move || {
             store.write_if(&member, Some(expected), |folder| {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use oh_core::acceptance::token_store::Subject;
-use oh_core::store::{Epoch, MemberRecord, Put, StoreError, TokenStore, Tokens, Version};
+use oh_core::store::{Epoch, MemberRecord, PutOutcome, StoreError, TokenStore, Tokens, Version};
 use oh_core::{ProjectMemberId, Timestamp};
 use tempfile::TempDir;
 
@@ -108,7 +108,10 @@ const CHILD: &str = "CUSTOM_STORE_TEST_DIR";
 async fn processes_lose_no_write_of_each_other() {
     let dir = tempfile::tempdir().unwrap();
     let store = FileStore::open(dir.path()).unwrap();
-    assert_eq!(store.put(&record(), None).await.unwrap(), Put::Done);
+    assert_eq!(
+        store.put(&record(), None).await.unwrap(),
+        PutOutcome::Stored
+    );
     let start = || -> Child {
         Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "tests::one_of_the_processes", "--ignored"])
@@ -137,7 +140,7 @@ async fn one_of_the_processes() {
             .put(&next(&before), Some(before.version))
             .await
             .unwrap()
-            == Put::Done
+            == PutOutcome::Stored
         {
             written += 1;
         }
@@ -155,7 +158,7 @@ async fn a_writer_that_died_leaves_nothing_that_matters_or_stays() {
     assert!(store.load(&id(ALICE)).await.unwrap().is_none());
     assert!(store.page(None, 10).await.unwrap().is_empty());
     let first = record();
-    assert_eq!(store.put(&first, None).await.unwrap(), Put::Done);
+    assert_eq!(store.put(&first, None).await.unwrap(), PutOutcome::Stored);
     let stored = store.load(&id(ALICE)).await.unwrap().unwrap();
     assert_eq!(stored.version, first.version);
     assert!(!half.exists());
@@ -164,7 +167,7 @@ async fn a_writer_that_died_leaves_nothing_that_matters_or_stays() {
     let stored = store.load(&id(ALICE)).await.unwrap().unwrap();
     assert_eq!(stored.version, first.version);
     let removed = store.remove(&id(ALICE), first.version).await;
-    assert_eq!(removed.unwrap(), Put::Done);
+    assert_eq!(removed.unwrap(), PutOutcome::Stored);
     for path in all_below(dir.path()) {
         let text = path.to_str().unwrap();
         assert!(!text.contains(ALICE), "{text}");
@@ -180,7 +183,7 @@ async fn what_cannot_be_read_is_said_without_a_token() {
     let dir = tempfile::tempdir().unwrap();
     let store = FileStore::open(dir.path()).unwrap();
     let first = record();
-    assert_eq!(store.put(&first, None).await.unwrap(), Put::Done);
+    assert_eq!(store.put(&first, None).await.unwrap(), PutOutcome::Stored);
     let path = dir.path().join(ALICE).join("record.json");
     let whole = fs::read_to_string(&path).unwrap();
     for damaged in [
@@ -229,7 +232,10 @@ async fn everything_is_for_its_owner_only() {
 
     let dir = tempfile::tempdir().unwrap();
     let store = FileStore::open(dir.path().join("store")).unwrap();
-    assert_eq!(store.put(&record(), None).await.unwrap(), Put::Done);
+    assert_eq!(
+        store.put(&record(), None).await.unwrap(),
+        PutOutcome::Stored
+    );
     let paths = all_below(dir.path());
     assert_eq!(
         paths.len(),

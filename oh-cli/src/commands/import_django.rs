@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use oh_core::store::{
-    EncryptedStore, Keyring, MemberRecord, MemoryStore, Put, StoreError, TokenStore, Tokens,
+    EncryptedStore, Keyring, MemberRecord, MemoryStore, PutOutcome, StoreError, TokenStore, Tokens,
     Version,
 };
 use oh_core::{ProjectMemberId, Timestamp};
@@ -244,7 +244,7 @@ async fn write(
                 Err(outcome) => return Ok(outcome),
             },
         };
-        if dry_run || to.put(&next, expected).await? == Put::Done {
+        if dry_run || to.put(&next, expected).await? == PutOutcome::Stored {
             return Ok(outcome);
         }
         // The new app has written meanwhile: look again.
@@ -266,7 +266,7 @@ fn renewed(ours: &MemberRecord, theirs: &MemberRecord) -> Result<MemberRecord, O
     let mut next = ours.clone();
     next.tokens = Some(new.clone());
     next.authorized_at = ours.authorized_at.max(theirs.authorized_at);
-    next.heard_at = ours.heard_at.max(theirs.heard_at);
+    next.confirmed_at = ours.confirmed_at.max(theirs.confirmed_at);
     next.refresh_unanswered = false;
     next.version = Version::fresh();
     Ok(next)

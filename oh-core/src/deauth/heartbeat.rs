@@ -5,8 +5,6 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use super::deauthorizer::Deauthorizer;
 use super::inbox::{InboxError, LeaseOutcome};
 use super::reconciler;
@@ -29,11 +27,6 @@ pub struct Heartbeats {
     pub reconciler: Option<Timestamp>,
 }
 
-#[derive(Deserialize)]
-struct Round {
-    finished: Timestamp,
-}
-
 impl Deauthorizer {
     /// When worker and reconciler were last heard of, in any process that shares the inbox.
     ///
@@ -41,22 +34,17 @@ impl Deauthorizer {
     ///
     /// When the inbox cannot answer.
     pub async fn heartbeats(&self) -> Result<Heartbeats, InboxError> {
-        let worker = self.read_note(WORKER).await?;
-        let round = self.read_note(reconciler::JOB).await?;
-        Ok(Heartbeats {
-            worker: worker.and_then(|note| note.parse().ok()),
-            reconciler_asking: round.is_none(),
-            reconciler: round
-                .and_then(|note| serde_json::from_str::<Round>(&note).ok())
-                .map(|round| round.finished),
-        })
-    }
-
-    /// The note under a lock; `None` while someone holds it. Takes the lock for no time at all.
-    async fn read_note(&self, name: &str) -> Result<Option<String>, InboxError> {
         let now = self.clock().now();
-        let reader = crate::random::hex();
-        self.inbox().acquire_lock(name, &reader, now, now).await
+        let worker = self.inbox().lock_state(WORKER, now).await?;
+        let reconciler = self.inbox().lock_state(reconciler::JOB, now).await?;
+        Ok(Heartbeats {
+            worker: worker.note.parse().ok(),
+            reconciler_asking: reconciler.held,
+            reconciler: serde_json::from_str::<reconciler::Note>(&reconciler.note)
+                .ok()
+                .filter(|_| !reconciler.held)
+                .map(|note| note.finished),
+        })
     }
 }
 

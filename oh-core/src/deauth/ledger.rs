@@ -311,7 +311,7 @@ mod tests {
 
     use futures_util::TryStreamExt;
 
-    use super::super::inbox::{CheckpointOutcome, DeauthEvents, DeauthRecords, Settlement};
+    use super::super::inbox::{CheckpointOutcome, Completion, DeauthInbox};
     use super::super::test_support::{Setting, at, member};
     use super::*;
     use crate::deauth::{DeauthEvent, Discovery, ErasureRequest, Step};
@@ -320,10 +320,10 @@ mod tests {
     async fn what_a_later_event_has_made_up_for_is_not_overdue() {
         let setting = Setting::new();
         let ledger = Ledger::new(&setting.deauthorizer);
-        let dead_letter = Settlement::DeadLetter {
+        let dead_letter = Completion::DeadLetter {
             note: String::new(),
         };
-        let done = Settlement::Done { note: None };
+        let done = Completion::Done { note: None };
         let names = setting.deauthorizer.names();
         for (left_at, end, overdue) in [(at(50), dead_letter, 1), (at(60), done, 0)] {
             let event = DeauthEvent::new(
@@ -337,7 +337,10 @@ mod tests {
             );
             let _ = setting.inbox.accept(&event).await.unwrap();
             let leased = setting.inbox.lease(at(100), at(160), 1).await.unwrap();
-            let held = setting.inbox.settle(&leased[0].lease, &end, at(101)).await;
+            let held = setting
+                .inbox
+                .complete(&leased[0].lease, &end, at(101))
+                .await;
             assert_eq!(held.unwrap(), crate::deauth::LeaseOutcome::Applied);
             setting.clock.advance(DEADLINE);
             assert_eq!(
@@ -355,14 +358,14 @@ mod tests {
             let _ = setting.report_webhook(number, at(50)).await;
         }
         let leased = setting.inbox.lease(at(100), at(160), 2).await.unwrap();
-        let dead_letter = Settlement::DeadLetter {
+        let dead_letter = Completion::DeadLetter {
             note: String::new(),
         };
         for (leased, end) in leased
             .iter()
-            .zip([Settlement::Done { note: None }, dead_letter])
+            .zip([Completion::Done { note: None }, dead_letter])
         {
-            let held = setting.inbox.settle(&leased.lease, &end, at(101)).await;
+            let held = setting.inbox.complete(&leased.lease, &end, at(101)).await;
             assert_eq!(held.unwrap(), crate::deauth::LeaseOutcome::Applied);
         }
         let stats = ledger.stats().await.unwrap();
@@ -440,7 +443,7 @@ mod tests {
         }
         let kept = StoredCheckpoint::new(2, 1, "root", at(100), "note", "tree");
         let fate = setting.inbox.store_checkpoint(&kept).await.unwrap();
-        assert_eq!(fate, CheckpointOutcome::Kept);
+        assert_eq!(fate, CheckpointOutcome::Stored);
         let ledger = Ledger::new(&setting.deauthorizer);
         let exported: Vec<_> = ledger.export_lines().try_collect().await.unwrap();
         assert_eq!(exported.len(), 5);

@@ -63,10 +63,9 @@ pub use event::{DeauthEvent, Discovery, ErasureRequest, EventId, Pseudonym, Unkn
 pub use handler::{DeauthHandler, Departure, TokensOnly};
 pub use heartbeat::{HEARTBEAT_INTERVAL, Heartbeats};
 pub use inbox::{
-    Accepted, CheckpointOutcome, CheckpointQuery, DeauthEvents, DeauthInbox, DeauthRecords,
-    EventQuery, EventRecord, EventState, InboxError, InboxStats, Lease, LeaseOutcome, LeasedEvent,
-    LedgerLine, LedgerQuery, MAX_WAIT, MemoryInbox, NamedLocks, Settlement, Step, StoredCheckpoint,
-    TokenOutcome, TokenProgress,
+    Accepted, CheckpointOutcome, CheckpointQuery, Completion, DeauthInbox, EventQuery, EventRecord,
+    EventState, InboxError, InboxStats, Lease, LeaseOutcome, LeasedEvent, LedgerLine, LedgerQuery,
+    LockState, MAX_WAIT, MemoryInbox, Step, StoredCheckpoint, TokenOutcome, TokenProgress,
 };
 pub use ledger::{DEADLINE, ExportError, Ledger};
 pub use pseudonym::Pseudonymizer;

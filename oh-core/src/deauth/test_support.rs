@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::store::{MemberRecord, MemoryStore, Put, TokenStore, Tokens};
+use crate::store::{MemberRecord, MemoryStore, PutOutcome, TokenStore, Tokens};
 use crate::{Clock, DeletionPolicy, KeyMaterial, ProjectMemberId, Timestamp};
 
 mod log;
@@ -60,7 +60,7 @@ impl Setting {
         let record = authorized(&member(number), authorized_at);
         let before = self.store.load(&record.member).await.unwrap();
         let put = self.store.put(&record, before.map(|r| r.version)).await;
-        assert_eq!(put.unwrap(), Put::Done);
+        assert_eq!(put.unwrap(), PutOutcome::Stored);
     }
 
     pub(crate) async fn report_webhook(&self, number: usize, left_at: Timestamp) -> Accepted {
@@ -122,8 +122,6 @@ pub(crate) struct FaultyInbox {
     panics: AtomicBool,
     /// Says of tokens that they went with the acceptance.
     pub(crate) destroys: AtomicBool,
-    /// Is of the time before there were checkpoints.
-    pub(crate) without_checkpoints: AtomicBool,
     /// Told of each call that failed.
     pub(crate) refused: Notify,
     /// How often a lease was prolonged, and told of each time.
@@ -173,7 +171,7 @@ impl FaultyInbox {
 }
 
 #[async_trait]
-impl DeauthEvents for FaultyInbox {
+impl DeauthInbox for FaultyInbox {
     async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError> {
         match self.up()?.accept(event).await? {
             Accepted::New(_) if self.destroys.load(Ordering::SeqCst) => {
@@ -200,37 +198,34 @@ impl DeauthEvents for FaultyInbox {
         self.up()?.lease(now, until, limit).await
     }
 
-    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<LeaseOutcome, InboxError> {
-        let held = self.up()?.extend(lease, until).await?;
+    async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<LeaseOutcome, InboxError> {
+        let held = self.up()?.renew(lease, until).await?;
         self.extended.fetch_add(1, Ordering::SeqCst);
         self.extending.notify_one();
         Ok(held)
     }
 
-    async fn settle(
+    async fn complete(
         &self,
         lease: &Lease,
-        settlement: &Settlement,
+        completion: &Completion,
         now: Timestamp,
     ) -> Result<LeaseOutcome, InboxError> {
-        self.up()?.settle(lease, settlement, now).await
+        self.up()?.complete(lease, completion, now).await
     }
 
-    async fn tokens_destroyed(
+    async fn mark_tokens_destroyed(
         &self,
         event: &DeauthEvent,
         now: Timestamp,
     ) -> Result<(), InboxError> {
-        self.up()?.tokens_destroyed(event, now).await
+        self.up()?.mark_tokens_destroyed(event, now).await
     }
 
     async fn requeue(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
         self.up()?.requeue(event, now).await
     }
-}
 
-#[async_trait]
-impl DeauthRecords for FaultyInbox {
     async fn stats(&self) -> Result<InboxStats, InboxError> {
         self.up()?.stats().await
     }
@@ -250,10 +245,7 @@ impl DeauthRecords for FaultyInbox {
         &self,
         checkpoint: &StoredCheckpoint,
     ) -> Result<CheckpointOutcome, InboxError> {
-        match self.without_checkpoints.load(Ordering::SeqCst) {
-            true => Before.store_checkpoint(checkpoint).await,
-            false => self.up()?.store_checkpoint(checkpoint).await,
-        }
+        self.up()?.store_checkpoint(checkpoint).await
     }
 
     async fn checkpoints(
@@ -261,33 +253,9 @@ impl DeauthRecords for FaultyInbox {
         query: &CheckpointQuery,
     ) -> Result<Vec<StoredCheckpoint>, InboxError> {
         self.asked_for_checkpoints.fetch_add(1, Ordering::SeqCst);
-        match self.without_checkpoints.load(Ordering::SeqCst) {
-            true => Before.checkpoints(query).await,
-            false => self.up()?.checkpoints(query).await,
-        }
-    }
-}
-
-/// What an inbox says of checkpoints if its author has never heard of them.
-struct Before;
-
-#[async_trait]
-impl DeauthRecords for Before {
-    async fn stats(&self) -> Result<InboxStats, InboxError> {
-        Err(InboxError::new("not asked"))
+        self.up()?.checkpoints(query).await
     }
 
-    async fn events(&self, _: &EventQuery) -> Result<Vec<EventRecord>, InboxError> {
-        Err(InboxError::new("not asked"))
-    }
-
-    async fn ledger(&self, _: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError> {
-        Err(InboxError::new("not asked"))
-    }
-}
-
-#[async_trait]
-impl NamedLocks for FaultyInbox {
     async fn acquire_lock(
         &self,
         job: &str,
@@ -307,5 +275,9 @@ impl NamedLocks for FaultyInbox {
         note: &str,
     ) -> Result<LeaseOutcome, InboxError> {
         self.up()?.update_lock(job, holder, until, note).await
+    }
+
+    async fn lock_state(&self, job: &str, now: Timestamp) -> Result<LockState, InboxError> {
+        self.up()?.lock_state(job, now).await
     }
 }

@@ -8,7 +8,7 @@ use oh_api::{Client, ExchangeMember, OAuthClient, RetryPolicy, TokenError};
 
 use crate::deauth::Deauthorizer;
 use crate::session::{Epochs, SessionMember};
-use crate::store::{Epoch, MemberRecord, Put, StoreError, TokenStore, Tokens, Version};
+use crate::store::{Epoch, MemberRecord, PutOutcome, StoreError, TokenStore, Tokens, Version};
 use crate::{AuthorizationCode, Clock, Error, ProjectMemberId, Timestamp};
 
 /// A departure that lies further ahead than this was written down by a wrong clock.
@@ -154,7 +154,7 @@ impl Login {
         };
         self.epochs.forget(&record.member);
         match (put_back, &record.tokens) {
-            (Ok(Put::Done), Some(tokens)) => self.revoke(tokens).await,
+            (Ok(PutOutcome::Stored), Some(tokens)) => self.revoke(tokens).await,
             (Err(error), _) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, "a login that came too early could not be taken back");
@@ -213,7 +213,7 @@ impl Login {
                 ..MemberRecord::authorized(member.clone(), granted.tokens.clone(), now)
             };
             let expected = stored.as_ref().map(|record| record.version);
-            if self.store.put(&record, expected).await? == Put::Done {
+            if self.store.put(&record, expected).await? == PutOutcome::Stored {
                 self.epochs.forget(member);
                 return Ok((record, stored));
             }

@@ -184,7 +184,7 @@ mod tests {
 
     use super::*;
     use crate::Settings;
-    use crate::deauth::DeauthRecords;
+    use crate::deauth::DeauthInbox;
     use crate::deauth::test_support::FaultyInbox;
     use crate::routes::Route;
     use std::sync::Arc;

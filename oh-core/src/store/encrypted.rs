@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
-use super::{Keyring, MemberRecord, Put, StoreError, TokenStore, Tokens, Version, keyring};
+use super::{Keyring, MemberRecord, PutOutcome, StoreError, TokenStore, Tokens, Version, keyring};
 use crate::ProjectMemberId;
 
 const PREFIX: &str = "ohs1.";
@@ -164,7 +164,7 @@ impl<S: TokenStore> EncryptedStore<S> {
             let member = stored.member.clone();
             let mut record = self.open(stored)?;
             record.version = Version::fresh();
-            if self.put(&record, Some(expected)).await? == Put::Done {
+            if self.put(&record, Some(expected)).await? == PutOutcome::Stored {
                 return Ok(true);
             }
             // Someone else wrote; perhaps with the first key already.
@@ -279,11 +279,15 @@ impl<S: TokenStore> TokenStore for EncryptedStore<S> {
         &self,
         record: &MemberRecord,
         expected: Option<Version>,
-    ) -> Result<Put, StoreError> {
+    ) -> Result<PutOutcome, StoreError> {
         self.inner.put(&self.seal(record), expected).await
     }
 
-    async fn remove(&self, member: &ProjectMemberId, expected: Version) -> Result<Put, StoreError> {
+    async fn remove(
+        &self,
+        member: &ProjectMemberId,
+        expected: Version,
+    ) -> Result<PutOutcome, StoreError> {
         self.inner.remove(member, expected).await
     }
 

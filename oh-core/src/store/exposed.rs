@@ -35,7 +35,7 @@ struct Written {
     authorized_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     deauthorized_at: Option<Timestamp>,
-    heard_at: Timestamp,
+    confirmed_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     refresh: Option<RefreshLease>,
     #[serde(default)]
@@ -64,7 +64,7 @@ impl Serialize for Exposed<&MemberRecord> {
             epoch: record.epoch,
             authorized_at: record.authorized_at,
             deauthorized_at: record.deauthorized_at,
-            heard_at: record.heard_at,
+            confirmed_at: record.confirmed_at,
             refresh: record.refresh,
             refresh_unanswered: record.refresh_unanswered,
             version: record.version,
@@ -85,7 +85,7 @@ impl<'de> Deserialize<'de> for Exposed<MemberRecord> {
             epoch: written.epoch,
             authorized_at: written.authorized_at,
             deauthorized_at: written.deauthorized_at,
-            heard_at: written.heard_at,
+            confirmed_at: written.confirmed_at,
             refresh: written.refresh,
             refresh_unanswered: written.refresh_unanswered,
             version: written.version,

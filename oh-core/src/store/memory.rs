@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{MemberRecord, Put, StoreError, TokenStore, Version};
+use super::{MemberRecord, PutOutcome, StoreError, TokenStore, Version};
 use crate::ProjectMemberId;
 
 /// A [`TokenStore`] in memory. One process, and all members must log in again when it ends.
@@ -35,22 +35,26 @@ impl TokenStore for MemoryStore {
         &self,
         record: &MemberRecord,
         expected: Option<Version>,
-    ) -> Result<Put, StoreError> {
+    ) -> Result<PutOutcome, StoreError> {
         let mut records = self.records();
         if records.get(&record.member).map(|stored| stored.version) != expected {
-            return Ok(Put::Conflict);
+            return Ok(PutOutcome::Conflict);
         }
         records.insert(record.member.clone(), record.clone());
-        Ok(Put::Done)
+        Ok(PutOutcome::Stored)
     }
 
-    async fn remove(&self, member: &ProjectMemberId, expected: Version) -> Result<Put, StoreError> {
+    async fn remove(
+        &self,
+        member: &ProjectMemberId,
+        expected: Version,
+    ) -> Result<PutOutcome, StoreError> {
         let mut records = self.records();
         if records.get(member).map(|stored| stored.version) != Some(expected) {
-            return Ok(Put::Conflict);
+            return Ok(PutOutcome::Conflict);
         }
         records.remove(member);
-        Ok(Put::Done)
+        Ok(PutOutcome::Stored)
     }
 
     async fn page(

@@ -13,7 +13,7 @@
 //!
 //! use async_trait::async_trait;
 //! use oh_core::ProjectMemberId;
-//! use oh_core::store::{MemberRecord, Put, StoreError, TokenStore, Version};
+//! use oh_core::store::{MemberRecord, PutOutcome, StoreError, TokenStore, Version};
 //!
 //! /// Keeps records in a map: lost when the process ends.
 //! #[derive(Default)]
@@ -29,26 +29,26 @@
 //!         &self,
 //!         record: &MemberRecord,
 //!         expected: Option<Version>,
-//!     ) -> Result<Put, StoreError> {
+//!     ) -> Result<PutOutcome, StoreError> {
 //!         let mut records = self.0.lock().unwrap();
 //!         if records.get(&record.member).map(|stored| stored.version) != expected {
-//!             return Ok(Put::Conflict);
+//!             return Ok(PutOutcome::Conflict);
 //!         }
 //!         records.insert(record.member.clone(), record.clone());
-//!         Ok(Put::Done)
+//!         Ok(PutOutcome::Stored)
 //!     }
 //!
 //!     async fn remove(
 //!         &self,
 //!         member: &ProjectMemberId,
 //!         expected: Version,
-//!     ) -> Result<Put, StoreError> {
+//!     ) -> Result<PutOutcome, StoreError> {
 //!         let mut records = self.0.lock().unwrap();
 //!         if records.get(member).map(|stored| stored.version) != Some(expected) {
-//!             return Ok(Put::Conflict);
+//!             return Ok(PutOutcome::Conflict);
 //!         }
 //!         records.remove(member);
-//!         Ok(Put::Done)
+//!         Ok(PutOutcome::Stored)
 //!     }
 //!
 //!     async fn page(
@@ -88,13 +88,13 @@ use oh_api::TokenSourceError;
 use crate::transport::BoxError;
 use crate::{Error, ProjectMemberId};
 
-/// Whether a conditional write happened.
+/// The outcome of a conditional write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Put {
-    /// It did, and it is as durable as this store makes things.
-    Done,
-    /// It did not: the stored version was another than the expected one. Read again.
+pub enum PutOutcome {
+    /// The write happened, and is as durable as the store makes writes.
+    Stored,
+    /// Nothing changed: the stored version was not the expected one. Load the record again.
     Conflict,
 }
 
@@ -142,7 +142,7 @@ impl From<StoreError> for Error {
 ///
 /// All processes of an app share one store. Every write is conditional, and must be atomic with
 /// its comparison whatever happens at the same time, in this process or another. A write that
-/// answers [`Put::Done`] must be seen by every later `load`, from any process.
+/// answers [`PutOutcome::Stored`] must be seen by every later `load`, from any process.
 #[async_trait]
 pub trait TokenStore: Send + Sync + 'static {
     /// The member's record, if there is one.
@@ -162,14 +162,18 @@ pub trait TokenStore: Send + Sync + 'static {
         &self,
         record: &MemberRecord,
         expected: Option<Version>,
-    ) -> Result<Put, StoreError>;
+    ) -> Result<PutOutcome, StoreError>;
 
     /// Removes the member's record and every trace of its tokens, if its version is `expected`.
     ///
     /// # Errors
     ///
     /// As [`put`](Self::put).
-    async fn remove(&self, member: &ProjectMemberId, expected: Version) -> Result<Put, StoreError>;
+    async fn remove(
+        &self,
+        member: &ProjectMemberId,
+        expected: Version,
+    ) -> Result<PutOutcome, StoreError>;
 
     /// Up to `limit` records in the order of their ids as text, those after `after` only.
     /// A record that is there throughout a walk from page to page appears exactly once.
@@ -195,11 +199,15 @@ impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
         &self,
         record: &MemberRecord,
         expected: Option<Version>,
-    ) -> Result<Put, StoreError> {
+    ) -> Result<PutOutcome, StoreError> {
         (**self).put(record, expected).await
     }
 
-    async fn remove(&self, member: &ProjectMemberId, expected: Version) -> Result<Put, StoreError> {
+    async fn remove(
+        &self,
+        member: &ProjectMemberId,
+        expected: Version,
+    ) -> Result<PutOutcome, StoreError> {
         (**self).remove(member, expected).await
     }
 

@@ -26,7 +26,7 @@ pub struct MemberRecord {
     /// When the member was deauthorized, by our clock; `None` while authorized.
     pub deauthorized_at: Option<Timestamp>,
     /// When Open Humans last answered for this member.
-    pub heard_at: Timestamp,
+    pub confirmed_at: Timestamp,
     /// Who is refreshing the tokens right now, if anyone.
     pub refresh: Option<RefreshLease>,
     /// A refresh was sent whose answer nobody saw: the pair may already have been replaced. Without
@@ -42,14 +42,14 @@ impl MemberRecord {
     ///
     /// ```
     /// use oh_core::Timestamp;
-    /// use oh_core::store::{MemberRecord, Put, TokenStore, Tokens};
+    /// use oh_core::store::{MemberRecord, PutOutcome, TokenStore, Tokens};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let store = oh_core::store::MemoryStore::new();
     /// let tokens = Tokens::new("from the old app", "from there, too", Timestamp::now());
     /// let record = MemberRecord::authorized("01026778".parse()?, tokens, Timestamp::now());
-    /// assert_eq!(store.put(&record, None).await?, Put::Done);
+    /// assert_eq!(store.put(&record, None).await?, PutOutcome::Stored);
     /// # Ok(())
     /// # }
     /// ```
@@ -98,7 +98,7 @@ impl MemberRecord {
             epoch: Epoch::begin(at),
             authorized_at: Timestamp::UNIX_EPOCH,
             deauthorized_at: Some(at),
-            heard_at: at,
+            confirmed_at: at,
             refresh: None,
             refresh_unanswered: false,
             version: Version::fresh(),

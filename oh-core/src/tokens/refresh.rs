@@ -11,7 +11,7 @@ use super::answer::RouteOutcome;
 use super::turn::{self, Own, Watch};
 use crate::deauth::Deauthorizer;
 use crate::random;
-use crate::store::{MemberRecord, Put, RefreshLease, StoreError, TokenStore, Version};
+use crate::store::{MemberRecord, PutOutcome, RefreshLease, StoreError, TokenStore, Version};
 use crate::{AccessToken, Error, ProjectMemberId, Timestamp};
 
 /// A token with less than this left is refreshed before it is used.
@@ -108,7 +108,7 @@ impl Refresher {
                 version: Version::fresh(),
                 ..record.clone()
             };
-            if self.store().put(&leased, Some(record.version)).await? == Put::Conflict {
+            if self.store().put(&leased, Some(record.version)).await? == PutOutcome::Conflict {
                 continue;
             }
             let turn = Turn {
@@ -235,13 +235,13 @@ impl Turn<'_> {
             }
             let next = MemberRecord {
                 tokens: Some(new.clone()),
-                heard_at: self.refresher.now(),
+                confirmed_at: self.refresher.now(),
                 refresh: None,
                 refresh_unanswered: false,
                 version: Version::fresh(),
                 ..record.clone()
             };
-            if self.store().put(&next, Some(record.version)).await? == Put::Done {
+            if self.store().put(&next, Some(record.version)).await? == PutOutcome::Stored {
                 return Ok(Some(new.access_token.clone()));
             }
         }
@@ -363,9 +363,9 @@ impl Turn<'_> {
                 ..record.clone()
             };
             match self.store().put(&next, Some(record.version)).await {
-                Ok(Put::Conflict) => {}
+                Ok(PutOutcome::Conflict) => {}
                 // If it failed, the lease runs out by itself.
-                Ok(Put::Done) | Err(_) => return,
+                Ok(PutOutcome::Stored) | Err(_) => return,
             }
         }
     }

@@ -61,7 +61,7 @@ async fn a_new_pair_is_kept_although_the_record_changes_meanwhile() {
     let world = World::new(Duration::ZERO).await;
     let process = world.process(NOW);
     *process.door.before_keeping.lock().unwrap() = Some(Box::new(|mut record| {
-        record.heard_at = NOW;
+        record.confirmed_at = NOW;
         record
     }));
     assert_eq!(process.token().await, "a2");
@@ -333,9 +333,9 @@ async fn a_token_that_is_good_for_a_minute_is_given_as_it_is() {
 #[tokio::test(start_paused = true)]
 async fn a_new_pair_is_word_of_the_member() {
     let world = World::new(Duration::ZERO).await;
-    assert!(world.record().await.heard_at < NOW);
+    assert!(world.record().await.confirmed_at < NOW);
     assert_eq!(world.process(NOW).token().await, "a2");
-    assert_eq!(world.record().await.heard_at, NOW);
+    assert_eq!(world.record().await.confirmed_at, NOW);
 }
 
 #[tokio::test(start_paused = true)]

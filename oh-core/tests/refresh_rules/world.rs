@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use oh_core::deauth::{DeauthInbox, Discovery, EventQuery, MemoryInbox};
-use oh_core::store::{MemberRecord, MemoryStore, Put, StoreError, TokenStore, Tokens, Version};
+use oh_core::store::{
+    MemberRecord, MemoryStore, PutOutcome, StoreError, TokenStore, Tokens, Version,
+};
 use oh_core::transport::{Body, Transport, TransportError};
 use oh_core::{AccessToken, Clock, Error, OpenHumans, ProjectMemberId, Settings, Timestamp};
 use tokio::sync::{Semaphore, watch};
@@ -198,7 +200,7 @@ impl TokenStore for Door {
         &self,
         record: &MemberRecord,
         expected: Option<Version>,
-    ) -> Result<Put, StoreError> {
+    ) -> Result<PutOutcome, StoreError> {
         self.check()?;
         // Or whoever has read the record before would not see that it has changed.
         let version = Some(record.version);
@@ -218,7 +220,11 @@ impl TokenStore for Door {
         put
     }
 
-    async fn remove(&self, member: &ProjectMemberId, expected: Version) -> Result<Put, StoreError> {
+    async fn remove(
+        &self,
+        member: &ProjectMemberId,
+        expected: Version,
+    ) -> Result<PutOutcome, StoreError> {
         self.store.remove(member, expected).await
     }
 
@@ -239,7 +245,10 @@ pub(crate) async fn change_record(
     let expected = old.version;
     let mut new = change(old);
     new.version = Version::fresh();
-    assert_eq!(store.put(&new, Some(expected)).await.unwrap(), Put::Done);
+    assert_eq!(
+        store.put(&new, Some(expected)).await.unwrap(),
+        PutOutcome::Stored
+    );
 }
 
 pub(crate) struct World {
@@ -260,7 +269,7 @@ impl World {
         let store = Arc::new(MemoryStore::new());
         let tokens = Tokens::new("a1", "r1", NOW + left);
         let record = MemberRecord::authorized(alice(), tokens, NOW - MINUTE);
-        assert_eq!(store.put(&record, None).await.unwrap(), Put::Done);
+        assert_eq!(store.put(&record, None).await.unwrap(), PutOutcome::Stored);
         Self {
             server: Server::new(),
             store,

@@ -15,7 +15,7 @@ CREATE TABLE oh_members (
     epoch BIGINT NOT NULL,
     authorized_at BIGINT NOT NULL,
     deauthorized_at BIGINT,
-    heard_at BIGINT NOT NULL,
+    confirmed_at BIGINT NOT NULL,
     refresh_holder TEXT,
     refresh_until BIGINT,
     refresh_unanswered BOOLEAN NOT NULL,

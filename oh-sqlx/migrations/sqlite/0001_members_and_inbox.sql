@@ -11,7 +11,7 @@ CREATE TABLE oh_members (
     epoch INTEGER NOT NULL,
     authorized_at INTEGER NOT NULL,
     deauthorized_at INTEGER,
-    heard_at INTEGER NOT NULL,
+    confirmed_at INTEGER NOT NULL,
     refresh_holder TEXT,
     refresh_until INTEGER,
     refresh_unanswered INTEGER NOT NULL,

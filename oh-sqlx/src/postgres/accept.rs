@@ -103,7 +103,7 @@ async fn destroy_tokens(
              $6::bigint[]) WITH ORDINALITY \
              AS t (id, member, pseudonym, left_at, received_at, version, place)), \
          gone AS ( \
-             INSERT INTO oh_members (member, epoch, authorized_at, deauthorized_at, heard_at, \
+             INSERT INTO oh_members (member, epoch, authorized_at, deauthorized_at, confirmed_at, \
              refresh_unanswered, version) \
              SELECT member, received_at, 0, received_at, received_at, false, version \
              FROM input ORDER BY member \

@@ -23,7 +23,7 @@ pub(super) async fn keep(
     .execute(&mut *conn)
     .await?;
     if kept.rows_affected() > 0 {
-        return Ok(CheckpointOutcome::Kept);
+        return Ok(CheckpointOutcome::Stored);
     }
     let root: String = sqlx::query_scalar("SELECT root FROM oh_checkpoints WHERE size = $1")
         .bind(rows::size(checkpoint.size))

@@ -9,7 +9,7 @@
 use oh_core::Timestamp;
 use oh_core::deauth::{
     Accepted, DeauthEvent, EventId, EventQuery, Lease, LeaseOutcome, LeasedEvent, LedgerQuery,
-    TokenOutcome,
+    LockState, TokenOutcome,
 };
 use sqlx::{Connection, Error as SqlError, PgConnection, Postgres, QueryBuilder, Row};
 
@@ -52,7 +52,7 @@ pub(super) fn here() -> i64 {
 }
 
 /// Takes note that the member's tokens are gone.
-pub(super) async fn tokens_destroyed(
+pub(super) async fn mark_tokens_destroyed(
     conn: &mut PgConnection,
     event: &EventId,
     now: Timestamp,
@@ -187,7 +187,7 @@ pub(super) async fn put_back(conn: &mut PgConnection, now: Timestamp) -> Result<
     Ok(back.rows_affected().max(too_far.rows_affected()) < rows::CHUNK)
 }
 
-pub(super) async fn extend(
+pub(super) async fn renew(
     conn: &mut PgConnection,
     lease: &Lease,
     until: Timestamp,
@@ -477,6 +477,27 @@ pub(super) async fn update_lock(
     .execute(conn)
     .await?;
     Ok(held_if(kept.rows_affected()))
+}
+
+pub(super) async fn lock_state(
+    conn: &mut PgConnection,
+    name: &str,
+    now: Timestamp,
+) -> Result<LockState, SqlError> {
+    let lock: Option<(bool, String)> = sqlx::query_as(concat!(
+        "SELECT until > ",
+        there!("$2", "$3"),
+        " AND until <= ",
+        there!("$4", "$3"),
+        ", note FROM oh_locks WHERE name = $1",
+    ))
+    .bind(name)
+    .bind(now.as_micros())
+    .bind(here())
+    .bind(rows::farthest(now).as_micros())
+    .fetch_optional(conn)
+    .await?;
+    Ok(lock.map_or_else(LockState::default, |(held, note)| LockState { held, note }))
 }
 
 fn held_if(rows: u64) -> LeaseOutcome {

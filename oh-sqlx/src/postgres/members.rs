@@ -1,7 +1,7 @@
 //! Statements on `oh_members`.
 
 use oh_core::ProjectMemberId;
-use oh_core::store::{MemberRecord, Put, Version};
+use oh_core::store::{MemberRecord, PutOutcome, Version};
 use sqlx::{Error as SqlError, PgConnection};
 
 use super::text;
@@ -10,7 +10,7 @@ use crate::rows::{self, MemberRow};
 macro_rules! select {
     () => {
         "SELECT member, username, access_token, refresh_token, expires_at, epoch, authorized_at, \
-         deauthorized_at, heard_at, refresh_holder, refresh_until, refresh_unanswered, version \
+         deauthorized_at, confirmed_at, refresh_holder, refresh_until, refresh_unanswered, version \
          FROM oh_members"
     };
 }
@@ -45,11 +45,11 @@ pub(super) async fn put(
     conn: &mut PgConnection,
     record: &MemberRecord,
     expected: Option<Version>,
-) -> Result<Put, SqlError> {
+) -> Result<PutOutcome, SqlError> {
     let statement = match expected {
         None => {
             "INSERT INTO oh_members (member, username, access_token, refresh_token, expires_at, \
-             epoch, authorized_at, deauthorized_at, heard_at, refresh_holder, refresh_until, \
+             epoch, authorized_at, deauthorized_at, confirmed_at, refresh_holder, refresh_until, \
              refresh_unanswered, version) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
              ON CONFLICT (member) DO NOTHING"
@@ -57,7 +57,7 @@ pub(super) async fn put(
         Some(_) => {
             "UPDATE oh_members SET username = $2, access_token = $3, refresh_token = $4, \
              expires_at = $5, epoch = $6, authorized_at = $7, deauthorized_at = $8, \
-             heard_at = $9, refresh_holder = $10, refresh_until = $11, \
+             confirmed_at = $9, refresh_holder = $10, refresh_until = $11, \
              refresh_unanswered = $12, version = $13 WHERE member = $1 AND version = $14"
         }
     };
@@ -72,7 +72,7 @@ pub(super) async fn put(
         .bind(record.epoch.get())
         .bind(record.authorized_at.as_micros())
         .bind(record.deauthorized_at.map(|at| at.as_micros()))
-        .bind(record.heard_at.as_micros())
+        .bind(record.confirmed_at.as_micros())
         .bind(refresh.map(|r| r.holder.as_str()))
         .bind(refresh.map(|r| r.until.as_micros()))
         .bind(record.refresh_unanswered)
@@ -87,7 +87,7 @@ pub(super) async fn remove(
     conn: &mut PgConnection,
     member: &ProjectMemberId,
     expected: Version,
-) -> Result<Put, SqlError> {
+) -> Result<PutOutcome, SqlError> {
     let removed = sqlx::query("DELETE FROM oh_members WHERE member = $1 AND version = $2")
         .bind(member.as_str())
         .bind(expected.get())
@@ -96,6 +96,10 @@ pub(super) async fn remove(
     Ok(done_if(removed.rows_affected()))
 }
 
-fn done_if(rows: u64) -> Put {
-    if rows > 0 { Put::Done } else { Put::Conflict }
+fn done_if(rows: u64) -> PutOutcome {
+    if rows > 0 {
+        PutOutcome::Stored
+    } else {
+        PutOutcome::Conflict
+    }
 }

@@ -26,11 +26,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oh_core::deauth::{
-    Accepted, CheckpointOutcome, CheckpointQuery, DeauthEvent, DeauthEvents, DeauthRecords,
-    EventId, EventQuery, EventRecord, InboxError, InboxStats, Lease, LeaseOutcome, LeasedEvent,
-    LedgerLine, LedgerQuery, NamedLocks, Settlement, StoredCheckpoint,
+    Accepted, CheckpointOutcome, CheckpointQuery, Completion, DeauthEvent, DeauthInbox, EventId,
+    EventQuery, EventRecord, InboxError, InboxStats, Lease, LeaseOutcome, LeasedEvent, LedgerLine,
+    LedgerQuery, LockState, StoredCheckpoint,
 };
-use oh_core::store::{MemberRecord, Put, StoreError, TokenStore, Version};
+use oh_core::store::{MemberRecord, PutOutcome, StoreError, TokenStore, Version};
 use oh_core::{ProjectMemberId, Timestamp};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -141,7 +141,7 @@ impl PgStore {
         Self::with(pool, true)
     }
 
-    /// For an app whose tokens live elsewhere: [`accept`](DeauthEvents::accept) then leaves
+    /// For an app whose tokens live elsewhere: [`accept`](DeauthInbox::accept) then leaves
     /// `oh_members` alone, and the library sees to the tokens in the store they are in.
     #[must_use]
     pub fn inbox_only(self) -> Self {
@@ -273,12 +273,16 @@ impl TokenStore for PgStore {
         &self,
         record: &MemberRecord,
         expected: Option<Version>,
-    ) -> Result<Put, StoreError> {
+    ) -> Result<PutOutcome, StoreError> {
         let put = ask!(self, conn => members::put(conn, record, expected));
         put.map_err(store_error)
     }
 
-    async fn remove(&self, member: &ProjectMemberId, expected: Version) -> Result<Put, StoreError> {
+    async fn remove(
+        &self,
+        member: &ProjectMemberId,
+        expected: Version,
+    ) -> Result<PutOutcome, StoreError> {
         let put = ask!(self, conn => members::remove(conn, member, expected));
         put.map_err(store_error)
     }
@@ -297,7 +301,7 @@ impl TokenStore for PgStore {
 }
 
 #[async_trait]
-impl DeauthEvents for PgStore {
+impl DeauthInbox for PgStore {
     async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError> {
         self.accepts.run(event.clone()).await.map_err(inbox_error)
     }
@@ -313,33 +317,33 @@ impl DeauthEvents for PgStore {
         leased.map_err(inbox_error)
     }
 
-    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<LeaseOutcome, InboxError> {
+    async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<LeaseOutcome, InboxError> {
         let lease = lease.clone();
         let held = self.leases.run(Job::Extend { lease, until }).await;
         held.map_err(inbox_error)
     }
 
-    async fn settle(
+    async fn complete(
         &self,
         lease: &Lease,
-        settlement: &Settlement,
+        completion: &Completion,
         now: Timestamp,
     ) -> Result<LeaseOutcome, InboxError> {
         let ending = Ending {
             lease: lease.clone(),
-            settlement: settlement.clone(),
+            completion: completion.clone(),
             now,
         };
         let held = self.leases.run(Job::Settle(ending)).await;
         held.map_err(inbox_error)
     }
 
-    async fn tokens_destroyed(
+    async fn mark_tokens_destroyed(
         &self,
         event: &DeauthEvent,
         now: Timestamp,
     ) -> Result<(), InboxError> {
-        let noted = ask!(self, conn => inbox::tokens_destroyed(conn, &event.id, now));
+        let noted = ask!(self, conn => inbox::mark_tokens_destroyed(conn, &event.id, now));
         noted.map_err(inbox_error)
     }
 
@@ -357,10 +361,7 @@ impl DeauthEvents for PgStore {
         let requeued = ask!(self, conn => inbox::requeue(conn, event, now));
         requeued.map_err(inbox_error)
     }
-}
 
-#[async_trait]
-impl DeauthRecords for PgStore {
     async fn stats(&self) -> Result<InboxStats, InboxError> {
         let row = ask!(self, conn => inbox::stats(conn));
         row.map(|row| row.stats()).map_err(inbox_error)
@@ -398,10 +399,7 @@ impl DeauthRecords for PgStore {
         let rows = rows.map_err(inbox_error)?.into_iter();
         Ok(rows.map(|row| row.checkpoint()).collect())
     }
-}
 
-#[async_trait]
-impl NamedLocks for PgStore {
     async fn acquire_lock(
         &self,
         name: &str,
@@ -422,6 +420,11 @@ impl NamedLocks for PgStore {
     ) -> Result<LeaseOutcome, InboxError> {
         let held = ask!(self, conn => inbox::update_lock(conn, name, holder, until, note));
         held.map_err(inbox_error)
+    }
+
+    async fn lock_state(&self, name: &str, now: Timestamp) -> Result<LockState, InboxError> {
+        let state = ask!(self, conn => inbox::lock_state(conn, name, now));
+        state.map_err(inbox_error)
     }
 }
 

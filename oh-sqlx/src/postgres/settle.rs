@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use oh_core::Timestamp;
-use oh_core::deauth::{Lease, LeaseOutcome, Settlement};
+use oh_core::deauth::{Completion, Lease, LeaseOutcome};
 use sqlx::{Connection, Error as SqlError, PgConnection};
 
 use super::inbox::{self, BARRIER, THERE};
@@ -31,7 +31,7 @@ impl Job {
 /// The end of the work on one event.
 pub(super) struct Ending {
     pub(super) lease: Lease,
-    pub(super) settlement: Settlement,
+    pub(super) completion: Completion,
     pub(super) now: Timestamp,
 }
 
@@ -64,7 +64,7 @@ async fn run_all(conn: &mut PgConnection, mut jobs: &[Job]) -> Result<Vec<LeaseO
     while let [job, rest @ ..] = jobs {
         jobs = match job {
             Job::Extend { lease, until } => {
-                outcomes.push(inbox::extend(conn, lease, *until).await?);
+                outcomes.push(inbox::renew(conn, lease, *until).await?);
                 rest
             }
             Job::Settle(_) => {
@@ -87,7 +87,7 @@ async fn run_all(conn: &mut PgConnection, mut jobs: &[Job]) -> Result<Vec<LeaseO
 async fn settle(conn: &mut PgConnection, endings: &[&Ending]) -> Result<HashSet<i64>, SqlError> {
     let changes: Vec<_> = endings
         .iter()
-        .map(|ending| (*ending, Change::of(&ending.settlement, ending.now)))
+        .map(|ending| (*ending, Change::of(&ending.completion, ending.now)))
         .collect();
     let settled: Vec<i64> = sqlx::query_scalar(concat!(
         "WITH input AS MATERIALIZED ( \

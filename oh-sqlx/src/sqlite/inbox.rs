@@ -2,8 +2,8 @@
 
 use oh_core::Timestamp;
 use oh_core::deauth::{
-    Accepted, DeauthEvent, EventId, EventQuery, Lease, LeaseOutcome, LeasedEvent, LedgerQuery,
-    Settlement, Step, TokenOutcome,
+    Accepted, Completion, DeauthEvent, EventId, EventQuery, Lease, LeaseOutcome, LeasedEvent,
+    LedgerQuery, LockState, Step, TokenOutcome,
 };
 use sqlx::{Error as SqlError, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 
@@ -32,7 +32,7 @@ async fn line(
 }
 
 /// Takes note that the member's tokens are gone.
-pub(super) async fn tokens_destroyed(
+pub(super) async fn mark_tokens_destroyed(
     conn: &mut SqliteConnection,
     event: &EventId,
     now: Timestamp,
@@ -138,7 +138,7 @@ pub(super) async fn lease(
     Ok(leased)
 }
 
-pub(super) async fn extend(
+pub(super) async fn renew(
     conn: &mut SqliteConnection,
     lease: &Lease,
     until: Timestamp,
@@ -155,13 +155,13 @@ pub(super) async fn extend(
     Ok(held_if(extended.rows_affected()))
 }
 
-pub(super) async fn settle(
+pub(super) async fn complete(
     conn: &mut SqliteConnection,
     lease: &Lease,
-    settlement: &Settlement,
+    completion: &Completion,
     now: Timestamp,
 ) -> Result<LeaseOutcome, SqlError> {
-    let change = Change::of(settlement, now);
+    let change = Change::of(completion, now);
     let settled = sqlx::query(
         "UPDATE oh_events SET state = ?3, due_at = coalesce(?4, due_at), waits_until = ?4, \
          settled_at = ?5, member = CASE WHEN ?6 THEN NULL ELSE member END, \
@@ -385,6 +385,21 @@ pub(super) async fn update_lock(
             .execute(conn)
             .await?;
     Ok(held_if(kept.rows_affected()))
+}
+
+pub(super) async fn lock_state(
+    pool: &SqlitePool,
+    name: &str,
+    now: Timestamp,
+) -> Result<LockState, SqlError> {
+    let lock: Option<(bool, String)> =
+        sqlx::query_as("SELECT until > ?2 AND until <= ?3, note FROM oh_locks WHERE name = ?1")
+            .bind(name)
+            .bind(now.as_micros())
+            .bind(rows::farthest(now).as_micros())
+            .fetch_optional(pool)
+            .await?;
+    Ok(lock.map_or_else(LockState::default, |(held, note)| LockState { held, note }))
 }
 
 fn held_if(rows: u64) -> LeaseOutcome {

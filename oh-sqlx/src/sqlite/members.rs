@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use oh_core::ProjectMemberId;
 use oh_core::deauth::DeauthEvent;
-use oh_core::store::{MemberRecord, Put, Tokens, Version};
+use oh_core::store::{MemberRecord, PutOutcome, Tokens, Version};
 use sqlx::{Error as SqlError, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 
 use crate::rows::{self, MemberRow};
@@ -14,7 +14,7 @@ macro_rules! select {
         "SELECT m.member, m.username, coalesce(t.access_token, moved.access_token) AS access_token, \
          coalesce(t.refresh_token, moved.refresh_token) AS refresh_token, \
          coalesce(t.expires_at, moved.expires_at) AS expires_at, m.epoch, m.authorized_at, \
-         m.deauthorized_at, m.heard_at, m.refresh_holder, m.refresh_until, m.refresh_unanswered, \
+         m.deauthorized_at, m.confirmed_at, m.refresh_holder, m.refresh_until, m.refresh_unanswered, \
          m.version FROM oh_members AS m LEFT JOIN oh_tokens AS t ON t.member = m.member \
          LEFT JOIN oh_tokens_moved AS moved ON moved.member = m.member"
     };
@@ -50,16 +50,16 @@ pub(super) async fn put(
     conn: &mut SqliteConnection,
     record: &MemberRecord,
     expected: Option<Version>,
-) -> Result<Put, SqlError> {
+) -> Result<PutOutcome, SqlError> {
     let statement = match expected {
         None => {
             "INSERT INTO oh_members (member, username, epoch, authorized_at, deauthorized_at, \
-             heard_at, refresh_holder, refresh_until, refresh_unanswered, version) \
+             confirmed_at, refresh_holder, refresh_until, refresh_unanswered, version) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (member) DO NOTHING"
         }
         Some(_) => {
             "UPDATE oh_members SET username = ?2, epoch = ?3, authorized_at = ?4, \
-             deauthorized_at = ?5, heard_at = ?6, refresh_holder = ?7, refresh_until = ?8, \
+             deauthorized_at = ?5, confirmed_at = ?6, refresh_holder = ?7, refresh_until = ?8, \
              refresh_unanswered = ?9, version = ?10 WHERE member = ?1 AND version = ?11"
         }
     };
@@ -70,7 +70,7 @@ pub(super) async fn put(
         .bind(record.epoch.get())
         .bind(record.authorized_at.as_micros())
         .bind(record.deauthorized_at.map(|at| at.as_micros()))
-        .bind(record.heard_at.as_micros())
+        .bind(record.confirmed_at.as_micros())
         .bind(refresh.map(|r| r.holder.as_str()))
         .bind(refresh.map(|r| r.until.as_micros()))
         .bind(record.refresh_unanswered)
@@ -79,10 +79,10 @@ pub(super) async fn put(
         query = query.bind(version.get());
     }
     if query.execute(&mut *conn).await?.rows_affected() == 0 {
-        return Ok(Put::Conflict);
+        return Ok(PutOutcome::Conflict);
     }
     put_tokens(conn, &record.member, record.tokens.as_ref()).await?;
-    Ok(Put::Done)
+    Ok(PutOutcome::Stored)
 }
 
 async fn put_tokens(
@@ -136,17 +136,17 @@ pub(super) async fn remove(
     conn: &mut SqliteConnection,
     member: &ProjectMemberId,
     expected: Version,
-) -> Result<Put, SqlError> {
+) -> Result<PutOutcome, SqlError> {
     let removed = sqlx::query("DELETE FROM oh_members WHERE member = ?1 AND version = ?2")
         .bind(member.as_str())
         .bind(expected.get())
         .execute(&mut *conn)
         .await?;
     if removed.rows_affected() == 0 {
-        return Ok(Put::Conflict);
+        return Ok(PutOutcome::Conflict);
     }
     forget_tokens(conn, member).await?;
-    Ok(Put::Done)
+    Ok(PutOutcome::Stored)
 }
 
 /// What leaving meant for members' records.
@@ -176,7 +176,7 @@ pub(super) async fn leave(
         return Ok(Leaving::default());
     }
     let mut sql = QueryBuilder::<Sqlite>::new(
-        "INSERT INTO oh_members (member, epoch, authorized_at, deauthorized_at, heard_at, \
+        "INSERT INTO oh_members (member, epoch, authorized_at, deauthorized_at, confirmed_at, \
          refresh_unanswered, version) ",
     );
     sql.push_values(events, |mut row, event| {

@@ -33,11 +33,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
 use oh_core::deauth::{
-    Accepted, CheckpointOutcome, CheckpointQuery, DeauthEvent, DeauthEvents, DeauthRecords,
-    EventId, EventQuery, EventRecord, InboxError, InboxStats, Lease, LeaseOutcome, LeasedEvent,
-    LedgerLine, LedgerQuery, NamedLocks, Settlement, StoredCheckpoint,
+    Accepted, CheckpointOutcome, CheckpointQuery, Completion, DeauthEvent, DeauthInbox, EventId,
+    EventQuery, EventRecord, InboxError, InboxStats, Lease, LeaseOutcome, LeasedEvent, LedgerLine,
+    LedgerQuery, LockState, StoredCheckpoint,
 };
-use oh_core::store::{MemberRecord, Put, StoreError, TokenStore, Version};
+use oh_core::store::{MemberRecord, PutOutcome, StoreError, TokenStore, Version};
 use oh_core::{ProjectMemberId, Timestamp};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -141,7 +141,7 @@ impl SqliteStore {
         )))
     }
 
-    /// For an app whose tokens live elsewhere: [`accept`](DeauthEvents::accept) then leaves
+    /// For an app whose tokens live elsewhere: [`accept`](DeauthInbox::accept) then leaves
     /// the members' tables alone, and the library sees to the tokens in the store they are in.
     #[must_use]
     pub fn inbox_only(self) -> Self {
@@ -273,7 +273,7 @@ impl TokenStore for SqliteStore {
         &self,
         record: &MemberRecord,
         expected: Option<Version>,
-    ) -> Result<Put, StoreError> {
+    ) -> Result<PutOutcome, StoreError> {
         let op = Op::Put {
             record: record.clone(),
             expected,
@@ -282,7 +282,11 @@ impl TokenStore for SqliteStore {
         expect!(outcome, Put).map_err(store_error)
     }
 
-    async fn remove(&self, member: &ProjectMemberId, expected: Version) -> Result<Put, StoreError> {
+    async fn remove(
+        &self,
+        member: &ProjectMemberId,
+        expected: Version,
+    ) -> Result<PutOutcome, StoreError> {
         let op = Op::Remove {
             member: member.clone(),
             expected,
@@ -305,7 +309,7 @@ impl TokenStore for SqliteStore {
 }
 
 #[async_trait]
-impl DeauthEvents for SqliteStore {
+impl DeauthInbox for SqliteStore {
     async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError> {
         let job = Job::Accept(event.clone());
         let outcome = self.0.run(job).await.map_err(inbox_error)?;
@@ -336,7 +340,7 @@ impl DeauthEvents for SqliteStore {
         expect!(outcome, LeasedEvent).map_err(inbox_error)
     }
 
-    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<LeaseOutcome, InboxError> {
+    async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<LeaseOutcome, InboxError> {
         let op = Op::Extend {
             lease: lease.clone(),
             until,
@@ -345,22 +349,22 @@ impl DeauthEvents for SqliteStore {
         expect!(outcome, LeaseOutcome).map_err(inbox_error)
     }
 
-    async fn settle(
+    async fn complete(
         &self,
         lease: &Lease,
-        settlement: &Settlement,
+        completion: &Completion,
         now: Timestamp,
     ) -> Result<LeaseOutcome, InboxError> {
         let op = Op::Settle {
             lease: lease.clone(),
-            settlement: settlement.clone(),
+            completion: completion.clone(),
             now,
         };
         let outcome = self.write(op).await.map_err(inbox_error)?;
         expect!(outcome, LeaseOutcome).map_err(inbox_error)
     }
 
-    async fn tokens_destroyed(
+    async fn mark_tokens_destroyed(
         &self,
         event: &DeauthEvent,
         now: Timestamp,
@@ -393,10 +397,7 @@ impl DeauthEvents for SqliteStore {
         let outcome = self.write(op).await.map_err(inbox_error)?;
         expect!(outcome, Requeued).map_err(inbox_error)
     }
-}
 
-#[async_trait]
-impl DeauthRecords for SqliteStore {
     async fn stats(&self) -> Result<InboxStats, InboxError> {
         let row = in_time(PATIENCE, inbox::stats(self.pool())).await;
         row.map(|row| row.stats()).map_err(inbox_error)
@@ -435,10 +436,7 @@ impl DeauthRecords for SqliteStore {
         let rows = rows.map_err(inbox_error)?.into_iter();
         Ok(rows.map(|row| row.checkpoint()).collect())
     }
-}
 
-#[async_trait]
-impl NamedLocks for SqliteStore {
     async fn acquire_lock(
         &self,
         name: &str,
@@ -471,6 +469,11 @@ impl NamedLocks for SqliteStore {
         };
         let outcome = self.write(op).await.map_err(inbox_error)?;
         expect!(outcome, LeaseOutcome).map_err(inbox_error)
+    }
+
+    async fn lock_state(&self, name: &str, now: Timestamp) -> Result<LockState, InboxError> {
+        let state = in_time(PATIENCE, inbox::lock_state(self.pool(), name, now)).await;
+        state.map_err(inbox_error)
     }
 }
 

@@ -4,10 +4,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use oh_core::deauth::{
-    Accepted, CheckpointOutcome, DeauthEvent, EventId, Lease, LeaseOutcome, LeasedEvent,
-    Settlement, StoredCheckpoint,
+    Accepted, CheckpointOutcome, Completion, DeauthEvent, EventId, Lease, LeaseOutcome,
+    LeasedEvent, StoredCheckpoint,
 };
-use oh_core::store::{MemberRecord, Put, Version};
+use oh_core::store::{MemberRecord, PutOutcome, Version};
 use oh_core::{ProjectMemberId, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{Connection, Error as SqlError, SqliteConnection, SqlitePool};
@@ -68,7 +68,7 @@ pub(super) enum Op {
     },
     Settle {
         lease: Lease,
-        settlement: Settlement,
+        completion: Completion,
         now: Timestamp,
     },
     TokensDestroyed {
@@ -104,7 +104,7 @@ pub(super) enum Op {
 
 /// What became of it.
 pub(super) enum Outcome {
-    Put(Put),
+    Put(PutOutcome),
     Accepted(Accepted),
     LeasedEvent(Vec<LeasedEvent>),
     LeaseOutcome(LeaseOutcome),
@@ -256,15 +256,15 @@ async fn run(conn: &mut SqliteConnection, op: &Op, traces: &mut bool) -> Result<
         }
         Op::PutBack { now } => Outcome::PutBack(inbox::put_back(conn, *now).await?),
         Op::Extend { lease, until } => {
-            Outcome::LeaseOutcome(inbox::extend(conn, lease, *until).await?)
+            Outcome::LeaseOutcome(inbox::renew(conn, lease, *until).await?)
         }
         Op::Settle {
             lease,
-            settlement,
+            completion,
             now,
-        } => Outcome::LeaseOutcome(inbox::settle(conn, lease, settlement, *now).await?),
+        } => Outcome::LeaseOutcome(inbox::complete(conn, lease, completion, *now).await?),
         Op::TokensDestroyed { event, now } => {
-            Outcome::Recorded(inbox::tokens_destroyed(conn, event, *now).await?)
+            Outcome::Recorded(inbox::mark_tokens_destroyed(conn, event, *now).await?)
         }
         Op::Requeue { event, now } => Outcome::Requeued(inbox::requeue(conn, event, *now).await?),
         Op::Hold { event, note } => Outcome::Accepted(inbox::quarantine(conn, event, note).await?),

@@ -2,7 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use oh_core::store::{EncryptedStore, Keyring, MemberRecord, MemoryStore, Put, TokenStore, Tokens};
+use oh_core::store::{
+    EncryptedStore, Keyring, MemberRecord, MemoryStore, PutOutcome, TokenStore, Tokens,
+};
 use oh_core::{ProjectMemberId, Timestamp};
 
 use crate::input::Input;
@@ -60,7 +62,7 @@ fn changed(changes: &[u8]) {
     next.tokens = Some(Tokens::new(access, refresh, before.expires_at));
     next.version = oh_core::store::Version::fresh();
     let put = run(store.inner().put(&next, Some(kept.version)));
-    assert_eq!(put.expect("memory"), Put::Done);
+    assert_eq!(put.expect("memory"), PutOutcome::Stored);
     match run(store.load(&alice())) {
         Ok(record) => {
             assert!(same, "a changed token opens");
@@ -117,7 +119,10 @@ fn alice() -> ProjectMemberId {
 fn put(store: &dyn TokenStore, access: &str, refresh: &str) {
     let tokens = Tokens::new(access, refresh, Timestamp::UNIX_EPOCH);
     let record = MemberRecord::authorized(alice(), tokens, Timestamp::UNIX_EPOCH);
-    assert_eq!(run(store.put(&record, None)).expect("memory"), Put::Done);
+    assert_eq!(
+        run(store.put(&record, None)).expect("memory"),
+        PutOutcome::Stored
+    );
 }
 
 fn load(store: &dyn TokenStore) -> Option<MemberRecord> {

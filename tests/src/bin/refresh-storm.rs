@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use clap::Parser;
 use futures_util::future::{join_all, select_all};
-use oh_core::store::{MemberRecord, Put, Tokens};
+use oh_core::store::{MemberRecord, PutOutcome, Tokens};
 use oh_core::transport::{Body, BoxError, HttpClient, Transport, TransportError};
 use oh_core::{OpenHumans, ProjectMemberId, Settings, Timestamp};
 use oh_sandbox::{Endpoint, Fault, Sandbox};
@@ -196,8 +196,8 @@ async fn seed(place: &Place, sandbox: &Sandbox) -> Result {
     let tokens = Tokens::new(issued.access_token, issued.refresh_token, now);
     let record = MemberRecord::authorized(member()?, tokens, now);
     match place.open().await?.store.put(&record, None).await? {
-        Put::Done => Ok(()),
-        Put::Conflict => Err("the place was not empty".into()),
+        PutOutcome::Stored => Ok(()),
+        PutOutcome::Conflict => Err("the place was not empty".into()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use oh_core::store::{MemberRecord, MemoryStore, Put, StoreError, TokenStore, Version};
+use oh_core::store::{MemberRecord, MemoryStore, PutOutcome, StoreError, TokenStore, Version};
 use oh_core::{
     Clock, OpenHumans, OpenHumansBuilder, ProjectMemberId, Settings, SettingsBuilder, Timestamp,
 };
@@ -250,12 +250,16 @@ impl TokenStore for Switchable {
         &self,
         record: &MemberRecord,
         expected: Option<Version>,
-    ) -> Result<Put, StoreError> {
+    ) -> Result<PutOutcome, StoreError> {
         self.check()?;
         self.store.put(record, expected).await
     }
 
-    async fn remove(&self, member: &ProjectMemberId, expected: Version) -> Result<Put, StoreError> {
+    async fn remove(
+        &self,
+        member: &ProjectMemberId,
+        expected: Version,
+    ) -> Result<PutOutcome, StoreError> {
         self.check()?;
         self.store.remove(member, expected).await
     }

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use oh_core::Timestamp;
 use oh_core::deauth::{
-    Accepted, DeauthEvent, DeauthEvents, DeauthRecords, EventId, EventQuery, EventRecord,
-    InboxError, InboxStats, Lease, LeaseOutcome, LeasedEvent, LedgerLine, LedgerQuery, NamedLocks,
-    Settlement,
+    Accepted, CheckpointOutcome, CheckpointQuery, Completion, DeauthEvent, DeauthInbox, EventId,
+    EventQuery, EventRecord, InboxError, InboxStats, Lease, LeaseOutcome, LeasedEvent, LedgerLine,
+    LedgerQuery, LockState, StoredCheckpoint,
 };
 use oh_sandbox::webhook::sign;
 use oh_tests::wire::Request;
@@ -240,7 +240,7 @@ fn full<T>() -> Result<T, InboxError> {
 }
 
 #[async_trait]
-impl DeauthEvents for FullDisk {
+impl DeauthInbox for FullDisk {
     async fn accept(&self, _: &DeauthEvent) -> Result<Accepted, InboxError> {
         full()
     }
@@ -254,20 +254,20 @@ impl DeauthEvents for FullDisk {
         full()
     }
 
-    async fn extend(&self, _: &Lease, _: Timestamp) -> Result<LeaseOutcome, InboxError> {
+    async fn renew(&self, _: &Lease, _: Timestamp) -> Result<LeaseOutcome, InboxError> {
         full()
     }
 
-    async fn settle(
+    async fn complete(
         &self,
         _: &Lease,
-        _: &Settlement,
+        _: &Completion,
         _: Timestamp,
     ) -> Result<LeaseOutcome, InboxError> {
         full()
     }
 
-    async fn tokens_destroyed(&self, _: &DeauthEvent, _: Timestamp) -> Result<(), InboxError> {
+    async fn mark_tokens_destroyed(&self, _: &DeauthEvent, _: Timestamp) -> Result<(), InboxError> {
         full()
     }
 
@@ -282,10 +282,7 @@ impl DeauthEvents for FullDisk {
     async fn requeue(&self, _: &EventId, _: Timestamp) -> Result<bool, InboxError> {
         full()
     }
-}
 
-#[async_trait]
-impl DeauthRecords for FullDisk {
     async fn stats(&self) -> Result<InboxStats, InboxError> {
         full()
     }
@@ -297,10 +294,7 @@ impl DeauthRecords for FullDisk {
     async fn ledger(&self, _: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError> {
         full()
     }
-}
 
-#[async_trait]
-impl NamedLocks for FullDisk {
     async fn acquire_lock(
         &self,
         _: &str,
@@ -318,6 +312,21 @@ impl NamedLocks for FullDisk {
         _: Timestamp,
         _: &str,
     ) -> Result<LeaseOutcome, InboxError> {
+        full()
+    }
+
+    async fn lock_state(&self, _: &str, _: Timestamp) -> Result<LockState, InboxError> {
+        full()
+    }
+
+    async fn store_checkpoint(
+        &self,
+        _: &StoredCheckpoint,
+    ) -> Result<CheckpointOutcome, InboxError> {
+        full()
+    }
+
+    async fn checkpoints(&self, _: &CheckpointQuery) -> Result<Vec<StoredCheckpoint>, InboxError> {
         full()
     }
 }

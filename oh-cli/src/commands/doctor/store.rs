@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use oh_core::deauth::{DeauthRecords, InboxStats};
+use oh_core::deauth::{DeauthInbox, InboxStats};
 use oh_core::store::{Keyring, MemberRecord, StoreError, TokenStore};
 use oh_sqlx::{PgStore, SchemaError, SqliteStore};
 
@@ -56,7 +56,7 @@ pub(super) async fn examine(report: &mut Report, database: &str, keys: Option<&K
     }
 }
 
-async fn look_into<S: TokenStore + DeauthRecords>(
+async fn look_into<S: TokenStore + DeauthInbox>(
     report: &mut Report,
     store: &S,
     schema: Result<(), SchemaError>,

@@ -79,11 +79,11 @@ pub async fn concurrent_duplicates_are_accepted_once(inbox: Arc<dyn DeauthInbox>
 /// Done, a dead letter or stale: an event that was dealt with is known for ever.
 pub async fn a_done_event_is_never_accepted_again(inbox: Arc<dyn DeauthInbox>) {
     let ends = [
-        Settlement::Done { note: None },
-        Settlement::DeadLetter {
+        Completion::Done { note: None },
+        Completion::DeadLetter {
             note: "no".to_owned(),
         },
-        Settlement::Stale,
+        Completion::Stale,
     ];
     for (i, end) in (1..).zip(ends) {
         let event = event(i, i, i);

@@ -46,11 +46,11 @@ pub async fn events_of_a_member_come_in_order(inbox: Arc<dyn DeauthInbox>) {
     let leased = lease(&inbox, at(10), 10).await;
     assert_eq!(leased.len(), 1, "one event of a member at a time");
     assert_eq!(leased[0].event, first);
-    settle(&inbox, &leased[0], &Settlement::Done { note: None }, at(11)).await;
+    settle(&inbox, &leased[0], &Completion::Done { note: None }, at(11)).await;
 
     let leased = lease_one(&inbox, at(12)).await;
     assert_eq!(leased.event, second);
-    let retry = Settlement::Retry {
+    let retry = Completion::Retry {
         due_at: at(100),
         note: "later".to_owned(),
     };
@@ -63,7 +63,7 @@ pub async fn events_of_a_member_come_in_order(inbox: Arc<dyn DeauthInbox>) {
     let leased = lease_one(&inbox, at(100)).await;
     assert_eq!(leased.event, second);
     assert_eq!(leased.attempt, 2);
-    let dead_letter = Settlement::DeadLetter {
+    let dead_letter = Completion::DeadLetter {
         note: "no".to_owned(),
     };
     settle(&inbox, &leased, &dead_letter, at(101)).await;
@@ -80,7 +80,7 @@ pub async fn a_busy_member_holds_up_only_its_own(inbox: Arc<dyn DeauthInbox>) {
     let leased = lease(&inbox, at(5), 10).await;
     assert_eq!(leased.len(), 1);
     assert_eq!(leased[0].event, other);
-    let retry = Settlement::Retry {
+    let retry = Completion::Retry {
         due_at: at(1_000),
         note: String::new(),
     };
@@ -105,7 +105,7 @@ pub async fn an_older_event_that_arrives_late_waits_for_the_holder(inbox: Arc<dy
         lease(&inbox, at(11), 10).await.is_empty(),
         "two events of one member are held"
     );
-    let retry = Settlement::Retry {
+    let retry = Completion::Retry {
         due_at: at(12),
         note: String::new(),
     };
@@ -114,7 +114,7 @@ pub async fn an_older_event_that_arrives_late_waits_for_the_holder(inbox: Arc<dy
         let leased = lease(&inbox, at(13), 10).await;
         assert_eq!(leased.len(), 1, "one event of a member at a time");
         assert_eq!(leased[0].event, *next);
-        settle(&inbox, &leased[0], &Settlement::Done { note: None }, at(14)).await;
+        settle(&inbox, &leased[0], &Completion::Done { note: None }, at(14)).await;
     }
 }
 
@@ -124,7 +124,7 @@ pub async fn an_older_event_that_is_requeued_waits_for_the_holder(inbox: Arc<dyn
     accept(&inbox, &older).await;
     accept(&inbox, &newer).await;
     let first = lease_one(&inbox, at(10)).await;
-    let dead_letter = Settlement::DeadLetter {
+    let dead_letter = Completion::DeadLetter {
         note: "no".to_owned(),
     };
     settle(&inbox, &first, &dead_letter, at(11)).await;
@@ -206,7 +206,7 @@ pub async fn what_a_wrong_clock_put_off_is_due(inbox: Arc<dyn DeauthInbox>) {
     let one = inbox.lease(at(far), at(far + 20), 1).await;
     assert_eq!(one.expect("the inbox answers").len(), 1);
     let one = inbox.lease(at(far), at(far + 20), 1).await;
-    let retry = Settlement::Retry {
+    let retry = Completion::Retry {
         due_at: at(far + 20),
         note: "the clock is wrong".into(),
     };
@@ -245,7 +245,7 @@ pub async fn a_lease_can_be_prolonged(inbox: Arc<dyn DeauthInbox>) {
     accept(&inbox, &event(1, 1, 1)).await;
     let first = lease_one(&inbox, at(10)).await;
     let extend = async |leased: &LeasedEvent, until| {
-        let held = inbox.extend(&leased.lease, until).await;
+        let held = inbox.renew(&leased.lease, until).await;
         held.expect("the inbox answers")
     };
     assert_eq!(extend(&first, at(30)).await, LeaseOutcome::Applied);
@@ -255,7 +255,7 @@ pub async fn a_lease_can_be_prolonged(inbox: Arc<dyn DeauthInbox>) {
     let second = lease_one(&inbox, at(50)).await;
     assert_eq!(extend(&first, at(90)).await, LeaseOutcome::Lost);
     assert_eq!(extend(&second, at(70)).await, LeaseOutcome::Applied);
-    settle(&inbox, &second, &Settlement::Done { note: None }, at(60)).await;
+    settle(&inbox, &second, &Completion::Done { note: None }, at(60)).await;
     assert_eq!(extend(&second, at(90)).await, LeaseOutcome::Lost);
 }
 
@@ -266,10 +266,10 @@ pub async fn a_lease_is_listed(inbox: Inbox) {
     assert_eq!(find(&inbox, &event).await.leased_until, None);
     let leased = lease_one(&inbox, at(10)).await;
     assert_eq!(find(&inbox, &event).await.leased_until, Some(at(20)));
-    let held = inbox.extend(&leased.lease, at(30)).await;
+    let held = inbox.renew(&leased.lease, at(30)).await;
     assert_eq!(held.expect("the inbox answers"), LeaseOutcome::Applied);
     assert_eq!(find(&inbox, &event).await.leased_until, Some(at(30)));
-    let retry = Settlement::Retry {
+    let retry = Completion::Retry {
         due_at: at(40),
         note: String::new(),
     };

@@ -38,7 +38,7 @@ pub async fn events_are_listed_page_by_page(inbox: Arc<dyn DeauthInbox>) {
 
     let leased = lease(&inbox, at(100), 2).await;
     for leased in &leased {
-        settle(&inbox, leased, &Settlement::Done { note: None }, at(101)).await;
+        settle(&inbox, leased, &Completion::Done { note: None }, at(101)).await;
     }
     let of = async |state| {
         walk(EventQuery {
@@ -131,7 +131,7 @@ pub async fn events_are_listed_newest_first(inbox: Arc<dyn DeauthInbox>) {
     settle(
         &inbox,
         &leased[0],
-        &Settlement::Done { note: None },
+        &Completion::Done { note: None },
         at(101),
     )
     .await;
@@ -151,7 +151,7 @@ pub async fn the_ledger_is_listed_page_by_page(inbox: Arc<dyn DeauthInbox>) {
     }
     for _ in 0..5 {
         for leased in lease(&inbox, at(100), 10).await {
-            settle(&inbox, &leased, &Settlement::Done { note: None }, at(101)).await;
+            settle(&inbox, &leased, &Completion::Done { note: None }, at(101)).await;
         }
     }
     let walk = async |mut query: LedgerQuery| {

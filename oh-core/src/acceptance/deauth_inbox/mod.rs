@@ -14,7 +14,7 @@
 //! and the same inbox again and again.
 //!
 //! An inbox that keeps no checkpoints, because it does not implement
-//! [`store_checkpoint`](crate::deauth::DeauthRecords::store_checkpoint), passes as well.
+//! [`store_checkpoint`](crate::deauth::DeauthInbox::store_checkpoint), passes as well.
 //!
 //! The checks tell no token store anything. An inbox that sees to the tokens itself must take a
 //! member without a record for one that has nothing to destroy.
@@ -60,9 +60,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::deauth::{
-    Accepted, CheckpointOutcome, CheckpointQuery, DeauthEvent, DeauthInbox, Discovery,
+    Accepted, CheckpointOutcome, CheckpointQuery, Completion, DeauthEvent, DeauthInbox, Discovery,
     ErasureRequest, EventId, EventQuery, EventRecord, LeaseOutcome, LeasedEvent, LedgerLine,
-    LedgerQuery, MAX_WAIT, Pseudonym, Settlement, Step, StoredCheckpoint,
+    LedgerQuery, MAX_WAIT, Pseudonym, Step, StoredCheckpoint,
 };
 use crate::{ProjectMemberId, Timestamp};
 
@@ -139,7 +139,7 @@ where
     accept(&inbox, &done).await;
     accept(&inbox, &waiting).await;
     let leased = lease(&inbox, at(10), 2).await;
-    settle(&inbox, &leased[0], &Settlement::Done { note: None }, at(11)).await;
+    settle(&inbox, &leased[0], &Completion::Done { note: None }, at(11)).await;
     assert_eq!(
         inbox
             .acquire_lock("job", "a", at(10), at(20))
@@ -156,7 +156,7 @@ where
     );
     let checkpoint = StoredCheckpoint::new(3, 3, "root", at(12), "note", "tree");
     let fate = inbox.store_checkpoint(&checkpoint).await;
-    let keeps_checkpoints = fate.expect("an answer") == CheckpointOutcome::Kept;
+    let keeps_checkpoints = fate.expect("an answer") == CheckpointOutcome::Stored;
     drop(inbox);
 
     let inbox = open().await;
@@ -173,7 +173,7 @@ where
         lease(&other, at(12), 10).await.is_empty(),
         "a lease did not survive reopening"
     );
-    settle(&inbox, &leased[1], &Settlement::Done { note: None }, at(13)).await;
+    settle(&inbox, &leased[1], &Completion::Done { note: None }, at(13)).await;
     assert_eq!(
         steps(&other, &waiting).await,
         [Step::Received, Step::Tried, Step::Done],
@@ -284,9 +284,9 @@ async fn lease_one(inbox: &Inbox, now: Timestamp) -> LeasedEvent {
     leased.remove(0)
 }
 
-async fn settle(inbox: &Inbox, leased: &LeasedEvent, settlement: &Settlement, now: Timestamp) {
+async fn settle(inbox: &Inbox, leased: &LeasedEvent, completion: &Completion, now: Timestamp) {
     let held = inbox
-        .settle(&leased.lease, settlement, now)
+        .complete(&leased.lease, completion, now)
         .await
         .expect("the inbox answers");
     assert_eq!(

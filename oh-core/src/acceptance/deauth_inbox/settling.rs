@@ -3,15 +3,15 @@
 use super::*;
 use crate::deauth::{EventState, InboxStats, TokenOutcome, TokenProgress};
 
-fn retry(due: i64) -> Settlement {
-    Settlement::Retry {
+fn retry(due: i64) -> Completion {
+    Completion::Retry {
         due_at: at(due),
         note: "the disk is full".to_owned(),
     }
 }
 
-fn dead_letter() -> Settlement {
-    Settlement::DeadLetter {
+fn dead_letter() -> Completion {
+    Completion::DeadLetter {
         note: "it never works".to_owned(),
     }
 }
@@ -19,11 +19,11 @@ fn dead_letter() -> Settlement {
 async fn late(
     inbox: &Inbox,
     leased: &LeasedEvent,
-    settlement: &Settlement,
+    completion: &Completion,
     now: Timestamp,
 ) -> LeaseOutcome {
     inbox
-        .settle(&leased.lease, settlement, now)
+        .complete(&leased.lease, completion, now)
         .await
         .expect("the inbox answers")
 }
@@ -34,7 +34,7 @@ pub async fn done_leaves_only_the_pseudonym(inbox: Arc<dyn DeauthInbox>) {
     accept(&inbox, &event).await;
     accept(&inbox, &other).await;
     let leased = lease_one(&inbox, at(10)).await;
-    settle(&inbox, &leased, &Settlement::Done { note: None }, at(11)).await;
+    settle(&inbox, &leased, &Completion::Done { note: None }, at(11)).await;
     let record = find(&inbox, &event).await;
     assert_eq!(record.member, None);
     assert_eq!(record.pseudonym, event.pseudonym);
@@ -85,8 +85,8 @@ pub async fn done_forgets_what_it_makes_up_for(inbox: Arc<dyn DeauthInbox>) {
     };
     let leased = lease(&inbox, at(10), 10).await;
     assert_eq!(leased.len(), 2);
-    settle(&inbox, &leased[0], &Settlement::Stale, at(11)).await;
-    settle(&inbox, &leased[1], &Settlement::Stale, at(11)).await;
+    settle(&inbox, &leased[0], &Completion::Stale, at(11)).await;
+    settle(&inbox, &leased[1], &Completion::Stale, at(11)).await;
     for _ in [&dead_letters, &later] {
         let leased = lease_one(&inbox, at(12)).await;
         settle(&inbox, &leased, &dead_letter(), at(13)).await;
@@ -102,7 +102,7 @@ pub async fn done_forgets_what_it_makes_up_for(inbox: Arc<dyn DeauthInbox>) {
     settle(&inbox, &leased, &retry(15), at(14)).await;
     assert!(find(&inbox, &stale).await.member.is_some());
     let leased = lease_one(&inbox, at(15)).await;
-    settle(&inbox, &leased, &Settlement::Done { note: None }, at(16)).await;
+    settle(&inbox, &leased, &Completion::Done { note: None }, at(16)).await;
     for (forgotten, state) in [
         (&stale, EventState::Stale),
         (&dead_letters, EventState::DeadLetter),
@@ -142,7 +142,7 @@ pub async fn done_keeps_wishes_it_does_not_make_up_for(inbox: Arc<dyn DeauthInbo
     for (event, wishes_stay) in [(&less, true), (&again, false)] {
         accept(&inbox, event).await;
         let leased = lease_one(&inbox, at(12)).await;
-        settle(&inbox, &leased, &Settlement::Done { note: None }, at(13)).await;
+        settle(&inbox, &leased, &Completion::Done { note: None }, at(13)).await;
         for wish in [&wish, &held] {
             assert_eq!(find(&inbox, wish).await.member.is_some(), wishes_stay);
         }
@@ -208,7 +208,7 @@ pub async fn a_dead_letter_can_be_requeued(inbox: Arc<dyn DeauthInbox>) {
         "it was requeued already"
     );
     assert_eq!(
-        late(&inbox, &leased, &Settlement::Done { note: None }, at(20)).await,
+        late(&inbox, &leased, &Completion::Done { note: None }, at(20)).await,
         LeaseOutcome::Lost
     );
     let record = find(&inbox, &event).await;
@@ -217,7 +217,7 @@ pub async fn a_dead_letter_can_be_requeued(inbox: Arc<dyn DeauthInbox>) {
     assert_eq!(record.settled_at, None);
     let leased = lease_one(&inbox, at(20)).await;
     assert_eq!(leased.attempt, 1);
-    settle(&inbox, &leased, &Settlement::Done { note: None }, at(21)).await;
+    settle(&inbox, &leased, &Completion::Done { note: None }, at(21)).await;
     assert_eq!(
         steps(&inbox, &event).await,
         [
@@ -243,7 +243,7 @@ pub async fn a_stale_event_is_kept(inbox: Arc<dyn DeauthInbox>) {
     let event = event(1, 1, 1);
     accept(&inbox, &event).await;
     let leased = lease_one(&inbox, at(10)).await;
-    settle(&inbox, &leased, &Settlement::Stale, at(11)).await;
+    settle(&inbox, &leased, &Completion::Stale, at(11)).await;
     let record = find(&inbox, &event).await;
     assert_eq!(record.state, EventState::Stale);
     assert_eq!(record.settled_at, Some(at(11)));
@@ -265,29 +265,29 @@ pub async fn settling_after_a_takeover_does_nothing(inbox: Arc<dyn DeauthInbox>)
     let first = lease_one(&inbox, at(10)).await;
     let second = lease_one(&inbox, at(20)).await;
     let all = [
-        Settlement::Done { note: None },
+        Completion::Done { note: None },
         retry(30),
         dead_letter(),
-        Settlement::Stale,
+        Completion::Stale,
     ];
     let before = (find(&inbox, &event).await, lines(&inbox).await);
-    for settlement in &all {
+    for completion in &all {
         assert_eq!(
-            late(&inbox, &first, settlement, at(21)).await,
+            late(&inbox, &first, completion, at(21)).await,
             LeaseOutcome::Lost
         );
     }
     let after = (find(&inbox, &event).await, lines(&inbox).await);
     assert_eq!(before, after, "whoever lost the event changed it");
-    settle(&inbox, &second, &Settlement::Done { note: None }, at(22)).await;
+    settle(&inbox, &second, &Completion::Done { note: None }, at(22)).await;
     let before = (find(&inbox, &event).await, lines(&inbox).await);
-    for settlement in &all {
+    for completion in &all {
         assert_eq!(
-            late(&inbox, &first, settlement, at(23)).await,
+            late(&inbox, &first, completion, at(23)).await,
             LeaseOutcome::Lost
         );
         assert_eq!(
-            late(&inbox, &second, settlement, at(23)).await,
+            late(&inbox, &second, completion, at(23)).await,
             LeaseOutcome::Lost
         );
     }
@@ -300,11 +300,11 @@ pub async fn settling_late_counts_if_nobody_took_over(inbox: Arc<dyn DeauthInbox
     let event = event(1, 1, 1);
     accept(&inbox, &event).await;
     let leased = lease_one(&inbox, at(10)).await;
-    settle(&inbox, &leased, &Settlement::Done { note: None }, at(500)).await;
+    settle(&inbox, &leased, &Completion::Done { note: None }, at(500)).await;
     assert_eq!(find(&inbox, &event).await.state, EventState::Done);
 }
 
-/// Of a settlement sent twice at once, one counts.
+/// Of a completion sent twice at once, one counts.
 pub async fn of_two_settlements_one_counts(inbox: Arc<dyn DeauthInbox>) {
     let event = event(1, 1, 1);
     accept(&inbox, &event).await;
@@ -312,12 +312,12 @@ pub async fn of_two_settlements_one_counts(inbox: Arc<dyn DeauthInbox>) {
     let tasks: Vec<_> = (0..8)
         .map(|i| {
             let (inbox, leased) = (inbox.clone(), leased.clone());
-            let settlement = if i % 2 == 0 {
-                Settlement::Done { note: None }
+            let completion = if i % 2 == 0 {
+                Completion::Done { note: None }
             } else {
                 retry(99)
             };
-            tokio::spawn(async move { late(&inbox, &leased, &settlement, at(11)).await })
+            tokio::spawn(async move { late(&inbox, &leased, &completion, at(11)).await })
         })
         .collect();
     let mut held = 0;
@@ -326,7 +326,7 @@ pub async fn of_two_settlements_one_counts(inbox: Arc<dyn DeauthInbox>) {
             held += 1;
         }
     }
-    assert_eq!(held, 1, "one settlement counts");
+    assert_eq!(held, 1, "one completion counts");
     assert_eq!(steps(&inbox, &event).await.len(), 3);
 }
 
@@ -360,7 +360,7 @@ pub async fn leases_tell_what_became_of_the_tokens(inbox: Arc<dyn DeauthInbox>) 
     assert_eq!(third.tokens, TokenProgress::Destroyed);
 
     // Whoever puts a stale event back has decided that it counts, from that moment on.
-    settle(&inbox, &third, &Settlement::Stale, at(11)).await;
+    settle(&inbox, &third, &Completion::Stale, at(11)).await;
     assert!(requeue(&inbox, &event, at(12)).await);
     let fourth = lease_one(&inbox, at(13)).await;
     assert_eq!(fourth.tokens, TokenProgress::Requeued(at(12)));
@@ -371,7 +371,7 @@ pub async fn leases_tell_what_became_of_the_tokens(inbox: Arc<dyn DeauthInbox>) 
     assert_eq!(fifth.tokens, TokenProgress::Requeued(at(16)));
 
     // A process that was slow to say it, after another has ended the event.
-    settle(&inbox, &fifth, &Settlement::Done { note: None }, at(18)).await;
+    settle(&inbox, &fifth, &Completion::Done { note: None }, at(18)).await;
     let ended = lines(&inbox).await;
     destroyed(&inbox, &event, at(19)).await;
     assert_eq!(
@@ -421,7 +421,7 @@ pub async fn a_held_event_waits_to_be_released(inbox: Arc<dyn DeauthInbox>) {
     let leased = lease_one(&inbox, at(31)).await;
     assert_eq!(leased.event, event);
     assert_eq!(leased.tokens, TokenProgress::Untouched);
-    settle(&inbox, &leased, &Settlement::Done { note: None }, at(32)).await;
+    settle(&inbox, &leased, &Completion::Done { note: None }, at(32)).await;
     let steps = steps(&inbox, &event).await;
     let expected = [
         Step::Received,
@@ -439,7 +439,7 @@ async fn release(inbox: &Arc<dyn DeauthInbox>, event: &DeauthEvent, now: Timesta
 }
 
 async fn destroyed(inbox: &Arc<dyn DeauthInbox>, event: &DeauthEvent, now: Timestamp) {
-    let noted = inbox.tokens_destroyed(event, now).await;
+    let noted = inbox.mark_tokens_destroyed(event, now).await;
     noted.expect("the inbox answers");
 }
 
@@ -463,7 +463,7 @@ pub async fn a_whole_life_is_in_the_ledger(inbox: Arc<dyn DeauthInbox>) {
             .expect("the inbox answers")
     );
     let third = lease_one(&inbox, at(31)).await;
-    settle(&inbox, &third, &Settlement::Done { note: None }, at(32)).await;
+    settle(&inbox, &third, &Completion::Done { note: None }, at(32)).await;
 
     let all: Vec<_> = lines(&inbox)
         .await
@@ -500,9 +500,9 @@ pub async fn statistics_add_up(inbox: Arc<dyn DeauthInbox>) {
     }
     let leased = lease(&inbox, at(10), 4).await;
     let ends = [
-        Settlement::Done { note: None },
+        Completion::Done { note: None },
         dead_letter(),
-        Settlement::Stale,
+        Completion::Stale,
         retry(99),
     ];
     for (leased, end) in leased.iter().zip(&ends) {

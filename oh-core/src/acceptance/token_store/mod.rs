@@ -52,7 +52,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::store::{Epoch, MemberRecord, Put, TokenStore, Tokens, Version};
+use crate::store::{Epoch, MemberRecord, PutOutcome, TokenStore, Tokens, Version};
 use crate::{ProjectMemberId, Timestamp};
 
 /// What the suite is run on: the data of one store, empty at first. Each check gets its own.
@@ -134,7 +134,7 @@ fn record(member: &str) -> MemberRecord {
         epoch: Epoch::begin(at(1_700_000_000_000_001)),
         authorized_at: at(1_700_000_000_000_002),
         deauthorized_at: None,
-        heard_at: at(1_700_000_000_000_003),
+        confirmed_at: at(1_700_000_000_000_003),
         refresh: None,
         refresh_unanswered: false,
         version: Version::fresh(),
@@ -152,19 +152,27 @@ fn next(record: &MemberRecord) -> MemberRecord {
 async fn make(store: &Arc<dyn TokenStore>, record: &MemberRecord) {
     assert_eq!(
         put(store, record, None).await,
-        Put::Done,
+        PutOutcome::Stored,
         "a new record is written"
     );
 }
 
-async fn put(store: &Arc<dyn TokenStore>, record: &MemberRecord, expected: Option<Version>) -> Put {
+async fn put(
+    store: &Arc<dyn TokenStore>,
+    record: &MemberRecord,
+    expected: Option<Version>,
+) -> PutOutcome {
     store
         .put(record, expected)
         .await
         .expect("the store answers a put")
 }
 
-async fn remove(store: &Arc<dyn TokenStore>, member: &ProjectMemberId, expected: Version) -> Put {
+async fn remove(
+    store: &Arc<dyn TokenStore>,
+    member: &ProjectMemberId,
+    expected: Version,
+) -> PutOutcome {
     store
         .remove(member, expected)
         .await
@@ -213,7 +221,7 @@ fn assert_same(found: &MemberRecord, written: &MemberRecord) {
         found.deauthorized_at, written.deauthorized_at,
         "deauthorized_at"
     );
-    assert_eq!(found.heard_at, written.heard_at, "heard_at");
+    assert_eq!(found.confirmed_at, written.confirmed_at, "confirmed_at");
     assert_eq!(found.refresh, written.refresh, "the refresh lease");
     assert_eq!(
         found.refresh_unanswered, written.refresh_unanswered,

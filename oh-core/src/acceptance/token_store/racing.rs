@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::{
     Subject, assert_same, assert_stored, id, load, make, next, put, record, remove, tokens,
 };
-use crate::store::{Epoch, MemberRecord, Put, TokenStore};
+use crate::store::{Epoch, MemberRecord, PutOutcome, TokenStore};
 
 /// Runs `work` in so many tasks at once, spread over a few openings, and collects what they give.
 async fn all_at_once<T, W>(
@@ -91,15 +91,17 @@ pub async fn of_many_removers_one_wins(subject: impl Subject) {
                 );
                 assert_eq!(
                     remove(&store, &there.member, written.version).await,
-                    Put::Done
+                    PutOutcome::Stored
                 );
             }
         }
     }
 }
 
-fn the_winner<T>(attempts: Vec<(Put, T)>) -> T {
-    let mut winners = attempts.into_iter().filter(|(put, _)| *put == Put::Done);
+fn the_winner<T>(attempts: Vec<(PutOutcome, T)>) -> T {
+    let mut winners = attempts
+        .into_iter()
+        .filter(|(put, _)| *put == PutOutcome::Stored);
     let winner = winners
         .next()
         .expect("one of those who write at once succeeds");
@@ -131,7 +133,7 @@ pub async fn no_write_is_lost(subject: impl Subject) {
                     epoch: Epoch::from_stored(before.epoch.get() + 1),
                     ..next(&before)
                 };
-                if put(&store, &after, Some(before.version)).await == Put::Done {
+                if put(&store, &after, Some(before.version)).await == PutOutcome::Stored {
                     written += 1;
                 }
             }
@@ -155,12 +157,15 @@ pub async fn a_write_is_seen_by_all_at_once(subject: impl Subject) {
     for _ in 0..50 {
         assert_stored(&there, &current).await;
         let after = next(&current);
-        assert_eq!(put(&here, &after, Some(current.version)).await, Put::Done);
+        assert_eq!(
+            put(&here, &after, Some(current.version)).await,
+            PutOutcome::Stored
+        );
         current = after;
     }
     assert_eq!(
         remove(&here, &current.member, current.version).await,
-        Put::Done
+        PutOutcome::Stored
     );
     assert!(
         load(&there, &current.member).await.is_none(),
@@ -190,7 +195,7 @@ pub async fn a_cancelled_write_is_whole_or_nothing(subject: impl Subject) {
             tokio::time::timeout(patience, store.put(&after, Some(current.version))).await;
         current = match written {
             Ok(put) => {
-                assert_eq!(put.expect("the store answers"), Put::Done);
+                assert_eq!(put.expect("the store answers"), PutOutcome::Stored);
                 assert_stored(&store, &after).await;
                 after
             }
@@ -198,7 +203,10 @@ pub async fn a_cancelled_write_is_whole_or_nothing(subject: impl Subject) {
         };
     }
     let last = next(&current);
-    assert_eq!(put(&store, &last, Some(current.version)).await, Put::Done);
+    assert_eq!(
+        put(&store, &last, Some(current.version)).await,
+        PutOutcome::Stored
+    );
     assert_stored(&subject.open().await, &last).await;
 }
 
@@ -211,16 +219,16 @@ async fn settled(
 ) -> MemberRecord {
     let again = next(&before);
     let stands = match put(store, &again, Some(before.version)).await {
-        Put::Done => {
+        PutOutcome::Stored => {
             let late = put(store, &after, Some(before.version)).await;
             assert_eq!(
                 late,
-                Put::Conflict,
+                PutOutcome::Conflict,
                 "the abandoned write comes too late now"
             );
             again
         }
-        Put::Conflict => after,
+        PutOutcome::Conflict => after,
     };
     assert_stored(store, &stands).await;
     stands

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Subject, assert_stored, at, id, load, make, put, record, remove, walk};
-use crate::store::{MemberRecord, Put, TokenStore, Tokens};
+use crate::store::{MemberRecord, PutOutcome, TokenStore, Tokens};
 
 /// Ids are text: `1` and `01` are two members, and their order is that of text.
 pub async fn leading_zeros_are_kept(subject: impl Subject) {
@@ -31,7 +31,10 @@ pub async fn leading_zeros_are_kept(subject: impl Subject) {
         .collect();
     assert_eq!(walked, ids, "the order of ids as text");
     let one = load(&store, &id("1")).await.expect("it is there");
-    assert_eq!(remove(&store, &one.member, one.version).await, Put::Done);
+    assert_eq!(
+        remove(&store, &one.member, one.version).await,
+        PutOutcome::Stored
+    );
     assert_stored_tokens(&store, "01").await;
     assert_stored_tokens(&store, "00000001").await;
 }
@@ -94,6 +97,9 @@ pub async fn very_long_values_are_kept_whole(subject: impl Subject) {
         username: None,
         ..record("40000001")
     };
-    assert_eq!(put(&store, &small, Some(huge.version)).await, Put::Done);
+    assert_eq!(
+        put(&store, &small, Some(huge.version)).await,
+        PutOutcome::Stored
+    );
     assert_stored(&store, &small).await;
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Subject, assert_stored, id, make, next, page, put, record, remove, walk};
-use crate::store::Put;
+use crate::store::PutOutcome;
 
 /// Pages of any size hold all records once, in the order of their ids.
 pub async fn pages_hold_all_in_order(subject: impl Subject) {
@@ -40,11 +40,14 @@ pub async fn a_walk_meets_each_record_once(subject: impl Subject) {
             let visitor = record(&format!("{n:08}"));
             make(&busy, &visitor).await;
             let changed = next(&visitor);
-            assert_eq!(put(&busy, &changed, Some(visitor.version)).await, Put::Done);
+            assert_eq!(
+                put(&busy, &changed, Some(visitor.version)).await,
+                PutOutcome::Stored
+            );
             if n % 4 == 1 {
                 assert_eq!(
                     remove(&busy, &changed.member, changed.version).await,
-                    Put::Done
+                    PutOutcome::Stored
                 );
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{Subject, assert_stored, at, id, load, make, next, page, put, record, remove, walk};
 use crate::Timestamp;
-use crate::store::{Epoch, MemberRecord, Put, RefreshLease, Version};
+use crate::store::{Epoch, MemberRecord, PutOutcome, RefreshLease, Version};
 
 /// Every field comes back exactly, whatever it holds.
 pub async fn everything_put_is_loaded_as_it_was(subject: impl Subject) {
@@ -21,7 +21,7 @@ pub async fn everything_put_is_loaded_as_it_was(subject: impl Subject) {
     let early = MemberRecord {
         epoch: Epoch::from_stored(0),
         authorized_at: Timestamp::UNIX_EPOCH,
-        heard_at: at(-1),
+        confirmed_at: at(-1),
         deauthorized_at: Some(at(i64::MIN)),
         version: Version::from_stored(i64::MAX),
         ..record("10000002")
@@ -40,10 +40,16 @@ pub async fn everything_put_is_loaded_as_it_was(subject: impl Subject) {
             member,
             ..record("0")
         };
-        assert_eq!(put(&store, &plain, Some(written.version)).await, Put::Done);
+        assert_eq!(
+            put(&store, &plain, Some(written.version)).await,
+            PutOutcome::Stored
+        );
         assert_stored(&store, &plain).await;
         let again = next(&written);
-        assert_eq!(put(&store, &again, Some(plain.version)).await, Put::Done);
+        assert_eq!(
+            put(&store, &again, Some(plain.version)).await,
+            PutOutcome::Stored
+        );
         assert_stored(&store, &again).await;
     }
 }
@@ -56,15 +62,15 @@ pub async fn a_member_never_seen_is_none(subject: impl Subject) {
     let unseen = record("20000001");
     assert_eq!(
         remove(&store, &unseen.member, unseen.version).await,
-        Put::Conflict
+        PutOutcome::Conflict
     );
     assert_eq!(
         put(&store, &unseen, Some(Version::fresh())).await,
-        Put::Conflict
+        PutOutcome::Conflict
     );
     assert_eq!(
         put(&store, &unseen, Some(unseen.version)).await,
-        Put::Conflict
+        PutOutcome::Conflict
     );
     assert!(
         load(&store, &unseen.member).await.is_none(),
@@ -77,8 +83,8 @@ pub async fn a_record_is_made_only_where_there_is_none(subject: impl Subject) {
     let store = subject.open().await;
     let first = record("20000002");
     make(&store, &first).await;
-    assert_eq!(put(&store, &next(&first), None).await, Put::Conflict);
-    assert_eq!(put(&store, &first, None).await, Put::Conflict);
+    assert_eq!(put(&store, &next(&first), None).await, PutOutcome::Conflict);
+    assert_eq!(put(&store, &first, None).await, PutOutcome::Conflict);
     assert_stored(&store, &first).await;
 }
 
@@ -92,17 +98,26 @@ pub async fn a_stale_version_changes_nothing(subject: impl Subject) {
         username: Some("second".into()),
         ..next(&first)
     };
-    assert_eq!(put(&store, &second, Some(first.version)).await, Put::Done);
+    assert_eq!(
+        put(&store, &second, Some(first.version)).await,
+        PutOutcome::Stored
+    );
     let late = MemberRecord {
         username: Some("late".into()),
         ..next(&first)
     };
-    assert_eq!(put(&store, &late, Some(first.version)).await, Put::Conflict);
-    assert_eq!(put(&store, &late, Some(other.version)).await, Put::Conflict);
-    assert_eq!(put(&store, &late, None).await, Put::Conflict);
+    assert_eq!(
+        put(&store, &late, Some(first.version)).await,
+        PutOutcome::Conflict
+    );
+    assert_eq!(
+        put(&store, &late, Some(other.version)).await,
+        PutOutcome::Conflict
+    );
+    assert_eq!(put(&store, &late, None).await, PutOutcome::Conflict);
     assert_eq!(
         remove(&store, &first.member, first.version).await,
-        Put::Conflict
+        PutOutcome::Conflict
     );
     assert_stored(&store, &second).await;
     assert_stored(&store, &other).await;
@@ -114,16 +129,19 @@ pub async fn a_removed_record_is_gone(subject: impl Subject) {
     let (gone, stays) = (record("20000005"), record("20000006"));
     make(&store, &gone).await;
     make(&store, &stays).await;
-    assert_eq!(remove(&store, &gone.member, gone.version).await, Put::Done);
+    assert_eq!(
+        remove(&store, &gone.member, gone.version).await,
+        PutOutcome::Stored
+    );
     assert!(load(&store, &gone.member).await.is_none());
     assert_eq!(walk(&store, 10).await.len(), 1);
     assert_eq!(
         remove(&store, &gone.member, gone.version).await,
-        Put::Conflict
+        PutOutcome::Conflict
     );
     assert_eq!(
         put(&store, &next(&gone), Some(gone.version)).await,
-        Put::Conflict
+        PutOutcome::Conflict
     );
     assert_stored(&store, &stays).await;
 }
@@ -135,17 +153,17 @@ pub async fn a_record_made_again_is_another(subject: impl Subject) {
     make(&store, &first).await;
     assert_eq!(
         remove(&store, &first.member, first.version).await,
-        Put::Done
+        PutOutcome::Stored
     );
     let second = next(&first);
     make(&store, &second).await;
     assert_eq!(
         put(&store, &next(&first), Some(first.version)).await,
-        Put::Conflict
+        PutOutcome::Conflict
     );
     assert_eq!(
         remove(&store, &first.member, first.version).await,
-        Put::Conflict
+        PutOutcome::Conflict
     );
     assert_stored(&store, &second).await;
 }
@@ -165,19 +183,25 @@ pub async fn what_was_written_outlives_the_store(subject: impl Subject) {
     };
     make(&store, &kept).await;
     make(&store, &gone).await;
-    assert_eq!(put(&store, &full, Some(kept.version)).await, Put::Done);
-    assert_eq!(remove(&store, &gone.member, gone.version).await, Put::Done);
+    assert_eq!(
+        put(&store, &full, Some(kept.version)).await,
+        PutOutcome::Stored
+    );
+    assert_eq!(
+        remove(&store, &gone.member, gone.version).await,
+        PutOutcome::Stored
+    );
     drop(store);
     let store = subject.open().await;
     assert_stored(&store, &full).await;
     assert!(load(&store, &gone.member).await.is_none());
     assert_eq!(
         put(&store, &next(&full), Some(kept.version)).await,
-        Put::Conflict
+        PutOutcome::Conflict
     );
     assert_eq!(
         put(&store, &next(&full), Some(full.version)).await,
-        Put::Done
+        PutOutcome::Stored
     );
 }
 
@@ -194,7 +218,10 @@ pub async fn leaving_takes_the_tokens(subject: impl Subject) {
     };
     make(&store, &before).await;
     let left = before.deauthorized(at(1_750_000_000_000_000));
-    assert_eq!(put(&store, &left, Some(before.version)).await, Put::Done);
+    assert_eq!(
+        put(&store, &left, Some(before.version)).await,
+        PutOutcome::Stored
+    );
     assert_stored(&store, &left).await;
     let found = load(&store, &left.member).await.expect("a tombstone stays");
     assert!(!found.is_authorized(), "no tokens after leaving");
@@ -202,7 +229,7 @@ pub async fn leaving_takes_the_tokens(subject: impl Subject) {
     // A refresh that began before does not bring the tokens back.
     assert_eq!(
         put(&store, &next(&before), Some(before.version)).await,
-        Put::Conflict
+        PutOutcome::Conflict
     );
     assert_stored(&subject.open().await, &left).await;
 }

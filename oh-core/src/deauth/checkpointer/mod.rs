@@ -67,7 +67,6 @@ struct Memory {
 enum Next {
     Usual,
     Later,
-    Never,
 }
 
 /// What the note of the lock says.
@@ -146,7 +145,6 @@ impl Checkpointer {
                     Next::Usual => tokio::time::sleep(self.interval).await,
                     // All lines are read again to find that out.
                     Next::Later => tokio::time::sleep(10 * self.interval).await,
-                    Next::Never => return,
                 }
             }
         };
@@ -171,10 +169,6 @@ impl Checkpointer {
             SigningError::Forked { .. } => {
                 tracing::error!(error, "the ledger does not agree with what was sealed");
                 Next::Later
-            }
-            SigningError::Unsupported => {
-                tracing::warn!(error, "the ledger is not sealed");
-                Next::Never
             }
             _ => {
                 tracing::warn!(error, "the ledger could not be sealed for now");
@@ -270,9 +264,11 @@ impl Deauthorizer {
     pub async fn checkpoint_status(&self) -> Result<CheckpointStatus, InboxError> {
         let last = self.inbox().checkpoints(&CheckpointQuery::last()).await?;
         let now = self.clock().now();
-        let reader = crate::random::hex();
-        let note = self.inbox().acquire_lock(JOB, &reader, now, now).await?;
-        let note = note.and_then(|note| serde_json::from_str::<Note>(&note).ok());
+        let lock = self.inbox().lock_state(JOB, now).await?;
+        let note = match lock.held {
+            true => None,
+            false => serde_json::from_str::<Note>(&lock.note).ok(),
+        };
         let mut state = CheckpointStatus {
             trouble: note.and_then(|note| note.trouble),
             ..CheckpointStatus::default()

@@ -24,9 +24,6 @@ pub enum SigningError {
     /// The inbox could not answer.
     #[error(transparent)]
     Inbox(#[from] InboxError),
-    /// The inbox keeps no checkpoints.
-    #[error("the inbox keeps no checkpoints, so its ledger cannot be sealed")]
-    Unsupported,
     /// The archive could not say which checkpoint it was given last.
     #[error("the archive of checkpoints did not answer")]
     Archive(#[source] BoxError),
@@ -113,13 +110,12 @@ impl Round<'_> {
             STANDARD.encode(place.tree.nodes().concat()),
         );
         match self.deauthorizer.inbox().store_checkpoint(&kept).await? {
-            CheckpointOutcome::Kept | CheckpointOutcome::Known => Ok(Sealed {
+            CheckpointOutcome::Stored | CheckpointOutcome::Known => Ok(Sealed {
                 lines,
                 checkpoint: Some(signed),
                 more,
             }),
             CheckpointOutcome::Forked => Err(forked(signed.checkpoint())),
-            CheckpointOutcome::Unsupported => Err(SigningError::Unsupported),
         }
     }
 

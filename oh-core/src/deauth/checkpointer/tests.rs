@@ -52,7 +52,7 @@ async fn last_kept(setting: &Setting) -> StoredCheckpoint {
 
 async fn keep(setting: &Setting, kept: &StoredCheckpoint) {
     let fate = setting.deauthorizer.inbox().store_checkpoint(kept).await;
-    assert_eq!(fate.unwrap(), CheckpointOutcome::Kept);
+    assert_eq!(fate.unwrap(), CheckpointOutcome::Stored);
 }
 
 /// Keeps what it is given, and can be away.
@@ -152,9 +152,9 @@ async fn erasing_changes_no_line_that_was_sealed() {
     let checkpointer = Checkpointer::new(setting.deauthorizer.clone(), key.clone());
     let _ = checkpointer.sign_checkpoint().await.unwrap();
     let inbox = setting.deauthorizer.inbox();
-    let done = crate::deauth::Settlement::Done { note: None };
+    let done = crate::deauth::Completion::Done { note: None };
     for leased in inbox.lease(at(101), at(161), 10).await.unwrap() {
-        let held = inbox.settle(&leased.lease, &done, at(102)).await.unwrap();
+        let held = inbox.complete(&leased.lease, &done, at(102)).await.unwrap();
         assert_eq!(held, crate::deauth::LeaseOutcome::Applied);
     }
     let _ = checkpointer.sign_checkpoint().await.unwrap();
@@ -424,25 +424,4 @@ async fn trouble_is_shown_until_it_is_over() {
     run(key("app.example/erasure-2")).await;
     assert_eq!(trouble().await, None);
     assert!(!setting_is_unsealed(&restored).await);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_inbox_that_knows_no_checkpoints_works_as_before_and_is_not_asked_again() {
-    let setting = Setting::new();
-    setting
-        .inbox
-        .without_checkpoints
-        .store(true, Ordering::SeqCst);
-    reports(&setting, 0..1).await;
-    let checkpointer = Checkpointer::new(setting.deauthorizer.clone(), key(NAME));
-    assert!(matches!(
-        checkpointer.sign_checkpoint().await,
-        Err(SigningError::Unsupported)
-    ));
-    // It ends by itself.
-    checkpointer.run_until(std::future::pending()).await;
-    assert!(setting_is_unsealed(&setting).await);
-    assert_eq!(setting.lines().await.len(), 2);
-    let exported = String::from_utf8(export(&setting).await).unwrap();
-    assert_eq!(exported.lines().count(), 2);
 }

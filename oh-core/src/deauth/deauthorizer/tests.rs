@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use super::*;
 use crate::KeyMaterial;
 use crate::deauth::test_support::{self, at};
-use crate::deauth::{DeauthEvents, DeauthRecords, LedgerQuery, Step};
-use crate::deauth::{EventState, LeaseOutcome, MemoryInbox, Settlement};
-use crate::store::{MemoryStore, Put, Version};
+use crate::deauth::{Completion, EventState, LeaseOutcome, MemoryInbox};
+use crate::deauth::{DeauthInbox, LedgerQuery, Step};
+use crate::store::{MemoryStore, PutOutcome, Version};
 
 mod held;
 mod lost;
@@ -56,7 +56,10 @@ impl Setting {
 
     async fn with(record: &MemberRecord) -> Self {
         let setting = Self::new(MemoryStore::new());
-        assert_eq!(setting.store.put(record, None).await.unwrap(), Put::Done);
+        assert_eq!(
+            setting.store.put(record, None).await.unwrap(),
+            PutOutcome::Stored
+        );
         setting
     }
 
@@ -72,7 +75,7 @@ impl Setting {
         };
         change(&mut next);
         let put = self.store.put(&next, Some(stored.version)).await;
-        assert_eq!(put.unwrap(), Put::Done);
+        assert_eq!(put.unwrap(), PutOutcome::Stored);
     }
 
     async fn report_webhook(&self, left_at: Timestamp) -> Accepted {
@@ -168,7 +171,7 @@ async fn tokens_that_are_gone_are_nowhere_else() {
     let record = setting.record(1).await.unwrap();
     let left = record.deauthorized(at(100));
     let put = setting.store.put(&left, Some(record.version));
-    assert_eq!(put.await.unwrap(), Put::Done);
+    assert_eq!(put.await.unwrap(), PutOutcome::Stored);
     let _ = setting.report_webhook(1, at(50)).await;
     assert_eq!(setting.steps().await, [Step::Received]);
 }
@@ -226,7 +229,7 @@ async fn an_event_worked_on_late_leaves_the_tombstone_of_a_later_one() {
 
     // Nor does it bring back one that was cleared away.
     let removed = setting.store.remove(&later.member, later.version).await;
-    assert_eq!(removed.unwrap(), Put::Done);
+    assert_eq!(removed.unwrap(), PutOutcome::Stored);
     let ready = setting
         .deauthorizer
         .ready(&leased[0].event, TokenProgress::Destroyed);
@@ -326,7 +329,7 @@ async fn a_requeued_stale_event_is_acted_on() {
     assert_eq!(ready, Ready::Stale);
     let settled = setting
         .inbox
-        .settle(&leased.lease, &Settlement::Stale, at(101))
+        .complete(&leased.lease, &Completion::Stale, at(101))
         .await
         .unwrap();
     assert_eq!(settled, LeaseOutcome::Applied);
@@ -418,7 +421,7 @@ async fn a_member_is_found_once_for_each_authorization() {
             .put(&again, Some(tombstone.version))
             .await
             .unwrap(),
-        Put::Done
+        PutOutcome::Stored
     );
     let second = setting.deauthorizer.report_missing(&again).await.unwrap();
     assert_eq!(second, Some(Accepted::New(TokenOutcome::Untouched)));
@@ -464,11 +467,11 @@ impl TokenStore for Down {
         Err(StoreError::unavailable("down"))
     }
 
-    async fn put(&self, _: &MemberRecord, _: Option<Version>) -> Result<Put, StoreError> {
+    async fn put(&self, _: &MemberRecord, _: Option<Version>) -> Result<PutOutcome, StoreError> {
         Err(StoreError::unavailable("down"))
     }
 
-    async fn remove(&self, _: &ProjectMemberId, _: Version) -> Result<Put, StoreError> {
+    async fn remove(&self, _: &ProjectMemberId, _: Version) -> Result<PutOutcome, StoreError> {
         Err(StoreError::unavailable("down"))
     }
 
@@ -687,7 +690,7 @@ async fn whoever_is_on_the_list_is_not_gone() {
         let before = store.load(&member()).await.unwrap();
         let record = authorized(authorized_at);
         let put = store.put(&record, before.map(|record| record.version));
-        assert_eq!(put.await.unwrap(), Put::Done);
+        assert_eq!(put.await.unwrap(), PutOutcome::Stored);
         let _ = deauthorizer.report_missing(&record).await.unwrap();
         let events = inbox.events(&EventQuery::first(10).newest_first()).await;
         events.unwrap()[0].discovery

@@ -6,7 +6,7 @@ use super::{Deauthorizer, Ready, ReportError};
 use crate::Timestamp;
 use crate::deauth::event::{DeauthEvent, Discovery};
 use crate::deauth::inbox::TokenProgress;
-use crate::store::{MemberRecord, Put, StoreError, Version};
+use crate::store::{MemberRecord, PutOutcome, StoreError, Version};
 
 impl Deauthorizer {
     /// Whether the inbox deletes tokens in its own tables while the store's are somewhere else.
@@ -54,7 +54,7 @@ impl Deauthorizer {
         (self.0.gone)(&event.member);
         if tokens != TokenProgress::Destroyed {
             let now = self.0.clock.now();
-            self.0.inbox.tokens_destroyed(event, now).await?;
+            self.0.inbox.mark_tokens_destroyed(event, now).await?;
         }
         if event.discovery == Discovery::TokenLoss {
             self.mark_lost(event, tokens).await?;
@@ -79,7 +79,7 @@ impl Deauthorizer {
                 version: Version::fresh(),
                 ..record.clone()
             };
-            if self.0.store.put(&next, Some(record.version)).await? == Put::Done {
+            if self.0.store.put(&next, Some(record.version)).await? == PutOutcome::Stored {
                 break;
             }
         }
@@ -108,7 +108,7 @@ impl Deauthorizer {
                 Some(record) => (record.deauthorized(at), Some(record.version)),
                 None => (MemberRecord::tombstone(event.member.clone(), at), None),
             };
-            if self.0.store.put(&next, expected).await? == Put::Done {
+            if self.0.store.put(&next, expected).await? == PutOutcome::Stored {
                 return Ok(Ready::Yes);
             }
         }

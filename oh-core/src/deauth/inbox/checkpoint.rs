@@ -49,14 +49,12 @@ impl StoredCheckpoint {
 #[must_use]
 pub enum CheckpointOutcome {
     /// It is durably kept.
-    Kept,
+    Stored,
     /// One over so many lines, with the same root, was there already; nothing changed.
     Known,
     /// One over so many lines, with another root, is there: the ledger was written again. Nothing
     /// changed.
     Forked,
-    /// The inbox keeps no checkpoints.
-    Unsupported,
 }
 
 /// Which checkpoints to list, by how many lines they cover.

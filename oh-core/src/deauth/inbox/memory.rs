@@ -9,9 +9,9 @@ use async_trait::async_trait;
 
 use super::ledger::{LedgerLine, Step};
 use super::{
-    Accepted, CheckpointOutcome, CheckpointQuery, DeauthEvents, DeauthRecords, EventQuery,
-    EventRecord, EventState, InboxError, InboxStats, Lease, LeaseOutcome, LeasedEvent, LedgerQuery,
-    MAX_WAIT, NamedLocks, Settlement, StoredCheckpoint, TokenOutcome, TokenProgress,
+    Accepted, CheckpointOutcome, CheckpointQuery, Completion, DeauthInbox, EventQuery, EventRecord,
+    EventState, InboxError, InboxStats, Lease, LeaseOutcome, LeasedEvent, LedgerQuery, LockState,
+    MAX_WAIT, StoredCheckpoint, TokenOutcome, TokenProgress,
 };
 use crate::Timestamp;
 use crate::deauth::event::{DeauthEvent, ErasureRequest, EventId, Pseudonym};
@@ -144,7 +144,7 @@ fn is_ahead(at: Timestamp, now: Timestamp) -> bool {
 }
 
 #[async_trait]
-impl DeauthEvents for MemoryInbox {
+impl DeauthInbox for MemoryInbox {
     async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError> {
         let mut state = self.state();
         if state.events.contains_key(&event.id) {
@@ -259,7 +259,7 @@ impl DeauthEvents for MemoryInbox {
         Ok(leased)
     }
 
-    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<LeaseOutcome, InboxError> {
+    async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<LeaseOutcome, InboxError> {
         match self.state().held(lease) {
             Some(entry) => {
                 entry.lease = Some((lease.holder.clone(), until));
@@ -270,10 +270,10 @@ impl DeauthEvents for MemoryInbox {
         }
     }
 
-    async fn settle(
+    async fn complete(
         &self,
         lease: &Lease,
-        settlement: &Settlement,
+        completion: &Completion,
         now: Timestamp,
     ) -> Result<LeaseOutcome, InboxError> {
         let mut state = self.state();
@@ -284,21 +284,21 @@ impl DeauthEvents for MemoryInbox {
         let pseudonym = entry.record.pseudonym.clone();
         entry.lease = None;
         entry.record.leased_until = None;
-        let (to, step, note) = match settlement {
-            Settlement::Done { note } => {
+        let (to, step, note) = match completion {
+            Completion::Done { note } => {
                 entry.record.member = None;
                 (EventState::Done, Step::Done, note.clone())
             }
-            Settlement::Retry { due_at, note } => {
+            Completion::Retry { due_at, note } => {
                 entry.record.due_at = *due_at;
                 (EventState::Pending, Step::Failed, Some(note.clone()))
             }
-            Settlement::DeadLetter { note } => (
+            Completion::DeadLetter { note } => (
                 EventState::DeadLetter,
                 Step::DeadLettered,
                 Some(note.clone()),
             ),
-            Settlement::Stale => {
+            Completion::Stale => {
                 entry.was_stale = true;
                 (EventState::Stale, Step::Stale, None)
             }
@@ -321,7 +321,7 @@ impl DeauthEvents for MemoryInbox {
         Ok(LeaseOutcome::Applied)
     }
 
-    async fn tokens_destroyed(
+    async fn mark_tokens_destroyed(
         &self,
         event: &DeauthEvent,
         now: Timestamp,
@@ -363,10 +363,7 @@ impl DeauthEvents for MemoryInbox {
         state.write(event, Step::Requeued, now, None);
         Ok(true)
     }
-}
 
-#[async_trait]
-impl DeauthRecords for MemoryInbox {
     async fn stats(&self) -> Result<InboxStats, InboxError> {
         let state = self.state();
         let mut stats = InboxStats {
@@ -439,7 +436,7 @@ impl DeauthRecords for MemoryInbox {
             None => {
                 let kept = checkpoint.clone();
                 state.checkpoints.insert(checkpoint.size, kept);
-                Ok(CheckpointOutcome::Kept)
+                Ok(CheckpointOutcome::Stored)
             }
         }
     }
@@ -464,10 +461,7 @@ impl DeauthRecords for MemoryInbox {
                 .collect(),
         })
     }
-}
 
-#[async_trait]
-impl NamedLocks for MemoryInbox {
     async fn acquire_lock(
         &self,
         name: &str,
@@ -504,6 +498,17 @@ impl NamedLocks for MemoryInbox {
             }
             _ => Ok(LeaseOutcome::Lost),
         }
+    }
+
+    async fn lock_state(&self, name: &str, now: Timestamp) -> Result<LockState, InboxError> {
+        let state = self.state();
+        Ok(state
+            .locks
+            .get(name)
+            .map_or_else(LockState::default, |lock| LockState {
+                held: is_ahead(lock.until, now),
+                note: lock.note.clone(),
+            }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What must survive a crash: the [`DeauthInbox`] trait.
 //!
-//! The webhook answers 2xx once [`DeauthEvents::accept`] has returned, and not before. From then on
+//! The webhook answers 2xx once [`DeauthInbox::accept`] has returned, and not before. From then on
 //! the event is the inbox's to keep until a worker has settled it. Each change of an event and the
 //! ledger line that records it are one commit.
 //!
@@ -157,7 +157,7 @@ pub enum LeaseOutcome {
 /// How work on an event ends. Every inbox must know every end, so a further one would be a breaking
 /// change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Settlement {
+pub enum Completion {
     /// The handler succeeded. The member's id is removed from the event; the pseudonym stays. So
     /// is it, in the same commit, from the member's stale events, and from those dead letters and
     /// held events with a [`left_at`](DeauthEvent::left_at) not later than this one's: they cannot
@@ -414,60 +414,54 @@ pub struct InboxStats {
 /// No lease or lock lasts longer, and no event waits longer for its next attempt: a week.
 pub const MAX_WAIT: Duration = Duration::from_secs(7 * 24 * 3_600);
 
-/// What must survive a crash: the events of members leaving, the ledger about them, and the locks
-/// of the jobs that see to them. Whatever implements the three parts is one.
+/// Durable storage for deauthorization events, their ledger, and named locks.
 ///
-/// All processes of an app share one inbox. Every method is one atomic, durable commit: after an
-/// `Ok` the change survives a crash of the process and, where the database promises it, of the
-/// machine. All times come from the caller.
-pub trait DeauthInbox: DeauthEvents + DeauthRecords + NamedLocks {}
-
-impl<I: DeauthEvents + DeauthRecords + NamedLocks + ?Sized> DeauthInbox for I {}
-
-/// The first part of a [`DeauthInbox`]: keeps events until each is dealt with.
+/// All processes of an application share one inbox. Every method is one atomic, durable commit: after
+/// `Ok` the change survives a crash of the process and, where the database guarantees it, of the
+/// machine. The caller passes all times.
+///
+/// Except where a method says more, it fails when the database is unavailable or the commit fails.
 #[async_trait]
-pub trait DeauthEvents: Send + Sync + 'static {
-    /// Keeps an event, unless one of this id is there, and writes [`Step::Received`].
+pub trait DeauthInbox: Send + Sync + 'static {
+    /// Stores an event unless one with its id exists, and writes [`Step::Received`].
     ///
     /// # Errors
     ///
-    /// When it could not be committed. The sender is then told to try again.
+    /// When the commit failed. The webhook then responds with an error so that its sender retries.
     async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError>;
 
-    /// Keeps an event that is not to be acted on yet, unless one of this id is there: as
-    /// [`EventState::Quarantined`], with the member's tokens untouched. Writes [`Step::Received`] and
-    /// [`Step::Quarantined`] with the note.
+    /// Stores an event as [`EventState::Quarantined`] unless one with its id exists, and leaves the
+    /// member's tokens untouched. Writes [`Step::Received`] and [`Step::Quarantined`] with the note.
     ///
     /// # Errors
     ///
-    /// When it could not be committed.
+    /// When the commit failed.
     async fn quarantine(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError>;
 
-    /// Makes a held event pending, due now, and writes [`Step::Released`]. False if there is no such
-    /// event that is held, or its member's id is gone (see [`Settlement::Done`]).
+    /// Makes a quarantined event pending and due now, and writes [`Step::Released`]. Returns false if
+    /// there is no such event, or its member id was removed (see [`Completion::Done`]).
     ///
     /// # Errors
     ///
-    /// When it could not be committed.
+    /// When the commit failed.
     async fn release(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError>;
 
-    /// Takes up to `limit` pending events that are due at `now` and not under a lease that still
-    /// runs, oldest first, until `until`; counts the attempt and writes [`Step::Tried`] for each.
+    /// Leases up to `limit` pending events until `until`, oldest first. An event can be leased if it is
+    /// due at `now` and has no unexpired lease. Counts the attempt and writes [`Step::Tried`] for each.
+    /// All leases of one call have the same holder.
     ///
-    /// Of one member's pending events only the oldest (by `received_at`, then id) may be taken:
-    /// while it is pending, due or not, the others wait. And it waits in turn while another of the
-    /// member's events is under a lease that still runs, as when an older one arrives late or is
-    /// requeued: no two of a member's events are worked on at once. All leases of one call share a
-    /// holder.
+    /// Two events of one member are never leased at the same time. Only the member's oldest pending
+    /// event (by `received_at`, then id) can be leased, whether or not it is due, and only while no
+    /// other event of the member has an unexpired lease. The latter matters when an older event
+    /// arrives late or is requeued.
     ///
-    /// What was not tried yet is due, although the process that accepted it may have had a clock
-    /// that is ahead. What was put off until later than [`MAX_WAIT`] from `now` was so by a clock
-    /// that was wrong, since nothing is put off for that long. It counts as due, and such a lease
-    /// as run out.
+    /// Clocks of several processes may differ. An event without an attempt is therefore always due.
+    /// A due time or lease end more than [`MAX_WAIT`] after `now` was written by a wrong clock, and
+    /// counts as past.
     ///
     /// # Errors
     ///
-    /// When the inbox cannot answer.
+    /// When the database is unavailable.
     async fn lease(
         &self,
         now: Timestamp,
@@ -475,115 +469,100 @@ pub trait DeauthEvents: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<LeasedEvent>, InboxError>;
 
-    /// Moves the end of a lease.
+    /// Moves the end of a lease to `until`.
     ///
     /// # Errors
     ///
-    /// When the inbox cannot answer.
-    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<LeaseOutcome, InboxError>;
+    /// When the database is unavailable.
+    async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<LeaseOutcome, InboxError>;
 
-    /// Ends the work on an event. A lease that has run out still counts while nobody else has
-    /// taken the event.
+    /// Completes an attempt and ends its lease. An expired lease is still valid as long as no other
+    /// worker has leased the event.
     ///
     /// # Errors
     ///
-    /// When it could not be committed.
-    async fn settle(
+    /// When the commit failed.
+    async fn complete(
         &self,
         lease: &Lease,
-        settlement: &Settlement,
+        completion: &Completion,
         now: Timestamp,
     ) -> Result<LeaseOutcome, InboxError>;
 
-    /// Takes note that the member's tokens are gone, and writes [`Step::TokensDestroyed`]. From
-    /// then on the event's leases say [`TokenProgress::Destroyed`]. Nothing happens unless the event
-    /// is pending: another process may have ended it meanwhile.
+    /// Records that the member's tokens were destroyed, and writes [`Step::TokensDestroyed`]. Later
+    /// leases of the event have [`TokenProgress::Destroyed`]. Does nothing unless the event is pending:
+    /// another process may have completed it.
     ///
     /// # Errors
     ///
-    /// When it could not be committed.
-    async fn tokens_destroyed(&self, event: &DeauthEvent, now: Timestamp)
-    -> Result<(), InboxError>;
+    /// When the commit failed.
+    async fn mark_tokens_destroyed(
+        &self,
+        event: &DeauthEvent,
+        now: Timestamp,
+    ) -> Result<(), InboxError>;
 
-    /// Makes a dead letter or a stale event pending again, due now, with its attempts counted from zero,
-    /// and writes [`Step::Requeued`]. False if there is no such event in one of those states, or its
-    /// member's id is gone (see [`Settlement::Done`]). From then on, if the event ever was stale,
-    /// its leases say [`TokenProgress::Requeued`], until the tokens are destroyed.
+    /// Makes a dead letter or a stale event pending and due now, resets its attempts, and writes
+    /// [`Step::Requeued`]. Returns false if there is no such event, or its member id was removed (see
+    /// [`Completion::Done`]). If the event ever was stale, its leases have
+    /// [`TokenProgress::Requeued`] until the tokens are destroyed.
     ///
     /// # Errors
     ///
-    /// When it could not be committed.
+    /// When the commit failed.
     async fn requeue(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError>;
-}
 
-/// The second part of a [`DeauthInbox`]: what it knows, for reading.
-#[async_trait]
-pub trait DeauthRecords: Send + Sync + 'static {
-    /// How things stand.
+    /// Counts the events by state.
     ///
     /// # Errors
     ///
-    /// When the inbox cannot answer.
+    /// When the database is unavailable.
     async fn stats(&self) -> Result<InboxStats, InboxError>;
 
-    /// Lists events by time received, then by id; from the other end if
+    /// Lists events ordered by time received, then by id; in reverse with
     /// [`newest_first`](EventQuery::newest_first).
     ///
     /// # Errors
     ///
-    /// When the inbox cannot answer.
+    /// When the database is unavailable.
     async fn events(&self, query: &EventQuery) -> Result<Vec<EventRecord>, InboxError>;
 
-    /// Lists lines of the ledger in the order they were written. Once a line was listed none
-    /// appears before it any more: whoever has read up to a number has missed nothing.
+    /// Lists ledger lines in the order in which they were written. No line ever appears before one that
+    /// was listed: a reader that continues after the last number misses nothing.
     ///
     /// # Errors
     ///
-    /// When the inbox cannot answer.
+    /// When the database is unavailable.
     async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError>;
 
-    /// Keeps a checkpoint of the ledger for ever, unless one over so many lines is there.
-    ///
-    /// An inbox that does not implement this and [`checkpoints`](Self::checkpoints) works as
-    /// before; its ledger is not sealed.
+    /// Stores a checkpoint of the ledger permanently, unless one of its size exists.
     ///
     /// # Errors
     ///
-    /// When it could not be committed.
+    /// When the commit failed.
     async fn store_checkpoint(
         &self,
         checkpoint: &StoredCheckpoint,
-    ) -> Result<CheckpointOutcome, InboxError> {
-        let _ = checkpoint;
-        Ok(CheckpointOutcome::Unsupported)
-    }
+    ) -> Result<CheckpointOutcome, InboxError>;
 
-    /// Lists checkpoints by how many lines they cover.
+    /// Lists checkpoints ordered by size.
     ///
     /// # Errors
     ///
-    /// When the inbox cannot answer.
+    /// When the database is unavailable.
     async fn checkpoints(
         &self,
         query: &CheckpointQuery,
-    ) -> Result<Vec<StoredCheckpoint>, InboxError> {
-        let _ = query;
-        Ok(Vec::new())
-    }
-}
+    ) -> Result<Vec<StoredCheckpoint>, InboxError>;
 
-/// The third part of a [`DeauthInbox`]: named locks, for what one process of many should do at a
-/// time.
-#[async_trait]
-pub trait NamedLocks: Send + Sync + 'static {
-    /// Acquires the named lock, for what one process of many should do at a time, until `until`,
-    /// and gives the note its last holder left (empty at first). `None` while another holds it.
-    /// Whoever holds it may acquire it again to prolong it. A lock that ends later than [`MAX_WAIT`]
-    /// from `now` was taken by a clock that was wrong, and anyone may have it.
+    /// Acquires a named lock until `until`, so that one process at a time does a job, and returns the
+    /// lock's note (empty at first). Returns `None` while another holder has the lock. Its holder can
+    /// acquire it again to renew it. A lock that ends more than [`MAX_WAIT`] after `now` was acquired
+    /// by a wrong clock, and counts as expired.
     ///
     /// # Errors
     ///
-    /// When the inbox cannot answer.
+    /// When the database is unavailable.
     async fn acquire_lock(
         &self,
         name: &str,
@@ -592,12 +571,12 @@ pub trait NamedLocks: Send + Sync + 'static {
         until: Timestamp,
     ) -> Result<Option<String>, InboxError>;
 
-    /// Leaves a note for whoever has the lock next, and holds it until `until` (a time that has
-    /// passed releases it).
+    /// Replaces the note of a lock, and moves its end to `until`; a past time releases the lock.
+    /// Does nothing unless `holder` was the last to acquire the lock.
     ///
     /// # Errors
     ///
-    /// When it could not be committed.
+    /// When the commit failed.
     async fn update_lock(
         &self,
         name: &str,
@@ -605,11 +584,27 @@ pub trait NamedLocks: Send + Sync + 'static {
         until: Timestamp,
         note: &str,
     ) -> Result<LeaseOutcome, InboxError>;
+
+    /// Returns the note of a lock and whether it is held at `now`, without acquiring it.
+    ///
+    /// # Errors
+    ///
+    /// When the database is unavailable.
+    async fn lock_state(&self, name: &str, now: Timestamp) -> Result<LockState, InboxError>;
+}
+
+/// The state of a named lock.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LockState {
+    /// Whether a process holds the lock.
+    pub held: bool,
+    /// The note that the last holder left; empty if there is none.
+    pub note: String,
 }
 
 /// A shared inbox is an inbox.
 #[async_trait]
-impl<I: DeauthEvents + ?Sized> DeauthEvents for Arc<I> {
+impl<I: DeauthInbox + ?Sized> DeauthInbox for Arc<I> {
     async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError> {
         (**self).accept(event).await
     }
@@ -631,34 +626,31 @@ impl<I: DeauthEvents + ?Sized> DeauthEvents for Arc<I> {
         (**self).lease(now, until, limit).await
     }
 
-    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<LeaseOutcome, InboxError> {
-        (**self).extend(lease, until).await
+    async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<LeaseOutcome, InboxError> {
+        (**self).renew(lease, until).await
     }
 
-    async fn settle(
+    async fn complete(
         &self,
         lease: &Lease,
-        settlement: &Settlement,
+        completion: &Completion,
         now: Timestamp,
     ) -> Result<LeaseOutcome, InboxError> {
-        (**self).settle(lease, settlement, now).await
+        (**self).complete(lease, completion, now).await
     }
 
-    async fn tokens_destroyed(
+    async fn mark_tokens_destroyed(
         &self,
         event: &DeauthEvent,
         now: Timestamp,
     ) -> Result<(), InboxError> {
-        (**self).tokens_destroyed(event, now).await
+        (**self).mark_tokens_destroyed(event, now).await
     }
 
     async fn requeue(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
         (**self).requeue(event, now).await
     }
-}
 
-#[async_trait]
-impl<I: DeauthRecords + ?Sized> DeauthRecords for Arc<I> {
     async fn stats(&self) -> Result<InboxStats, InboxError> {
         (**self).stats().await
     }
@@ -684,10 +676,7 @@ impl<I: DeauthRecords + ?Sized> DeauthRecords for Arc<I> {
     ) -> Result<Vec<StoredCheckpoint>, InboxError> {
         (**self).checkpoints(query).await
     }
-}
 
-#[async_trait]
-impl<I: NamedLocks + ?Sized> NamedLocks for Arc<I> {
     async fn acquire_lock(
         &self,
         name: &str,
@@ -706,5 +695,9 @@ impl<I: NamedLocks + ?Sized> NamedLocks for Arc<I> {
         note: &str,
     ) -> Result<LeaseOutcome, InboxError> {
         (**self).update_lock(name, holder, until, note).await
+    }
+
+    async fn lock_state(&self, name: &str, now: Timestamp) -> Result<LockState, InboxError> {
+        (**self).lock_state(name, now).await
     }
 }

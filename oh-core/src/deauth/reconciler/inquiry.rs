@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::deauth::deauthorizer::{Deauthorizer, ReportError};
 use crate::deauth::inbox::InboxError;
 use crate::deauth::metrics;
-use crate::store::{MemberRecord, Put, StoreError, Version};
+use crate::store::{MemberRecord, PutOutcome, StoreError, Version};
 use crate::{Error, ProjectMemberId};
 
 /// What Open Humans says of a member.
@@ -130,11 +130,11 @@ impl Inquiry {
         let mut record = record.clone();
         for _ in 0..3 {
             let next = MemberRecord {
-                heard_at: self.deauthorizer.clock().now(),
+                confirmed_at: self.deauthorizer.clock().now(),
                 version: Version::fresh(),
                 ..record.clone()
             };
-            if store.put(&next, Some(record.version)).await? == Put::Done {
+            if store.put(&next, Some(record.version)).await? == PutOutcome::Stored {
                 return Ok(());
             }
             match store.load(&record.member).await? {

@@ -45,7 +45,7 @@ const HINT_PATIENCE: u32 = 20;
 /// members only the list can tell, and it is asked about them as well. A list of nobody, while
 /// members are stored, counts as not read.
 ///
-/// The record's `heard_at` is where the work stands, so a restart forgets nothing. One process of
+/// The record's `confirmed_at` is where the work stands, so a restart forgets nothing. One process of
 /// many asks at a time; the next takes over when it dies. Besides that every process asks about
 /// the members it has a hint about: those named by the legacy unsigned POST, and those with a
 /// stale event.
@@ -57,11 +57,11 @@ pub struct Reconciler {
     absences: Arc<Absences>,
 }
 
-/// What the note of the lock says.
+/// The note of the reconciler's lock.
 #[derive(Serialize, Deserialize)]
-struct Note {
-    /// When the last whole round ended.
-    finished: Timestamp,
+pub(super) struct Note {
+    /// When the last complete pass ended.
+    pub(super) finished: Timestamp,
 }
 
 impl Reconciler {

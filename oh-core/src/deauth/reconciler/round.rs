@@ -56,8 +56,8 @@ pub(super) struct Pace {
 impl Pace {
     /// Whether someone heard of last at that time is asked about. A time far ahead was told by a
     /// clock that was wrong: it says nothing.
-    fn is_due(self, heard_at: Timestamp, now: Timestamp) -> bool {
-        heard_at + self.interval <= now || heard_at > now + self.interval
+    fn is_due(self, confirmed_at: Timestamp, now: Timestamp) -> bool {
+        confirmed_at + self.interval <= now || confirmed_at > now + self.interval
     }
 
     /// Between two rounds.
@@ -74,7 +74,7 @@ pub(super) struct Absences(Mutex<HashMap<ProjectMemberId, Absence>>);
 #[derive(Clone, Copy)]
 struct Absence {
     /// When the member had been heard of last.
-    heard_at: Timestamp,
+    confirmed_at: Timestamp,
     first_seen: Timestamp,
 }
 
@@ -83,12 +83,12 @@ impl Absences {
     /// login, was there in between: that one does not count.
     fn first_seen(&self, record: &MemberRecord, now: Timestamp) -> Timestamp {
         let absence = Absence {
-            heard_at: record.heard_at,
+            confirmed_at: record.confirmed_at,
             first_seen: now,
         };
         let mut seen = self.seen();
         let known = seen.entry(record.member.clone()).or_insert(absence);
-        if known.heard_at != record.heard_at {
+        if known.confirmed_at != record.confirmed_at {
             *known = absence;
         }
         known.first_seen
@@ -155,7 +155,7 @@ impl<'a> Walk<'a> {
             after = Some(last.member.clone());
             for record in &page {
                 let now = inquiry.deauthorizer.clock().now();
-                if !may_be_there(record) || !pace.is_due(record.heard_at, now) {
+                if !may_be_there(record) || !pace.is_due(record.confirmed_at, now) {
                     continue;
                 }
                 self.round.due += 1;

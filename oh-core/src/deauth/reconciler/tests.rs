@@ -12,7 +12,7 @@ use super::round::PATIENCE;
 use super::*;
 use crate::deauth::test_support::{Setting, at, member};
 use crate::deauth::{Discovery, EventState};
-use crate::store::{MemberRecord, Put, TokenStore, Version};
+use crate::store::{MemberRecord, PutOutcome, TokenStore, Version};
 use crate::{Error, ProjectMemberId};
 
 /// An Open Humans whose members come and go, with a list that is read in pages.
@@ -235,12 +235,12 @@ async fn whoever_was_heard_of_in_the_future_is_asked_about() {
         setting.authorize(number, at(0)).await;
         let record = setting.record(number).await.unwrap();
         let next = MemberRecord {
-            heard_at: setting.clock.now() + ahead,
+            confirmed_at: setting.clock.now() + ahead,
             version: Version::fresh(),
             ..record.clone()
         };
         let put = setting.store.put(&next, Some(record.version)).await;
-        assert_eq!(put.unwrap(), Put::Done);
+        assert_eq!(put.unwrap(), PutOutcome::Stored);
     }
     project.leaves(0);
     let round = setting.reconciler(&project).round().await.unwrap();
@@ -255,7 +255,7 @@ async fn unanswered(setting: &Setting, number: usize) {
     record.refresh_unanswered = true;
     record.version = Version::fresh();
     let put = setting.store.put(&record, Some(before)).await.unwrap();
-    assert_eq!(put, Put::Done);
+    assert_eq!(put, PutOutcome::Stored);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! One attempt at one event: tokens first, then the handler, then the settlement, all under a
+//! One attempt at one event: tokens first, then the handler, then the completion, all under a
 //! lease that is prolonged while the handler runs.
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::note;
 use crate::deauth::backoff::{Backoff, TROUBLE};
 use crate::deauth::deauthorizer::{Deauthorizer, Ready};
 use crate::deauth::handler::{DeauthHandler, Departure};
-use crate::deauth::inbox::{Lease, LeaseOutcome, LeasedEvent, Settlement};
+use crate::deauth::inbox::{Completion, Lease, LeaseOutcome, LeasedEvent};
 use crate::deauth::metrics;
 use crate::settings::DeletionPolicy;
 use crate::transport::BoxError;
@@ -69,8 +69,8 @@ impl Attempts {
                 Ok(Err("the handler took longer than it may".into()))
             }
         };
-        let settlement = match outcome {
-            Ok(Ok(settlement)) => settlement,
+        let completion = match outcome {
+            Ok(Ok(completion)) => completion,
             Ok(Err(error)) => self.failed(&leased, note::of_error(&*error, &leased.event)),
             Err(ended) => match ended.try_into_panic() {
                 Ok(panic) => self.failed(&leased, note::of_panic(&*panic, &leased.event)),
@@ -78,9 +78,9 @@ impl Attempts {
                 Err(_) => return None,
             },
         };
-        self.settle(&leased, &settlement).await;
-        match settlement {
-            Settlement::Retry { due_at, .. } => Some(due_at),
+        self.settle(&leased, &completion).await;
+        match completion {
+            Completion::Retry { due_at, .. } => Some(due_at),
             _ => None,
         }
     }
@@ -103,7 +103,7 @@ impl Attempts {
         }
     }
 
-    async fn work(&self, leased: &LeasedEvent) -> Result<Settlement, BoxError> {
+    async fn work(&self, leased: &LeasedEvent) -> Result<Completion, BoxError> {
         if leased.attempt > self.max_attempts {
             // Each attempt was counted before it began, and none came to an end.
             return Err("every attempt ended with its process".into());
@@ -113,22 +113,22 @@ impl Attempts {
             .ready(&leased.event, leased.tokens)
             .await?;
         if ready == Ready::Stale {
-            return Ok(Settlement::Stale);
+            return Ok(Completion::Stale);
         }
         self.deauthorizer.release_wishes(&leased.event).await?;
         let departure = Departure::new(leased.event.clone(), leased.attempt, self.policy);
         self.handler.deauthorized(&departure).await?;
         let note = (departure.delete_data && !self.handler.erases()).then(|| TOKENS_ONLY.into());
-        Ok(Settlement::Done { note })
+        Ok(Completion::Done { note })
     }
 
-    fn failed(&self, leased: &LeasedEvent, note: String) -> Settlement {
+    fn failed(&self, leased: &LeasedEvent, note: String) -> Completion {
         metrics::failed();
         if leased.attempt >= self.max_attempts {
-            return Settlement::DeadLetter { note };
+            return Completion::DeadLetter { note };
         }
         let wait = self.backoff.wait(leased.attempt);
-        Settlement::Retry {
+        Completion::Retry {
             due_at: self.clock().now() + wait,
             note,
         }
@@ -147,7 +147,7 @@ impl Attempts {
             }
             let asked = Instant::now();
             let until = self.clock().now() + self.lease;
-            match self.deauthorizer.inbox().extend(lease, until).await {
+            match self.deauthorizer.inbox().renew(lease, until).await {
                 Ok(LeaseOutcome::Applied) => holds_until = asked + self.lease,
                 Ok(LeaseOutcome::Lost) => return,
                 Err(error) => tracing::warn!(
@@ -160,7 +160,7 @@ impl Attempts {
 
     /// Writes the end of the attempt down. While the inbox cannot be reached it tries for as long
     /// as a lease is; after that the event comes again by itself, and the handler with it.
-    async fn settle(&self, leased: &LeasedEvent, settlement: &Settlement) {
+    async fn settle(&self, leased: &LeasedEvent, completion: &Completion) {
         let give_up = Instant::now() + self.lease;
         let mut failures = 0;
         loop {
@@ -168,10 +168,10 @@ impl Attempts {
             let result = self
                 .deauthorizer
                 .inbox()
-                .settle(&leased.lease, settlement, now)
+                .complete(&leased.lease, completion, now)
                 .await;
             match result {
-                Ok(LeaseOutcome::Applied) => return self.tell(leased, settlement),
+                Ok(LeaseOutcome::Applied) => return self.tell(leased, completion),
                 Ok(LeaseOutcome::Lost) => {
                     tracing::warn!("the lease on the event was lost before its end was kept");
                     return;
@@ -196,24 +196,24 @@ impl Attempts {
         }
     }
 
-    fn tell(&self, leased: &LeasedEvent, settlement: &Settlement) {
-        match settlement {
-            Settlement::Done { note: None } => {
+    fn tell(&self, leased: &LeasedEvent, completion: &Completion) {
+        match completion {
+            Completion::Done { note: None } => {
                 metrics::done();
                 tracing::info!("the handler succeeded");
             }
-            Settlement::Done { note: Some(note) } => {
+            Completion::Done { note: Some(note) } => {
                 metrics::done();
                 tracing::warn!(%note, "an event is done");
             }
-            Settlement::Retry { due_at, note } => {
+            Completion::Retry { due_at, note } => {
                 tracing::warn!(%note, %due_at, "the handler failed; there will be another try");
             }
-            Settlement::DeadLetter { note } => {
+            Completion::DeadLetter { note } => {
                 metrics::dead_lettered();
                 tracing::error!(%note, "the handler failed too often: the event is a dead letter, someone must look");
             }
-            Settlement::Stale => self.deauthorizer.found_stale(&leased.event),
+            Completion::Stale => self.deauthorizer.found_stale(&leased.event),
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::deauth::deauthorizer::Deauthorizer;
 use crate::deauth::inbox::{EventQuery, EventState};
-use crate::store::{MemberRecord, Put};
+use crate::store::{MemberRecord, PutOutcome};
 use crate::transport::BoxError;
 use crate::{ProjectMemberId, Timestamp};
 
@@ -52,7 +52,7 @@ pub(super) async fn sweep(
                     .token_store()
                     .remove(&record.member, record.version)
                     .await?
-                    == Put::Done
+                    == PutOutcome::Stored
             {
                 removed += 1;
             }

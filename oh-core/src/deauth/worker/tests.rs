@@ -5,7 +5,7 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::deauth::test_support::{FaultyInbox, Setting, at, member};
-use crate::deauth::{DeauthEvents, DeauthRecords, Departure, EventState, Step};
+use crate::deauth::{DeauthInbox, Departure, EventState, Step};
 use crate::store::TokenStore;
 
 mod looks;
@@ -431,9 +431,9 @@ async fn tombstones_are_cleared_away_by_one_process_an_hour_later() {
         .remove(0);
     let settled = setting
         .inbox
-        .settle(
+        .complete(
             &lease.lease,
-            &crate::deauth::Settlement::Done { note: None },
+            &crate::deauth::Completion::Done { note: None },
             at(101),
         )
         .await;
@@ -458,8 +458,8 @@ async fn tombstones_are_cleared_away_by_one_process_an_hour_later() {
         .into_iter()
         .find(|leased| leased.event.member == member(4))
         .unwrap();
-    let done = crate::deauth::Settlement::Done { note: None };
-    let settled = setting.inbox.settle(&leased.lease, &done, at(103)).await;
+    let done = crate::deauth::Completion::Done { note: None };
+    let settled = setting.inbox.complete(&leased.lease, &done, at(103)).await;
     assert_eq!(settled.unwrap(), crate::deauth::LeaseOutcome::Applied);
 
     setting.clock.advance(Duration::from_secs(3_700));

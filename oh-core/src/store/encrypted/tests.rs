@@ -27,7 +27,7 @@ fn record(member: &str) -> MemberRecord {
 }
 
 async fn keep(store: &impl TokenStore, record: &MemberRecord) {
-    assert_eq!(store.put(record, None).await.unwrap(), Put::Done);
+    assert_eq!(store.put(record, None).await.unwrap(), PutOutcome::Stored);
 }
 
 async fn access(store: &impl TokenStore, member: &str) -> String {
@@ -73,7 +73,7 @@ async fn the_same_token_never_looks_the_same() {
     };
     assert_eq!(
         store.put(&again, Some(first.version)).await.unwrap(),
-        Put::Done
+        PutOutcome::Stored
     );
     assert_ne!(access(&inner, "01").await, before);
 }
@@ -113,7 +113,10 @@ async fn the_two_tokens_cannot_be_swapped() {
     let tokens = row.tokens.as_mut().unwrap();
     let access: AccessToken = tokens.refresh_token.expose().into();
     tokens.access_token = access;
-    assert_eq!(inner.put(&row, Some(expected)).await.unwrap(), Put::Done);
+    assert_eq!(
+        inner.put(&row, Some(expected)).await.unwrap(),
+        PutOutcome::Stored
+    );
     assert_eq!(
         refusal(&store, "01").await,
         OpenError::Damaged {
@@ -140,7 +143,10 @@ async fn any_change_is_noticed() {
         changed[n] = if changed[n] == b'A' { b'B' } else { b'A' };
         let mut row = original.clone();
         row.tokens.as_mut().unwrap().access_token = String::from_utf8(changed).unwrap().into();
-        assert_eq!(inner.put(&row, Some(row.version)).await.unwrap(), Put::Done);
+        assert_eq!(
+            inner.put(&row, Some(row.version)).await.unwrap(),
+            PutOutcome::Stored
+        );
         assert_eq!(
             refusal(&store, "01").await,
             OpenError::Damaged {
@@ -153,7 +159,10 @@ async fn any_change_is_noticed() {
     let mut row = original.clone();
     let renamed = text.replace("ohs1.new.", "ohs1.old.");
     row.tokens.as_mut().unwrap().access_token = renamed.into();
-    assert_eq!(inner.put(&row, Some(row.version)).await.unwrap(), Put::Done);
+    assert_eq!(
+        inner.put(&row, Some(row.version)).await.unwrap(),
+        PutOutcome::Stored
+    );
     assert_eq!(
         refusal(&store, "01").await,
         OpenError::Damaged {
@@ -191,7 +200,7 @@ async fn what_cannot_be_the_id_of_a_key_is_not_shown() {
         }
         let stored = inner.load(&"01".parse().unwrap()).await.unwrap().unwrap();
         let removed = inner.remove(&stored.member, stored.version).await.unwrap();
-        assert_eq!(removed, Put::Done);
+        assert_eq!(removed, PutOutcome::Stored);
     }
 }
 
@@ -245,7 +254,7 @@ async fn keys_are_rotated_while_the_app_runs() {
                     version: Version::fresh(),
                     ..record.clone()
                 };
-                if before.put(&next, Some(record.version)).await.unwrap() == Put::Done {
+                if before.put(&next, Some(record.version)).await.unwrap() == PutOutcome::Stored {
                     break;
                 }
             }

@@ -1,7 +1,7 @@
 //! What is flushed, and when the file is tidied.
 
 use oh_core::Timestamp;
-use oh_core::store::{Put, TokenStore, Tokens};
+use oh_core::store::{PutOutcome, TokenStore, Tokens};
 use sqlx::sqlite::SqlitePoolOptions;
 use tempfile::TempDir;
 
@@ -145,5 +145,8 @@ async fn a_database_in_memory_can_be_written_to() {
     let pool = SqlitePoolOptions::new().min_connections(1);
     let store = SqliteStore::new(pool.connect("sqlite::memory:").await.unwrap());
     store.migrate().await.unwrap();
-    assert_eq!(store.put(&someone(), None).await.unwrap(), Put::Done);
+    assert_eq!(
+        store.put(&someone(), None).await.unwrap(),
+        PutOutcome::Stored
+    );
 }

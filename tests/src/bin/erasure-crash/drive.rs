@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use http::Request;
 use oh_core::deauth::{ErasureRequest, EventId};
-use oh_core::store::{MemberRecord, Put, Tokens};
+use oh_core::store::{MemberRecord, PutOutcome, Tokens};
 use oh_core::transport::{Body, BoxError, HttpClient, Transport};
 use oh_core::{OpenHumans, ProjectMemberId, Timestamp};
 use oh_sandbox::{Sandbox, webhook};
@@ -90,10 +90,10 @@ impl Stage<'_> {
         let mut failed = false;
         loop {
             match store.put(&record, None).await {
-                Ok(Put::Done) => return Ok(now),
+                Ok(PutOutcome::Stored) => return Ok(now),
                 // It was written when it seemed to have failed.
-                Ok(Put::Conflict) if failed => return Ok(now),
-                Ok(Put::Conflict) => return Err("a member joined twice".into()),
+                Ok(PutOutcome::Conflict) if failed => return Ok(now),
+                Ok(PutOutcome::Conflict) => return Err("a member joined twice".into()),
                 Err(error) => self.bears(error.into()).await?,
             }
             failed = true;

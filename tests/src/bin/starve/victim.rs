@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
-use oh_core::deauth::DeauthRecords;
+use oh_core::deauth::DeauthInbox;
 use oh_sandbox::Sandbox;
 use oh_sqlx::SqliteStore;
 use tempfile::TempDir;

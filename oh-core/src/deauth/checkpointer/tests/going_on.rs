@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::deauth::test_support::member;
-use crate::deauth::{DeauthEvent, DeauthEvents, Discovery, ErasureRequest, EventId, Pseudonym};
+use crate::deauth::{DeauthEvent, DeauthInbox, Discovery, ErasureRequest, EventId, Pseudonym};
 use crate::ledger::Frontier;
 
 fn is_forked(sealed: Result<Sealed, SigningError>, name: &str, lines: u64) -> bool {

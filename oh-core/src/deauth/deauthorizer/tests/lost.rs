@@ -44,7 +44,7 @@ async fn nobody_undoes_unawares_that_a_member_is_lost() {
         ..before.clone()
     };
     let put = setting.store.put(&late, Some(before.version)).await;
-    assert_eq!(put.unwrap(), Put::Conflict);
+    assert_eq!(put.unwrap(), PutOutcome::Conflict);
 }
 
 /// A store where someone else comes first with every other write of a record.
@@ -64,7 +64,7 @@ impl TokenStore for Contended {
         &self,
         record: &MemberRecord,
         expected: Option<Version>,
-    ) -> Result<Put, StoreError> {
+    ) -> Result<PutOutcome, StoreError> {
         let second = self.puts.fetch_add(1, Ordering::SeqCst).is_multiple_of(2);
         if let Some(stored) = self.inner.load(&record.member).await?
             && second
@@ -74,12 +74,16 @@ impl TokenStore for Contended {
                 ..stored.clone()
             };
             let put = self.inner.put(&theirs, Some(stored.version)).await?;
-            assert_eq!(put, Put::Done);
+            assert_eq!(put, PutOutcome::Stored);
         }
         self.inner.put(record, expected).await
     }
 
-    async fn remove(&self, member: &ProjectMemberId, expected: Version) -> Result<Put, StoreError> {
+    async fn remove(
+        &self,
+        member: &ProjectMemberId,
+        expected: Version,
+    ) -> Result<PutOutcome, StoreError> {
         self.inner.remove(member, expected).await
     }
 
@@ -97,7 +101,7 @@ async fn whoever_writes_at_the_same_time_keeps_no_tokens_and_no_mark_away() {
     let record = authorized(at(0));
     let store = Contended::default();
     let put = store.inner.put(&record, None).await;
-    assert_eq!(put.unwrap(), Put::Done);
+    assert_eq!(put.unwrap(), PutOutcome::Stored);
     let setting = Setting::new(store);
     let lost = setting
         .deauthorizer

@@ -9,8 +9,8 @@ async fn a_stale_event_less_than_an_hour_too_old_is_put_back_if_the_member_is_go
         let setting = Setting::with(&authorized(at(0))).await;
         let _ = setting.report_webhook(at(-seconds)).await;
         let leased = setting.inbox.lease(at(100), at(160), 1).await.unwrap();
-        let stale = Settlement::Stale;
-        let settled = setting.inbox.settle(&leased[0].lease, &stale, at(101));
+        let stale = Completion::Stale;
+        let settled = setting.inbox.complete(&leased[0].lease, &stale, at(101));
         assert_eq!(settled.await.unwrap(), LeaseOutcome::Applied);
         let record = setting.record().await.unwrap();
         let found = setting.deauthorizer.report_missing(&record).await.unwrap();

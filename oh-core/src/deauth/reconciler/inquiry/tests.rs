@@ -15,7 +15,7 @@ impl Membership for Meanwhile {
         let before = self.store.load(member).await.unwrap().unwrap();
         let next = (self.change)(&before);
         let put = self.store.put(&next, Some(before.version)).await;
-        assert_eq!(put.unwrap(), Put::Done);
+        assert_eq!(put.unwrap(), PutOutcome::Stored);
         Ok(MembershipStatus::Authorized)
     }
 
@@ -47,7 +47,7 @@ async fn asked_while(change: fn(&MemberRecord) -> MemberRecord) -> (MemberRecord
 #[tokio::test]
 async fn whoever_read_the_record_before_the_answer_cannot_write_over_it() {
     let (observed, stored) = asked_while(MemberRecord::clone).await;
-    assert_eq!(stored.heard_at, at(100));
+    assert_eq!(stored.confirmed_at, at(100));
     assert_ne!(stored.version, observed.version);
 }
 
@@ -59,14 +59,14 @@ async fn a_refresh_for_the_question_does_not_hide_the_answer() {
         ..record.clone()
     })
     .await;
-    assert_eq!(stored.heard_at, at(100));
+    assert_eq!(stored.confirmed_at, at(100));
     assert_eq!(stored.username.as_deref(), Some("new"), "and is kept");
 }
 
 #[tokio::test]
 async fn an_answer_about_a_member_who_left_meanwhile_is_not_kept() {
     let (_, stored) = asked_while(|record| record.deauthorized(LATER)).await;
-    assert_eq!(stored.heard_at, at(0));
+    assert_eq!(stored.confirmed_at, at(0));
     assert_eq!(stored.deauthorized_at, Some(LATER));
     // Whatever became of the epoch.
     let (_, stored) = asked_while(|record| MemberRecord {
@@ -74,7 +74,7 @@ async fn an_answer_about_a_member_who_left_meanwhile_is_not_kept() {
         ..record.deauthorized(LATER)
     })
     .await;
-    assert_eq!(stored.heard_at, at(0));
+    assert_eq!(stored.confirmed_at, at(0));
 }
 
 #[tokio::test]
@@ -85,6 +85,6 @@ async fn an_answer_about_an_earlier_epoch_is_not_kept() {
         ..record.clone()
     })
     .await;
-    assert_eq!(stored.heard_at, at(0));
+    assert_eq!(stored.confirmed_at, at(0));
     assert!(stored.epoch > observed.epoch);
 }

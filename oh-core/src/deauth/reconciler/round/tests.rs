@@ -7,9 +7,9 @@ use futures_util::future::BoxFuture;
 use super::super::{Membership, Reconciler};
 use super::*;
 use crate::Error;
-use crate::deauth::NamedLocks;
+use crate::deauth::DeauthInbox;
 use crate::deauth::test_support::{Setting, at, member};
-use crate::store::{Put, TokenStore, Version};
+use crate::store::{PutOutcome, TokenStore, Version};
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
@@ -73,7 +73,7 @@ async fn change(store: &dyn TokenStore, number: usize, how: impl FnOnce(&mut Mem
     how(&mut record);
     record.version = Version::fresh();
     let put = store.put(&record, Some(before)).await;
-    assert_eq!(put.unwrap(), Put::Done);
+    assert_eq!(put.unwrap(), PutOutcome::Stored);
 }
 
 /// A refresh of this member's tokens got no answer: only the list can tell.
@@ -119,8 +119,8 @@ async fn reading_a_long_list_keeps_the_lock() {
     });
     let reconciler = asking(&setting, &project).lock_ttl(12 * SECOND);
     reconciler.round_if_due("one").await.unwrap();
-    let heard_at = setting.record(1).await.unwrap().heard_at;
-    assert_eq!(heard_at, at(160) + DAY);
+    let confirmed_at = setting.record(1).await.unwrap().confirmed_at;
+    assert_eq!(confirmed_at, at(160) + DAY);
 }
 
 #[tokio::test(start_paused = true)]

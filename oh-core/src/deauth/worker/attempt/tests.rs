@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::deauth::test_support::{Setting, at, member};
-use crate::deauth::{DeauthEvents, ErasureRequest, EventState, Step, TokensOnly};
+use crate::deauth::{DeauthInbox, ErasureRequest, EventState, Step, TokensOnly};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -99,7 +99,7 @@ async fn an_end_that_cannot_be_kept_is_tried_ever_less_often_while_the_lease_las
     setting.inbox.set_down(true);
     let began = Instant::now();
     let mut settling = tokio::spawn(async move {
-        let done = Settlement::Done { note: None };
+        let done = Completion::Done { note: None };
         attempts.settle(&leased[0], &done).await;
     });
     let mut tries = 0;

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::Clock;
-use crate::deauth::NamedLocks;
+use crate::deauth::DeauthInbox;
 use crate::deauth::test_support::{FaultyInbox, Setting, at, member};
 use crate::store::{MemoryStore, StoreError, TokenStore, Version};
 
@@ -14,7 +14,7 @@ const INSTANT: Duration = Duration::from_micros(1);
 async fn left(setting: &Setting, number: usize, left_at: Timestamp) {
     let record = MemberRecord::tombstone(member(number), left_at);
     let put = setting.store.put(&record, None).await;
-    assert_eq!(put.unwrap(), Put::Done);
+    assert_eq!(put.unwrap(), PutOutcome::Stored);
 }
 
 #[tokio::test]
@@ -59,11 +59,15 @@ impl TokenStore for Slow {
         &self,
         record: &MemberRecord,
         expected: Option<Version>,
-    ) -> Result<Put, StoreError> {
+    ) -> Result<PutOutcome, StoreError> {
         self.inner.put(record, expected).await
     }
 
-    async fn remove(&self, member: &ProjectMemberId, expected: Version) -> Result<Put, StoreError> {
+    async fn remove(
+        &self,
+        member: &ProjectMemberId,
+        expected: Version,
+    ) -> Result<PutOutcome, StoreError> {
         self.inner.remove(member, expected).await
     }
 
@@ -94,7 +98,7 @@ async fn one_process_looks_at_a_time_however_long_it_takes() {
     let members = 2 * PAGE;
     for number in 0..members {
         let record = MemberRecord::tombstone(member(number), at(0));
-        assert_eq!(store.put(&record, None).await.unwrap(), Put::Done);
+        assert_eq!(store.put(&record, None).await.unwrap(), PutOutcome::Stored);
     }
     setting.clock.advance(HOUR);
     let deauthorizer = Deauthorizer::new(

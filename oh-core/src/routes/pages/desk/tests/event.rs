@@ -2,7 +2,7 @@ use http::header::LOCATION;
 
 use super::super::event as page;
 use super::*;
-use crate::deauth::DeauthRecords;
+use crate::deauth::DeauthInbox;
 use crate::pages::Text;
 use crate::pages::view::{EventPage, ShelfEvent};
 
@@ -149,7 +149,7 @@ async fn a_history_shows_its_newest_thousand_lines_and_says_when_there_are_more(
             assert_eq!(all["shortened"], false);
             assert!(!desk.html(&path).await.contains(more));
         }
-        let retry = Settlement::Retry {
+        let retry = Completion::Retry {
             due_at: from,
             note: format!("failure {number}"),
         };
@@ -181,7 +181,7 @@ async fn whoever_has_released_or_requeued_an_event_is_told_so_on_its_page() {
     let desk = Desk::new();
     let (dead, held) = (event(1, ago(DAY)), event(2, ago(DAY)));
     let note = "the bucket is locked".to_owned();
-    desk.settled(&dead, Settlement::DeadLetter { note }, 1)
+    desk.settled(&dead, Completion::DeadLetter { note }, 1)
         .await;
     desk.hold(&held).await;
     let cases = [

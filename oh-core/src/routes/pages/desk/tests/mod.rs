@@ -19,8 +19,8 @@ use serde_json::Value;
 
 use crate::deauth::test_support::{FaultyInbox, at, member};
 use crate::deauth::{
-    DeauthEvent, DeauthEvents, Discovery, ErasureRequest, EventId, EventRecord, EventState,
-    InboxStats, Lease, Pseudonym, Settlement,
+    Completion, DeauthEvent, DeauthInbox, Discovery, ErasureRequest, EventId, EventRecord,
+    EventState, InboxStats, Lease, Pseudonym,
 };
 use crate::pages::view::{BackgroundView, DeskPage, SealingView};
 use crate::pages::{PageRoute, Pages};
@@ -99,17 +99,17 @@ impl Desk {
         leased.into_iter().next().unwrap().lease
     }
 
-    async fn settle(&self, lease: &Lease, settlement: Settlement, at: Timestamp) {
-        let _ = self.inbox.settle(lease, &settlement, at).await.unwrap();
+    async fn settle(&self, lease: &Lease, completion: Completion, at: Timestamp) {
+        let _ = self.inbox.complete(lease, &completion, at).await.unwrap();
     }
 
     /// Takes an event and settles it this long after; nothing else may be pending.
-    async fn settled(&self, event: &DeauthEvent, settlement: Settlement, after: u64) {
+    async fn settled(&self, event: &DeauthEvent, completion: Completion, after: u64) {
         self.accept(event).await;
         let lease = self.lease(event.received_at).await;
         assert_eq!(lease.event, event.id);
         let at = event.received_at + Duration::from_secs(after);
-        self.settle(&lease, settlement, at).await;
+        self.settle(&lease, completion, at).await;
     }
 
     async fn send(&self, method: &str, path: &str, accept: &str) -> Response<Bytes> {

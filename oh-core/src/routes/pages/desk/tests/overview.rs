@@ -2,8 +2,8 @@ use serde_json::json;
 
 use super::*;
 
-fn done() -> Settlement {
-    Settlement::Done { note: None }
+fn done() -> Completion {
+    Completion::Done { note: None }
 }
 
 #[tokio::test]
@@ -11,10 +11,10 @@ async fn what_is_open_for_more_than_thirty_days_is_overdue() {
     let desk = Desk::new();
     let late = ago(30 * DAY + 1);
     let note = "the bucket is locked".to_owned();
-    let dead = Settlement::DeadLetter { note };
+    let dead = Completion::DeadLetter { note };
     desk.settled(&event(1, late), dead, 1).await;
     desk.settled(&event(2, late), done(), 1).await;
-    desk.settled(&event(3, late), Settlement::Stale, 1).await;
+    desk.settled(&event(3, late), Completion::Stale, 1).await;
     desk.hold(&event(4, late)).await;
     desk.accept(&event(5, late)).await;
     desk.accept(&event(6, ago(30 * DAY))).await;
@@ -35,7 +35,7 @@ async fn what_a_later_event_has_made_up_for_is_not_overdue() {
         match number % 2 {
             0 => desk.hold(&late).await,
             _ => {
-                desk.settled(&late, Settlement::DeadLetter { note }, 1)
+                desk.settled(&late, Completion::DeadLetter { note }, 1)
                     .await
             }
         }
@@ -87,10 +87,10 @@ async fn what_is_being_worked_on_is_found_with_when_that_began() {
     let lease = desk.lease(ago(8 * HOUR)).await;
     let note = "not now".to_owned();
     let due_at = ago(HOUR);
-    let retry = Settlement::Retry { due_at, note };
+    let retry = Completion::Retry { due_at, note };
     desk.settle(&lease, retry, ago(7 * HOUR)).await;
     assert_eq!(desk.lease(ago(90)).await.event, second_try.id);
-    let gone = desk.inbox.tokens_destroyed(&second_try, ago(80)).await;
+    let gone = desk.inbox.mark_tokens_destroyed(&second_try, ago(80)).await;
     gone.unwrap();
     desk.accept(&first_try).await;
     assert_eq!(desk.lease(ago(60)).await.event, first_try.id);

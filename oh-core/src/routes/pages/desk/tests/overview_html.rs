@@ -134,9 +134,9 @@ fn what_is_being_worked_on_is_shown_with_how_long_already() {
 
 #[test]
 fn signs_of_life_are_told_from_silence() {
-    let worker = |alive, heard_at| BackgroundView {
+    let worker = |alive, confirmed_at| BackgroundView {
         worker_alive: alive,
-        worker_heard_at: heard_at,
+        worker_heard_at: confirmed_at,
         ..nothing().background
     };
     let reconciler = |asking, asked_at| BackgroundView {
