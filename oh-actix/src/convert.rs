@@ -1,4 +1,4 @@
-//! From actix-web's types, on http 0.2, to the core's, on http 1, and back.
+//! Conversion between actix-web's http 0.2 types and the core's http 1 types.
 
 use std::io;
 
@@ -16,8 +16,9 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, StreamBody};
 use oh_core::routes::ResponseBody;
 
-/// The request without its body. Fails for nothing that a server has let through: both versions
-/// of the types take the same bytes.
+/// Converts the request without its body.
+///
+/// Both versions accept the same bytes, so it does not fail for requests that a server parsed.
 pub(crate) fn head(request: &HttpRequest) -> Result<Parts, http::Error> {
     let (mut head, ()) = http::Request::new(()).into_parts();
     head.method = Method::from_bytes(request.method().as_str().as_bytes())?;
@@ -34,7 +35,7 @@ pub(crate) fn head(request: &HttpRequest) -> Result<Parts, http::Error> {
     Ok(head)
 }
 
-/// The request with no more than verifying a webhook looks at.
+/// Converts the body and the headers that the verification of a webhook reads.
 pub(crate) fn webhook(
     request: &HttpRequest,
     payload: Payload,
@@ -49,37 +50,37 @@ pub(crate) fn webhook(
     Ok(webhook)
 }
 
-/// The body as it comes from the wire: not decompressed, not limited, not yet read.
+/// Converts the raw body, without decompression or a limit.
 pub(crate) fn body(payload: Payload) -> impl Body<Data = Bytes, Error = PayloadError> + Unpin {
     StreamBody::new(payload.map_ok(Frame::data))
 }
 
-/// The core's answer, letter for letter; one that is a stream is sent as it is made.
-pub(crate) fn answer(answer: http::Response<ResponseBody>) -> HttpResponse {
-    let (head, body) = answer.into_parts();
+/// Converts a response whose body may be a stream.
+pub(crate) fn streaming_response(original: http::Response<ResponseBody>) -> HttpResponse {
+    let (head, body) = original.into_parts();
     match body.into_bytes() {
         Ok(bytes) => response(&http::Response::from_parts(head, bytes)),
         Err(stream) => {
-            let answer = response(&http::Response::from_parts(head, Bytes::new()));
+            let empty = response(&http::Response::from_parts(head, Bytes::new()));
             let body = BodyStream::new(stream.into_data_stream().map_err(io::Error::other));
-            answer.set_body(body).map_into_boxed_body()
+            empty.set_body(body).map_into_boxed_body()
         }
     }
 }
 
-/// An answer in memory, letter for letter.
+/// Converts a response whose body is in memory.
 pub(crate) fn response(response: &http::Response<Bytes>) -> HttpResponse {
     let internal = StatusCode::INTERNAL_SERVER_ERROR;
     let status = StatusCode::from_u16(response.status().as_u16()).unwrap_or(internal);
-    let mut answer = HttpResponse::with_body(status, response.body().clone());
+    let mut converted = HttpResponse::with_body(status, response.body().clone());
     for (name, value) in response.headers() {
         let name = HeaderName::from_bytes(name.as_str().as_bytes());
         let value = HeaderValue::from_bytes(value.as_bytes());
         if let (Ok(name), Ok(value)) = (name, value) {
-            answer.headers_mut().append(name, value);
+            converted.headers_mut().append(name, value);
         }
     }
-    answer.map_into_boxed_body()
+    converted.map_into_boxed_body()
 }
 
 #[cfg(test)]
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_keeps_every_value_of_every_header_and_the_whole_uri() {
+    fn head_preserves_method_uri_and_repeated_headers() {
         let request = TestRequest::with_uri("/openhumans/complete?code=a%20b&state=c")
             .method(actix_web::http::Method::from_bytes(b"BREW").unwrap())
             .append_header(("x-twice", "one"))
@@ -105,16 +106,16 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_keeps_its_status_and_both_cookies() {
-        let answer = http::Response::builder()
+    fn response_preserves_status_and_repeated_headers() {
+        let original = http::Response::builder()
             .status(418)
             .header("set-cookie", "a=1")
             .header("set-cookie", "b=2")
             .body(Bytes::from_static(b"short and stout"))
             .unwrap();
-        let answer = response(&answer);
-        assert_eq!(answer.status().as_u16(), 418);
-        let cookies: Vec<_> = answer.headers().get_all("set-cookie").collect();
+        let converted = response(&original);
+        assert_eq!(converted.status().as_u16(), 418);
+        let cookies: Vec<_> = converted.headers().get_all("set-cookie").collect();
         assert_eq!(cookies, ["a=1", "b=2"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Extractors: who is there, the handle, a webhook that is genuine.
+//! Extractors for the logged-in member, the handle and verified webhooks.
 
 use std::future::{Ready, ready};
 use std::ops::Deref;
@@ -14,11 +14,11 @@ use oh_core::webhook::Deauthorization;
 use crate::rejection::Rejection;
 use crate::{convert, session};
 
-/// The member who is logged in, checked to be a member still.
+/// An extractor for the logged-in member, whose authorization has been checked.
 ///
-/// Without one, API callers get a 401 and browsers go to log in and come back. `Option<Member>`
-/// never stops a request: it is `None` when nobody is logged in, and also when that could not be
-/// found out. Needs [`configure`](crate::configure).
+/// Without a login, API clients get status 401 and browsers are redirected to the login, which
+/// returns them to the same page. `Option<Member>` never rejects a request: it is `None` without a
+/// login, and also while the token store is unavailable. Needs [`configure`](crate::configure).
 ///
 /// ```
 /// use actix_web::web;
@@ -33,7 +33,7 @@ use crate::{convert, session};
 pub struct Member(oh_core::Member);
 
 impl Member {
-    /// The core's member.
+    /// Returns the underlying [`oh_core::Member`].
     pub fn into_inner(self) -> oh_core::Member {
         self.0
     }
@@ -43,16 +43,16 @@ impl Member {
             return Ok(member.clone());
         }
         let Handle(openhumans) = Handle::of(request)?;
-        let found = openhumans.member(session::member(request)).await;
-        if let Ok(Some(member)) = found {
+        let result = openhumans.member(session::member(request)).await;
+        if let Ok(Some(member)) = result {
             return Ok(Self(member));
         }
-        // Only a refusal needs to know what was asked for.
+        // The head is converted only for rejected requests.
         let head = convert::head(request)?;
-        let error = found.as_ref().err();
-        let answer =
+        let error = result.as_ref().err();
+        let response =
             openhumans.unauthenticated_response(&head.method, &head.uri, &head.headers, error);
-        Err(Rejection::from(answer))
+        Err(Rejection::from(response))
     }
 }
 
@@ -74,7 +74,7 @@ impl FromRequest for Member {
     }
 }
 
-/// The [`OpenHumans`] handle. Needs [`configure`](crate::configure).
+/// An extractor for the [`OpenHumans`] handle. Needs [`configure`](crate::configure).
 ///
 /// ```
 /// use actix_web::web;
@@ -89,10 +89,10 @@ impl FromRequest for Member {
 pub struct Handle(pub OpenHumans);
 
 impl Handle {
-    /// Starts a login from a handler of the app's own, which may give it a context to be told
-    /// again when the member is back.
+    /// Starts a login and returns the redirect to Open Humans.
     ///
-    /// Let it be a handler of POST, and see
+    /// Call it from a handler for POST requests. The login can carry a context, which the
+    /// [`LoginHandler`](oh_core::login::LoginHandler) receives when the member returns. See
     /// [`OpenHumans::start_login`](oh_core::OpenHumans::start_login).
     ///
     /// ```
@@ -110,7 +110,8 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// When the request's head is not one in http 1, which no server lets through.
+    /// Returns an error if the request head is invalid in version 1 of the `http` crate. actix-web's
+    /// server accepts no such request.
     pub fn start_login(
         &self,
         login: LoginRequest,
@@ -123,7 +124,9 @@ impl Handle {
     pub(crate) fn of(request: &HttpRequest) -> Result<Self, Rejection> {
         let openhumans = request.app_data::<OpenHumans>().cloned();
         openhumans.map(Self).ok_or_else(|| {
-            Rejection::misconfigured("no Open Humans in this app: oh_actix::configure is missing")
+            Rejection::misconfigured(
+                "oh_actix::configure is missing: the app has no OpenHumans handle",
+            )
         })
     }
 }
@@ -137,17 +140,17 @@ impl FromRequest for Handle {
     }
 }
 
-/// A webhook whose signature is right, for those who write their own route for it.
+/// An extractor for a webhook with a valid signature, for applications with a custom webhook route.
 ///
-/// The raw body is verified whatever the app's own body settings are, and is here to read. The
-/// routes of [`configure`](crate::configure) do all of this by themselves.
+/// It reads and verifies the raw body, independently of the application's body limits. The
+/// routes of [`configure`](crate::configure) include a webhook route.
 ///
 /// ```
 /// use actix_web::{HttpResponse, web};
 /// use oh_actix::{Handle, VerifiedWebhook};
 ///
 /// async fn webhook(Handle(openhumans): Handle, webhook: VerifiedWebhook) -> HttpResponse {
-///     // Kept durably before the sender hears of success: it does not come again.
+///     // Open Humans does not repeat a successful webhook, so store the event before you respond.
 ///     match openhumans.deauthorize(&webhook.deauthorization).await {
 ///         Ok(_) => HttpResponse::NoContent().finish(),
 ///         Err(_) => HttpResponse::ServiceUnavailable().finish(),
@@ -158,9 +161,9 @@ impl FromRequest for Handle {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct VerifiedWebhook {
-    /// Who left, and with what wish.
+    /// The verified contents: the member and the erasure request.
     pub deauthorization: Deauthorization,
-    /// The body as it came.
+    /// The raw body.
     pub body: Bytes,
 }
 
@@ -195,9 +198,8 @@ mod tests {
 
     use super::*;
 
-    /// Without `configure` nothing panics: those who need the handle get a 500.
     #[actix_web::test]
-    async fn an_app_put_together_wrongly_answers_with_an_error() {
+    async fn extractors_and_middleware_return_500_without_configure() {
         let app = App::new()
             .route("/member", web::get().to(async |_: Member| ""))
             .route("/handle", web::get().to(async |_: Handle| ""))
@@ -220,9 +222,8 @@ mod tests {
         }
     }
 
-    /// Without `SessionMiddleware` nobody is logged in, and nothing panics.
     #[actix_web::test]
-    async fn without_sessions_nobody_is_in() {
+    async fn member_is_rejected_without_session_middleware() {
         let settings = Settings::builder("id", "secret", "http://localhost:8000");
         let openhumans = OpenHumans::builder(settings.build().unwrap()).build();
         let app = App::new()

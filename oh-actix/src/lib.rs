@@ -1,7 +1,9 @@
-//! Open Humans in an actix-web application.
+//! Open Humans login and webhooks for actix-web applications.
 //!
-//! One line mounts it, inside the app's own session middleware. Everything that is true of Open
-//! Humans is decided in [`oh_core`]; this crate converts requests, asks, and applies the answer.
+//! One line adds Open Humans to an application, inside its session middleware. [`oh_core`]
+//! implements the behavior; this crate converts requests and responses and applies session changes.
+//!
+//! # Example
 //!
 //! ```no_run
 //! use actix_session::{SessionMiddleware, storage::CookieSessionStore};
@@ -17,7 +19,7 @@
 //! }
 //!
 //! async fn files(member: Member) -> String {
-//!     // Whoever is not logged in never gets here: browsers are sent to log in and come back.
+//!     // Without a login, browsers are redirected to the login and return here afterwards.
 //!     format!("The files of {}", member.id())
 //! }
 //!
@@ -39,21 +41,26 @@
 //! }
 //! ```
 //!
-//! - [`configure`] mounts the routes and makes the handle known to the extractors; [`scope`] has
+//! # Main types
+//!
+//! - [`configure`] mounts the routes and registers the handle for the extractors; [`scope`] returns
 //!   the routes alone.
 //! - [`Member`], `Option<Member>`, [`Handle`] and [`VerifiedWebhook`] are extractors.
-//! - [`require_member`] and [`verify_webhook`] are middleware, for [`from_fn`].
-//! - [`Connections`] limits what silent clients can hold, for an app without a proxy before it.
-//! - Sessions are actix-session's, with any of its stores and cookie settings. They are read
-//!   before the core is asked and changed after, never held in between. Without
-//!   `SessionMiddleware` nobody is ever logged in, and each login that is lost logs an error.
-//! - With `CookieSessionStore` the browser has the whole session. Logging out ends every copy of
-//!   its cookie for Open Humans' part of it; for what else is in it, only a store on the server
-//!   (`RedisSessionStore`, or the one of the repository's `examples/actix-app`) can.
+//! - [`require_member`] and [`verify_webhook`] are middleware functions for [`from_fn`].
+//!
+//! # Sessions
+//!
+//! Sessions are those of actix-session, with any of its stores and cookie settings. The session is
+//! read before the core runs and changed afterwards; no borrow is held across an await. Without
+//! `SessionMiddleware`, no login persists and each lost login logs an error.
+//!
+//! With `CookieSessionStore`, the cookie contains the session. A logout invalidates every copy of
+//! the cookie for Open Humans, but copies still reveal the application's own values. Only a store
+//! on the server (`RedisSessionStore`, or the one in the repository's `examples/actix-app`) prevents
+//! that.
 //!
 //! [`from_fn`]: actix_web::middleware::from_fn
 
-mod connections;
 mod convert;
 mod extract;
 mod middleware;
@@ -61,7 +68,6 @@ mod rejection;
 mod scope;
 mod session;
 
-pub use connections::{Connections, keep_connection};
 pub use extract::{Handle, Member, VerifiedWebhook};
 pub use middleware::{require_member, verify_webhook};
 pub use rejection::Rejection;

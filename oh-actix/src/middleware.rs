@@ -1,4 +1,4 @@
-//! Middleware: members only, genuine webhooks only.
+//! Middleware functions that reject requests without a member or a valid signature.
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -7,11 +7,10 @@ use actix_web::{Error, HttpMessage, ResponseError};
 
 use crate::extract::{Member, VerifiedWebhook};
 
-/// Lets only members through.
+/// Rejects requests without a logged-in member.
 ///
-/// Whoever is not logged in gets the core's answer: API callers a 401, browsers a redirect to log
-/// in that leads back. Needs [`configure`](crate::configure) on the app and the app's session
-/// middleware around it.
+/// API clients get status 401; browsers are redirected to the login and return afterwards. Needs
+/// [`configure`](crate::configure) and, outside of this middleware, the session middleware.
 ///
 /// ```
 /// use actix_web::middleware::from_fn;
@@ -30,7 +29,7 @@ use crate::extract::{Member, VerifiedWebhook};
 ///
 /// # Errors
 ///
-/// Those of the inner service only; a request that goes no further is answered, not failed.
+/// Returns only errors of the inner service. A rejected request is a response.
 pub async fn require_member<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -41,37 +40,37 @@ pub async fn require_member<B: MessageBody + 'static>(
             Ok(next.call(request).await?.map_into_left_body())
         }
         Err(rejection) => {
-            let answer = rejection.error_response().map_into_right_body();
-            Ok(request.into_response(answer))
+            let response = rejection.error_response().map_into_right_body();
+            Ok(request.into_response(response))
         }
     }
 }
 
-/// Lets only genuine webhooks through.
+/// Rejects webhooks without a valid signature.
 ///
-/// The signature is verified over the raw body, which the inner service then gets unchanged. A
-/// length over the limit and a bad signature header are answered without waiting for the body.
-/// The inner service finds the [`Deauthorization`](oh_core::webhook::Deauthorization) in the request's
-/// extensions. Needs [`configure`](crate::configure) on the app.
+/// The signature is verified over the raw body, which the inner service receives unchanged.
+/// Requests with an excessive length or a malformed signature header are rejected before the body
+/// is read. The [`Deauthorization`](oh_core::webhook::Deauthorization) is in the request
+/// extensions. Needs [`configure`](crate::configure).
 ///
 /// ```
 /// use actix_web::middleware::from_fn;
 /// use actix_web::web::{self, ReqData};
 /// use oh_core::webhook::Deauthorization;
 ///
-/// async fn left(left: ReqData<Deauthorization>, body: web::Bytes) -> String {
-///     format!("{} bytes, signed by Open Humans", body.len())
+/// async fn webhook(event: ReqData<Deauthorization>, body: String) -> String {
+///     format!("{} left: {body}", event.member())
 /// }
 ///
-/// let own_route = web::resource("/left")
+/// let resource = web::resource("/webhook")
 ///     .wrap(from_fn(oh_actix::verify_webhook))
-///     .route(web::post().to(left));
-/// # let _ = own_route;
+///     .route(web::post().to(webhook));
+/// # let _ = resource;
 /// ```
 ///
 /// # Errors
 ///
-/// Those of the inner service only; a request that goes no further is answered, not failed.
+/// Returns only errors of the inner service. A rejected request is a response.
 pub async fn verify_webhook<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
@@ -84,8 +83,8 @@ pub async fn verify_webhook<B: MessageBody + 'static>(
             Ok(next.call(request).await?.map_into_left_body())
         }
         Err(rejection) => {
-            let answer = rejection.error_response().map_into_right_body();
-            Ok(request.into_response(answer))
+            let response = rejection.error_response().map_into_right_body();
+            Ok(request.into_response(response))
         }
     }
 }

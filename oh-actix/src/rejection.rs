@@ -1,4 +1,4 @@
-//! The answer to a request that goes no further.
+//! The response of an extractor or middleware function that rejects a request.
 
 use std::fmt;
 
@@ -9,10 +9,9 @@ use http::header;
 
 use crate::convert;
 
-/// The answer to a request that goes no further: a redirect to log in, a 401, a 503.
+/// A response for a rejected request: a redirect to the login, or status 401, 500 or 503.
 ///
-/// It is the core's answer as it stands, ready to be sent. A handler that wants to say it in its
-/// own way takes `Result<Member, Rejection>` and looks at the status.
+/// To respond differently, extract `Result<Member, Rejection>` and check the status.
 ///
 /// ```
 /// use actix_web::{ResponseError, web};
@@ -22,7 +21,7 @@ use crate::convert;
 ///     match member {
 ///         Ok(member) => Ok(format!("Welcome back, {}", member.id())),
 ///         Err(rejection) if rejection.status_code().is_server_error() => Err(rejection),
-///         Err(_) => Ok("Welcome, whoever you are".to_owned()),
+///         Err(_) => Ok("Welcome, stranger".to_owned()),
 ///     }
 /// }
 /// # web::get().to(greet);
@@ -31,16 +30,16 @@ use crate::convert;
 pub struct Rejection(Box<http::Response<Bytes>>);
 
 impl Rejection {
-    /// The app was put together wrongly. Whoever runs it reads why in the log; whoever asked
-    /// reads nothing of it.
-    pub(crate) fn misconfigured(why: &str) -> Self {
-        tracing::error!("{why}");
+    /// Returns status 500 for an application without [`configure`](crate::configure); only the log
+    /// says so.
+    pub(crate) fn misconfigured(reason: &str) -> Self {
+        tracing::error!("{reason}");
         Self::plain(http::StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The session did not take what it was to keep.
+    /// Returns status 500 for a session that could not be changed.
     pub(crate) fn session(error: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::error!(error, "the session cannot be used");
+        tracing::error!(error, "failed to change the session");
         Self::plain(http::StatusCode::INTERNAL_SERVER_ERROR)
     }
 
@@ -60,21 +59,17 @@ impl From<http::Response<Bytes>> for Rejection {
     }
 }
 
-/// The request's head is not one in http 1.
 impl From<http::Error> for Rejection {
     fn from(error: http::Error) -> Self {
         let error = &error as &dyn std::error::Error;
-        tracing::warn!(
-            error,
-            "the head of a request cannot be converted to the http crate's types"
-        );
+        tracing::warn!(error, "failed to convert the request head to http 1 types");
         Self::plain(http::StatusCode::BAD_REQUEST)
     }
 }
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "answered with {}", self.0.status())
+        write!(f, "rejected with status {}", self.0.status())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The routes, as an actix-web scope.
+//! The Open Humans routes as an actix-web scope.
 
 use actix_web::guard::fn_guard;
 use actix_web::web::{self, ServiceConfig};
@@ -10,10 +10,11 @@ use oh_core::routes::{Route, RouteOutcome};
 use crate::rejection::Rejection;
 use crate::{convert, session};
 
-/// Mounts the routes where [`Settings::mount_path`](oh_core::Settings::mount_path) says, and makes
-/// the handle known to the extractors and middleware of this crate.
+/// Returns a function that mounts the routes at
+/// [`Settings::mount_path`](oh_core::Settings::mount_path) and registers the handle for the
+/// extractors and middleware of this crate.
 ///
-/// Needs the app's session middleware around it, and nothing else. See the [crate](crate) for an
+/// The application's session middleware must be outside of it. See the [crate](crate) for an
 /// example.
 pub fn configure(openhumans: &OpenHumans) -> impl FnOnce(&mut ServiceConfig) + Clone + use<> {
     let openhumans = openhumans.clone();
@@ -24,56 +25,58 @@ pub fn configure(openhumans: &OpenHumans) -> impl FnOnce(&mut ServiceConfig) + C
     }
 }
 
-/// The routes `login`, `complete`, `logout` and `deauth` alone, each with and without a trailing
-/// slash, under the mount path.
+/// Returns the Open Humans routes alone, each with and without a trailing slash, under the mount
+/// path.
 pub fn scope(openhumans: &OpenHumans) -> Scope {
     openhumans.routes().into_iter().fold(
         web::scope(openhumans.settings().mount_path()),
         |scope, route| {
             let mount = openhumans.settings().mount_path();
-            let whole = format!("{mount}{}", route.path());
+            let pattern = format!("{mount}{}", route.path());
             let openhumans = openhumans.clone();
-            let answer =
-                move |request, payload| answer(openhumans.clone(), route, request, payload);
+            let handler =
+                move |request, payload| respond(openhumans.clone(), route, request, payload);
             let paths = match route.path() {
                 "/" => vec![String::new()],
                 path => vec![path.to_owned(), format!("{path}/")],
             };
-            let as_written = fn_guard(move |request| is_written(request.head().uri.path(), &whole));
-            scope.service(web::resource(paths).guard(as_written).to(answer))
+            let undecoded =
+                fn_guard(move |request| matches_undecoded(request.head().uri.path(), &pattern));
+            scope.service(web::resource(paths).guard(undecoded).to(handler))
         },
     )
 }
 
-/// Whether a path ends as a route is written, letter for letter but for the segment in braces. What
-/// comes before is that of scopes of the app's own.
-/// actix-web decodes a path before it matches it, so that `/%6Cogin` would be `/login` here and
-/// nowhere else: not to a proxy that lets some paths through, nor to the core.
-fn is_written(path: &str, route: &str) -> bool {
+/// Returns whether the undecoded path ends with the segments of `route`.
+///
+/// A segment in braces matches any segment, and the application's scopes may add a prefix. actix-web
+/// percent-decodes a path before it matches, so `/%6Cogin` would reach the login here although
+/// proxies and the core treat it as another path.
+fn matches_undecoded(path: &str, route: &str) -> bool {
     let mut path = path.strip_suffix('/').unwrap_or(path).rsplit('/');
     let mut route = route.trim_matches('/').rsplit('/');
-    route.all(|wanted| {
+    route.all(|expected| {
         let segment = path.next();
-        segment == Some(wanted) || segment.is_some() && wanted.starts_with('{')
+        segment == Some(expected) || segment.is_some() && expected.starts_with('{')
     })
 }
 
-/// Converts, asks, applies. The session is read before and changed after, never held in between.
-async fn answer(
+/// Passes the request to the core and applies the session change that it returns.
+async fn respond(
     openhumans: OpenHumans,
     route: Route,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Rejection> {
     let member = route.uses_session().then(|| session::member(&request));
-    let asked = Request::from_parts(
+    let converted = Request::from_parts(
         convert::head(&request)?,
         convert::body(payload.into_inner()),
     );
     let RouteOutcome {
         response,
         session: change,
-    } = openhumans.respond(route, asked, member.flatten()).await;
+    } = openhumans.respond(route, converted, member.flatten()).await;
     session::apply(&request, change)?;
-    Ok(convert::answer(response))
+    Ok(convert::streaming_response(response))
 }

@@ -1,7 +1,7 @@
-//! The app's session: what we read of it before the core is asked, and change after.
+//! Access to the session of the host application.
 //!
-//! actix-session's `Session` cannot leave its thread and borrows as it goes, so it is only ever
-//! touched here, in functions that do not wait.
+//! actix-session's `Session` is not `Send` and borrows from a `RefCell`, so only synchronous
+//! functions use it.
 
 use actix_session::{Session, SessionExt};
 use actix_web::{HttpMessage, HttpRequest};
@@ -9,21 +9,22 @@ use oh_core::{SESSION_KEY, SessionChange, SessionMember};
 
 use crate::rejection::Rejection;
 
-/// Who the session says is there, not checked yet. A value that cannot be read, from another
-/// version for instance, counts as none.
+/// Returns the session's member, which is not yet checked against the token store.
+///
+/// A value that cannot be deserialized, for example one of another version, counts as `None`.
 pub(crate) fn member(request: &HttpRequest) -> Option<SessionMember> {
     request.get_session().get(SESSION_KEY).ok().flatten()
 }
 
-/// Does to the session what the core says. What else the app keeps there stays.
+/// Applies a session change and leaves the application's own values unchanged.
 pub(crate) fn apply(request: &HttpRequest, change: SessionChange) -> Result<(), Rejection> {
     let session = request.get_session();
     match change {
         SessionChange::Keep => {}
         SessionChange::LogIn(member) => {
             session.renew();
-            let kept = session.insert(SESSION_KEY, member);
-            kept.map_err(|e| Rejection::session(&e))?;
+            let inserted = session.insert(SESSION_KEY, member);
+            inserted.map_err(|e| Rejection::session(&e))?;
             request.extensions_mut().insert(Unsaved(session));
         }
         SessionChange::LogOut => {
@@ -34,17 +35,19 @@ pub(crate) fn apply(request: &HttpRequest, change: SessionChange) -> Result<(), 
     Ok(())
 }
 
-/// Notices that nobody saved the session: without `SessionMiddleware` actix-session forgets
-/// silently, and every login would seem to work and be gone at the next page. The middleware
-/// empties the session when it saves it, so what is still there at the end was not saved.
+/// Logs an error if the session is dropped without being saved.
+///
+/// Without `SessionMiddleware`, actix-session silently discards the session, so every login would
+/// be lost at the next request. The middleware empties the session when it saves it; a member that
+/// is still in the session on drop was not saved.
 struct Unsaved(Session);
 
 impl Drop for Unsaved {
     fn drop(&mut self) {
         if self.0.contains_key(SESSION_KEY) {
             tracing::error!(
-                "a login was not kept: wrap the app in actix_session::SessionMiddleware, around \
-                 the Open Humans routes"
+                "the session of a login was not saved: wrap the app in \
+                 actix_session::SessionMiddleware"
             );
         }
     }
@@ -78,8 +81,8 @@ mod tests {
         Ok(HttpResponse::Ok().finish())
     }
 
-    /// Counts errors that are logged while a login goes through an app.
-    async fn errors(with_sessions: bool) -> usize {
+    /// Returns the number of errors logged during a login.
+    async fn logged_errors(with_sessions: bool) -> usize {
         let errors = Errors::default();
         let _guard = tracing::subscriber::set_default(errors.clone());
         let sessions = SessionMiddleware::new(CookieSessionStore::default(), Key::generate());
@@ -94,9 +97,9 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_login_that_nobody_saves_is_said_loudly() {
-        assert_eq!(errors(true).await, 0);
-        assert_eq!(errors(false).await, 1);
+    async fn login_logs_error_without_session_middleware() {
+        assert_eq!(logged_errors(true).await, 0);
+        assert_eq!(logged_errors(false).await, 1);
     }
 
     #[derive(Clone, Default)]

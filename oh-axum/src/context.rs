@@ -1,4 +1,4 @@
-//! What the extractors need to know, put into each request by a layer.
+//! The layer that adds the [`OpenHumans`] handle and the session type to each request.
 
 use std::fmt;
 use std::task::Poll;
@@ -15,22 +15,24 @@ use crate::member::Member;
 use crate::rejection::Rejection;
 use crate::session::{Access, AnySession, HostSession};
 
-/// Puts the handle where the extractors find it; made by [`layer`] and [`layer_with_session`].
+/// A layer that adds the [`OpenHumans`] handle to each request, for the extractors.
+///
+/// Created by [`layer`](crate::layer) and [`layer_with_session`].
 #[derive(Clone, Debug)]
 pub struct OpenHumansLayer {
     context: Context,
 }
 
-/// Puts the handle where the extractors find it. Goes inside the app's session layer or outside
-/// of it, but around the routes that use [`Member`] or [`Handle`](crate::Handle).
+/// Returns a layer that adds the [`OpenHumans`] handle to each request, for the extractors.
 ///
-/// It works on any tower service whose requests are [`http::Request`]s.
+/// Put it around all routes that use [`Member`] or [`Handle`](crate::Handle); it may be inside or
+/// outside of the session layer. It works with any tower service that takes [`http::Request`]s.
 #[cfg(feature = "tower-sessions")]
 pub fn layer(openhumans: &OpenHumans) -> OpenHumansLayer {
     layer_with_session::<tower_sessions::Session>(openhumans)
 }
 
-/// As `layer`, for sessions that are not tower-sessions'.
+/// Returns the same layer as [`layer`](crate::layer), for the session type `H`.
 pub fn layer_with_session<H: HostSession>(openhumans: &OpenHumans) -> OpenHumansLayer {
     OpenHumansLayer {
         context: Context::new::<H>(openhumans),
@@ -38,24 +40,24 @@ pub fn layer_with_session<H: HostSession>(openhumans: &OpenHumans) -> OpenHumans
 }
 
 impl<S> Layer<S> for OpenHumansLayer {
-    type Service = WithOpenHumans<S>;
+    type Service = OpenHumansService<S>;
 
-    fn layer(&self, inner: S) -> WithOpenHumans<S> {
-        WithOpenHumans {
+    fn layer(&self, inner: S) -> OpenHumansService<S> {
+        OpenHumansService {
             inner,
             context: self.context.clone(),
         }
     }
 }
 
-/// The service that [`OpenHumansLayer`] makes of another.
+/// The service created by [`OpenHumansLayer`].
 #[derive(Clone, Debug)]
-pub struct WithOpenHumans<S> {
+pub struct OpenHumansService<S> {
     inner: S,
     context: Context,
 }
 
-impl<S, B> Service<Request<B>> for WithOpenHumans<S>
+impl<S, B> Service<Request<B>> for OpenHumansService<S>
 where
     S: Service<Request<B>>,
 {
@@ -73,7 +75,7 @@ where
     }
 }
 
-/// The handle, and how to find the session of a request.
+/// The handle, and functions that find the session in a request.
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) openhumans: OpenHumans,
@@ -88,14 +90,14 @@ impl Context {
         }
     }
 
-    /// The one that the layer put there.
     pub(crate) fn of(extensions: &Extensions) -> Result<&Self, Rejection> {
         extensions.get().ok_or_else(|| {
-            Rejection::misconfigured("no Open Humans in this request: oh_axum::layer is missing")
+            Rejection::misconfigured(
+                "oh_axum::layer is missing: the request has no OpenHumans handle",
+            )
         })
     }
 
-    /// The session of a request.
     pub(crate) fn session(
         &self,
         extensions: &Extensions,
@@ -103,16 +105,16 @@ impl Context {
         (self.access.open)(extensions).ok_or_else(no_session)
     }
 
-    /// Who the session says is there, not checked yet.
+    /// Returns the session's member, which is not yet checked against the token store.
     pub(crate) async fn session_member(
         &self,
         extensions: &Extensions,
     ) -> Result<Option<SessionMember>, Rejection> {
-        let reading = (self.access.member)(extensions).ok_or_else(no_session)?;
-        reading.await.map_err(|e| Rejection::session(&*e))
+        let member = (self.access.member)(extensions).ok_or_else(no_session)?;
+        member.await.map_err(|e| Rejection::session(&*e))
     }
 
-    /// The member who is there, or the core's answer for when there is none.
+    /// Returns the authorized member, or the core's response to a request without one.
     pub(crate) async fn require_member(&self, parts: &Parts) -> Result<Member, Rejection> {
         let session = self.session_member(&parts.extensions).await?;
         match self.openhumans.member(session).await {
@@ -123,21 +125,21 @@ impl Context {
     }
 
     fn unauthenticated_response(&self, parts: &Parts, error: Option<&StoreError>) -> Rejection {
-        // The way back leads to what was asked for, and nesting takes the beginning off that.
-        let whole = parts.extensions.get::<OriginalUri>();
-        let uri = whole.map_or(&parts.uri, |OriginalUri(whole)| whole);
+        // The login returns to this URI, so it must include the prefix that `Router::nest` strips.
+        let original = parts.extensions.get::<OriginalUri>();
+        let uri = original.map_or(&parts.uri, |OriginalUri(uri)| uri);
         let (method, headers) = (&parts.method, &parts.headers);
-        let answer = self
+        let response = self
             .openhumans
             .unauthenticated_response(method, uri, headers, error);
-        Rejection::from(answer)
+        Rejection::from(response)
     }
 }
 
 fn no_session() -> Rejection {
     Rejection::misconfigured(
-        "no session in this request: the session layer is missing, is inside of the Open Humans \
-         routes, or is of another version than oh-axum's",
+        "the request has no session: the session layer is missing, is inside of the Open Humans \
+         routes, or uses another version of tower-sessions than oh-axum",
     )
 }
 

@@ -1,4 +1,4 @@
-//! Extractors: who is there, the handle, a webhook that is genuine.
+//! Extractors for the logged-in member, the handle and verified webhooks.
 
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
@@ -39,14 +39,14 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Member {
             Ok(member) => Ok(member.map(Self::new)),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::error!(error, "who is logged in could not be found out");
+                tracing::error!(error, "failed to load the session's member");
                 Ok(None)
             }
         }
     }
 }
 
-/// The [`OpenHumans`] handle. Needs [`layer`](crate::layer).
+/// An extractor for the [`OpenHumans`] handle. Needs [`layer`](crate::layer).
 ///
 /// ```
 /// use oh_axum::{Handle, Member};
@@ -61,10 +61,10 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Member {
 pub struct Handle(pub OpenHumans);
 
 impl Handle {
-    /// Starts a login from a handler of the app's own, which may give it a context to be told
-    /// again when the member is back.
+    /// Starts a login and returns the redirect to Open Humans.
     ///
-    /// Let it be a handler of POST, and see
+    /// Call it from a handler for POST requests. The login can carry a context, which the
+    /// [`LoginHandler`](oh_core::login::LoginHandler) receives when the member returns. See
     /// [`OpenHumans::start_login`](oh_core::OpenHumans::start_login).
     ///
     /// ```
@@ -95,10 +95,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Handle {
     }
 }
 
-/// A webhook whose signature is right, for those who write their own route for it.
+/// An extractor for a webhook with a valid signature, for applications with a custom webhook route.
 ///
-/// The raw body is verified whatever the app's own body settings are, and is here to read. The
-/// routes of [`router`](crate::router) do all of this by themselves. Needs [`layer`](crate::layer).
+/// It reads and verifies the raw body, independently of the application's body limits. The routes
+/// of [`router`](crate::router) include a webhook route. Needs [`layer`](crate::layer).
 ///
 /// ```
 /// use axum::http::StatusCode;
@@ -108,7 +108,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Handle {
 ///     Handle(openhumans): Handle,
 ///     webhook: VerifiedWebhook,
 /// ) -> Result<StatusCode, StatusCode> {
-///     // Kept durably before the sender hears of success: it does not come again.
+///     // Open Humans does not repeat a successful webhook, so store the event before you respond.
 ///     let accepted = openhumans.deauthorize(&webhook.deauthorization).await;
 ///     accepted.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
 ///     Ok(StatusCode::NO_CONTENT)
@@ -119,9 +119,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Handle {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct VerifiedWebhook {
-    /// Who left, and with what wish.
+    /// The verified contents: the member and the erasure request.
     pub deauthorization: Deauthorization,
-    /// The body as it came.
+    /// The raw body.
     pub body: Bytes,
 }
 
@@ -158,26 +158,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_app_put_together_wrongly_answers_with_an_error() {
+    async fn extractors_return_500_without_layer_or_session() {
         let (openhumans, _) = alice().await;
-        let failed = StatusCode::INTERNAL_SERVER_ERROR;
+        let expected = StatusCode::INTERNAL_SERVER_ERROR;
         for app in [
             Router::new().route("/", get(async |_: Member| "")),
             Router::new().route("/", get(async |_: Option<Member>| "")),
             Router::new().route("/", get(async |_: Handle| "")),
             Router::new().route("/", get(async |_: VerifiedWebhook| "")),
         ] {
-            assert_eq!(status(app.clone(), None).await, failed, "no layer");
+            assert_eq!(status(app.clone(), None).await, expected, "no layer");
         }
         let app = Router::new().route("/", get(async |_: Option<Member>| ""));
         let app = app.layer(layer_with_session::<OtherSession>(&openhumans));
-        assert_eq!(status(app.clone(), None).await, failed, "no session");
+        assert_eq!(status(app.clone(), None).await, expected, "no session");
         let session = Some(OtherSession::default());
         assert_eq!(status(app, session).await, StatusCode::OK);
     }
 
     #[tokio::test]
-    async fn extractors_fit_any_app_state() {
+    async fn extractors_accept_any_application_state() {
         #[derive(Clone)]
         struct State;
         let (openhumans, _) = alice().await;

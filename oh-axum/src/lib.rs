@@ -1,8 +1,10 @@
-//! Open Humans in an axum application, or any tower stack.
+//! Open Humans login and webhooks for axum applications and other tower stacks.
 //!
-//! Three lines mount it: the routes, the layer that the extractors need, and the app's own session
-//! layer around both. Everything that is true of Open Humans is decided in [`oh_core`]; this crate
-//! converts requests, asks, and applies the answer.
+//! Three lines add Open Humans to a router: the routes, the layer that the extractors need, and the
+//! application's session layer around both. [`oh_core`] implements the behavior; this crate converts
+//! requests and responses and applies session changes.
+//!
+//! # Example
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -18,7 +20,7 @@
 //! }
 //!
 //! async fn files(member: Member) -> String {
-//!     // Whoever is not logged in never gets here: browsers are sent to log in and come back.
+//!     // Without a login, browsers are redirected to the login and return here afterwards.
 //!     format!("The files of {}", member.id())
 //! }
 //!
@@ -39,20 +41,25 @@
 //! # }
 //! ```
 //!
-//! - [`router`] has the routes, for any app state.
+//! # Main types
+//!
+//! - [`router`] returns the routes, for any application state.
 //! - [`Member`], `Option<Member>`, [`Handle`] and [`VerifiedWebhook`] are extractors.
-//! - [`require_member`] and [`verify_webhook`] are layers for any tower stack.
-//! - `serve` (feature `serve`) stands in for `axum::serve` where no proxy is in front.
-//! - Sessions are tower-sessions' 0.15, with its defaults (`SameSite=Strict`, `Secure`) or others.
-//!   With axum-login 0.18 or a SQL session store that is still on 0.14, see below.
-//!   Another session library, or another version, needs an implementation of [`HostSession`] and
-//!   then [`router_with_session`] and [`layer_with_session`].
+//! - [`RequireMemberLayer`] and [`VerifyWebhookLayer`] are layers for any tower stack.
+//! - [`HostSession`] connects a session library. It is implemented for tower-sessions; for others,
+//!   implement it and mount with [`router_with_session`] and [`layer_with_session`].
+//!
+//! # Features
+//!
+//! - `tower-sessions` (default): sessions of tower-sessions 0.15, with its defaults
+//!   (`SameSite=Strict`, `Secure`) or other settings.
+//! - `tower-sessions-014`: sessions of tower-sessions 0.14.
 //!
 //! # tower-sessions 0.14, axum-login, sessions in SQL
 //!
-//! axum-login 0.18 and tower-sessions-sqlx-store 0.15 are on tower-sessions 0.14, whose session is
-//! another type than that of 0.15. Turn the feature `tower-sessions-014` on (and the default one
-//! off), and name that type where the routes and the layer are mounted:
+//! axum-login 0.18 and tower-sessions-sqlx-store 0.15 depend on tower-sessions 0.14, whose session
+//! type differs from that of 0.15. Replace the default feature by `tower-sessions-014` and name the
+//! session type when you mount the routes and the layer:
 //!
 //! ```toml
 //! oh-axum = { version = "0.1", default-features = false, features = ["tower-sessions-014"] }
@@ -74,8 +81,7 @@
 //! # }
 //! ```
 //!
-//! The repository has a whole app of this kind, with users of its own, in
-//! `tests/outside/axum-login`.
+//! The repository contains a complete application with axum-login in `tests/outside/axum-login`.
 
 mod context;
 mod extract;
@@ -83,14 +89,12 @@ mod member;
 mod rejection;
 pub mod require_member;
 mod router;
-#[cfg(feature = "serve")]
-mod serve;
 mod session;
 #[cfg(test)]
 mod test_support;
 pub mod verify_webhook;
 
-pub use context::{OpenHumansLayer, WithOpenHumans, layer_with_session};
+pub use context::{OpenHumansLayer, OpenHumansService, layer_with_session};
 pub use extract::{Handle, VerifiedWebhook};
 pub use member::Member;
 pub use rejection::Rejection;
@@ -99,7 +103,5 @@ pub use router::router_with_session;
 pub use session::HostSession;
 pub use verify_webhook::VerifyWebhookLayer;
 
-#[cfg(feature = "serve")]
-pub use serve::{Serve, serve};
 #[cfg(feature = "tower-sessions")]
 pub use {context::layer, router::router};

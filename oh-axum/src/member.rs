@@ -1,12 +1,14 @@
-//! The member who is logged in.
+//! The extractor for the logged-in member.
 
 use std::ops::Deref;
 
-/// The member who is logged in, checked to be a member still.
+/// An extractor for the logged-in member, whose authorization has been checked.
 ///
-/// Without one, API callers get a 401 and browsers go to log in and come back. `Option<Member>`
-/// is `None` when nobody is logged in, and also when the token store could not be asked; only a
-/// missing session layer is still answered with 500. Needs [`layer`](crate::layer), or [`RequireMemberLayer`](crate::RequireMemberLayer).
+/// Without a login, API clients get status 401 and browsers are redirected to the login, which
+/// returns them to the same page. `Option<Member>` is `None` without a login, and also while the
+/// token store is unavailable. A missing session layer is a 500 in both cases.
+///
+/// Needs [`layer`](crate::layer) or [`RequireMemberLayer`](crate::RequireMemberLayer).
 ///
 /// ```
 /// use oh_axum::Member;
@@ -25,7 +27,7 @@ impl Member {
         Self(member)
     }
 
-    /// The core's member.
+    /// Returns the underlying [`oh_core::Member`].
     pub fn into_inner(self) -> oh_core::Member {
         self.0
     }

@@ -1,13 +1,12 @@
-//! The answer to a request that goes no further.
+//! The response of an extractor or layer that rejects a request.
 
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{StatusCode, header};
 
-/// The answer to a request that goes no further: a redirect to log in, a 401, a 503.
+/// A response for a rejected request: a redirect to the login, or status 401, 500 or 503.
 ///
-/// It is the core's answer as it stands, ready to be sent. A handler that wants to say it in its
-/// own way takes `Result<Member, Rejection>` and looks at the status.
+/// To respond differently, extract `Result<Member, Rejection>` and check the status.
 ///
 /// ```
 /// use oh_axum::{Member, Rejection};
@@ -16,7 +15,7 @@ use http::{StatusCode, header};
 ///     match member {
 ///         Ok(member) => Ok(format!("Welcome back, {}", member.id())),
 ///         Err(rejection) if rejection.status().is_server_error() => Err(rejection),
-///         Err(_) => Ok("Welcome, whoever you are".to_owned()),
+///         Err(_) => Ok("Welcome, stranger".to_owned()),
 ///     }
 /// }
 /// # fn takes<T, S>(_: impl axum::handler::Handler<T, S>) {}
@@ -26,26 +25,25 @@ use http::{StatusCode, header};
 pub struct Rejection(Box<http::Response<Bytes>>);
 
 impl Rejection {
-    /// The status it will be sent with.
+    /// Returns the status of the response.
     pub fn status(&self) -> StatusCode {
         self.0.status()
     }
 
-    /// The answer, for a stack whose bodies are not axum's.
+    /// Returns the response, for tower stacks with other body types than axum's.
     pub fn into_inner(self) -> http::Response<Bytes> {
         *self.0
     }
 
-    /// The app was put together wrongly. Whoever runs it reads why in the log; whoever asked
-    /// reads nothing of it.
-    pub(crate) fn misconfigured(why: &str) -> Self {
-        tracing::error!("{why}");
+    /// Returns status 500 for an application with a missing layer; only the log says which.
+    pub(crate) fn misconfigured(reason: &str) -> Self {
+        tracing::error!("{reason}");
         Self::internal()
     }
 
-    /// The host's session could not be read or changed.
+    /// Returns status 500 for a session that could not be read or changed.
     pub(crate) fn session(error: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::error!(error, "the session cannot be used");
+        tracing::error!(error, "failed to read or change the session");
         Self::internal()
     }
 

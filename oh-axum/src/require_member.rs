@@ -1,10 +1,9 @@
-//! Middleware that lets only members through.
+//! Middleware that rejects requests without a logged-in member.
 //!
-//! Whoever is not logged in gets the core's answer: API callers a 401, browsers a redirect to log
-//! in that leads back. The inner service finds the [`Member`] in the request's extensions, and the
-//! [`Member`] extractor takes it from there.
+//! API clients get status 401; browsers are redirected to the login and return afterwards. The
+//! middleware adds the [`Member`] to the request extensions, where the [`Member`] extractor finds it.
 //!
-//! The request's body may be of any type; the response's must be one that can be made of bytes.
+//! Request bodies can have any type; response bodies must implement `From<Bytes>`.
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -22,7 +21,7 @@
 //! }
 //! ```
 //!
-//! The app's session layer goes around it.
+//! The application's session layer must be outside of it.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -41,21 +40,21 @@ use crate::context::Context;
 use crate::member::Member;
 use crate::session::HostSession;
 
-/// Layer that lets only members through. See the [module](self) for an example.
+/// A layer that rejects requests without a logged-in member. See the [module](self) for an example.
 ///
-/// `R` is the body of responses: axum's, unless another tower stack has another.
-pub struct RequireMemberLayer<R = Body>(AsyncRequireAuthorizationLayer<MembersOnly<R>>);
+/// `R` is the type of response bodies.
+pub struct RequireMemberLayer<R = Body>(AsyncRequireAuthorizationLayer<RequireMember<R>>);
 
 impl<R> RequireMemberLayer<R> {
-    /// For tower-sessions' sessions.
+    /// Creates a layer for the sessions of tower-sessions 0.15.
     #[cfg(feature = "tower-sessions")]
     pub fn new(openhumans: &OpenHumans) -> Self {
         Self::with_session::<tower_sessions::Session>(openhumans)
     }
 
-    /// For another library's sessions.
+    /// Creates a layer for the session type `H`.
     pub fn with_session<H: HostSession>(openhumans: &OpenHumans) -> Self {
-        Self(AsyncRequireAuthorizationLayer::new(MembersOnly {
+        Self(AsyncRequireAuthorizationLayer::new(RequireMember {
             context: Context::new::<H>(openhumans),
             body: PhantomData,
         }))
@@ -63,7 +62,7 @@ impl<R> RequireMemberLayer<R> {
 }
 
 impl<S, R> Layer<S> for RequireMemberLayer<R> {
-    type Service = AsyncRequireAuthorization<S, MembersOnly<R>>;
+    type Service = AsyncRequireAuthorization<S, RequireMember<R>>;
 
     fn layer(&self, inner: S) -> Self::Service {
         self.0.layer(inner)
@@ -82,14 +81,13 @@ impl<R> fmt::Debug for RequireMemberLayer<R> {
     }
 }
 
-/// What [`RequireMemberLayer`] decides by: passes requests of members on, with the [`Member`] in
-/// their extensions, and answers all others itself.
-pub struct MembersOnly<R> {
+/// The authorization check of [`RequireMemberLayer`].
+pub struct RequireMember<R> {
     context: Context,
     body: PhantomData<fn() -> R>,
 }
 
-impl<B, R> AsyncAuthorizeRequest<B> for MembersOnly<R>
+impl<B, R> AsyncAuthorizeRequest<B> for RequireMember<R>
 where
     B: Send + 'static,
     R: From<Bytes> + 'static,
@@ -113,7 +111,7 @@ where
     }
 }
 
-impl<R> Clone for MembersOnly<R> {
+impl<R> Clone for RequireMember<R> {
     fn clone(&self) -> Self {
         Self {
             context: self.context.clone(),
@@ -122,9 +120,9 @@ impl<R> Clone for MembersOnly<R> {
     }
 }
 
-impl<R> fmt::Debug for MembersOnly<R> {
+impl<R> fmt::Debug for RequireMember<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MembersOnly").finish_non_exhaustive()
+        f.debug_struct("RequireMember").finish_non_exhaustive()
     }
 }
 
@@ -140,17 +138,20 @@ mod tests {
     use super::*;
     use crate::test_support::{OtherSession, alice};
 
-    /// No body of axum's, nor of anyone's: any type will do.
-    struct Anything;
+    /// A request body type that implements no trait.
+    struct OpaqueBody;
 
-    async fn greet(request: Request<Anything>) -> Result<Response<Full<Bytes>>, Infallible> {
+    async fn greet(request: Request<OpaqueBody>) -> Result<Response<Full<Bytes>>, Infallible> {
         let member = request.extensions().get::<Member>().unwrap();
         Ok(Response::new(member.id().to_string().into()))
     }
 
-    async fn ask(openhumans: &OpenHumans, session: Option<SessionMember>) -> Response<Full<Bytes>> {
+    async fn send(
+        openhumans: &OpenHumans,
+        session: Option<SessionMember>,
+    ) -> Response<Full<Bytes>> {
         let session = OtherSession(std::sync::Arc::new(std::sync::Mutex::new(session)));
-        let mut request = Request::new(Anything);
+        let mut request = Request::new(OpaqueBody);
         request.extensions_mut().insert(session);
         let layer = RequireMemberLayer::with_session::<OtherSession>(openhumans);
         let service = layer.layer(service_fn(greet));
@@ -158,40 +159,40 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_member_gets_through_and_is_known_inside() {
+    async fn layer_passes_request_with_member_extension() {
         let (openhumans, session) = alice().await;
-        let response = ask(&openhumans, Some(session)).await;
+        let response = send(&openhumans, Some(session)).await;
         assert_eq!(response.status(), StatusCode::OK);
     }
 
     #[tokio::test]
-    async fn nobody_else_does() {
+    async fn layer_rejects_missing_and_unknown_members() {
         let (openhumans, mut session) = alice().await;
         assert_eq!(
-            ask(&openhumans, None).await.status(),
+            send(&openhumans, None).await.status(),
             StatusCode::UNAUTHORIZED
         );
         session.member = "00169953".parse().unwrap();
-        let other = ask(&openhumans, Some(session)).await;
+        let other = send(&openhumans, Some(session)).await;
         assert_eq!(other.status(), StatusCode::UNAUTHORIZED);
     }
 
     #[tokio::test]
-    async fn without_a_session_layer_the_answer_is_an_error_and_no_panic() {
+    async fn layer_returns_500_without_session_layer() {
         let (openhumans, _) = alice().await;
         let layer = RequireMemberLayer::with_session::<OtherSession>(&openhumans);
         let service = layer.layer(service_fn(greet));
-        let response = service.oneshot(Request::new(Anything)).await.unwrap();
+        let response = service.oneshot(Request::new(OpaqueBody)).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     }
 
     #[tokio::test]
-    async fn the_service_that_is_called_is_the_one_that_was_ready() {
+    async fn layer_calls_the_service_that_was_polled_ready() {
         let (openhumans, session) = alice().await;
         let session = OtherSession(std::sync::Arc::new(std::sync::Mutex::new(Some(session))));
-        let mut request = Request::new(Anything);
+        let mut request = Request::new(OpaqueBody);
         request.extensions_mut().insert(session);
-        // Panics when called without having been ready.
+        // `ConcurrencyLimit` panics when it is called before `poll_ready`.
         let inner = tower::limit::ConcurrencyLimit::new(service_fn(greet), 1);
         let layer = RequireMemberLayer::with_session::<OtherSession>(&openhumans);
         let mut service = layer.layer(inner);

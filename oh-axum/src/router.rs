@@ -1,4 +1,4 @@
-//! The routes, as an axum router.
+//! The Open Humans routes as an axum router.
 
 use axum::body::Body;
 use axum::extract::{OriginalUri, Request};
@@ -11,10 +11,10 @@ use crate::context::Context;
 use crate::rejection::Rejection;
 use crate::session::HostSession;
 
-/// The routes `login`, `complete`, `logout` and `deauth`, each with and without a trailing slash,
-/// to nest where [`Settings::mount_path`](oh_core::Settings::mount_path) says. Fits any app state.
+/// Returns a router with the Open Humans routes, each with and without a trailing slash.
 ///
-/// Needs the app's session layer around it, and nothing else.
+/// Nest it at [`Settings::mount_path`](oh_core::Settings::mount_path), inside the application's
+/// session layer. It accepts any application state.
 ///
 /// ```
 /// # fn mount(openhumans: &oh_core::OpenHumans) -> axum::Router {
@@ -29,7 +29,7 @@ where
     router_with_session::<tower_sessions::Session, S>(openhumans)
 }
 
-/// As `router`, for sessions that are not tower-sessions'.
+/// Returns the same router as [`router`](crate::router), for the session type `H`.
 pub fn router_with_session<H, S>(openhumans: &OpenHumans) -> Router<S>
 where
     H: HostSession,
@@ -41,37 +41,37 @@ where
         .into_iter()
         .fold(Router::new(), |router, route| {
             let context = context.clone();
-            let answer = any(move |request| answer(context, route, request));
+            let handler = any(move |request| respond(context, route, request));
             match route.path() {
-                "/" => router.route("/", answer),
+                "/" => router.route("/", handler),
                 path => router
-                    .route(&format!("{path}/"), answer.clone())
-                    .route(path, answer),
+                    .route(&format!("{path}/"), handler.clone())
+                    .route(path, handler),
             }
         })
 }
 
-/// Converts, asks, applies.
-async fn answer(
+/// Passes the request to the core and applies the session change that it returns.
+async fn respond(
     context: Context,
     route: Route,
     mut request: Request,
 ) -> Result<Response, Rejection> {
-    // Nesting takes the beginning off the path.
-    if let Some(OriginalUri(whole)) = request.extensions().get().cloned() {
-        *request.uri_mut() = whole;
+    // `Router::nest` strips the prefix from the URI, but the core needs the full path.
+    if let Some(OriginalUri(uri)) = request.extensions().get().cloned() {
+        *request.uri_mut() = uri;
     }
     if !route.uses_session() {
-        let answer = context.openhumans.respond(route, request, None).await;
-        return Ok(answer.response.map(Body::new));
+        let outcome = context.openhumans.respond(route, request, None).await;
+        return Ok(outcome.response.map(Body::new));
     }
     let session = context.session(request.extensions())?;
     let member = session
         .any_member()
         .await
         .map_err(|e| Rejection::session(&*e))?;
-    let answer = context.openhumans.respond(route, request, member).await;
-    let applied = session.apply(answer.session).await;
+    let outcome = context.openhumans.respond(route, request, member).await;
+    let applied = session.apply(outcome.session).await;
     applied.map_err(|e| Rejection::session(&*e))?;
-    Ok(answer.response.map(Body::new))
+    Ok(outcome.response.map(Body::new))
 }

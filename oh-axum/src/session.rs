@@ -1,4 +1,4 @@
-//! The host's session: the little we need of it, and tower-sessions' as it comes.
+//! Access to the session of the host application.
 
 use std::future::Future;
 
@@ -7,12 +7,12 @@ use http::Extensions;
 use oh_core::transport::BoxError;
 use oh_core::{SessionChange, SessionMember};
 
-/// What is needed of a session library: who the session says is there, and changing that.
+/// A session that can store the logged-in member.
 ///
-/// Implemented for `tower_sessions::Session` (feature `tower-sessions`). For another library,
-/// implement it for the type which that library's layer puts in the request extensions (wrap it
-/// if it is not yours), and mount with [`router_with_session`](crate::router_with_session) and
-/// [`layer_with_session`](crate::layer_with_session).
+/// It is implemented for `tower_sessions::Session` (feature `tower-sessions`). For another session
+/// library, implement it for the type that the library's layer adds to the request extensions, in a
+/// wrapper type if necessary, and mount with [`router_with_session`](crate::router_with_session)
+/// and [`layer_with_session`](crate::layer_with_session).
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -21,7 +21,7 @@ use oh_core::{SessionChange, SessionMember};
 /// use oh_axum::HostSession;
 /// use oh_core::{OpenHumans, SessionMember};
 ///
-/// /// Some library's session: a number that names it, and what is kept under that name.
+/// /// The session of some library: an id and the stored member.
 /// #[derive(Clone, Default)]
 /// struct MySession(Arc<Mutex<(u64, Option<SessionMember>)>>);
 ///
@@ -52,26 +52,29 @@ use oh_core::{SessionChange, SessionMember};
 /// }
 /// ```
 pub trait HostSession: Clone + Send + Sync + 'static {
-    /// Why the session could not be read or changed.
+    /// The error of a session that cannot be read or changed.
     type Error: Into<BoxError>;
 
-    /// What the last [`log_in`](Self::log_in) put there. A value that cannot be read, from
-    /// another version for instance, counts as none.
+    /// Returns the member stored by the last [`log_in`](Self::log_in).
+    ///
+    /// A value that cannot be deserialized, for example one of another version, counts as `None`.
     fn member(&self) -> impl Future<Output = Result<Option<SessionMember>, Self::Error>> + Send;
 
-    /// Keeps `member` and renews the session's id, so that an id known before the login is worth
-    /// nothing after it. What else the app keeps in the session stays.
+    /// Stores `member` and renews the session id, which prevents session fixation.
+    ///
+    /// Other values in the session must not change.
     fn log_in(
         &self,
         member: &SessionMember,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Removes the member and renews the session's id. What else the app keeps in the session
-    /// stays.
+    /// Removes the member and renews the session id.
+    ///
+    /// Other values in the session must not change.
     fn log_out(&self) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
-/// The same for each version of tower-sessions.
+/// Implements [`HostSession`] for one version of tower-sessions.
 macro_rules! tower_sessions {
     ($feature:literal, $library:ident) => {
         #[cfg(feature = $feature)]
@@ -102,15 +105,14 @@ macro_rules! tower_sessions {
 tower_sessions!("tower-sessions", tower_sessions);
 tower_sessions!("tower-sessions-014", tower_sessions_014);
 
-/// How to get at the session of a request: a [`HostSession`] whose type is forgotten, so that
-/// extractors need no type parameter.
+/// Type-erased access to a request's [`HostSession`], so that extractors need no type parameter.
 #[derive(Clone, Copy)]
 pub(crate) struct Access {
-    pub(crate) member: fn(&Extensions) -> Option<Outcome<'_, Option<SessionMember>>>,
+    pub(crate) member: fn(&Extensions) -> Option<SessionFuture<'_, Option<SessionMember>>>,
     pub(crate) open: fn(&Extensions) -> Option<Box<dyn AnySession>>,
 }
 
-pub(crate) type Outcome<'a, T> = BoxFuture<'a, Result<T, BoxError>>;
+pub(crate) type SessionFuture<'a, T> = BoxFuture<'a, Result<T, BoxError>>;
 
 impl Access {
     pub(crate) fn to<H: HostSession>() -> Self {
@@ -121,18 +123,18 @@ impl Access {
     }
 }
 
-/// A session taken out of its request, which the core is given.
+/// An object-safe [`HostSession`] that outlives its request.
 pub(crate) trait AnySession: Send + Sync {
-    fn any_member(&self) -> Outcome<'_, Option<SessionMember>>;
-    fn apply(&self, change: SessionChange) -> Outcome<'_, ()>;
+    fn any_member(&self) -> SessionFuture<'_, Option<SessionMember>>;
+    fn apply(&self, change: SessionChange) -> SessionFuture<'_, ()>;
 }
 
 impl<H: HostSession> AnySession for H {
-    fn any_member(&self) -> Outcome<'_, Option<SessionMember>> {
+    fn any_member(&self) -> SessionFuture<'_, Option<SessionMember>> {
         Box::pin(async move { self.member().await.map_err(Into::into) })
     }
 
-    fn apply(&self, change: SessionChange) -> Outcome<'_, ()> {
+    fn apply(&self, change: SessionChange) -> SessionFuture<'_, ()> {
         Box::pin(async move {
             match change {
                 SessionChange::Keep => Ok(()),
@@ -153,7 +155,7 @@ mod tests {
     use crate::test_support::alice;
 
     #[tokio::test]
-    async fn logging_in_and_out_renews_the_id_and_leaves_the_rest_alone() {
+    async fn session_renews_id_and_keeps_other_values_on_login_and_logout() {
         let (_, alice) = alice().await;
         let session = Session::new(None, Arc::new(MemoryStore::default()), None);
         session.insert("theme", "dark").await.unwrap();
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_value_that_cannot_be_read_counts_as_none() {
+    async fn session_has_no_member_when_value_is_unreadable() {
         let session = Session::new(None, Arc::new(MemoryStore::default()), None);
         session.insert(oh_core::SESSION_KEY, 42).await.unwrap();
         assert_eq!(session.member().await.unwrap(), None);

@@ -1,4 +1,4 @@
-//! A handle with one member in it, and a session library of three lines.
+//! A handle whose token store has one member, and a minimal session type.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use crate::session::HostSession;
 
 pub(crate) const SECRET: &str = "abcdefghijklmnop";
 
-/// A handle whose store knows one member, and the session of that member.
+/// Returns a handle whose token store has one member, and that member's session.
 pub(crate) async fn alice() -> (OpenHumans, SessionMember) {
     let now = Timestamp::now();
     let tokens = Tokens::new("a", "r", now);
@@ -29,7 +29,7 @@ pub(crate) async fn alice() -> (OpenHumans, SessionMember) {
     (openhumans.unwrap(), session)
 }
 
-/// Another session library's session.
+/// A session type other than that of tower-sessions.
 #[derive(Clone, Default)]
 pub(crate) struct OtherSession(pub(crate) Arc<Mutex<Option<SessionMember>>>);
 

@@ -1,9 +1,8 @@
-//! Middleware that lets only genuine webhooks through.
+//! Middleware that rejects webhooks without a valid signature.
 //!
-//! The signature is verified over the raw body, which the inner service then gets unchanged, as
-//! [`Full<Bytes>`]. A length over the limit and a bad signature header are answered without
-//! waiting for the body. The inner service finds the [`Deauthorization`] in the request's
-//! extensions.
+//! The signature is verified over the raw body, which the inner service receives unchanged as
+//! [`Full<Bytes>`]. Requests with an excessive length or a malformed signature header are rejected
+//! before the body is read. The [`Deauthorization`] is in the request extensions.
 //!
 //! ```
 //! use axum::{Extension, Router, routing::post};
@@ -11,13 +10,13 @@
 //! use oh_core::OpenHumans;
 //! use oh_core::webhook::Deauthorization;
 //!
-//! async fn webhook(Extension(left): Extension<Deauthorization>, body: String) {
-//!     println!("{} bytes, signed by Open Humans", body.len());
+//! async fn webhook(Extension(event): Extension<Deauthorization>, body: String) {
+//!     println!("{} left: {body}", event.member());
 //! }
 //!
 //! fn own_route(openhumans: &OpenHumans) -> Router {
 //!     Router::new()
-//!         .route("/left", post(webhook))
+//!         .route("/webhook", post(webhook))
 //!         .layer(VerifyWebhookLayer::new(openhumans))
 //! }
 //! ```
@@ -37,15 +36,17 @@ use tower_http::auth::{
 };
 use tower_layer::Layer;
 
-/// Layer that lets only genuine webhooks through. See the [module](self) for an example.
+/// A layer that rejects webhooks without a valid signature. See the [module](self) for an example.
 ///
-/// `R` is the body of responses: axum's, unless another tower stack has another.
-pub struct VerifyWebhookLayer<R = axum::body::Body>(AsyncRequireAuthorizationLayer<GenuineOnly<R>>);
+/// `R` is the type of response bodies.
+pub struct VerifyWebhookLayer<R = axum::body::Body>(
+    AsyncRequireAuthorizationLayer<VerifyWebhook<R>>,
+);
 
 impl<R> VerifyWebhookLayer<R> {
-    /// Verifies with the handle's webhook secrets.
+    /// Creates a layer that verifies with the webhook secrets of `openhumans`.
     pub fn new(openhumans: &OpenHumans) -> Self {
-        Self(AsyncRequireAuthorizationLayer::new(GenuineOnly {
+        Self(AsyncRequireAuthorizationLayer::new(VerifyWebhook {
             openhumans: openhumans.clone(),
             body: PhantomData,
         }))
@@ -53,7 +54,7 @@ impl<R> VerifyWebhookLayer<R> {
 }
 
 impl<S, R> Layer<S> for VerifyWebhookLayer<R> {
-    type Service = AsyncRequireAuthorization<S, GenuineOnly<R>>;
+    type Service = AsyncRequireAuthorization<S, VerifyWebhook<R>>;
 
     fn layer(&self, inner: S) -> Self::Service {
         self.0.layer(inner)
@@ -72,14 +73,13 @@ impl<R> fmt::Debug for VerifyWebhookLayer<R> {
     }
 }
 
-/// What [`VerifyWebhookLayer`] decides by: passes genuine webhooks on, and answers everything else
-/// itself.
-pub struct GenuineOnly<R> {
+/// The authorization check of [`VerifyWebhookLayer`].
+pub struct VerifyWebhook<R> {
     openhumans: OpenHumans,
     body: PhantomData<fn() -> R>,
 }
 
-impl<B, R> AsyncAuthorizeRequest<B> for GenuineOnly<R>
+impl<B, R> AsyncAuthorizeRequest<B> for VerifyWebhook<R>
 where
     B: http_body::Body + Send + 'static,
     B::Data: Send,
@@ -94,8 +94,8 @@ where
         let openhumans = self.openhumans.clone();
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            let asked = Request::from_parts(parts.clone(), body);
-            match openhumans.verify_webhook(asked).await {
+            let request = Request::from_parts(parts.clone(), body);
+            match openhumans.verify_webhook(request).await {
                 Ok(webhook) => {
                     parts
                         .extensions
@@ -108,7 +108,7 @@ where
     }
 }
 
-impl<R> Clone for GenuineOnly<R> {
+impl<R> Clone for VerifyWebhook<R> {
     fn clone(&self) -> Self {
         Self {
             openhumans: self.openhumans.clone(),
@@ -117,9 +117,9 @@ impl<R> Clone for GenuineOnly<R> {
     }
 }
 
-impl<R> fmt::Debug for GenuineOnly<R> {
+impl<R> fmt::Debug for VerifyWebhook<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GenuineOnly").finish_non_exhaustive()
+        f.debug_struct("VerifyWebhook").finish_non_exhaustive()
     }
 }
 
@@ -140,11 +140,11 @@ mod tests {
 
     const BODY: &str = r#"{"project_member_id": "01026778", "erasure_requested": true, "timestamp": "2026-11-22T16:31:27.299665+00:00"}"#;
 
-    /// Says who left, and the body as it came.
-    async fn told(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
+    /// Checks the extension and echoes the body.
+    async fn echo(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
         let (parts, body) = request.into_parts();
-        let told: &Deauthorization = parts.extensions.get().unwrap();
-        assert_eq!(told.member().as_str(), "01026778");
+        let event: &Deauthorization = parts.extensions.get().unwrap();
+        assert_eq!(event.member().as_str(), "01026778");
         Ok(Response::new(Full::new(body.collect().await?.to_bytes())))
     }
 
@@ -155,7 +155,7 @@ mod tests {
         B::Error: Into<BoxError>,
     {
         let (openhumans, _) = alice().await;
-        let service = VerifyWebhookLayer::new(&openhumans).layer(service_fn(told));
+        let service = VerifyWebhookLayer::new(&openhumans).layer(service_fn(echo));
         let response = service.oneshot(request).await.unwrap();
         let status = response.status();
         let body = response.into_body().collect().await.unwrap();
@@ -168,21 +168,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_body_comes_through_unchanged_whatever_its_type() {
-        let whole = (StatusCode::OK, Bytes::from_static(BODY.as_bytes()));
-        assert_eq!(send(signed(BODY.to_owned())).await, whole);
+    async fn layer_passes_body_unchanged_for_every_body_type() {
+        let expected = (StatusCode::OK, Bytes::from_static(BODY.as_bytes()));
+        assert_eq!(send(signed(BODY.to_owned())).await, expected);
         let pieces = BODY
             .as_bytes()
             .chunks(10)
             .map(|piece| Ok::<_, BoxError>(Frame::data(piece)));
         assert_eq!(
             send(signed(StreamBody::new(stream::iter(pieces)))).await,
-            whole
+            expected
         );
     }
 
     #[tokio::test]
-    async fn what_is_not_signed_goes_no_further() {
+    async fn layer_rejects_missing_and_wrong_signatures() {
         assert_eq!(
             send(Request::new(BODY.to_owned())).await.0,
             StatusCode::UNAUTHORIZED
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_breaks_off_is_not_believed() {
+    async fn layer_rejects_interrupted_body() {
         let pieces = [
             Ok(Frame::data(BODY.as_bytes())),
             Err(BoxError::from("gone")),

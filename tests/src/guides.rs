@@ -1,4 +1,4 @@
-//! The code of the README and of each guide, which compiles.
+//! Compiles the code samples of the README and the guides.
 
 macro_rules! guides {
     ($($name:ident: $file:literal)*) => {

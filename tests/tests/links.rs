@@ -1,5 +1,4 @@
-//! The prose holds together: each link leads somewhere, each guide is in the book, and the code of
-//! each guide is compiled.
+//! The guides are consistent: every link resolves, every guide is in the book, and its code compiles.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -13,8 +12,8 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// All Markdown of the repository that is not somebody else's.
-fn pages(folder: &Path, found: &mut Vec<PathBuf>) {
+/// Collects the Markdown files below `folder`, without dependencies and build output.
+fn collect_pages(folder: &Path, pages: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -22,14 +21,14 @@ fn pages(folder: &Path, found: &mut Vec<PathBuf>) {
             continue;
         }
         if path.is_dir() {
-            pages(&path, found);
+            collect_pages(&path, pages);
         } else if name.ends_with(".md") {
-            found.push(path);
+            pages.push(path);
         }
     }
 }
 
-/// Where the links of a page lead, and the anchors that its headings are.
+/// Returns the link targets and heading anchors of a page.
 fn links_and_anchors(page: &Path) -> (Vec<String>, BTreeSet<String>) {
     let text = fs::read_to_string(page).unwrap();
     let (mut links, mut anchors) = (Vec::new(), BTreeSet::new());
@@ -52,35 +51,35 @@ fn links_and_anchors(page: &Path) -> (Vec<String>, BTreeSet<String>) {
     (links, anchors)
 }
 
-/// As GitHub and mdBook make it.
+/// Returns the anchor that GitHub and mdBook generate for a heading.
 fn anchor(heading: &str) -> String {
-    let kept = heading.chars().filter_map(|c| match c {
+    let characters = heading.chars().filter_map(|c| match c {
         ' ' => Some('-'),
         '-' | '_' => Some(c),
         c if c.is_alphanumeric() => Some(c.to_ascii_lowercase()),
         _ => None,
     });
-    kept.collect()
+    characters.collect()
 }
 
 #[test]
-fn each_link_leads_somewhere() {
+fn links_resolve() {
     let (mut all, mut broken) = (Vec::new(), Vec::new());
-    pages(&root(), &mut all);
-    assert!(all.len() > 15, "only {} pages were found", all.len());
+    collect_pages(&root(), &mut all);
+    assert!(all.len() > 15, "found only {} pages", all.len());
     for page in &all {
         for link in links_and_anchors(page).0 {
             if link.contains("://") || link.starts_with("mailto:") {
                 continue;
             }
             let (path, anchor) = link.split_once('#').unwrap_or((&link, ""));
-            let to = match path {
+            let target = match path {
                 "" => page.clone(),
                 path => page.parent().unwrap().join(path),
             };
-            let leads =
-                to.exists() && (anchor.is_empty() || links_and_anchors(&to).1.contains(anchor));
-            if !leads {
+            let resolves = target.exists()
+                && (anchor.is_empty() || links_and_anchors(&target).1.contains(anchor));
+            if !resolves {
                 broken.push(format!("{}: {link}", page.display()));
             }
         }
@@ -89,7 +88,7 @@ fn each_link_leads_somewhere() {
 }
 
 #[test]
-fn each_guide_is_in_the_book_and_its_code_is_compiled() {
+fn guides_are_in_the_book_and_compiled() {
     let docs = root().join("docs");
     let book: BTreeSet<PathBuf> = links_and_anchors(&docs.join("SUMMARY.md"))
         .0
@@ -98,7 +97,7 @@ fn each_guide_is_in_the_book_and_its_code_is_compiled() {
         .collect();
     let compiled = fs::read_to_string(root().join("tests/src/guides.rs")).unwrap();
     let mut all = Vec::new();
-    pages(&docs, &mut all);
+    collect_pages(&docs, &mut all);
     for page in all {
         let name = page.strip_prefix(&docs).unwrap().display().to_string();
         if name == "SUMMARY.md" {

@@ -1,4 +1,4 @@
-//! The files under `docs/operations` speak of the metrics there are, and of no others.
+//! The dashboard and alert rules in `docs/operations` match the metrics of the library.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ const TABLE: &str = include_str!("../../oh-core/src/deauth/metrics/mod.rs");
 const DASHBOARD: &str = include_str!("../../docs/operations/grafana-dashboard.json");
 const ALERTS: &str = include_str!("../../docs/operations/prometheus-alerts.yml");
 
-/// The names of metrics in a text.
+/// Returns the metric names in a text.
 fn metrics(text: &str) -> BTreeSet<&str> {
     text.split(|c: char| !(c.is_ascii_lowercase() || c == '_'))
         .filter(|word| word.starts_with("openhumans_"))
@@ -14,13 +14,13 @@ fn metrics(text: &str) -> BTreeSet<&str> {
 }
 
 #[test]
-fn the_dashboard_shows_every_metric_and_no_other() {
+fn dashboard_shows_exactly_the_existing_metrics() {
     let _: serde_json::Value = serde_json::from_str(DASHBOARD).expect("JSON");
     assert_eq!(metrics(DASHBOARD), metrics(TABLE));
 }
 
 #[test]
-fn alerts_are_about_metrics_there_are() {
+fn alert_rules_use_existing_metrics() {
     let alerts = metrics(ALERTS);
     assert!(alerts.len() > 5);
     let unknown: Vec<_> = alerts.difference(&metrics(TABLE)).copied().collect();
@@ -28,7 +28,7 @@ fn alerts_are_about_metrics_there_are() {
 }
 
 #[test]
-fn every_alert_says_what_to_do() {
+fn alert_rules_have_severity_summary_and_description() {
     let alerts = ALERTS.matches("- alert: ").count();
     for part in ["expr: ", "severity: ", "summary: ", "description: "] {
         assert_eq!(ALERTS.matches(part).count(), alerts, "{part}");

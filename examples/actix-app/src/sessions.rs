@@ -1,6 +1,6 @@
-//! Sessions that the server keeps: the cookie is a key to one, and worth nothing once it is gone.
+//! A session store in memory. The cookie contains only the key of the session.
 //!
-//! In memory, so they end with the app. A real app has a table or Redis here.
+//! All sessions end when the process stops. Use Redis or a database table in a real application.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,25 +14,27 @@ use anyhow::Error;
 
 type Values = HashMap<String, String>;
 
-/// Sessions that are kept at the most; those that end first make room.
-const MOST: usize = 100_000;
+/// Maximum number of sessions. At the limit, the session that expires first is removed.
+const MAX_SESSIONS: usize = 100_000;
 
 #[derive(Clone, Default)]
 pub(crate) struct Sessions(Arc<Mutex<HashMap<String, Session>>>);
 
 struct Session {
     values: Values,
-    until: Instant,
+    expires_at: Instant,
 }
 
 impl Session {
     fn new(values: Values, ttl: &Duration) -> Self {
-        let until = end(ttl);
-        Self { values, until }
+        Self {
+            values,
+            expires_at: expiry(ttl),
+        }
     }
 }
 
-fn end(ttl: &Duration) -> Instant {
+fn expiry(ttl: &Duration) -> Instant {
     Instant::now() + ttl.unsigned_abs()
 }
 
@@ -46,19 +48,21 @@ impl SessionStore for Sessions {
     async fn load(&self, key: &SessionKey) -> Result<Option<Values>, LoadError> {
         let sessions = self.lock();
         let session = sessions.get(key.as_ref());
-        let session = session.filter(|session| session.until > Instant::now());
+        let session = session.filter(|session| session.expires_at > Instant::now());
         Ok(session.map(|session| session.values.clone()))
     }
 
     async fn save(&self, values: Values, ttl: &Duration) -> Result<SessionKey, SaveError> {
         let key = generate_session_key();
         let mut sessions = self.lock();
-        if sessions.len() >= MOST {
+        if sessions.len() >= MAX_SESSIONS {
             let now = Instant::now();
-            sessions.retain(|_, session| session.until > now);
+            sessions.retain(|_, session| session.expires_at > now);
         }
-        if sessions.len() >= MOST {
-            let first = sessions.iter().min_by_key(|(_, session)| session.until);
+        if sessions.len() >= MAX_SESSIONS {
+            let first = sessions
+                .iter()
+                .min_by_key(|(_, session)| session.expires_at);
             let first = first.map(|(key, _)| key.clone());
             first.and_then(|key| sessions.remove(&key));
         }
@@ -79,7 +83,7 @@ impl SessionStore for Sessions {
 
     async fn update_ttl(&self, key: &SessionKey, ttl: &Duration) -> Result<(), Error> {
         if let Some(session) = self.lock().get_mut(key.as_ref()) {
-            session.until = end(ttl);
+            session.expires_at = expiry(ttl);
         }
         Ok(())
     }
@@ -101,20 +105,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_session_is_gone_for_every_copy_of_its_cookie_once_deleted() {
+    async fn store_removes_deleted_session_for_all_clones() {
         let sessions = Sessions::default();
         let key = sessions.save(values("alice"), &HOUR).await.unwrap();
         assert_eq!(sessions.load(&key).await.unwrap(), Some(values("alice")));
         let key = sessions.update(key, values("bob"), &HOUR).await.unwrap();
-        let on_another_thread = sessions.clone();
-        let found = on_another_thread.load(&key).await.unwrap();
-        assert_eq!(found, Some(values("bob")));
+        let clone = sessions.clone();
+        let loaded = clone.load(&key).await.unwrap();
+        assert_eq!(loaded, Some(values("bob")));
         sessions.delete(&key).await.unwrap();
-        assert_eq!(on_another_thread.load(&key).await.unwrap(), None);
+        assert_eq!(clone.load(&key).await.unwrap(), None);
     }
 
     #[tokio::test]
-    async fn a_session_ends_when_its_time_is_over() {
+    async fn store_hides_expired_session() {
         let sessions = Sessions::default();
         let key = sessions.save(values("a"), &Duration::ZERO).await.unwrap();
         assert_eq!(sessions.load(&key).await.unwrap(), None);
@@ -123,15 +127,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn strangers_cannot_fill_the_memory_and_the_oldest_makes_room() {
+    async fn store_evicts_session_that_expires_first_at_the_limit() {
         let sessions = Sessions::default();
         let first = sessions.save(values("first"), &HOUR).await.unwrap();
-        for number in 1..MOST {
+        for number in 1..MAX_SESSIONS {
             let session = Session::new(Values::new(), &(HOUR * 2));
             sessions.lock().insert(number.to_string(), session);
         }
         let last = sessions.save(values("last"), &HOUR).await.unwrap();
-        assert_eq!(sessions.lock().len(), MOST);
+        assert_eq!(sessions.lock().len(), MAX_SESSIONS);
         assert_eq!(sessions.load(&first).await.unwrap(), None);
         assert_eq!(sessions.load(&last).await.unwrap(), Some(values("last")));
     }

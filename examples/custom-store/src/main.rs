@@ -1,12 +1,12 @@
-//! A token store of one's own, and an app that uses it.
+//! A custom token store and an application that uses it.
 //!
-//! The store is in `store.rs`: one JSON file for each member, for several processes at once. Copy it,
-//! or read it as the pattern for a store over whatever you have. `tests.rs` runs the public
-//! acceptance suite on it, which is how you know that yours is right.
+//! `store.rs` contains the store: one JSON file per member, safe for several processes. Use it as a
+//! pattern for your own database. `tests.rs` runs the public acceptance suite on it, as you should
+//! on your store.
 //!
-//! `cargo run -p custom-store` shows it with a sandbox that stands in for Open Humans: a member logs
-//! in, the token is refreshed, the app is started again, and the member is still there. The store
-//! is in a temporary directory, or in the one that is named:
+//! `cargo run -p custom-store` uses the store with a sandbox in place of Open Humans: a member logs
+//! in, the token is refreshed, the application restarts, and the member is still logged in. The
+//! files are in a temporary directory or in the one that you name:
 //! `cargo run -p custom-store -- ./members`.
 
 mod store;
@@ -25,86 +25,89 @@ use url::{Position, Url};
 
 use crate::store::FileStore;
 
-const APP: &str = "https://app.example";
+const BASE_URL: &str = "https://app.example";
 const ALICE: &str = "01026778";
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let temporary = tempfile::tempdir()?;
-    let named = std::env::args_os().nth(1).map(PathBuf::from);
-    show(&named.unwrap_or_else(|| temporary.path().join("members"))).await
+    let dir = std::env::args_os().nth(1).map(PathBuf::from);
+    run(&dir.unwrap_or_else(|| temporary.path().join("members"))).await
 }
 
-#[expect(clippy::print_stdout, reason = "a program says what it does")]
-async fn show(dir: &Path) -> Result<()> {
+#[expect(clippy::print_stdout, reason = "the program prints its progress")]
+async fn run(dir: &Path) -> Result<()> {
     let sandbox = Sandbox::builder()
-        .redirect_uri(format!("{APP}/openhumans/complete"))
+        .redirect_uri(format!("{BASE_URL}/openhumans/complete"))
         .member(ALICE, Some("alice"))
         .start()
         .await?;
-    println!("A sandbox stands in for Open Humans at {}", sandbox.url());
+    println!("The sandbox runs at {}", sandbox.url());
 
-    let app = start(&sandbox, dir)?;
-    println!("The app keeps its members in {}", dir.display());
+    let openhumans = connect(&sandbox, dir)?;
+    println!("The members are stored in {}", dir.display());
 
-    let session = log_in(&app, &sandbox).await?;
+    let session = log_in(&openhumans, &sandbox).await?;
     let alice = session.member.clone();
-    println!("Member {alice} has logged in.");
+    println!("Member {alice} logged in.");
 
-    let first = app.access_token(&alice).await?;
+    let first = openhumans.access_token(&alice).await?;
     sandbox.expire_tokens(ALICE);
-    let second = app.refreshed_access_token(&alice, &first).await?;
+    let second = openhumans.refreshed_access_token(&alice, &first).await?;
     if first.expose() == second.expose() {
         bail!("the token was not refreshed");
     }
-    println!("The access token has expired, and was refreshed.");
+    println!("The expired access token was refreshed.");
 
-    drop(app);
-    let app = start(&sandbox, dir)?;
-    println!("The app was started again.");
+    drop(openhumans);
+    let openhumans = connect(&sandbox, dir)?;
+    println!("The application restarted.");
 
-    let member = app.member(Some(session)).await?;
+    let member = openhumans.member(Some(session)).await?;
     let member = member.context("the session has ended")?;
-    let name = member.username().unwrap_or("without a name");
-    println!("Member {} ({name}) is still logged in.", member.id());
+    println!("Member {} is still logged in.", member.id());
 
-    let answer = app.member_client(&alice).exchange_member().await?;
-    let known = answer.project_member_id;
-    println!("Open Humans takes the stored token as that of {known}.");
+    let profile = openhumans.member_client(&alice).exchange_member().await?;
+    let id = profile.project_member_id;
+    println!("Open Humans accepts the stored token for member {id}.");
     Ok(())
 }
 
-/// What each process of the app does when it starts.
-fn start(sandbox: &Sandbox, dir: &Path) -> Result<OpenHumans> {
-    let settings = Settings::builder(sandbox.client_id(), sandbox.client_secret(), APP)
+/// Creates the handle, as each process of the application does at startup.
+fn connect(sandbox: &Sandbox, dir: &Path) -> Result<OpenHumans> {
+    let settings = Settings::builder(sandbox.client_id(), sandbox.client_secret(), BASE_URL)
         .oh_base_url(sandbox.url().as_str())
         .build()?;
-    let app = OpenHumans::builder(settings)
+    let openhumans = OpenHumans::builder(settings)
         .token_store(FileStore::open(dir)?)
         .build()?;
-    Ok(app)
+    Ok(openhumans)
 }
 
-/// Does what a browser would: from the app to Open Humans, and back with the code and the cookies.
-async fn log_in(app: &OpenHumans, sandbox: &Sandbox) -> Result<SessionMember> {
-    let begin = Request::get("/openhumans/login").body(String::new())?;
-    let away = app.respond(Route::Login, begin, None).await.response;
-    let to = away.headers().get(LOCATION);
-    let to = to.context("the login leads nowhere")?;
-    let back: Url = sandbox.authorize(ALICE, to.to_str()?).await?;
-    let complete = Request::get(&back[Position::BeforePath..])
-        .header(COOKIE, cookies(away.headers())?)
+/// Performs a login as a browser does: to Open Humans, and back with the code and the cookies.
+async fn log_in(openhumans: &OpenHumans, sandbox: &Sandbox) -> Result<SessionMember> {
+    let login = Request::get("/openhumans/login").body(String::new())?;
+    let redirect = openhumans.respond(Route::Login, login, None).await.response;
+    let location = redirect.headers().get(LOCATION);
+    let location = location.context("the login response has no Location header")?;
+    let callback_url: Url = sandbox.authorize(ALICE, location.to_str()?).await?;
+    let callback = Request::get(&callback_url[Position::BeforePath..])
+        .header(COOKIE, cookies(redirect.headers())?)
         .body(String::new())?;
-    match app.respond(Route::Complete, complete, None).await.session {
+    match openhumans
+        .respond(Route::Complete, callback, None)
+        .await
+        .session
+    {
         SessionChange::LogIn(member) => Ok(member),
-        _ => bail!("the login was refused"),
+        _ => bail!("the login was rejected"),
     }
 }
 
-/// The cookies of an answer, as the next request sends them.
-fn cookies(answer: &HeaderMap) -> Result<String> {
+/// Returns the cookies that a response sets, as a `Cookie` header.
+fn cookies(headers: &HeaderMap) -> Result<String> {
     let mut cookies = Vec::new();
-    for cookie in answer.get_all(SET_COOKIE) {
+    for cookie in headers.get_all(SET_COOKIE) {
         cookies.extend(cookie.to_str()?.split(';').next());
     }
     Ok(cookies.join("; "))

@@ -1,27 +1,27 @@
-//! A token store over plain files: one folder for each member, with one JSON file in it.
+//! A token store in files: one folder per member, with one JSON file.
 //!
 //! ```text
 //! DIR/01026778/record.json      the member's record
-//! DIR/01026778/record.json.new  the next one, while it is being written
-//! DIR/locks/78                  held by whoever writes a member whose id ends so
+//! DIR/01026778/record.json.new  the next record, while it is written
+//! DIR/locks/78                  the lock for members whose ids end with 78
 //! ```
 //!
-//! Several processes may use one `DIR`, on a local disk. What a [`TokenStore`] promises comes from
-//! four things that the operating system promises:
+//! Several processes may use the same `DIR` on a local disk. The guarantees of a [`TokenStore`]
+//! rest on four properties of the operating system:
 //!
-//! - **Compare and write as one:** a writer holds an exclusive lock while it does both. The system
-//!   lets go of it when the file is closed, and so when a process dies.
-//! - **Whole or nothing:** a record is written beside the old one and renamed over it. A reader
-//!   finds the one or the other, and needs no lock.
-//! - **Durable:** the file is flushed before it is renamed, and its folder after.
-//! - **Found while it changes:** a member's folder stays where it is while the file in it is
-//!   replaced, so that a walk through `DIR` cannot miss it.
+//! - **Compare and swap:** a writer holds an exclusive lock while it compares and writes. The system
+//!   releases the lock when the file is closed, and so when a process dies.
+//! - **Atomicity:** a record is written to a new file, which then replaces the old one by a rename.
+//!   Readers see one or the other and need no lock.
+//! - **Durability:** the file is flushed before the rename, its folder after it.
+//! - **Stable listing:** a member's folder stays in place while its file is replaced, so a listing
+//!   of `DIR` never misses a member.
 //!
-//! A lock file must not be removed, since somebody may be waiting for it. There is a fixed set of
-//! them, not one for each member, so that no file is left to tell of a member who was removed.
+//! Lock files must not be removed, because another process may be waiting for one. The set is
+//! fixed, instead of one per member, so that no file reveals a member who was removed.
 //!
-//! Files and folders are for their owner only. The tokens in them are plain text: wrap the store in
-//! a [`EncryptedStore`](oh_core::store::EncryptedStore) to have them encrypted.
+//! Files and folders are readable by their owner only. Tokens are stored in plain text unless the
+//! store is wrapped in an [`EncryptedStore`](oh_core::store::EncryptedStore).
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -36,40 +36,40 @@ use oh_core::ProjectMemberId;
 use oh_core::store::{Exposed, MemberRecord, PutOutcome, StoreError, TokenStore, Version};
 
 const RECORD: &str = "record.json";
-const NEXT: &str = "record.json.new";
+const NEW_RECORD: &str = "record.json.new";
 const LOCKS: &str = "locks";
 
-/// Keeps records in a directory. Clones share it.
+/// A token store in a directory. Clones share the directory.
 #[derive(Clone, Debug)]
 pub(crate) struct FileStore(Arc<Path>);
 
 impl FileStore {
-    /// Opens the store in `dir`, which is made if only its parent is there. Blocks, shortly.
+    /// Opens the store in `dir` and creates the directory if its parent exists.
     ///
     /// # Errors
     ///
-    /// When the directory cannot be made or written to.
+    /// Returns an error if the directory cannot be created.
     pub(crate) fn open(dir: impl AsRef<Path>) -> io::Result<Self> {
         let dir = std::path::absolute(dir)?;
-        if make_dir(&dir)?
+        if create_dir(&dir)?
             && let Some(parent) = dir.parent()
         {
             sync_dir(parent)?;
         }
-        make_dir(&dir.join(LOCKS))?;
+        create_dir(&dir.join(LOCKS))?;
         Ok(Self(dir.into()))
     }
 
-    /// Digits only, so it cannot lead out of the directory.
+    // A member id has only digits, so the path cannot leave the directory.
     fn folder(&self, member: &ProjectMemberId) -> PathBuf {
         self.0.join(member.as_str())
     }
 
-    /// Waits for the right to write this member. It ends when the file is dropped.
+    /// Waits for the exclusive lock of a member, which is released when the file is dropped.
     fn lock(&self, member: &ProjectMemberId) -> io::Result<File> {
         let id = member.as_str();
-        let ending = &id[id.len().saturating_sub(2)..];
-        let file = create(&self.0.join(LOCKS).join(ending))?;
+        let suffix = &id[id.len().saturating_sub(2)..];
+        let file = create(&self.0.join(LOCKS).join(suffix))?;
         file.lock()?;
         Ok(file)
     }
@@ -77,16 +77,16 @@ impl FileStore {
     fn read(&self, member: &ProjectMemberId) -> Result<Option<MemberRecord>, StoreError> {
         match fs::read(self.folder(member).join(RECORD)) {
             Ok(json) => decode(member, &json).map(Some),
-            // An empty place where a disk should be mounted knows no member either.
+            // Without the locks folder the disk is probably not mounted, so do not report `None`.
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                let here = fs::metadata(self.0.join(LOCKS));
-                here.map(|_| None).map_err(StoreError::unavailable)
+                let locks = fs::metadata(self.0.join(LOCKS));
+                locks.map(|_| None).map_err(StoreError::unavailable)
             }
             Err(error) => Err(StoreError::unavailable(error)),
         }
     }
 
-    /// Runs `write` under the member's lock, if the stored version is `expected`.
+    /// Runs `write` under the member's lock if the stored version is `expected`.
     fn write_if(
         &self,
         member: &ProjectMemberId,
@@ -101,11 +101,11 @@ impl FileStore {
         Ok(PutOutcome::Stored)
     }
 
-    /// All members that have a folder, in the order of their ids.
+    /// Returns all members that have a folder, sorted by id.
     fn members(&self) -> io::Result<BTreeSet<ProjectMemberId>> {
         let mut members = BTreeSet::new();
         for entry in fs::read_dir(&self.0)? {
-            // The locks are no member's.
+            // The name of the locks folder is not a member id.
             members.extend(entry?.file_name().to_str().and_then(|n| n.parse().ok()));
         }
         Ok(members)
@@ -127,13 +127,13 @@ impl TokenStore for FileStore {
         let (store, record) = (self.clone(), record.clone());
         blocking(move || {
             store.write_if(&record.member, expected, |folder| {
-                make_dir(folder)?;
-                let mut next = create(&folder.join(NEXT))?;
-                // What a writer left that died before it could rename.
-                next.set_len(0)?;
-                next.write_all(&encode(&record)?)?;
-                next.sync_all()?;
-                fs::rename(folder.join(NEXT), folder.join(RECORD))?;
+                create_dir(folder)?;
+                let mut file = create(&folder.join(NEW_RECORD))?;
+                // A writer may have died before its rename.
+                file.set_len(0)?;
+                file.write_all(&encode(&record)?)?;
+                file.sync_all()?;
+                fs::rename(folder.join(NEW_RECORD), folder.join(RECORD))?;
                 sync_dir(folder)?;
                 match expected {
                     Some(_) => Ok(()),
@@ -152,8 +152,8 @@ impl TokenStore for FileStore {
         let (store, member) = (self.clone(), member.clone());
         blocking(move || {
             store.write_if(&member, Some(expected), |folder| {
-                // Tokens may be in both, and the record says whether there is something to remove.
-                match fs::remove_file(folder.join(NEXT)) {
+                // Both files may contain tokens. The record goes last, so that a retry finds it.
+                match fs::remove_file(folder.join(NEW_RECORD)) {
                     Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
                     _ => fs::remove_file(folder.join(RECORD))?,
                 }
@@ -164,7 +164,7 @@ impl TokenStore for FileStore {
         .await
     }
 
-    /// Lists the whole directory for each page: fine for some ten thousand members.
+    /// Lists the directory for each page, which is fast enough for some ten thousand members.
     async fn page(
         &self,
         after: Option<&ProjectMemberId>,
@@ -184,16 +184,15 @@ impl TokenStore for FileStore {
     }
 }
 
-/// Runs what may wait for the disk or a lock where it holds up nobody else. It runs to its end even
-/// if the caller stops waiting.
+/// Runs blocking work on a separate thread. It continues if the caller is cancelled.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|ended| Err(StoreError::unavailable(ended)))
+    let result = tokio::task::spawn_blocking(work).await;
+    result.unwrap_or_else(|error| Err(StoreError::unavailable(error)))
 }
 
-/// Opens a file for writing; makes it if it is not there, for its owner only.
+/// Opens a file for writing and creates it, readable by its owner only, if necessary.
 fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
@@ -202,9 +201,9 @@ fn create(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Makes a folder for its owner only, and says whether it was not there.
-fn make_dir(path: &Path) -> io::Result<bool> {
-    #[cfg_attr(not(unix), expect(unused_mut, reason = "there are no modes to set"))]
+/// Creates a folder, accessible by its owner only. Returns false if it already existed.
+fn create_dir(path: &Path) -> io::Result<bool> {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has file modes"))]
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
     builder.mode(0o700);
@@ -215,9 +214,9 @@ fn make_dir(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Makes what was made, renamed or removed in a folder outlive a loss of power.
+/// Flushes a folder, so that created, renamed and removed entries survive a power failure.
 fn sync_dir(path: &Path) -> io::Result<()> {
-    // Elsewhere a folder cannot be opened as a file.
+    // Only Unix can open a folder as a file.
     if cfg!(unix) {
         File::open(path)?.sync_all()?;
     }
@@ -230,14 +229,15 @@ fn encode(record: &MemberRecord) -> io::Result<Vec<u8>> {
 
 fn decode(member: &ProjectMemberId, json: &[u8]) -> Result<MemberRecord, StoreError> {
     let Exposed(record): Exposed<MemberRecord> = serde_json::from_slice(json).map_err(|error| {
-        // The error's own words may quote a token.
+        // The message of the error could contain a token.
         let (line, column) = (error.line(), error.column());
-        let place = format!("{member}/{RECORD}, line {line}, column {column}");
-        StoreError::unreadable(format!("{place}: not what belongs there"))
+        StoreError::unreadable(format!(
+            "{member}/{RECORD}, line {line}, column {column}: invalid record"
+        ))
     })?;
     if record.member != *member {
-        let what = format!("{member}/{RECORD} is another member's");
-        return Err(StoreError::unreadable(what));
+        let reason = format!("{member}/{RECORD} contains the record of another member");
+        return Err(StoreError::unreadable(reason));
     }
     Ok(record)
 }

@@ -1,4 +1,4 @@
-//! The public acceptance suite on the store, and what only a store in files has to show.
+//! The public acceptance suite, and tests specific to a store in files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,38 +13,38 @@ use tempfile::TempDir;
 
 use crate::store::FileStore;
 
-struct InFiles(TempDir);
+struct FileSubject(TempDir);
 
 #[async_trait]
-impl Subject for InFiles {
+impl Subject for FileSubject {
     async fn open(&self) -> Arc<dyn TokenStore> {
         Arc::new(FileStore::open(self.0.path()).unwrap())
     }
 }
 
-async fn empty() -> InFiles {
-    InFiles(tempfile::tempdir().unwrap())
+async fn empty() -> FileSubject {
+    FileSubject(tempfile::tempdir().unwrap())
 }
 
 oh_core::token_store_acceptance!(empty);
 
-mod sealed {
+mod encrypted {
     use oh_core::store::{EncryptedStore, Keyring};
 
-    use super::{Arc, InFiles, Subject, TokenStore, empty};
+    use super::{Arc, FileSubject, Subject, TokenStore, empty};
 
-    struct Sealed(InFiles);
+    struct EncryptedSubject(FileSubject);
 
     #[async_trait::async_trait]
-    impl Subject for Sealed {
+    impl Subject for EncryptedSubject {
         async fn open(&self) -> Arc<dyn TokenStore> {
             let keys = Keyring::parse("test:tLZ4OThwsQVVCEPB5z8QsFBR8nzVXZ4k6Kv1EIUcyZo=");
             Arc::new(EncryptedStore::new(self.0.open().await, keys.unwrap()))
         }
     }
 
-    async fn subject() -> Sealed {
-        Sealed(empty().await)
+    async fn subject() -> EncryptedSubject {
+        EncryptedSubject(empty().await)
     }
 
     oh_core::token_store_acceptance!(subject);
@@ -58,40 +58,36 @@ fn id(text: &str) -> ProjectMemberId {
 
 fn record() -> MemberRecord {
     let at = Timestamp::from_micros(1_800_000_000_000_000);
-    {
-        let mut record = MemberRecord::tombstone(id(ALICE), at);
-        record.epoch = Epoch::from_stored(0);
-        record.tokens = Some(Tokens::new("secret-access", "secret-refresh", at));
-        record
-    }
+    let mut record = MemberRecord::tombstone(id(ALICE), at);
+    record.epoch = Epoch::from_stored(0);
+    record.tokens = Some(Tokens::new("secret-access", "secret-refresh", at));
+    record
 }
 
 fn next(record: &MemberRecord) -> MemberRecord {
-    {
-        let mut record = record.clone();
-        record.epoch = Epoch::from_stored(record.epoch.get() + 1);
-        record.version = Version::fresh();
-        record
-    }
+    let mut record = record.clone();
+    record.epoch = Epoch::from_stored(record.epoch.get() + 1);
+    record.version = Version::fresh();
+    record
 }
 
-/// Everything in the directory, and in the folders in it.
-fn all_below(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
+/// Returns all files and folders below `dir`.
+fn all_paths(dir: &Path) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            found.extend(all_below(&path));
+            paths.extend(all_paths(&path));
         }
-        found.push(path);
+        paths.push(path);
     }
-    found
+    paths
 }
 
 #[tokio::test]
-async fn the_example_runs() {
+async fn example_runs() {
     let dir = tempfile::tempdir().unwrap();
-    crate::show(&dir.path().join("members")).await.unwrap();
+    crate::run(&dir.path().join("members")).await.unwrap();
     let record = FileStore::open(dir.path().join("members"))
         .unwrap()
         .load(&id(ALICE))
@@ -100,41 +96,37 @@ async fn the_example_runs() {
     assert!(record.unwrap().is_authorized());
 }
 
-const EACH: i64 = 25;
+const WRITES_PER_PROCESS: i64 = 25;
 const CHILD: &str = "CUSTOM_STORE_TEST_DIR";
 
-/// Several processes that read, change, and write if unchanged lose nothing.
 #[tokio::test]
-async fn processes_lose_no_write_of_each_other() {
+async fn put_loses_no_write_of_concurrent_processes() {
     let dir = tempfile::tempdir().unwrap();
     let store = FileStore::open(dir.path()).unwrap();
-    assert_eq!(
-        store.put(&record(), None).await.unwrap(),
-        PutOutcome::Stored
-    );
-    let start = || -> Child {
+    assert_eq!(store.put(&record(), None).await.unwrap(), PutOutcome::Stored);
+    let spawn_child = || -> Child {
         Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "tests::one_of_the_processes", "--ignored"])
+            .args(["--exact", "tests::child_process", "--ignored"])
             .env(CHILD, dir.path())
             .spawn()
             .unwrap()
     };
-    for mut process in [start(), start(), start(), start()] {
+    for mut process in [spawn_child(), spawn_child(), spawn_child(), spawn_child()] {
         assert!(process.wait().unwrap().success());
     }
-    let counted = store.load(&id(ALICE)).await.unwrap().unwrap().epoch.get();
-    assert_eq!(counted, 4 * EACH);
+    let epoch = store.load(&id(ALICE)).await.unwrap().unwrap().epoch.get();
+    assert_eq!(epoch, 4 * WRITES_PER_PROCESS);
 }
 
 #[tokio::test]
-#[ignore = "a part of processes_lose_no_write_of_each_other"]
-async fn one_of_the_processes() {
+#[ignore = "a child process of put_loses_no_write_of_concurrent_processes"]
+async fn child_process() {
     let Some(dir) = std::env::var_os(CHILD) else {
         return;
     };
     let store = FileStore::open(dir).unwrap();
     let mut written = 0;
-    while written < EACH {
+    while written < WRITES_PER_PROCESS {
         let before = store.load(&id(ALICE)).await.unwrap().unwrap();
         if store
             .put(&next(&before), Some(before.version))
@@ -148,27 +140,27 @@ async fn one_of_the_processes() {
 }
 
 #[tokio::test]
-async fn a_writer_that_died_leaves_nothing_that_matters_or_stays() {
+async fn put_and_remove_clean_up_after_a_crashed_writer() {
     let dir = tempfile::tempdir().unwrap();
     let store = FileStore::open(dir.path()).unwrap();
-    // It died before its first record was there.
-    let half = dir.path().join(ALICE).join("record.json.new");
+    // The writer crashed before its first record was complete.
+    let partial = dir.path().join(ALICE).join("record.json.new");
     fs::create_dir(dir.path().join(ALICE)).unwrap();
-    fs::write(&half, "{\"half".repeat(1_000)).unwrap();
+    fs::write(&partial, "{\"half".repeat(1_000)).unwrap();
     assert!(store.load(&id(ALICE)).await.unwrap().is_none());
     assert!(store.page(None, 10).await.unwrap().is_empty());
     let first = record();
     assert_eq!(store.put(&first, None).await.unwrap(), PutOutcome::Stored);
     let stored = store.load(&id(ALICE)).await.unwrap().unwrap();
     assert_eq!(stored.version, first.version);
-    assert!(!half.exists());
-    // It died before the next one was.
-    fs::write(&half, "secret-access").unwrap();
+    assert!(!partial.exists());
+    // The writer crashed before the next record was complete.
+    fs::write(&partial, "secret-access").unwrap();
     let stored = store.load(&id(ALICE)).await.unwrap().unwrap();
     assert_eq!(stored.version, first.version);
     let removed = store.remove(&id(ALICE), first.version).await;
     assert_eq!(removed.unwrap(), PutOutcome::Stored);
-    for path in all_below(dir.path()) {
+    for path in all_paths(dir.path()) {
         let text = path.to_str().unwrap();
         assert!(!text.contains(ALICE), "{text}");
         assert!(
@@ -179,20 +171,20 @@ async fn a_writer_that_died_leaves_nothing_that_matters_or_stays() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_said_without_a_token() {
+async fn unreadable_record_error_contains_no_token() {
     let dir = tempfile::tempdir().unwrap();
     let store = FileStore::open(dir.path()).unwrap();
     let first = record();
     assert_eq!(store.put(&first, None).await.unwrap(), PutOutcome::Stored);
     let path = dir.path().join(ALICE).join("record.json");
-    let whole = fs::read_to_string(&path).unwrap();
+    let original = fs::read_to_string(&path).unwrap();
     for damaged in [
-        whole.replace(ALICE, "01026779"),
-        whole.replace("2027-01-15T08:00:00Z", "secret-access"),
-        whole.replace('}', ""),
+        original.replace(ALICE, "01026779"),
+        original.replace("2027-01-15T08:00:00Z", "secret-access"),
+        original.replace('}', ""),
         String::new(),
     ] {
-        assert_ne!(damaged, whole);
+        assert_ne!(damaged, original);
         fs::write(&path, damaged).unwrap();
         for error in [
             store.load(&id(ALICE)).await.unwrap_err(),
@@ -204,14 +196,14 @@ async fn what_cannot_be_read_is_said_without_a_token() {
             store.remove(&id(ALICE), first.version).await.unwrap_err(),
         ] {
             assert!(matches!(error, StoreError::Unreadable(_)), "{error:?}");
-            let said = format!("{error:?}");
-            assert!(said.contains(ALICE) && !said.contains("secret"), "{said}");
+            let text = format!("{error:?}");
+            assert!(text.contains(ALICE) && !text.contains("secret"), "{text}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_directory_that_is_gone_is_not_available() {
+async fn missing_directory_is_a_retryable_error() {
     let dir = tempfile::tempdir().unwrap();
     assert!(FileStore::open(dir.path().join("not/there")).is_err());
     let store = FileStore::open(dir.path().join("store")).unwrap();
@@ -227,16 +219,13 @@ async fn a_directory_that_is_gone_is_not_available() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn everything_is_for_its_owner_only() {
+async fn files_are_accessible_by_owner_only() {
     use std::os::unix::fs::PermissionsExt;
 
     let dir = tempfile::tempdir().unwrap();
     let store = FileStore::open(dir.path().join("store")).unwrap();
-    assert_eq!(
-        store.put(&record(), None).await.unwrap(),
-        PutOutcome::Stored
-    );
-    let paths = all_below(dir.path());
+    assert_eq!(store.put(&record(), None).await.unwrap(), PutOutcome::Stored);
+    let paths = all_paths(dir.path());
     assert_eq!(
         paths.len(),
         5,
@@ -244,7 +233,7 @@ async fn everything_is_for_its_owner_only() {
     );
     for path in paths {
         let mode = path.metadata().unwrap().permissions().mode() & 0o777;
-        let wanted = if path.is_dir() { 0o700 } else { 0o600 };
-        assert_eq!(mode, wanted, "{}", path.display());
+        let expected = if path.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(mode, expected, "{}", path.display());
     }
 }

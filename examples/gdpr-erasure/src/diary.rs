@@ -1,4 +1,4 @@
-//! The app's own rows about members, and how they are erased.
+//! The application's own data about members, and its erasure.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use oh_core::deauth::{DeauthHandler, Departure};
 use oh_core::transport::BoxError;
 use sqlx::SqlitePool;
 
-/// Members' diaries, in the same database as Open Humans' tables.
+/// The diaries of all members, in the same database as the tables of `oh-sqlx`.
 #[derive(Clone)]
 pub(crate) struct Diary {
     pool: SqlitePool,
@@ -50,14 +50,14 @@ impl Diary {
             .await
     }
 
-    /// How many entries of how many members there are.
-    pub(crate) async fn size(&self) -> Result<(i64, i64), sqlx::Error> {
+    /// Returns the number of entries and of members.
+    pub(crate) async fn count(&self) -> Result<(i64, i64), sqlx::Error> {
         sqlx::query_as("SELECT count(*), count(DISTINCT member) FROM diary")
             .fetch_one(&self.pool)
             .await
     }
 
-    /// Whether erasing fails on purpose, to see what happens then.
+    /// Returns whether erasures fail on purpose.
     pub(crate) fn is_failing(&self) -> bool {
         self.failing.load(Ordering::SeqCst)
     }
@@ -71,14 +71,13 @@ impl Diary {
 impl DeauthHandler for Diary {
     async fn deauthorized(&self, departure: &Departure) -> Result<(), BoxError> {
         if !departure.delete_data {
-            // The member left and did not ask for erasure: the diary stays, in case of a return.
+            // Without an erasure request the diary stays, in case the member returns.
             return Ok(());
         }
-        // Only with the sandbox is there a switch that sets it.
         if self.is_failing() {
-            return Err("the switch on the page says that erasing fails".into());
+            return Err("erasures are set to fail on the first page".into());
         }
-        // Deleting what is gone already is no error, so this may be called again.
+        // The worker may call the handler again, so it must succeed when the rows are already deleted.
         sqlx::query("DELETE FROM diary WHERE member = $1")
             .bind(departure.event.member.as_str())
             .execute(&self.pool)

@@ -1,17 +1,18 @@
-//! A diary whose members can leave, be erased, and have it proved.
+//! A diary with auditable erasure: members leave, their data is deleted, and a ledger proves it.
 //!
-//! `cargo run -p gdpr-erasure` starts it with a sandbox that stands in for Open Humans. Log in as
-//! alice, write something, and disconnect with erasure. Then log in as bob, who is of the staff, and
-//! see the erasure desk. The switch on his first page makes erasing fail: the event is tried again,
-//! and given up after four tries (a real app has more patience). The desk says so, and puts it back.
+//! `cargo run -p gdpr-erasure` starts it together with a sandbox in place of Open Humans. Log in as
+//! alice, add an entry, and disconnect with erasure. Then log in as bob, a staff member, and open the
+//! erasure dashboard. A button on bob's first page makes erasures fail: the worker retries the event
+//! and makes it a dead letter after four attempts (the default is more). The dashboard reports it,
+//! and you can requeue it there.
 //!
-//! What was done is sealed within a few seconds; the last checkpoint is at the desk, and beside the
-//! database. Export the ledger at the desk, and check it with the key that is printed at the start:
-//! `oh ledger verify ledger.jsonl --key …`.
+//! Checkpoints of the ledger are signed within a few seconds and appended to a file beside the
+//! database. Export the ledger on the dashboard and verify it with the key that the program prints:
+//! `oh ledger verify ledger.jsonl --key KEY`.
 //!
-//! With `OPENHUMANS_CLIENT_ID` and its siblings set it talks to the server they name, has no such
-//! switch, and knows no staff but the members whose ids `STAFF` lists. With `GDPR_ERASURE_DB` its
-//! database stays.
+//! With `OPENHUMANS_CLIENT_ID` and the other `OPENHUMANS_` variables set, it uses that server.
+//! Erasures then cannot be made to fail, and the staff are the members listed in `STAFF`. Set
+//! `GDPR_ERASURE_DB` to keep the database.
 
 mod diary;
 mod page;
@@ -31,6 +32,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use example_shared::start::{init_logging, listen, port, shutdown_signal};
 use maud::Markup;
 use oh_axum::{Handle, Member};
 use oh_core::Background;
@@ -43,11 +45,10 @@ use serde::Deserialize;
 use tower_http::csrf::CsrfLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_sessions::{MemoryStore, SessionManagerLayer};
-use tracing_subscriber::EnvFilter;
 
 use crate::diary::Diary;
 
-/// Who of the members is of the staff, by project member id.
+/// The project member ids of the staff.
 #[derive(Clone)]
 struct Staff(Arc<[String]>);
 
@@ -57,43 +58,43 @@ impl Staff {
     }
 }
 
-/// The routes of Open Humans, with the erasure desk among them, beside the app's own. Only where
-/// nobody is real is there a switch that makes erasing fail.
-fn app(openhumans: &OpenHumans, diary: Diary, staff: Staff, nobody_is_real: bool) -> Router {
-    let mut own = Router::new()
+/// Returns the application's routes and those of Open Humans. Only with a sandbox can erasures be
+/// made to fail.
+fn app(openhumans: &OpenHumans, diary: Diary, staff: Staff, with_sandbox: bool) -> Router {
+    let mut routes = Router::new()
         .route("/", get(home))
         .route("/diary", post(write));
-    if nobody_is_real {
-        own = own.route("/failing", post(set_failing));
+    if with_sandbox {
+        routes = routes.route("/failing", post(set_failing));
     }
-    own.with_state(Shared {
-        diary,
-        staff,
-        has_switch: nobody_is_real,
-    })
-    .nest("/openhumans", oh_axum::router(openhumans))
-    .layer(oh_axum::layer(openhumans))
-    .layer(SessionManagerLayer::new(MemoryStore::default()))
-    // Forms come from the app's own pages. The webhook is no browser's and says of no origin.
-    .layer(CsrfLayer::new())
-    .layer(unless_set(CACHE_CONTROL, "no-store"))
-    .layer(unless_set(CONTENT_SECURITY_POLICY, page::POLICY))
+    routes
+        .with_state(AppState {
+            diary,
+            staff,
+            with_sandbox,
+        })
+        .nest("/openhumans", oh_axum::router(openhumans))
+        .layer(oh_axum::layer(openhumans))
+        .layer(SessionManagerLayer::new(MemoryStore::default()))
+        // Rejects forms from other sites. The webhook passes, because it has no Origin header.
+        .layer(CsrfLayer::new())
+        // The Open Humans pages set these headers themselves.
+        .layer(if_not_present(CACHE_CONTROL, "no-store"))
+        .layer(if_not_present(CONTENT_SECURITY_POLICY, page::POLICY))
 }
 
-/// What the app's own pages say to browsers; Open Humans' pages say it themselves.
-fn unless_set(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+fn if_not_present(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
     SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
 }
 
-/// What the app's own handlers know.
 #[derive(Clone)]
-struct Shared {
+struct AppState {
     diary: Diary,
     staff: Staff,
-    has_switch: bool,
+    with_sandbox: bool,
 }
 
-/// Tokens, inbox and diary in one database: a webhook is one commit.
+/// Opens tokens, inbox and diary in one database, so that a webhook is one transaction.
 async fn open(
     settings: Settings,
     database: &Path,
@@ -104,7 +105,7 @@ async fn open(
         member.is_some_and(|member| staff.includes(member))
     });
     let store = SqliteStore::connect(database).await?;
-    // Where a real app posts its checkpoints to those who check.
+    // A real application sends its checkpoints to an auditor.
     let archive = CheckpointFile::new(database.with_extension("checkpoints"));
     let diary = Diary::new(store.pool().clone()).await?;
     let openhumans = OpenHumans::builder(settings)
@@ -117,10 +118,10 @@ async fn open(
     Ok((openhumans, diary))
 }
 
-/// Worker and sealing, impatient so that one can watch them, and the reconciler as it comes.
+/// Starts the background tasks, with short intervals so that you can watch them.
 fn start_background(openhumans: &OpenHumans) -> Background {
-    let (first, longest) = (Duration::from_secs(1), Duration::from_secs(4));
-    let worker = openhumans.worker().max_attempts(4).backoff(first, longest);
+    let (min, max) = (Duration::from_secs(1), Duration::from_secs(4));
+    let worker = openhumans.worker().max_attempts(4).backoff(min, max);
     let mut background = openhumans.start_background_with(worker, openhumans.reconciler());
     let checkpointer = openhumans.checkpointer();
     background.checkpointer = checkpointer.map(|c| c.interval(Duration::from_secs(2)).spawn());
@@ -128,49 +129,52 @@ fn start_background(openhumans: &OpenHumans) -> Background {
 }
 
 async fn home(
-    State(shared): State<Shared>,
+    State(state): State<AppState>,
     Handle(openhumans): Handle,
     member: Option<Member>,
-) -> Result<Markup, Problem> {
+) -> Result<Markup, AppError> {
     let Some(member) = &member else {
         return Ok(page::home(&openhumans, None));
     };
-    let diary = &shared.diary;
-    let for_staff = match shared.staff.includes(member) {
-        true => Some(page::ForStaff {
-            failing: shared.has_switch.then(|| diary.is_failing()),
-            diary: diary.size().await?,
+    let diary = &state.diary;
+    let staff_section = match state.staff.includes(member) {
+        true => Some(page::StaffSection {
+            failing: state.with_sandbox.then(|| diary.is_failing()),
+            diary: diary.count().await?,
         }),
         false => None,
     };
     let entries = diary.read(member.id()).await?;
-    Ok(page::home(&openhumans, Some((member, entries, for_staff))))
+    Ok(page::home(
+        &openhumans,
+        Some((member, entries, staff_section)),
+    ))
 }
 
 #[derive(Deserialize)]
-struct Entry {
+struct EntryForm {
     entry: String,
 }
 
 async fn write(
-    State(Shared { diary, .. }): State<Shared>,
+    State(AppState { diary, .. }): State<AppState>,
     member: Member,
-    Form(form): Form<Entry>,
-) -> Result<Redirect, Problem> {
+    Form(form): Form<EntryForm>,
+) -> Result<Redirect, AppError> {
     let text: String = form.entry.chars().take(500).collect();
     diary.write(member.id(), &text).await?;
     Ok(Redirect::to("/"))
 }
 
 #[derive(Deserialize)]
-struct Switch {
+struct FailingForm {
     failing: bool,
 }
 
 async fn set_failing(
-    State(Shared { diary, staff, .. }): State<Shared>,
+    State(AppState { diary, staff, .. }): State<AppState>,
     member: Member,
-    Form(form): Form<Switch>,
+    Form(form): Form<FailingForm>,
 ) -> Result<Redirect, StatusCode> {
     if !staff.includes(&member) {
         return Err(StatusCode::FORBIDDEN);
@@ -179,20 +183,20 @@ async fn set_failing(
     Ok(Redirect::to("/"))
 }
 
-/// What a handler could not do.
-struct Problem(BoxError);
+/// An error of a handler, as status 503.
+struct AppError(BoxError);
 
-impl<E: Into<BoxError>> From<E> for Problem {
+impl<E: Into<BoxError>> From<E> for AppError {
     fn from(error: E) -> Self {
         Self(error.into())
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for AppError {
     fn into_response(self) -> Response {
         (
             StatusCode::SERVICE_UNAVAILABLE,
-            page::problem(&self.0.to_string()),
+            page::error(&self.0.to_string()),
         )
             .into_response()
     }
@@ -201,42 +205,35 @@ impl IntoResponse for Problem {
 #[tokio::main]
 #[expect(
     clippy::print_stdout,
-    reason = "a program that says where it can be found"
+    reason = "the program prints its URLs and its verifying key"
 )]
 async fn main() -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
-    let listener = start::listen().await?;
-    let sandbox_port = start::port("SANDBOX_PORT", 8001)?;
+    init_logging();
+    let listener = listen().await?;
+    let sandbox_port = port("SANDBOX_PORT", 8001)?;
     let (database, _folder) = start::database()?;
-    let signing_key = start::signing_key(&database);
-    let signing_key = signing_key.with_context(|| {
-        format!(
-            "the database {} cannot be opened: GDPR_ERASURE_DB says which file it is",
-            database.display()
-        )
-    })?;
+    let hint = || format!("cannot open {}; see GDPR_ERASURE_DB", database.display());
+    let signing_key = start::signing_key(&database).with_context(hint)?;
     let (settings, sandbox) =
         start::settings(listener.local_addr()?, sandbox_port, signing_key).await?;
     let staff = start::staff();
-    let opened = open(settings, &database, &staff).await;
-    let (openhumans, diary) = opened.context("GDPR_ERASURE_DB says which file the database is")?;
+    let (openhumans, diary) = open(settings, &database, &staff).await.with_context(hint)?;
     let background = start_background(&openhumans);
-    println!("the app:         {}", openhumans.settings().app_base_url());
-    println!("its Open Humans: {}", openhumans.settings().oh_base_url());
+    let settings = openhumans.settings();
+    println!("application:       {}", settings.app_base_url());
+    println!("Open Humans:       {}", settings.oh_base_url());
     println!(
-        "the desk:        {}openhumans/staff",
-        openhumans.settings().app_base_url()
+        "erasure dashboard: {}openhumans/staff",
+        settings.app_base_url()
     );
-    println!("its database:    {}", database.display());
-    for key in openhumans.settings().ledger_signing_keys() {
-        println!("ledger checked by: {}", key.verifying_key());
+    println!("database:          {}", database.display());
+    for key in settings.ledger_signing_keys() {
+        println!("verifying key:     {}", key.verifying_key());
     }
     let routes = app(&openhumans, diary, staff, sandbox.is_some());
-    oh_axum::serve(listener, routes).until_terminated().await;
+    axum::serve(listener, routes)
+        .with_graceful_shutdown(shutdown_signal())
+        .await?;
     background.stop().await;
     Ok(())
 }

@@ -1,28 +1,28 @@
-//! The app's pages.
+//! The application's pages.
 
 use maud::{DOCTYPE, Markup, html};
 use oh_core::{Member, OpenHumans};
 
-/// What the app's pages may load, and who may frame them: nobody.
+/// The `Content-Security-Policy` of the application's pages.
 pub(crate) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// What the staff sees on the first page.
-pub(crate) struct ForStaff {
-    /// Whether erasing fails on purpose, where it can be made to.
+/// The part of the first page for staff members.
+pub(crate) struct StaffSection {
+    /// Whether erasures fail on purpose, or `None` if that cannot be set.
     pub(crate) failing: Option<bool>,
-    /// Entries and members in the app's own table.
+    /// The number of entries and of members in the diary table.
     pub(crate) diary: (i64, i64),
 }
 
-/// The first page: a way in, or the member's diary.
+/// Renders the first page: a login link, or the member's diary.
 pub(crate) fn home(
     openhumans: &OpenHumans,
-    member: Option<(&Member, Vec<String>, Option<ForStaff>)>,
+    member: Option<(&Member, Vec<String>, Option<StaffSection>)>,
 ) -> Markup {
-    let Some((member, entries, for_staff)) = member else {
+    let Some((member, entries, staff_section)) = member else {
         return page(&html! {
-            p { "A diary for members of Open Humans." }
+            p { "A diary for Open Humans members." }
             p { a #login href="/openhumans/login?next=/" { "Log in with Open Humans" } }
         });
     };
@@ -31,43 +31,43 @@ pub(crate) fn home(
         openhumans.settings().oh_base_url()
     );
     page(&html! {
-        p { "Your diary, " strong { (member.username().unwrap_or("member")) } ":" }
+        p { "The diary of " strong { (member.username().unwrap_or("a member")) } }
         ul #diary { @for entry in &entries { li { (entry) } } }
         form method="post" action="/diary" {
-            input name="entry" required maxlength="500" aria-label="A new entry";
-            button { "Write" }
+            input name="entry" required maxlength="500" aria-label="New entry";
+            button { "Add" }
         }
         p {
-            "To have all this erased, " a #disconnect href="/openhumans/disconnect" { "disconnect" }
-            ", or " a #leave href=(leave) { "leave at Open Humans" } " and ask for erasure there."
+            "To erase your diary, " a #disconnect href="/openhumans/disconnect" { "disconnect" }
+            ", or " a #leave href=(leave) { "leave at Open Humans" } " and request erasure there."
         }
-        @if let Some(for_staff) = &for_staff { (staff(for_staff)) }
+        @if let Some(staff_section) = &staff_section { (render_staff_section(staff_section)) }
         form method="post" action="/openhumans/logout" { button #logout { "Log out" } }
     })
 }
 
-fn staff(shown: &ForStaff) -> Markup {
-    let (entries, members) = shown.diary;
+fn render_staff_section(section: &StaffSection) -> Markup {
+    let (entries, members) = section.diary;
     html! {
-        h2 { "For the staff" }
-        p { "The diary has " b { (entries) } " entries of " b { (members) } " members. "
-            a #desk href="/openhumans/staff" { "The erasure desk" } }
-        @if let Some(failing) = shown.failing {
+        h2 { "Staff" }
+        p { b { (entries) } " entries of " b { (members) } " members. "
+            a #dashboard href="/openhumans/staff" { "Erasure dashboard" } }
+        @if let Some(failing) = section.failing {
             form method="post" action="/failing" {
                 @if failing {
-                    "Erasing fails on purpose. "
-                    button #repair name="failing" value="false" { "Let it work" }
+                    "Erasures fail on purpose. "
+                    button #repair name="failing" value="false" { "Let erasures succeed" }
                 } @else {
-                    button #break name="failing" value="true" { "Make erasing fail" }
+                    button #break name="failing" value="true" { "Make erasures fail" }
                 }
             }
         }
     }
 }
 
-/// Something did not work.
-pub(crate) fn problem(text: &str) -> Markup {
-    page(&html! { p #problem role="alert" { (text) } })
+/// Renders an error.
+pub(crate) fn error(text: &str) -> Markup {
+    page(&html! { p #error role="alert" { (text) } })
 }
 
 fn page(content: &Markup) -> Markup {
@@ -77,11 +77,11 @@ fn page(content: &Markup) -> Markup {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "A diary" }
+                title { "Diary" }
                 style { "body{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}td,th{padding:0 .6rem;text-align:left}" }
             }
             body {
-                h1 { "A diary" }
+                h1 { "Diary" }
                 (content)
             }
         }

@@ -1,6 +1,5 @@
-//! What the example shows, shown.
+//! Tests of the example: failed and repaired erasure, proof, and access control.
 
-use std::future::pending;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use super::*;
 type Result<T = ()> = std::result::Result<T, BoxError>;
 
 #[tokio::test]
-async fn what_keeps_failing_is_a_dead_letter_is_requeued_and_the_proof_names_nobody() -> Result {
+async fn failing_erasure_becomes_dead_letter_and_succeeds_when_requeued() -> Result {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
     let key = SigningKey::generate("diary.example/erasure")?;
@@ -35,44 +34,44 @@ async fn what_keeps_failing_is_a_dead_letter_is_requeued_and_the_proof_names_nob
         .backoff(Duration::from_millis(5), Duration::from_millis(10))
         .spawn();
     let routes = app(&openhumans, diary.clone(), staff, true);
-    let server = tokio::spawn(oh_axum::serve(listener, routes.clone()).until(pending()));
+    let server = tokio::spawn(axum::serve(listener, routes.clone()).into_future());
 
-    let leaves: ProjectMemberId = "01026778".parse()?;
-    let stays: ProjectMemberId = "00169953".parse()?;
-    for member in [&leaves, &stays] {
+    let leaving: ProjectMemberId = "01026778".parse()?;
+    let remaining: ProjectMemberId = "00169953".parse()?;
+    for member in [&leaving, &remaining] {
         sandbox.join(member.as_str());
         diary.write(member, "Dear diary").await?;
     }
     diary.set_failing(true);
-    let told = sandbox.leave("01026778", true).await;
-    assert!(told[0].accepted(), "{told:?}");
+    let webhooks = sandbox.leave("01026778", true).await;
+    assert!(webhooks[0].accepted(), "{webhooks:?}");
     let ledger = openhumans.ledger();
     while ledger.stats().await?.dead_letters == 0 {
         worker.drain().await;
     }
-    assert_eq!(diary.read(&leaves).await?.len(), 1);
+    assert_eq!(diary.read(&leaving).await?.len(), 1);
 
     diary.set_failing(false);
     let bob = log_in(&routes, &sandbox, "00169953").await?;
-    let desk = ask(&routes, Request::get("/openhumans/staff"), &bob).await?;
-    assert!(desk.contains("Needs attention"), "{desk}");
+    let dashboard = send(&routes, Request::get("/openhumans/staff"), &bob).await?;
+    assert!(dashboard.contains("Needs attention"), "{dashboard}");
     let dead_letter = ledger.events(EventState::DeadLetter).await?.remove(0);
     let event = format!("/openhumans/staff/events/{}", dead_letter.id);
-    let shown = ask(&routes, Request::get(&event), &bob).await?;
+    let shown = send(&routes, Request::get(&event), &bob).await?;
     assert!(shown.contains("Put back into the queue"), "{shown}");
-    ask(&routes, Request::post(format!("{event}/requeue")), &bob).await?;
+    send(&routes, Request::post(format!("{event}/requeue")), &bob).await?;
     worker.drain().await;
 
-    assert!(diary.read(&leaves).await?.is_empty());
-    assert_eq!(diary.read(&stays).await?.len(), 1);
-    let steps: Vec<_> = ledger.of_member(&leaves).await?;
+    assert!(diary.read(&leaving).await?.is_empty());
+    assert_eq!(diary.read(&remaining).await?.len(), 1);
+    let steps: Vec<_> = ledger.of_member(&leaving).await?;
     let steps: Vec<_> = steps.iter().map(|line| line.step).collect();
     assert_eq!(steps.first(), Some(&Step::Received));
     assert_eq!(steps.last(), Some(&Step::Done));
     let failed = steps.iter().filter(|step| **step == Step::Failed).count();
-    assert_eq!(failed, 2, "and the third was the last straw");
+    assert_eq!(failed, 2, "the third failure makes it a dead letter");
     assert!(steps.contains(&Step::Requeued));
-    let proof = ask(
+    let proof = send(
         &routes,
         Request::get("/openhumans/staff/ledger.jsonl"),
         &bob,
@@ -81,19 +80,21 @@ async fn what_keeps_failing_is_a_dead_letter_is_requeued_and_the_proof_names_nob
     assert_eq!(proof.lines().count(), steps.len());
     assert!(!proof.contains("01026778"), "{proof}");
 
-    // Sealed, it can be checked by anyone with the key; the checkpoint was given away, too.
-    let checkpointer = openhumans.checkpointer().ok_or("there is a key")?;
+    // With a signed checkpoint, anyone with the verifying key can verify the export.
+    let checkpointer = openhumans
+        .checkpointer()
+        .ok_or("the signing key is missing")?;
     let checkpoint = checkpointer
         .sign_checkpoint()
         .await?
         .checkpoint
-        .ok_or("it is sealed")?;
-    let desk = ask(&routes, Request::get("/openhumans/staff"), &bob).await?;
-    assert!(desk.contains("lines sealed"), "{desk}");
-    let shown = ask(&routes, Request::get("/openhumans/staff/checkpoint"), &bob).await?;
+        .ok_or("no checkpoint was signed")?;
+    let dashboard = send(&routes, Request::get("/openhumans/staff"), &bob).await?;
+    assert!(dashboard.contains("lines sealed"), "{dashboard}");
+    let shown = send(&routes, Request::get("/openhumans/staff/checkpoint"), &bob).await?;
     assert_eq!(shown, checkpoint.note());
     let export = Request::get("/openhumans/staff/ledger.jsonl");
-    let export = ask(&routes, export, &bob).await?;
+    let export = send(&routes, export, &bob).await?;
     let terms = Terms::at(openhumans.clock().now().as_micros());
     let mut verifier = Verifier::new(vec![key.verifying_key().clone()], terms);
     let archive = std::fs::read_to_string(folder.path().join("diary.checkpoints"))?;
@@ -104,43 +105,47 @@ async fn what_keeps_failing_is_a_dead_letter_is_requeued_and_the_proof_names_nob
     assert_eq!((verified.sealed, verified.held), (steps.len() as u64, 1));
     assert_eq!(verified.summary.judged(Verdict::InTime), 1);
 
-    // Whoever is not of the staff sees none of it.
+    // Other members cannot open the dashboard.
     let alice = log_in(&routes, &sandbox, "01026778").await?;
-    let refused = ask(&routes, Request::get("/openhumans/staff"), &alice).await;
-    assert!(refused.unwrap_err().to_string().starts_with("403"));
+    let result = send(&routes, Request::get("/openhumans/staff"), &alice).await;
+    assert!(result.unwrap_err().to_string().starts_with("403"));
 
     worker.stop().await;
     server.abort();
     Ok(())
 }
 
-/// Logs a member in, and gives the session's cookie.
+/// Logs a member in and returns the session cookie.
 async fn log_in(routes: &Router, sandbox: &Sandbox, member: &str) -> Result<String> {
-    let begun = routes
+    let redirect = routes
         .clone()
         .oneshot(Request::get("/openhumans/login").body(Body::empty())?)
         .await?;
-    let to = begun.headers()[header::LOCATION].to_str()?;
-    let back = sandbox.authorize(member, to).await?;
-    let path = format!("{}?{}", back.path(), back.query().unwrap_or_default());
-    let callback = Request::get(path).header(header::COOKIE, cookies(&begun));
-    let done = routes
+    let authorize_url = redirect.headers()[header::LOCATION].to_str()?;
+    let callback_url = sandbox.authorize(member, authorize_url).await?;
+    let path = format!(
+        "{}?{}",
+        callback_url.path(),
+        callback_url.query().unwrap_or_default()
+    );
+    let callback = Request::get(path).header(header::COOKIE, cookies(&redirect));
+    let response = routes
         .clone()
         .oneshot(callback.body(Body::empty())?)
         .await?;
-    assert_eq!(done.status(), StatusCode::SEE_OTHER);
-    Ok(cookies(&done))
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+    Ok(cookies(&response))
 }
 
-/// The cookies an answer sets, as a browser sends them.
+/// Returns the cookies that a response sets, as a `Cookie` header.
 fn cookies(response: &Response) -> String {
     let set = response.headers().get_all(header::SET_COOKIE).iter();
     let pairs = set.filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
     pairs.collect::<Vec<_>>().join("; ")
 }
 
-/// The body of an answer that is no failure, to someone with this cookie.
-async fn ask(routes: &Router, request: Builder, cookie: &str) -> Result<String> {
+/// Sends a request with a cookie and returns the body of a successful response.
+async fn send(routes: &Router, request: Builder, cookie: &str) -> Result<String> {
     let request = request.header(header::COOKIE, cookie);
     let request = request
         .header(header::ACCEPT, "text/html")
@@ -157,7 +162,7 @@ async fn ask(routes: &Router, request: Builder, cookie: &str) -> Result<String> 
 }
 
 #[tokio::test]
-async fn strangers_other_sites_and_members_change_nothing_that_is_the_staffs() -> Result {
+async fn staff_actions_are_rejected_for_members_strangers_and_other_sites() -> Result {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let secret = SigningKey::generate("diary.example/erasure")?
         .to_secret_text()
@@ -172,7 +177,7 @@ async fn strangers_other_sites_and_members_change_nothing_that_is_the_staffs() -
         log_in(&routes, &sandbox, "00169953").await?,
         log_in(&routes, &sandbox, "01026778").await?,
     );
-    let send = async |path: &str, form: &str, cookie: &str, site: &str| -> Result<_> {
+    let post = async |path: &str, form: &str, cookie: &str, site: &str| -> Result<_> {
         let request = Request::post(path)
             .header(header::COOKIE, cookie)
             .header("sec-fetch-site", site)
@@ -181,13 +186,18 @@ async fn strangers_other_sites_and_members_change_nothing_that_is_the_staffs() -
         Ok(routes.clone().oneshot(request).await?.status().as_u16())
     };
 
-    // Nobody, a member, and another site in the browser of one of the staff.
-    let here = "same-origin";
-    assert_eq!(send("/failing", "failing=true", "", here).await?, 401);
-    assert_eq!(send("/failing", "failing=true", &alice, here).await?, 403);
+    let same_origin = "same-origin";
+    assert_eq!(
+        post("/failing", "failing=true", "", same_origin).await?,
+        401
+    );
+    assert_eq!(
+        post("/failing", "failing=true", &alice, same_origin).await?,
+        403
+    );
     for site in ["cross-site", "same-site"] {
-        assert_eq!(send("/failing", "failing=true", &bob, site).await?, 403);
-        assert_eq!(send("/diary", "entry=forged", &alice, site).await?, 403);
+        assert_eq!(post("/failing", "failing=true", &bob, site).await?, 403);
+        assert_eq!(post("/diary", "entry=forged", &alice, site).await?, 403);
     }
     assert!(!diary.is_failing());
     assert!(diary.read(&"01026778".parse()?).await?.is_empty());
@@ -197,21 +207,26 @@ async fn strangers_other_sites_and_members_change_nothing_that_is_the_staffs() -
         "/openhumans/staff/events",
     ] {
         for cookie in ["", &alice] {
-            let refused = ask(&routes, Request::get(path), cookie).await;
-            assert!(refused.is_err() || !refused?.contains("ledger"), "{path}");
+            let result = send(&routes, Request::get(path), cookie).await;
+            assert!(result.is_err() || !result?.contains("ledger"), "{path}");
         }
     }
-    assert_eq!(send("/failing", "failing=true", &bob, here).await?, 303);
+    assert_eq!(
+        post("/failing", "failing=true", &bob, same_origin).await?,
+        303
+    );
     assert!(diary.is_failing());
 
-    // Where members are real, nobody can make their erasure fail, and nobody is of the staff unless
-    // the app is told.
-    let real = app(&openhumans, diary.clone(), staff, false);
+    // Without a sandbox, erasures cannot be made to fail.
+    let production = app(&openhumans, diary.clone(), staff, false);
     let request = Request::post("/failing").header(header::COOKIE, &bob);
-    let answer = real.clone().oneshot(request.body(Body::empty())?).await?;
-    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    let response = production
+        .clone()
+        .oneshot(request.body(Body::empty())?)
+        .await?;
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
 
-    // The app's pages are kept by no cache, framed by nobody, and run no script.
+    // The application's pages forbid caching, framing and scripts.
     let home = Request::get("/")
         .header(header::COOKIE, &bob)
         .body(Body::empty())?;

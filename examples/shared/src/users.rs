@@ -1,4 +1,4 @@
-//! The app's own users, and what members coming and going means to them.
+//! The application's users, and what a login and a departure mean to them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,20 +9,20 @@ use oh_core::deauth::{DeauthHandler, Departure};
 use oh_core::login::{LoggedIn, LoginHandler, Refusal, Welcome};
 use oh_core::transport::BoxError;
 
-/// What the app itself knows about someone.
+/// The application's own data about a member.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct User {
-    /// How often they have logged in.
-    pub(crate) logins: u32,
+pub struct User {
+    /// The number of logins.
+    pub logins: u32,
 }
 
-/// All users, in memory. A real app has a table here.
-#[derive(Clone, Default)]
-pub(crate) struct Users(Arc<Mutex<BTreeMap<ProjectMemberId, User>>>);
+/// All users, in memory. Use a database table in a real application.
+#[derive(Clone, Debug, Default)]
+pub struct Users(Arc<Mutex<BTreeMap<ProjectMemberId, User>>>);
 
 impl Users {
-    /// What is known about a member; nothing, after erasure.
-    pub(crate) fn get(&self, member: &ProjectMemberId) -> User {
+    /// Returns the data about a member, which is empty after an erasure.
+    pub fn get(&self, member: &ProjectMemberId) -> User {
         self.lock().get(member).cloned().unwrap_or_default()
     }
 
