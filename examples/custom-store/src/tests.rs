@@ -103,7 +103,10 @@ const CHILD: &str = "CUSTOM_STORE_TEST_DIR";
 async fn put_loses_no_write_of_concurrent_processes() {
     let dir = tempfile::tempdir().unwrap();
     let store = FileStore::open(dir.path()).unwrap();
-    assert_eq!(store.put(&record(), None).await.unwrap(), PutOutcome::Stored);
+    assert_eq!(
+        store.put(&record(), None).await.unwrap(),
+        PutOutcome::Stored
+    );
     let spawn_child = || -> Child {
         Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "tests::child_process", "--ignored"])
@@ -224,7 +227,10 @@ async fn files_are_accessible_by_owner_only() {
 
     let dir = tempfile::tempdir().unwrap();
     let store = FileStore::open(dir.path().join("store")).unwrap();
-    assert_eq!(store.put(&record(), None).await.unwrap(), PutOutcome::Stored);
+    assert_eq!(
+        store.put(&record(), None).await.unwrap(),
+        PutOutcome::Stored
+    );
     let paths = all_paths(dir.path());
     assert_eq!(
         paths.len(),
