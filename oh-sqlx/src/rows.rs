@@ -200,15 +200,15 @@ impl EventRow {
         let tokens = self.tokens();
         let record = self.record()?;
         let lease = Lease::new(record.id.clone(), holder);
-        let event = DeauthEvent::new(
-            record.id,
-            record.member.ok_or_else(|| damaged("member"))?,
-            record.pseudonym,
-            record.erasure,
-            record.discovery,
-            record.left_at,
-            record.received_at,
-        );
+        let event = DeauthEvent {
+            id: record.id,
+            member: record.member.ok_or_else(|| damaged("member"))?,
+            pseudonym: record.pseudonym,
+            erasure: record.erasure,
+            discovery: record.discovery,
+            left_at: record.left_at,
+            received_at: record.received_at,
+        };
         Ok(LeasedEvent::new(lease, event, record.attempts, tokens))
     }
 

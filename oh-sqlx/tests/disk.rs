@@ -30,15 +30,15 @@ fn id(number: usize) -> ProjectMemberId {
 }
 
 fn event(number: usize) -> DeauthEvent {
-    DeauthEvent::new(
-        EventId::new(format!("{number:032x}")),
-        id(number),
-        Pseudonym::new(format!("{number:032x}")),
-        ErasureRequest::Requested,
-        Discovery::Webhook,
-        at(50),
-        at(100),
-    )
+    DeauthEvent {
+        id: EventId::new(format!("{number:032x}")),
+        member: id(number),
+        pseudonym: Pseudonym::new(format!("{number:032x}")),
+        erasure: ErasureRequest::Requested,
+        discovery: Discovery::Webhook,
+        left_at: at(50),
+        received_at: at(100),
+    }
 }
 
 async fn count(store: &SqliteStore) -> usize {

@@ -65,15 +65,15 @@ fn id(number: u32) -> ProjectMemberId {
 
 /// Member `number` left at `left` and it reached us a second later.
 fn event(name: &str, number: u32, left: i64) -> DeauthEvent {
-    DeauthEvent::new(
-        EventId::new(name),
-        id(number),
-        Pseudonym::new(format!("p{number}")),
-        ErasureRequest::Requested,
-        Discovery::Webhook,
-        at(left),
-        at(left + 1),
-    )
+    DeauthEvent {
+        id: EventId::new(name),
+        member: id(number),
+        pseudonym: Pseudonym::new(format!("p{number}")),
+        erasure: ErasureRequest::Requested,
+        discovery: Discovery::Webhook,
+        left_at: at(left),
+        received_at: at(left + 1),
+    }
 }
 
 fn authorized(number: u32, when: i64) -> MemberRecord {

@@ -23,15 +23,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 fn event(number: usize) -> DeauthEvent {
-    DeauthEvent::new(
-        EventId::new(format!("{number:032x}")),
-        format!("{number:08}").parse().unwrap(),
-        Pseudonym::new(format!("p{number}")),
-        ErasureRequest::Requested,
-        Discovery::Webhook,
-        Timestamp::from_micros(1),
-        Timestamp::from_micros(2),
-    )
+    DeauthEvent {
+        id: EventId::new(format!("{number:032x}")),
+        member: format!("{number:08}").parse().unwrap(),
+        pseudonym: Pseudonym::new(format!("p{number}")),
+        erasure: ErasureRequest::Requested,
+        discovery: Discovery::Webhook,
+        left_at: Timestamp::from_micros(1),
+        received_at: Timestamp::from_micros(2),
+    }
 }
 
 fn someone() -> ProjectMemberId {

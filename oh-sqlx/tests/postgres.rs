@@ -32,15 +32,15 @@ fn member(number: u32) -> ProjectMemberId {
 /// The event `name` of a member, received so many seconds after some time.
 fn event(name: &str, who: u32, received: i64) -> DeauthEvent {
     let at = Timestamp::from_micros(1_600_000_000_000_000 + received * 1_000_000);
-    DeauthEvent::new(
-        EventId::new(format!("{name:0>32}")),
-        member(who),
-        Pseudonym::new(format!("{who:032x}")),
-        ErasureRequest::Requested,
-        Discovery::Webhook,
-        at,
-        at,
-    )
+    DeauthEvent {
+        id: EventId::new(format!("{name:0>32}")),
+        member: member(who),
+        pseudonym: Pseudonym::new(format!("{who:032x}")),
+        erasure: ErasureRequest::Requested,
+        discovery: Discovery::Webhook,
+        left_at: at,
+        received_at: at,
+    }
 }
 
 fn now() -> Timestamp {

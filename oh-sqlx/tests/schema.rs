@@ -293,16 +293,14 @@ async fn one_of_each(store: &(impl TokenStore + DeauthInbox), round: u64) {
     let pseudonym = Pseudonym::new(format!("{:032x}", round % 10));
     let id = |kind: u64| EventId::new(format!("{:032x}", 10 * round + kind));
     let (told, wish) = (Discovery::Webhook, ErasureRequest::Requested);
-    let event = |kind| {
-        DeauthEvent::new(
-            id(kind),
-            who.clone(),
-            pseudonym.clone(),
-            wish,
-            told,
-            now,
-            now,
-        )
+    let event = |kind| DeauthEvent {
+        id: id(kind),
+        member: who.clone(),
+        pseudonym: pseudonym.clone(),
+        erasure: wish,
+        discovery: told,
+        left_at: now,
+        received_at: now,
     };
     assert!(matches!(
         store.accept(&event(1)).await.unwrap(),

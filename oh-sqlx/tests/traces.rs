@@ -62,15 +62,15 @@ fn record(number: u32, refresh: u32) -> MemberRecord {
 }
 
 fn event(number: u32) -> DeauthEvent {
-    DeauthEvent::new(
-        EventId::new(format!("e{number}")),
-        id(number),
-        Pseudonym::new(format!("p{number}")),
-        ErasureRequest::Requested,
-        Discovery::Webhook,
-        at(100),
-        at(101),
-    )
+    DeauthEvent {
+        id: EventId::new(format!("e{number}")),
+        member: id(number),
+        pseudonym: Pseudonym::new(format!("p{number}")),
+        erasure: ErasureRequest::Requested,
+        discovery: Discovery::Webhook,
+        left_at: at(100),
+        received_at: at(101),
+    }
 }
 
 fn leaves(number: u32) -> bool {

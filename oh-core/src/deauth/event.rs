@@ -128,7 +128,6 @@ named! {
 
 /// One member leaving, once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
 pub struct DeauthEvent {
     /// Its name.
     pub id: EventId,
@@ -144,28 +143,4 @@ pub struct DeauthEvent {
     pub left_at: Timestamp,
     /// When the event reached us.
     pub received_at: Timestamp,
-}
-
-impl DeauthEvent {
-    /// One event with all that is known of it: its name, who left, who left as the ledger says it,
-    /// the wish, how the departure was learned of, when the member left, and when that reached us.
-    pub fn new(
-        id: EventId,
-        member: ProjectMemberId,
-        pseudonym: Pseudonym,
-        erasure: ErasureRequest,
-        discovery: Discovery,
-        left_at: Timestamp,
-        received_at: Timestamp,
-    ) -> Self {
-        Self {
-            id,
-            member,
-            pseudonym,
-            erasure,
-            discovery,
-            left_at,
-            received_at,
-        }
-    }
 }

@@ -326,15 +326,15 @@ mod tests {
         let done = Completion::Done { note: None };
         let names = setting.deauthorizer.names();
         for (left_at, end, overdue) in [(at(50), dead_letter, 1), (at(60), done, 0)] {
-            let event = DeauthEvent::new(
-                names.webhook_event_id(&member(1), left_at, ErasureRequest::Requested),
-                member(1),
-                names.pseudonym(&member(1)),
-                ErasureRequest::Requested,
-                Discovery::Webhook,
+            let event = DeauthEvent {
+                id: names.webhook_event_id(&member(1), left_at, ErasureRequest::Requested),
+                member: member(1),
+                pseudonym: names.pseudonym(&member(1)),
+                erasure: ErasureRequest::Requested,
+                discovery: Discovery::Webhook,
                 left_at,
-                left_at,
-            );
+                received_at: left_at,
+            };
             let _ = setting.inbox.accept(&event).await.unwrap();
             let leased = setting.inbox.lease(at(100), at(160), 1).await.unwrap();
             let held = setting

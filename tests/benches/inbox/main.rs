@@ -76,15 +76,15 @@ fn event(number: usize) -> Result<DeauthEvent> {
     let names = Pseudonymizer::from_client_secret(&ClientSecret::new("secret"));
     let member = format!("{number:08}").parse()?;
     let now = Timestamp::now();
-    Ok(DeauthEvent::new(
-        names.webhook_event_id(&member, now, ErasureRequest::Requested),
-        member.clone(),
-        names.pseudonym(&member),
-        ErasureRequest::Requested,
-        Discovery::Webhook,
-        now,
-        now,
-    ))
+    Ok(DeauthEvent {
+        id: names.webhook_event_id(&member, now, ErasureRequest::Requested),
+        member: member.clone(),
+        pseudonym: names.pseudonym(&member),
+        erasure: ErasureRequest::Requested,
+        discovery: Discovery::Webhook,
+        left_at: now,
+        received_at: now,
+    })
 }
 
 #[tokio::main]

@@ -327,15 +327,15 @@ async fn is_held(app: &App, member: &str) -> String {
     let member = member.parse().expect("a project member id");
     let now = app.clock.now();
     let names = deauthorizer.names();
-    let event = DeauthEvent::new(
-        names.webhook_event_id(&member, now, ErasureRequest::Unknown),
-        member.clone(),
-        names.pseudonym(&member),
-        ErasureRequest::Unknown,
-        Discovery::Reconciliation,
-        now,
-        now,
-    );
+    let event = DeauthEvent {
+        id: names.webhook_event_id(&member, now, ErasureRequest::Unknown),
+        member: member.clone(),
+        pseudonym: names.pseudonym(&member),
+        erasure: ErasureRequest::Unknown,
+        discovery: Discovery::Reconciliation,
+        left_at: now,
+        received_at: now,
+    };
     let held = deauthorizer
         .inbox()
         .quarantine(&event, "too many at once")

@@ -9,15 +9,15 @@ const SECOND: Duration = Duration::from_secs(1);
 async fn told_elsewhere(setting: &Setting, number: usize) {
     let (member, wish) = (member(number), ErasureRequest::Requested);
     let names = setting.deauthorizer.names();
-    let event = DeauthEvent::new(
-        names.webhook_event_id(&member, at(50), wish),
-        member.clone(),
-        names.pseudonym(&member),
-        wish,
-        Discovery::Webhook,
-        at(50),
-        at(60),
-    );
+    let event = DeauthEvent {
+        id: names.webhook_event_id(&member, at(50), wish),
+        member: member.clone(),
+        pseudonym: names.pseudonym(&member),
+        erasure: wish,
+        discovery: Discovery::Webhook,
+        left_at: at(50),
+        received_at: at(60),
+    };
     let _ = setting.inbox.accept(&event).await.unwrap();
 }
 

@@ -42,15 +42,15 @@ fn ago(seconds: u64) -> Timestamp {
 
 /// The event of the member of this number; ids and pseudonyms begin with it.
 fn event(number: usize, received_at: Timestamp) -> DeauthEvent {
-    DeauthEvent::new(
-        EventId::new(format!("{number:08}eeeeeeeeeeeeeeeeeeeeeeee")),
-        member(number),
-        Pseudonym::new(format!("{number:08}aaaaaaaaaaaaaaaaaaaaaaaa")),
-        ErasureRequest::Requested,
-        Discovery::Webhook,
+    DeauthEvent {
+        id: EventId::new(format!("{number:08}eeeeeeeeeeeeeeeeeeeeeeee")),
+        member: member(number),
+        pseudonym: Pseudonym::new(format!("{number:08}aaaaaaaaaaaaaaaaaaaaaaaa")),
+        erasure: ErasureRequest::Requested,
+        discovery: Discovery::Webhook,
+        left_at: received_at,
         received_at,
-        received_at,
-    )
+    }
 }
 
 /// The record of such an event in this state.
