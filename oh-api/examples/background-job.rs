@@ -10,8 +10,8 @@
 
 use std::process::ExitCode;
 
-use oh_api::job::{JobReport, MemberJob, Visit};
-use oh_api::{Client, Error, FileMetadata, ProjectClient, Same, Upload};
+use oh_api::job::{JobMember, JobReport, MemberJob};
+use oh_api::{Client, Error, FileMetadata, MatchBy, ProjectClient, Upload};
 
 /// Gives every member the month's report. Who has it is kept in `journal`.
 pub(crate) async fn report(
@@ -30,7 +30,7 @@ pub(crate) async fn report(
                 p.outcome
             )
         });
-    let visit = async |visit: Visit| {
+    let visit = async |visit: JobMember| {
         let (mut files, mut count) = (visit.files(), 0);
         while files.try_next().await?.is_some() {
             count += 1;
@@ -38,7 +38,7 @@ pub(crate) async fn report(
         let text = format!("In {month} this project could see {count} of your files.\n");
         let report = Upload::bytes(format!("report-{month}.txt"), text)
             .metadata(FileMetadata::new("Monthly report").tags(["report"]));
-        visit.upload_unless_there(report, Same::Name).await?;
+        visit.upload_if_absent(report, MatchBy::Name).await?;
         Ok(())
     };
     project.for_each_member(&job, visit).await

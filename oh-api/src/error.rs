@@ -1,4 +1,4 @@
-//! What a call to Open Humans can end in, other than well.
+//! Errors of API calls.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -9,134 +9,136 @@ use std::time::Duration;
 
 use crate::transport::{BoxError, TransportError};
 
-/// Why a call did not succeed. No variant holds a secret. Cheap to clone, so that several who
-/// waited for one call can each have it.
+/// An error of an API call.
+///
+/// No variant contains a secret. Clones are cheap, so several callers that share one call can each
+/// receive its error. The `Debug` output is the message with its causes, so that
+/// `main -> Result<(), Box<dyn Error>>` prints a readable line.
 ///
 /// ```
 /// # fn act(error: oh_api::Error) {
 /// match error {
 ///     oh_api::Error::Deauthorized => println!("the member has left"),
-///     error if error.is_retryable() => println!("later, then: {error}"),
+///     error if error.is_retryable() => println!("try again later: {error}"),
 ///     error => println!("{error}"),
 /// }
 /// # }
 /// ```
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The token, or the client id and secret, are not accepted (401).
+    /// Open Humans rejected the token or the client credentials (401).
     #[error("Open Humans refused the credentials: {detail}")]
     Unauthorized {
-        /// What the server said, shortened.
+        /// The server's explanation, shortened.
         detail: String,
     },
-    /// The request is not allowed (403), whatever the token: a download address that is too old, or
-    /// something in front of Open Humans. Says nothing about the member.
+    /// The request is not allowed for any token (403): the download URL has expired, or a server in
+    /// front of Open Humans blocks the request. Says nothing about the member.
     #[error("Open Humans does not allow this: {detail}")]
     Forbidden {
-        /// What the server said, shortened.
+        /// The server's explanation, shortened.
         detail: String,
     },
-    /// The access token has expired, and there was no way to renew it.
+    /// The access token has expired and could not be refreshed.
     #[error("the access token has expired")]
     Expired,
-    /// The member has left the project, or was never in it. Trying again cannot help; logging in
-    /// again can.
+    /// The member has left the project or never joined it. A retry does not help; a new login does.
     #[error("the member has not authorized this project, or no longer does")]
     Deauthorized,
-    /// An argument Open Humans would choke on; nothing was sent.
-    #[error("{argument} cannot be used: {why}")]
+    /// An argument is invalid; nothing was sent.
+    #[error("{argument} cannot be used: {reason}")]
     InvalidInput {
-        /// Which argument.
+        /// The name of the argument.
         argument: &'static str,
-        /// What is wrong with it.
-        why: String,
+        /// Why it is invalid.
+        reason: String,
     },
-    /// Open Humans did not accept the input (400), by field where it says so.
+    /// Open Humans rejected the request's fields (400).
     #[error("Open Humans did not accept the request: {}", join(.problems))]
     BadRequest {
-        /// What is wrong with it.
+        /// The problems, one for each field if the server names fields.
         problems: Vec<Problem>,
     },
-    /// There is no such thing (404).
+    /// The resource does not exist (404).
     #[error("not found")]
     NotFound,
-    /// More than the server takes (413), or than a limit of ours allows.
+    /// The request or response exceeds a limit of the server (413) or of this library.
     #[error("too large: {what}")]
     TooLarge {
-        /// What is, and what the limit is.
+        /// What is too large, with the limit.
         what: String,
     },
-    /// Too many requests (429), or a server that asks for patience (503 with `Retry-After`).
+    /// The server limits the request rate (429, or 503 with `Retry-After`).
     #[error("Open Humans asks to wait")]
     RateLimited {
-        /// How long, if it said so.
+        /// How long to wait, if the server says so.
         retry_after: Option<Duration>,
     },
-    /// The server failed (5xx). A request that changes something may have done so.
+    /// The server failed (5xx). It may have processed the request.
     #[error("Open Humans failed with status {status}")]
     Server {
-        /// The status.
+        /// The status code.
         status: http::StatusCode,
     },
-    /// No answer in time.
+    /// The server did not respond in time. It may have processed the request.
     #[error("Open Humans did not answer in time")]
     Timeout,
     /// The connection failed.
     #[error("the connection to Open Humans failed")]
     Network(#[source] TransportError),
-    /// The answer is not what the protocol promises.
-    #[error("the answer was not understood (status {status}): {excerpt}")]
-    NotUnderstood {
-        /// The status it came with.
+    /// The response does not follow the protocol.
+    #[error("unexpected response (status {status}): {excerpt}")]
+    UnexpectedResponse {
+        /// The status code.
         status: http::StatusCode,
-        /// A short part of it, free of secrets.
+        /// A short description or quotation without secrets.
         excerpt: String,
     },
-    /// A link in an answer points to another host than the configured one; it was not followed.
-    #[error("the answer links to another host ({host}), which was not followed")]
+    /// A response links to another host than the configured one; the link was not followed.
+    #[error("the response links to another host ({host}), which was not followed")]
     ForeignLink {
-        /// The host it points to.
+        /// The host that the link names.
         host: String,
     },
-    /// What arrived is not what was sent: its size or its MD5 is another.
-    #[error("the {what} should be {expected} and is {found}{}", kept_at(.kept.as_deref()))]
+    /// The size or the MD5 of a file is not the expected one.
+    #[error("the {what} should be {expected} and is {actual}{}", saved_as_suffix(.saved_as.as_deref()))]
     Mismatch {
-        /// What was compared: `size` or `md5`.
+        /// `size` or `md5`.
         what: &'static str,
-        /// What it should be.
+        /// The expected value.
         expected: String,
-        /// What it is.
-        found: String,
-        /// Where what arrived is kept aside, if it is.
-        kept: Option<PathBuf>,
+        /// The actual value.
+        actual: String,
+        /// Where the downloaded file was saved instead of its target, if it was.
+        saved_as: Option<PathBuf>,
     },
-    /// The object store that holds the files refused or failed.
+    /// The object store that contains the files returned an error.
     #[error("the object store answered with status {status} ({code})")]
     ObjectStore {
-        /// The status.
+        /// The status code.
         status: http::StatusCode,
-        /// The store's own word for it, such as `SignatureDoesNotMatch`; empty where it gave none.
+        /// The store's error code, such as `SignatureDoesNotMatch`; empty if it sent none.
         code: String,
     },
-    /// Whoever keeps the tokens could not give one.
-    #[error("no access token could be had")]
-    TokenSource(#[source] TokenSourceError),
-    /// The app did not give what this call needs, such as a master token.
+    /// The [`TokenSource`](crate::TokenSource) failed.
+    #[error("no access token is available")]
+    TokenSource(#[source] AppError),
+    /// The call needs configuration that the application did not provide, such as a master token.
     #[error("not configured: {what}")]
     NotConfigured {
-        /// What is missing.
+        /// The missing setting.
         what: &'static str,
     },
-    /// A file or a stream on this side failed.
+    /// A local file or stream failed.
     #[error(transparent)]
     Io(IoError),
 }
 
 impl Error {
-    /// Whether the same call may succeed later without anyone changing anything.
+    /// Returns whether the same call may succeed later without any change.
     ///
-    /// For a call that changes something at Open Humans, look first whether it has happened.
+    /// Before you repeat a call that changes data at Open Humans, check whether the change was made.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::RateLimited { .. } | Self::Server { .. } | Self::Timeout | Self::Network(_) => {
@@ -148,16 +150,18 @@ impl Error {
         }
     }
 
-    /// What Open Humans said is wrong with `field`, if it refused the input and named that field.
+    /// Returns the server's message about `field`, if it rejected the request and named that field.
     pub fn field(&self, field: &str) -> Option<&str> {
         let Self::BadRequest { problems } = self else {
             return None;
         };
-        let named = problems.iter().find(|p| p.field.as_deref() == Some(field));
-        named.map(|problem| problem.message.as_str())
+        let problem = problems
+            .iter()
+            .find(|p| p.field.as_deref() == Some(field))?;
+        Some(problem.message.as_str())
     }
 
-    /// The same error, naming the file it is about where it is [`Error::Io`] and names none yet.
+    /// Adds the path of the affected file to an [`Error::Io`] that has none yet.
     #[must_use]
     pub fn at(self, path: impl AsRef<Path>) -> Self {
         match self {
@@ -169,13 +173,64 @@ impl Error {
         }
     }
 
-    /// Whether the failed call certainly did nothing: it never left, or it was turned away.
-    pub(crate) fn did_nothing(&self) -> bool {
-        matches!(
-            self,
-            Self::RateLimited { .. } | Self::Network(TransportError::Connect(_))
-        )
+    pub(crate) fn invalid_input(argument: &'static str, reason: impl Into<String>) -> Self {
+        Self::InvalidInput {
+            argument,
+            reason: reason.into(),
+        }
     }
+
+    pub(crate) fn unexpected(status: http::StatusCode, excerpt: impl Into<String>) -> Self {
+        Self::UnexpectedResponse {
+            status,
+            excerpt: excerpt.into(),
+        }
+    }
+
+    /// Returns whether the server certainly did not process the request, so that even a request that
+    /// must not be processed twice can be repeated.
+    pub(crate) fn was_not_processed(&self) -> bool {
+        match self {
+            Self::RateLimited { .. } => true,
+            Self::Network(error) => error.was_not_processed(),
+            _ => false,
+        }
+    }
+
+    /// Returns whether the server closed the connection or refused the stream before it processed
+    /// the request. Other requests on that connection succeeded, so a retry is promising.
+    pub(crate) fn was_refused_by_connection(&self) -> bool {
+        matches!(self, Self::Network(TransportError::Unprocessed(_)))
+    }
+
+    /// How long the server asked to wait.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after } => *retry_after,
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&with_causes(self))
+    }
+}
+
+/// Returns an error's message followed by the messages of its causes.
+fn with_causes(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let message = cause.to_string();
+        // Some errors repeat their cause in their own message.
+        if !text.contains(&message) {
+            text = format!("{text}: {message}");
+        }
+        source = cause.source();
+    }
+    text
 }
 
 impl From<TransportError> for Error {
@@ -196,13 +251,13 @@ impl From<std::io::Error> for Error {
     }
 }
 
-impl From<TokenSourceError> for Error {
-    fn from(error: TokenSourceError) -> Self {
+impl From<AppError> for Error {
+    fn from(error: AppError) -> Self {
         Self::TokenSource(error)
     }
 }
 
-/// A file or a stream on this side that failed, and which file it was.
+/// An I/O error of a local file or stream, with the file's path.
 ///
 /// ```
 /// use oh_api::Error;
@@ -217,12 +272,12 @@ pub struct IoError {
 }
 
 impl IoError {
-    /// The file, where it is one.
+    /// Returns the path of the file; `None` for a stream.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
 
-    /// The kind of failure.
+    /// Returns the kind of the I/O error.
     pub fn kind(&self) -> io::ErrorKind {
         self.source.kind()
     }
@@ -231,7 +286,7 @@ impl IoError {
 impl fmt::Display for IoError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.path {
-            // Names come from outside, too.
+            // The name of a downloaded file is chosen by its uploader.
             Some(path) => write!(
                 f,
                 "reading or writing {} failed",
@@ -248,35 +303,27 @@ impl StdError for IoError {
     }
 }
 
-fn kept_at(path: Option<&Path>) -> String {
+fn saved_as_suffix(path: Option<&Path>) -> String {
     path.map_or_else(String::new, |path| {
-        format!("; what arrived is kept as {}", path.display())
+        format!("; the downloaded file is saved as {}", path.display())
     })
 }
 
-/// One thing that Open Humans found wrong with a request.
+/// One problem that Open Humans reports about a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
-    /// The field it is about; `None` where none was named.
+    /// The field that the problem is about; `None` if the server names none.
     pub field: Option<String>,
-    /// What is wrong, shortened.
+    /// The server's message, shortened.
     pub message: String,
 }
 
 impl Problem {
-    /// A problem with the request as a whole.
+    /// Creates a problem that is not about a single field.
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             field: None,
-            message: message.into(),
-        }
-    }
-
-    /// A problem with one field.
-    pub fn with_field(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            field: Some(field.into()),
             message: message.into(),
         }
     }
@@ -296,24 +343,26 @@ fn join(problems: &[Problem]) -> String {
     all.join("; ")
 }
 
-/// Why a [`TokenSource`](crate::TokenSource) could not give a token: whatever failed there, and
-/// whether trying again can help.
+/// An error of application code that this library calls: a [`TokenSource`](crate::TokenSource) or
+/// the function of a [`job`](crate::job).
+///
+/// It records whether a retry can help. `?` converts an [`Error`] of this crate.
 ///
 /// ```
-/// use oh_api::TokenSourceError;
+/// use oh_api::AppError;
 ///
-/// let error = TokenSourceError::temporary("the database is restarting");
+/// let error = AppError::temporary("the database is restarting");
 /// assert!(error.is_retryable());
 /// assert_eq!(error.to_string(), "the database is restarting");
 /// ```
 #[derive(Clone, Debug)]
-pub struct TokenSourceError {
+pub struct AppError {
     source: Arc<dyn StdError + Send + Sync>,
     retryable: bool,
 }
 
-impl TokenSourceError {
-    /// A failure that may pass.
+impl AppError {
+    /// Creates an error that a retry may resolve.
     pub fn temporary(source: impl Into<BoxError>) -> Self {
         Self {
             source: source.into().into(),
@@ -321,7 +370,7 @@ impl TokenSourceError {
         }
     }
 
-    /// A failure that stays until someone changes something.
+    /// Creates an error that a retry cannot resolve.
     pub fn permanent(source: impl Into<BoxError>) -> Self {
         Self {
             source: source.into().into(),
@@ -329,25 +378,49 @@ impl TokenSourceError {
         }
     }
 
-    /// Whether trying again can help.
+    /// Returns whether a retry can help.
     pub fn is_retryable(&self) -> bool {
         self.retryable
     }
 
-    /// What failed.
-    pub fn get_ref(&self) -> &(dyn StdError + Send + Sync + 'static) {
-        &*self.source
+    /// Returns the error of this crate, if it is one.
+    pub fn api(&self) -> Option<&Error> {
+        self.source.downcast_ref()
     }
 }
 
-impl fmt::Display for TokenSourceError {
+impl From<Error> for AppError {
+    fn from(error: Error) -> Self {
+        Self {
+            retryable: error.is_retryable(),
+            source: Arc::new(error),
+        }
+    }
+}
+
+impl fmt::Display for AppError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.source.fmt(f)
     }
 }
 
-impl StdError for TokenSourceError {
+impl StdError for AppError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.source()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_debug_is_its_message_with_causes() {
+        let io = io::Error::other("no route to host");
+        let error = Error::from(TransportError::connect(io));
+        assert_eq!(
+            format!("{error:?}"),
+            "the connection to Open Humans failed: could not connect: no route to host"
+        );
     }
 }

@@ -18,7 +18,7 @@
 //!
 //! ```no_run
 //! use oh_api::job::MemberJob;
-//! use oh_api::{Client, FileMetadata, Same, Upload};
+//! use oh_api::{Client, FileMetadata, MatchBy, Upload};
 //!
 //! #[tokio::main(flavor = "current_thread")]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -30,7 +30,7 @@
 //!             let text = format!("Files you share: {:?}\n", visit.member().file_count);
 //!             let upload = Upload::bytes("report-2026-11.txt", text)
 //!                 .metadata(FileMetadata::new("Your monthly report").tags(["report"]));
-//!             visit.upload_unless_there(upload, Same::Name).await?;
+//!             visit.upload_if_absent(upload, MatchBy::Name).await?;
 //!             Ok(())
 //!         })
 //!         .await?;
@@ -56,24 +56,24 @@
 #[cfg(feature = "bulk")]
 pub mod bulk;
 mod error;
-#[cfg(test)]
-mod fake;
 mod files;
 pub mod job;
 mod members;
 pub mod oauth;
 mod random;
 mod rest;
+#[cfg(test)]
+mod test_support;
 pub mod transport;
 mod types;
 
-pub use error::{Error, IoError, Problem, TokenSourceError};
+pub use error::{AppError, Error, IoError, Problem};
 pub use files::{
-    DirectUpload, Download, DownloadStream, Downloaded, FileMetadata, Progress, Same,
-    StartedUpload, UnlessThere, Upload, UploadMethod, Uploaded, safe_file_name,
+    DirectUpload, Download, DownloadStream, Downloaded, FileMetadata, MatchBy, Progress,
+    StartedUpload, Upload, UploadMethod, UploadOutcome, Uploaded, safe_file_name,
 };
 pub use members::{
-    AccessKey, AccessedFile, AccessesBetween, DataType, ExchangeMember, FileAccess, FileFilter,
+    AccessKey, AccessLogFilter, AccessedFile, DataType, ExchangeMember, FileAccess, FileFilter,
     MemberClient, MembersOfSource, Message, Project, ProjectClient, ProjectMember, PublicClient,
     PublicMember, Removal, SourcesOfMember, StoreAccess,
 };

@@ -26,16 +26,16 @@ use oauth2::{
 };
 use url::Url;
 
-use crate::rest::answer::{http_date, retry_after};
 use crate::rest::base_url::check_base_url;
 use crate::rest::client::Client;
+use crate::rest::response::{http_date, retry_after};
 use crate::transport::{Body, BoxError, TransportError};
 use crate::{
     AccessToken, AuthorizationCode, ClientSecret, Error, Problem, RefreshToken, Timestamp,
 };
 
 /// The most an answer of the token endpoint may hold, in bytes.
-const MAX_ANSWER: usize = 64 * 1024;
+const MAX_TOKEN_RESPONSE: usize = 64 * 1024;
 
 /// Open Humans' access tokens live 36,000 s; used when an answer does not say.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(36_000);
@@ -79,11 +79,11 @@ impl Tokens {
 /// What the token endpoint gave.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Granted {
+pub struct TokenGrant {
     /// The new pair.
     pub tokens: Tokens,
     /// When it was given: by Open Humans' clock, to the second; by ours if it did not say.
-    pub at: Timestamp,
+    pub granted_at: Timestamp,
 }
 
 /// What the token endpoint knows of a token (RFC 7662 section 2.2).
@@ -125,13 +125,13 @@ pub enum TokenError {
 impl TokenError {
     /// Whether the server may have acted all the same. Then a code or a refresh token may be used
     /// up, and what it was exchanged for is lost.
-    pub fn may_have_happened(&self) -> bool {
+    pub fn may_have_taken_effect(&self) -> bool {
         match self {
             Self::InvalidGrant | Self::InvalidClient => false,
             Self::Other(Error::Network(TransportError::Connect(_))) => false,
             Self::Other(Error::BadRequest { .. } | Error::RateLimited { .. }) => false,
             Self::Other(Error::InvalidInput { .. }) => false,
-            Self::Other(Error::NotUnderstood { status, .. }) => !status.is_client_error(),
+            Self::Other(Error::UnexpectedResponse { status, .. }) => !status.is_client_error(),
             // Not implemented, HTTP version not supported: whoever says so did not understand.
             Self::Other(Error::Server { status }) => !matches!(status.as_u16(), 501 | 505),
             Self::Other(_) => true,
@@ -246,9 +246,9 @@ impl Client {
         redirect_uri: &str,
     ) -> Result<OAuthClient, Error> {
         let (client_id, client_secret) = (client_id.into(), client_secret.into());
-        let invalid = |argument, why: &str| Error::InvalidInput {
+        let invalid = |argument, reason: &str| Error::InvalidInput {
             argument,
-            why: why.into(),
+            reason: reason.into(),
         };
         if client_id.trim().is_empty() {
             return Err(invalid("client id", "it is empty"));
@@ -257,8 +257,8 @@ impl Client {
             return Err(invalid("client secret", "it is empty"));
         }
         if client_secret.is_stored_hash() {
-            let why = "it is the hash that the project page shows, not the secret itself";
-            return Err(invalid("client secret", why));
+            let reason = "it is the hash that the project page shows, not the secret itself";
+            return Err(invalid("client secret", reason));
         }
         let redirect_uri =
             check_base_url(redirect_uri).map_err(|e| invalid("redirect URI", &e.to_string()))?;
@@ -329,7 +329,7 @@ impl OAuthClient {
         &self,
         code: &AuthorizationCode,
         verifier: &str,
-    ) -> Result<Granted, TokenError> {
+    ) -> Result<TokenGrant, TokenError> {
         let caller = Caller::new(&self.0.client);
         let answer = self
             .0
@@ -348,7 +348,7 @@ impl OAuthClient {
     ///
     /// [`TokenError::InvalidGrant`] for one that is used, or whose member has left;
     /// [`TokenError::InvalidClient`] for a wrong client id or secret.
-    pub async fn refresh(&self, token: &RefreshToken) -> Result<Granted, TokenError> {
+    pub async fn refresh(&self, token: &RefreshToken) -> Result<TokenGrant, TokenError> {
         let caller = Caller::new(&self.0.client);
         let refresh = Refresh::new(token.expose().to_owned());
         let answer = self
@@ -387,7 +387,7 @@ impl OAuthClient {
         let answer = self.post(&self.0.introspection_url, &form).await?;
         // The body names the member's account, so none of it is shown.
         serde_json::from_slice(answer.body()).map_err(|_| {
-            TokenError::Other(Error::NotUnderstood {
+            TokenError::Other(Error::UnexpectedResponse {
                 status: answer.status(),
                 excerpt: "not an answer to an introspection".into(),
             })
@@ -421,7 +421,7 @@ impl OAuthClient {
             answer if answer.status() == http::StatusCode::NOT_FOUND => {
                 Err(TokenError::Other(Error::NotFound))
             }
-            _ => Err(TokenError::Other(caller.not_understood())),
+            _ => Err(TokenError::Other(caller.unexpected())),
         }
     }
 }
@@ -433,7 +433,7 @@ fn granted(
     >,
     caller: &Caller<'_>,
     before: Option<&RefreshToken>,
-) -> Result<Granted, TokenError> {
+) -> Result<TokenGrant, TokenError> {
     let answer = answer.map_err(|error| match error {
         RequestTokenError::ServerResponse(said) => match said.error() {
             BasicErrorResponseType::InvalidGrant => TokenError::InvalidGrant,
@@ -454,24 +454,24 @@ fn granted(
         RequestTokenError::Request(CallFailed(error)) => TokenError::Other(error),
         // An answer that is not the protocol's, such as an HTML page.
         RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
-            TokenError::Other(caller.not_understood())
+            TokenError::Other(caller.unexpected())
         }
     })?;
     let refresh_token = match (answer.refresh_token(), before) {
         (Some(new), _) => RefreshToken::new(new.secret().as_str()),
         // RFC 6749 section 6: none given means the old one goes on.
         (None, Some(old)) => old.clone(),
-        (None, None) => return Err(TokenError::Other(caller.not_understood())),
+        (None, None) => return Err(TokenError::Other(caller.unexpected())),
     };
     let access_token = AccessToken::from(answer.access_token().secret().as_str());
     if !is_token(access_token.expose()) || !is_token(refresh_token.expose()) {
-        return Err(TokenError::Other(caller.not_understood()));
+        return Err(TokenError::Other(caller.unexpected()));
     }
     let lifetime = answer.expires_in().unwrap_or(DEFAULT_LIFETIME);
     let expires_at = caller.asked_at + lifetime.min(MAX_LIFETIME);
-    Ok(Granted {
+    Ok(TokenGrant {
         tokens: Tokens::new(access_token, refresh_token, expires_at),
-        at: caller.seen().date.unwrap_or(caller.asked_at),
+        granted_at: caller.seen().date.unwrap_or(caller.asked_at),
     })
 }
 
@@ -526,10 +526,10 @@ impl<'a> Caller<'a> {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn not_understood(&self) -> Error {
+    fn unexpected(&self) -> Error {
         // The body may hold tokens, so none of it is shown.
         let excerpt = "not an answer of an OAuth2 token endpoint".to_owned();
-        Error::NotUnderstood {
+        Error::UnexpectedResponse {
             status: self.seen().status,
             excerpt,
         }
@@ -559,7 +559,7 @@ impl<'a> Caller<'a> {
                 status: head.status,
             }));
         }
-        let body = Limited::new(body, MAX_ANSWER)
+        let body = Limited::new(body, MAX_TOKEN_RESPONSE)
             .collect()
             .await
             .map_err(|e: BoxError| CallFailed(Error::Network(TransportError::other(e))))?;
@@ -586,26 +586,26 @@ impl fmt::Debug for OAuthClient {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::Fake;
+    use crate::test_support::MockTransport;
     use std::sync::Arc;
 
-    fn oauth(fake: &Arc<Fake>) -> OAuthClient {
+    fn oauth(mock: &Arc<MockTransport>) -> OAuthClient {
         let clock = crate::Clock::manual("2026-11-22T16:31:27Z".parse().unwrap());
-        let client = fake.server().clock(clock);
+        let client = mock.client().clock(clock);
         client
             .oauth("id", "secret", "https://app.example/done")
             .unwrap()
     }
 
-    async fn refreshed(status: u16, body: String) -> Result<Granted, TokenError> {
-        let fake = Fake::new();
-        fake.then_with(move || {
+    async fn refreshed(status: u16, body: String) -> Result<TokenGrant, TokenError> {
+        let mock = MockTransport::new();
+        mock.respond_with(move || {
             let response = http::Response::builder()
                 .status(status)
                 .header("content-type", "application/json");
             Ok(response.body(Body::full(body)).unwrap())
         });
-        oauth(&fake).refresh(&RefreshToken::new("old")).await
+        oauth(&mock).refresh(&RefreshToken::new("old")).await
     }
 
     #[tokio::test]
@@ -633,7 +633,7 @@ mod tests {
                 let error = refreshed(200, body.to_string()).await.unwrap_err();
                 let shown = format!("{error:?}");
                 assert!(
-                    matches!(error, TokenError::Other(Error::NotUnderstood { .. })),
+                    matches!(error, TokenError::Other(Error::UnexpectedResponse { .. })),
                     "{shown}"
                 );
                 assert!(!shown.contains("good"), "{shown}");
@@ -659,15 +659,15 @@ mod tests {
 
     #[tokio::test]
     async fn introspection_asks_as_the_client() {
-        let fake = Fake::new();
-        fake.then(
+        let mock = MockTransport::new();
+        mock.respond(
             200,
             r#"{"active":true,"scope":"read write","exp":1795363887}"#,
         )
-        .then(200, r#"{"active":false}"#)
-        .then(403, "<html>")
-        .then(200, r#"{"username":"alice"}"#);
-        let oauth = oauth(&fake);
+        .respond(200, r#"{"active":false}"#)
+        .respond(403, "<html>")
+        .respond(200, r#"{"username":"alice"}"#);
+        let oauth = oauth(&mock);
         let token = AccessToken::new("a token");
         let known = oauth.introspect(&token).await.unwrap();
         assert!(known.active && known.scope.as_deref() == Some("read write"));
@@ -680,22 +680,27 @@ mod tests {
         ));
         let strange = oauth.introspect(&token).await.unwrap_err();
         assert!(!format!("{strange:?}").contains("alice"));
-        let asked = fake.asked().remove(0);
-        assert_eq!(asked.uri().path(), "/oauth2/introspect/");
+        let requests = mock.requests().remove(0);
+        assert_eq!(requests.uri().path(), "/oauth2/introspect/");
         assert_eq!(
-            asked.headers()[http::header::AUTHORIZATION],
+            requests.headers()[http::header::AUTHORIZATION],
             "Basic aWQ6c2VjcmV0"
         );
-        assert_eq!(asked.body(), "token=a+token");
+        assert_eq!(requests.body(), "token=a+token");
     }
 
     #[test]
     fn an_app_can_have_the_member_asked_again() {
-        let authorization = oauth(&Fake::new()).authorization();
+        let authorization = oauth(&MockTransport::new()).authorization();
         let plain = authorization.url().query().unwrap().to_owned();
         assert!(!plain.contains("approval_prompt") && !plain.contains("scope"));
-        let asked = authorization.force_approval().scope("read write");
-        let added = asked.url().query().unwrap().strip_prefix(&plain).unwrap();
+        let requests = authorization.force_approval().scope("read write");
+        let added = requests
+            .url()
+            .query()
+            .unwrap()
+            .strip_prefix(&plain)
+            .unwrap();
         assert_eq!(added, "&approval_prompt=force&scope=read+write");
     }
 }

@@ -91,7 +91,7 @@ fn peak() -> usize {
     kib * 1024
 }
 
-/// The cases: what is asked, and the answers.
+/// The cases: what is requests, and the answers.
 fn answers(case: &str) -> Vec<Pieces> {
     match case {
         "metadata" | "one page" => vec![page(12, MIB, "null")],

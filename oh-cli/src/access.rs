@@ -51,9 +51,9 @@ pub(crate) enum Who {
 impl Access {
     pub(crate) fn server(&self) -> Result<Client, Failure> {
         Client::new(&self.base_url).map_err(|error| match error {
-            Error::InvalidInput { why, .. } => Failure::Usage(format!(
+            Error::InvalidInput { reason, .. } => Failure::Usage(format!(
                 "{:?} cannot be the address of Open Humans (--base-url or \
-                 OPENHUMANS_OH_BASE_URL): {why}",
+                 OPENHUMANS_OH_BASE_URL): {reason}",
                 self.base_url
             )),
             error => error.into(),

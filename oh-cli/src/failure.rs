@@ -105,7 +105,7 @@ fn code_of(error: &Error) -> u8 {
         Error::RateLimited { .. } => 9,
         Error::Server { .. } | Error::ObjectStore { .. } => 10,
         Error::Network(_) | Error::Timeout => 11,
-        Error::NotUnderstood { .. } | Error::ForeignLink { .. } | Error::Mismatch { .. } => 12,
+        Error::UnexpectedResponse { .. } | Error::ForeignLink { .. } | Error::Mismatch { .. } => 12,
         Error::Io(_) | Error::TokenSource(_) => 13,
         _ => 1,
     }
@@ -175,7 +175,7 @@ pub(crate) fn advice(error: &Error) -> Option<&'static str> {
         Error::Forbidden { .. } => "a file's address works for an hour: list the files again",
         Error::Mismatch {
             what: "md5",
-            kept: Some(_),
+            saved_as: Some(_),
             ..
         } => {
             "either the file or what its uploader said of it is wrong; --ignore-md5 takes the file \
@@ -183,7 +183,7 @@ pub(crate) fn advice(error: &Error) -> Option<&'static str> {
         }
         Error::Mismatch {
             what: "md5",
-            kept: None,
+            saved_as: None,
             ..
         } => {
             "the file has changed since its MD5 was written down: draft the metadata anew, or take \
@@ -192,7 +192,7 @@ pub(crate) fn advice(error: &Error) -> Option<&'static str> {
         Error::Network(TransportError::Connect(_)) => {
             "is the address right (--base-url), and is there a connection?"
         }
-        Error::NotUnderstood { .. } => {
+        Error::UnexpectedResponse { .. } => {
             "something in between may have answered, or --base-url is not an Open Humans"
         }
         _ => return None,

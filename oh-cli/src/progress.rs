@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{BinaryBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
-use oh_api::bulk::{BulkEvent, BulkReport, Listed, Outcome};
+use oh_api::bulk::{BulkEvent, BulkReport, FileOutcome, Listed};
 use oh_api::{Error, Progress};
 
 use crate::failure::{self, Failure, told};
@@ -134,7 +134,7 @@ impl Many {
         match event {
             BulkEvent::Listed(listed) => self.change(|state| state.listed = listed.clone()),
             BulkEvent::Compared(bytes) => self.change(|state| state.compared += bytes),
-            BulkEvent::Moved(bytes) => {
+            BulkEvent::Transferred(bytes) => {
                 self.begin();
                 self.change(|state| state.bytes += bytes);
             }
@@ -155,23 +155,25 @@ impl Many {
         }
     }
 
-    fn ended(&self, name: &str, whole: &str, outcome: &Outcome<'_>) {
+    fn ended(&self, name: &str, whole: &str, outcome: &FileOutcome) {
         match outcome {
-            Outcome::Failed(error) => self.failed(whole, error),
-            Outcome::Done(bytes) => tracing::info!(file = whole, bytes, "done"),
-            Outcome::Kept => tracing::info!(file = whole, "was there"),
-            Outcome::KeptMetadata => tracing::info!(file = whole, "was there, described otherwise"),
-            Outcome::TooLarge => tracing::info!(file = whole, "too large, left out"),
-            Outcome::Deleted => tracing::info!(file = whole, "deleted"),
+            FileOutcome::Failed(error) => self.failed(whole, error),
+            FileOutcome::Done(bytes) => tracing::info!(file = whole, bytes, "done"),
+            FileOutcome::Unchanged => tracing::info!(file = whole, "was there"),
+            FileOutcome::MetadataDiffers => {
+                tracing::info!(file = whole, "was there, described otherwise")
+            }
+            FileOutcome::TooLarge => tracing::info!(file = whole, "too large, left out"),
+            FileOutcome::Deleted => tracing::info!(file = whole, "deleted"),
             _ => {}
         }
-        let here = matches!(outcome, Outcome::Done(_) | Outcome::Kept);
+        let here = matches!(outcome, FileOutcome::Done(_) | FileOutcome::Unchanged);
         if let (true, Some(directory)) = (here, &self.print_in) {
             let path = directory.join(name);
             // Whoever reads no more is noticed by what is printed after.
             let _ = output::line(plain(&path.to_string_lossy()));
         }
-        let planned = self.way == Way::Down || matches!(outcome, Outcome::Done(_));
+        let planned = self.way == Way::Down || matches!(outcome, FileOutcome::Done(_));
         if planned {
             self.change(|state| state.files += 1);
         }
@@ -239,11 +241,17 @@ impl Many {
             let _ = write!(said, ", {}", amount(report.bytes, took));
         }
         for (count, what) in [
-            (report.kept, "there already"),
-            (report.kept_metadata, "there already, described otherwise"),
+            (report.unchanged, "there already"),
+            (
+                report.metadata_differs,
+                "there already, described otherwise",
+            ),
             (report.too_large, "larger than --max-size"),
             (report.deleted, "deleted at Open Humans"),
-            (report.spared, "not deleted, because something failed"),
+            (
+                report.deletions_skipped,
+                "not deleted, because something failed",
+            ),
             (report.failed.len() as u64, "failed"),
         ] {
             if count > 0 {
@@ -251,7 +259,7 @@ impl Many {
             }
         }
         output::say(said);
-        if report.kept_metadata > 0 {
+        if report.metadata_differs > 0 {
             output::say("    --update-metadata sends what the CSV says of them");
         }
         match report.failed.as_slice() {

@@ -185,10 +185,10 @@ impl BulkDownload {
     pub(super) fn fetch(&self, download: Download) -> Download {
         let download = download
             .max_size(self.max_size)
-            .on_progress(self.events.moved());
+            .on_progress(self.events.transferred());
         let download = match self.existing {
-            Existing::KeepSameSize => download.keep_existing(),
-            Existing::KeepSame => download.keep_verified(),
+            Existing::KeepSameSize => download.skip_existing(),
+            Existing::KeepSame => download.skip_verified(),
             Existing::Replace => download,
         };
         match self.ignore_md5 {

@@ -5,7 +5,7 @@ use std::path::Path;
 use futures_util::{Stream, StreamExt, stream};
 
 use super::download::Plan;
-use super::{BulkDownload, BulkEvent, BulkReport, End, Ended, Listed};
+use super::{BulkDownload, BulkEvent, BulkReport, FileOutcome, FileResult, Listed};
 use crate::files::hashing::blocking;
 use crate::{
     DataFile, Download, List, MemberClient, ProjectClient, ProjectMember, PublicClient,
@@ -234,7 +234,7 @@ async fn run(found: impl Stream<Item = Found>, what: &BulkDownload) -> Result<Bu
                 listed.of_members = of_members.or(listed.of_members);
                 listed.files += files;
                 others += more;
-                what.events.tell(&BulkEvent::Listed(listed.clone()));
+                what.events.emit(&BulkEvent::Listed(listed.clone()));
                 None
             }
             Found::Member(member, error) => Some(Err(Ok((member, error)))),
@@ -244,10 +244,10 @@ async fn run(found: impl Stream<Item = Found>, what: &BulkDownload) -> Result<Bu
     let ended = jobs
         .map(async |job| match job {
             Ok(job) => Ok(fetch(*job, what).await),
-            Err(Ok((member, error))) => Ok(Ended {
+            Err(Ok((member, error))) => Ok(FileResult {
                 member: Some(member),
                 name: String::new(),
-                end: End::Failed(error),
+                outcome: FileOutcome::Failed(error),
             }),
             Err(Err(error)) => Err(error),
         })
@@ -262,11 +262,11 @@ async fn run(found: impl Stream<Item = Found>, what: &BulkDownload) -> Result<Bu
             }
         }
     }
-    report.not_asked_for = others;
+    report.filtered_out = others;
     fatal.map_or(Ok(report), Err)
 }
 
-async fn fetch(job: Job, what: &BulkDownload) -> Ended {
+async fn fetch(job: Job, what: &BulkDownload) -> FileResult {
     let download = job.client.download(&job.file);
     let mut result = fetch_file(what.fetch(download), &job.target).await;
     if let Err(Error::Forbidden { .. }) = result {
@@ -276,18 +276,18 @@ async fn fetch(job: Job, what: &BulkDownload) -> Ended {
             result = fetch_file(what.fetch(download), &job.target).await;
         }
     }
-    Ended {
+    FileResult {
         member: job.member,
         name: job.name,
-        end: match result {
+        outcome: match result {
             Ok(end) => end,
-            Err(Error::TooLarge { .. }) => End::TooLarge,
-            Err(error) => End::Failed(error),
+            Err(Error::TooLarge { .. }) => FileOutcome::TooLarge,
+            Err(error) => FileOutcome::Failed(error),
         },
     }
 }
 
-async fn fetch_file(download: Download, target: &Path) -> Result<End, Error> {
+async fn fetch_file(download: Download, target: &Path) -> Result<FileOutcome, Error> {
     if let Some(directory) = target.parent() {
         let made = directory.to_owned();
         blocking(move |_| {
@@ -296,9 +296,9 @@ async fn fetch_file(download: Download, target: &Path) -> Result<End, Error> {
         .await?;
     }
     let downloaded = download.to_path(target).await?;
-    Ok(match downloaded.kept {
-        true => End::Kept,
-        false => End::Done(downloaded.size),
+    Ok(match downloaded.already_present {
+        true => FileOutcome::Unchanged,
+        false => FileOutcome::Done(downloaded.size),
     })
 }
 

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::files::hashing::{self, Wanted};
+use crate::files::hashing::{self, Cancellation};
 use crate::{Error, ProjectMemberId};
 
 /// Files by the name Open Humans would store, by member; without a member where the directory is
 /// one member's.
 pub(super) type Files = BTreeMap<Option<ProjectMemberId>, BTreeMap<String, PathBuf>>;
 
-pub(super) fn invalid(why: impl Into<String>) -> Error {
+pub(super) fn invalid(reason: impl Into<String>) -> Error {
     Error::InvalidInput {
         argument: "directory",
-        why: why.into(),
+        reason: reason.into(),
     }
 }
 
@@ -41,7 +41,7 @@ pub(super) fn look(directory: &Path) -> Result<Files, Error> {
     let mut members = Files::new();
     for (name, path) in folders {
         let member =
-            member_id(&name).map_err(|why| invalid(format!("the folder {name}: {why}")))?;
+            member_id(&name).map_err(|reason| invalid(format!("the folder {name}: {reason}")))?;
         let (below, files) = entries(&path)?;
         if let Some(folder) = below.keys().next() {
             return Err(invalid(format!("{name} has a folder in it, {folder}")));
@@ -101,20 +101,20 @@ fn entries(directory: &Path) -> Result<(Named, Named), Error> {
     Ok((folders, files))
 }
 
-pub(super) fn md5_of(path: &Path, wanted: &Wanted) -> Result<String, Error> {
-    md5_watched(path, wanted, &|_| {})
+pub(super) fn md5_of(path: &Path, cancellation: &Cancellation) -> Result<String, Error> {
+    md5_watched(path, cancellation, &|_| {})
 }
 
 /// Tells of each piece that is read how long it is.
 pub(super) fn md5_watched(
     path: &Path,
-    wanted: &Wanted,
+    cancellation: &Cancellation,
     read: &(dyn Fn(u64) + Sync),
 ) -> Result<String, Error> {
     tracing::debug!(path = %path.display(), "reading it for its MD5");
     let file = std::fs::File::open(path).map_err(|e| Error::from(e).at(path))?;
     let file = Watched { file, read };
-    let md5 = hashing::md5_of(file, wanted).map_err(|e| Error::from(e).at(path))?;
+    let md5 = hashing::md5_of(file, cancellation).map_err(|e| Error::from(e).at(path))?;
     Ok(hashing::shown(md5))
 }
 
@@ -161,9 +161,9 @@ mod tests {
 
     #[test]
     fn an_id_that_lost_its_zeros_is_told_from_one_that_is_none() {
-        let why = |text: &str| member_id(text).unwrap_err();
-        assert!(why("1026778").contains("it may be 01026778"));
-        assert!(why("alice").contains("is not a project member id"));
+        let reason = |text: &str| member_id(text).unwrap_err();
+        assert!(reason("1026778").contains("it may be 01026778"));
+        assert!(reason("alice").contains("is not a project member id"));
         assert_eq!(member_id(" 01026778 ").unwrap().as_str(), "01026778");
     }
 

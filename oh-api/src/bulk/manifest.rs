@@ -71,7 +71,7 @@ impl Manifest {
         let mut manifest = Self::default();
         for (row, number) in rows.zip(2..) {
             let row = row.map_err(|e| invalid(e.to_string()))?;
-            let in_row = |why: String| invalid(format!("row {number}: {why}"));
+            let in_row = |reason: String| invalid(format!("row {number}: {reason}"));
             let cells: Vec<&str> = row.iter().map(plain_cell).collect();
             manifest
                 .add_row(&header, &cells, with_members)
@@ -214,22 +214,13 @@ impl Manifest {
     /// # Errors
     ///
     /// [`Error::InvalidInput`] when the directory is of another form; [`Error::Io`].
-    pub async fn draft(directory: impl AsRef<Path>, max_size: u64) -> Result<Self, Error> {
-        Self::draft_watched(directory, max_size, |_| {}).await
-    }
-
-    /// As [`draft`](Self::draft), and tells how much of the files' bytes has been read.
-    ///
-    /// # Errors
-    ///
-    /// As [`draft`](Self::draft).
-    pub async fn draft_watched(
+    pub async fn draft(
         directory: impl AsRef<Path>,
         max_size: u64,
         on_progress: impl Fn(Progress) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let directory = directory.as_ref().to_owned();
-        blocking(move |wanted| {
+        blocking(move |cancellation| {
             let mut manifest = Self::default();
             let mut found = Vec::new();
             for (member, files) in local::look(&directory)? {
@@ -247,7 +238,9 @@ impl Manifest {
                 let made = Timestamp::from(file.modified()?);
                 let metadata = FileMetadata::new("")
                     .tags(guess_tags(&name))
-                    .md5(local::md5_watched(&path, wanted, &|read| watch.read(read))?)
+                    .md5(local::md5_watched(&path, cancellation, &|read| {
+                        watch.read(read)
+                    })?)
                     .creation_date(made.to_string());
                 let described = manifest.members.entry(member).or_default();
                 described.insert(name, metadata);
@@ -263,23 +256,14 @@ impl Manifest {
     /// # Errors
     ///
     /// [`Error::InvalidInput`] when the directory is of another form; [`Error::Io`].
-    pub async fn review(&self, directory: impl AsRef<Path>) -> Result<Vec<String>, Error> {
-        self.review_watched(directory, |_| {}).await
-    }
-
-    /// As [`review`](Self::review), and tells how much of the files' bytes has been read.
-    ///
-    /// # Errors
-    ///
-    /// As [`review`](Self::review).
-    pub async fn review_watched(
+    pub async fn review(
         &self,
         directory: impl AsRef<Path>,
         on_progress: impl Fn(Progress) + Send + Sync + 'static,
     ) -> Result<Vec<String>, Error> {
         let directory = directory.as_ref().to_owned();
         let manifest = self.clone();
-        blocking(move |wanted| {
+        blocking(move |cancellation| {
             let files = local::look(&directory)?;
             let mut problems = manifest.compare(&files);
             let mut described = Vec::new();
@@ -297,7 +281,7 @@ impl Manifest {
             }
             let watch = Watch::new(total, &on_progress);
             for (member, name, path, md5) in described {
-                let found = local::md5_watched(path, wanted, &|read| watch.read(read))?;
+                let found = local::md5_watched(path, cancellation, &|read| watch.read(read))?;
                 if !found.eq_ignore_ascii_case(md5) {
                     problems.push(format!("{}: its MD5 is another", shown(member, name)));
                 }
@@ -426,10 +410,10 @@ fn guess_tags(name: &str) -> Option<&'static str> {
     })
 }
 
-fn invalid(why: impl Into<String>) -> Error {
+fn invalid(reason: impl Into<String>) -> Error {
     Error::InvalidInput {
         argument: "metadata CSV",
-        why: why.into(),
+        reason: reason.into(),
     }
 }
 

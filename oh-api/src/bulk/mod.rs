@@ -1,8 +1,8 @@
-//! Whole directories at once: everything members share, or everything a project gives back.
+//! Uploads and downloads of whole directories.
 //!
-//! What the `ohproj-*` commands of the Python package `open-humans-api` do, as calls. Files move
-//! several at a time, with a limit; one that fails is written down and the others go on. Memory
-//! does not grow with the number of members.
+//! This module offers the `ohproj-*` commands of the Python package `open-humans-api` as functions.
+//! Several files are transferred at a time. A file that fails is added to the report and the others
+//! continue. Memory use does not grow with the number of members.
 //!
 //! ```no_run
 //! use oh_api::bulk::BulkDownload;
@@ -39,102 +39,102 @@ pub use upload::{BulkUpload, Mode};
 
 use crate::{Error, ProjectMemberId};
 
-/// How many files move at a time unless set.
+/// The default number of files that are transferred at a time.
 const CONCURRENCY: usize = 4;
 
-/// What came of it all.
+/// The result of a bulk upload or download.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct BulkReport {
-    /// Files that were moved.
+    /// Files that were transferred.
     pub done: u64,
-    /// Files that were there already, and were left alone.
-    pub kept: u64,
-    /// Files that were there already with other metadata than were to be sent, and were left alone.
-    pub kept_metadata: u64,
-    /// Files that were not asked for: the project's own where shared ones were, the other way
-    /// around, or of other sources.
-    pub not_asked_for: u64,
-    /// Files that would have been deleted, and were not because something else failed.
-    pub spared: u64,
-    /// Files that were too large.
+    /// Files that already existed with the same content.
+    pub unchanged: u64,
+    /// Files that already existed with the same content and different metadata.
+    pub metadata_differs: u64,
+    /// Files that the options exclude: files of other sources, the project's own files in a download
+    /// of shared files, and the reverse.
+    pub filtered_out: u64,
+    /// Deletions that were skipped because another operation for the same member failed.
+    pub deletions_skipped: u64,
+    /// Files that exceed the size limit.
     pub too_large: u64,
     /// Files that were deleted at Open Humans.
     pub deleted: u64,
-    /// Bytes that were moved.
+    /// Bytes that were transferred.
     pub bytes: u64,
-    /// What went wrong.
+    /// Failures.
     pub failed: Vec<BulkFailure>,
 }
 
-/// A file that could not be moved, or a member whose files could not be looked at.
+/// A file that could not be transferred, or a member whose files could not be listed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct BulkFailure {
-    /// The member, where there are several.
+    /// The member, if the operation covers several members.
     pub member: Option<ProjectMemberId>,
-    /// The file's name; empty where it is not about one.
+    /// The file's name; empty if the failure concerns all of the member's files.
     pub name: String,
-    /// Why.
+    /// The cause.
     pub error: Error,
 }
 
-/// Something that has happened, for whoever watches.
+/// A progress event of a bulk operation.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BulkEvent<'a> {
-    /// More is known of how much there is to do.
+    /// The totals changed because another member was listed.
     Listed(Listed),
-    /// A file of so many bytes was read and compared with the one at Open Humans.
+    /// A local file of this many bytes was compared with the file at Open Humans.
     Compared(u64),
-    /// So many more bytes have moved. Those of a file that is begun again count again.
-    Moved(u64),
-    /// A file is done with.
+    /// This many more bytes were transferred. Bytes of a file that is restarted count again.
+    Transferred(u64),
+    /// A file is finished.
     File {
-        /// The member, where there are several.
+        /// The member, if the operation covers several members.
         member: Option<&'a ProjectMemberId>,
-        /// Its name.
+        /// The file's name; empty if all of the member's files failed.
         name: &'a str,
-        /// What came of it.
-        outcome: Outcome<'a>,
+        /// The result.
+        outcome: &'a FileOutcome,
     },
 }
 
-/// How much there is to do, as far as is known.
+/// The known amount of work of a bulk operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Listed {
-    /// Members who were looked at.
+    /// Members whose files were listed so far.
     pub members: u64,
-    /// Members there are, where that is known.
+    /// The total number of members, if known.
     pub of_members: Option<u64>,
-    /// Files of those that are to be moved.
+    /// Files to transfer for the members listed so far.
     pub files: u64,
-    /// Bytes in them, where that is known.
+    /// Bytes in these files, if known.
     pub bytes: Option<u64>,
 }
 
-/// What came of one file.
+/// The result of one file in a bulk operation.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Outcome<'a> {
-    /// It was moved; it has so many bytes.
+pub enum FileOutcome {
+    /// The file was transferred; its size in bytes.
     Done(u64),
-    /// It was there already.
-    Kept,
-    /// It was there already, with other metadata than were to be sent.
-    KeptMetadata,
-    /// It is larger than was wanted.
+    /// The file already existed.
+    Unchanged,
+    /// The file already existed with different metadata.
+    MetadataDiffers,
+    /// The file exceeds the size limit.
     TooLarge,
-    /// It was deleted at Open Humans.
+    /// The file was deleted at Open Humans.
     Deleted,
-    /// It could not be moved.
-    Failed(&'a Error),
+    /// The file could not be transferred.
+    Failed(Error),
 }
 
 type Callback = Arc<dyn Fn(&BulkEvent<'_>) + Send + Sync>;
 
-/// A callback that may not be there.
+/// An optional event callback.
 #[derive(Clone, Default)]
 struct Events(Option<Callback>);
 
@@ -143,20 +143,20 @@ impl Events {
         Self(Some(Arc::new(callback)))
     }
 
-    fn tell(&self, event: &BulkEvent<'_>) {
+    fn emit(&self, event: &BulkEvent<'_>) {
         if let Some(callback) = &self.0 {
             callback(event);
         }
     }
 
-    /// A progress callback that tells of what has come since the last time.
-    fn moved(&self) -> impl Fn(super::Progress) + Send + Sync + 'static {
+    /// Returns a progress callback that emits the bytes since its last call.
+    fn transferred(&self) -> impl Fn(super::Progress) + Send + Sync + 'static {
         let events = self.clone();
         let before = std::sync::atomic::AtomicU64::new(0);
         move |progress| {
             let before = before.swap(progress.done, std::sync::atomic::Ordering::Relaxed);
             if progress.done > before {
-                events.tell(&BulkEvent::Moved(progress.done - before));
+                events.emit(&BulkEvent::Transferred(progress.done - before));
             }
         }
     }
@@ -164,57 +164,36 @@ impl Events {
 
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() {
-            "Events(..)"
-        } else {
-            "Events"
-        })
+        f.debug_tuple("Events").finish_non_exhaustive()
     }
 }
 
-/// One file's end, as it comes out of the work.
-struct Ended {
+/// One finished file.
+struct FileResult {
     member: Option<ProjectMemberId>,
     name: String,
-    end: End,
-}
-
-enum End {
-    Done(u64),
-    Kept,
-    KeptMetadata,
-    TooLarge,
-    Deleted,
-    Failed(Error),
+    outcome: FileOutcome,
 }
 
 impl BulkReport {
-    fn add(&mut self, ended: Ended, events: &Events) {
-        let outcome = match &ended.end {
-            End::Done(bytes) => Outcome::Done(*bytes),
-            End::Kept => Outcome::Kept,
-            End::KeptMetadata => Outcome::KeptMetadata,
-            End::TooLarge => Outcome::TooLarge,
-            End::Deleted => Outcome::Deleted,
-            End::Failed(error) => Outcome::Failed(error),
-        };
-        events.tell(&BulkEvent::File {
-            member: ended.member.as_ref(),
-            name: &ended.name,
-            outcome,
+    fn add(&mut self, result: FileResult, events: &Events) {
+        events.emit(&BulkEvent::File {
+            member: result.member.as_ref(),
+            name: &result.name,
+            outcome: &result.outcome,
         });
-        match ended.end {
-            End::Done(bytes) => {
+        match result.outcome {
+            FileOutcome::Done(bytes) => {
                 self.done += 1;
                 self.bytes += bytes;
             }
-            End::Kept => self.kept += 1,
-            End::KeptMetadata => self.kept_metadata += 1,
-            End::TooLarge => self.too_large += 1,
-            End::Deleted => self.deleted += 1,
-            End::Failed(error) => self.failed.push(BulkFailure {
-                member: ended.member,
-                name: ended.name,
+            FileOutcome::Unchanged => self.unchanged += 1,
+            FileOutcome::MetadataDiffers => self.metadata_differs += 1,
+            FileOutcome::TooLarge => self.too_large += 1,
+            FileOutcome::Deleted => self.deleted += 1,
+            FileOutcome::Failed(error) => self.failed.push(BulkFailure {
+                member: result.member,
+                name: result.name,
                 error,
             }),
         }

@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 
 use super::matching::{Match, Remote, Remotes};
 use super::upload::{BulkUpload, Mode};
-use super::{BulkEvent, BulkReport, End, Ended, Listed, local};
+use super::{BulkEvent, BulkReport, FileOutcome, FileResult, Listed, local};
 use crate::files::hashing::blocking;
 use crate::{DataFileId, Error, FileMetadata, MemberClient, ProjectMemberId, Upload};
 
@@ -83,7 +83,7 @@ struct OfMember {
     /// The project's own files at Open Humans, before.
     there: usize,
     /// Whether something could not be looked at.
-    troubled: bool,
+    failed_to_list: bool,
 }
 
 #[derive(Debug)]
@@ -123,12 +123,12 @@ impl UploadPlan {
 
     /// How many files of the project's own these members have at Open Humans, before anything is
     /// done.
-    pub fn files_there(&self) -> usize {
+    pub fn remote_file_count(&self) -> usize {
         self.members.iter().map(|of| of.there).sum()
     }
 
     /// Members of whom all files would be deleted and none would be left or come.
-    pub fn emptied(&self) -> impl Iterator<Item = Option<&ProjectMemberId>> {
+    pub fn emptied_members(&self) -> impl Iterator<Item = Option<&ProjectMemberId>> {
         let emptied = self
             .members
             .iter()
@@ -137,15 +137,15 @@ impl UploadPlan {
     }
 
     /// What was found out already: files that are there and stay, and what could not be looked at.
-    pub fn so_far(&self) -> &BulkReport {
+    pub fn report_so_far(&self) -> &BulkReport {
         &self.report
     }
 
     /// Does it. What goes wrong with single files is in the report, together with
-    /// [`what was found out before`](Self::so_far).
+    /// [`what was found out before`](Self::report_so_far).
     ///
     /// A member's files are deleted only once all of that member's uploads have succeeded; otherwise
-    /// they are [spared](BulkReport::spared).
+    /// they are [spared](BulkReport::deletions_skipped).
     pub async fn run(self) -> BulkReport {
         let Self {
             members,
@@ -154,7 +154,7 @@ impl UploadPlan {
         } = self;
         let files = members.iter().flat_map(|of| &of.uploads);
         let (count, bytes) = files.fold((0, 0), |(n, b), file| (n + 1, b + file.size));
-        how.events.tell(&BulkEvent::Listed(Listed {
+        how.events.emit(&BulkEvent::Listed(Listed {
             members: members.len() as u64,
             of_members: Some(members.len() as u64),
             files: count,
@@ -164,26 +164,32 @@ impl UploadPlan {
         let all = members.iter().enumerate();
         let uploads = all.flat_map(|(i, of)| of.uploads.iter().map(move |file| (i, of, file)));
         let uploads = stream::iter(uploads).map(async |(i, of, file)| {
-            let end = of.upload(file, &how).await.unwrap_or_else(End::Failed);
+            let end = of
+                .upload(file, &how)
+                .await
+                .unwrap_or_else(FileOutcome::Failed);
             (i, of.ended(&file.name, end))
         });
         let mut uploads = pin!(uploads.buffer_unordered(how.concurrency));
         while let Some((i, ended)) = uploads.next().await {
-            if let End::Failed(_) = ended.end {
+            if let FileOutcome::Failed(_) = ended.outcome {
                 failed.insert(i);
             }
             report.add(ended, &how.events);
         }
         let mut doomed = Vec::new();
         for (i, of) in members.iter().enumerate() {
-            match of.troubled || failed.contains(&i) {
-                true => report.spared += of.deletions.len() as u64,
+            match of.failed_to_list || failed.contains(&i) {
+                true => report.deletions_skipped += of.deletions.len() as u64,
                 false => doomed.extend(of.deletions.iter().map(|(id, name)| (of, *id, name))),
             }
         }
         let deletions = stream::iter(doomed).map(async |(of, id, name)| {
             let deleted = of.client.delete_file(id).await;
-            of.ended(name, deleted.map_or_else(End::Failed, |_| End::Deleted))
+            of.ended(
+                name,
+                deleted.map_or_else(FileOutcome::Failed, |_| FileOutcome::Deleted),
+            )
         });
         let mut deletions = pin!(deletions.buffer_unordered(how.concurrency));
         while let Some(ended) = deletions.next().await {
@@ -194,25 +200,25 @@ impl UploadPlan {
 }
 
 impl OfMember {
-    async fn upload(&self, planned: &Planned, how: &BulkUpload) -> Result<End, Error> {
+    async fn upload(&self, planned: &Planned, how: &BulkUpload) -> Result<FileOutcome, Error> {
         let upload = Upload::path(&planned.path)
             .name(&planned.name)
             .metadata(planned.metadata.clone())
             .with_md5()
-            .on_progress(how.events.moved());
+            .on_progress(how.events.transferred());
         let uploaded = self.client.upload(upload).await?;
         // The new one is there: those it replaces can go.
         for id in &planned.replaces {
             self.client.delete_file(*id).await?;
         }
-        Ok(End::Done(uploaded.size))
+        Ok(FileOutcome::Done(uploaded.size))
     }
 
-    fn ended(&self, name: &str, end: End) -> Ended {
-        Ended {
+    fn ended(&self, name: &str, outcome: FileOutcome) -> FileResult {
+        FileResult {
             member: self.member.clone(),
             name: name.to_owned(),
-            end,
+            outcome,
         }
     }
 }
@@ -249,7 +255,7 @@ pub(super) async fn plan(members: Vec<Here<'_>>, how: &BulkUpload) -> UploadPlan
         listed.files += of.uploads.len() as u64;
         let bytes: u64 = of.uploads.iter().map(|file| file.size).sum();
         listed.bytes = listed.bytes.map(|before| before + bytes);
-        how.events.tell(&BulkEvent::Listed(listed.clone()));
+        how.events.emit(&BulkEvent::Listed(listed.clone()));
         plan.members.push(of);
     }
     plan
@@ -258,24 +264,24 @@ pub(super) async fn plan(members: Vec<Here<'_>>, how: &BulkUpload) -> UploadPlan
 /// What is to become of one file here.
 enum Fate {
     Upload(u64),
-    End(End),
+    FileOutcome(FileOutcome),
 }
 
 impl Here<'_> {
-    async fn plan(self, how: &BulkUpload) -> (OfMember, Vec<Ended>) {
+    async fn plan(self, how: &BulkUpload) -> (OfMember, Vec<FileResult>) {
         let mut of = OfMember {
             client: self.client.clone(),
             member: self.member.clone(),
             uploads: Vec::new(),
             deletions: Vec::new(),
             there: 0,
-            troubled: false,
+            failed_to_list: false,
         };
         let remotes = match self.remotes().await {
             Ok(remotes) => remotes,
             Err(error) => {
-                of.troubled = true;
-                let ended = of.ended("", End::Failed(error));
+                of.failed_to_list = true;
+                let ended = of.ended("", FileOutcome::Failed(error));
                 return (of, vec![ended]);
             }
         };
@@ -288,9 +294,9 @@ impl Here<'_> {
             };
             let metadata = self.described.get(here).cloned().unwrap_or_default();
             let fate = self.fate(path, &metadata, there, how).await;
-            match fate.unwrap_or_else(|error| Fate::End(End::Failed(error))) {
-                Fate::End(end) => {
-                    of.troubled |= matches!(end, End::Failed(_));
+            match fate.unwrap_or_else(|error| Fate::FileOutcome(FileOutcome::Failed(error))) {
+                Fate::FileOutcome(end) => {
+                    of.failed_to_list |= matches!(end, FileOutcome::Failed(_));
                     all_ended.push(of.ended(&there.name, end));
                 }
                 Fate::Upload(size) => of.uploads.push(Planned {
@@ -322,10 +328,10 @@ impl Here<'_> {
         let found = tokio::fs::metadata(path).await;
         let size = found.map_err(|e| Error::from(e).at(path))?.len();
         if how.mode == Mode::Safe && !there.files.is_empty() {
-            return Ok(Fate::End(End::Kept));
+            return Ok(Fate::FileOutcome(FileOutcome::Unchanged));
         }
         if size > how.max_size {
-            return Ok(Fate::End(End::TooLarge));
+            return Ok(Fate::FileOutcome(FileOutcome::TooLarge));
         }
         // What a download would give: the newest.
         let Some((newest, expected)) = there.files.last().and_then(|f| Some((f, f.md5.as_ref()?)))
@@ -333,11 +339,13 @@ impl Here<'_> {
             return Ok(Fate::Upload(size));
         };
         let file = path.to_owned();
-        let md5 = blocking(move |wanted| local::md5_of(&file, wanted)).await?;
-        how.events.tell(&BulkEvent::Compared(size));
+        let md5 = blocking(move |cancellation| local::md5_of(&file, cancellation)).await?;
+        how.events.emit(&BulkEvent::Compared(size));
         Ok(match (md5 == *expected, newest.is_described_as(metadata)) {
-            (true, true) => Fate::End(End::Kept),
-            (true, false) if !how.update_metadata => Fate::End(End::KeptMetadata),
+            (true, true) => Fate::FileOutcome(FileOutcome::Unchanged),
+            (true, false) if !how.update_metadata => {
+                Fate::FileOutcome(FileOutcome::MetadataDiffers)
+            }
             _ => Fate::Upload(size),
         })
     }

@@ -1,7 +1,7 @@
 //! Directories against a script; the sandbox plays the rest in the contract suite.
 
 use super::*;
-use crate::fake::Fake;
+use crate::test_support::MockTransport;
 use crate::{FileMetadata, Progress};
 
 fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -21,15 +21,15 @@ async fn a_draft_can_be_written_and_read_again() {
         &[("01026778/a.vcf.bz2", "1"), ("00169953/b.txt", "2")],
     ] {
         let dir = tree(files);
-        let draft = Manifest::draft(dir.path(), 100).await.unwrap();
+        let draft = Manifest::draft(dir.path(), 100, |_| {}).await.unwrap();
         let mut csv = Vec::new();
         draft.write(&mut csv).unwrap();
         let again = Manifest::read(csv.as_slice()).unwrap();
         assert_eq!(again, draft);
-        assert!(again.review(dir.path()).await.unwrap().is_empty());
+        assert!(again.review(dir.path(), |_| {}).await.unwrap().is_empty());
     }
     let dir = tree(&[("a.csv", "1"), ("big", "12345")]);
-    let draft = Manifest::draft(dir.path(), 2).await.unwrap();
+    let draft = Manifest::draft(dir.path(), 2, |_| {}).await.unwrap();
     let mut csv = Vec::new();
     draft.write(&mut csv).unwrap();
     let text = String::from_utf8(csv).unwrap();
@@ -51,10 +51,10 @@ async fn drafting_and_reviewing_tell_how_far_they_are() {
         let seen = seen.clone();
         move |progress: Progress| seen.lock().unwrap().push((progress.done, progress.total))
     };
-    let draft = Manifest::draft_watched(dir.path(), 5, watch()).await;
+    let draft = Manifest::draft(dir.path(), 5, watch()).await;
     assert_eq!(*seen.lock().unwrap(), [(3, Some(8)), (8, Some(8))]);
     seen.lock().unwrap().clear();
-    let review = draft.unwrap().review_watched(dir.path(), watch()).await;
+    let review = draft.unwrap().review(dir.path(), watch()).await;
     assert_eq!(review.unwrap().len(), 1, "one file is not described");
     assert_eq!(*seen.lock().unwrap(), [(3, Some(8)), (8, Some(8))]);
 }
@@ -77,7 +77,7 @@ fn reads_what_the_python_package_writes() {
 
 #[test]
 fn says_in_which_row_what_is_wrong() {
-    for (csv, why) in [
+    for (csv, reason) in [
         ("", "it is empty"),
         ("name,tags\n", "it does not begin with"),
         (
@@ -102,33 +102,33 @@ fn says_in_which_row_what_is_wrong() {
         ),
     ] {
         let error = Manifest::read(csv.as_bytes()).unwrap_err().to_string();
-        assert!(error.contains(why), "{csv:?}: {error}");
+        assert!(error.contains(reason), "{csv:?}: {error}");
     }
 }
 
 #[tokio::test]
 async fn nothing_is_sent_where_metadata_and_directory_do_not_fit() {
-    let fake = Fake::new();
-    let member = fake.server().member("t");
+    let mock = MockTransport::new();
+    let member = mock.client().member("t");
     let manifest = Manifest::read("filename,tags\na,\nb,\n".as_bytes()).unwrap();
     for files in [&[("a", "1")][..], &[("a", "1"), ("b", "2"), ("c", "3")]] {
         let dir = tree(files);
-        assert_eq!(manifest.review(dir.path()).await.unwrap().len(), 1);
+        assert_eq!(manifest.review(dir.path(), |_| {}).await.unwrap().len(), 1);
         let error = member
             .upload_dir(dir.path(), &manifest, &BulkUpload::default())
             .await;
         assert!(matches!(error, Err(Error::InvalidInput { .. })));
     }
-    assert!(fake.asked().is_empty());
+    assert!(mock.requests().is_empty());
 }
 
 #[tokio::test]
 async fn a_list_that_breaks_off_is_an_error_and_not_a_report() {
-    let fake = Fake::new();
-    fake.then(401, r#"{"detail":"Expired token."}"#);
+    let mock = MockTransport::new();
+    mock.respond(401, r#"{"detail":"Expired token."}"#);
     let dir = tempfile::tempdir().unwrap();
-    let error = fake
-        .server()
+    let error = mock
+        .client()
         .project("m")
         .download_all(dir.path(), &BulkDownload::shared())
         .await;

@@ -72,7 +72,7 @@ impl BulkUpload {
 
     /// Uploads files again of which only the metadata have changed: Open Humans has no other way to
     /// change them. Otherwise such files stay, and are counted in
-    /// [`BulkReport::kept_metadata`](super::BulkReport::kept_metadata).
+    /// [`BulkReport::metadata_differs`](super::BulkReport::metadata_differs).
     pub fn update_metadata(mut self) -> Self {
         self.update_metadata = true;
         self

@@ -31,7 +31,7 @@ impl MemberClient {
         if file.get() == 0 {
             return Err(Error::InvalidInput {
                 argument: "file_id",
-                why: "no file has the id 0".into(),
+                reason: "no file has the id 0".into(),
             });
         }
         self.delete("file_id", file.get().into()).await
@@ -47,7 +47,7 @@ impl MemberClient {
         if basename.trim().is_empty() || basename.contains('\0') {
             return Err(Error::InvalidInput {
                 argument: "file_basename",
-                why: "no file has such a name".into(),
+                reason: "no file has such a name".into(),
             });
         }
         self.delete("file_basename", basename.into()).await
@@ -80,7 +80,7 @@ const MAX_NAME: usize = 900;
 
 /// Refuses names the server crashes on, or keeps and nobody can use.
 pub(crate) fn check_name(name: &str) -> Result<(), Error> {
-    let why = if name.trim().is_empty() {
+    let reason = if name.trim().is_empty() {
         "it is empty"
     } else if name.chars().any(char::is_control) {
         "it holds a control character"
@@ -93,30 +93,30 @@ pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     };
     Err(Error::InvalidInput {
         argument: "file name",
-        why: why.into(),
+        reason: reason.into(),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::Fake;
+    use crate::test_support::MockTransport;
 
     #[tokio::test]
     async fn deletes_by_exactly_one_thing() {
-        let fake = Fake::new();
-        let member = fake.server().member("t");
+        let mock = MockTransport::new();
+        let member = mock.client().member("t");
         for _ in 0..4 {
-            fake.then(200, r#"{"ids":[7]}"#);
+            mock.respond(200, r#"{"ids":[7]}"#);
         }
         let ids = member.delete_file(DataFileId::new(7)).await.unwrap();
         assert_eq!(ids, [DataFileId::new(7)]);
         member.delete_files_named("a.txt").await.unwrap();
         member.delete_all_files().await.unwrap();
         let id = "00000001".parse().unwrap();
-        let project = fake.server().project("m");
+        let project = mock.client().project("m");
         project.member(&id).delete_all_files().await.unwrap();
-        let bodies: Vec<_> = fake.asked().into_iter().map(|r| r.into_body()).collect();
+        let bodies: Vec<_> = mock.requests().into_iter().map(|r| r.into_body()).collect();
         assert_eq!(
             bodies,
             [

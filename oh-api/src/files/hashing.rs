@@ -14,16 +14,16 @@ use md5::{Digest, Md5};
 use crate::Error;
 
 /// How much is read at a time.
-const CHUNK: usize = 512 << 10;
+const CHUNK_SIZE: usize = 512 << 10;
 
 /// How many such pieces are read before they are needed.
-const AHEAD: usize = 4;
+const QUEUED_CHUNKS: usize = 4;
 
 /// Whether somebody still waits for what is being done.
 #[derive(Clone, Debug)]
-pub(crate) struct Wanted(Arc<AtomicBool>);
+pub(crate) struct Cancellation(Arc<AtomicBool>);
 
-impl Wanted {
+impl Cancellation {
     fn check(&self) -> io::Result<()> {
         match self.0.load(Ordering::Relaxed) {
             true => Ok(()),
@@ -33,7 +33,7 @@ impl Wanted {
 }
 
 /// Says that nobody waits any more when it is dropped.
-struct Waiting(Wanted);
+struct Waiting(Cancellation);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
@@ -43,15 +43,15 @@ impl Drop for Waiting {
 
 /// Runs `work` where it may block.
 pub(crate) async fn blocking<T, E>(
-    work: impl FnOnce(&Wanted) -> Result<T, E> + Send + 'static,
+    work: impl FnOnce(&Cancellation) -> Result<T, E> + Send + 'static,
 ) -> Result<T, Error>
 where
     T: Send + 'static,
     E: Into<Error> + Send + 'static,
 {
-    let wanted = Wanted(Arc::new(AtomicBool::new(true)));
-    let _waiting = Waiting(wanted.clone());
-    match tokio::task::spawn_blocking(move || work(&wanted)).await {
+    let cancellation = Cancellation(Arc::new(AtomicBool::new(true)));
+    let _waiting = Waiting(cancellation.clone());
+    match tokio::task::spawn_blocking(move || work(&cancellation)).await {
         Ok(done) => done.map_err(Into::into),
         Err(stopped) => Err(Error::from(io::Error::other(stopped))),
     }
@@ -60,18 +60,18 @@ where
 /// The MD5 of all that is left to read. Fails once nobody waits for it.
 ///
 /// What is long is read by a thread of its own while the MD5 of what was read is computed.
-pub(crate) fn md5_of(mut from: impl Read + Send, wanted: &Wanted) -> io::Result<Md5> {
-    wanted.check()?;
+pub(crate) fn md5_of(mut from: impl Read + Send, cancellation: &Cancellation) -> io::Result<Md5> {
+    cancellation.check()?;
     let mut md5 = Md5::new();
-    let mut first = vec![0; CHUNK];
+    let mut first = vec![0; CHUNK_SIZE];
     let read = fill(&mut from, &mut first)?;
     md5.update(&first[..read]);
-    if read < CHUNK {
+    if read < CHUNK_SIZE {
         return Ok(md5);
     }
-    let (filled, to_hash) = mpsc::sync_channel(AHEAD);
-    let (hashed, to_fill) = mpsc::sync_channel(AHEAD);
-    for buffer in iter::once(first).chain(iter::repeat_n(vec![0; CHUNK], AHEAD - 1)) {
+    let (filled, to_hash) = mpsc::sync_channel(QUEUED_CHUNKS);
+    let (hashed, to_fill) = mpsc::sync_channel(QUEUED_CHUNKS);
+    for buffer in iter::once(first).chain(iter::repeat_n(vec![0; CHUNK_SIZE], QUEUED_CHUNKS - 1)) {
         // There is room for all of them.
         let _ = hashed.try_send(buffer);
     }
@@ -79,7 +79,7 @@ pub(crate) fn md5_of(mut from: impl Read + Send, wanted: &Wanted) -> io::Result<
         thread::Builder::new().spawn_scoped(scope, move || {
             for mut buffer in to_fill {
                 let read = fill(&mut from, &mut buffer);
-                let more = read.as_ref().is_ok_and(|read| *read == CHUNK);
+                let more = read.as_ref().is_ok_and(|read| *read == CHUNK_SIZE);
                 let sent = filled.send(read.map(|read| (buffer, read)));
                 if sent.is_err() || !more {
                     return;
@@ -87,7 +87,7 @@ pub(crate) fn md5_of(mut from: impl Read + Send, wanted: &Wanted) -> io::Result<
             }
         })?;
         for buffer in to_hash {
-            wanted.check()?;
+            cancellation.check()?;
             let (buffer, read) = buffer?;
             md5.update(&buffer[..read]);
             // Nothing is left to read when nobody takes it.
@@ -135,8 +135,8 @@ mod tests {
     async fn ends_soon_after_nobody_waits_any_more() {
         let (reading, is_read) = mpsc::channel();
         let (ending, ended) = mpsc::channel();
-        let work = tokio::spawn(blocking(move |wanted| {
-            let result = md5_of(Endless(reading), wanted).map(shown);
+        let work = tokio::spawn(blocking(move |cancellation| {
+            let result = md5_of(Endless(reading), cancellation).map(shown);
             ending.send(result.is_err()).unwrap();
             result
         }));
@@ -154,12 +154,20 @@ mod tests {
 
     #[test]
     fn is_the_md5() {
-        let wanted = Wanted(Arc::new(AtomicBool::new(true)));
-        let md5 = md5_of(&b"a"[..], &wanted).unwrap();
+        let cancellation = Cancellation(Arc::new(AtomicBool::new(true)));
+        let md5 = md5_of(&b"a"[..], &cancellation).unwrap();
         assert_eq!(shown(md5), "0cc175b9c0f1b6a831c399e269772661");
-        for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK, 9 * CHUNK + 7] {
+        for length in [
+            0,
+            1,
+            CHUNK_SIZE - 1,
+            CHUNK_SIZE,
+            CHUNK_SIZE + 1,
+            3 * CHUNK_SIZE,
+            9 * CHUNK_SIZE + 7,
+        ] {
             let bytes: Vec<u8> = (0..=250).cycle().take(length).collect();
-            let md5 = md5_of(bytes.as_slice(), &wanted).unwrap();
+            let md5 = md5_of(bytes.as_slice(), &cancellation).unwrap();
             assert_eq!(shown(md5), hex::encode(Md5::digest(&bytes)), "{length}");
         }
     }
@@ -184,9 +192,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_has_none() {
-        let wanted = Wanted(Arc::new(AtomicBool::new(true)));
-        for length in [0, CHUNK, 7 * CHUNK + 1] {
-            let error = md5_of(Breaks(length, false), &wanted).unwrap_err();
+        let cancellation = Cancellation(Arc::new(AtomicBool::new(true)));
+        for length in [0, CHUNK_SIZE, 7 * CHUNK_SIZE + 1] {
+            let error = md5_of(Breaks(length, false), &cancellation).unwrap_err();
             assert_eq!(error.to_string(), "the disk broke");
         }
     }

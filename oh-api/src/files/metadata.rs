@@ -145,8 +145,8 @@ impl FileMetadata {
 
     fn check_field(&self, name: &str, value: &Value) -> Result<(), Error> {
         if matches!(name, "tags" | "description") {
-            let why = "it has a place of its own, and is given twice";
-            return Err(invalid("metadata", format!("{name}: {why}")));
+            let reason = "it has a place of its own, and is given twice";
+            return Err(invalid("metadata", format!("{name}: {reason}")));
         }
         if name == "md5" {
             let good = value.as_str().is_some_and(|text| {
@@ -157,8 +157,8 @@ impl FileMetadata {
             }
         }
         if DATES.contains(&name) && !value.as_str().is_some_and(is_iso_8601) {
-            let why = "it is not an ISO 8601 date, such as 2020-01-02 or 2020-01-02T03:04:05Z";
-            return Err(invalid("metadata", format!("{name}: {why}")));
+            let reason = "it is not an ISO 8601 date, such as 2020-01-02 or 2020-01-02T03:04:05Z";
+            return Err(invalid("metadata", format!("{name}: {reason}")));
         }
         if name.contains('\0') || holds_nul(value) {
             return Err(invalid("metadata", "a text in it holds a NUL character"));
@@ -167,10 +167,10 @@ impl FileMetadata {
     }
 }
 
-fn invalid(argument: &'static str, why: impl Into<String>) -> Error {
+fn invalid(argument: &'static str, reason: impl Into<String>) -> Error {
     Error::InvalidInput {
         argument,
-        why: why.into(),
+        reason: reason.into(),
     }
 }
 

@@ -11,4 +11,6 @@ pub(crate) mod upload;
 pub use download::{Download, DownloadStream, Downloaded, safe_file_name};
 pub use metadata::FileMetadata;
 pub use progress::Progress;
-pub use upload::{DirectUpload, Same, StartedUpload, UnlessThere, Upload, UploadMethod, Uploaded};
+pub use upload::{
+    DirectUpload, MatchBy, StartedUpload, Upload, UploadMethod, UploadOutcome, Uploaded,
+};

@@ -10,18 +10,18 @@ use crate::{Error, SecretUrl};
 
 /// An address as a server gave it, checked: http only where Open Humans itself is on http.
 pub(crate) fn checked(server: &Client, url: &SecretUrl) -> Result<Url, Error> {
-    let not_understood = |excerpt: &str| Error::NotUnderstood {
+    let unexpected = |excerpt: &str| Error::UnexpectedResponse {
         status: StatusCode::OK,
         excerpt: excerpt.into(),
     };
     let url = server
         .base()
         .join(url.expose())
-        .map_err(|_| not_understood("the file's address is not one"))?;
+        .map_err(|_| unexpected("the file's address is not one"))?;
     let good =
         url.scheme() == "https" || url.scheme() == "http" && server.base().scheme() == "http";
     if !good || url.host().is_none() {
-        return Err(not_understood("the file's address is not https"));
+        return Err(unexpected("the file's address is not https"));
     }
     Ok(url)
 }
@@ -34,7 +34,7 @@ pub(crate) fn request(method: http::Method, url: &Url, body: Body) -> Result<Req
         let length = body.size_hint().exact().unwrap_or(0);
         request = request.header(header::CONTENT_LENGTH, length);
     }
-    request.body(body).map_err(|_| Error::NotUnderstood {
+    request.body(body).map_err(|_| Error::UnexpectedResponse {
         status: StatusCode::OK,
         excerpt: "the file's address is not one a request can be sent to".into(),
     })

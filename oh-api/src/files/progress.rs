@@ -23,52 +23,52 @@ type Callback = Arc<dyn Fn(Progress) + Send + Sync>;
 
 /// A callback that may not be there.
 #[derive(Clone, Default)]
-pub(crate) struct Watcher(Option<Callback>);
+pub(crate) struct ProgressCallback(Option<Callback>);
 
-impl Watcher {
+impl ProgressCallback {
     pub(crate) fn new(callback: impl Fn(Progress) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(callback)))
     }
 
-    pub(crate) fn see(&self, done: u64, total: Option<u64>) {
+    pub(crate) fn report(&self, done: u64, total: Option<u64>) {
         if let Some(callback) = &self.0 {
             callback(Progress { done, total });
         }
     }
 }
 
-impl fmt::Debug for Watcher {
+impl fmt::Debug for ProgressCallback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() {
-            "Watcher(..)"
+            "ProgressCallback(..)"
         } else {
-            "Watcher"
+            "ProgressCallback"
         })
     }
 }
 
 /// Counts bytes as they leave.
 #[derive(Debug)]
-pub(crate) struct Meter {
+pub(crate) struct TransferMeter {
     moved: AtomicU64,
     total: u64,
-    watcher: Watcher,
+    progress: ProgressCallback,
 }
 
-impl Meter {
-    pub(crate) fn new(total: u64, watcher: Watcher) -> Arc<Self> {
-        watcher.see(0, Some(total));
+impl TransferMeter {
+    pub(crate) fn new(total: u64, progress: ProgressCallback) -> Arc<Self> {
+        progress.report(0, Some(total));
         Arc::new(Self {
             moved: AtomicU64::new(0),
             total,
-            watcher,
+            progress,
         })
     }
 
     pub(crate) fn moved(&self, bytes: usize) {
         let bytes = bytes as u64;
         let before = self.moved.fetch_add(bytes, Ordering::Relaxed);
-        self.watcher.see(before + bytes, Some(self.total));
+        self.progress.report(before + bytes, Some(self.total));
     }
 
     /// Runs `work` for as long as something moves, or [`Error::Timeout`] once nothing has for

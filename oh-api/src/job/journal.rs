@@ -87,10 +87,10 @@ fn read(path: &Path) -> Result<(File, HashSet<ProjectMemberId>), Error> {
 
 const NOT_ONE: &str = "it is not the journal of a job, and was left as it is";
 
-fn invalid(why: &str) -> Error {
+fn invalid(reason: &str) -> Error {
     Error::InvalidInput {
         argument: "journal",
-        why: why.into(),
+        reason: reason.into(),
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! ```no_run
 //! use oh_api::job::MemberJob;
-//! use oh_api::{Client, Same, Upload};
+//! use oh_api::{Client, MatchBy, Upload};
 //!
 //! # async fn example() -> Result<(), oh_api::Error> {
 //! let project = Client::new("https://www.openhumans.org")?.project("the master token");
@@ -15,7 +15,7 @@
 //!     .for_each_member(&job, async |visit| {
 //!         let text = format!("You share {:?} files.\n", visit.member().file_count);
 //!         let upload = Upload::bytes("report-2026-11.txt", text);
-//!         visit.upload_unless_there(upload, Same::Name).await?;
+//!         visit.upload_if_absent(upload, MatchBy::Name).await?;
 //!         Ok(())
 //!     })
 //!     .await?;
@@ -26,12 +26,11 @@
 //!
 //! A member can be visited more than once: when an attempt failed, or when a run ended after the
 //! member was dealt with and before that was written down. So a visit does what may be done twice,
-//! as [`Visit::upload_unless_there`] does.
+//! as [`JobMember::upload_if_absent`] does.
 
-mod error;
 mod journal;
+mod member;
 mod report;
-mod visit;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -41,18 +40,17 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
-use crate::{Error, ProjectClient, ProjectMember, ProjectMemberId, RetryPolicy};
+use crate::{AppError, Error, ProjectClient, ProjectMember, ProjectMemberId, RetryPolicy};
 use journal::Journal;
 
-pub use error::JobError;
-pub use report::{JobFailure, JobProgress, JobReport, Outcome};
-pub use visit::Visit;
+pub use member::JobMember;
+pub use report::{JobFailure, JobProgress, JobReport, MemberOutcome};
 
 /// How many members are visited at a time unless set.
 const CONCURRENCY: usize = 4;
 
 /// So often the list of members is read, at most, until everyone it counts was met.
-const PASSES: usize = 3;
+const MAX_PASSES: usize = 3;
 
 /// How a job visits the members.
 #[derive(Clone)]
@@ -154,8 +152,8 @@ impl ProjectClient {
         visit: F,
     ) -> Result<JobReport, Error>
     where
-        F: Fn(Visit) -> Fut,
-        Fut: Future<Output = Result<(), JobError>>,
+        F: Fn(JobMember) -> Fut,
+        Fut: Future<Output = Result<(), AppError>>,
     {
         let (journal, done) = match &job.journal {
             Some(path) => {
@@ -171,7 +169,7 @@ impl ProjectClient {
             total: None,
         };
         let mut met = HashSet::new();
-        for _ in 0..PASSES {
+        for _ in 0..MAX_PASSES {
             self.pass(&mut run, &done, &mut met, &visit).await?;
             if run.total.is_none_or(|total| met.len() as u64 >= total) {
                 break;
@@ -193,8 +191,8 @@ impl ProjectClient {
         visit: &F,
     ) -> Result<(), Error>
     where
-        F: Fn(Visit) -> Fut,
-        Fut: Future<Output = Result<(), JobError>>,
+        F: Fn(JobMember) -> Fut,
+        Fut: Future<Output = Result<(), AppError>>,
     {
         let job = run.job;
         let mut members = self.members();
@@ -226,7 +224,7 @@ impl ProjectClient {
                         continue;
                     }
                     match done.contains(id) {
-                        true => run.add(id.clone(), Outcome::DoneBefore).await?,
+                        true => run.add(id.clone(), MemberOutcome::AlreadyDone).await?,
                         false => visits.push(self.visit(member, job, visit)),
                     }
                 }
@@ -241,30 +239,30 @@ impl ProjectClient {
         member: ProjectMember,
         job: &MemberJob,
         visit: &F,
-    ) -> (ProjectMemberId, Result<Outcome, Error>)
+    ) -> (ProjectMemberId, Result<MemberOutcome, Error>)
     where
-        F: Fn(Visit) -> Fut,
-        Fut: Future<Output = Result<(), JobError>>,
+        F: Fn(JobMember) -> Fut,
+        Fut: Future<Output = Result<(), AppError>>,
     {
         let id = member.project_member_id.clone();
         let mut attempt = 0;
         let work = || {
             attempt += 1;
-            visit(Visit::new(self, member.clone(), attempt))
+            visit(JobMember::new(self, member.clone(), attempt))
         };
-        let again = |error: &JobError| error.is_retryable();
+        let again = |error: &AppError| error.is_retryable();
         let error = match job.retries.run(again, work).await {
-            Ok(()) => return (id, Ok(Outcome::Done)),
+            Ok(()) => return (id, Ok(MemberOutcome::Done)),
             Err(error) => error,
         };
         let outcome = match error.api() {
-            Some(Error::Deauthorized) => Ok(Outcome::Left),
+            Some(Error::Deauthorized) => Ok(MemberOutcome::Left),
             // Is it the token of this member, or the one all the others need, too?
             Some(Error::Expired | Error::Unauthorized { .. }) => match self.project().await {
                 Err(refused @ (Error::Expired | Error::Unauthorized { .. })) => Err(refused),
-                _ => Ok(Outcome::Failed(error)),
+                _ => Ok(MemberOutcome::Failed(error)),
             },
-            _ => Ok(Outcome::Failed(error)),
+            _ => Ok(MemberOutcome::Failed(error)),
         };
         (id, outcome)
     }
@@ -280,8 +278,9 @@ struct Run<'j> {
 }
 
 impl Run<'_> {
-    async fn add(&mut self, member: ProjectMemberId, outcome: Outcome) -> Result<(), Error> {
-        if let (Some(journal), Outcome::Done | Outcome::Left) = (self.journal, &outcome) {
+    async fn add(&mut self, member: ProjectMemberId, outcome: MemberOutcome) -> Result<(), Error> {
+        if let (Some(journal), MemberOutcome::Done | MemberOutcome::Left) = (self.journal, &outcome)
+        {
             journal.add(&member).await?;
         }
         let progress = self.job.progress.as_deref();

@@ -1,20 +1,20 @@
 //! What came of a job.
 
-use super::JobError;
+use crate::AppError;
 use crate::ProjectMemberId;
 
 /// What came of one member.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Outcome {
+pub enum MemberOutcome {
     /// The visit succeeded.
     Done,
     /// An earlier run was done with the member.
-    DoneBefore,
+    AlreadyDone,
     /// The member has left since the list was read.
     Left,
     /// The visit failed, as often as it was tried.
-    Failed(JobError),
+    Failed(AppError),
 }
 
 /// What came of a run.
@@ -25,7 +25,7 @@ pub struct JobReport {
     /// Members whose visit succeeded.
     pub done: u64,
     /// Members whom an earlier run was done with.
-    pub done_before: u64,
+    pub already_done: u64,
     /// Members who left meanwhile.
     pub left: u64,
     /// Members whose visit failed.
@@ -39,7 +39,7 @@ pub struct JobFailure {
     /// Who.
     pub member: ProjectMemberId,
     /// Why.
-    pub error: JobError,
+    pub error: AppError,
 }
 
 /// A member is done with, for whoever watches.
@@ -49,7 +49,7 @@ pub struct JobProgress<'a> {
     /// Who.
     pub member: &'a ProjectMemberId,
     /// What came of it.
-    pub outcome: &'a Outcome,
+    pub outcome: &'a MemberOutcome,
     /// How many members are done with, this one included, whatever came of them.
     pub members: u64,
     /// How many there are, as the server last said.
@@ -64,17 +64,17 @@ impl JobReport {
 
     /// How many members were done with, whatever came of them.
     pub fn members(&self) -> u64 {
-        self.done + self.done_before + self.left + self.failed.len() as u64
+        self.done + self.already_done + self.left + self.failed.len() as u64
     }
 
     pub(super) fn add(
         &mut self,
         member: ProjectMemberId,
-        outcome: Outcome,
+        outcome: MemberOutcome,
         of_members: Option<u64>,
         progress: Option<&(dyn Fn(&JobProgress<'_>) + Send + Sync)>,
     ) {
-        if let Outcome::Failed(error) = &outcome {
+        if let MemberOutcome::Failed(error) = &outcome {
             tracing::warn!(%error, "a job failed for a member");
         }
         if let Some(progress) = progress {
@@ -86,10 +86,10 @@ impl JobReport {
             });
         }
         match outcome {
-            Outcome::Done => self.done += 1,
-            Outcome::DoneBefore => self.done_before += 1,
-            Outcome::Left => self.left += 1,
-            Outcome::Failed(error) => self.failed.push(JobFailure { member, error }),
+            MemberOutcome::Done => self.done += 1,
+            MemberOutcome::AlreadyDone => self.already_done += 1,
+            MemberOutcome::Left => self.left += 1,
+            MemberOutcome::Failed(error) => self.failed.push(JobFailure { member, error }),
         }
     }
 }

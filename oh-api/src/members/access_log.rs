@@ -14,19 +14,19 @@ use crate::members::member::MemberClient;
 use crate::rest::call::Call;
 use crate::rest::list::{self, List};
 use crate::types::data_file::DataFileId;
-use crate::types::record::{Raw, keeps_raw, lenient};
+use crate::types::record::{Raw, deserialize_with_raw, lenient};
 use crate::{SecretUrl, Timestamp};
 
 /// Which accesses are wanted; all, unless something is set.
 #[derive(Clone, Copy, Debug, Default)]
 #[must_use]
-pub struct AccessesBetween {
+pub struct AccessLogFilter {
     start: Option<Timestamp>,
     end: Option<Timestamp>,
     file: Option<DataFileId>,
 }
 
-impl AccessesBetween {
+impl AccessLogFilter {
     /// All accesses.
     pub fn new() -> Self {
         Self::default()
@@ -125,7 +125,7 @@ pub struct StoreAccess {
     raw: Raw,
 }
 
-keeps_raw!(FileAccess, StoreAccess);
+deserialize_with_raw!(FileAccess, StoreAccess);
 
 /// A file in an access log.
 #[derive(Clone, Debug, Deserialize)]
@@ -156,7 +156,7 @@ pub struct AccessKey {
     /// When it was made.
     #[serde(default, deserialize_with = "lenient")]
     pub created: Option<Timestamp>,
-    /// The number of the project it was made for, if one asked.
+    /// The number of the project it was made for, if one requests.
     #[serde(default, deserialize_with = "lenient")]
     pub project_id: Option<u64>,
     /// From where it was asked for.
@@ -169,10 +169,10 @@ impl MemberClient {
     /// logs, and with the member's own token alone.
     ///
     /// ```no_run
-    /// use oh_api::AccessesBetween;
+    /// use oh_api::AccessLogFilter;
     ///
     /// # async fn example(member: oh_api::MemberClient) -> Result<(), Box<dyn std::error::Error>> {
-    /// let since = AccessesBetween::new().start("2026-11-01T00:00:00Z".parse()?);
+    /// let since = AccessLogFilter::new().start("2026-11-01T00:00:00Z".parse()?);
     /// let mut accesses = member.file_accesses(since);
     /// while let Some(access) = accesses.try_next().await? {
     ///     let file = access.datafile.and_then(|file| file.basename);
@@ -181,7 +181,7 @@ impl MemberClient {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn file_accesses(&self, which: AccessesBetween) -> List<FileAccess> {
+    pub fn file_accesses(&self, which: AccessLogFilter) -> List<FileAccess> {
         let path = "/data-management/newdatafileaccesslog/";
         let call = which.call("file accesses", path);
         list::results(&self.server, &self.auth, call)
@@ -189,7 +189,7 @@ impl MemberClient {
 
     /// When this member's files were fetched from the object store, as far as its own logs have been
     /// read by then. For the one project that may see the logs.
-    pub fn store_accesses(&self, which: AccessesBetween) -> List<StoreAccess> {
+    pub fn store_accesses(&self, which: AccessLogFilter) -> List<StoreAccess> {
         let path = "/data-management/awsdatafileaccesslog/";
         let call = which.call("store accesses", path);
         list::results(&self.server, &self.auth, call)
@@ -200,12 +200,12 @@ impl MemberClient {
 mod tests {
     use super::*;
     use crate::Error;
-    use crate::fake::Fake;
+    use crate::test_support::MockTransport;
 
     #[tokio::test]
     async fn an_access_is_read_and_shows_no_key() {
-        let fake = Fake::new();
-        fake.then(
+        let mock = MockTransport::new();
+        mock.respond(
             200,
             r#"{"count":1,"next":null,"previous":null,"results":[{
                 "date":"2026-11-22T16:31:27.299665Z","ip_address":"('127.0.0.1', False)","user":null,
@@ -215,11 +215,11 @@ mod tests {
                     "key_creation_ip_address":"127.0.0.1","access_token":"thetoken","project_id":2},
                 "aws_url":"https://s3.test/a.txt?Signature=thesignature"}]}"#,
         );
-        let which = AccessesBetween::new()
+        let which = AccessLogFilter::new()
             .start("2026-11-22T16:00:00Z".parse().unwrap())
             .end("2026-11-23T00:00:00Z".parse().unwrap())
             .file(DataFileId::new(7));
-        let mut list = fake.server().member("t").file_accesses(which);
+        let mut list = mock.client().member("t").file_accesses(which);
         let access = list.try_next().await.unwrap().unwrap();
         let file = access.datafile.as_ref().unwrap();
         assert_eq!(file.id, Some(DataFileId::new(7)));
@@ -233,10 +233,13 @@ mod tests {
             assert!(!shown.contains(secret), "{shown}");
             assert!(access.raw().contains(secret));
         }
-        let asked = fake.asked().remove(0);
-        assert_eq!(asked.uri().path(), "/data-management/newdatafileaccesslog/");
+        let requests = mock.requests().remove(0);
         assert_eq!(
-            asked.uri().query(),
+            requests.uri().path(),
+            "/data-management/newdatafileaccesslog/"
+        );
+        assert_eq!(
+            requests.uri().query(),
             Some(
                 "start_date=2026-11-22T16%3A00%3A00Z&end_date=2026-11-23T00%3A00%3A00Z&datafile_id=7"
             )
@@ -245,13 +248,13 @@ mod tests {
 
     #[tokio::test]
     async fn another_project_is_refused() {
-        let fake = Fake::new();
+        let mock = MockTransport::new();
         let detail = r#"{"detail":"You do not have permission to perform this action."}"#;
-        fake.then(403, detail);
-        let mut list = fake
-            .server()
+        mock.respond(403, detail);
+        let mut list = mock
+            .client()
             .member("t")
-            .store_accesses(AccessesBetween::new());
+            .store_accesses(AccessLogFilter::new());
         let error = list.try_next().await.unwrap_err();
         assert!(matches!(error, Error::Forbidden { .. }), "{error}");
     }

@@ -101,7 +101,7 @@ pub(crate) fn number_at_end(address: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::Fake;
+    use crate::test_support::MockTransport;
 
     #[test]
     fn a_number_is_read_from_paths_and_addresses() {
@@ -117,7 +117,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_filter_that_is_ignored_holds_all_the_same() {
-        let fake = Fake::new();
+        let mock = MockTransport::new();
         let file = |id: u32, project: u32, user: &str| {
             format!(
                 r#"{{"id":{id},"download_url":"","user":{{"username":"{user}"}},
@@ -132,31 +132,31 @@ mod tests {
             r#"{"id":4,"download_url":""}"#.to_owned(),
         ];
         let page = format!(r#"{{"count":4,"results":[{}]}}"#, files.join(","));
-        fake.then(200, page);
+        mock.respond(200, page);
         let wanted = FileFilter::new()
             .data_type(1)
             .include_children()
             .source_project(2)
             .username("alice");
-        let mut list = fake.server().public().files_matching(&wanted);
+        let mut list = mock.client().public().files_matching(&wanted);
         let mut found = Vec::new();
         while let Some(file) = list.try_next().await.unwrap() {
             found.push(file.id.get());
         }
         assert_eq!(found, [1, 4]);
         assert_eq!(
-            fake.asked()[0].uri().path_and_query().unwrap().as_str(),
+            mock.requests()[0].uri().path_and_query().unwrap().as_str(),
             "/api/public/datatype/1/datafiles/?include_children=true&source_project_id=2&username=alice"
         );
     }
 
     #[tokio::test]
     async fn without_a_data_type_it_has_no_children() {
-        let fake = Fake::new();
-        fake.then(200, r#"{"count":0,"results":[]}"#);
+        let mock = MockTransport::new();
+        mock.respond(200, r#"{"count":0,"results":[]}"#);
         let all = FileFilter::new().include_children();
-        let none = fake.server().public().files_matching(&all).try_next().await;
+        let none = mock.client().public().files_matching(&all).try_next().await;
         assert!(none.unwrap().is_none());
-        assert_eq!(fake.asked()[0].uri().query(), None);
+        assert_eq!(mock.requests()[0].uri().query(), None);
     }
 }

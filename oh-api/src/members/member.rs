@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::rest::answer::Answer;
 use crate::rest::call::Call;
 use crate::rest::client::{Auth, Client};
 use crate::rest::list::{self, List};
+use crate::rest::response::ApiResponse;
 use crate::rest::token_source::{FixedToken, TokenSource};
 use crate::types::data_file::DataFile;
 use crate::types::member_id::OnlyId;
-use crate::types::record::{Raw, at_most, keeps_raw, lenient};
+use crate::types::record::{Raw, at_most, deserialize_with_raw, lenient};
 use crate::{AccessToken, Error, ProjectMemberId, Timestamp};
 
 /// One member's data and account in this project.
@@ -61,7 +61,7 @@ pub struct ExchangeMember {
     raw: Raw,
 }
 
-keeps_raw!(ExchangeMember);
+deserialize_with_raw!(ExchangeMember);
 
 impl Client {
     /// The member this access token belongs to, for as long as the token lives.
@@ -71,7 +71,7 @@ impl Client {
 
     /// A member whose token someone keeps alive.
     pub fn member_with(&self, source: Arc<dyn TokenSource>) -> MemberClient {
-        MemberClient::new(self.clone(), Auth::Live(source), None)
+        MemberClient::new(self.clone(), Auth::Member(source), None)
     }
 }
 
@@ -152,7 +152,7 @@ impl MemberClient {
     }
 
     /// Asks as this member. The refusals that mean "not a member" become one error.
-    pub(crate) async fn ask(&self, call: &Call) -> Result<Answer, Error> {
+    pub(crate) async fn ask(&self, call: &Call) -> Result<ApiResponse, Error> {
         self.server
             .ask(&self.auth, call)
             .await
@@ -185,7 +185,7 @@ mod tests {
 
     use super::*;
     use crate::AccessToken;
-    use crate::fake::Fake;
+    use crate::test_support::MockTransport;
     use crate::{RetryPolicy, TokenSource};
 
     const ALICE: &str = r#"{"count":0,"next":null,"previous":null,
@@ -194,31 +194,31 @@ mod tests {
 
     #[tokio::test]
     async fn asks_with_the_token_in_the_header() {
-        let fake = Fake::new();
-        fake.then(200, ALICE);
-        let who = fake
-            .server()
+        let mock = MockTransport::new();
+        mock.respond(200, ALICE);
+        let who = mock
+            .client()
             .member("token")
             .exchange_member()
             .await
             .unwrap();
         assert_eq!(who.project_member_id.as_str(), "01026778");
         assert_eq!(who.username.as_deref(), Some("alice"));
-        let asked = fake.asked().remove(0);
-        assert_eq!(asked.headers()[header::AUTHORIZATION], "Bearer token");
-        assert_eq!(asked.headers()[header::ACCEPT], "application/json");
+        let requests = mock.requests().remove(0);
+        assert_eq!(requests.headers()[header::AUTHORIZATION], "Bearer token");
+        assert_eq!(requests.headers()[header::ACCEPT], "application/json");
         assert_eq!(
-            asked.uri(),
+            requests.uri(),
             "https://oh.example/api/direct-sharing/project/exchange-member/"
         );
     }
 
     #[tokio::test]
     async fn a_fixed_token_that_is_refused_stays_refused() {
-        let fake = Fake::new();
-        fake.then(401, r#"{"detail":"Invalid token."}"#)
-            .then(401, r#"{"detail":"Expired token."}"#);
-        let member = fake.server().member("token");
+        let mock = MockTransport::new();
+        mock.respond(401, r#"{"detail":"Invalid token."}"#)
+            .respond(401, r#"{"detail":"Expired token."}"#);
+        let member = mock.client().member("token");
         let invalid = member.exchange_member().await.unwrap_err();
         assert!(matches!(invalid, Error::Unauthorized { .. }));
         let expired = member.exchange_member().await.unwrap_err();
@@ -241,30 +241,32 @@ mod tests {
 
     #[tokio::test]
     async fn a_live_token_is_renewed_once() {
-        let fake = Fake::new();
+        let mock = MockTransport::new();
         let expired = r#"{"detail":"Expired token."}"#;
-        fake.then(401, expired).then(200, ALICE);
-        let member = fake.server().member_with(Arc::new(Renewing));
+        mock.respond(401, expired).respond(200, ALICE);
+        let member = mock.client().member_with(Arc::new(Renewing));
         member.exchange_member().await.unwrap();
-        let tokens: Vec<_> = fake
-            .asked()
+        let tokens: Vec<_> = mock
+            .requests()
             .iter()
             .map(|r| r.headers()[header::AUTHORIZATION].clone())
             .collect();
         assert_eq!(tokens, ["Bearer old", "Bearer new"]);
 
-        fake.then(401, expired).then(401, expired);
+        mock.respond(401, expired).respond(401, expired);
         let error = member.exchange_member().await.unwrap_err();
         assert!(matches!(error, Error::Expired));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_server_that_fails_is_asked_again() {
-        let fake = Fake::new();
-        fake.then(500, "<html>").then(502, "").then(200, ALICE);
-        fake.server().member("t").exchange_member().await.unwrap();
-        fake.then(500, "<html>");
-        let once = fake.server().retries(RetryPolicy::none()).member("t");
+        let mock = MockTransport::new();
+        mock.respond(500, "<html>")
+            .respond(502, "")
+            .respond(200, ALICE);
+        mock.client().member("t").exchange_member().await.unwrap();
+        mock.respond(500, "<html>");
+        let once = mock.client().retries(RetryPolicy::none()).member("t");
         assert!(matches!(
             once.exchange_member().await,
             Err(Error::Server { .. })
@@ -273,19 +275,19 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_is_not_one_is_quoted_without_secrets() {
-        let fake = Fake::new();
-        fake.then(
+        let mock = MockTransport::new();
+        mock.respond(
             200,
             r#"{"next":"/?access_token=aXBfKym8W1M4fjUMXoy38iHzMEZdWS","#,
         );
-        let error = fake
-            .server()
+        let error = mock
+            .client()
             .member("t")
             .exchange_member()
             .await
             .unwrap_err();
         let text = format!("{error} {error:?}");
-        assert!(matches!(error, Error::NotUnderstood { .. }), "{text}");
+        assert!(matches!(error, Error::UnexpectedResponse { .. }), "{text}");
         assert!(!text.contains("aXBfKym8W1M4"), "{text}");
     }
 }

@@ -62,10 +62,10 @@ impl Message {
     /// [`Error::InvalidInput`] for an empty message, one with a NUL character, one that Open Humans
     /// would choke on as a template, or a subject of several lines.
     pub fn check(&self) -> Result<(), Error> {
-        let refuse = |argument, why: &str| {
+        let refuse = |argument, reason: &str| {
             Err(Error::InvalidInput {
                 argument,
-                why: why.into(),
+                reason: reason.into(),
             })
         };
         if self.text.trim().is_empty() {
@@ -74,8 +74,8 @@ impl Message {
         if self.text.contains('\0') {
             return refuse("message", "it holds a NUL character");
         }
-        if let (false, Some(why)) = (self.template, template::problem(&self.text)) {
-            return refuse("message", &why);
+        if let (false, Some(reason)) = (self.template, template::problem(&self.text)) {
+            return refuse("message", &reason);
         }
         let subject = self.subject.as_deref().unwrap_or_default();
         if subject.contains(['\r', '\n', '\0']) {
@@ -100,7 +100,7 @@ fn call(sent: &Sent<'_>) -> Result<Call, Error> {
     Call::post(
         "message",
         "/api/direct-sharing/project/message/",
-        Repeat::IfNotDone,
+        Repeat::IfUnprocessed,
     )
     .json(sent)
 }
@@ -174,10 +174,10 @@ pub(crate) fn names_nobody(error: &Error) -> bool {
 }
 
 pub(crate) fn check_ids(members: &[ProjectMemberId]) -> Result<(), Error> {
-    let refuse = |why: String| {
+    let refuse = |reason: String| {
         Err(Error::InvalidInput {
             argument: "project_member_ids",
-            why,
+            reason,
         })
     };
     if members.is_empty() {
@@ -198,7 +198,7 @@ pub(crate) fn check_ids(members: &[ProjectMemberId]) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::Fake;
+    use crate::test_support::MockTransport;
 
     fn id(text: &str) -> ProjectMemberId {
         text.parse().unwrap()
@@ -206,18 +206,18 @@ mod tests {
 
     #[tokio::test]
     async fn says_whom_it_is_for() {
-        let fake = Fake::new();
-        let project = fake.server().project("master");
+        let mock = MockTransport::new();
+        let project = mock.client().project("master");
         let hello = Message::new("hello").subject("hi");
         for _ in 0..4 {
-            fake.then(200, "\"success\"");
+            mock.respond(200, "\"success\"");
         }
         project.message_all(&hello).await.unwrap();
         let two = [id("01026778"), id("00169953")];
         project.message(&two, &hello).await.unwrap();
         project.member(&two[0]).message(&hello).await.unwrap();
-        fake.server().member("t").message(&hello).await.unwrap();
-        let bodies: Vec<_> = fake.asked().into_iter().map(|r| r.into_body()).collect();
+        mock.client().member("t").message(&hello).await.unwrap();
+        let bodies: Vec<_> = mock.requests().into_iter().map(|r| r.into_body()).collect();
         assert_eq!(
             bodies,
             [
@@ -231,8 +231,8 @@ mod tests {
 
     #[tokio::test]
     async fn refuses_before_sending_what_open_humans_would() {
-        let fake = Fake::new();
-        let project = fake.server().project("master");
+        let mock = MockTransport::new();
+        let project = mock.client().project("master");
         let hello = Message::new("hello");
         for (ids, message) in [
             (vec![], &hello),
@@ -248,32 +248,32 @@ mod tests {
             let error = project.message(&ids, message).await.unwrap_err();
             assert!(matches!(error, Error::InvalidInput { .. }), "{error}");
         }
-        assert!(fake.asked().is_empty());
-        fake.then(200, "\"success\"");
+        assert!(mock.requests().is_empty());
+        mock.respond(200, "\"success\"");
         let meant = Message::new("{% now 'Y' %}").as_template();
         project.message_all(&meant).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn is_not_sent_twice_on_a_doubt() {
-        let fake = Fake::new();
-        fake.then(500, "<html>");
-        let error = fake.server().member("t").message(&Message::new("m")).await;
+        let mock = MockTransport::new();
+        mock.respond(500, "<html>");
+        let error = mock.client().member("t").message(&Message::new("m")).await;
         assert!(matches!(error, Err(Error::Server { .. })));
         // Turned away at the door, it is.
-        fake.then(429, "").then(200, "\"success\"");
-        let sent = fake.server().member("t").message(&Message::new("m")).await;
+        mock.respond(429, "").respond(200, "\"success\"");
+        let sent = mock.client().member("t").message(&Message::new("m")).await;
         sent.unwrap();
     }
 
     #[tokio::test]
     async fn to_someone_who_has_left() {
-        let fake = Fake::new();
-        fake.then(
+        let mock = MockTransport::new();
+        mock.respond(
             400,
             r#"{"errors":{"project_member_ids":["Invalid project member ID(s): 01026778"]}}"#,
         );
-        let member = fake.server().project("m").member(&id("01026778"));
+        let member = mock.client().project("m").member(&id("01026778"));
         let error = member.message(&Message::new("m")).await;
         assert!(matches!(error, Err(Error::Deauthorized)));
     }

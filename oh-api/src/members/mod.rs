@@ -9,7 +9,7 @@ pub(crate) mod public;
 pub(crate) mod removal;
 mod template;
 
-pub use access_log::{AccessKey, AccessedFile, AccessesBetween, FileAccess, StoreAccess};
+pub use access_log::{AccessKey, AccessLogFilter, AccessedFile, FileAccess, StoreAccess};
 pub use file_filter::FileFilter;
 pub use member::{ExchangeMember, MemberClient};
 pub use message::Message;

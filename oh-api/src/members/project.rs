@@ -5,13 +5,13 @@ use std::fmt;
 use serde::Deserialize;
 
 use crate::members::member::MemberClient;
-use crate::rest::answer::Answer;
 use crate::rest::call::Call;
 use crate::rest::client::{Auth, Client};
 use crate::rest::list::{self, List};
+use crate::rest::response::ApiResponse;
 use crate::types::data_file::DataFile;
 use crate::types::member_id::OnlyId;
-use crate::types::record::{Raw, at_most, keeps_raw, lenient};
+use crate::types::record::{Raw, at_most, deserialize_with_raw, lenient};
 use crate::{Error, MasterToken, ProjectMemberId, SecretUrl, Timestamp};
 
 /// The project and all its members, with the project's master token.
@@ -151,7 +151,7 @@ pub struct ProjectMember {
     raw: Raw,
 }
 
-keeps_raw!(Project, ProjectMember);
+deserialize_with_raw!(Project, ProjectMember);
 
 impl Client {
     /// The project this master token belongs to.
@@ -209,7 +209,7 @@ impl ProjectClient {
         MemberClient::new(self.server.clone(), self.auth.clone(), Some(member.clone()))
     }
 
-    pub(crate) async fn ask(&self, call: &Call) -> Result<Answer, Error> {
+    pub(crate) async fn ask(&self, call: &Call) -> Result<ApiResponse, Error> {
         self.server.ask(&self.auth, call).await
     }
 }
@@ -248,38 +248,38 @@ impl fmt::Debug for ProjectClient {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::Fake;
+    use crate::test_support::MockTransport;
     use http::header;
 
     #[tokio::test]
     async fn the_members_list_wants_its_token_in_the_query() {
-        let fake = Fake::new();
-        fake.then(
+        let mock = MockTransport::new();
+        mock.respond(
             200,
             r#"{"count":1,"next":null,"results":[{"project_member_id":"00000001","file_count":3,
                 "exchange_member":"https://oh.example/?access_token=master"}]}"#,
         );
-        let mut members = fake.server().project("master").members();
+        let mut members = mock.client().project("master").members();
         let member = members.try_next().await.unwrap().unwrap();
         assert_eq!(member.project_member_id.as_str(), "00000001");
         assert!(!format!("{member:?}").contains("master\""));
-        let asked = fake.asked().remove(0);
-        assert_eq!(asked.uri().query(), Some("access_token=master"));
-        assert!(!asked.headers().contains_key(header::AUTHORIZATION));
+        let requests = mock.requests().remove(0);
+        assert_eq!(requests.uri().query(), Some("access_token=master"));
+        assert!(!requests.headers().contains_key(header::AUTHORIZATION));
     }
 
     #[tokio::test]
     async fn a_master_token_asks_for_one_member() {
-        let fake = Fake::new();
+        let mock = MockTransport::new();
         let id = "00000001".parse().unwrap();
-        fake.then(
+        mock.respond(
             400,
             r#"{"project_member_id":"project_member_id is invalid"}"#,
         );
-        let member = fake.server().project("master").member(&id);
+        let member = mock.client().project("master").member(&id);
         let error = member.exchange_member().await.unwrap_err();
         assert!(matches!(error, Error::Deauthorized));
-        let asked = fake.asked().remove(0);
-        assert_eq!(asked.uri().query(), Some("project_member_id=00000001"));
+        let requests = mock.requests().remove(0);
+        assert_eq!(requests.uri().query(), Some("project_member_id=00000001"));
     }
 }

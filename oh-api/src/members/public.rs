@@ -13,7 +13,7 @@ use crate::rest::call::Call;
 use crate::rest::client::{Auth, Client};
 use crate::rest::list::{self, List};
 use crate::types::data_file::{DataFile, DataFileId};
-use crate::types::record::{Raw, at_most, keeps_raw, lenient};
+use crate::types::record::{Raw, at_most, deserialize_with_raw, lenient};
 
 /// Public data, without a token.
 ///
@@ -130,7 +130,7 @@ pub struct MembersOfSource {
     raw: Raw,
 }
 
-keeps_raw!(PublicMember, DataType, SourcesOfMember, MembersOfSource);
+deserialize_with_raw!(PublicMember, DataType, SourcesOfMember, MembersOfSource);
 
 impl Client {
     /// What is public.
@@ -288,8 +288,8 @@ impl PublicClient {
     /// [`Error::NotFound`] where there is none with this id, or it is not public.
     pub async fn file(&self, id: DataFileId) -> Result<DataFile, Error> {
         let mut call = Call::get("public file", format!("/api/public/datafile/{id}/"));
-        call.max_answer = MAX_FILE_RECORD;
-        self.server.ask(&Auth::Nobody, &call).await?.json()
+        call.max_response = MAX_FILE_RECORD;
+        self.server.ask(&Auth::Anonymous, &call).await?.json()
     }
 
     /// All public files, in the older form, which names each file's source.
@@ -343,12 +343,12 @@ impl PublicClient {
     where
         T: DeserializeOwned + Send + 'static,
     {
-        list::results(&self.server, &Auth::Nobody, call)
+        list::results(&self.server, &Auth::Anonymous, call)
     }
 
     async fn one<T: DeserializeOwned>(&self, name: &'static str, path: String) -> Result<T, Error> {
         let call = Call::get(name, path);
-        self.server.ask(&Auth::Nobody, &call).await?.json()
+        self.server.ask(&Auth::Anonymous, &call).await?.json()
     }
 }
 
@@ -367,7 +367,7 @@ fn segment(username: &str) -> Result<String, Error> {
     if matches!(username, "" | "." | "..") {
         return Err(Error::InvalidInput {
             argument: "username",
-            why: "nobody can have it".into(),
+            reason: "nobody can have it".into(),
         });
     }
     Ok(utf8_percent_encode(username, SEGMENT).to_string())
@@ -384,28 +384,28 @@ impl fmt::Debug for PublicClient {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::Fake;
+    use crate::test_support::MockTransport;
     use http::header;
 
     #[tokio::test]
     async fn sends_no_token_and_stays_in_its_path() {
-        let fake = Fake::new();
-        fake.then(200, r#"{"username":"a/../b?c","name":"A"}"#);
-        let public = fake.server().public();
+        let mock = MockTransport::new();
+        mock.respond(200, r#"{"username":"a/../b?c","name":"A"}"#);
+        let public = mock.client().public();
         public.member("a/../b?c").await.unwrap();
-        let asked = fake.asked().remove(0);
-        assert_eq!(asked.uri().path(), "/api/public/member/a%2F..%2Fb%3Fc/");
-        assert!(!asked.headers().contains_key(header::AUTHORIZATION));
+        let requests = mock.requests().remove(0);
+        assert_eq!(requests.uri().path(), "/api/public/member/a%2F..%2Fb%3Fc/");
+        assert!(!requests.headers().contains_key(header::AUTHORIZATION));
         let error = public.member("..").await.unwrap_err();
         assert!(matches!(error, Error::InvalidInput { .. }));
     }
 
     #[tokio::test]
     async fn filters_are_sent_and_hold_where_the_server_ignores_them() {
-        let fake = Fake::new();
-        let public = fake.server().public();
+        let mock = MockTransport::new();
+        let public = mock.client().public();
         let answer = |items: &str| format!(r#"{{"count":3,"next":null,"results":[{items}]}}"#);
-        fake.then(
+        mock.respond(
             200,
             answer(r#"{"name":"Loopback Test App"},{"name":"Other"},{}"#),
         );
@@ -414,13 +414,13 @@ mod tests {
         assert_eq!(found.name.as_deref(), Some("Loopback Test App"));
         assert!(projects.try_next().await.unwrap().is_none());
 
-        fake.then(200, answer(r#"{"username":"bob"},{"username":"Alice"}"#));
+        mock.respond(200, answer(r#"{"username":"bob"},{"username":"Alice"}"#));
         let mut members = public.members_named("ali");
         let found = members.try_next().await.unwrap().unwrap();
         assert_eq!(found.username.as_deref(), Some("Alice"));
         assert!(members.try_next().await.unwrap().is_none());
 
-        fake.then(
+        mock.respond(
             200,
             answer(
                 r#"{"id":1,"source_projects":[]},
@@ -431,9 +431,13 @@ mod tests {
         assert_eq!(types.try_next().await.unwrap().unwrap().id, Some(2));
         assert!(types.try_next().await.unwrap().is_none());
 
-        let asked: Vec<_> = fake.asked().iter().map(|r| r.uri().to_string()).collect();
+        let requests: Vec<_> = mock
+            .requests()
+            .iter()
+            .map(|r| r.uri().to_string())
+            .collect();
         assert_eq!(
-            asked,
+            requests,
             [
                 "https://oh.example/api/public/projects/?name=test",
                 "https://oh.example/api/public/members/?username=ali",

@@ -60,7 +60,7 @@ impl MemberClient {
         Call::post(
             "remove-members",
             "/api/direct-sharing/project/remove-members/",
-            Repeat::IfNotDone,
+            Repeat::IfUnprocessed,
         )
         .json(&body)
     }
@@ -113,24 +113,24 @@ impl ProjectClient {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::Fake;
+    use crate::test_support::MockTransport;
 
     const GONE: &str =
         r#"{"errors":{"project_member_ids":["Invalid project member ID(s): 01026778"]}}"#;
 
     #[tokio::test(start_paused = true)]
     async fn a_500_is_settled_by_asking() {
-        let fake = Fake::new();
+        let mock = MockTransport::new();
         let id: ProjectMemberId = "01026778".parse().unwrap();
-        let project = fake.server().project("master");
-        fake.then(500, "<html>").then(400, GONE);
+        let project = mock.client().project("master");
+        mock.respond(500, "<html>").respond(400, GONE);
         assert_eq!(project.remove(&id).await.unwrap(), Removal::Removed);
-        fake.then(500, "<html>").then(200, "\"success\"");
+        mock.respond(500, "<html>").respond(200, "\"success\"");
         assert_eq!(project.remove(&id).await.unwrap(), Removal::Removed);
-        fake.then(400, GONE);
+        mock.respond(400, GONE);
         assert_eq!(project.remove(&id).await.unwrap(), Removal::NotAMember);
         for _ in 0..5 {
-            fake.then(500, "<html>");
+            mock.respond(500, "<html>");
         }
         assert!(matches!(
             project.remove(&id).await,
@@ -140,16 +140,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_members_own_token_proves_it() {
-        let fake = Fake::new();
-        let member = fake.server().member("t");
-        fake.then(500, "<html>")
-            .then(401, r#"{"detail":"Invalid token."}"#);
+        let mock = MockTransport::new();
+        let member = mock.client().member("t");
+        mock.respond(500, "<html>")
+            .respond(401, r#"{"detail":"Invalid token."}"#);
         assert_eq!(member.remove().await.unwrap(), Removal::Removed);
-        fake.then(500, "<html>")
-            .then(200, r#"{"project_member_id":"01026778"}"#);
+        mock.respond(500, "<html>")
+            .respond(200, r#"{"project_member_id":"01026778"}"#);
         assert!(matches!(member.remove().await, Err(Error::Server { .. })));
         // A token that was dead before proves nothing was done here.
-        fake.then(401, r#"{"detail":"Invalid token."}"#);
+        mock.respond(401, r#"{"detail":"Invalid token."}"#);
         assert!(matches!(
             member.remove().await,
             Err(Error::Unauthorized { .. })

@@ -24,7 +24,7 @@ pub(crate) enum Repeat {
     /// Twice is as good as once.
     Safe,
     /// Only where it certainly was not done.
-    IfNotDone,
+    IfUnprocessed,
 }
 
 /// One call to the API.
@@ -40,7 +40,7 @@ pub(crate) struct Call {
     /// `members/` knows the token only as a query parameter.
     pub(crate) token_in_query: bool,
     /// The longest answer that is read, in bytes.
-    pub(crate) max_answer: usize,
+    pub(crate) max_response: usize,
 }
 
 /// The longest answer about one thing.
@@ -60,14 +60,14 @@ impl Call {
             payload: Payload::None,
             repeat: Repeat::Safe,
             token_in_query: false,
-            max_answer: MAX_SINGLE,
+            max_response: MAX_SINGLE,
         }
     }
 
     /// A call for a page of a list.
     pub(crate) fn page(name: &'static str, path: impl Into<String>) -> Self {
         Self {
-            max_answer: MAX_PAGE,
+            max_response: MAX_PAGE,
             ..Self::get(name, path)
         }
     }
@@ -88,7 +88,7 @@ impl Call {
     pub(crate) fn json(mut self, value: &impl Serialize) -> Result<Self, Error> {
         let bytes = serde_json::to_vec(value).map_err(|e| Error::InvalidInput {
             argument: "body",
-            why: e.to_string(),
+            reason: e.to_string(),
         })?;
         self.payload = Payload::Bytes {
             content_type: HeaderValue::from_static("application/json"),
@@ -100,7 +100,7 @@ impl Call {
     pub(crate) fn form(mut self, fields: &[(&str, &str)]) -> Result<Self, Error> {
         let text = serde_urlencoded::to_string(fields).map_err(|e| Error::InvalidInput {
             argument: "body",
-            why: e.to_string(),
+            reason: e.to_string(),
         })?;
         self.payload = Payload::Bytes {
             content_type: HeaderValue::from_static("application/x-www-form-urlencoded"),
@@ -131,7 +131,7 @@ impl Call {
             let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
                 Error::InvalidInput {
                     argument: "access token",
-                    why: "it has characters no token has".into(),
+                    reason: "it has characters no token has".into(),
                 }
             })?;
             value.set_sensitive(true);
@@ -149,7 +149,7 @@ impl Call {
         };
         request.body(body).map_err(|_| Error::InvalidInput {
             argument: "address",
-            why: "it is not one a request can be sent to".into(),
+            reason: "it is not one a request can be sent to".into(),
         })
     }
 }

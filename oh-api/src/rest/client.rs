@@ -8,12 +8,12 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use url::Url;
 
-use crate::rest::answer::Answer;
 use crate::rest::base_url::check_base_url;
 use crate::rest::call::{Call, Repeat};
+use crate::rest::response::ApiResponse;
 use crate::rest::retry::RetryPolicy;
 use crate::rest::token_source::TokenSource;
-use crate::transport::{Body, BoxError, Transport, TransportError, read_whole};
+use crate::transport::{Body, BoxError, Transport, TransportError, read_to_bytes};
 use crate::{Clock, Error, MasterToken};
 
 /// So much of an answer that is an error is read.
@@ -44,9 +44,9 @@ pub struct Client {
 /// Who a call is made as.
 #[derive(Clone)]
 pub(crate) enum Auth {
-    Nobody,
+    Anonymous,
     Master(MasterToken),
-    Live(Arc<dyn TokenSource>),
+    Member(Arc<dyn TokenSource>),
 }
 
 impl Client {
@@ -69,9 +69,9 @@ impl Client {
     /// [`Error::InvalidInput`] when the address is not https (http is for loopback), or carries
     /// credentials, a query or a fragment.
     pub fn with_transport(base_url: &str, transport: Arc<dyn Transport>) -> Result<Self, Error> {
-        let invalid = |why: &str| Error::InvalidInput {
+        let invalid = |reason: &str| Error::InvalidInput {
             argument: "base URL",
-            why: why.into(),
+            reason: reason.into(),
         };
         let base = check_base_url(base_url).map_err(|e| invalid(&e.to_string()))?;
         if base.query().is_some() {
@@ -133,20 +133,20 @@ impl Client {
     }
 
     /// Makes a call, with retries and one new token, and checks the status.
-    pub(crate) async fn ask(&self, auth: &Auth, call: &Call) -> Result<Answer, Error> {
+    pub(crate) async fn ask(&self, auth: &Auth, call: &Call) -> Result<ApiResponse, Error> {
         let again = |error: &Error| match call.repeat {
             Repeat::Safe => error.is_retryable(),
-            Repeat::IfNotDone => error.did_nothing(),
+            Repeat::IfUnprocessed => error.was_not_processed(),
         };
         self.retries.run(again, || self.ask_once(auth, call)).await
     }
 
     /// As [`ask`](Self::ask), without repeating it.
-    pub(crate) async fn ask_once(&self, auth: &Auth, call: &Call) -> Result<Answer, Error> {
+    pub(crate) async fn ask_once(&self, auth: &Auth, call: &Call) -> Result<ApiResponse, Error> {
         let source = match auth {
-            Auth::Nobody => return self.attempt(None, call).await,
+            Auth::Anonymous => return self.attempt(None, call).await,
             Auth::Master(token) => return self.attempt(Some(token.expose()), call).await,
-            Auth::Live(source) => source,
+            Auth::Member(source) => source,
         };
         let token = source.access_token().await?;
         match self.attempt(Some(token.expose()), call).await {
@@ -160,10 +160,11 @@ impl Client {
         }
     }
 
-    async fn attempt(&self, token: Option<&str>, call: &Call) -> Result<Answer, Error> {
+    async fn attempt(&self, token: Option<&str>, call: &Call) -> Result<ApiResponse, Error> {
         let request = call.request(self.url(&call.path), token)?;
         let result =
-            match tokio::time::timeout(self.timeout, self.exchange(request, call.max_answer)).await
+            match tokio::time::timeout(self.timeout, self.exchange(request, call.max_response))
+                .await
             {
                 Ok(answer) => answer.and_then(|answer| answer.checked(&self.clock)),
                 Err(_) => Err(Error::Timeout),
@@ -184,14 +185,14 @@ impl Client {
     async fn exchange(
         &self,
         request: http::Request<Body>,
-        max_answer: usize,
-    ) -> Result<Answer, Error> {
+        max_response: usize,
+    ) -> Result<ApiResponse, Error> {
         let (head, body) = self.transport.send(request).await?.into_parts();
         let body = match head.status.is_success() {
-            true => read_all(body, max_answer).await?,
+            true => read_all(body, max_response).await?,
             false => read_start(body, MAX_ERROR).await?,
         };
-        Ok(Answer {
+        Ok(ApiResponse {
             status: head.status,
             headers: head.headers,
             body,
@@ -202,16 +203,16 @@ impl Client {
     pub(crate) async fn failed(&self, response: http::Response<Body>) -> Error {
         let (head, body) = response.into_parts();
         let read = tokio::time::timeout(self.timeout, read_start(body, MAX_ERROR)).await;
-        let answer = Answer {
+        let answer = ApiResponse {
             status: head.status,
             headers: head.headers,
             body: read.ok().and_then(Result::ok).unwrap_or_default(),
         };
         match answer.checked(&self.clock) {
             Err(error) => error,
-            Ok(answer) => Error::NotUnderstood {
+            Ok(answer) => Error::UnexpectedResponse {
                 status: answer.status,
-                excerpt: crate::rest::answer::excerpt(&answer.body),
+                excerpt: crate::rest::response::excerpt(&answer.body),
             },
         }
     }
@@ -229,7 +230,7 @@ impl fmt::Debug for Client {
 
 /// Reads a body into memory, up to `limit` bytes.
 pub(crate) async fn read_all(body: Body, limit: usize) -> Result<Bytes, Error> {
-    match read_whole(Limited::new(body, limit)).await {
+    match read_to_bytes(Limited::new(body, limit)).await {
         Ok(whole) => Ok(whole),
         Err(error) if error.is::<LengthLimitError>() => Err(Error::TooLarge {
             what: format!("the answer, which may have {limit} bytes"),

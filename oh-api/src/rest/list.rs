@@ -15,9 +15,9 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use crate::Error;
-use crate::rest::answer::{Answer, excerpt, shorten};
 use crate::rest::call::Call;
 use crate::rest::client::{Auth, Client};
+use crate::rest::response::{ApiResponse, excerpt, shorten};
 use crate::types::record::{at_most, lenient};
 
 /// Items from as many pages as it takes, each page fetched when the one before is used up.
@@ -41,8 +41,8 @@ use crate::types::record::{at_most, lenient};
 /// ```
 #[must_use = "a list fetches nothing until it is read"]
 pub struct List<T> {
-    fetch: Arc<dyn Fn(Position) -> Fetching + Send + Sync>,
-    fetching: Option<Fetching>,
+    fetch: Arc<dyn Fn(Position) -> Transfer + Send + Sync>,
+    fetching: Option<Transfer>,
     parse: fn(&[u8]) -> Result<T, serde_json::Error>,
     keep: Option<Keep<T>>,
     /// Items that need no page.
@@ -53,7 +53,7 @@ pub struct List<T> {
     read: u64,
 }
 
-type Fetching = BoxFuture<'static, Result<Page, Error>>;
+type Transfer = BoxFuture<'static, Result<Page, Error>>;
 
 /// Whether an item is one that was asked for.
 type Keep<T> = Arc<dyn Fn(&T) -> bool + Send + Sync>;
@@ -75,7 +75,7 @@ struct Page {
 impl<T: Send + 'static> List<T> {
     fn new<Fetch>(parse: fn(&[u8]) -> Result<T, serde_json::Error>, fetch: Fetch) -> Self
     where
-        Fetch: Fn(Position) -> Fetching + Send + Sync + 'static,
+        Fetch: Fn(Position) -> Transfer + Send + Sync + 'static,
     {
         Self {
             fetch: Arc::new(fetch),
@@ -159,7 +159,7 @@ impl<T: Send + 'static> Stream for List<T> {
             }
             if let Some(item) = list.page.next() {
                 list.read += 1;
-                let parsed = (list.parse)(&item).map_err(|_| Error::NotUnderstood {
+                let parsed = (list.parse)(&item).map_err(|_| Error::UnexpectedResponse {
                     status: StatusCode::OK,
                     excerpt: excerpt(&item),
                 });
@@ -231,7 +231,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
 }
 
 impl Items<'_> {
-    fn of(&self, answer: &Answer) -> Vec<Bytes> {
+    fn of(&self, answer: &ApiResponse) -> Vec<Bytes> {
         let items = self.0.iter();
         items
             .map(|item| answer.body.slice_ref(item.get().as_bytes()))
@@ -240,7 +240,7 @@ impl Items<'_> {
 }
 
 /// A page of the form most lists have.
-pub(crate) fn results_page(answer: &Answer) -> Result<Parsed, Error> {
+pub(crate) fn results_page(answer: &ApiResponse) -> Result<Parsed, Error> {
     #[derive(Deserialize)]
     struct Results<'a> {
         #[serde(default, deserialize_with = "lenient")]
@@ -255,7 +255,7 @@ pub(crate) fn results_page(answer: &Answer) -> Result<Parsed, Error> {
 }
 
 /// A page of the form that `exchange-member` has.
-pub(crate) fn data_page(answer: &Answer) -> Result<Parsed, Error> {
+pub(crate) fn data_page(answer: &ApiResponse) -> Result<Parsed, Error> {
     #[derive(Deserialize)]
     struct Exchanged<'a> {
         #[serde(default, deserialize_with = "lenient")]
@@ -294,7 +294,7 @@ pub(crate) fn pages<T: Send + 'static>(
     auth: &Auth,
     call: Call,
     explain: fn(Error) -> Error,
-    split: fn(&Answer) -> Result<Parsed, Error>,
+    split: fn(&ApiResponse) -> Result<Parsed, Error>,
     parse: fn(&[u8]) -> Result<T, serde_json::Error>,
 ) -> List<T> {
     let (server, auth) = (server.clone(), auth.clone());
@@ -321,14 +321,14 @@ pub(crate) fn pages<T: Send + 'static>(
 /// Where a `next` link leads. Only its `limit` and `offset` are taken: the request is built anew,
 /// on the configured server and with this call's own token.
 fn follow(server: &Client, link: &str, from: Position) -> Result<Position, Error> {
-    let not_understood = |excerpt: &str| Error::NotUnderstood {
+    let unexpected = |excerpt: &str| Error::UnexpectedResponse {
         status: StatusCode::OK,
         excerpt: excerpt.into(),
     };
     let base = server.base();
     let url = base
         .join(link)
-        .map_err(|_| not_understood("the link to the next page is not an address"))?;
+        .map_err(|_| unexpected("the link to the next page is not an address"))?;
     if !same_host(base, &url) {
         return Err(Error::ForeignLink {
             host: shorten(url.host_str().unwrap_or_default()),
@@ -340,7 +340,7 @@ fn follow(server: &Client, link: &str, from: Position) -> Result<Position, Error
     };
     let offset = number("offset").filter(|offset| *offset > from.offset.unwrap_or(0));
     let offset =
-        offset.ok_or_else(|| not_understood("the link to the next page does not lead onwards"))?;
+        offset.ok_or_else(|| unexpected("the link to the next page does not lead onwards"))?;
     Ok(Position {
         limit: number("limit").or(from.limit),
         offset: Some(offset),
@@ -358,7 +358,7 @@ fn same_host(base: &Url, url: &Url) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::Fake;
+    use crate::test_support::MockTransport;
     use serde_json::Value;
 
     fn page(items: &[u32], next: Option<&str>) -> String {
@@ -366,36 +366,40 @@ mod tests {
             .to_string()
     }
 
-    fn list(fake: &Arc<Fake>) -> List<u32> {
+    fn list(mock: &Arc<MockTransport>) -> List<u32> {
         let call = Call::get("numbers", "/numbers/").query("kind", "odd");
-        results(&fake.server(), &Auth::Nobody, call)
+        results(&mock.client(), &Auth::Anonymous, call)
     }
 
     #[tokio::test]
     async fn fetches_page_after_page_as_it_is_read() {
-        let fake = Fake::new();
-        fake.then(
+        let mock = MockTransport::new();
+        mock.respond(
             200,
             page(
                 &[1, 2],
                 Some("http://oh.example/numbers/?limit=2&offset=2&access_token=secret"),
             ),
         );
-        let mut list = list(&fake).page_size(2);
+        let mut list = list(&mock).page_size(2);
         assert_eq!(list.size_hint(), (0, None));
         assert_eq!(list.try_next().await.unwrap(), Some(1));
         assert_eq!(list.total(), Some(5));
         assert_eq!(list.size_hint(), (1, Some(4)));
         assert_eq!(list.try_next().await.unwrap(), Some(2));
-        assert_eq!(fake.asked().len(), 1);
+        assert_eq!(mock.requests().len(), 1);
 
-        fake.then(200, page(&[3, 4], Some("/numbers/?limit=2&offset=4")))
-            .then(200, page(&[5], None));
+        mock.respond(200, page(&[3, 4], Some("/numbers/?limit=2&offset=4")))
+            .respond(200, page(&[5], None));
         let rest: Vec<u32> = list.map(|item| item.unwrap()).collect().await;
         assert_eq!(rest, [3, 4, 5]);
-        let asked: Vec<_> = fake.asked().iter().map(|r| r.uri().to_string()).collect();
+        let requests: Vec<_> = mock
+            .requests()
+            .iter()
+            .map(|r| r.uri().to_string())
+            .collect();
         assert_eq!(
-            asked,
+            requests,
             [
                 "https://oh.example/numbers/?kind=odd&limit=2&offset=2",
                 "https://oh.example/numbers/?kind=odd&limit=2&offset=4"
@@ -411,9 +415,9 @@ mod tests {
             "https://oh.example:8443/?offset=2",
             "file:///numbers?offset=2",
         ] {
-            let fake = Fake::new();
-            fake.then(200, page(&[1], Some(link)));
-            let error = list(&fake).try_next().await.unwrap_err();
+            let mock = MockTransport::new();
+            mock.respond(200, page(&[1], Some(link)));
+            let error = list(&mock).try_next().await.unwrap_err();
             assert!(matches!(error, Error::ForeignLink { .. }), "{link}");
         }
     }
@@ -422,11 +426,11 @@ mod tests {
     async fn what_is_said_of_another_host_is_short_and_holds_no_token() {
         let token = "aXBfKym8W1M4fjUMXoy38iHzMEZdWS";
         for host in [token.to_owned(), "x.".repeat(5_000)] {
-            let fake = Fake::new();
+            let mock = MockTransport::new();
             // A scheme that is no web address: its host is kept letter for letter.
             let link = format!("ftpx://{host}/?offset=2");
-            fake.then(200, page(&[1], Some(&link)));
-            let error = list(&fake).try_next().await.unwrap_err();
+            mock.respond(200, page(&[1], Some(&link)));
+            let error = list(&mock).try_next().await.unwrap_err();
             let shown = format!("{error} {error:?}");
             assert!(shown.len() < 1_000, "{} bytes", shown.len());
             assert!(!shown.contains(token), "{shown}");
@@ -435,29 +439,29 @@ mod tests {
 
     #[tokio::test]
     async fn runs_in_no_circle() {
-        let fake = Fake::new();
-        fake.then(200, page(&[1], Some("/numbers/?limit=1&offset=1")))
-            .then(200, page(&[1], Some("/numbers/?limit=1&offset=1")));
-        let mut list = list(&fake);
+        let mock = MockTransport::new();
+        mock.respond(200, page(&[1], Some("/numbers/?limit=1&offset=1")))
+            .respond(200, page(&[1], Some("/numbers/?limit=1&offset=1")));
+        let mut list = list(&mock);
         assert_eq!(list.try_next().await.unwrap(), Some(1));
         let error = list.try_next().await.unwrap_err();
-        assert!(matches!(error, Error::NotUnderstood { .. }));
+        assert!(matches!(error, Error::UnexpectedResponse { .. }));
     }
 
     #[tokio::test]
     async fn an_error_is_the_last_item() {
-        let fake = Fake::new();
-        fake.then(404, "");
-        let items: Vec<_> = list(&fake).collect().await;
+        let mock = MockTransport::new();
+        mock.respond(404, "");
+        let items: Vec<_> = list(&mock).collect().await;
         assert!(matches!(items.as_slice(), [Err(Error::NotFound)]));
     }
 
     #[tokio::test]
     async fn what_is_left_out_is_not_promised() {
-        let fake = Fake::new();
-        fake.then(200, page(&[1, 2], Some("/numbers/?limit=2&offset=2")))
-            .then(200, page(&[4, 5], None));
-        let mut list = list(&fake).only(|number| number % 2 == 1);
+        let mock = MockTransport::new();
+        mock.respond(200, page(&[1, 2], Some("/numbers/?limit=2&offset=2")))
+            .respond(200, page(&[4, 5], None));
+        let mut list = list(&mock).only(|number| number % 2 == 1);
         assert_eq!(list.try_next().await.unwrap(), Some(1));
         assert_eq!(list.size_hint(), (0, Some(4)));
         let rest: Vec<u32> = list.map(|item| item.unwrap()).collect().await;
@@ -466,13 +470,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_count_beyond_reason_reserves_nothing() {
-        let fake = Fake::new();
-        fake.then(
+        let mock = MockTransport::new();
+        mock.respond(
             200,
             r#"{"count": 18446744073709551615, "next": null, "results": [7]}"#,
         );
         let call = Call::get("numbers", "/numbers/");
-        let list: List<Value> = results(&fake.server(), &Auth::Nobody, call);
+        let list: List<Value> = results(&mock.client(), &Auth::Anonymous, call);
         let all: Vec<_> = list.collect().await;
         assert_eq!(all.len(), 1);
     }

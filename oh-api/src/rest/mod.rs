@@ -1,10 +1,10 @@
 //! How one call is made: described, sent, tried again, and its answer understood.
 
-pub(crate) mod answer;
 pub(crate) mod base_url;
 pub(crate) mod call;
 pub(crate) mod client;
 pub(crate) mod list;
+pub(crate) mod response;
 pub(crate) mod retry;
 pub(crate) mod token_source;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use tokio::time::Instant;
 
-use crate::Error;
+use crate::{AppError, Error};
 
 /// How often and for how long a failed call is tried again.
 ///
@@ -88,7 +88,7 @@ impl RetryPolicy {
             .when(|error: &E| again(error))
             .adjust(|error, wait| {
                 let wait = match error.retry_after() {
-                    Some(asked) => wait?.max(asked),
+                    Some(requests) => wait?.max(requests),
                     None => wait?,
                 };
                 // Neither has a wait that has no end, and it is not begun.
@@ -110,10 +110,13 @@ pub(crate) trait Retry: std::fmt::Display {
 
 impl Retry for Error {
     fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::RateLimited { retry_after } => *retry_after,
-            _ => None,
-        }
+        Self::retry_after(self)
+    }
+}
+
+impl Retry for AppError {
+    fn retry_after(&self) -> Option<Duration> {
+        self.api()?.retry_after()
     }
 }
 

@@ -81,6 +81,9 @@ pub enum TransportError {
     /// No answer in time. Whether the request had an effect is unknown.
     #[error("no answer in time")]
     Timeout(#[source] SharedError),
+    /// The server closed the connection or refused the stream before it processed the request.
+    #[error("the server did not process the request")]
+    Unprocessed(#[source] SharedError),
     /// The connection failed on the way. Whether the request had an effect is unknown.
     #[error("the connection failed")]
     Other(#[source] SharedError),
@@ -95,6 +98,16 @@ impl TransportError {
     /// No answer in time.
     pub fn timeout(source: impl Into<BoxError>) -> Self {
         Self::Timeout(source.into().into())
+    }
+
+    /// The server closed the connection or refused the stream before it processed the request.
+    pub fn unprocessed(source: impl Into<BoxError>) -> Self {
+        Self::Unprocessed(source.into().into())
+    }
+
+    /// Returns whether the server certainly did not process the request.
+    pub fn was_not_processed(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::Unprocessed(_))
     }
 
     /// The connection failed on the way.
@@ -138,8 +151,8 @@ pub trait Transport: Send + Sync + 'static {
 
 #[cfg(feature = "http-client")]
 mod http_client;
-mod read_whole;
+mod read_to_bytes;
 
 #[cfg(feature = "http-client")]
 pub use http_client::HttpClient;
-pub use read_whole::read_whole;
+pub use read_to_bytes::read_to_bytes;

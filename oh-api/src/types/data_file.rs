@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::record::{Raw, at_most, field, keeps_raw, lenient};
+use super::record::{Raw, at_most, deserialize_with_raw, field, lenient};
 use super::secret::SecretUrl;
 use super::timestamp::Timestamp;
 
@@ -76,7 +76,7 @@ pub struct DataFile {
     raw: Raw,
 }
 
-keeps_raw!(DataFile);
+deserialize_with_raw!(DataFile);
 
 /// What the uploader of a file said of it, as far as Open Humans knows the fields. What has another
 /// form than it should is left out.

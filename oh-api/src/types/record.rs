@@ -69,7 +69,7 @@ pub(crate) fn field<'a>(object: &'a str, name: &str) -> Option<&'a RawValue> {
 
 /// Implements `Deserialize` for a record with a field `raw` that derives it with
 /// `#[serde(remote = "Self")]`, and gives it `raw` and `field`.
-macro_rules! keeps_raw {
+macro_rules! deserialize_with_raw {
     ($($record:ty),* $(,)?) => {$(
         impl<'de> serde::Deserialize<'de> for $record {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -97,7 +97,7 @@ macro_rules! keeps_raw {
         }
     )*};
 }
-pub(crate) use keeps_raw;
+pub(crate) use deserialize_with_raw;
 
 /// A value that is left out where its form is another.
 pub(crate) fn lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>

@@ -104,7 +104,7 @@ pub(crate) async fn refresh(access: &Access, args: &Refresh) -> Result<(), Failu
 
 /// Says what may have come of a token request that was not answered.
 fn lost(error: TokenError, advice: &str) -> Failure {
-    let unsure = error.may_have_happened();
+    let unsure = error.may_have_taken_effect();
     let failure = Failure::from(error);
     match unsure {
         true => failure.advise(advice),

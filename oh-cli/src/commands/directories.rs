@@ -72,11 +72,11 @@ pub(super) fn here(what: BulkDownload, here: &Here) -> BulkDownload {
 
 /// Says why a download may have found nothing.
 fn nothing_found(report: &BulkReport, own: bool, sources: &[String]) {
-    let found = report.done + report.kept + report.too_large;
-    if found > 0 || !report.failed.is_empty() || report.not_asked_for == 0 {
+    let found = report.done + report.unchanged + report.too_large;
+    if found > 0 || !report.failed.is_empty() || report.filtered_out == 0 {
         return;
     }
-    let others = report.not_asked_for;
+    let others = report.filtered_out;
     output::note(match (own, sources) {
         (true, _) => format!(
             "oh: the project has no files of its own there. {others} files are shared with it: \
@@ -115,8 +115,8 @@ fn ids(path: &Path) -> Result<Vec<ProjectMemberId>, Failure> {
 pub(super) fn manifest(path: &Path) -> Result<Manifest, Failure> {
     let file = File::open(path).map_err(|e| Error::from(e).at(path))?;
     Manifest::read(file).map_err(|error| match error {
-        Error::InvalidInput { why, .. } => {
-            Failure::Wrong(plain(&format!("{}: {why}", path.display())))
+        Error::InvalidInput { reason, .. } => {
+            Failure::Wrong(plain(&format!("{}: {reason}", path.display())))
         }
         error => error.at(path).into(),
     })
@@ -178,9 +178,9 @@ fn not_fitting(error: Error, args: &Upload) -> Failure {
     match error {
         Error::InvalidInput {
             argument: "directory",
-            why,
+            reason,
         } => Failure::Wrong(plain(&format!(
-            "{} and {} do not fit: {why}",
+            "{} and {} do not fit: {reason}",
             args.directory.display(),
             args.metadata_csv.display()
         ))),
@@ -203,12 +203,12 @@ fn dry_run(plan: &UploadPlan) -> Result<(), Failure> {
     for file in plan.deletions() {
         output::line(format!("delete\t{}", whole(file.member, file.name)))?;
     }
-    let so_far = plan.so_far();
+    let so_far = plan.report_so_far();
     output::say(format!(
         "{} would be uploaded, {} deleted, {} stay; nothing was done",
         counted(plan.uploads().count(), "file"),
         plan.deletions().count(),
-        so_far.kept + so_far.kept_metadata
+        so_far.unchanged + so_far.metadata_differs
     ));
     match so_far.failed.len() {
         0 => Ok(()),
@@ -240,8 +240,8 @@ fn doomed(plan: &UploadPlan) -> Result<(), Failure> {
 /// What would be deleted, where that is much: ten files, a third of what is there, or all of a
 /// member's.
 fn much(plan: &UploadPlan) -> Option<String> {
-    let (deleted, there) = (plan.deletions().count(), plan.files_there());
-    let emptied = plan.emptied().count();
+    let (deleted, there) = (plan.deletions().count(), plan.remote_file_count());
+    let emptied = plan.emptied_members().count();
     match (emptied, deleted >= 10 || deleted * 3 >= there) {
         (0, false) => None,
         (0, true) => Some(format!("{deleted} of {there} files")),

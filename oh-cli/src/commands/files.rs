@@ -115,8 +115,8 @@ pub(crate) async fn fetch(
     }
     download = match (here.verify, here.force) {
         (_, true) => download,
-        (true, _) => download.keep_verified(),
-        _ => download.keep_existing(),
+        (true, _) => download.skip_verified(),
+        _ => download.skip_existing(),
     };
     if target.out.as_deref() == Some(Path::new("-")) {
         let written = download.to_writer(&mut tokio::io::stdout()).await;
@@ -138,7 +138,7 @@ pub(crate) async fn fetch(
     let done = download.to_path(&path).await;
     bar.finish();
     let done = done?;
-    let said = match done.kept {
+    let said = match done.already_present {
         true => "was there already".to_owned(),
         false => bar.said(done.size),
     };

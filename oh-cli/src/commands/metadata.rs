@@ -23,7 +23,7 @@ pub(crate) async fn run(access: &Access, args: Metadata) -> Result<(), Failure> 
             let bar = OneFile::new("");
             let told = bar.clone();
             let most = max_size.unwrap_or(u64::MAX);
-            let drafted = Manifest::draft_watched(directory, most, move |p| told.moved(p)).await;
+            let drafted = Manifest::draft(directory, most, move |p| told.moved(p)).await;
             bar.finish();
             let manifest = drafted?;
             let mut csv = Vec::new();
@@ -42,9 +42,7 @@ pub(crate) async fn run(access: &Access, args: Metadata) -> Result<(), Failure> 
             let manifest = manifest(&csv)?;
             let bar = OneFile::new("");
             let told = bar.clone();
-            let reviewed = manifest
-                .review_watched(directory, move |p| told.moved(p))
-                .await;
+            let reviewed = manifest.review(directory, move |p| told.moved(p)).await;
             bar.finish();
             let problems = reviewed?;
             for problem in &problems {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oh_api::oauth::Granted;
+use oh_api::oauth::TokenGrant;
 use oh_api::{Client, ExchangeMember, OAuthClient, RetryPolicy, TokenError};
 
 use crate::deauth::Deauthorizer;
@@ -116,7 +116,7 @@ impl Login {
     async fn keep(
         &self,
         flow: &Flow,
-        granted: &Granted,
+        granted: &TokenGrant,
     ) -> Result<(MemberRecord, Option<MemberRecord>), LoginFailure> {
         let retries = RetryPolicy::default()
             .attempts(2)
@@ -189,7 +189,7 @@ impl Login {
     async fn store(
         &self,
         flow: &Flow,
-        granted: &Granted,
+        granted: &TokenGrant,
         who: &ExchangeMember,
     ) -> Result<(MemberRecord, Option<MemberRecord>), LoginFailure> {
         let member = &who.project_member_id;
@@ -209,7 +209,7 @@ impl Login {
                 epoch: stored
                     .as_ref()
                     .map_or(Epoch::begin(now), |record| record.epoch),
-                authorized_at: granted.at - now.since(flow.started_at()),
+                authorized_at: granted.granted_at - now.since(flow.started_at()),
                 ..MemberRecord::authorized(member.clone(), granted.tokens.clone(), now)
             };
             let expected = stored.as_ref().map(|record| record.version);

@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 use http::header::{CONTENT_LENGTH, HeaderMap};
 use http_body_util::{LengthLimitError, Limited};
 
-use crate::transport::{BoxError, read_whole};
+use crate::transport::{BoxError, read_to_bytes};
 
 /// How long a body may take. Open Humans gives up after about 30 s.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ where
     B::Data: Buf,
     B::Error: Into<BoxError>,
 {
-    match tokio::time::timeout(PATIENCE, read_whole(Limited::new(body, limit))).await {
+    match tokio::time::timeout(PATIENCE, read_to_bytes(Limited::new(body, limit))).await {
         Err(_) => Err(BodyProblem::TooSlow),
         Ok(Ok(whole)) => Ok(whole),
         Ok(Err(error)) if is_length_limit(&*error) => Err(BodyProblem::TooLarge),

@@ -83,7 +83,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use oh_api::TokenSourceError;
+use oh_api::AppError;
 
 use crate::transport::BoxError;
 use crate::{Error, ProjectMemberId};
@@ -131,9 +131,9 @@ impl StoreError {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         if error.is_retryable() {
-            TokenSourceError::temporary(error).into()
+            AppError::temporary(error).into()
         } else {
-            TokenSourceError::permanent(error).into()
+            AppError::permanent(error).into()
         }
     }
 }

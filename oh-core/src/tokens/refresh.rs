@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use oh_api::{Client, OAuthClient, RetryPolicy, TokenError, TokenSourceError, Tokens};
+use oh_api::{AppError, Client, OAuthClient, RetryPolicy, TokenError, Tokens};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -134,7 +134,7 @@ impl Refresher {
                 }
                 Err(error) => {
                     log_failure(&error);
-                    let unanswered = turn.unanswered_before || error.may_have_happened();
+                    let unanswered = turn.unanswered_before || error.may_have_taken_effect();
                     let unanswered = unanswered && !turn.proves_unused(&error).await;
                     turn.give_back(unanswered).await;
                     return Err(error.into());
@@ -373,7 +373,7 @@ impl Turn<'_> {
 
 impl From<InDoubt> for Error {
     fn from(doubt: InDoubt) -> Self {
-        TokenSourceError::temporary(doubt).into()
+        AppError::temporary(doubt).into()
     }
 }
 

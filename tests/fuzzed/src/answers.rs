@@ -147,7 +147,7 @@ async fn make(call: u8, client: &Client) -> Result<(), Error> {
     let public = client.public();
     let id = "01026778".parse().expect("an id");
     let oauth = || client.oauth("id", "secret", "https://app.example/done");
-    let granted = |granted: Result<oh_core::api::oauth::Granted, TokenError>| {
+    let granted = |granted: Result<oh_core::api::oauth::TokenGrant, TokenError>| {
         let tokens = granted.map_err(Error::from)?.tokens;
         let header = format!("Bearer {}", tokens.access_token.expose());
         assert!(HeaderValue::from_str(&header).is_ok());

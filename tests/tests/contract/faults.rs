@@ -94,13 +94,13 @@ async fn an_answer_that_is_not_one_is_not_understood_and_quoted_without_secrets(
     };
     let error = asked_with(page).await;
     assert!(
-        matches!(&error, Error::NotUnderstood { excerpt, .. } if excerpt.contains("maintenance")),
+        matches!(&error, Error::UnexpectedResponse { excerpt, .. } if excerpt.contains("maintenance")),
         "{error}"
     );
     in_sandbox(async |world, sandbox| {
         sandbox.fault_next(Endpoint::Members, 1, Fault::TruncatedJson);
         let error = world.project.members().try_next().await.unwrap_err();
-        assert!(matches!(error, Error::NotUnderstood { .. }), "{error}");
+        assert!(matches!(error, Error::UnexpectedResponse { .. }), "{error}");
         let text = format!("{error} {error:?}");
         assert!(!text.contains(world.master().expose()), "{text}");
     })

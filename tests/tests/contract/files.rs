@@ -5,7 +5,7 @@ use std::io::Cursor;
 use futures_util::TryStreamExt;
 use oh_core::Error;
 use oh_core::api::{
-    AccessesBetween, DataFile, DataFileId, DirectUpload, FileMetadata, MemberClient, SecretUrl,
+    AccessLogFilter, DataFile, DataFileId, DirectUpload, FileMetadata, MemberClient, SecretUrl,
     Upload, UploadMethod,
 };
 use oh_core::transport::{Body, HttpClient, Transport};
@@ -221,8 +221,8 @@ async fn a_download_goes_to_memory_a_writer_a_stream_and_a_path() {
         let done = download().into_dir(dir.path()).await.unwrap();
         assert_eq!(done.path, dir.path().join("contract-down.bin"));
         assert_eq!(std::fs::read(&done.path).unwrap(), content(BIG));
-        let again = download().keep_existing().into_dir(dir.path()).await;
-        assert!(again.unwrap().kept);
+        let again = download().skip_existing().into_dir(dir.path()).await;
+        assert!(again.unwrap().already_present);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
 
         let error = download()
@@ -311,7 +311,7 @@ async fn an_upload_nobody_finished_can_be_taken_back() {
 #[tokio::test]
 async fn the_one_project_that_may_sees_who_fetched_files() {
     in_sandbox(async |world, sandbox| {
-        let of = AccessesBetween::new;
+        let of = AccessLogFilter::new;
         let error = world.member.file_accesses(of()).try_next().await;
         assert!(matches!(error, Err(Error::Forbidden { .. })));
 

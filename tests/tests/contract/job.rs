@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use oh_core::Error;
-use oh_core::api::job::{JobError, MemberJob, Outcome, Visit};
-use oh_core::api::{Message, RetryPolicy, Same, UnlessThere, Upload};
+use oh_core::api::job::{JobMember, MemberJob, MemberOutcome};
+use oh_core::api::{AppError, MatchBy, Message, RetryPolicy, Upload, UploadOutcome};
 use oh_sandbox::{Endpoint, Fault};
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -22,8 +22,8 @@ fn report() -> Upload {
     Upload::bytes("report.txt", "all is well")
 }
 
-async fn store(visit: Visit) -> Result<(), JobError> {
-    visit.upload_unless_there(report(), Same::Name).await?;
+async fn store(visit: JobMember) -> Result<(), AppError> {
+    visit.upload_if_absent(report(), MatchBy::Name).await?;
     Ok(())
 }
 
@@ -113,7 +113,7 @@ async fn a_run_that_broke_off_goes_on_where_it_was() {
             })
             .await
             .unwrap();
-        assert_eq!((second.done, second.done_before), (21, 20));
+        assert_eq!((second.done, second.already_done), (21, 20));
         assert!(!journal.exists(), "the next run begins anew");
     })
     .await;
@@ -143,7 +143,7 @@ async fn who_fails_is_visited_again_by_this_run_and_by_the_next() {
         }
 
         sandbox.fault_next(Endpoint::Message, 2, Fault::page(500));
-        let write = async |visit: Visit| {
+        let write = async |visit: JobMember| {
             visit.client().message(&Message::new("hello")).await?;
             Ok(())
         };
@@ -155,7 +155,7 @@ async fn who_fails_is_visited_again_by_this_run_and_by_the_next() {
         ));
         assert!(!run.is_complete() && journal.exists());
         let run = project.for_each_member(&job, write).await.unwrap();
-        assert_eq!((run.done, run.done_before), (1, 1));
+        assert_eq!((run.done, run.already_done), (1, 1));
         assert!(run.is_complete() && !journal.exists());
         assert_eq!(sandbox.messages().len(), 2);
     })
@@ -170,7 +170,7 @@ async fn who_leaves_meanwhile_is_no_failure() {
         let job = MemberJob::new().concurrency(1).on_progress({
             let outcomes = outcomes.clone();
             move |progress| {
-                let left = matches!(progress.outcome, Outcome::Left);
+                let left = matches!(progress.outcome, MemberOutcome::Left);
                 outcomes
                     .lock()
                     .unwrap()
@@ -199,8 +199,8 @@ async fn what_a_visit_has_stored_is_seen_by_its_next_look() {
         let run = world.project.for_each_member(&job, async |visit| {
             for round in 0..2 {
                 let upload = report().with_md5();
-                let came = visit.upload_unless_there(upload, Same::Content).await?;
-                assert_eq!(matches!(came, UnlessThere::Uploaded(_)), round == 0);
+                let came = visit.upload_if_absent(upload, MatchBy::NameAndMd5).await?;
+                assert_eq!(matches!(came, UploadOutcome::Uploaded(_)), round == 0);
             }
             let mut files = visit.files();
             assert_eq!(files.try_next().await?.unwrap().basename, "report.txt");
@@ -252,7 +252,7 @@ async fn a_master_token_that_expires_ends_the_run_and_the_next_goes_on() {
         assert_eq!(visits.into_inner(), 5);
         sandbox.renew_master_token();
         let run = world.project.for_each_member(&job, store).await.unwrap();
-        assert_eq!((run.done, run.done_before), (6, 4));
+        assert_eq!((run.done, run.already_done), (6, 4));
         assert_eq!(sandbox.count(Endpoint::Upload), 5 + 6, "one was refused");
     })
     .await;

@@ -4,10 +4,10 @@
 //! the file's state (a strong `ETag`), a transfer that breaks off is resumed where it was, and a
 //! download to a path even by a later call. Size is checked always, MD5 where it is known.
 
-mod fetching;
 mod name;
 mod private;
 mod to_path;
+mod transfer;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -20,13 +20,13 @@ use md5::{Digest, Md5};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::files::hashing;
-use crate::files::progress::{Progress, Watcher};
+use crate::files::progress::{Progress, ProgressCallback};
 use crate::members::member::MemberClient;
 use crate::members::public::PublicClient;
 use crate::rest::client::Client;
 use crate::types::data_file::DataFile;
 use crate::{Error, SecretUrl};
-use fetching::Fetching;
+use transfer::Transfer;
 
 pub use name::safe_file_name;
 
@@ -56,7 +56,7 @@ pub struct Download {
     md5: Option<String>,
     max_size: u64,
     existing: Existing,
-    watcher: Watcher,
+    progress: ProgressCallback,
 }
 
 /// What happens where a download's target is there already.
@@ -76,7 +76,7 @@ pub struct Downloaded {
     /// Its size in bytes.
     pub size: u64,
     /// Whether it was here before and was left alone.
-    pub kept: bool,
+    pub already_present: bool,
 }
 
 impl MemberClient {
@@ -115,7 +115,7 @@ impl Download {
             md5,
             max_size: u64::MAX,
             existing: Existing::Replace,
-            watcher: Watcher::default(),
+            progress: ProgressCallback::default(),
         }
     }
 
@@ -134,21 +134,21 @@ impl Download {
 
     /// Leaves a file alone that is here and has the size of the one at Open Humans. For downloads
     /// to a path.
-    pub fn keep_existing(mut self) -> Self {
+    pub fn skip_existing(mut self) -> Self {
         self.existing = Existing::KeepSameSize;
         self
     }
 
-    /// As [`keep_existing`](Self::keep_existing), and reads the file that is here: where the MD5 is
+    /// As [`skip_existing`](Self::skip_existing), and reads the file that is here: where the MD5 is
     /// known it must have that, too.
-    pub fn keep_verified(mut self) -> Self {
+    pub fn skip_verified(mut self) -> Self {
         self.existing = Existing::KeepSame;
         self
     }
 
     /// Calls back as bytes arrive. The callback must be quick.
     pub fn on_progress(mut self, callback: impl Fn(Progress) + Send + Sync + 'static) -> Self {
-        self.watcher = Watcher::new(callback);
+        self.progress = ProgressCallback::new(callback);
         self
     }
 
@@ -230,8 +230,14 @@ impl Download {
         Ok(Checked { fetching, md5 })
     }
 
-    async fn fetch(&self) -> Result<Fetching, Error> {
-        Fetching::open(&self.server, &self.url, self.max_size, self.watcher.clone()).await
+    async fn fetch(&self) -> Result<Transfer, Error> {
+        Transfer::open(
+            &self.server,
+            &self.url,
+            self.max_size,
+            self.progress.clone(),
+        )
+        .await
     }
 }
 
@@ -267,7 +273,7 @@ impl fmt::Debug for DownloadStream {
 
 /// What arrives, with its MD5 checked at the end.
 struct Checked {
-    fetching: Fetching,
+    fetching: Transfer,
     md5: Option<(Md5, String)>,
 }
 
@@ -288,15 +294,15 @@ impl Checked {
 }
 
 fn check_md5(md5: Md5, expected: String) -> Result<(), Error> {
-    let found = hashing::shown(md5);
-    if found == expected {
+    let actual = hashing::shown(md5);
+    if actual == expected {
         return Ok(());
     }
     Err(Error::Mismatch {
         what: "md5",
         expected,
-        found,
-        kept: None,
+        actual,
+        saved_as: None,
     })
 }
 

@@ -13,18 +13,18 @@ use md5::{Digest, Md5};
 use sha2::Sha256;
 use tokio::sync::mpsc;
 
-use super::fetching::Fetching;
 use super::private::new_file;
+use super::transfer::Transfer;
 use super::{Download, Downloaded, Existing, check_md5};
-use crate::files::hashing::{Wanted, blocking, md5_of, shown};
+use crate::files::hashing::{Cancellation, blocking, md5_of, shown};
 use crate::{Error, random};
 
 /// How many chunks may wait to be written.
-const AHEAD: usize = 8;
+const QUEUED_CHUNKS: usize = 8;
 
 /// So many bytes are written at a time. On a virtual machine with Linux 6.18 and ext4, 4 GiB took
 /// 1.0 to 1.4 s in pieces of 64 KiB, and 2.6 to 3.3 s in pieces of 256 KiB.
-const WRITE: usize = 64 << 10;
+const WRITE_SIZE: usize = 64 << 10;
 
 pub(super) async fn download(download: Download, path: &Path) -> Result<Downloaded, Error> {
     whole(download, path).await.map_err(|error| error.at(path))
@@ -41,19 +41,21 @@ async fn whole(download: Download, path: &Path) -> Result<Downloaded, Error> {
         return Ok(Downloaded {
             path: path.to_owned(),
             size: total,
-            kept: true,
+            already_present: true,
         });
     }
     let wants_md5 = download.md5.is_some();
     let resumable = part_path(path, &fetching);
     let target = path.to_owned();
-    let part = blocking(move |wanted| Part::open(&target, resumable, wants_md5, wanted)).await?;
+    let part =
+        blocking(move |cancellation| Part::open(&target, resumable, wants_md5, cancellation))
+            .await?;
     let part = take_up(&mut fetching, part, wants_md5).await?;
     let size = transfer(&mut fetching, part, path, download.md5).await?;
     Ok(Downloaded {
         path: path.to_owned(),
         size,
-        kept: false,
+        already_present: false,
     })
 }
 
@@ -65,12 +67,12 @@ async fn is_kept(download: &Download, path: &Path) -> Result<bool, Error> {
         (Existing::KeepSame, Some(md5)) => md5,
     };
     let path = path.to_owned();
-    let found = blocking(move |wanted| md5_of(File::open(path)?, wanted)).await?;
+    let found = blocking(move |cancellation| md5_of(File::open(path)?, cancellation)).await?;
     Ok(shown(found) == *md5)
 }
 
 /// Continues where an earlier part ends, or begins anew.
-async fn take_up(fetching: &mut Fetching, mut part: Part, wants_md5: bool) -> Result<Part, Error> {
+async fn take_up(fetching: &mut Transfer, mut part: Part, wants_md5: bool) -> Result<Part, Error> {
     if part.length == 0 {
         return Ok(part);
     }
@@ -91,12 +93,12 @@ async fn take_up(fetching: &mut Fetching, mut part: Part, wants_md5: bool) -> Re
 }
 
 async fn transfer(
-    fetching: &mut Fetching,
+    fetching: &mut Transfer,
     part: Part,
     path: &Path,
     md5: Option<String>,
 ) -> Result<u64, Error> {
-    let (chunks, received) = mpsc::channel(AHEAD);
+    let (chunks, received) = mpsc::channel(QUEUED_CHUNKS);
     let target = path.to_owned();
     let writing = tokio::task::spawn_blocking(move || write(part, received, md5, &target));
     let fetched = fetch_all(fetching, chunks).await;
@@ -117,7 +119,7 @@ enum Piece {
     End,
 }
 
-async fn fetch_all(fetching: &mut Fetching, chunks: mpsc::Sender<Piece>) -> Result<(), Error> {
+async fn fetch_all(fetching: &mut Transfer, chunks: mpsc::Sender<Piece>) -> Result<(), Error> {
     while let Some(chunk) = fetching.chunk().await? {
         if chunks.send(Piece::Chunk(chunk)).await.is_err() {
             return Ok(());
@@ -137,7 +139,7 @@ fn write(
     while let Some(piece) = pieces.blocking_recv() {
         match piece {
             Piece::Chunk(chunk) => {
-                for piece in chunk.chunks(WRITE) {
+                for piece in chunk.chunks(WRITE_SIZE) {
                     part.file.write_all(piece)?;
                 }
                 if let Some(md5) = &mut part.md5 {
@@ -168,8 +170,8 @@ fn set_aside(part: &mut Part, target: &Path, mut error: Error) -> Result<Error, 
     part.keep = false;
     std::fs::rename(&part.path, &aside)?;
     part.path = PathBuf::new();
-    if let Error::Mismatch { kept, .. } = &mut error {
-        *kept = Some(aside);
+    if let Error::Mismatch { saved_as, .. } = &mut error {
+        *saved_as = Some(aside);
     }
     Ok(error)
 }
@@ -205,16 +207,16 @@ impl Part {
         target: &Path,
         resumable: Option<PathBuf>,
         wants_md5: bool,
-        wanted: &Wanted,
+        cancellation: &Cancellation,
     ) -> io::Result<Self> {
         if let Some(path) = resumable
             && let Some(file) = open_locked(&path)?
         {
-            return Self::new(file, path, true, wants_md5, wanted);
+            return Self::new(file, path, true, wants_md5, cancellation);
         }
         let path = hidden(target, &random::hex());
         let file = new_file().open(&path)?;
-        Self::new(file, path, false, wants_md5, wanted)
+        Self::new(file, path, false, wants_md5, cancellation)
     }
 
     fn new(
@@ -222,12 +224,12 @@ impl Part {
         path: PathBuf,
         keep: bool,
         wants_md5: bool,
-        wanted: &Wanted,
+        cancellation: &Cancellation,
     ) -> io::Result<Self> {
         let length = file.metadata()?.len();
         let mut md5 = None;
         if wants_md5 {
-            md5 = Some(md5_of(&mut file, wanted)?);
+            md5 = Some(md5_of(&mut file, cancellation)?);
         }
         file.seek(SeekFrom::Start(length))?;
         Ok(Self {
@@ -265,7 +267,7 @@ fn open_locked(path: &Path) -> io::Result<Option<File>> {
 }
 
 /// Where a part of this state of the file is kept.
-fn part_path(target: &Path, fetching: &Fetching) -> Option<PathBuf> {
+fn part_path(target: &Path, fetching: &Transfer) -> Option<PathBuf> {
     let mut state = Sha256::new();
     state.update(fetching.etag()?);
     state.update(fetching.total()?.to_be_bytes());

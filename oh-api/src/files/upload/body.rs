@@ -11,19 +11,19 @@ use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
 
-use crate::files::progress::Meter;
+use crate::files::progress::TransferMeter;
 use crate::transport::{Body, BoxError};
 
 /// How much is read at a time.
-pub(super) const CHUNK: usize = 256 << 10;
+pub(super) const CHUNK_SIZE: usize = 256 << 10;
 /// How many chunks may wait to be sent.
-const AHEAD: usize = 4;
+const QUEUED_CHUNKS: usize = 4;
 
 /// What went wrong on this side while a body was sent.
 #[derive(Clone, Default)]
-pub(super) struct Trouble(Arc<Mutex<Option<io::Error>>>);
+pub(super) struct LocalError(Arc<Mutex<Option<io::Error>>>);
 
-impl Trouble {
+impl LocalError {
     pub(super) fn take(&self) -> Option<io::Error> {
         self.0.lock().unwrap_or_else(|p| p.into_inner()).take()
     }
@@ -34,31 +34,35 @@ impl Trouble {
 }
 
 pub(super) fn wrong_length(promised: u64, found: u64) -> io::Error {
-    let why = format!("the source has {found} bytes where {promised} were promised");
-    io::Error::new(io::ErrorKind::InvalidData, why)
+    let reason = format!("the source has {found} bytes where {promised} were promised");
+    io::Error::new(io::ErrorKind::InvalidData, reason)
 }
 
-pub(super) fn in_memory(bytes: Bytes, meter: &Arc<Meter>) -> (Body, Trouble) {
+pub(super) fn in_memory(bytes: Bytes, meter: &Arc<TransferMeter>) -> (Body, LocalError) {
     let length = bytes.len() as u64;
     let body = Metered {
         chunks: Chunks::Memory(bytes),
         left: length,
-        trouble: Trouble::default(),
+        local_error: LocalError::default(),
         meter: Arc::clone(meter),
     };
-    (Body::wrap(body), Trouble::default())
+    (Body::wrap(body), LocalError::default())
 }
 
 /// The first `length` bytes of a file, read on a thread of its own.
-pub(super) fn from_file(path: PathBuf, length: u64, meter: &Arc<Meter>) -> (Body, Trouble) {
-    let (sender, body, trouble) = channel(length, meter);
-    let thread_trouble = trouble.clone();
+pub(super) fn from_file(
+    path: PathBuf,
+    length: u64,
+    meter: &Arc<TransferMeter>,
+) -> (Body, LocalError) {
+    let (sender, body, local_error) = channel(length, meter);
+    let thread_trouble = local_error.clone();
     tokio::task::spawn_blocking(move || {
         if let Err(error) = read_file(&path, length, &sender) {
             thread_trouble.set(error);
         }
     });
-    (body, trouble)
+    (body, local_error)
 }
 
 fn read_file(path: &PathBuf, length: u64, sender: &mpsc::Sender<Bytes>) -> io::Result<()> {
@@ -66,7 +70,7 @@ fn read_file(path: &PathBuf, length: u64, sender: &mpsc::Sender<Bytes>) -> io::R
     let mut buffer = BytesMut::new();
     let mut left = length;
     while left > 0 {
-        let want = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+        let want = usize::try_from(left).unwrap_or(CHUNK_SIZE).min(CHUNK_SIZE);
         // Buffers come back to be used again once what was in them is sent.
         buffer.resize(want, 0);
         let mut filled = 0;
@@ -91,16 +95,16 @@ fn read_file(path: &PathBuf, length: u64, sender: &mpsc::Sender<Bytes>) -> io::R
 pub(super) fn from_reader(
     mut reader: Pin<Box<dyn AsyncRead + Send>>,
     length: u64,
-    meter: &Arc<Meter>,
-) -> (Body, Trouble) {
-    let (sender, body, trouble) = channel(length, meter);
-    let task_trouble = trouble.clone();
+    meter: &Arc<TransferMeter>,
+) -> (Body, LocalError) {
+    let (sender, body, local_error) = channel(length, meter);
+    let task_trouble = local_error.clone();
     tokio::spawn(async move {
         if let Err(error) = pump(&mut reader, length, &sender).await {
             task_trouble.set(error);
         }
     });
-    (body, trouble)
+    (body, local_error)
 }
 
 async fn pump(
@@ -119,7 +123,7 @@ async fn pump(
         {
             return Ok(());
         }
-        buffer.reserve(CHUNK);
+        buffer.reserve(CHUNK_SIZE);
         let read = tokio::select! {
             read = reader.read_buf(&mut buffer) => read?,
             () = sender.closed() => return Ok(()),
@@ -136,16 +140,16 @@ async fn pump(
     }
 }
 
-fn channel(length: u64, meter: &Arc<Meter>) -> (mpsc::Sender<Bytes>, Body, Trouble) {
-    let (sender, chunks) = mpsc::channel(AHEAD);
-    let trouble = Trouble::default();
+fn channel(length: u64, meter: &Arc<TransferMeter>) -> (mpsc::Sender<Bytes>, Body, LocalError) {
+    let (sender, chunks) = mpsc::channel(QUEUED_CHUNKS);
+    let local_error = LocalError::default();
     let body = Metered {
         chunks: Chunks::Channel(chunks),
         left: length,
-        trouble: trouble.clone(),
+        local_error: local_error.clone(),
         meter: Arc::clone(meter),
     };
-    (sender, Body::wrap(body), trouble)
+    (sender, Body::wrap(body), local_error)
 }
 
 enum Chunks {
@@ -157,8 +161,8 @@ enum Chunks {
 struct Metered {
     chunks: Chunks,
     left: u64,
-    trouble: Trouble,
-    meter: Arc<Meter>,
+    local_error: LocalError,
+    meter: Arc<TransferMeter>,
 }
 
 impl http_body::Body for Metered {
@@ -171,7 +175,7 @@ impl http_body::Body for Metered {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let chunk = match &mut self.chunks {
             Chunks::Memory(bytes) if bytes.is_empty() => None,
-            Chunks::Memory(bytes) => Some(bytes.split_to(bytes.len().min(CHUNK))),
+            Chunks::Memory(bytes) => Some(bytes.split_to(bytes.len().min(CHUNK_SIZE))),
             Chunks::Channel(chunks) => ready!(chunks.poll_recv(cx)),
         };
         Poll::Ready(match chunk {
@@ -181,10 +185,10 @@ impl http_body::Body for Metered {
                 Some(Ok(Frame::data(chunk)))
             }
             None if self.left > 0 => {
-                let error = self.trouble.take();
+                let error = self.local_error.take();
                 let error = error.unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into());
                 let told: BoxError = error.to_string().into();
-                self.trouble.set(error);
+                self.local_error.set(error);
                 Some(Err(told))
             }
             None => None,

@@ -139,7 +139,7 @@ impl MemberClient {
             fields.push(("datatypes", data_types));
         }
         let path = "/api/direct-sharing/project/files/upload/direct/";
-        let call = Call::post("files/upload/direct", path, Repeat::IfNotDone).form(&fields)?;
+        let call = Call::post("files/upload/direct", path, Repeat::IfUnprocessed).form(&fields)?;
         self.ask(&call).await?.json()
     }
 }
@@ -155,19 +155,19 @@ pub(super) fn data_types_json(types: &[String]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::Fake;
+    use crate::test_support::MockTransport;
 
     #[tokio::test]
     async fn begins_and_completes_for_whoever_the_token_is() {
-        let fake = Fake::new();
+        let mock = MockTransport::new();
         let begun = r#"{"id":7,"url":"https://s3.example/a?Signature=s"}"#;
         let id = "00000001".parse().unwrap();
-        let by_master = fake.server().project("m").member(&id);
-        for member in [fake.server().member("t"), by_master] {
-            fake.then(201, begun)
-                .then(200, r#"{"status":"ok","size":3}"#)
+        let by_master = mock.client().project("m").member(&id);
+        for member in [mock.client().member("t"), by_master] {
+            mock.respond(201, begun)
+                .respond(200, r#"{"status":"ok","size":3}"#)
                 // Older servers said this of a file they could not measure.
-                .then(200, r#"{"status":"ok","size":""}"#);
+                .respond(200, r#"{"status":"ok","size":""}"#);
             let upload = DirectUpload::new(" a.txt ").data_types(["2"]);
             let started = member.begin_upload(upload).await.unwrap();
             assert_eq!(started.id, DataFileId::new(7));
@@ -175,23 +175,23 @@ mod tests {
             assert_eq!(member.complete_upload(started.id).await.unwrap(), Some(3));
             assert_eq!(member.complete_upload(started.id).await.unwrap(), None);
         }
-        let asked: Vec<_> = fake.asked().into_iter().map(|r| r.into_body()).collect();
+        let requests: Vec<_> = mock.requests().into_iter().map(|r| r.into_body()).collect();
         let metadata = "metadata=%7B%22description%22%3A%22%22%2C%22tags%22%3A%5B%5D%7D";
         let direct = format!("filename=a.txt&{metadata}");
         let types = "datatypes=%5B%222%22%5D";
-        assert_eq!(asked[0], format!("{direct}&{types}"));
-        assert_eq!(asked[1], "file_id=7");
+        assert_eq!(requests[0], format!("{direct}&{types}"));
+        assert_eq!(requests[1], "file_id=7");
         assert_eq!(
-            asked[3],
+            requests[3],
             format!("{direct}&project_member_id=00000001&{types}")
         );
-        assert_eq!(asked[4], "file_id=7&project_member_id=00000001");
+        assert_eq!(requests[4], "file_id=7&project_member_id=00000001");
     }
 
     #[tokio::test]
     async fn nothing_is_asked_for_what_would_be_refused() {
-        let fake = Fake::new();
-        let member = fake.server().member("t");
+        let mock = MockTransport::new();
+        let member = mock.client().member("t");
         let bad = FileMetadata::new("d").creation_date("yesterday");
         for upload in [
             DirectUpload::new("a/b"),
@@ -200,6 +200,6 @@ mod tests {
             let error = member.begin_upload(upload).await.unwrap_err();
             assert!(matches!(error, Error::InvalidInput { .. }), "{error}");
         }
-        assert!(fake.asked().is_empty());
+        assert!(mock.requests().is_empty());
     }
 }

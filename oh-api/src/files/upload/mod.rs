@@ -6,10 +6,10 @@
 
 mod body;
 mod direct;
+mod if_absent;
 mod multipart;
+mod pending;
 mod source;
-mod unfinished;
-mod unless;
 
 use std::path::Path;
 
@@ -20,15 +20,15 @@ use crate::Error;
 use crate::files::calls::{Created, check_name};
 use crate::files::metadata::FileMetadata;
 use crate::files::object_store;
-use crate::files::progress::{Meter, Progress, Watcher};
+use crate::files::progress::{Progress, ProgressCallback, TransferMeter};
 use crate::members::member::MemberClient;
 use crate::rest::call::{Call, Payload, Repeat};
 use crate::types::data_file::DataFileId;
+use pending::PendingUpload;
 use source::{Prepared, Source};
-use unfinished::Unfinished;
 
 pub use direct::{DirectUpload, StartedUpload};
-pub use unless::{Same, UnlessThere};
+pub use if_absent::{MatchBy, UploadOutcome};
 
 /// Open Humans answers 500 to a longer request than 2,621,440 bytes; this leaves a little room.
 const MAX_SIMPLE: u64 = 2_621_440 - 1_024;
@@ -71,7 +71,7 @@ pub struct Upload {
     md5: bool,
     via: UploadMethod,
     source: Source,
-    watcher: Watcher,
+    progress: ProgressCallback,
 }
 
 /// A file that Open Humans has.
@@ -123,7 +123,7 @@ impl Upload {
             md5: false,
             via: UploadMethod::default(),
             source,
-            watcher: Watcher::default(),
+            progress: ProgressCallback::default(),
         }
     }
 
@@ -161,7 +161,7 @@ impl Upload {
 
     /// Calls back as bytes leave. The callback must be quick.
     pub fn on_progress(mut self, callback: impl Fn(Progress) + Send + Sync + 'static) -> Self {
-        self.watcher = Watcher::new(callback);
+        self.progress = ProgressCallback::new(callback);
         self
     }
 }
@@ -198,7 +198,7 @@ impl MemberClient {
         let simple = match via {
             UploadMethod::Direct => false,
             UploadMethod::Simple => true,
-            UploadMethod::Auto => prepared.len() > 0 && keeps_name(&outgoing.name),
+            UploadMethod::Auto => prepared.len() > 0 && simple_upload_keeps_name(&outgoing.name),
         };
         let form = match (&prepared, simple) {
             (Prepared::Bytes(bytes), true) => {
@@ -210,7 +210,7 @@ impl MemberClient {
         let size = prepared.len();
         let (id, size) = match (form, via) {
             (Some(form), _) => (
-                self.upload_simple(form, size, &outgoing.watcher).await?,
+                self.upload_simple(form, size, &outgoing.progress).await?,
                 size,
             ),
             (None, UploadMethod::Simple) => {
@@ -227,17 +227,17 @@ impl MemberClient {
         &self,
         form: multipart::Form,
         size: u64,
-        watcher: &Watcher,
+        progress: &ProgressCallback,
     ) -> Result<DataFileId, Error> {
         let path = "/api/direct-sharing/project/files/upload/";
-        let mut call = Call::post("files/upload", path, Repeat::IfNotDone);
+        let mut call = Call::post("files/upload", path, Repeat::IfUnprocessed);
         call.payload = Payload::Bytes {
             content_type: form.content_type,
             bytes: form.bytes,
         };
-        watcher.see(0, Some(size));
+        progress.report(0, Some(size));
         let created: Created = self.ask(&call).await?.json()?;
-        watcher.see(size, Some(size));
+        progress.report(size, Some(size));
         Ok(created.id)
     }
 
@@ -255,16 +255,16 @@ impl MemberClient {
             )
             .await?;
         let id = begun.id;
-        let unfinished = Unfinished::new(self.clone(), begun);
+        let unfinished = PendingUpload::new(self.clone(), begun);
         let done = async {
-            self.put(&unfinished, prepared, &outgoing.watcher).await?;
+            self.put(&unfinished, prepared, &outgoing.progress).await?;
             let found = self.complete_upload(id).await?;
             match found {
                 Some(found) if found != sent => Err(Error::Mismatch {
                     what: "size",
                     expected: sent.to_string(),
-                    found: found.to_string(),
-                    kept: None,
+                    actual: found.to_string(),
+                    saved_as: None,
                 }),
                 _ => Ok((id, sent)),
             }
@@ -284,9 +284,9 @@ impl MemberClient {
     /// Puts the file at its address; again, if that fails and the source can be read again.
     async fn put(
         &self,
-        to: &Unfinished,
+        to: &PendingUpload,
         prepared: Prepared,
-        watcher: &Watcher,
+        progress: &ProgressCallback,
     ) -> Result<(), Error> {
         let url = object_store::checked(&self.server, to.url())?;
         let repeatable = prepared.can_be_read_again();
@@ -295,11 +295,11 @@ impl MemberClient {
         let work = || async {
             let (meter, opened) = {
                 let mut prepared = prepared.lock().unwrap_or_else(|p| p.into_inner());
-                let meter = Meter::new(prepared.len(), watcher.clone());
+                let meter = TransferMeter::new(prepared.len(), progress.clone());
                 let opened = prepared.open(&meter);
                 (meter, opened)
             };
-            let (body, trouble) = opened?;
+            let (body, local_error) = opened?;
             let request = object_store::request(http::Method::PUT, &url, body)?;
             let send = async {
                 let response = self.server.transport().send(request).await?;
@@ -309,8 +309,8 @@ impl MemberClient {
                 }
             };
             let sent = meter.while_moving(self.server.idle_timeout(), send).await;
-            // Our own side's trouble explains the connection's.
-            match trouble.take() {
+            // Our own side's local_error explains the connection's.
+            match local_error.take() {
                 Some(error) => Err(Error::from(error)),
                 None => sent,
             }
@@ -342,8 +342,8 @@ impl Upload {
                 return Err(Error::Mismatch {
                     what: "md5",
                     expected,
-                    found: found.clone(),
-                    kept: None,
+                    actual: found.clone(),
+                    saved_as: None,
                 });
             }
             (Some(md5), None) => self.metadata.md5(md5),
@@ -353,7 +353,7 @@ impl Upload {
             name,
             metadata: metadata.to_json()?,
             data_types: direct::data_types_json(&self.data_types),
-            watcher: self.watcher,
+            progress: self.progress,
         };
         Ok(Ready {
             outgoing,
@@ -369,11 +369,11 @@ struct Outgoing {
     name: String,
     metadata: String,
     data_types: Option<String>,
-    watcher: Watcher,
+    progress: ProgressCallback,
 }
 
 /// Whether the simple way leaves a name as it is.
-fn keeps_name(name: &str) -> bool {
+fn simple_upload_keeps_name(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     name.bytes().all(plain)
 }

@@ -1,6 +1,6 @@
 //! Where an upload's bytes come from, made ready to be sent.
 //!
-//! Ready means: the length is known, and the MD5 where it is wanted. What is small is in memory;
+//! Ready means: the length is known, and the MD5 where it is cancellation. What is small is in memory;
 //! what is large stays in its file, or goes to a temporary one.
 
 use std::fmt;
@@ -14,10 +14,10 @@ use md5::{Digest, Md5};
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
-use super::body::{self, CHUNK, Trouble};
+use super::body::{self, CHUNK_SIZE, LocalError};
 use crate::Error;
 use crate::files::hashing::{self, blocking};
-use crate::files::progress::Meter;
+use crate::files::progress::TransferMeter;
 use crate::transport::Body;
 
 type Reader = Pin<Box<dyn AsyncRead + Send>>;
@@ -85,9 +85,9 @@ impl Source {
                     true => {
                         tracing::debug!(path = %path.display(), "reading it for its MD5");
                         let path = path.clone();
-                        let md5 = blocking(move |wanted| {
+                        let md5 = blocking(move |cancellation| {
                             let file = std::fs::File::open(&path)?.take(length);
-                            hashing::md5_of(file, wanted)
+                            hashing::md5_of(file, cancellation)
                         });
                         Some(hashing::shown(md5.await?))
                     }
@@ -123,8 +123,8 @@ impl Prepared {
         !matches!(self, Self::Reader(..))
     }
 
-    /// A body of the whole, and where trouble on this side will show.
-    pub(super) fn open(&mut self, meter: &Arc<Meter>) -> Result<(Body, Trouble), Error> {
+    /// A body of the whole, and where local_error on this side will show.
+    pub(super) fn open(&mut self, meter: &Arc<TransferMeter>) -> Result<(Body, LocalError), Error> {
         let length = self.len();
         Ok(match self {
             Self::Bytes(bytes) => body::in_memory(bytes.clone(), meter),
@@ -178,7 +178,7 @@ async fn keep(
         }
         out.write_all(&buffer).await?;
         length += buffer.len() as u64;
-        buffer.resize(CHUNK, 0);
+        buffer.resize(CHUNK_SIZE, 0);
         let read = reader.read(&mut buffer).await?;
         if read == 0 {
             break;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use http::header;
 
 use super::*;
-use crate::fake::Fake;
+use crate::test_support::MockTransport;
 use crate::transport::TransportError;
 
 const BEGUN: &str = r#"{"id":7,"url":"https://store.example/a?Signature=s"}"#;
@@ -20,29 +20,29 @@ fn completed(size: usize) -> String {
     format!(r#"{{"status":"ok","size":{size}}}"#)
 }
 
-/// Method, path and the length of the body of everything asked.
-fn asked(fake: &Fake) -> Vec<(String, String, usize)> {
+/// Method, path and the length of the body of everything requests.
+fn asked(mock: &MockTransport) -> Vec<(String, String, usize)> {
     let one = |r: http::Request<Bytes>| {
         let path = r.uri().path().replace("/api/direct-sharing/project", "");
         (r.method().to_string(), path, r.body().len())
     };
-    fake.asked().into_iter().map(one).collect()
+    mock.requests().into_iter().map(one).collect()
 }
 
-fn paths(fake: &Fake) -> Vec<String> {
-    asked(fake).into_iter().map(|(_, path, _)| path).collect()
+fn paths(mock: &MockTransport) -> Vec<String> {
+    asked(mock).into_iter().map(|(_, path, _)| path).collect()
 }
 
 #[tokio::test]
 async fn a_small_file_goes_in_one_request() {
-    let fake = Fake::new();
-    fake.then(201, r#"{"id":187}"#);
+    let mock = MockTransport::new();
+    mock.respond(201, r#"{"id":187}"#);
     let upload = Upload::bytes("a.csv", "a,b\n1,2\n")
         .metadata(FileMetadata::new("Diet survey").tags(["csv"]))
         .data_types(["GPS"])
         .with_md5();
     let id = "00000001".parse().unwrap();
-    let member = fake.server().project("m").member(&id);
+    let member = mock.client().project("m").member(&id);
     let uploaded = member.upload(upload).await.unwrap();
     assert_eq!(uploaded.id, DataFileId::new(187));
     assert_eq!(uploaded.size, 8);
@@ -50,8 +50,8 @@ async fn a_small_file_goes_in_one_request() {
         uploaded.md5.as_deref(),
         Some("e5ebd4c02cefbe7955977c67ada242b7")
     );
-    let asked = fake.asked().remove(0);
-    let content_type = asked.headers()[header::CONTENT_TYPE].to_str().unwrap();
+    let requests = mock.requests().remove(0);
+    let content_type = requests.headers()[header::CONTENT_TYPE].to_str().unwrap();
     let boundary = content_type
         .strip_prefix("multipart/form-data; boundary=")
         .unwrap();
@@ -68,7 +68,7 @@ async fn a_small_file_goes_in_one_request() {
     // Another crate of the same build may have asked serde_json to keep the order of keys.
     let kept = format!("{{\"md5\":\"{md5}\",\"description\":\"Diet survey\"");
     let sorted = format!("{{\"description\":\"Diet survey\",\"md5\":\"{md5}\"");
-    let body = String::from_utf8_lossy(asked.body()).replace(&kept, &sorted);
+    let body = String::from_utf8_lossy(requests.body()).replace(&kept, &sorted);
     assert_eq!(body, expected.replace("MD5", &md5));
 }
 
@@ -79,21 +79,21 @@ async fn large_empty_and_oddly_named_files_go_through_the_store() {
         ("empty", vec![]),
         ("a b.txt", b"x".to_vec()),
     ] {
-        let fake = Fake::new();
+        let mock = MockTransport::new();
         let size = bytes.len();
-        fake.then(201, BEGUN)
-            .then(200, "")
-            .then(200, completed(size));
+        mock.respond(201, BEGUN)
+            .respond(200, "")
+            .respond(200, completed(size));
         let upload = Upload::bytes(name, bytes.clone());
-        let uploaded = fake.server().member("t").upload(upload).await.unwrap();
+        let uploaded = mock.client().member("t").upload(upload).await.unwrap();
         assert_eq!(uploaded.size, size as u64);
-        let asked = fake.asked();
-        let put = &asked[1];
+        let requests = mock.requests();
+        let put = &requests[1];
         assert_eq!(put.uri(), "https://store.example/a?Signature=s");
         assert!(!put.headers().contains_key(header::AUTHORIZATION));
         assert!(!put.headers().contains_key(header::CONTENT_TYPE));
         assert_eq!(put.body(), &bytes);
-        assert_eq!(asked[2].body(), "file_id=7");
+        assert_eq!(requests[2].body(), "file_id=7");
     }
 }
 
@@ -113,36 +113,36 @@ async fn every_source_sends_the_same() {
     ];
     for upload in uploads {
         let wants_md5 = upload.md5;
-        let fake = Fake::new();
-        fake.then(201, BEGUN)
-            .then(200, "")
-            .then(200, completed(BIG));
-        let uploaded = fake.server().member("t").upload(upload).await.unwrap();
+        let mock = MockTransport::new();
+        mock.respond(201, BEGUN)
+            .respond(200, "")
+            .respond(200, completed(BIG));
+        let uploaded = mock.client().member("t").upload(upload).await.unwrap();
         let expected = wants_md5.then(|| {
             use md5::Digest;
             hex::encode(md5::Md5::digest(big()))
         });
         assert_eq!(uploaded.md5, expected);
-        let asked = fake.asked();
-        let form = String::from_utf8_lossy(asked[0].body()).into_owned();
+        let requests = mock.requests();
+        let form = String::from_utf8_lossy(requests[0].body()).into_owned();
         assert!(form.starts_with("filename=big.bin&metadata="), "{form}");
         assert_eq!(expected.is_some_and(|md5| form.contains(&md5)), wants_md5);
-        assert!(asked[1].body() == &big(), "another content");
+        assert!(requests[1].body() == &big(), "another content");
     }
 }
 
 #[tokio::test]
 async fn progress_is_told_to_the_end() {
-    let fake = Fake::new();
-    fake.then(201, BEGUN)
-        .then(200, "")
-        .then(200, completed(BIG));
+    let mock = MockTransport::new();
+    mock.respond(201, BEGUN)
+        .respond(200, "")
+        .respond(200, completed(BIG));
     let seen = Arc::new(Mutex::new(Vec::new()));
     let upload = Upload::bytes("a", big()).on_progress({
         let seen = Arc::clone(&seen);
         move |progress| seen.lock().unwrap().push(progress.done)
     });
-    fake.server().member("t").upload(upload).await.unwrap();
+    mock.client().member("t").upload(upload).await.unwrap();
     let seen = seen.lock().unwrap();
     assert!(seen.is_sorted() && seen.len() > 10);
     assert_eq!((seen[0], *seen.last().unwrap()), (0, BIG as u64));
@@ -150,38 +150,38 @@ async fn progress_is_told_to_the_end() {
 
 #[tokio::test(start_paused = true)]
 async fn a_put_that_fails_is_repeated_at_the_same_address() {
-    let fake = Fake::new();
-    fake.then(201, BEGUN)
-        .then(503, "")
-        .then_with(|| Err(TransportError::other("reset")))
-        .then(200, "")
-        .then(200, completed(BIG));
+    let mock = MockTransport::new();
+    mock.respond(201, BEGUN)
+        .respond(503, "")
+        .respond_with(|| Err(TransportError::other("reset")))
+        .respond(200, "")
+        .respond(200, completed(BIG));
     let upload = Upload::bytes("a", big());
-    fake.server().member("t").upload(upload).await.unwrap();
-    let lengths: Vec<_> = asked(&fake).iter().map(|(_, _, length)| *length).collect();
+    mock.client().member("t").upload(upload).await.unwrap();
+    let lengths: Vec<_> = asked(&mock).iter().map(|(_, _, length)| *length).collect();
     assert_eq!(lengths[1..4], [BIG, BIG, BIG]);
 }
 
 #[tokio::test]
 async fn a_refused_put_leaves_nothing_behind() {
-    let fake = Fake::new();
-    fake.then(201, BEGUN)
-        .then_with(|| {
+    let mock = MockTransport::new();
+    mock.respond(201, BEGUN)
+        .respond_with(|| {
             let body = "<?xml version=\"1.0\"?>\n<Error><Code>SignatureDoesNotMatch</Code></Error>";
             let response = http::Response::builder()
                 .status(403)
                 .header(header::CONTENT_TYPE, "application/xml");
             Ok(response.body(crate::transport::Body::full(body)).unwrap())
         })
-        .then(200, r#"{"ids":[]}"#)
-        .then(200, "")
-        .then(200, completed(0))
-        .then(200, r#"{"ids":[7]}"#);
+        .respond(200, r#"{"ids":[]}"#)
+        .respond(200, "")
+        .respond(200, completed(0))
+        .respond(200, r#"{"ids":[7]}"#);
     let upload = Upload::bytes("a", big());
-    let error = fake.server().member("t").upload(upload).await.unwrap_err();
+    let error = mock.client().member("t").upload(upload).await.unwrap_err();
     assert!(matches!(error, Error::ObjectStore { code, .. } if code == "SignatureDoesNotMatch"));
     assert_eq!(
-        paths(&fake)[2..],
+        paths(&mock)[2..],
         [
             "/files/delete/",
             "/a",
@@ -193,43 +193,43 @@ async fn a_refused_put_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn another_size_than_was_sent_is_an_error_and_deleted() {
-    let fake = Fake::new();
-    fake.then(201, BEGUN)
-        .then(200, "")
-        .then(200, completed(BIG - 1))
-        .then(200, r#"{"ids":[7]}"#);
+    let mock = MockTransport::new();
+    mock.respond(201, BEGUN)
+        .respond(200, "")
+        .respond(200, completed(BIG - 1))
+        .respond(200, r#"{"ids":[7]}"#);
     let upload = Upload::bytes("a", big());
-    let error = fake.server().member("t").upload(upload).await.unwrap_err();
+    let error = mock.client().member("t").upload(upload).await.unwrap_err();
     assert!(matches!(error, Error::Mismatch { what: "size", .. }));
-    assert_eq!(paths(&fake).last().unwrap(), "/files/delete/");
+    assert_eq!(paths(&mock).last().unwrap(), "/files/delete/");
 }
 
 #[tokio::test]
 async fn a_reader_of_another_length_is_an_error() {
     for (length, via_store) in [(BIG - 1, true), (BIG + 1, true), (9, false), (11, false)] {
-        let fake = Fake::new();
+        let mock = MockTransport::new();
         if via_store {
-            fake.then(201, BEGUN)
-                .then(200, "")
-                .then(200, r#"{"ids":[7]}"#);
+            mock.respond(201, BEGUN)
+                .respond(200, "")
+                .respond(200, r#"{"ids":[7]}"#);
         }
         let bytes = if via_store { big() } else { vec![1; 10] };
         let reader = io::Cursor::new(bytes);
         let upload = Upload::sized_reader("a", reader, length as u64);
-        let error = fake.server().member("t").upload(upload).await.unwrap_err();
+        let error = mock.client().member("t").upload(upload).await.unwrap_err();
         assert!(matches!(error, Error::Io(_)), "{length}: {error:?}");
-        let asked = paths(&fake);
+        let requests = paths(&mock);
         assert!(
-            !asked.iter().any(|path| path.contains("complete")),
-            "{asked:?}"
+            !requests.iter().any(|path| path.contains("complete")),
+            "{requests:?}"
         );
     }
 }
 
 #[tokio::test]
 async fn what_cannot_be_uploaded_is_refused_before_anything_is_sent() {
-    let fake = Fake::new();
-    let member = fake.server().member("t");
+    let mock = MockTransport::new();
+    let member = mock.client().member("t");
     let bad_date = FileMetadata::new("").creation_date("2020-13-01");
     for upload in [
         Upload::bytes("../a", "x"),
@@ -241,27 +241,27 @@ async fn what_cannot_be_uploaded_is_refused_before_anything_is_sent() {
     ] {
         member.upload(upload).await.unwrap_err();
     }
-    assert!(fake.asked().is_empty());
+    assert!(mock.requests().is_empty());
 }
 
 #[tokio::test]
 async fn a_cancelled_upload_is_cleaned_up() {
-    let fake = Fake::new();
+    let mock = MockTransport::new();
     let (started, has_started) = tokio::sync::oneshot::channel();
-    fake.then_with(move || {
+    mock.respond_with(move || {
         started.send(()).unwrap();
         Ok(http::Response::new(crate::transport::Body::full(BEGUN)))
     });
     // The reader never gives anything: the PUT hangs.
     let (reader, _writer) = tokio::io::duplex(64);
     let upload = Upload::sized_reader("a", reader, BIG as u64);
-    let member = fake.server().member("t");
+    let member = mock.client().member("t");
     let uploading = tokio::spawn(async move { member.upload(upload).await });
     has_started.await.unwrap();
     // Let it come to the PUT, which waits for the reader.
     tokio::task::yield_now().await;
     let (deleted, is_deleted) = tokio::sync::oneshot::channel();
-    fake.then_with(move || {
+    mock.respond_with(move || {
         deleted.send(()).unwrap();
         Ok(http::Response::new(crate::transport::Body::full(
             r#"{"ids":[7]}"#,
@@ -269,13 +269,13 @@ async fn a_cancelled_upload_is_cleaned_up() {
     });
     uploading.abort();
     is_deleted.await.unwrap();
-    assert_eq!(paths(&fake).last().unwrap(), "/files/delete/");
+    assert_eq!(paths(&mock).last().unwrap(), "/files/delete/");
 }
 
 #[tokio::test]
 async fn a_stale_md5_is_found_before_anything_is_sent() {
-    let fake = Fake::new();
-    let member = fake.server().member("t");
+    let mock = MockTransport::new();
+    let member = mock.client().member("t");
     let stale = FileMetadata::new("d").md5("00000000000000000000000000000000");
     let sized = std::io::Cursor::new(big());
     for upload in [
@@ -292,9 +292,9 @@ async fn a_stale_md5_is_found_before_anything_is_sent() {
             "{error}"
         );
     }
-    assert!(fake.asked().is_empty());
+    assert!(mock.requests().is_empty());
     // Upper case says the same.
-    fake.then(201, r#"{"id":7}"#);
+    mock.respond(201, r#"{"id":7}"#);
     let right = FileMetadata::new("d").md5("E5EBD4C02CEFBE7955977C67ADA242B7");
     let upload = Upload::bytes("a.csv", "a,b\n1,2\n").metadata(right);
     member.upload(upload).await.unwrap();
@@ -302,18 +302,18 @@ async fn a_stale_md5_is_found_before_anything_is_sent() {
 
 #[tokio::test]
 async fn a_name_is_sent_as_open_humans_keeps_it() {
-    let fake = Fake::new();
-    fake.then(201, r#"{"id":7}"#);
+    let mock = MockTransport::new();
+    mock.respond(201, r#"{"id":7}"#);
     let upload = Upload::bytes(" a.csv ", "1");
-    fake.server().member("t").upload(upload).await.unwrap();
-    let body = fake.asked().remove(0).into_body();
+    mock.client().member("t").upload(upload).await.unwrap();
+    let body = mock.requests().remove(0).into_body();
     let body = String::from_utf8_lossy(&body);
     assert!(body.contains("filename=\"a.csv\""), "{body}");
 }
 
 #[tokio::test]
 async fn an_error_names_the_file() {
-    let member = Fake::new().server().member("t");
+    let member = MockTransport::new().client().member("t");
     let error = member
         .upload(Upload::path("/nonexistent/a.csv"))
         .await

@@ -84,9 +84,9 @@ impl From<InboxError> for Problem {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let (status, code, text) = match &error {
-            Error::InvalidInput { why, .. } => {
+            Error::InvalidInput { reason, .. } => {
                 let problem = Self::new(StatusCode::BAD_REQUEST, "invalid", Text::InputProblem);
-                let why = why.clone();
+                let why = reason.clone();
                 return Self { why, ..problem };
             }
             Error::TooLarge { .. } => return Self::too_large(),

@@ -2,7 +2,7 @@ use http::{Request, StatusCode};
 
 use super::{Visit, app, has, json, text};
 use crate::Error;
-use crate::api::TokenSourceError;
+use crate::api::AppError;
 use crate::pages::texts::Text;
 use crate::routes::pages::problem::Problem;
 use crate::routes::pages::show;
@@ -12,7 +12,7 @@ use crate::store::StoreError;
 fn what_went_wrong_is_told_with_a_status_a_word_and_an_explanation() {
     let invalid = Error::InvalidInput {
         argument: "tags",
-        why: "a tag is empty".into(),
+        reason: "a tag is empty".into(),
     };
     let what = "the file".into();
     let problems: [(Problem, u16, &str, &str); 8] = [
@@ -47,7 +47,7 @@ fn what_went_wrong_is_told_with_a_status_a_word_and_an_explanation() {
             "Open Humans did not answer in time. Please try again.",
         ),
         (
-            Error::from(TokenSourceError::temporary("down")).into(),
+            Error::from(AppError::temporary("down")).into(),
             503,
             "store",
             "Something is not working here. Please try again in a few minutes.",

@@ -1,4 +1,4 @@
-//! A transport for tests: answers from a script and keeps what was asked.
+//! A transport for tests: answers from a script and keeps what was requests.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -13,30 +13,30 @@ use crate::transport::{Body, Transport, TransportError};
 type Reply = Box<dyn FnOnce() -> Result<http::Response<Body>, TransportError> + Send>;
 
 #[derive(Default)]
-pub(crate) struct Fake {
+pub(crate) struct MockTransport {
     replies: Mutex<VecDeque<Reply>>,
-    asked: Mutex<Vec<http::Request<Bytes>>>,
+    requests: Mutex<Vec<http::Request<Bytes>>>,
 }
 
-impl Fake {
+impl MockTransport {
     pub(crate) fn new() -> Arc<Self> {
         Arc::default()
     }
 
-    pub(crate) fn server(self: &Arc<Self>) -> Client {
+    pub(crate) fn client(self: &Arc<Self>) -> Client {
         Client::with_transport("https://oh.example", self.clone()).unwrap()
     }
 
-    pub(crate) fn then(self: &Arc<Self>, status: u16, body: impl Into<Bytes>) -> &Arc<Self> {
+    pub(crate) fn respond(self: &Arc<Self>, status: u16, body: impl Into<Bytes>) -> &Arc<Self> {
         let body = body.into();
-        self.then_with(move || {
+        self.respond_with(move || {
             let mut response = http::Response::new(Body::full(body));
             *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
             Ok(response)
         })
     }
 
-    pub(crate) fn then_with(
+    pub(crate) fn respond_with(
         self: &Arc<Self>,
         reply: impl FnOnce() -> Result<http::Response<Body>, TransportError> + Send + 'static,
     ) -> &Arc<Self> {
@@ -44,14 +44,14 @@ impl Fake {
         self
     }
 
-    /// What was asked, in order.
-    pub(crate) fn asked(&self) -> Vec<http::Request<Bytes>> {
-        std::mem::take(&mut self.asked.lock().unwrap())
+    /// What was requests, in order.
+    pub(crate) fn requests(&self) -> Vec<http::Request<Bytes>> {
+        std::mem::take(&mut self.requests.lock().unwrap())
     }
 }
 
 #[async_trait]
-impl Transport for Fake {
+impl Transport for MockTransport {
     async fn send(
         &self,
         request: http::Request<Body>,
@@ -59,7 +59,7 @@ impl Transport for Fake {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(TransportError::other)?;
         let request = http::Request::from_parts(head, body.to_bytes());
-        self.asked.lock().unwrap().push(request);
+        self.requests.lock().unwrap().push(request);
         let reply = self.replies.lock().unwrap().pop_front();
         reply.expect("the script has no answer left")()
     }

@@ -12,19 +12,19 @@ use http_body_util::BodyExt;
 ///
 /// ```
 /// use http_body_util::Limited;
-/// use oh_api::transport::{Body, read_whole};
+/// use oh_api::transport::{Body, read_to_bytes};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// let body = Limited::new(Body::full("a short one"), 1024);
-/// assert_eq!(read_whole(body).await.unwrap(), "a short one");
+/// assert_eq!(read_to_bytes(body).await.unwrap(), "a short one");
 /// # }
 /// ```
 ///
 /// # Errors
 ///
 /// What the body fails with.
-pub async fn read_whole<B: Body>(body: B) -> Result<Bytes, B::Error> {
+pub async fn read_to_bytes<B: Body>(body: B) -> Result<Bytes, B::Error> {
     let mut body = std::pin::pin!(body);
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
@@ -84,7 +84,7 @@ mod tests {
         });
         // As if it never ended.
         let body = StreamBody::new(parts.chain(stream::pending()));
-        let mut reading = Box::pin(read_whole(body));
+        let mut reading = Box::pin(read_to_bytes(body));
         assert!(reading.as_mut().now_or_never().is_none());
         // All are gone but the count itself.
         assert_eq!(Arc::strong_count(&buffers), 1);
@@ -96,16 +96,16 @@ mod tests {
         let trailers = Frame::trailers(HeaderMap::new());
         let frames = parts.into_iter().chain([trailers]);
         let body = StreamBody::new(stream::iter(frames.map(Ok::<_, Infallible>)));
-        assert_eq!(read_whole(body).await.unwrap(), "abcdef");
+        assert_eq!(read_to_bytes(body).await.unwrap(), "abcdef");
         let body = Full::new(Bytes::from("one part"));
-        assert_eq!(read_whole(body).await.unwrap(), "one part");
-        assert_eq!(read_whole(Full::new(Bytes::new())).await.unwrap(), "");
+        assert_eq!(read_to_bytes(body).await.unwrap(), "one part");
+        assert_eq!(read_to_bytes(Full::new(Bytes::new())).await.unwrap(), "");
     }
 
     #[tokio::test]
     async fn a_body_that_breaks_off_is_an_error() {
         let parts = [Ok(Frame::data(Bytes::from("a"))), Err("broken")];
         let body = StreamBody::new(stream::iter(parts));
-        assert_eq!(read_whole(body).await, Err("broken"));
+        assert_eq!(read_to_bytes(body).await, Err("broken"));
     }
 }

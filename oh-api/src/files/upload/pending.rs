@@ -10,7 +10,7 @@ use crate::rest::retry::RetryPolicy;
 use crate::transport::Body;
 use crate::{Error, SecretUrl};
 
-pub(super) struct Unfinished {
+pub(super) struct PendingUpload {
     begun: Option<Begun>,
 }
 
@@ -20,7 +20,7 @@ struct Begun {
     upload: StartedUpload,
 }
 
-impl Unfinished {
+impl PendingUpload {
     pub(super) fn new(mut member: MemberClient, upload: StartedUpload) -> Self {
         // Tidying up is tried once.
         member.server = member.server.retries(RetryPolicy::none());
@@ -50,7 +50,7 @@ impl Unfinished {
     }
 }
 
-impl Drop for Unfinished {
+impl Drop for PendingUpload {
     fn drop(&mut self) {
         let Some(begun) = self.begun.take() else {
             return;

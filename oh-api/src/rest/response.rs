@@ -13,20 +13,20 @@ use serde_json::Value;
 use crate::{Clock, Error, Problem, Timestamp};
 
 /// How much of an answer is quoted in an error.
-const EXCERPT: usize = 160;
+const MAX_EXCERPT: usize = 160;
 /// A run of token characters this long could be a token: the shortest of Open Humans' has 30.
-const TOKEN_LIKE: usize = 20;
+const MIN_SECRET_LEN: usize = 20;
 /// So many of the problems an answer names are kept.
 const MAX_PROBLEMS: usize = 20;
 
 /// An answer, read into memory.
-pub(crate) struct Answer {
+pub(crate) struct ApiResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Answer {
+impl ApiResponse {
     /// The answer itself if it is a success, the error it stands for if not.
     pub(crate) fn checked(self, clock: &Clock) -> Result<Self, Error> {
         if self.status.is_success() {
@@ -38,7 +38,7 @@ impl Answer {
 
     /// The body as JSON of a known form.
     pub(crate) fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
-        serde_json::from_slice(&self.body).map_err(|_| Error::NotUnderstood {
+        serde_json::from_slice(&self.body).map_err(|_| Error::UnexpectedResponse {
             status: self.status,
             excerpt: excerpt(&self.body),
         })
@@ -72,7 +72,7 @@ impl Answer {
                 problems: self.problems(),
             },
             500..=599 => Error::Server { status },
-            _ => Error::NotUnderstood {
+            _ => Error::UnexpectedResponse {
                 status,
                 excerpt: excerpt(&self.body),
             },
@@ -138,7 +138,7 @@ pub(crate) fn http_date(text: &str) -> Option<Timestamp> {
 
 /// A short part of a body, on one line, with everything that could be a secret left out.
 pub(crate) fn excerpt(body: &[u8]) -> String {
-    let text = match body.get(..4 * EXCERPT) {
+    let text = match body.get(..4 * MAX_EXCERPT) {
         None => String::from_utf8_lossy(body),
         // What is cut in two at the end could be the beginning of a token.
         Some(start) => {
@@ -166,7 +166,7 @@ fn is_token_like(c: char) -> bool {
 }
 
 fn is_secret_like(run: &str) -> bool {
-    run.len() >= TOKEN_LIKE
+    run.len() >= MIN_SECRET_LEN
 }
 
 /// A project member id has eight digits, sixteen at most. A body that was not understood is quoted in
@@ -199,7 +199,7 @@ fn on_one_line(text: &str, left_out: impl Fn(&str) -> bool) -> String {
             continue;
         }
         flush(&mut run, &mut out);
-        if out.len() >= EXCERPT {
+        if out.len() >= MAX_EXCERPT {
             break;
         }
         match c {
@@ -213,8 +213,8 @@ fn on_one_line(text: &str, left_out: impl Fn(&str) -> bool) -> String {
         }
     }
     flush(&mut run, &mut out);
-    if out.chars().count() > EXCERPT {
-        out = out.chars().take(EXCERPT).collect();
+    if out.chars().count() > MAX_EXCERPT {
+        out = out.chars().take(MAX_EXCERPT).collect();
         out.push('…');
     }
     out
@@ -225,7 +225,7 @@ mod tests {
     use super::*;
 
     fn failure(status: u16, body: &str) -> Error {
-        let answer = Answer {
+        let answer = ApiResponse {
             status: StatusCode::from_u16(status).unwrap(),
             headers: HeaderMap::new(),
             body: Bytes::copy_from_slice(body.as_bytes()),
@@ -294,7 +294,7 @@ mod tests {
         ));
         assert!(matches!(failure(500, "<html>"), Error::Server { .. }));
         assert!(matches!(failure(503, ""), Error::Server { .. }));
-        assert!(matches!(failure(301, ""), Error::NotUnderstood { .. }));
+        assert!(matches!(failure(301, ""), Error::UnexpectedResponse { .. }));
     }
 
     #[test]
@@ -322,10 +322,10 @@ mod tests {
         ] {
             let excerpt = excerpt(body.as_bytes());
             assert!(!excerpt.contains(token), "{excerpt}");
-            assert!(excerpt.chars().count() <= EXCERPT + 1, "{excerpt}");
+            assert!(excerpt.chars().count() <= MAX_EXCERPT + 1, "{excerpt}");
         }
         // Wherever the quote ends, it ends before the token.
-        for before in 0..(5 * EXCERPT) {
+        for before in 0..(5 * MAX_EXCERPT) {
             let body = format!("{}{token}", " ".repeat(before));
             let excerpt = excerpt(body.as_bytes());
             assert!(!excerpt.contains("aXB"), "{before}: {excerpt}");

@@ -7,7 +7,7 @@ use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body_util::BodyExt;
 
 use crate::files::object_store;
-use crate::files::progress::Watcher;
+use crate::files::progress::ProgressCallback;
 use crate::rest::client::{Client, broken};
 use crate::transport::Body;
 use crate::{Error, SecretUrl};
@@ -15,7 +15,7 @@ use crate::{Error, SecretUrl};
 /// How many redirects lead to a file at most. Open Humans uses one.
 const MAX_REDIRECTS: usize = 5;
 
-pub(super) struct Fetching {
+pub(super) struct Transfer {
     server: Client,
     url: SecretUrl,
     body: Body,
@@ -24,17 +24,17 @@ pub(super) struct Fetching {
     /// The store's name for the file's state, if it has one that can be relied on.
     etag: Option<String>,
     max_size: u64,
-    watcher: Watcher,
+    progress: ProgressCallback,
     finished: bool,
 }
 
-impl Fetching {
+impl Transfer {
     /// Asks for the file from its beginning.
     pub(super) async fn open(
         server: &Client,
         url: &SecretUrl,
         max_size: u64,
-        watcher: Watcher,
+        progress: ProgressCallback,
     ) -> Result<Self, Error> {
         let work = || get(server, url, None);
         let response = server.retry_policy().run(Error::is_retryable, work).await?;
@@ -47,11 +47,11 @@ impl Fetching {
             etag: strong_etag(response.headers()),
             body: response.into_body(),
             max_size,
-            watcher,
+            progress,
             finished: false,
         };
         fetching.check_size(total.unwrap_or(0))?;
-        fetching.watcher.see(0, total);
+        fetching.progress.report(0, total);
         Ok(fetching)
     }
 
@@ -85,7 +85,7 @@ impl Fetching {
         if goes_on {
             self.body = response.into_body();
             self.position = position;
-            self.watcher.see(position, self.total);
+            self.progress.report(position, self.total);
         }
         Ok(goes_on)
     }
@@ -117,8 +117,8 @@ impl Fetching {
                     Some(total) if total != self.position => Err(Error::Mismatch {
                         what: "size",
                         expected: total.to_string(),
-                        found: self.position.to_string(),
-                        kept: None,
+                        actual: self.position.to_string(),
+                        saved_as: None,
                     }),
                     _ => Ok(None),
                 };
@@ -129,7 +129,7 @@ impl Fetching {
             let position = self.position + chunk.len() as u64;
             self.check_size(position)?;
             self.position = position;
-            self.watcher.see(position, self.total);
+            self.progress.report(position, self.total);
             return Ok(Some(chunk));
         }
     }
@@ -200,7 +200,7 @@ async fn get(
         let location = response.headers().get(header::LOCATION);
         match location.and_then(|l| std::str::from_utf8(l.as_bytes()).ok()) {
             Some(location) if status.is_redirection() => {
-                let next = url.join(location).map_err(|_| Error::NotUnderstood {
+                let next = url.join(location).map_err(|_| Error::UnexpectedResponse {
                     status,
                     excerpt: "the file's address leads to none".into(),
                 })?;
@@ -209,7 +209,7 @@ async fn get(
             _ => return Err(object_store::failed(server, response).await),
         }
     }
-    Err(Error::NotUnderstood {
+    Err(Error::UnexpectedResponse {
         status: StatusCode::FOUND,
         excerpt: "the file's address leads from one to the next without end".into(),
     })

@@ -8,22 +8,22 @@ use crate::types::data_file::DataFile;
 /// What makes a file at Open Humans the same as the one to upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Same {
+pub enum MatchBy {
     /// It has the same name.
     Name,
     /// It has the same name and, in its metadata, the same MD5. Files without an MD5 are not the
     /// same.
-    Content,
+    NameAndMd5,
 }
 
 /// What came of an upload that is only done where it is needed.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum UnlessThere {
+pub enum UploadOutcome {
     /// It was uploaded.
     Uploaded(Uploaded),
     /// This file was there.
-    There(Box<DataFile>),
+    AlreadyExists(Box<DataFile>),
 }
 
 impl MemberClient {
@@ -55,13 +55,13 @@ impl MemberClient {
     /// Two callers at once may both find nothing, and both upload.
     ///
     /// ```no_run
-    /// use oh_api::{Same, UnlessThere, Upload};
+    /// use oh_api::{MatchBy, UploadOutcome, Upload};
     ///
     /// # async fn example(member: oh_api::MemberClient) -> Result<(), oh_api::Error> {
     /// let report = Upload::bytes("report-2026-11.txt", "all is well");
-    /// match member.upload_unless_there(report, Same::Name).await? {
-    ///     UnlessThere::Uploaded(file) => println!("uploaded as {}", file.id),
-    ///     UnlessThere::There(file) => println!("there since {:?}", file.created),
+    /// match member.upload_if_absent(report, MatchBy::Name).await? {
+    ///     UploadOutcome::Uploaded(file) => println!("uploaded as {}", file.id),
+    ///     UploadOutcome::AlreadyExists(file) => println!("there since {:?}", file.created),
     ///     _ => {}
     /// }
     /// # Ok(())
@@ -71,22 +71,22 @@ impl MemberClient {
     /// # Errors
     ///
     /// As [`upload`](Self::upload) and [`own_files_named`](Self::own_files_named).
-    pub async fn upload_unless_there(
+    pub async fn upload_if_absent(
         &self,
         upload: Upload,
-        same: Same,
-    ) -> Result<UnlessThere, Error> {
-        self.upload_unless_among(None, upload, same).await
+        same: MatchBy,
+    ) -> Result<UploadOutcome, Error> {
+        self.upload_if_absent_among(None, upload, same).await
     }
 
-    /// As [`upload_unless_there`](Self::upload_unless_there), with all the member's files and the
+    /// As [`upload_if_absent`](Self::upload_if_absent), with all the member's files and the
     /// sources shared, where they are known.
-    pub(crate) async fn upload_unless_among(
+    pub(crate) async fn upload_if_absent_among(
         &self,
         known: Option<(&[DataFile], &[String])>,
         upload: Upload,
-        same: Same,
-    ) -> Result<UnlessThere, Error> {
+        same: MatchBy,
+    ) -> Result<UploadOutcome, Error> {
         let stored = stored_name(&upload);
         let named = match known {
             Some((files, shared)) => {
@@ -96,22 +96,22 @@ impl MemberClient {
             None => self.own_files_named(&stored).await?,
         };
         let upload = match same {
-            Same::Name => {
+            MatchBy::Name => {
                 if let Some(file) = newest(named) {
-                    return Ok(UnlessThere::There(Box::new(file)));
+                    return Ok(UploadOutcome::AlreadyExists(Box::new(file)));
                 }
                 upload.ready(false).await?
             }
-            Same::Content => {
+            MatchBy::NameAndMd5 => {
                 let upload = upload.ready(true).await?;
                 let same = named.into_iter().filter(|file| file.md5() == upload.md5);
                 if let Some(file) = newest(same) {
-                    return Ok(UnlessThere::There(Box::new(file)));
+                    return Ok(UploadOutcome::AlreadyExists(Box::new(file)));
                 }
                 upload
             }
         };
-        self.send(upload).await.map(UnlessThere::Uploaded)
+        self.send(upload).await.map(UploadOutcome::Uploaded)
     }
 }
 
@@ -138,7 +138,7 @@ fn stored_name(upload: &Upload) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::Fake;
+    use crate::test_support::MockTransport;
 
     fn file(id: u32, name: &str, source: &str, md5: &str) -> String {
         format!(
@@ -159,8 +159,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_there_is_not_sent() {
-        let fake = Fake::new();
-        let member = fake.server().member("t");
+        let mock = MockTransport::new();
+        let member = mock.client().member("t");
         let files = [
             file(3, "a.txt", "direct-sharing-1", A),
             file(
@@ -171,39 +171,40 @@ mod tests {
             ),
         ];
         let upload = || Upload::bytes("a.txt", "a");
-        fake.then(200, page(2, &files));
-        let there = member.upload_unless_there(upload(), Same::Name).await;
-        assert!(matches!(there.unwrap(), UnlessThere::There(file) if file.id.get() == 4));
-        assert_eq!(fake.asked().len(), 1);
+        mock.respond(200, page(2, &files));
+        let there = member.upload_if_absent(upload(), MatchBy::Name).await;
+        assert!(matches!(there.unwrap(), UploadOutcome::AlreadyExists(file) if file.id.get() == 4));
+        assert_eq!(mock.requests().len(), 1);
 
-        fake.then(200, page(2, &files)).then(201, r#"{"id":5}"#);
-        let sent = member.upload_unless_there(upload(), Same::Content).await;
-        assert!(matches!(sent.unwrap(), UnlessThere::Uploaded(file) if file.id.get() == 5));
-        let body = fake.asked().remove(1).into_body();
+        mock.respond(200, page(2, &files))
+            .respond(201, r#"{"id":5}"#);
+        let sent = member.upload_if_absent(upload(), MatchBy::NameAndMd5).await;
+        assert!(matches!(sent.unwrap(), UploadOutcome::Uploaded(file) if file.id.get() == 5));
+        let body = mock.requests().remove(1).into_body();
         let body = String::from_utf8_lossy(&body).into_owned();
         assert!(body.contains(A), "the next run knows it by its MD5: {body}");
 
         // The one that is the same comes on a later page.
         let later = page(3, &[file(6, "a.txt", "direct-sharing-2", A)]);
-        fake.then(200, page(3, &files)).then(200, later);
-        let there = member.upload_unless_there(upload(), Same::Content).await;
-        assert!(matches!(there.unwrap(), UnlessThere::There(file) if file.id.get() == 6));
-        let asked = fake.asked();
-        assert_eq!(asked[1].uri().query(), Some("offset=2"));
+        mock.respond(200, page(3, &files)).respond(200, later);
+        let there = member.upload_if_absent(upload(), MatchBy::NameAndMd5).await;
+        assert!(matches!(there.unwrap(), UploadOutcome::AlreadyExists(file) if file.id.get() == 6));
+        let requests = mock.requests();
+        assert_eq!(requests[1].uri().query(), Some("offset=2"));
     }
 
     #[tokio::test]
     async fn a_name_is_compared_as_the_server_keeps_it() {
-        let fake = Fake::new();
-        let member = fake.server().member("t");
+        let mock = MockTransport::new();
+        let member = mock.client().member("t");
         let there = page(1, &[file(3, "a_bc.txt", "direct-sharing-2", A)]);
-        fake.then(200, there);
+        mock.respond(200, there);
         let upload = Upload::bytes(" a b+c.txt ", "a").via(UploadMethod::Simple);
-        let there = member.upload_unless_there(upload, Same::Name).await;
-        assert!(matches!(there.unwrap(), UnlessThere::There(_)));
-        fake.then(200, page(1, &[file(3, "a b.txt", "direct-sharing-2", A)]));
+        let there = member.upload_if_absent(upload, MatchBy::Name).await;
+        assert!(matches!(there.unwrap(), UploadOutcome::AlreadyExists(_)));
+        mock.respond(200, page(1, &[file(3, "a b.txt", "direct-sharing-2", A)]));
         let upload = Upload::bytes(" a b.txt", "a");
-        let there = member.upload_unless_there(upload, Same::Name).await;
-        assert!(matches!(there.unwrap(), UnlessThere::There(_)));
+        let there = member.upload_if_absent(upload, MatchBy::Name).await;
+        assert!(matches!(there.unwrap(), UploadOutcome::AlreadyExists(_)));
     }
 }

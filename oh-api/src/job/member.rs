@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{
-    DataFile, Error, List, MemberClient, ProjectClient, ProjectMember, ProjectMemberId, Same,
-    UnlessThere, Upload,
+    DataFile, Error, List, MatchBy, MemberClient, ProjectClient, ProjectMember, ProjectMemberId,
+    Upload, UploadOutcome,
 };
 
 /// A member whom a job deals with, with what the list of members brought along.
-pub struct Visit {
+pub struct JobMember {
     member: ProjectMember,
     project: ProjectClient,
     client: MemberClient,
@@ -18,7 +18,7 @@ pub struct Visit {
     listed: AtomicBool,
 }
 
-impl Visit {
+impl JobMember {
     pub(super) fn new(project: &ProjectClient, member: ProjectMember, attempt: u32) -> Self {
         let whole = member.file_count == u64::try_from(member.data.len()).ok();
         Self {
@@ -60,30 +60,33 @@ impl Visit {
         }
     }
 
-    /// Uploads a file unless it is there: see [`MemberClient::upload_unless_there`]. Where the list
+    /// Uploads a file unless it is there: see [`MemberClient::upload_if_absent`]. Where the list
     /// of members brought the files along, looking costs no request.
     ///
     /// # Errors
     ///
     /// As there.
-    pub async fn upload_unless_there(
+    pub async fn upload_if_absent(
         &self,
         upload: Upload,
-        same: Same,
-    ) -> Result<UnlessThere, Error> {
+        same: MatchBy,
+    ) -> Result<UploadOutcome, Error> {
         let listed = self.listed.load(Ordering::Relaxed);
         let known = listed.then_some((&*self.member.data, &*self.member.sources_shared));
-        let outcome = self.client.upload_unless_among(known, upload, same).await;
-        if !matches!(outcome, Ok(UnlessThere::There(_))) {
+        let outcome = self
+            .client
+            .upload_if_absent_among(known, upload, same)
+            .await;
+        if !matches!(outcome, Ok(UploadOutcome::AlreadyExists(_))) {
             self.listed.store(false, Ordering::Relaxed);
         }
         outcome
     }
 }
 
-impl fmt::Debug for Visit {
+impl fmt::Debug for JobMember {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Visit")
+        f.debug_struct("JobMember")
             .field("member", &self.member)
             .field("attempt", &self.attempt)
             .finish_non_exhaustive()
