@@ -107,12 +107,12 @@ const FINISH: Duration = Duration::from_secs(10);
 impl Background {
     /// Ends all, the worker after it has finished what it had begun, keeps what the inbox did not
     /// take so far if it takes it now, and waits for
-    /// [refreshes that were sent](OpenHumans::refreshes_settled).
+    /// [refreshes that were sent](OpenHumans::wait_for_refreshes).
     pub async fn stop(self) {
         tokio::join!(self.worker.stop(), self.reconciler.stop());
         tokio::join!(
             self.openhumans.inner.deauthorizer.finish(FINISH),
-            self.openhumans.refreshes_settled(),
+            self.openhumans.wait_for_refreshes(),
         );
         // Last, so that it seals what the others wrote.
         if let Some(checkpointer) = self.checkpointer {

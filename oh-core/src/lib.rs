@@ -102,7 +102,6 @@ mod operations;
 #[cfg(feature = "pages")]
 pub mod pages;
 mod random;
-mod return_path;
 pub mod routes;
 mod session;
 pub mod settings;

@@ -7,20 +7,23 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use crate::api::{Client, MemberClient, ProjectClient, PublicClient};
+use crate::api::{Client, MemberClient, ProjectClient};
 use crate::deauth::{
     Accepted, CheckpointArchive, CircuitBreaker, DeauthHandler, DeauthInbox, Deauthorizer,
     ErasureRequest, Extras, InboxError, MemberList, MemoryInbox, Pseudonymizer, TokensOnly,
 };
-use crate::login::flow::FlowCookies;
-use crate::login::{Login, LoginHandler, WelcomeEveryone};
+use crate::login::pending::PendingLoginCookies;
+use crate::login::{AcceptAllLogins, Login, LoginHandler};
 use crate::mount::MountCheck;
-use crate::session::{Epochs, Member, SessionMember};
+use crate::session::{Member, SessionCache, SessionMember};
 use crate::store::{MemoryStore, StoreError, TokenStore};
-use crate::tokens::{LiveTokens, MemberTokens};
+use crate::tokens::{MemberTokens, TokenRefresher};
 use crate::transport::{Transport, TransportError};
 use crate::webhook::Deauthorization;
 use crate::{AccessToken, Clock, Error, ProjectMemberId, Settings};
+
+/// How long [`OpenHumans::deauthorize`] waits for the inbox.
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Everything an app does with Open Humans begins here. Cheap to clone; clones share all state.
 ///
@@ -45,8 +48,8 @@ pub(crate) struct Inner {
     pub(crate) deauth_handler: Arc<dyn DeauthHandler>,
     pub(crate) deauthorizer: Deauthorizer,
     pub(crate) checkpoint_archive: Option<Arc<dyn CheckpointArchive>>,
-    pub(crate) epochs: Arc<Epochs>,
-    pub(crate) tokens: LiveTokens,
+    pub(crate) sessions: Arc<SessionCache>,
+    pub(crate) tokens: TokenRefresher,
     pub(crate) mount_check: MountCheck,
     #[cfg(feature = "pages")]
     pub(crate) pages: Option<crate::pages::Pages>,
@@ -61,7 +64,7 @@ impl OpenHumans {
             transport: None,
             store: None,
             inbox: None,
-            login_handler: Arc::new(WelcomeEveryone),
+            login_handler: Arc::new(AcceptAllLogins),
             deauth_handler: None,
             brake: CircuitBreaker::default(),
             checkpoint_archive: None,
@@ -106,7 +109,12 @@ impl OpenHumans {
         session: Option<SessionMember>,
     ) -> Result<Option<Member>, StoreError> {
         match session {
-            Some(session) => self.inner.epochs.member(&*self.inner.store, session).await,
+            Some(session) => {
+                self.inner
+                    .sessions
+                    .member(&*self.inner.store, session)
+                    .await
+            }
             None => Ok(None),
         }
     }
@@ -121,37 +129,28 @@ impl OpenHumans {
     /// When the token store cannot answer.
     pub async fn log_out(&self, session: &SessionMember) -> Result<(), StoreError> {
         let inner = &self.inner;
-        inner.epochs.end_all(&*inner.store, session).await
+        inner.sessions.end_all(&*inner.store, session).await
     }
 
-    /// Keeps the event of a verified webhook, durably, and ends the member's authorization here.
-    /// For those who write their own webhook route; the [routes](crate::routes) do it themselves.
+    /// Stores the event of a verified webhook and ends the member's authorization in this
+    /// application. Only a webhook route of your own needs it; the [routes](crate::routes) call it.
+    ///
+    /// Returns after 8 seconds at the latest, because Open Humans waits about 30 seconds for a
+    /// response and sends each erasure request only once. An event that is not stored in that time
+    /// is retried in the background for a day.
     ///
     /// # Errors
     ///
-    /// When it could not be kept. The webhook must then not be answered with success.
-    pub async fn deauthorize(&self, told: &Deauthorization) -> Result<Accepted, InboxError> {
+    /// [`InboxError`] if the event is not stored yet. Answer the webhook with 503 then.
+    pub async fn deauthorize(&self, webhook: &Deauthorization) -> Result<Accepted, InboxError> {
+        let erasure = if webhook.erasure_requested() {
+            ErasureRequest::Requested
+        } else {
+            ErasureRequest::NotRequested
+        };
         self.inner
             .deauthorizer
-            .report_webhook(told.member(), wish(told), told.left_at())
-            .await
-    }
-
-    /// As [`deauthorize`](Self::deauthorize), for whoever must answer within `patience`. What is
-    /// not kept by then is tried again in the background for a day: Open Humans tells of a wish
-    /// once.
-    ///
-    /// # Errors
-    ///
-    /// When it is not kept yet.
-    pub async fn deauthorize_within(
-        &self,
-        told: &Deauthorization,
-        patience: Duration,
-    ) -> Result<Accepted, InboxError> {
-        self.inner
-            .deauthorizer
-            .report_webhook_within(patience, told.member(), wish(told), told.left_at())
+            .report_webhook_within(ACCEPT_TIMEOUT, webhook.member(), erasure, webhook.left_at())
             .await
     }
 
@@ -184,7 +183,7 @@ impl OpenHumans {
     /// before the process ends, so that no pair is lost; [`Background::stop`](crate::Background::stop)
     /// does. Takes as long as a token request at most; while the token store is away, up to six
     /// minutes.
-    pub async fn refreshes_settled(&self) {
+    pub async fn wait_for_refreshes(&self) {
         self.inner.tokens.settled().await;
     }
 
@@ -208,11 +207,6 @@ impl OpenHumans {
         })?;
         Ok(self.inner.client.project(token))
     }
-
-    /// What Open Humans shows to everyone.
-    pub fn public_client(&self) -> PublicClient {
-        self.inner.client.public()
-    }
 }
 
 /// The ids of all members of the project.
@@ -223,14 +217,6 @@ async fn members(project: ProjectClient) -> Result<HashSet<ProjectMemberId>, Err
         members.insert(member.project_member_id);
     }
     Ok(members)
-}
-
-fn wish(told: &Deauthorization) -> ErasureRequest {
-    if told.erasure_requested() {
-        ErasureRequest::Requested
-    } else {
-        ErasureRequest::NotRequested
-    }
 }
 
 impl fmt::Debug for OpenHumans {
@@ -383,13 +369,13 @@ impl OpenHumansBuilder {
             .cookie_key
             .as_ref()
             .map_or(secret, |key| key.expose());
-        let flows = FlowCookies::new(cookie_key, settings.is_https());
-        let epochs = Arc::new(Epochs::new(
+        let cookies = PendingLoginCookies::new(cookie_key, settings.is_https());
+        let sessions = Arc::new(SessionCache::new(
             self.clock.clone(),
             settings.session_max_age,
             settings.session_cache_ttl,
         ));
-        let forget = Arc::clone(&epochs);
+        let on_deauthorized = Arc::clone(&sessions);
         let client = Client::with_transport(settings.oh_base_url.as_str(), transport)
             .expect("the address was checked with the settings")
             .timeout(settings.timeout)
@@ -406,7 +392,7 @@ impl OpenHumansBuilder {
             Extras {
                 brake: self.brake,
                 roster,
-                gone: Box::new(move |member| forget.forget(member)),
+                gone: Box::new(move |member| on_deauthorized.invalidate(member)),
             },
         );
         let oauth = client
@@ -416,7 +402,7 @@ impl OpenHumansBuilder {
                 settings.redirect_uri.as_str(),
             )
             .expect("client id, secret and redirect URI were checked with the settings");
-        let tokens = LiveTokens::new(
+        let tokens = TokenRefresher::new(
             oauth.clone(),
             client.clone(),
             deauthorizer.clone(),
@@ -424,13 +410,13 @@ impl OpenHumansBuilder {
         );
         let login = Login {
             oauth,
-            flows,
+            cookies,
             clock: self.clock.clone(),
             client: client.clone(),
             store: Arc::clone(&store),
             deauthorizer: deauthorizer.clone(),
             handler: self.login_handler,
-            epochs: Arc::clone(&epochs),
+            sessions: Arc::clone(&sessions),
             timeout: settings.timeout,
             redirect_url: settings.login_redirect_url.clone(),
         };
@@ -442,7 +428,7 @@ impl OpenHumansBuilder {
             deauth_handler,
             deauthorizer,
             checkpoint_archive: self.checkpoint_archive,
-            epochs,
+            sessions,
             tokens,
             mount_check: MountCheck::default(),
             settings,

@@ -1,10 +1,10 @@
-//! Who a session belongs to, and whether that still holds.
+//! Sessions of members: what the host's session stores, and whether it is still valid.
 //!
-//! The host's session keeps one small value, a [`SessionMember`]. It names the member, the epoch it
-//! began in, and when. When the member leaves or logs out, the epoch advances, and every session of
-//! that member is over: on every device, and every copy of a cookie that someone else may have. The
-//! host's session library need not keep anything on the server for that. A session also ends by
-//! itself at a greatest age.
+//! The host's session stores one small value, a [`SessionMember`], with the member's id, the epoch
+//! of the authorization and the time of the login. When the member is deauthorized or logs out, the
+//! epoch advances. That ends all sessions of the member, on every device and in every copy of a
+//! cookie, even if the host's session library stores nothing on the server. Sessions also end at a
+//! maximum age.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,29 +15,32 @@ use serde::{Deserialize, Serialize};
 use crate::store::{Epoch, MemberRecord, PutOutcome, StoreError, TokenStore, Version};
 use crate::{Clock, ProjectMemberId, Timestamp};
 
-/// A session that seems to have begun later than this from now was begun by a wrong clock.
-const AHEAD: Duration = Duration::from_secs(24 * 3_600);
+/// A session that starts further in the future was created by a process with a wrong clock.
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(24 * 3_600);
 
-/// The key the host's session keeps a [`SessionMember`] under, as JSON.
+/// Maximum number of members whose epochs are cached.
+const MAX_CACHED_MEMBERS: u64 = 100_000;
+
+/// The key under which the host's session stores a [`SessionMember`] as JSON.
 pub const SESSION_KEY: &str = "openhumans.member";
 
-/// What the session holds about the member who is logged in.
+/// The value that the host's session stores about the logged-in member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SessionMember {
-    /// Who.
+    /// The project member id.
     pub member: ProjectMemberId,
-    /// In which epoch of the member's authorization.
+    /// The epoch of the member's authorization at the time of the login.
     pub epoch: Epoch,
-    /// When the session began.
+    /// The time of the login.
     pub logged_in_at: Timestamp,
-    /// The Open Humans username, if shared.
+    /// The Open Humans username, if the member shares it with the project.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub username: Option<String>,
 }
 
 impl SessionMember {
-    /// A member who logged in at `logged_in_at`, in this epoch of the authorization.
+    /// Creates the session value of a member who logged in at `logged_in_at`.
     pub fn new(member: ProjectMemberId, epoch: Epoch, logged_in_at: Timestamp) -> Self {
         Self {
             member,
@@ -48,16 +51,17 @@ impl SessionMember {
     }
 }
 
-/// What an adapter does to the host's session after an answer.
+/// The change that an adapter applies to the host's session after a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum SessionChange {
-    /// Nothing.
+    /// Leave the session unchanged.
     Keep,
-    /// Keep this value, and renew the session's id, so that an id known from before the login
-    /// is worth nothing after it.
+    /// Store this value and renew the session id, so that an id known from before the login is
+    /// worthless after it (session fixation).
     LogIn(SessionMember),
-    /// Remove our value and renew the session's id. What else the host keeps there stays.
+    /// Remove the value under [`SESSION_KEY`] and renew the session id. The host's other values
+    /// remain.
     LogOut,
 }
 
@@ -69,48 +73,44 @@ pub struct Member {
 }
 
 impl Member {
-    /// The project member id.
+    /// Returns the project member id.
     pub fn id(&self) -> &ProjectMemberId {
         &self.id
     }
 
-    /// The Open Humans username, if the member shares it with the project.
+    /// Returns the Open Humans username, if the member shares it with the project.
     pub fn username(&self) -> Option<&str> {
         self.username.as_deref()
     }
 }
 
-/// Knows which epoch is the living one, for a short while without asking the store.
-pub(crate) struct Epochs {
+/// Validates sessions against the token store, with a short-lived cache of epochs.
+pub(crate) struct SessionCache {
     clock: Clock,
-    /// How long a session lasts.
     max_age: Option<Duration>,
-    known: Option<Cache<ProjectMemberId, Option<Epoch>>>,
-    /// Counts what was forgotten: an answer of the store from before is not kept.
-    forgotten: AtomicU64,
+    epochs: Option<Cache<ProjectMemberId, Epoch>>,
+    /// Number of invalidations. A record loaded before an invalidation is not cached.
+    invalidations: AtomicU64,
 }
 
-impl Epochs {
-    /// Members whose epochs are kept in memory.
-    const MOST: u64 = 100_000;
-
-    /// `trust`: how long an answer of the store may be repeated.
-    pub(crate) fn new(clock: Clock, max_age: Option<Duration>, trust: Duration) -> Self {
+impl SessionCache {
+    /// `ttl` limits how long a cached epoch is used; zero disables the cache.
+    pub(crate) fn new(clock: Clock, max_age: Option<Duration>, ttl: Duration) -> Self {
         let cache = || {
             Cache::builder()
-                .max_capacity(Self::MOST)
-                .time_to_live(trust)
+                .max_capacity(MAX_CACHED_MEMBERS)
+                .time_to_live(ttl)
                 .build()
         };
         Self {
             clock,
             max_age,
-            known: (!trust.is_zero()).then(cache),
-            forgotten: AtomicU64::new(0),
+            epochs: (!ttl.is_zero()).then(cache),
+            invalidations: AtomicU64::new(0),
         }
     }
 
-    /// The member of a session, if it is not too old and its epoch is still the living one.
+    /// Returns the member of a session that is not too old and has the current epoch.
     pub(crate) async fn member(
         &self,
         store: &dyn TokenStore,
@@ -119,31 +119,37 @@ impl Epochs {
         if self.is_too_old(&session) {
             return Ok(None);
         }
-        let known = self
-            .known
-            .as_ref()
-            .and_then(|cache| cache.get(&session.member));
-        let living = match known {
-            // Only a yes is repeated: someone who has just logged in, through another process, is
-            // not sent away again.
-            Some(living) if living == Some(session.epoch) => living,
-            _ => {
-                let before = self.forgotten.load(Ordering::SeqCst);
-                let record = store.load(&session.member).await?;
-                let living = record.filter(|r| r.is_authorized()).map(|r| r.epoch);
-                if let Some(cache) = &self.known
-                    && self.forgotten.load(Ordering::SeqCst) == before
-                {
-                    cache.insert(session.member.clone(), living);
-                }
-                living
-            }
-        };
-        let member = Member {
+        // Only a match is used from the cache: a member who has just logged in through another
+        // process must not be rejected.
+        let cached = self.epochs.as_ref().and_then(|c| c.get(&session.member));
+        if cached != Some(session.epoch)
+            && self.load_epoch(store, &session.member).await? != Some(session.epoch)
+        {
+            return Ok(None);
+        }
+        Ok(Some(Member {
             id: session.member,
             username: session.username,
-        };
-        Ok((living == Some(session.epoch)).then_some(member))
+        }))
+    }
+
+    async fn load_epoch(
+        &self,
+        store: &dyn TokenStore,
+        member: &ProjectMemberId,
+    ) -> Result<Option<Epoch>, StoreError> {
+        let before = self.invalidations.load(Ordering::SeqCst);
+        let record = store.load(member).await?;
+        let epoch = record.filter(|r| r.is_authorized()).map(|r| r.epoch);
+        if let Some(cache) = &self.epochs
+            && self.invalidations.load(Ordering::SeqCst) == before
+        {
+            match epoch {
+                Some(epoch) => cache.insert(member.clone(), epoch),
+                None => cache.invalidate(member),
+            }
+        }
+        Ok(epoch)
     }
 
     fn is_too_old(&self, session: &SessionMember) -> bool {
@@ -151,18 +157,18 @@ impl Epochs {
             return false;
         };
         let now = self.clock.now();
-        if session.logged_in_at > now + AHEAD {
+        if session.logged_in_at > now + MAX_CLOCK_SKEW {
             tracing::warn!(
                 logged_in_at = %session.logged_in_at,
-                "a session began in the future: the clock of a process was or is wrong"
+                "rejected a session from the future: the clock of a process is or was wrong"
             );
             return true;
         }
         now.since(session.logged_in_at) >= max_age
     }
 
-    /// Ends the member's sessions, all that have begun so far. A session that is over already ends
-    /// none: whoever kept an old cookie cannot log anyone out.
+    /// Ends all sessions of the member by advancing the epoch. An invalid session ends none, so an
+    /// old copy of a cookie cannot log anyone out.
     pub(crate) async fn end_all(
         &self,
         store: &dyn TokenStore,
@@ -183,16 +189,16 @@ impl Epochs {
                 ..record.clone()
             };
             if store.put(&next, Some(record.version)).await? == PutOutcome::Stored {
-                self.forget(&session.member);
+                self.invalidate(&session.member);
                 return Ok(());
             }
         }
     }
 
-    /// Asks the store again next time.
-    pub(crate) fn forget(&self, member: &ProjectMemberId) {
-        self.forgotten.fetch_add(1, Ordering::SeqCst);
-        if let Some(cache) = &self.known {
+    /// Removes the member's cached epoch.
+    pub(crate) fn invalidate(&self, member: &ProjectMemberId) {
+        self.invalidations.fetch_add(1, Ordering::SeqCst);
+        if let Some(cache) = &self.epochs {
             cache.invalidate(member);
         }
     }
@@ -208,21 +214,21 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
 
-    /// Answers with what it read when it was asked, once it is let.
+    /// A store whose `load` reads immediately and returns once it is released.
     #[derive(Default)]
-    struct Slow {
+    struct SlowStore {
         store: MemoryStore,
-        has_read: Notify,
-        go_on: Notify,
+        read: Notify,
+        release: Notify,
     }
 
     #[async_trait]
-    impl TokenStore for Slow {
+    impl TokenStore for SlowStore {
         async fn load(&self, member: &ProjectMemberId) -> Result<Option<MemberRecord>, StoreError> {
-            let read = self.store.load(member).await;
-            self.has_read.notify_one();
-            self.go_on.notified().await;
-            read
+            let record = self.store.load(member).await;
+            self.read.notify_one();
+            self.release.notified().await;
+            record
         }
 
         async fn put(
@@ -251,24 +257,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_from_before_the_member_left_is_not_remembered() {
+    async fn member_is_not_cached_from_load_before_deauthorization() {
         let member: ProjectMemberId = "01026778".parse().unwrap();
         let record = MemberRecord::authorized(member.clone(), Tokens::new("a", "r", NOW), NOW);
-        let store = Slow::default();
+        let store = SlowStore::default();
         assert_eq!(store.put(&record, None).await.unwrap(), PutOutcome::Stored);
-        let epochs = Epochs::new(Clock::manual(NOW), None, Duration::from_secs(60));
+        let sessions = SessionCache::new(Clock::manual(NOW), None, Duration::from_secs(60));
         let session = SessionMember::new(member.clone(), record.epoch, NOW);
-        let leaves = async {
-            store.has_read.notified().await;
+        let deauthorize = async {
+            store.read.notified().await;
             let left = record.deauthorized(NOW);
             let put = store.put(&left, Some(record.version)).await;
             assert_eq!(put.unwrap(), PutOutcome::Stored);
-            epochs.forget(&member);
-            store.go_on.notify_one();
+            sessions.invalidate(&member);
+            store.release.notify_one();
         };
-        let (before, ()) = tokio::join!(epochs.member(&store, session.clone()), leaves);
+        let (before, ()) = tokio::join!(sessions.member(&store, session.clone()), deauthorize);
         assert!(before.unwrap().is_some());
-        store.go_on.notify_one();
-        assert_eq!(epochs.member(&store, session).await.unwrap(), None);
+        store.release.notify_one();
+        assert_eq!(sessions.member(&store, session).await.unwrap(), None);
     }
 }

@@ -13,7 +13,7 @@ use http::Request;
 use oh_core::deauth::{
     DeauthHandler, DeauthInbox, Departure, ErasureRequest, EventQuery, EventState, MemoryInbox,
 };
-use oh_core::login::{LoggedIn, LoginHandler, LoginRequest, Refusal, Welcome};
+use oh_core::login::{AuthorizedMember, LoginAccepted, LoginHandler, LoginRejected, LoginRequest};
 use oh_core::routes::Route;
 use oh_core::store::{MemberRecord, MemoryStore, PutOutcome, StoreError, TokenStore, Version};
 use oh_core::transport::{Body, BoxError, Transport, TransportError};
@@ -100,18 +100,18 @@ async fn a_callback_works_once_and_in_its_own_browser_only() {
     let mut other = Browser::default();
     let response = other.come_back(&oh, &back).await;
     assert_eq!(response.status(), 400);
-    assert!(text(&response).contains("No login is under way here"));
+    assert!(text(&response).contains("No login was started in this browser"));
     // A browser with a login of its own is no better.
     other.begin(&oh, "/openhumans/login").await;
     let response = other.come_back(&oh, &back).await;
-    assert!(text(&response).contains("not from this browser"));
+    assert!(text(&response).contains("started in another browser"));
     assert!(other.session.is_none());
 
     let thief = browser.clone();
     assert_eq!(browser.come_back(&oh, &back).await.status(), 303);
     let response = browser.come_back(&oh, &back).await;
     assert_eq!(response.status(), 400);
-    assert!(text(&response).contains("completed before"));
+    assert!(text(&response).contains("already completed"));
     // Even with the cookie as it was before, the code is used up.
     let mut thief = thief;
     let response = thief.come_back(&oh, &back).await;
@@ -135,7 +135,10 @@ async fn a_state_of_somebodys_making_is_refused() {
             format!("{}&code=another", back.query().unwrap()),
             "incomplete",
         ),
-        ("code=abc&state=made-up".to_owned(), "not from this browser"),
+        (
+            "code=abc&state=made-up".to_owned(),
+            "started in another browser",
+        ),
     ] {
         let path = format!("/openhumans/complete?{query}");
         let response = browser.get(&oh, Route::Complete, &path).await;
@@ -188,7 +191,7 @@ async fn a_member_may_refuse_and_try_again() {
     let back = sandbox.refuse(url).await.unwrap();
     let response = browser.come_back(&oh, &back).await;
     assert_eq!(response.status(), 403);
-    assert!(text(&response).contains("You chose not to authorize"));
+    assert!(text(&response).contains("You did not authorize"));
     assert!(browser.session.is_none());
     assert_eq!(browser.log_in(&oh, &sandbox, ALICE).await.status(), 303);
 }
@@ -199,16 +202,11 @@ async fn what_is_wrong_with_open_humans_or_our_credentials_is_told_apart() {
     let oh = app(&sandbox).build().unwrap();
     let html = |status| Fault::page(status);
     for (endpoint, fault, status, words) in [
-        (Endpoint::Token, Fault::Html500, 502, "cannot be reached"),
-        (Endpoint::Token, html(200), 502, "cannot be reached"),
-        (Endpoint::Token, html(400), 502, "cannot be reached"),
-        (
-            Endpoint::Token,
-            Fault::TruncatedJson,
-            502,
-            "cannot be reached",
-        ),
-        (Endpoint::Token, Fault::Reset, 502, "cannot be reached"),
+        (Endpoint::Token, Fault::Html500, 502, "unreachable"),
+        (Endpoint::Token, html(200), 502, "unreachable"),
+        (Endpoint::Token, html(400), 502, "unreachable"),
+        (Endpoint::Token, Fault::TruncatedJson, 502, "unreachable"),
+        (Endpoint::Token, Fault::Reset, 502, "unreachable"),
         (
             Endpoint::Token,
             Fault::json(401, r#"{"error": "invalid_client"}"#),
@@ -221,12 +219,7 @@ async fn what_is_wrong_with_open_humans_or_our_credentials_is_told_apart() {
             400,
             "took too long",
         ),
-        (
-            Endpoint::ExchangeMember,
-            html(404),
-            502,
-            "cannot be reached",
-        ),
+        (Endpoint::ExchangeMember, html(404), 502, "unreachable"),
     ] {
         let mut browser = Browser::default();
         sandbox.fault_next(endpoint, 1, fault.clone());
@@ -290,11 +283,11 @@ struct Door;
 
 #[async_trait]
 impl LoginHandler for Door {
-    async fn logged_in(&self, login: &LoggedIn) -> Result<Welcome, Refusal> {
+    async fn logged_in(&self, login: &AuthorizedMember) -> Result<LoginAccepted, LoginRejected> {
         match login.context.as_deref() {
-            Some("user 42") => Ok(Welcome::to("/users/42")),
-            Some("full") => Err(Refusal::new("We are full & closed.")),
-            _ => Ok(Welcome::new()),
+            Some("user 42") => Ok(LoginAccepted::redirect_to("/users/42")),
+            Some("full") => Err(LoginRejected::new("We are full & closed.")),
+            _ => Ok(LoginAccepted::new()),
         }
     }
 }
@@ -465,10 +458,10 @@ struct OwnUsers;
 
 #[async_trait]
 impl LoginHandler for OwnUsers {
-    async fn logged_in(&self, login: &LoggedIn) -> Result<Welcome, Refusal> {
+    async fn logged_in(&self, login: &AuthorizedMember) -> Result<LoginAccepted, LoginRejected> {
         match login.context.as_deref() {
-            Some("user 42") => Ok(Welcome::new()),
-            _ => Err(Refusal::new("Log in here first.")),
+            Some("user 42") => Ok(LoginAccepted::new()),
+            _ => Err(LoginRejected::new("Log in here first.")),
         }
     }
 
@@ -605,7 +598,7 @@ async fn a_login_that_was_used_is_refused_by_every_process() {
     // The other process knows the used login by its cookie only.
     let response = browser.come_back(&other, &back).await;
     assert_eq!(response.status(), 400);
-    assert!(text(&response).contains("completed before"));
+    assert!(text(&response).contains("already completed"));
     assert_eq!(sandbox.token_requests(), 1);
 }
 
@@ -786,11 +779,11 @@ impl DeauthHandler for Handlers {
 
 #[async_trait]
 impl LoginHandler for Handlers {
-    async fn logged_in(&self, _: &LoggedIn) -> Result<Welcome, Refusal> {
+    async fn logged_in(&self, _: &AuthorizedMember) -> Result<LoginAccepted, LoginRejected> {
         self.note("coming");
         self.0.welcomes.acquire().await.unwrap().forget();
         self.note("made rows");
-        Ok(Welcome::new())
+        Ok(LoginAccepted::new())
     }
 }
 
@@ -863,7 +856,7 @@ async fn a_login_is_refused_while_the_handler_of_an_earlier_departure_goes_on() 
     let response = browser.log_in(&oh, &sandbox, ALICE).await;
     assert_eq!(response.status(), 503);
     assert_eq!(response.headers()["retry-after"], "60");
-    assert!(text(&response).contains("still seeing to that"));
+    assert!(text(&response).contains("still deleting your data"));
     assert!(browser.session.is_none());
     // Nor was the member authorized for a moment: the app may have jobs that look at that.
     let record = oh.token_store().load(&alice()).await.unwrap().unwrap();

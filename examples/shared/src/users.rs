@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use oh_core::ProjectMemberId;
 use oh_core::deauth::{DeauthHandler, Departure};
-use oh_core::login::{LoggedIn, LoginHandler, Refusal, Welcome};
+use oh_core::login::{AuthorizedMember, LoginAccepted, LoginHandler, LoginRejected};
 use oh_core::transport::BoxError;
 
 /// The application's own data about a member.
@@ -33,9 +33,9 @@ impl Users {
 
 #[async_trait]
 impl LoginHandler for Users {
-    async fn logged_in(&self, login: &LoggedIn) -> Result<Welcome, Refusal> {
+    async fn logged_in(&self, login: &AuthorizedMember) -> Result<LoginAccepted, LoginRejected> {
         self.lock().entry(login.member.clone()).or_default().logins += 1;
-        Ok(Welcome::new())
+        Ok(LoginAccepted::new())
     }
 }
 

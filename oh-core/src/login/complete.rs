@@ -1,255 +1,284 @@
-//! The second half of a login: from the code to a stored authorization.
+//! The second half of a login: from the authorization code to a stored authorization.
 
+use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
 use oh_api::oauth::TokenGrant;
 use oh_api::{Client, ExchangeMember, OAuthClient, RetryPolicy, TokenError};
 
+use super::departure;
+use super::pending::{PendingLogin, PendingLoginCookies};
+use super::{AuthorizedMember, LoginFailure, LoginHandler, ReturnPath};
 use crate::deauth::Deauthorizer;
-use crate::session::{Epochs, SessionMember};
+use crate::session::{SessionCache, SessionMember};
 use crate::store::{Epoch, MemberRecord, PutOutcome, StoreError, TokenStore, Tokens, Version};
 use crate::{AuthorizationCode, Clock, Error, ProjectMemberId, Timestamp};
 
-/// A departure that lies further ahead than this was written down by a wrong clock.
-const AHEAD: Duration = Duration::from_secs(24 * 3_600);
+/// A deauthorization that lies further in the future was recorded by a process with a wrong clock.
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(24 * 3_600);
 
-use super::departure;
-use super::flow::{Flow, FlowCookies};
-use super::{LoggedIn, LoginFailure, LoginHandler, ReturnPath};
-
-/// What it takes to log members in.
+/// Completes logins.
 pub(crate) struct Login {
     pub(crate) oauth: OAuthClient,
-    pub(crate) flows: FlowCookies,
+    pub(crate) cookies: PendingLoginCookies,
     pub(crate) clock: Clock,
     pub(crate) client: Client,
     pub(crate) store: Arc<dyn TokenStore>,
     pub(crate) deauthorizer: Deauthorizer,
     pub(crate) handler: Arc<dyn LoginHandler>,
-    pub(crate) epochs: Arc<Epochs>,
-    /// How long Open Humans may take to say who came, and the app to deal with an earlier
-    /// departure.
+    pub(crate) sessions: Arc<SessionCache>,
+    /// Limits the request for the member's id and the wait for an earlier deauthorization.
     pub(crate) timeout: Duration,
-    /// Where a login leads that was begun without a way back.
+    /// Where a login without a return path leads.
     pub(crate) redirect_url: String,
 }
 
-/// A login that succeeded.
-pub(crate) struct Completed {
+/// A successful login.
+pub(crate) struct CompletedLogin {
     pub(crate) session: SessionMember,
-    /// Where the person goes now.
     pub(crate) redirect_to: String,
 }
 
+/// A stored authorization, and the record that it replaced.
+struct StoredAuthorization {
+    record: MemberRecord,
+    replaced: Option<MemberRecord>,
+}
+
+impl StoredAuthorization {
+    fn was_authorized(&self) -> bool {
+        let replaced = self.replaced.as_ref();
+        replaced.is_some_and(MemberRecord::is_authorized)
+    }
+}
+
 impl Login {
-    /// Exchanges the code, learns who came, stores the tokens and asks the app.
+    /// Exchanges the code, identifies the member, stores the tokens and calls the application's
+    /// handler. Undoes what it did if a step fails.
     pub(crate) async fn complete(
         &self,
-        flow: &Flow,
+        pending: &PendingLogin,
         code: &AuthorizationCode,
-    ) -> Result<Completed, LoginFailure> {
-        let granted = self
-            .oauth
-            .exchange(code, &flow.verifier)
-            .await
-            .map_err(|e| match e {
-                TokenError::InvalidGrant => LoginFailure::CodeExpired,
-                TokenError::InvalidClient => LoginFailure::ClientRefused,
-                other => LoginFailure::OpenHumans(other.into()),
-            })?;
-        let kept = self.keep(flow, &granted).await;
-        let (record, before) = match kept {
-            Ok((record, stored)) => match self.wait_for_handler(&record.member).await {
-                Ok(()) => (record, stored.filter(MemberRecord::is_authorized)),
-                Err(failure) => {
-                    self.put_back(&record, stored).await;
-                    return Err(failure);
-                }
-            },
+    ) -> Result<CompletedLogin, LoginFailure> {
+        let granted = self.exchange_code(pending, code).await?;
+        let stored = match self.authorize(pending, &granted).await {
+            Ok(stored) => stored,
             Err(failure) => {
                 self.revoke(&granted.tokens).await;
                 return Err(failure);
             }
         };
-        let login = LoggedIn {
-            member: record.member.clone(),
-            username: record.username.clone(),
-            context: flow.context.clone(),
-            return_to: flow
-                .return_to
-                .as_deref()
-                .and_then(|path| ReturnPath::parse(path).ok()),
-            returning: before.is_some(),
-        };
-        let welcome = self.handler.logged_in(&login).await;
-        let stored = self.store.load(&record.member).await?;
-        let Some(stored) = stored.filter(MemberRecord::is_authorized) else {
-            let failure = self.left_meanwhile(&record).await;
-            return Err(welcome.map_or_else(LoginFailure::App, |_| failure));
-        };
-        match welcome {
-            Ok(welcome) => Ok(Completed {
-                session: SessionMember {
-                    member: record.member,
-                    // As it is now: the member may have logged out elsewhere meanwhile.
-                    epoch: stored.epoch,
-                    logged_in_at: self.clock.now(),
-                    username: record.username,
-                },
-                redirect_to: welcome
-                    .redirect_to
-                    .or(login.return_to.map(|path| path.to_string()))
-                    .unwrap_or_else(|| self.redirect_url.clone()),
-            }),
-            Err(refusal) => {
-                if before.is_none() {
-                    self.undo(&record).await;
-                }
-                Err(LoginFailure::App(refusal))
-            }
+        // Once more, because a worker may have leased an event before the record was written.
+        if let Err(failure) = self.wait_for_deauthorization(&stored.record.member).await {
+            self.restore(stored).await;
+            return Err(failure);
         }
+        self.call_handler(pending, stored).await
     }
 
-    /// Asks whose the tokens are, and stores them. A person is waiting, so there is one more try at
-    /// most.
-    async fn keep(
+    async fn exchange_code(
         &self,
-        flow: &Flow,
+        pending: &PendingLogin,
+        code: &AuthorizationCode,
+    ) -> Result<TokenGrant, LoginFailure> {
+        let granted = self.oauth.exchange(code, &pending.verifier).await;
+        granted.map_err(|error| match error {
+            TokenError::InvalidGrant => LoginFailure::CodeExpired,
+            TokenError::InvalidClient => LoginFailure::InvalidClient,
+            other => LoginFailure::OpenHumans(other.into()),
+        })
+    }
+
+    async fn authorize(
+        &self,
+        pending: &PendingLogin,
         granted: &TokenGrant,
-    ) -> Result<(MemberRecord, Option<MemberRecord>), LoginFailure> {
+    ) -> Result<StoredAuthorization, LoginFailure> {
+        let identity = self.identify(&granted.tokens).await?;
+        // Before the authorization is stored, so that it rarely has to be undone.
+        self.wait_for_deauthorization(&identity.project_member_id)
+            .await?;
+        self.store(pending, granted, &identity).await
+    }
+
+    /// Asks Open Humans which member the tokens are for. Retries once at most, because a person is
+    /// waiting.
+    async fn identify(&self, tokens: &Tokens) -> Result<ExchangeMember, LoginFailure> {
         let retries = RetryPolicy::default()
             .attempts(2)
             .total(Duration::from_secs(3));
         let client = self.client.clone().retries(retries);
-        let member = client.member(granted.tokens.access_token.clone());
-        let who = tokio::time::timeout(self.timeout, member.exchange_member())
+        let member = client.member(tokens.access_token.clone());
+        tokio::time::timeout(self.timeout, member.exchange_member())
             .await
             .unwrap_or(Err(Error::Timeout))
-            .map_err(LoginFailure::OpenHumans)?;
-        // Before the authorization is stored, too: then it need not be taken back.
-        self.wait_for_handler(&who.project_member_id).await?;
-        self.store(flow, granted, &who).await
+            .map_err(LoginFailure::OpenHumans)
     }
 
-    /// Waits until the app's handler has dealt with an earlier departure of this member.
-    async fn wait_for_handler(&self, member: &ProjectMemberId) -> Result<(), LoginFailure> {
-        match departure::is_over(&self.deauthorizer, member, self.timeout).await {
+    /// Waits until the application's handler has processed an earlier deauthorization.
+    async fn wait_for_deauthorization(&self, member: &ProjectMemberId) -> Result<(), LoginFailure> {
+        match departure::wait_until_idle(&self.deauthorizer, member, self.timeout).await {
             Ok(true) => Ok(()),
-            Ok(false) => Err(LoginFailure::StillLeaving),
+            Ok(false) => Err(LoginFailure::DeauthPending),
             Err(error) => Err(StoreError::unavailable(error).into()),
         }
     }
 
-    /// Takes back what [`store`](Self::store) did, for a member who comes back too early. Whoever
-    /// was authorized before stays so, with the new pair.
-    async fn put_back(&self, record: &MemberRecord, stored: Option<MemberRecord>) {
-        let put_back = match stored {
-            Some(stored) if stored.is_authorized() => return,
-            Some(mut left) => {
-                left.version = Version::fresh();
-                self.store.put(&left, Some(record.version)).await
+    /// Stores the new authorization.
+    ///
+    /// Fails if the member was deauthorized after the login started: a code issued before a
+    /// deauthorization can still be exchanged after it, and its token even answers
+    /// `exchange-member`.
+    ///
+    /// The authorization is dated to the start of the login, by the clock of Open Humans. The code
+    /// was issued later, so exchanging it never overrides a request that the member made before.
+    async fn store(
+        &self,
+        pending: &PendingLogin,
+        granted: &TokenGrant,
+        identity: &ExchangeMember,
+    ) -> Result<StoredAuthorization, LoginFailure> {
+        let member = &identity.project_member_id;
+        loop {
+            let replaced = self.store.load(member).await?;
+            if let Some(left) = replaced.as_ref().and_then(|record| record.deauthorized_at)
+                && left >= pending.started_at()
+                && !self.is_far_ahead(left)
+            {
+                tracing::info!("rejected a login that started before the member's deauthorization");
+                return Err(LoginFailure::Deauthorized);
             }
-            None => self.store.remove(&record.member, record.version).await,
-        };
-        self.epochs.forget(&record.member);
-        match (put_back, &record.tokens) {
-            (Ok(PutOutcome::Stored), Some(tokens)) => self.revoke(tokens).await,
-            (Err(error), _) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "a login that came too early could not be taken back");
+            let now = self.clock.now();
+            let record = MemberRecord {
+                username: identity.username.clone(),
+                // Keeps other sessions valid. A deauthorization has advanced the epoch already.
+                epoch: replaced
+                    .as_ref()
+                    .map_or(Epoch::begin(now), |record| record.epoch),
+                authorized_at: granted.granted_at - now.since(pending.started_at()),
+                ..MemberRecord::authorized(member.clone(), granted.tokens.clone(), now)
+            };
+            let expected = replaced.as_ref().map(|record| record.version);
+            if self.store.put(&record, expected).await? == PutOutcome::Stored {
+                self.sessions.invalidate(member);
+                return Ok(StoredAuthorization { record, replaced });
             }
-            _ => {}
         }
     }
 
-    /// The member left while the app's handler was dealing with the login.
-    async fn left_meanwhile(&self, record: &MemberRecord) -> LoginFailure {
-        match departure::repeat(&self.deauthorizer, record).await {
-            Ok(()) => LoginFailure::LeftMeanwhile,
+    /// Prevents that a clock that was wrong for a moment locks a member out for years.
+    fn is_far_ahead(&self, left: Timestamp) -> bool {
+        let is_far_ahead = left > self.clock.now() + MAX_CLOCK_SKEW;
+        if is_far_ahead {
+            tracing::warn!(
+                deauthorized_at = %left,
+                "ignored a deauthorization in the future: the clock of a process is or was wrong"
+            );
+        }
+        is_far_ahead
+    }
+
+    /// Calls the application's handler and turns its decision into a session.
+    async fn call_handler(
+        &self,
+        pending: &PendingLogin,
+        stored: StoredAuthorization,
+    ) -> Result<CompletedLogin, LoginFailure> {
+        let login = AuthorizedMember {
+            member: stored.record.member.clone(),
+            username: stored.record.username.clone(),
+            context: pending.context.clone(),
+            return_to: pending
+                .return_to
+                .as_deref()
+                .and_then(|path| ReturnPath::parse(path).ok()),
+            returning: stored.was_authorized(),
+        };
+        let decision = self.handler.logged_in(&login).await;
+        let current = self.store.load(&login.member).await?;
+        let Some(current) = current.filter(MemberRecord::is_authorized) else {
+            let failure = self.deauthorized_during_login(&stored.record).await;
+            return Err(decision.map_or_else(LoginFailure::Rejected, |_| failure));
+        };
+        match decision {
+            Ok(accepted) => Ok(CompletedLogin {
+                session: SessionMember {
+                    member: login.member,
+                    // The current epoch: the member may have logged out elsewhere meanwhile.
+                    epoch: current.epoch,
+                    logged_in_at: self.clock.now(),
+                    username: login.username,
+                },
+                redirect_to: accepted
+                    .redirect_to
+                    .or(login.return_to.map(|path| path.to_string()))
+                    .unwrap_or_else(|| self.redirect_url.clone()),
+            }),
+            Err(rejected) => {
+                if !stored.was_authorized() {
+                    self.remove(&stored.record).await;
+                }
+                Err(LoginFailure::Rejected(rejected))
+            }
+        }
+    }
+
+    async fn deauthorized_during_login(&self, record: &MemberRecord) -> LoginFailure {
+        match departure::submit_again(&self.deauthorizer, record).await {
+            Ok(()) => LoginFailure::Deauthorized,
             Err(error) => {
                 let failure = StoreError::unavailable(error);
                 tracing::error!(
-                    error = &failure as &dyn std::error::Error,
-                    "a member left while being logged in, and what the login made may be left"
+                    error = &failure as &dyn StdError,
+                    "a member was deauthorized during a login, and data that the login handler \
+                     created may remain"
                 );
                 failure.into()
             }
         }
     }
 
-    /// Stores a fresh authorization. Gives the record, and the one that it replaced, if there was one.
-    ///
-    /// A member who left after this login was begun is not brought back: a code issued before leaving
-    /// can still be exchanged after, and its token even answers `exchange-member`.
-    ///
-    /// The authorization counts from the moment the login was begun, by Open Humans' clock: the code
-    /// came later than that, and whatever a member wished before the code is not undone by exchanging
-    /// it.
-    async fn store(
-        &self,
-        flow: &Flow,
-        granted: &TokenGrant,
-        who: &ExchangeMember,
-    ) -> Result<(MemberRecord, Option<MemberRecord>), LoginFailure> {
-        let member = &who.project_member_id;
-        loop {
-            let stored = self.store.load(member).await?;
-            if let Some(left) = stored.as_ref().and_then(|record| record.deauthorized_at)
-                && left >= flow.started_at()
-                && !self.is_far_ahead(left)
-            {
-                tracing::info!("a login began before its member left, and is not completed");
-                return Err(LoginFailure::LeftMeanwhile);
+    /// Undoes [`store`](Self::store) for a member whose earlier deauthorization is still being
+    /// processed. A member who was authorized before stays authorized, with the new pair.
+    async fn restore(&self, stored: StoredAuthorization) {
+        let StoredAuthorization { record, replaced } = stored;
+        let restored = match replaced {
+            Some(replaced) if replaced.is_authorized() => return,
+            Some(mut replaced) => {
+                replaced.version = Version::fresh();
+                self.store.put(&replaced, Some(record.version)).await
             }
-            let now = self.clock.now();
-            let record = MemberRecord {
-                username: who.username.clone(),
-                // Devices that are logged in stay so; after leaving, leaving has advanced it.
-                epoch: stored
-                    .as_ref()
-                    .map_or(Epoch::begin(now), |record| record.epoch),
-                authorized_at: granted.granted_at - now.since(flow.started_at()),
-                ..MemberRecord::authorized(member.clone(), granted.tokens.clone(), now)
-            };
-            let expected = stored.as_ref().map(|record| record.version);
-            if self.store.put(&record, expected).await? == PutOutcome::Stored {
-                self.epochs.forget(member);
-                return Ok((record, stored));
+            None => self.store.remove(&record.member, record.version).await,
+        };
+        self.sessions.invalidate(&record.member);
+        match (restored, &record.tokens) {
+            (Ok(PutOutcome::Stored), Some(tokens)) => self.revoke(tokens).await,
+            (Err(error), _) => {
+                let error = &error as &dyn StdError;
+                tracing::warn!(error, "failed to undo a login during a deauthorization");
             }
+            _ => {}
         }
     }
 
-    /// Nobody is kept out for years because a clock was wrong for a moment.
-    fn is_far_ahead(&self, left: Timestamp) -> bool {
-        let ahead = left > self.clock.now() + AHEAD;
-        if ahead {
-            tracing::warn!(
-                deauthorized_at = %left,
-                "a departure lies in the future: the clock of a process was or is wrong"
-            );
-        }
-        ahead
-    }
-
-    /// Takes back what [`store`](Self::store) did, for a member the app does not want. The pair is revoked first,
-    /// so that none is left alive that nobody keeps. Failures are logged: the person is kept out.
-    async fn undo(&self, record: &MemberRecord) {
+    /// Undoes [`store`](Self::store) for a rejected member. Revokes the tokens first, so that no
+    /// valid pair remains that no store holds.
+    async fn remove(&self, record: &MemberRecord) {
         if let Some(tokens) = &record.tokens {
             self.revoke(tokens).await;
         }
         if let Err(error) = self.store.remove(&record.member, record.version).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "the record of a refused member could not be removed");
+            let error = &error as &dyn StdError;
+            tracing::warn!(error, "failed to delete the record of a rejected member");
         }
-        self.epochs.forget(&record.member);
+        self.sessions.invalidate(&record.member);
     }
 
-    /// Tells Open Humans that a pair is not kept, so that it does not stay alive.
     async fn revoke(&self, tokens: &Tokens) {
         if let Err(error) = self.oauth.revoke(&tokens.refresh_token).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "tokens that are not kept could not be revoked");
+            let error = &error as &dyn StdError;
+            tracing::warn!(error, "failed to revoke the tokens of an incomplete login");
         }
     }
 }

@@ -1,25 +1,23 @@
-//! A member who comes back while the app still deals with their leaving, or leaves while it
-//! still deals with their coming.
+//! Keeps the application's `DeauthHandler` and [`LoginHandler`](super::LoginHandler) apart.
 //!
-//! Two handlers of the app must not meet: the `DeauthHandler` that deletes a member's rows and the
-//! [`LoginHandler`](super::LoginHandler) that makes them anew. Nothing locks the two against each
-//! other. It follows from the order in which each side writes and reads:
+//! One handler deletes a member's rows, the other creates them, and no lock covers both. Their
+//! order follows from what each side writes before it reads:
 //!
-//! - The worker takes a lease on the event in the inbox, *then* reads the member's record. If the
-//!   member is authorized after the event, the event is stale and no handler is called.
-//! - The login writes the authorization into the member's record, *then* reads the inbox. If an
-//!   event of the member is under a lease, it waits, and calls no handler before that ends.
+//! - The worker leases the event in the inbox, *then* reads the member's record. If the member was
+//!   authorized after the event, the event is stale and the worker calls no handler.
+//! - The login writes the authorization into the member's record, *then* reads the inbox. While an
+//!   event of the member is leased, it waits and calls no handler.
 //!
-//! Whichever write comes first, the other side's read sees it, since a write that was answered is
-//! seen by every later read. So a login either finds the lease, or the worker finds the login.
-//! The record is written by compare-and-swap, so a login that read the record before the member
-//! left does not write over what leaving wrote: it reads again, and is refused.
+//! Whichever write comes first, the other side's read sees it, because a completed write is visible
+//! to every later read. So either the login finds the lease, or the worker finds the login. The
+//! record is written by compare-and-swap: a login that read the record before a deauthorization
+//! cannot overwrite it; it reads the record again and fails.
 //!
-//! The other way round, a member who leaves while the `LoginHandler` runs: the event is worked on
-//! at once, and the handler of the login may make rows after that. So the login reads the record
-//! once more when its handler is done. If the member has left, it keeps a second event, with the
-//! same wish, and the rows go with it. Only a process that dies, or a store that fails, between
-//! making rows and that read leaves them behind.
+//! A member can also be deauthorized while the `LoginHandler` runs. The worker processes that event
+//! immediately, and the login's handler may create rows after it. The login therefore reads the
+//! record again when its handler returns. If the member has been deauthorized, it submits a second
+//! event with the same erasure request, which deletes the new rows. Rows remain only if the
+//! process dies or the store fails between the handler and that read.
 
 use std::time::Duration;
 
@@ -31,65 +29,64 @@ use crate::deauth::{
 use crate::store::MemberRecord;
 use crate::{ProjectMemberId, Timestamp};
 
-/// More events than one member ever has.
-const MOST: usize = 1_000;
+/// Limit of inbox queries, above the number of events that one member ever has.
+const MAX_EVENTS: usize = 1_000;
 
-/// Between two looks at the inbox.
-const PAUSE: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// By how much the clocks of worker and login may differ.
-const SKEW: Duration = Duration::from_secs(60);
+/// Tolerated difference between the clocks of the worker and the login.
+const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
-/// A lease that ends later than this from now was written by a wrong clock.
-const AHEAD: Duration = Duration::from_secs(24 * 3_600);
+/// A lease with a later end was written by a process with a wrong clock and is ignored.
+const MAX_LEASE: Duration = Duration::from_secs(24 * 3_600);
 
-/// Waits until no event of the member is being worked on, in any process. False if that takes
-/// longer than `patience`.
-pub(super) async fn is_over(
+/// Waits until no process is working on an event of the member. Returns false after `timeout`.
+pub(super) async fn wait_until_idle(
     deauthorizer: &Deauthorizer,
     member: &ProjectMemberId,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<bool, InboxError> {
-    let give_up = Instant::now() + patience;
-    let pending = EventQuery::first(MOST)
+    let deadline = Instant::now() + timeout;
+    let pending = EventQuery::first(MAX_EVENTS)
         .pseudonym(deauthorizer.names().pseudonym(member))
         .state(EventState::Pending);
     loop {
         let events = deauthorizer.inbox().events(&pending).await?;
         let now = deauthorizer.clock().now();
-        if !events.iter().any(|event| is_worked_on(event, now)) {
+        if !events.iter().any(|event| is_leased(event, now)) {
             return Ok(true);
         }
-        if Instant::now() >= give_up {
+        if Instant::now() >= deadline {
             return Ok(false);
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-fn is_worked_on(event: &EventRecord, now: Timestamp) -> bool {
+fn is_leased(event: &EventRecord, now: Timestamp) -> bool {
     event
         .leased_until
-        .is_some_and(|until| until + SKEW > now && until < now + AHEAD)
+        .is_some_and(|until| until + CLOCK_SKEW > now && until < now + MAX_LEASE)
 }
 
-/// The member of this record has left since. Has what the login made go the way of the rest.
-pub(super) async fn repeat(
+/// Submits another deauthorization of a member who was deauthorized during the login, so that the
+/// worker deletes what the login created. It carries the erasure request of the first.
+pub(super) async fn submit_again(
     deauthorizer: &Deauthorizer,
     record: &MemberRecord,
 ) -> Result<(), InboxError> {
-    let all = EventQuery::first(MOST).pseudonym(deauthorizer.names().pseudonym(&record.member));
-    let events = deauthorizer.inbox().events(&all).await?;
-    let wishes: Vec<ErasureRequest> = events
-        .iter()
-        .filter(|event| event.left_at >= record.authorized_at)
-        .map(|event| event.erasure)
-        .collect();
-    let wish = [ErasureRequest::Requested, ErasureRequest::NotRequested]
+    let pseudonym = deauthorizer.names().pseudonym(&record.member);
+    let query = EventQuery::first(MAX_EVENTS).pseudonym(pseudonym);
+    let events = deauthorizer.inbox().events(&query).await?;
+    let during_login = |request: &ErasureRequest| {
+        let mut events = events.iter();
+        events.any(|event| event.left_at >= record.authorized_at && event.erasure == *request)
+    };
+    let erasure = [ErasureRequest::Requested, ErasureRequest::NotRequested]
         .into_iter()
-        .find(|wish| wishes.contains(wish))
+        .find(during_login)
         .unwrap_or(ErasureRequest::Unknown);
-    let _ = deauthorizer.report_disconnected(record, wish).await?;
+    let _ = deauthorizer.report_disconnected(record, erasure).await?;
     Ok(())
 }
 
@@ -99,7 +96,7 @@ mod tests {
     use crate::deauth::{Discovery, EventId, Pseudonym};
 
     #[test]
-    fn a_lease_counts_while_it_can_be_running() {
+    fn lease_counts_only_within_clock_skew_and_maximum_length() {
         let now = Timestamp::from_micros(1_700_000_000_000_000);
         let mut event = EventRecord::new(
             EventId::new("e"),
@@ -109,17 +106,17 @@ mod tests {
             now,
             now,
         );
-        assert!(!is_worked_on(&event, now));
+        assert!(!is_leased(&event, now));
         for (until, counts) in [
             (now + Duration::from_secs(60), true),
-            // The worker's clock is behind ours.
+            // The worker's clock is behind.
             (now - Duration::from_secs(59), true),
             (now - Duration::from_secs(60), false),
-            // The worker's clock was ahead by years.
+            // The worker's clock was years ahead.
             (now + Duration::from_secs(366 * 24 * 3_600), false),
         ] {
             event.leased_until = Some(until);
-            assert_eq!(is_worked_on(&event, now), counts, "{until}");
+            assert_eq!(is_leased(&event, now), counts, "{until}");
         }
     }
 }

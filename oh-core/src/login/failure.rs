@@ -1,174 +1,202 @@
-//! The ways a login can fail, each with a status and words for the person.
+//! The reasons why a login fails, each with an HTTP status and a text for the member.
 
 use std::time::Duration;
 
 use http::StatusCode;
 
-use super::Refusal;
+use super::LoginRejected;
 use crate::Error;
+use crate::store::StoreError;
 
-/// Why a login did not succeed.
+/// The reason why a login failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoginFailure {
-    /// The member pressed cancel (`access_denied`).
-    #[error("the member refused")]
+    /// The member canceled at Open Humans (`access_denied`).
+    #[error("the member denied access")]
     AccessDenied,
-    /// Open Humans answered the authorization request with another error (RFC 6749
-    /// section 4.1.2.1), or not in a form that could be read.
-    #[error("Open Humans did not authorize: {0}")]
-    NotAuthorized(String),
+    /// Open Humans answered the authorization request with another error (RFC 6749,
+    /// section 4.1.2.1).
+    #[error("Open Humans answered the authorization request with the error {0:?}")]
+    AuthorizationError(String),
     /// The callback has no `state`, or neither `code` nor `error`.
-    #[error("the callback is incomplete")]
-    Incomplete,
-    /// This browser has no login under way: its cookie is blocked or gone, or the callback was
-    /// opened in another browser.
-    #[error("no login is under way in this browser")]
+    #[error("the callback lacks state, or both code and error")]
+    IncompleteCallback,
+    /// The browser sent no login cookie: it blocks cookies, or another browser started the login.
+    #[error("the browser sent no login cookie")]
     StateMissing,
-    /// A login is under way, but not this one.
-    #[error("the state does not belong to this browser")]
+    /// The browser has pending logins, but none with this state.
+    #[error("the state does not match a pending login of this browser")]
     StateMismatch,
-    /// The login took too long.
-    #[error("the login has expired")]
+    /// The login took longer than half an hour.
+    #[error("the login expired")]
     StateExpired,
-    /// This login was completed before.
-    #[error("the login was used before")]
+    /// A login with this state was completed before.
+    #[error("the state was already used")]
     StateUsed,
-    /// Open Humans no longer takes the authorization code (`invalid_grant`).
-    #[error("the authorization code has expired or was used before")]
+    /// Open Humans rejected the authorization code (`invalid_grant`).
+    #[error("the authorization code expired or was already used")]
     CodeExpired,
-    /// Open Humans does not accept the app's client id and secret (`invalid_client`).
-    #[error("the client id or the client secret is wrong")]
-    ClientRefused,
-    /// The member left the project while the login was under way.
-    #[error("the member left while logging in")]
-    LeftMeanwhile,
-    /// The member left before, and the app's `DeauthHandler` is still at work on that.
-    #[error("the member's earlier departure is still being dealt with")]
-    StillLeaving,
-    /// Open Humans could not be asked, or its answer was not understood.
-    #[error("Open Humans could not be asked")]
+    /// Open Humans rejected the application's client id and secret (`invalid_client`).
+    #[error("Open Humans rejected OPENHUMANS_CLIENT_ID or OPENHUMANS_CLIENT_SECRET")]
+    InvalidClient,
+    /// The member was deauthorized during the login.
+    #[error("the member was deauthorized during the login")]
+    Deauthorized,
+    /// The application's `DeauthHandler` is still processing an earlier deauthorization of the
+    /// member.
+    #[error("an earlier deauthorization of the member is still being processed")]
+    DeauthPending,
+    /// A request to Open Humans failed.
+    #[error("a request to Open Humans failed")]
     OpenHumans(#[source] Error),
-    /// The app's own store failed.
+    /// The token store or the inbox failed.
     #[error("the token store failed")]
-    Store(#[from] crate::store::StoreError),
-    /// The app's [`LoginHandler`](super::LoginHandler) refused.
-    #[error("the app refused")]
-    App(Refusal),
+    Store(#[from] StoreError),
+    /// The application's [`LoginHandler`](super::LoginHandler) rejected the member.
+    #[error("the application rejected the login")]
+    Rejected(LoginRejected),
+}
+
+/// What a failure means to browsers, logs and members.
+struct Description {
+    status: StatusCode,
+    reason: &'static str,
+    title: &'static str,
+    text: &'static str,
 }
 
 impl LoginFailure {
-    /// The status it is answered with.
+    /// Returns the HTTP status of the response.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::AccessDenied => StatusCode::FORBIDDEN,
-            Self::Incomplete
-            | Self::StateMissing
-            | Self::StateMismatch
-            | Self::StateExpired
-            | Self::StateUsed
-            | Self::CodeExpired => StatusCode::BAD_REQUEST,
-            Self::LeftMeanwhile => StatusCode::CONFLICT,
-            Self::ClientRefused => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::NotAuthorized(_) => StatusCode::BAD_GATEWAY,
-            Self::OpenHumans(Error::Timeout) => StatusCode::GATEWAY_TIMEOUT,
-            Self::OpenHumans(_) => StatusCode::BAD_GATEWAY,
-            Self::Store(_) | Self::StillLeaving => StatusCode::SERVICE_UNAVAILABLE,
-            Self::App(refusal) => refusal.status,
+            Self::Rejected(rejected) => rejected.status,
+            _ => self.description().status,
         }
     }
 
-    /// When it is worth trying again, if that is known: the `Retry-After` of the answer.
-    pub fn retry_after(&self) -> Option<Duration> {
-        matches!(self, Self::StillLeaving).then_some(Duration::from_secs(60))
-    }
-
-    /// One word for logs and counters.
+    /// Returns a stable identifier for logs, metrics and translations, such as `state_expired`.
     pub fn reason(&self) -> &'static str {
+        self.description().reason
+    }
+
+    /// The `Retry-After` of the response, if the time is known.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        matches!(self, Self::DeauthPending).then_some(Duration::from_secs(60))
+    }
+
+    /// A heading and an explanation for the member, in English.
+    pub(crate) fn explain(&self) -> (&'static str, &str) {
+        let Description { title, text, .. } = self.description();
         match self {
-            Self::AccessDenied => "access_denied",
-            Self::NotAuthorized(_) => "not_authorized",
-            Self::Incomplete => "incomplete",
-            Self::StateMissing => "state_missing",
-            Self::StateMismatch => "state_mismatch",
-            Self::StateExpired => "state_expired",
-            Self::StateUsed => "state_used",
-            Self::CodeExpired => "code_expired",
-            Self::ClientRefused => "client_refused",
-            Self::LeftMeanwhile => "left_meanwhile",
-            Self::StillLeaving => "still_leaving",
-            Self::OpenHumans(_) => "open_humans",
-            Self::Store(_) => "store",
-            Self::App(_) => "app",
+            Self::Rejected(rejected) => (title, &rejected.reason),
+            _ => (title, text),
         }
     }
 
-    /// A heading and an explanation for the person.
-    pub(crate) fn explain(&self) -> (&'static str, String) {
-        let (title, text) = match self {
+    fn description(&self) -> Description {
+        let (status, reason, title, text) = match self {
             Self::AccessDenied => (
-                "You were not logged in",
-                "You chose not to authorize this app at Open Humans. Nothing was shared.",
+                StatusCode::FORBIDDEN,
+                "access_denied",
+                "You are not logged in",
+                "You did not authorize this app at Open Humans. No data was shared.",
             ),
-            Self::Incomplete => (
-                "That link is incomplete",
-                "This address is where Open Humans sends you back after a login. It does not work \
-                 on its own.",
-            ),
-            Self::StateMissing => (
-                "No login is under way here",
-                "The login was begun in another browser, or this browser did not keep its cookie. \
-                 Please allow cookies for this site and log in again.",
-            ),
-            Self::StateMismatch => (
-                "That login is not from this browser",
-                "For your safety a login can only be completed in the browser that began it.",
-            ),
-            Self::StateExpired => (
-                "The login took too long",
-                "A login has to be completed within half an hour.",
-            ),
-            Self::StateUsed => (
-                "That login was completed before",
-                "Each login works once. Please log in again.",
-            ),
-            Self::CodeExpired => (
-                "The login took too long",
-                "Open Humans no longer accepts this authorization. Please log in again.",
-            ),
-            Self::ClientRefused => (
-                "This app is not set up correctly",
-                "Open Humans does not accept this app's credentials. This is not your fault; the \
-                 people who run the app have to correct it.",
-            ),
-            Self::LeftMeanwhile => (
-                "Your authorization was withdrawn",
-                "You left this project at Open Humans after this login was begun. If you want to \
-                 come back, please log in again.",
-            ),
-            Self::StillLeaving => (
-                "Please wait a moment",
-                "You left this project before, and this app is still seeing to that: it may be \
-                 deleting what it kept of you. Please log in again in a minute.",
-            ),
-            Self::NotAuthorized(_) => (
+            Self::AuthorizationError(_) => (
+                StatusCode::BAD_GATEWAY,
+                "authorization_error",
                 "Open Humans did not authorize this login",
                 "This is not your fault. Please try again later.",
             ),
+            Self::IncompleteCallback => (
+                StatusCode::BAD_REQUEST,
+                "incomplete_callback",
+                "This link is incomplete",
+                "Open Humans uses this address to send you back after a login. It does not work \
+                 on its own.",
+            ),
+            Self::StateMissing => (
+                StatusCode::BAD_REQUEST,
+                "state_missing",
+                "No login was started in this browser",
+                "You started the login in another browser, or this browser blocks cookies. Please \
+                 allow cookies for this site and log in again.",
+            ),
+            Self::StateMismatch => (
+                StatusCode::BAD_REQUEST,
+                "state_mismatch",
+                "This login was started in another browser",
+                "For your security, a login must be completed in the browser that started it.",
+            ),
+            Self::StateExpired => (
+                StatusCode::BAD_REQUEST,
+                "state_expired",
+                "The login took too long",
+                "A login must be completed within half an hour. Please log in again.",
+            ),
+            Self::StateUsed => (
+                StatusCode::BAD_REQUEST,
+                "state_used",
+                "This login was already completed",
+                "Each login link works only once. Please log in again.",
+            ),
+            Self::CodeExpired => (
+                StatusCode::BAD_REQUEST,
+                "code_expired",
+                "The login took too long",
+                "Open Humans no longer accepts this authorization. Please log in again.",
+            ),
+            Self::InvalidClient => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "invalid_client",
+                "This app is not set up correctly",
+                "Open Humans does not accept this app's credentials. This is not your fault. The \
+                 operators of the app must correct it.",
+            ),
+            Self::Deauthorized => (
+                StatusCode::CONFLICT,
+                "deauthorized",
+                "Your authorization was withdrawn",
+                "You left this project at Open Humans during the login. To join again, please log \
+                 in again.",
+            ),
+            Self::DeauthPending => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "deauth_pending",
+                "Please wait a moment",
+                "You left this project before, and this app is still deleting your data. Please \
+                 log in again in a minute.",
+            ),
             Self::OpenHumans(Error::Timeout) => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "open_humans",
                 "Open Humans is slow",
-                "Open Humans did not answer in time. Please try again.",
+                "Open Humans did not respond in time. Please try again.",
             ),
             Self::OpenHumans(_) => (
-                "Open Humans cannot be reached",
-                "Open Humans did not answer as it should. Please try again in a few minutes.",
+                StatusCode::BAD_GATEWAY,
+                "open_humans",
+                "Open Humans is unreachable",
+                "Open Humans did not respond as expected. Please try again in a few minutes.",
             ),
             Self::Store(_) => (
-                "Something is not working here",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "store",
+                "Something went wrong",
                 "Your login could not be saved. Please try again in a few minutes.",
             ),
-            Self::App(refusal) => return ("You were not logged in", refusal.reason.clone()),
+            Self::Rejected(_) => (
+                StatusCode::FORBIDDEN,
+                "rejected",
+                "You are not logged in",
+                "This app did not accept your login.",
+            ),
         };
-        (title, text.to_owned())
+        Description {
+            status,
+            reason,
+            title,
+            text,
+        }
     }
 }

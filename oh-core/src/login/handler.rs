@@ -1,169 +1,74 @@
-//! What the app has to say when a member logs in.
+//! The application's part in a login.
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Response;
 use http::request::Parts;
+use http::{Response, StatusCode};
 
-use super::{LoginFailure, Refusal, ReturnPath, Welcome};
+use super::{LoginFailure, ReturnPath};
 use crate::ProjectMemberId;
-
-/// The longest context of an app, in bytes as JSON: it travels in a cookie.
-pub const MAX_CONTEXT: usize = 1024;
-
-/// The longest scope of a login, in bytes: it travels in a cookie, too.
-pub const MAX_SCOPE: usize = 128;
-
-/// A login that the app starts itself.
-///
-/// Open Humans does not ask a member who holds a live token: the login goes through at once, with
-/// the account the browser is logged in with and the permissions given before. An app that offers
-/// another account, or has come to need more permissions, has the member asked:
-///
-/// ```
-/// use oh_core::login::LoginRequest;
-///
-/// let another_account = LoginRequest::new().force_approval();
-/// # let _ = another_account;
-/// ```
-#[derive(Clone, Debug, Default)]
-pub struct LoginRequest {
-    pub(crate) return_to: Option<ReturnPath>,
-    pub(crate) context: Option<String>,
-    pub(crate) force_approval: bool,
-    pub(crate) scope: Option<String>,
-}
-
-/// The app's context is longer than [`MAX_CONTEXT`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the context of a login is at most {MAX_CONTEXT} bytes")]
-pub struct ContextTooLong;
-
-/// The text is not a list of scopes: names of visible ASCII without `"` and `\\`, each parted from
-/// the next by one blank, [`MAX_SCOPE`] bytes in all (RFC 6749 section 3.3).
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a list of scopes, such as `read write`, of at most {MAX_SCOPE} bytes")]
-pub struct InvalidScope;
-
-impl LoginRequest {
-    /// One with the usual end and no context.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Where the login should end.
-    #[must_use]
-    pub fn return_to(mut self, path: ReturnPath) -> Self {
-        self.return_to = Some(path);
-        self
-    }
-
-    /// What the app wants to be told again when the member is back, such as "connect this to
-    /// user 42". The browser carries it sealed: it can neither read nor change it.
-    ///
-    /// # Errors
-    ///
-    /// When it is longer than [`MAX_CONTEXT`].
-    pub fn context(mut self, context: impl Into<String>) -> Result<Self, ContextTooLong> {
-        let context = context.into();
-        let as_json = serde_json::to_string(&context).map_or(usize::MAX, |json| json.len());
-        if as_json > MAX_CONTEXT {
-            return Err(ContextTooLong);
-        }
-        self.context = Some(context);
-        Ok(self)
-    }
-
-    /// Has Open Humans ask the member in any case (`approval_prompt=force`), with the choice of
-    /// account and the permissions as they are now.
-    #[must_use]
-    pub fn force_approval(mut self) -> Self {
-        self.force_approval = true;
-        self
-    }
-
-    /// Asks for these scopes, such as `read write`, and not for those the project has by default. A
-    /// member whose live token does not have them all is asked.
-    ///
-    /// # Errors
-    ///
-    /// When it is not a list of scopes.
-    pub fn scope(mut self, scope: impl Into<String>) -> Result<Self, InvalidScope> {
-        let scope = scope.into();
-        let visible = |b: u8| b.is_ascii_graphic() && !b"\"\\".contains(&b);
-        let good = scope.len() <= MAX_SCOPE
-            && scope
-                .split(' ')
-                .all(|name| !name.is_empty() && name.bytes().all(visible));
-        if !good {
-            return Err(InvalidScope);
-        }
-        self.scope = Some(scope);
-        Ok(self)
-    }
-}
 
 /// A member who has authorized the project and is about to be logged in.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct LoggedIn {
-    /// Who.
+pub struct AuthorizedMember {
+    /// The project member id.
     pub member: ProjectMemberId,
     /// The Open Humans username, if the member shares it with the project.
     pub username: Option<String>,
-    /// What the app gave to [`LoginRequest::context`].
+    /// The text passed to [`LoginRequest::context`](super::LoginRequest::context) or returned by
+    /// [`LoginHandler::context`].
     pub context: Option<String>,
-    /// Where the login was to lead.
+    /// The requested path after the login.
     pub return_to: Option<ReturnPath>,
-    /// Whether the member was authorized already, here or on another device.
+    /// Whether the member was already authorized before this login, on any device.
     pub returning: bool,
 }
 
-/// Tells the app who logged in, and asks whether that is welcome.
+/// Accepts or rejects members who log in, and connects them to the application's users.
 ///
-/// The member's tokens are stored before the handler is called, so it may use the API. When it
-/// refuses a member who was not authorized before, they are revoked and removed again.
+/// The member's tokens are stored before the handler is called, so it can use the API. If it
+/// rejects a member who was not authorized before, the tokens are revoked and deleted.
 ///
 /// ```
-/// use oh_core::login::{LoggedIn, LoginHandler, Refusal, Welcome};
+/// use oh_core::login::{AuthorizedMember, LoginAccepted, LoginHandler, LoginRejected};
 ///
 /// struct Users;
 ///
 /// #[async_trait::async_trait]
 /// impl LoginHandler for Users {
-///     async fn logged_in(&self, login: &LoggedIn) -> Result<Welcome, Refusal> {
+///     async fn logged_in(&self, login: &AuthorizedMember) -> Result<LoginAccepted, LoginRejected> {
 ///         match login.username.as_deref() {
-///             Some("mallory") => Err(Refusal::new("This account is closed.")),
-///             _ if login.returning => Ok(Welcome::new()),
-///             _ => Ok(Welcome::to("/getting-started")),
+///             Some("mallory") => Err(LoginRejected::new("This account is closed.")),
+///             _ if login.returning => Ok(LoginAccepted::new()),
+///             _ => Ok(LoginAccepted::redirect_to("/getting-started")),
 ///         }
 ///     }
 /// }
 /// ```
 #[async_trait]
 pub trait LoginHandler: Send + Sync + 'static {
-    /// Called once for each completed login.
+    /// Decides about one login. Called once for each login that Open Humans has authorized.
     ///
     /// # Errors
     ///
-    /// A [`Refusal`] keeps the member out.
-    async fn logged_in(&self, login: &LoggedIn) -> Result<Welcome, Refusal>;
+    /// [`LoginRejected`] if the member must not be logged in.
+    async fn logged_in(&self, login: &AuthorizedMember) -> Result<LoginAccepted, LoginRejected>;
 
-    /// What to be told again of a login that begins at the route `/login`, as
-    /// [`LoginRequest::context`] is of one that the app begins: the app's own user, where its users
-    /// log in by other means. Default: nothing.
+    /// Returns the context of a login that starts at the route `/login`, for example the id of
+    /// the application's user if users log in by other means. Default: no context.
     ///
-    /// `head` is the request's. With axum its extensions are there, and in them the session of
-    /// axum-login; with actix-web there are the headers alone.
+    /// `head` is the head of the request. With axum it contains the request's extensions, such as
+    /// the session of axum-login; with actix-web it contains the headers only.
     async fn context(&self, _head: &Parts) -> Option<String> {
         None
     }
 
-    /// Called when a login has failed, to answer in the app's own way. Default: `None`, and the
-    /// person sees a page that says why and lets them try again.
+    /// Returns the response to a failed login. Default: `None`, which shows a page with the reason
+    /// and a button that starts another login.
     ///
-    /// The answer is sent as it is; send the person to [`FailedLogin::retry_url`] by a form with
-    /// method POST to try again.
+    /// The response is sent unchanged. To offer another attempt, include a form with method POST
+    /// and [`FailedLogin::retry_url`] as its action.
     async fn login_failed(
         &self,
         _failure: &LoginFailure,
@@ -173,53 +78,69 @@ pub trait LoginHandler: Send + Sync + 'static {
     }
 }
 
-/// A login that failed, as far as it is known.
+/// The known details of a login that failed.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FailedLogin {
-    /// What the app gave to [`LoginRequest::context`].
+    /// The context of the login, see [`AuthorizedMember::context`].
     pub context: Option<String>,
-    /// Where the login was to lead.
+    /// The requested path after the login.
     pub return_to: Option<ReturnPath>,
-    /// Where to POST to begin another, with the same context and the same end.
+    /// The URL to POST to for another login with the same context and return path.
     pub retry_url: String,
 }
 
-/// The default: everyone is welcome.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct WelcomeEveryone;
+/// A member's login that the application accepts.
+#[derive(Clone, Debug, Default)]
+pub struct LoginAccepted {
+    pub(crate) redirect_to: Option<String>,
+}
 
-#[async_trait]
-impl LoginHandler for WelcomeEveryone {
-    async fn logged_in(&self, _login: &LoggedIn) -> Result<Welcome, Refusal> {
-        Ok(Welcome::new())
+impl LoginAccepted {
+    /// Accepts the login and redirects to its return path, or to
+    /// [`login_redirect_url`](crate::SettingsBuilder::login_redirect_url) if it has none.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Accepts the login and redirects to `url`, which can be a path.
+    pub fn redirect_to(url: impl Into<String>) -> Self {
+        Self {
+            redirect_to: Some(url.into()),
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A member's login that the application rejects.
+#[derive(Clone, Debug)]
+pub struct LoginRejected {
+    pub(crate) reason: String,
+    pub(crate) status: StatusCode,
+}
 
-    #[test]
-    fn a_scope_is_what_the_rfc_calls_one() {
-        let long = "a".repeat(MAX_SCOPE);
-        for good in ["read", "read write", "american-gut go-viral", long.as_str()] {
-            assert!(LoginRequest::new().scope(good).is_ok(), "{good}");
+impl LoginRejected {
+    /// Rejects the login with status 403 and a reason that is shown to the member.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            status: StatusCode::FORBIDDEN,
         }
-        let long = "a".repeat(MAX_SCOPE + 1);
-        for bad in [
-            "",
-            " ",
-            "a  b",
-            "a ",
-            "a\nb",
-            "a\"b",
-            "a\\b",
-            "é",
-            long.as_str(),
-        ] {
-            let refused = LoginRequest::new().scope(bad).err();
-            assert_eq!(refused, Some(InvalidScope), "{bad}");
-        }
+    }
+
+    /// Replaces the status, for example with 503 if the application's database is unreachable.
+    #[must_use]
+    pub fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+}
+
+/// The default handler: accepts every member.
+pub(crate) struct AcceptAllLogins;
+
+#[async_trait]
+impl LoginHandler for AcceptAllLogins {
+    async fn logged_in(&self, _login: &AuthorizedMember) -> Result<LoginAccepted, LoginRejected> {
+        Ok(LoginAccepted::new())
     }
 }

@@ -22,10 +22,6 @@ pub struct VerifiedWebhook {
     pub body: Bytes,
 }
 
-/// How long Open Humans waits for an answer, at the most: it gives up after about 30 s, and what it
-/// hears by then is all that it ever hears.
-const PATIENCE: Duration = Duration::from_secs(8);
-
 /// The most an unsigned body may hold to be looked at for a hint, in bytes.
 const MAX_HINT: u64 = 1024;
 
@@ -42,7 +38,7 @@ where
         Ok(verified) => verified.deauthorization,
         Err(refusal) => return refusal,
     };
-    match oh.deauthorize_within(&told, PATIENCE).await {
+    match oh.deauthorize(&told).await {
         Ok(_) => {
             let mut response = Response::new(Bytes::new());
             *response.status_mut() = StatusCode::NO_CONTENT;

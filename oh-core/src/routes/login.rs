@@ -11,7 +11,7 @@ use oh_api::OAuthClient;
 use serde::Deserialize;
 
 use super::{RouteOutcome, origin, page, plain, private, see_other};
-use crate::login::flow::{Brought, Flow};
+use crate::login::pending::{CookieLookup, PendingLogin};
 use crate::login::{FailedLogin, LoginFailure, LoginRequest, ReturnPath};
 use crate::open_humans::Inner;
 use crate::session::{SessionChange, SessionMember};
@@ -36,9 +36,9 @@ pub(super) async fn login(
     }
     // Again, after a login that failed: with what its cookie still holds.
     if let Some(state) = parameter(query, AGAIN)
-        && let Brought::Flow(failed) = inner.login.flows.find(&head.headers, &state)
+        && let CookieLookup::Found(failed) = inner.login.cookies.find(&head.headers, &state)
     {
-        return RouteOutcome::keep(start_login(inner, failed.request(), &head.headers));
+        return RouteOutcome::keep(start_login(inner, failed.into_request(), &head.headers));
     }
     // Came through the page above. Its own request brings a strict session cookie along that the
     // first one could not: the person may be logged in already.
@@ -76,8 +76,8 @@ impl OpenHumans {
     /// account to whoever is logged in at Open Humans.
     ///
     /// ```
-    /// # use oh_core::{OpenHumans, login::{LoginRequest, ContextTooLong}};
-    /// # fn connect(oh: &OpenHumans, headers: &http::HeaderMap) -> Result<(), ContextTooLong> {
+    /// # use oh_core::{OpenHumans, login::{LoginRequest, InvalidLoginRequest}};
+    /// # fn connect(oh: &OpenHumans, headers: &http::HeaderMap) -> Result<(), InvalidLoginRequest> {
     /// let request = LoginRequest::new().context("connect this to user 42")?;
     /// let response: http::Response<bytes::Bytes> = oh.start_login(request, headers);
     /// # Ok(()) }
@@ -99,7 +99,7 @@ fn ask_before(oh: &OpenHumans, request: LoginRequest, headers: &HeaderMap) -> Re
     let now = inner.clock.now();
     let (mut head, ()) = http::Request::new(()).into_parts();
     head.headers = headers.clone();
-    let waiting = Flow::begin(String::new(), request, now).into_failed();
+    let waiting = PendingLogin::start(String::new(), request, now).into_failed();
     let url = login_url(inner, waiting.return_to.as_deref(), Some(&waiting.state));
     let mut response = asked_first(oh, &head, StatusCode::OK, url);
     remember(inner, &waiting, headers, &mut response);
@@ -108,10 +108,15 @@ fn ask_before(oh: &OpenHumans, request: LoginRequest, headers: &HeaderMap) -> Re
 }
 
 /// Has the browser keep a login, and forget what is too much.
-fn remember(inner: &Inner, flow: &Flow, headers: &HeaderMap, response: &mut Response<Bytes>) {
-    let flows = &inner.login.flows;
-    let cookie = flows.keep(flow, inner.clock.now());
-    for old in flows.make_room(headers, &cookie) {
+fn remember(
+    inner: &Inner,
+    pending: &PendingLogin,
+    headers: &HeaderMap,
+    response: &mut Response<Bytes>,
+) {
+    let cookies = &inner.login.cookies;
+    let cookie = cookies.set_cookie(pending, inner.clock.now());
+    for old in cookies.evict(headers, &cookie) {
         response.headers_mut().append(SET_COOKIE, old);
     }
     response.headers_mut().append(SET_COOKIE, cookie);
@@ -121,17 +126,17 @@ fn remember(inner: &Inner, flow: &Flow, headers: &HeaderMap, response: &mut Resp
 fn start_login(inner: &Inner, request: LoginRequest, headers: &HeaderMap) -> Response<Bytes> {
     let now = inner.clock.now();
     let verifier = OAuthClient::verifier();
-    let flow = Flow::begin(verifier, request, now);
+    let pending = PendingLogin::start(verifier, request, now);
     let oauth = &inner.login.oauth;
-    let mut authorization = oauth.authorization_with(&*flow.state, &*flow.verifier);
-    if flow.force_approval {
+    let mut authorization = oauth.authorization_with(&*pending.state, &*pending.verifier);
+    if pending.force_approval {
         authorization = authorization.force_approval();
     }
-    if let Some(scope) = &flow.scope {
+    if let Some(scope) = &pending.scope {
         authorization = authorization.scope(scope);
     }
     let mut response = see_other(authorization.url().as_str());
-    remember(inner, &flow, headers, &mut response);
+    remember(inner, &pending, headers, &mut response);
     private(&mut response);
     response
 }
@@ -200,21 +205,23 @@ pub(super) async fn complete(oh: &OpenHumans, head: &Parts) -> RouteOutcome {
         error,
     }) = serde_urlencoded::from_str(query)
     else {
-        return failed(oh, head, None, &LoginFailure::Incomplete).await;
+        return failed(oh, head, None, &LoginFailure::IncompleteCallback).await;
     };
     if code.is_none() && error.is_none() {
-        return failed(oh, head, None, &LoginFailure::Incomplete).await;
+        return failed(oh, head, None, &LoginFailure::IncompleteCallback).await;
     }
-    let flow = match inner.login.flows.find(&head.headers, &state) {
-        Brought::Flow(flow) => flow,
-        Brought::Others => return failed(oh, head, None, &LoginFailure::StateMismatch).await,
-        Brought::Nothing => return failed(oh, head, None, &LoginFailure::StateMissing).await,
+    let pending = match inner.login.cookies.find(&head.headers, &state) {
+        CookieLookup::Found(pending) => pending,
+        CookieLookup::OtherState => {
+            return failed(oh, head, None, &LoginFailure::StateMismatch).await;
+        }
+        CookieLookup::Missing => return failed(oh, head, None, &LoginFailure::StateMissing).await,
     };
-    if flow.has_expired(inner.clock.now()) {
-        return failed(oh, head, Some(flow), &LoginFailure::StateExpired).await;
+    if pending.has_expired(inner.clock.now()) {
+        return failed(oh, head, Some(pending), &LoginFailure::StateExpired).await;
     }
-    if flow.spent {
-        return failed(oh, head, Some(flow), &LoginFailure::StateUsed).await;
+    if pending.used {
+        return failed(oh, head, Some(pending), &LoginFailure::StateUsed).await;
     }
     let Some(code) = code.map(AuthorizationCode::new) else {
         let failure = match error.as_deref() {
@@ -225,10 +232,10 @@ pub(super) async fn complete(oh: &OpenHumans, head: &Parts) -> RouteOutcome {
                     .filter(char::is_ascii_graphic)
                     .take(40)
                     .collect();
-                LoginFailure::NotAuthorized(error)
+                LoginFailure::AuthorizationError(error)
             }
         };
-        return failed(oh, head, Some(flow), &failure).await;
+        return failed(oh, head, Some(pending), &failure).await;
     };
     if origin::keeps_strict_cookies_back(&head.headers) && parameter(query, RESUME).is_none() {
         let path = inner.settings.redirect_uri.path();
@@ -236,22 +243,22 @@ pub(super) async fn complete(oh: &OpenHumans, head: &Parts) -> RouteOutcome {
         return RouteOutcome::keep(page::answer(StatusCode::OK, page::continue_to(&url), None));
     }
     // A browser that puts an old cookie back does not make us ask again.
-    if !inner.login.flows.first_use(&flow) {
-        return failed(oh, head, Some(flow), &LoginFailure::StateUsed).await;
+    if !inner.login.cookies.mark_used(&pending) {
+        return failed(oh, head, Some(pending), &LoginFailure::StateUsed).await;
     }
     // A login that the browser gives up on is completed all the same: the code works only once.
     let task = {
-        let (inner, flow) = (Arc::clone(inner), flow.clone());
-        tokio::spawn(async move { inner.login.complete(&flow, &code).await })
+        let (inner, pending) = (Arc::clone(inner), pending.clone());
+        tokio::spawn(async move { inner.login.complete(&pending, &code).await })
     };
     match task.await {
         Ok(Ok(completed)) => {
             tracing::info!("a member has logged in");
             let mut response = see_other(&completed.redirect_to);
-            spend(inner, &flow.into_spent(), &mut response);
+            spend(inner, &pending.into_completed(), &mut response);
             RouteOutcome::new(response, SessionChange::LogIn(completed.session))
         }
-        Ok(Err(failure)) => failed(oh, head, Some(flow), &failure).await,
+        Ok(Err(failure)) => failed(oh, head, Some(pending), &failure).await,
         Err(error) => {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "a login panicked");
@@ -268,7 +275,7 @@ pub(super) async fn complete(oh: &OpenHumans, head: &Parts) -> RouteOutcome {
 async fn failed(
     oh: &OpenHumans,
     head: &Parts,
-    flow: Option<Flow>,
+    pending: Option<PendingLogin>,
     failure: &LoginFailure,
 ) -> RouteOutcome {
     let inner = &oh.inner;
@@ -279,11 +286,13 @@ async fn failed(
     } else {
         tracing::info!(reason = failure.reason(), "a login failed");
     }
-    let next = flow.as_ref().and_then(|flow| flow.return_to.as_deref());
-    let state = flow.as_ref().map(|flow| flow.state.as_str());
+    let next = pending
+        .as_ref()
+        .and_then(|pending| pending.return_to.as_deref());
+    let state = pending.as_ref().map(|pending| pending.state.as_str());
     let url = login_url(inner, next, state);
     let login = FailedLogin {
-        context: flow.as_ref().and_then(|flow| flow.context.clone()),
+        context: pending.as_ref().and_then(|pending| pending.context.clone()),
         return_to: next.and_then(|path| ReturnPath::parse(path).ok()),
         retry_url: url.clone(),
     };
@@ -295,8 +304,8 @@ async fn failed(
             .entry(RETRY_AFTER)
             .or_insert_with(|| wait.as_secs().into());
     }
-    if let Some(flow) = flow {
-        spend(inner, &flow.into_failed(), &mut response);
+    if let Some(pending) = pending {
+        spend(inner, &pending.into_failed(), &mut response);
     }
     RouteOutcome::keep(response)
 }
@@ -315,13 +324,13 @@ fn failure_page(
     let _ = head;
     let (title, text) = failure.explain();
     let again = login_button(&oh.inner, &url, "Try again");
-    let markup = page::page(title, &text, &again);
+    let markup = page::page(title, text, &again);
     page::answer(failure.status(), markup, Some(&open_humans(&oh.inner)))
 }
 
 /// Has the browser keep what is left of a login that is over.
-fn spend(inner: &Inner, over: &Flow, response: &mut Response<Bytes>) {
-    let cookie = inner.login.flows.keep(over, inner.clock.now());
+fn spend(inner: &Inner, over: &PendingLogin, response: &mut Response<Bytes>) {
+    let cookie = inner.login.cookies.set_cookie(over, inner.clock.now());
     response.headers_mut().append(SET_COOKIE, cookie);
 }
 

@@ -111,7 +111,7 @@ pub(super) fn mount_path(text: &str) -> Result<String, SettingsError> {
 
 /// A path of the app as it is, or a whole address as it goes into a header.
 pub(super) fn redirect_target(text: &str) -> Option<String> {
-    if crate::return_path::ReturnPath::parse(text).is_ok() {
+    if crate::login::ReturnPath::parse(text).is_ok() {
         return Some(text.to_owned());
     }
     let url = Url::parse(text).ok()?;

@@ -147,21 +147,11 @@ impl Settings {
     ///
     /// When a variable is missing or cannot be used, naming it.
     pub fn from_env() -> Result<Self, SettingsError> {
-        Self::builder_from_env()?.build()
-    }
-
-    /// Reads the environment, and leaves the result open for changes in code. Logs a warning for
-    /// each variable that begins with `OPENHUMANS_` and that [nothing reads](unknown_variables).
-    ///
-    /// # Errors
-    ///
-    /// As [`from_env`](Self::from_env).
-    pub fn builder_from_env() -> Result<SettingsBuilder, SettingsError> {
         variables::warn_of_unknown();
-        Self::from_lookup(|name| std::env::var(name).ok())
+        Self::from_lookup(|name| std::env::var(name).ok())?.build()
     }
 
-    /// As [`builder_from_env`](Self::builder_from_env), from any source of named values.
+    /// As [`from_env`](Self::from_env), from any source of named values.
     ///
     /// # Errors
     ///

@@ -43,14 +43,14 @@ type Refreshing = Shared<BoxFuture<'static, Answered>>;
 
 /// Hands out live access tokens. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct LiveTokens(Arc<State>);
+pub(crate) struct TokenRefresher(Arc<State>);
 
 struct State {
     refresher: Arc<Refresher>,
     under_way: Mutex<HashMap<ProjectMemberId, Refreshing>>,
 }
 
-impl LiveTokens {
+impl TokenRefresher {
     /// `timeout`: how long a token request may take.
     pub(crate) fn new(
         oauth: OAuthClient,
@@ -159,7 +159,7 @@ impl LiveTokens {
 
 /// Takes a refresh off the list however it ends.
 struct UnderWay {
-    tokens: LiveTokens,
+    tokens: TokenRefresher,
     member: ProjectMemberId,
 }
 
@@ -171,12 +171,12 @@ impl Drop for UnderWay {
 
 /// One member's tokens, for the API client.
 pub(crate) struct MemberTokens {
-    tokens: LiveTokens,
+    tokens: TokenRefresher,
     member: ProjectMemberId,
 }
 
 impl MemberTokens {
-    pub(crate) fn new(tokens: LiveTokens, member: ProjectMemberId) -> Self {
+    pub(crate) fn new(tokens: TokenRefresher, member: ProjectMemberId) -> Self {
         Self { tokens, member }
     }
 }

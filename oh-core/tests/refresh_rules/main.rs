@@ -32,7 +32,7 @@ async fn a_store_that_is_away_for_a_while_costs_no_pair() {
     // Whoever shuts down waits for it.
     let stopping = tokio::spawn({
         let oh = process.oh.clone();
-        async move { oh.refreshes_settled().await }
+        async move { oh.wait_for_refreshes().await }
     });
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(!stopping.is_finished());
@@ -51,7 +51,7 @@ async fn a_store_that_stays_away_ends_the_trying() {
     process.door.set_down(true);
     world.server.release();
     assert!(caller.await.unwrap().is_ok());
-    process.oh.refreshes_settled().await;
+    process.oh.wait_for_refreshes().await;
     // A time limit that bounds what a shutdown waits for.
     assert_eq!(world.stored().await, "a1");
 }
@@ -188,7 +188,7 @@ async fn a_pair_that_another_process_still_holds_is_not_lost() {
     other.is_told_to_wait().await;
     assert_eq!(world.server.token_requests(), 2);
     one.door.set_down(false);
-    one.oh.refreshes_settled().await;
+    one.oh.wait_for_refreshes().await;
     assert_eq!(other.token().await, "a2");
     tokio::time::sleep(10 * MINUTE).await;
     assert_eq!(world.discoveries().await, []);

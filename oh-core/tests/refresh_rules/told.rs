@@ -89,7 +89,7 @@ async fn a_store_that_does_not_take_a_new_pair_is_said_at_once_and_ever_more_rar
     assert!(caller.await.unwrap().is_ok());
     let not_yet = || logged.times(Level::WARN, "could not be kept yet");
     assert!(not_yet() > 0);
-    process.oh.refreshes_settled().await;
+    process.oh.wait_for_refreshes().await;
     assert!(not_yet() < 10, "{}", not_yet());
     assert_eq!(logged.times(Level::ERROR, "could not be kept"), 1);
 }

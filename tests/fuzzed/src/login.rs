@@ -77,18 +77,18 @@ fn is_good(text: &str, state: &str) -> bool {
     let field = |name: &str| fields.get(name).cloned();
     let began = field("started_micros").and_then(|at| at.as_i64());
     field("state") == Some(state.into())
-        && field("spent").is_none_or(|spent| spent == false)
+        && field("used").is_none_or(|used| used == false)
         && began.is_some_and(|began| NOW.saturating_sub(began) < 30 * 60 * 1_000_000)
 }
 
 /// Any text as a way back after the login: accepted, it leads to this app and nowhere else.
 pub fn return_path(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let parsed = ReturnPath::parse(&text);
+    let parsed = text.parse::<ReturnPath>();
     if let Ok(path) = &parsed {
         assert_eq!(path.as_str(), text);
         assert!(HeaderValue::from_str(path.as_str()).is_ok());
-        assert_fit_to_show(path.as_str(), ReturnPath::MAX_LEN);
+        assert_fit_to_show(path.as_str(), 1024);
         for base in [
             "https://app.example/openhumans/complete",
             "http://localhost:8000/",

@@ -52,7 +52,7 @@ async fn refused_by_the_member() {
             .expect("a redirect");
         let callback = app.local(back.as_str());
         let answer = app.come_back(&mut alice, &callback).await;
-        assert_explained(&answer, 403, "You chose not to authorize");
+        assert_explained(&answer, 403, "You did not authorize");
         assert!(
             answer.text().contains("next=%2Fmember"),
             "the way back is kept"
@@ -115,7 +115,7 @@ async fn the_state_is_missing_wrong_or_of_another_browser() {
             app,
             async |_, _, _| wrong.into(),
             400,
-            "not from this browser",
+            "started in another browser",
         )
         .await;
     })
@@ -131,12 +131,12 @@ async fn a_callback_replayed_in_another_browser() {
             .await;
         let mut mallory = app.visitor();
         let answer = app.come_back(&mut mallory, &callback).await;
-        assert_explained(&answer, 400, "begun in another browser");
+        assert_explained(&answer, 400, "started the login in another browser");
         // One with a login of their own under way fares no better.
         let answer = mallory.get("/openhumans/login").await;
         app.note("mallory begins a login", answer);
         let answer = app.come_back(&mut mallory, &callback).await;
-        assert_explained(&answer, 400, "not from this browser");
+        assert_explained(&answer, 400, "started in another browser");
         // And it still works where it belongs.
         assert_eq!(app.come_back(&mut alice, &callback).await.status, 303);
     })
@@ -158,7 +158,7 @@ async fn a_login_cookie_that_was_tampered_with() {
             alice.plant(&name, &value);
             callback
         };
-        fails(app, tamper, 400, "not from this browser").await;
+        fails(app, tamper, 400, "started in another browser").await;
     })
     .await;
 }
@@ -172,7 +172,7 @@ async fn a_callback_used_twice() {
             .await;
         assert_eq!(app.come_back(&mut alice, &callback).await.status, 303);
         let answer = app.come_back(&mut alice, &callback).await;
-        assert_explained(&answer, 400, "completed before");
+        assert_explained(&answer, 400, "already completed");
     })
     .await;
 }
@@ -216,7 +216,7 @@ async fn open_humans_is_down_or_answers_nonsense() {
                 app.sandbox.fault(endpoint, fault.clone());
                 callback
             };
-            fails(app, spoil, 502, "did not answer as it should").await;
+            fails(app, spoil, 502, "did not respond as expected").await;
             app.sandbox.clear_faults();
         }
     })
@@ -234,7 +234,7 @@ async fn open_humans_is_slow() {
             app.sandbox.fault(Endpoint::Token, Fault::Hang);
             callback
         };
-        fails(app, hang, 504, "did not answer in time").await;
+        fails(app, hang, 504, "did not respond in time").await;
         app.sandbox.release();
     })
     .await;

@@ -1,7 +1,7 @@
 //! From the link to being logged in.
 
 use async_trait::async_trait;
-use oh_core::login::{LoggedIn, LoginHandler, Refusal, Welcome};
+use oh_core::login::{AuthorizedMember, LoginAccepted, LoginHandler, LoginRejected};
 use oh_tests::visitor::From;
 use oh_tests::wire::Request;
 
@@ -275,11 +275,14 @@ struct Doorkeeper;
 
 #[async_trait]
 impl LoginHandler for Doorkeeper {
-    async fn logged_in(&self, login: &LoggedIn) -> Result<Welcome, Refusal> {
+    async fn logged_in(&self, login: &AuthorizedMember) -> Result<LoginAccepted, LoginRejected> {
         match (login.member.as_str(), login.context.as_deref()) {
-            ("00169953", _) => Err(Refusal::new("Bob has been <b>banned</b>.")),
-            (_, Some(context)) => Ok(Welcome::to(format!("/for/{}", context.replace(' ', "-")))),
-            _ => Ok(Welcome::new()),
+            ("00169953", _) => Err(LoginRejected::new("Bob has been <b>banned</b>.")),
+            (_, Some(context)) => Ok(LoginAccepted::redirect_to(format!(
+                "/for/{}",
+                context.replace(' ', "-")
+            ))),
+            _ => Ok(LoginAccepted::new()),
         }
     }
 }

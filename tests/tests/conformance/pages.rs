@@ -6,7 +6,9 @@ use http::Response;
 use http::request::Parts;
 use oh_core::Member;
 use oh_core::deauth::EventState;
-use oh_core::login::{FailedLogin, LoggedIn, LoginFailure, LoginHandler, Refusal, Welcome};
+use oh_core::login::{
+    AuthorizedMember, FailedLogin, LoginAccepted, LoginFailure, LoginHandler, LoginRejected,
+};
 use oh_core::pages::{Page, PageContext, PageRenderer, PageRoute, Pages, Text};
 use oh_core::routes::Route;
 use oh_sandbox::{Endpoint, Fault};
@@ -39,9 +41,9 @@ struct Tells;
 
 #[async_trait]
 impl LoginHandler for Tells {
-    async fn logged_in(&self, login: &LoggedIn) -> Result<Welcome, Refusal> {
+    async fn logged_in(&self, login: &AuthorizedMember) -> Result<LoginAccepted, LoginRejected> {
         let context = login.context.as_deref().unwrap_or("none");
-        Ok(Welcome::to(format!("/connected/{context}")))
+        Ok(LoginAccepted::redirect_to(format!("/connected/{context}")))
     }
 
     async fn login_failed(
@@ -49,7 +51,7 @@ impl LoginHandler for Tells {
         failure: &LoginFailure,
         login: &FailedLogin,
     ) -> Option<Response<Bytes>> {
-        let is_ours = matches!(failure, LoginFailure::NotAuthorized(_));
+        let is_ours = matches!(failure, LoginFailure::AuthorizationError(_));
         is_ours.then(|| {
             let context = login.context.as_deref().unwrap_or("none");
             let to = login
@@ -79,7 +81,7 @@ async fn the_app_may_answer_a_failed_login_itself() {
         let answer = app.come_back(&mut alice, &callback).await;
         let text = answer.text();
         let (answered, retry) = text.rsplit_once(' ').unwrap();
-        assert_eq!(answered, "not_authorized user 42 none");
+        assert_eq!(answered, "authorization_error user 42 none");
         assert!(retry.starts_with("/openhumans/login?"), "{retry}");
     })
     .await;

@@ -12,7 +12,7 @@ use crate::pages::view::{LoginPage, LogoutPage};
 pub(super) fn failed(cx: &Context<'_>, failure: &LoginFailure, login_url: String) -> LoginPage {
     let (title, text) = words(failure);
     let message = match failure {
-        LoginFailure::App(refusal) => refusal.reason.clone(),
+        LoginFailure::Rejected(rejected) => rejected.reason.clone(),
         _ => cx.say(text),
     };
     LoginPage {
@@ -35,19 +35,19 @@ pub(super) fn asked(cx: &Context<'_>, login_url: String) -> LoginPage {
 
 fn words(failure: &LoginFailure) -> (Text, Text) {
     match failure {
-        LoginFailure::AccessDenied | LoginFailure::App(_) => {
+        LoginFailure::AccessDenied | LoginFailure::Rejected(_) => {
             (Text::RefusedTitle, Text::RefusedText)
         }
-        LoginFailure::Incomplete => (Text::IncompleteTitle, Text::IncompleteText),
+        LoginFailure::IncompleteCallback => (Text::IncompleteTitle, Text::IncompleteText),
         LoginFailure::StateMissing => (Text::StateMissingTitle, Text::StateMissingText),
         LoginFailure::StateMismatch => (Text::StateMismatchTitle, Text::StateMismatchText),
         LoginFailure::StateExpired => (Text::ExpiredTitle, Text::ExpiredText),
         LoginFailure::StateUsed => (Text::UsedTitle, Text::UsedText),
         LoginFailure::CodeExpired => (Text::ExpiredTitle, Text::CodeExpiredText),
-        LoginFailure::ClientRefused => (Text::NotSetUpTitle, Text::NotSetUpText),
-        LoginFailure::LeftMeanwhile => (Text::LeftMeanwhileTitle, Text::LeftMeanwhileText),
-        LoginFailure::StillLeaving => (Text::StillLeavingTitle, Text::StillLeavingText),
-        LoginFailure::NotAuthorized(_) => (Text::NotAuthorizedTitle, Text::NotAuthorizedText),
+        LoginFailure::InvalidClient => (Text::NotSetUpTitle, Text::NotSetUpText),
+        LoginFailure::Deauthorized => (Text::LeftMeanwhileTitle, Text::LeftMeanwhileText),
+        LoginFailure::DeauthPending => (Text::StillLeavingTitle, Text::StillLeavingText),
+        LoginFailure::AuthorizationError(_) => (Text::NotAuthorizedTitle, Text::NotAuthorizedText),
         LoginFailure::OpenHumans(Error::Timeout) => (Text::UnreachableTitle, Text::SlowProblem),
         LoginFailure::OpenHumans(_) => (Text::UnreachableTitle, Text::OpenHumansProblem),
         LoginFailure::Store(_) => (Text::LoginStoreTitle, Text::LoginStoreText),

@@ -18,7 +18,7 @@ use axum_login::{AuthManagerLayerBuilder, login_required};
 use oh_axum::{Handle, HostSession, Member};
 use oh_core::OpenHumans;
 use oh_core::deauth::{DeauthHandler, Departure};
-use oh_core::login::{LoggedIn, LoginHandler, LoginRequest, Refusal, Welcome};
+use oh_core::login::{AuthorizedMember, LoginHandler, LoginRequest, LoginRejected, LoginAccepted};
 use oh_core::transport::BoxError;
 use oh_test::{ALICE, BOB, Kit, MemberLedger};
 use sqlx::SqlitePool;
@@ -100,14 +100,14 @@ impl IntoResponse for Problem {
 
 #[async_trait]
 impl LoginHandler for Users {
-    async fn logged_in(&self, login: &LoggedIn) -> Result<Welcome, Refusal> {
+    async fn logged_in(&self, login: &AuthorizedMember) -> Result<LoginAccepted, LoginRejected> {
         let user = login.context.as_deref().and_then(|user| user.parse().ok());
-        let user = user.ok_or_else(|| Refusal::new("Sign in first, then connect."))?;
+        let user = user.ok_or_else(|| LoginRejected::new("Sign in first, then connect."))?;
         match self.connect(user, login.member.as_str()).await {
-            Ok(true) if login.return_to.is_some() => Ok(Welcome::new()),
-            Ok(true) => Ok(Welcome::to("/nights")),
-            Ok(false) => Err(Refusal::new("Someone is connected already.")),
-            Err(_) => Err(Refusal::new("Please try again later.")),
+            Ok(true) if login.return_to.is_some() => Ok(LoginAccepted::new()),
+            Ok(true) => Ok(LoginAccepted::redirect_to("/nights")),
+            Ok(false) => Err(LoginRejected::new("Someone is connected already.")),
+            Err(_) => Err(LoginRejected::new("Please try again later.")),
         }
     }
 

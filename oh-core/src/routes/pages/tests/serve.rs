@@ -5,7 +5,7 @@ use http_body_util::Empty;
 
 use super::{app, has, json, text};
 use crate::OpenHumans;
-use crate::login::{LoginFailure, Refusal};
+use crate::login::{LoginFailure, LoginRejected};
 use crate::pages::route::PageRoute;
 use crate::pages::view::Page;
 use crate::routes::pages::{login, tests::Visit};
@@ -76,7 +76,7 @@ fn whoever_the_app_refuses_is_told_its_reason() {
     let visit = Visit::to("/openhumans/complete");
     let failures = [
         (
-            LoginFailure::App(Refusal::new("The study is full.")),
+            LoginFailure::Rejected(LoginRejected::new("The study is full.")),
             "The study is full.",
         ),
         (

@@ -1,80 +1,71 @@
-//! Where a login leads back to: a path of this app and nothing else.
-//!
-//! A return path comes from the address bar, so anyone can write it. Browsers read `\` as `/`,
-//! drop tabs and newlines, and take `//host` for another site; all of that is refused, also when
-//! percent-encoded, so that no proxy or framework that decodes once more can be led astray.
+//! The path to redirect to after a login.
 
 use std::fmt;
 use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
-/// A path of this app, with query and fragment if it had any.
+use super::InvalidLoginRequest;
+
+/// A path of this application, with its query and fragment, that is safe to redirect to.
+///
+/// Return paths come from a query parameter, so anyone can choose them. Browsers read `\` as `/`,
+/// remove tabs and newlines, and treat `//host` as another site. All of these are rejected, also if
+/// they are percent-encoded, because a proxy or framework may decode the path once more.
 ///
 /// ```
 /// use oh_core::login::ReturnPath;
 ///
-/// assert_eq!(ReturnPath::parse("/files?page=2")?.as_str(), "/files?page=2");
-/// for elsewhere in ["//evil", r"/\evil", "https:evil", "/%2Fevil", "/\t/evil", "evil", ""] {
-///     assert!(ReturnPath::parse(elsewhere).is_err());
-/// }
 /// let path: ReturnPath = "/files?page=2".parse()?;
-/// assert_eq!(path.to_string(), "/files?page=2");
-/// # Ok::<(), oh_core::login::InvalidReturnPath>(())
+/// assert_eq!(path.as_str(), "/files?page=2");
+/// for unsafe_path in ["//evil", r"/\evil", "https:evil", "/%2Fevil", "/\t/evil", "evil", ""] {
+///     assert!(unsafe_path.parse::<ReturnPath>().is_err());
+/// }
+/// # Ok::<(), oh_core::login::InvalidLoginRequest>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReturnPath(String);
 
-/// The text could lead away from this app.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a path of this app")]
-pub struct InvalidReturnPath;
-
 impl ReturnPath {
-    /// The longest accepted, in bytes: the path travels in a cookie.
-    pub const MAX_LEN: usize = 1024;
+    /// Maximum length in bytes: the path travels in a cookie.
+    pub(crate) const MAX_LEN: usize = 1024;
 
-    /// Takes a path of this app.
-    ///
-    /// # Errors
-    ///
-    /// For anything that a browser could take for another site, and for what is too long.
-    pub fn parse(text: &str) -> Result<Self, InvalidReturnPath> {
-        if text.len() > Self::MAX_LEN || !text.bytes().all(is_url_byte) || !stays_here(text) {
-            return Err(InvalidReturnPath);
+    pub(crate) fn parse(text: &str) -> Result<Self, InvalidLoginRequest> {
+        if text.len() > Self::MAX_LEN || !text.bytes().all(is_url_byte) || !is_local(text) {
+            return Err(InvalidLoginRequest::ReturnPath);
         }
-        // Only the path decides where a browser goes; what a query holds stays a query.
+        // Only the path decides which site a browser visits.
         let path = text.split(['?', '#']).next().unwrap_or_default();
         let mut decoded = path.to_owned();
         for _ in 0..3 {
             let next = percent_decode_str(&decoded)
                 .decode_utf8_lossy()
                 .into_owned();
-            if !stays_here(&next) {
-                return Err(InvalidReturnPath);
+            if !is_local(&next) {
+                break;
             }
             if next == decoded {
                 return Ok(Self(text.to_owned()));
             }
             decoded = next;
         }
-        Err(InvalidReturnPath)
+        Err(InvalidLoginRequest::ReturnPath)
     }
 
-    /// The path, fit for a `Location` header.
+    /// Returns the path. It is a valid value of the `Location` header.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Printable ASCII without what a URL has to encode (RFC 3986 appendix A), so that the path fits
-/// a header and JSON as it is.
+/// Whether a URL can contain this byte unencoded (RFC 3986, appendix A), so that the path needs no
+/// escaping in headers and JSON.
 fn is_url_byte(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\"<>\\`".contains(&byte)
 }
 
-/// A path that begins with exactly one slash, with nothing in it that browsers rewrite.
-fn stays_here(text: &str) -> bool {
+/// Whether the path starts with exactly one slash and contains nothing that browsers rewrite.
+fn is_local(text: &str) -> bool {
     let path = text.split(['?', '#']).next().unwrap_or_default();
     path.starts_with('/')
         && !path.starts_with("//")
@@ -89,11 +80,10 @@ impl fmt::Display for ReturnPath {
     }
 }
 
-/// As [`ReturnPath::parse`].
 impl FromStr for ReturnPath {
-    type Err = InvalidReturnPath;
+    type Err = InvalidLoginRequest;
 
-    fn from_str(text: &str) -> Result<Self, InvalidReturnPath> {
+    fn from_str(text: &str) -> Result<Self, InvalidLoginRequest> {
         Self::parse(text)
     }
 }
@@ -106,31 +96,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_of_this_app_are_kept_letter_for_letter() {
-        for good in [
+    fn return_path_accepts_paths_unchanged() {
+        for text in [
             "/",
             "/a",
             "/a/b?c=d&e=%2F%2F",
-            "/a#b",
+            "/a/b?c=d#e",
             "/a?next=//x",
             "/%C3%A9",
             "/a%20b",
         ] {
-            assert_eq!(ReturnPath::parse(good).map(|p| p.0), Ok(good.to_owned()));
-        }
-    }
-
-    #[test]
-    fn text_parses_into_a_path_as_parse_has_it() {
-        for text in ["/", "/a/b?c=d#e"] {
             let path: ReturnPath = text.parse().unwrap();
             assert_eq!((path.as_str(), path.to_string()), (text, text.to_owned()));
         }
-        assert_eq!("//evil".parse::<ReturnPath>(), Err(InvalidReturnPath));
     }
 
     #[test]
-    fn ways_out_are_refused() {
+    fn return_path_rejects_other_sites() {
         for bad in [
             "",
             "a",
@@ -162,14 +144,18 @@ mod tests {
             "/\0",
             "/%00",
         ] {
-            assert_eq!(ReturnPath::parse(bad), Err(InvalidReturnPath), "{bad:?}");
+            assert_eq!(
+                bad.parse::<ReturnPath>(),
+                Err(InvalidLoginRequest::ReturnPath),
+                "{bad:?}"
+            );
         }
         assert!(ReturnPath::parse(&format!("/{}", "a".repeat(1024))).is_err());
     }
 
     proptest! {
         #[test]
-        fn whatever_is_accepted_stays_on_the_site(text in r"[/\\a-z%0-9A-F.:@?#\t\n ]{0,24}") {
+        fn return_path_stays_on_the_site_for_any_text(text in r"[/\\a-z%0-9A-F.:@?#\t\n ]{0,24}") {
             if let Ok(path) = ReturnPath::parse(&text) {
                 let base = Url::parse("https://app.example/openhumans/login").unwrap();
                 let target = base.join(path.as_str()).unwrap();
