@@ -1,4 +1,4 @@
-//! Checkpoints: who says that the ledger had how many lines and which root, signed. The format is
+//! Checkpoints: the name, size and root hash of a ledger, signed. The format is
 //! [C2SP tlog-checkpoint].
 //!
 //! [C2SP tlog-checkpoint]: https://c2sp.org/tlog-checkpoint
@@ -6,35 +6,23 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::note::{self, NoteError, SigningKey, VerifyingKey};
+use crate::note::{self, CheckpointError, SigningKey, VerifyingKey};
 use crate::tree::{Frontier, Hash};
 
-/// A ledger at one size.
+/// The state of a ledger at one size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Checkpoint {
-    /// Which ledger: the name of the keys that sign it.
+    /// The name of the ledger, which is also the name of its signing keys.
     pub origin: String,
-    /// How many lines it had.
+    /// The number of lines.
     pub size: u64,
-    /// The root of the tree over them.
+    /// The root hash of the tree over the lines.
     pub root: Hash,
 }
 
-/// Why a checkpoint is not to be believed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CheckpointError {
-    /// It is not a signed note, or not signed by a known key.
-    #[error(transparent)]
-    Note(#[from] NoteError),
-    /// The text is not an origin, a size and a root.
-    #[error("not a checkpoint: it wants a name, a size and a root hash, a line each")]
-    Malformed,
-}
-
 impl Checkpoint {
-    /// The checkpoint of a tree.
+    /// Creates the checkpoint of a tree.
     pub fn of(origin: impl Into<String>, tree: &Frontier) -> Self {
         Self {
             origin: origin.into(),
@@ -43,15 +31,16 @@ impl Checkpoint {
         }
     }
 
-    /// Signs it with keys of its name; with several while one replaces another.
+    /// Signs the checkpoint with every key that has the name `origin`. Pass the old and the new key
+    /// while you replace one.
     ///
     /// ```
     /// use oh_ledger::{Checkpoint, Frontier, SignedCheckpoint, SigningKey};
     ///
     /// let key = SigningKey::generate("example.org/erasure")?;
     /// let signed = Checkpoint::of(key.name(), &Frontier::new()).sign(&[key.clone()]);
-    /// let (opened, by) = SignedCheckpoint::open(signed.note(), &[key.verifying_key().clone()])?;
-    /// assert_eq!((opened.checkpoint().size, by), (0, vec![0]));
+    /// let (opened, signers) = SignedCheckpoint::open(signed.note(), &[key.verifying_key().clone()])?;
+    /// assert_eq!((opened.checkpoint().size, signers), (0, vec![0]));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn sign(self, keys: &[SigningKey]) -> SignedCheckpoint {
@@ -74,7 +63,7 @@ impl Checkpoint {
     fn parse(text: &str) -> Option<Self> {
         let mut lines = text.strip_suffix('\n')?.split('\n');
         let (origin, digits, root) = (lines.next()?, lines.next()?, lines.next()?);
-        // Lines beyond these are allowed, and mean nothing here.
+        // The specification allows extension lines, which are ignored here.
         if origin.is_empty() || lines.any(str::is_empty) {
             return None;
         }
@@ -96,41 +85,41 @@ pub struct SignedCheckpoint {
 }
 
 impl SignedCheckpoint {
-    /// Reads a checkpoint that at least one of the keys has signed, and tells which, by their places.
+    /// Verifies a signed note and returns its checkpoint with the indices of the keys that signed it.
     ///
     /// # Errors
     ///
-    /// When it is none, a known key's signature does not fit, or no key is known. A key counts only
-    /// for checkpoints of its own name.
+    /// Returns an error if the note is not a checkpoint, if the signature of one of the keys does not
+    /// match, or if none of the keys signed it. A key counts only for the ledger of the same name.
     pub fn open(note: &str, keys: &[VerifyingKey]) -> Result<(Self, Vec<usize>), CheckpointError> {
-        let (text, mut signed) = note::open(note, keys)?;
-        let checkpoint = Checkpoint::parse(text).ok_or(CheckpointError::Malformed)?;
-        signed.retain(|place| keys[*place].name() == checkpoint.origin);
-        if signed.is_empty() {
-            return Err(NoteError::UnknownKey.into());
+        let (text, mut signers) = note::open(note, keys)?;
+        let checkpoint = Checkpoint::parse(text).ok_or(CheckpointError::NotACheckpoint)?;
+        signers.retain(|index| keys[*index].name() == checkpoint.origin);
+        if signers.is_empty() {
+            return Err(CheckpointError::UnknownKey);
         }
         let note = note.to_owned();
-        Ok((Self { checkpoint, note }, signed))
+        Ok((Self { checkpoint, note }, signers))
     }
 
-    /// Reads a checkpoint without looking at its signatures: of a database, for showing.
+    /// Parses a checkpoint and ignores its signatures, to display a stored checkpoint.
     ///
     /// # Errors
     ///
-    /// When it is none.
+    /// Returns an error if the note is not a checkpoint.
     pub fn unverified(note: &str) -> Result<Self, CheckpointError> {
-        let blank = note.rfind("\n\n").ok_or(NoteError::Malformed)?;
-        let checkpoint = Checkpoint::parse(&note[..=blank]).ok_or(CheckpointError::Malformed)?;
+        let (text, _) = note::split(note).ok_or(CheckpointError::Malformed)?;
+        let checkpoint = Checkpoint::parse(text).ok_or(CheckpointError::NotACheckpoint)?;
         let note = note.to_owned();
         Ok(Self { checkpoint, note })
     }
 
-    /// What it says.
+    /// Returns the checkpoint.
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }
 
-    /// The signed note, as it is passed on.
+    /// Returns the signed note, in the form to store or publish.
     pub fn note(&self) -> &str {
         &self.note
     }
@@ -145,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_is_the_specifications() {
+    fn checkpoint_text_matches_specification() {
         let text = "example.com/behind-the-sofa\n20852163\n\
                     CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
         let checkpoint = Checkpoint::parse(text).unwrap();
@@ -167,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn while_keys_change_either_will_do() {
+    fn checkpoint_with_two_signatures_opens_with_either_key() {
         let (old, new) = (key("a.example/log"), key("a.example/log"));
         let both =
             Checkpoint::of("a.example/log", &Frontier::new()).sign(&[old.clone(), new.clone()]);
@@ -179,21 +168,29 @@ mod tests {
             );
         }
         let keys = [old.verifying_key().clone(), new.verifying_key().clone()];
-        let (_, by) = SignedCheckpoint::open(both.note(), &keys).unwrap();
-        assert_eq!(by, [0, 1]);
+        let (_, signers) = SignedCheckpoint::open(both.note(), &keys).unwrap();
+        assert_eq!(signers, [0, 1]);
     }
 
     #[test]
-    fn a_key_signs_for_its_own_log_only() {
-        let (ours, theirs) = (key("a.example/log"), key("b.example/log"));
+    fn key_signs_only_for_ledger_of_its_name() {
+        let (a, b) = (key("a.example/log"), key("b.example/log"));
         let checkpoint = Checkpoint::of("a.example/log", &Frontier::new());
-        // The key of another name under our origin, as no `sign` would make it.
+        // `sign` would not use the key of another name.
         let text = checkpoint.text();
-        let note = format!("{text}\n{}", theirs.signature_line(&text));
-        let keys = [ours.verifying_key().clone(), theirs.verifying_key().clone()];
-        let refused = SignedCheckpoint::open(&note, &keys);
-        assert_eq!(refused, Err(CheckpointError::Note(NoteError::UnknownKey)));
-        let unsigned = checkpoint.sign(&[theirs]);
+        let note = format!("{text}\n{}", b.signature_line(&text));
+        let keys = [a.verifying_key().clone(), b.verifying_key().clone()];
+        let rejected = SignedCheckpoint::open(&note, &keys);
+        assert_eq!(rejected, Err(CheckpointError::UnknownKey));
+        let unsigned = checkpoint.sign(&[b]);
         assert!(SignedCheckpoint::open(unsigned.note(), &keys).is_err());
+    }
+
+    #[test]
+    fn unverified_reads_checkpoint_without_keys() {
+        let key = key("a.example/log");
+        let signed = Checkpoint::of(key.name(), &Frontier::new()).sign(&[key]);
+        assert_eq!(SignedCheckpoint::unverified(signed.note()), Ok(signed));
+        assert!(SignedCheckpoint::unverified("nothing").is_err());
     }
 }

@@ -1,33 +1,43 @@
-//! Checks the ledger of erasure requests without trusting whoever keeps it.
+//! Verifies the ledger of erasure requests, offline and without trust in its operator.
 //!
-//! An application that joins [Open Humans](https://www.openhumans.org) with [`oh-core`] writes a
-//! line for each step of each request to be erased. The lines are the leaves of an RFC 9162 Merkle
-//! tree, and the root of that tree is signed again and again, as a *checkpoint*. Whoever holds a
-//! checkpoint, a line of text, can later tell whether a line before it was changed, removed or put
-//! in. This crate is what the application seals with and what everyone else checks with: it needs
-//! no network, no web framework and no database. `oh ledger verify` of `oh-cli` is a program over it.
+//! An application that connects to [Open Humans](https://www.openhumans.org) with [`oh-core`]
+//! writes a line for each step of each erasure request and departure. The lines are the leaves of
+//! an RFC 9162 Merkle tree. The application signs the root of this tree regularly, as a
+//! *checkpoint*. Anyone who has a checkpoint, which is a short text, can later detect whether an
+//! earlier line was changed, removed or inserted.
 //!
-//! | | |
+//! `oh-core` signs checkpoints with this crate, and auditors verify exports with it. It uses no
+//! network, no web framework and no database. `oh ledger verify` of `oh-cli` is its command line.
+//!
+//! | type | purpose |
 //! |---|---|
-//! | [`Verifier`] | reads an export, of any length, and says whether it holds and what became of each request |
-//! | [`LineProof`] | the proof of a single line, for the member it is about |
-//! | [`Checkpoint`], [`SignedCheckpoint`] | what is signed: [tlog-checkpoint] in a [signed note] |
-//! | [`SigningKey`], [`VerifyingKey`] | the keys, in the form Go's tools and other logs use |
-//! | [`Frontier`] | the tree, as far as is needed to go on with it |
+//! | [`Verifier`] | verifies an export of any length and reports the outcome of each event |
+//! | [`Line`] | one line of the ledger, with the format of its fields |
+//! | [`LineProof`] | proves that the ledger contains a line |
+//! | [`Checkpoint`], [`SignedCheckpoint`] | [tlog-checkpoint] and [signed note] |
+//! | [`SigningKey`], [`VerifyingKey`] | keys in the text form of Go's `note` package |
+//! | [`Frontier`] | the Merkle tree, reduced to the hashes that appending needs |
 //! | `report` | the report for the data protection officer: HTML and CSV (feature `report`) |
 //!
-//! # What is proved, and what is not
+//! # Kinds of events
 //!
-//! Proved is that the lines before a checkpoint are those that stood there when it was signed. What
-//! was false then is false still. And an export whose end was cut off at an earlier checkpoint is
-//! found out only with a later checkpoint from elsewhere: that is why checkpoints are given away.
+//! The line that opens an event records whether the member requested erasure and how the departure
+//! was discovered; the line that ends it records the fate of the member's data. Reports distinguish
+//! erasure requests, departures without a request, unannounced departures, disconnections and lost
+//! tokens ([`EventKind`]). The deadline applies to erasure requests only.
 //!
-//! # The format
+//! # Guarantees and limits
 //!
-//! A leaf is a line of the export, byte for byte, without its line break. Its fields are `seq`,
-//! `event`, `member`, `at`, `step`, `attempt` and, where there is one, `note`, in this order and
-//! without blanks; a later release may put others behind them. After the last line that a
-//! checkpoint covers stands `{"checkpoint":"…"}` with the signed note as its text.
+//! A successful verification proves that the lines before a checkpoint are the lines that the
+//! application signed. It does not prove that they were true. An export that was truncated at an
+//! earlier checkpoint passes, unless a later checkpoint from a trusted source is given: publish
+//! checkpoints, or send them to someone.
+//!
+//! # Format
+//!
+//! A leaf is one line of the export, byte for byte, without the line break. The fields are described
+//! at [`Line`]. A checkpoint follows the last line that it covers, as `{"checkpoint":"…"}` with the
+//! signed note as its text.
 //!
 //! [`oh-core`]: https://docs.rs/oh-core
 //! [tlog-checkpoint]: https://c2sp.org/tlog-checkpoint
@@ -35,19 +45,21 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod checkpoint;
-mod export;
+mod events;
+mod extract;
+mod line;
 mod note;
 mod proof;
 #[cfg(feature = "report")]
 pub mod report;
-mod requests;
 mod tree;
 mod verify;
 
-pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
-pub use export::{Line, checkpoint_record, notes_in};
-pub use note::{KeyError, NoteError, SigningKey, VerifyingKey};
+pub use checkpoint::{Checkpoint, SignedCheckpoint};
+pub use events::{End, Event, Verdict};
+pub use extract::notes_in;
+pub use line::{DataOutcome, Discovery, ErasureRequest, EventKind, Line, checkpoint_record};
+pub use note::{CheckpointError, KeyError, SigningKey, VerifyingKey};
 pub use proof::{LineProof, ProofError};
-pub use requests::{End, Request, Requests, Terms, Verdict};
 pub use tree::{Frontier, Hash};
-pub use verify::{KeyUse, Summary, Verified, Verifier, VerifyError};
+pub use verify::{Group, KeyUse, Summary, Verified, Verifier, VerifyError};

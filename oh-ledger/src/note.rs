@@ -1,7 +1,7 @@
-//! Signed notes: text with Ed25519 signatures under it, as [C2SP signed-note] has it.
+//! Signed notes: a text followed by Ed25519 signatures, as specified by [C2SP signed-note].
 //!
-//! The published crates for it build on earlier generations of the cryptography this workspace
-//! uses, so the format is here: three dozen lines over `ed25519-dalek`.
+//! The published crates for this format depend on older versions of the cryptography crates that
+//! this workspace uses, so the format is implemented here on top of `ed25519-dalek`.
 //!
 //! [C2SP signed-note]: https://c2sp.org/signed-note
 
@@ -14,35 +14,39 @@ use ed25519_dalek::Signer;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-/// The signature type "Ed25519" of the specification.
+/// The specification's identifier for Ed25519 signatures.
 const ED25519: u8 = 1;
-/// So many signature lines are looked at; the specification asks for at least 16.
-const MOST_SIGNATURES: usize = 64;
+/// The specification requires support for at least 16 signatures.
+const MAX_SIGNATURES: usize = 64;
 
-/// Why a key cannot be used. Says nothing of what it holds.
+/// The error for a key that cannot be used. It does not contain the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// The name is empty, or holds a blank, a control character or a plus sign.
-    #[error("a key's name must not be empty, and holds neither blanks nor plus signs")]
-    Name,
-    /// It is not `PRIVATE+KEY+name+id+base64`.
-    #[error("not a signing key, which begins with PRIVATE+KEY+")]
+    /// The name is empty, or contains a blank, a control character or a plus sign.
+    #[error(
+        "the name of a key must not be empty or contain blanks, control characters or plus signs"
+    )]
+    InvalidName,
+    /// The text does not have the form `PRIVATE+KEY+name+id+base64`.
+    #[error("not a signing key: expected a text that begins with PRIVATE+KEY+")]
     NotASigningKey,
-    /// It is not `name+id+base64`.
-    #[error("not a verifying key, such as example.org/erasure+8d0f1a2b+AW9…")]
+    /// The text does not have the form `name+id+base64`.
+    #[error("not a verifying key: expected a text such as example.org/erasure+8d0f1a2b+AW9…")]
     NotAVerifyingKey,
-    /// The id does not belong to name and key: something was mistyped.
-    #[error("the key's id does not belong to its name and value: it was changed or cut")]
+    /// The id is not the hash of the name and the key, so one of them was mistyped or truncated.
+    #[error(
+        "the id of the key does not match its name and value: the text was changed or truncated"
+    )]
     WrongId,
-    /// The machine has no randomness to give.
-    #[error("the operating system gave no random bytes")]
+    /// The operating system did not provide random bytes.
+    #[error("the operating system did not provide random bytes")]
     NoRandomness,
 }
 
-/// What checkpoints are signed with: a name, and an Ed25519 key. Does not print.
+/// The name and the Ed25519 key that sign checkpoints. Its `Debug` output does not contain the key.
 ///
-/// As text it is what Go's `note` package and the tools around it read and write.
+/// The text form is that of Go's `note` package.
 ///
 /// ```
 /// use oh_ledger::SigningKey;
@@ -61,12 +65,12 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// A new key. The name is the log's as well: best an address without its scheme that is
-    /// nobody else's, such as `example.org/erasure`.
+    /// Generates a key. The name identifies the ledger; use a URL that you control, without its
+    /// scheme, such as `example.org/erasure`.
     ///
     /// # Errors
     ///
-    /// When the name cannot be used, or the machine has no randomness.
+    /// Returns an error if the name is invalid or no random bytes are available.
     pub fn generate(name: &str) -> Result<Self, KeyError> {
         let mut seed = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *seed).map_err(|_| KeyError::NoRandomness)?;
@@ -79,17 +83,17 @@ impl SigningKey {
         Ok(Self { verifying, key })
     }
 
-    /// Its name.
+    /// Returns the name of the key and the ledger.
     pub fn name(&self) -> &str {
         &self.verifying.name
     }
 
-    /// What those who check have of it.
+    /// Returns the public key.
     pub fn verifying_key(&self) -> &VerifyingKey {
         &self.verifying
     }
 
-    /// The key itself, to be kept where secrets are kept.
+    /// Returns the text form, which contains the secret key.
     pub fn to_secret_text(&self) -> Zeroizing<String> {
         let mut bytes = Zeroizing::new(vec![ED25519]);
         bytes.extend(self.key.as_bytes());
@@ -99,7 +103,7 @@ impl SigningKey {
         Zeroizing::new(format!("PRIVATE+KEY+{name}+{id:08x}+{}", *encoded))
     }
 
-    /// The line that signs a text.
+    /// Returns the signature line for a text.
     pub(crate) fn signature_line(&self, text: &str) -> String {
         let mut bytes = self.verifying.id.to_be_bytes().to_vec();
         bytes.extend(self.key.sign(text.as_bytes()).to_bytes());
@@ -116,7 +120,7 @@ impl FromStr for SigningKey {
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
         let text = text.trim().strip_prefix("PRIVATE+KEY+");
-        let (name, id, bytes) = text.and_then(parts).ok_or(KeyError::NotASigningKey)?;
+        let (name, id, bytes) = text.and_then(split_key).ok_or(KeyError::NotASigningKey)?;
         let seed = bytes
             .as_slice()
             .try_into()
@@ -135,7 +139,7 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// What checkpoints are checked with. Public.
+/// The name and the public key that verify checkpoints.
 #[derive(Clone, PartialEq, Eq)]
 pub struct VerifyingKey {
     name: String,
@@ -145,9 +149,9 @@ pub struct VerifyingKey {
 
 impl VerifyingKey {
     fn new(name: &str, key: ed25519_dalek::VerifyingKey) -> Result<Self, KeyError> {
-        let bad = |c: char| c.is_whitespace() || c.is_control() || c == '+';
-        if name.is_empty() || name.contains(bad) {
-            return Err(KeyError::Name);
+        let is_invalid = |c: char| c.is_whitespace() || c.is_control() || c == '+';
+        if name.is_empty() || name.contains(is_invalid) {
+            return Err(KeyError::InvalidName);
         }
         let hash = Sha256::new()
             .chain_update(name)
@@ -162,7 +166,7 @@ impl VerifyingKey {
         })
     }
 
-    /// Its name, which is the log's as well.
+    /// Returns the name of the key and the ledger.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -177,7 +181,7 @@ impl FromStr for VerifyingKey {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        let (name, id, bytes) = parts(text.trim()).ok_or(KeyError::NotAVerifyingKey)?;
+        let (name, id, bytes) = split_key(text.trim()).ok_or(KeyError::NotAVerifyingKey)?;
         let bytes: &[u8; 32] = bytes
             .as_slice()
             .try_into()
@@ -212,8 +216,8 @@ impl fmt::Debug for VerifyingKey {
     }
 }
 
-/// `name+id+base64`, where the bytes begin with the type of the signature.
-fn parts(text: &str) -> Option<(&str, u32, Zeroizing<Vec<u8>>)> {
+/// Splits `name+id+base64`. The decoded bytes begin with the signature type, which is removed.
+fn split_key(text: &str) -> Option<(&str, u32, Zeroizing<Vec<u8>>)> {
     let mut parts = text.splitn(3, '+');
     let (name, id, bytes) = (parts.next()?, parts.next()?, parts.next()?);
     if id.len() != 8 {
@@ -228,61 +232,76 @@ fn parts(text: &str) -> Option<(&str, u32, Zeroizing<Vec<u8>>)> {
     Some((name, id, bytes))
 }
 
-/// Why a note is not to be believed.
+/// The error for a signed note that is not a valid checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum NoteError {
-    /// It is not a text, a blank line and signatures.
+pub enum CheckpointError {
+    /// The note is not a text, a blank line and signature lines.
     #[error("not a signed note")]
     Malformed,
-    /// A known key's signature does not fit the text.
-    #[error("the signature of {name} does not fit the text: one of them was changed")]
+    /// The signature of a known key does not match the text.
+    #[error("the signature of {name} does not match the text: one of them was changed")]
     BadSignature {
-        /// Whose.
+        /// The name of the key.
         name: String,
     },
-    /// Nobody who is known has signed it.
-    #[error("none of the keys given has signed it")]
+    /// No known key signed the note.
+    #[error("none of the given keys signed the note")]
     UnknownKey,
+    /// The text of the note is not a checkpoint.
+    #[error("not a checkpoint: expected a name, a size and a root hash, one per line")]
+    NotACheckpoint,
 }
 
-/// The text of a note, and who of `keys` has signed it, by place: at least one.
+/// Splits a note into its text and its signature lines.
+pub(crate) fn split(note: &str) -> Option<(&str, &str)> {
+    let blank_line = note.rfind("\n\n")?;
+    Some((&note[..=blank_line], &note[blank_line + 2..]))
+}
+
+/// Verifies a note. Returns its text and the indices of the keys that signed it, at least one.
 pub(crate) fn open<'a>(
     note: &'a str,
     keys: &[VerifyingKey],
-) -> Result<(&'a str, Vec<usize>), NoteError> {
+) -> Result<(&'a str, Vec<usize>), CheckpointError> {
     if note.chars().any(|c| c < ' ' && c != '\n') {
-        return Err(NoteError::Malformed);
+        return Err(CheckpointError::Malformed);
     }
-    let blank = note.rfind("\n\n").ok_or(NoteError::Malformed)?;
-    let (text, signatures) = (&note[..=blank], &note[blank + 2..]);
-    let signatures = signatures.strip_suffix('\n').ok_or(NoteError::Malformed)?;
-    let mut signed = Vec::new();
+    let (text, signatures) = split(note).ok_or(CheckpointError::Malformed)?;
+    let signatures = signatures
+        .strip_suffix('\n')
+        .ok_or(CheckpointError::Malformed)?;
+    let mut signers = Vec::new();
     for (count, line) in signatures.split('\n').enumerate() {
-        let line = line.strip_prefix("\u{2014} ").ok_or(NoteError::Malformed)?;
-        let (name, bytes) = line.split_once(' ').ok_or(NoteError::Malformed)?;
-        let bytes = STANDARD.decode(bytes).map_err(|_| NoteError::Malformed)?;
-        let (id, signature) = bytes.split_first_chunk::<4>().ok_or(NoteError::Malformed)?;
-        if name.is_empty() || count >= MOST_SIGNATURES {
-            return Err(NoteError::Malformed);
+        if count >= MAX_SIGNATURES {
+            return Err(CheckpointError::Malformed);
         }
-        let id = u32::from_be_bytes(*id);
+        let (name, id, signature) = parse_signature(line).ok_or(CheckpointError::Malformed)?;
         let known = keys.iter().position(|key| key.name == name && key.id == id);
-        let Some(place) = known else { continue };
-        let fits = signature
+        let Some(index) = known else { continue };
+        let matches = signature
+            .as_slice()
             .try_into()
-            .is_ok_and(|signature| keys[place].has_signed(text, signature));
-        if !fits {
-            return Err(NoteError::BadSignature {
+            .is_ok_and(|signature| keys[index].has_signed(text, signature));
+        if !matches {
+            return Err(CheckpointError::BadSignature {
                 name: name.to_owned(),
             });
         }
-        signed.push(place);
+        signers.push(index);
     }
-    if signed.is_empty() {
-        return Err(NoteError::UnknownKey);
+    if signers.is_empty() {
+        return Err(CheckpointError::UnknownKey);
     }
-    Ok((text, signed))
+    Ok((text, signers))
+}
+
+/// Splits a signature line into the name and the id of the key, and the signature.
+fn parse_signature(line: &str) -> Option<(&str, u32, Vec<u8>)> {
+    let (name, bytes) = line.strip_prefix("\u{2014} ")?.split_once(' ')?;
+    let bytes = STANDARD.decode(bytes).ok()?;
+    let (id, signature) = bytes.split_first_chunk::<4>()?;
+    (!name.is_empty()).then(|| (name, u32::from_be_bytes(*id), signature.to_vec()))
 }
 
 #[cfg(test)]
@@ -299,7 +318,7 @@ mod tests {
         x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
 
     #[test]
-    fn a_note_is_what_gos_package_writes() {
+    fn note_matches_output_of_go_package() {
         let key: SigningKey = SIGNING.parse().unwrap();
         assert_eq!(key.verifying_key().to_string(), VERIFYING);
         assert_eq!(*key.to_secret_text(), SIGNING);
@@ -310,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_byte_anywhere_is_noticed() {
+    fn note_rejects_any_changed_byte() {
         let keys = [VERIFYING.parse().unwrap()];
         let note = format!("{TEXT}\n{SIGNATURE}").into_bytes();
         for at in 0..note.len() {
@@ -326,13 +345,13 @@ mod tests {
     }
 
     #[test]
-    fn signatures_of_strangers_count_for_nothing_and_do_no_harm() {
+    fn note_ignores_signatures_of_unknown_keys() {
         let known: SigningKey = SIGNING.parse().unwrap();
         let stranger = SigningKey::generate("PeterNeumann").unwrap();
         let keys = [known.verifying_key().clone()];
-        let theirs = format!("{TEXT}\n{}", stranger.signature_line(TEXT));
-        assert_eq!(open(&theirs, &keys), Err(NoteError::UnknownKey));
-        let both = format!("{theirs}{SIGNATURE}");
+        let unknown = format!("{TEXT}\n{}", stranger.signature_line(TEXT));
+        assert_eq!(open(&unknown, &keys), Err(CheckpointError::UnknownKey));
+        let both = format!("{unknown}{SIGNATURE}");
         assert_eq!(open(&both, &keys), Ok((TEXT, vec![0])));
         for malformed in [
             "",
@@ -343,16 +362,19 @@ mod tests {
         ] {
             assert_eq!(
                 open(malformed, &keys),
-                Err(NoteError::Malformed),
+                Err(CheckpointError::Malformed),
                 "{malformed}"
             );
         }
     }
 
     #[test]
-    fn keys_that_were_cut_or_mistyped_are_refused_and_none_prints() {
-        assert_eq!(SigningKey::generate("a b").unwrap_err(), KeyError::Name);
-        assert_eq!(SigningKey::generate("").unwrap_err(), KeyError::Name);
+    fn keys_reject_mistyped_text_and_hide_secret() {
+        assert_eq!(
+            SigningKey::generate("a b").unwrap_err(),
+            KeyError::InvalidName
+        );
+        assert_eq!(SigningKey::generate("").unwrap_err(), KeyError::InvalidName);
         let wrong = SIGNING.replace("c74f20a3", "c74f20a4");
         assert_eq!(wrong.parse::<SigningKey>().unwrap_err(), KeyError::WrongId);
         let other = VERIFYING.replace("Peter", "Petra");
@@ -360,9 +382,9 @@ mod tests {
             other.parse::<VerifyingKey>().unwrap_err(),
             KeyError::WrongId
         );
-        let cut = &VERIFYING[..VERIFYING.len() - 4];
+        let truncated = &VERIFYING[..VERIFYING.len() - 4];
         assert_eq!(
-            cut.parse::<VerifyingKey>().unwrap_err(),
+            truncated.parse::<VerifyingKey>().unwrap_err(),
             KeyError::NotAVerifyingKey
         );
         assert_eq!(

@@ -1,7 +1,8 @@
-//! That one line is in a ledger: [C2SP tlog-proof], with the line itself as its extra data.
+//! Inclusion proofs of single lines, as specified by [C2SP tlog-proof]. The proof contains the line
+//! as its extra data.
 //!
-//! So a member can be given the proof of what was done for them without the rest of the ledger,
-//! and anyone with the public key can check it.
+//! A proof shows a member how the application processed their request and reveals no other line.
+//! Anyone with the public key can verify it.
 //!
 //! [C2SP tlog-proof]: https://c2sp.org/tlog-proof
 
@@ -15,14 +16,15 @@ use ct_merkle::{HashableLeaf, InclusionProof, RootHash};
 use sha2::Sha256;
 use sha2::digest::Update;
 
-use crate::checkpoint::{CheckpointError, SignedCheckpoint};
-use crate::export::{Line, Record, next_line, tidied};
-use crate::note::VerifyingKey;
+use crate::checkpoint::SignedCheckpoint;
+use crate::extract::normalize;
+use crate::line::{Line, Record, next_line};
+use crate::note::{CheckpointError, VerifyingKey};
 use crate::tree::{Hash, Paths};
 
 const HEADER: &str = "c2sp.org/tlog-proof@v1";
 
-/// The proof that a line is in a ledger.
+/// The proof that a ledger contains a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineProof {
     line: Vec<u8>,
@@ -31,18 +33,18 @@ pub struct LineProof {
     checkpoint: String,
 }
 
-/// Why a proof proves nothing.
+/// The error for a proof that is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProofError {
-    /// It is no proof of a line.
-    #[error("not the proof of a line of a ledger")]
+    /// The text is not a proof of a ledger line.
+    #[error("not a proof of a ledger line")]
     Malformed,
-    /// Its checkpoint is not to be believed.
+    /// The checkpoint of the proof is not valid.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The line is not in the tree of the checkpoint at that place.
-    #[error("the line is not in the ledger that the checkpoint seals: one of them was changed")]
+    /// The checkpoint does not cover this line at this index.
+    #[error("the checkpoint does not cover this line: one of them was changed")]
     NotIncluded,
 }
 
@@ -55,28 +57,29 @@ impl HashableLeaf for Leaf<'_> {
 }
 
 impl LineProof {
-    /// The proofs of the lines that are `wanted`, in an export that was checked up to `checkpoint`.
+    /// Creates proofs of the lines that `select` returns true for, in an export that was verified up
+    /// to `checkpoint`.
     ///
     /// # Errors
     ///
-    /// When the export cannot be read.
+    /// Returns an error if the export cannot be read.
     pub fn find(
         mut export: impl BufRead,
         checkpoint: &SignedCheckpoint,
-        wanted: impl Fn(&Line) -> bool,
+        select: impl Fn(&Line) -> bool,
     ) -> io::Result<Vec<Self>> {
         let mut paths = Paths::default();
         let mut lines = Vec::new();
         let mut bytes = Vec::new();
-        let mut left = checkpoint.checkpoint().size;
-        while left > 0 && next_line(&mut export, &mut bytes)? {
+        let mut remaining = checkpoint.checkpoint().size;
+        while remaining > 0 && next_line(&mut export, &mut bytes)? {
             if let Some(Record::Line(line)) = Record::parse(&bytes) {
-                let wanted = wanted(&line);
-                paths.push(&bytes, wanted);
-                if wanted {
+                let selected = select(&line);
+                paths.push(&bytes, selected);
+                if selected {
                     lines.push(bytes.clone());
                 }
-                left -= 1;
+                remaining -= 1;
             }
         }
         let proofs = lines.into_iter().zip(paths.finish());
@@ -89,11 +92,11 @@ impl LineProof {
         Ok(proofs.collect())
     }
 
-    /// Checks it. Gives the line that is proved, and the checkpoint that seals it.
+    /// Verifies the proof. Returns the proved line and the checkpoint that covers it.
     ///
     /// # Errors
     ///
-    /// When it proves nothing.
+    /// Returns an error if the proof is not valid.
     pub fn verify(&self, keys: &[VerifyingKey]) -> Result<(Line, SignedCheckpoint), ProofError> {
         let (signed, _) = SignedCheckpoint::open(&self.checkpoint, keys)?;
         let checkpoint = signed.checkpoint();
@@ -108,18 +111,18 @@ impl LineProof {
         }
     }
 
-    /// The line's place in the ledger, from 0.
+    /// Returns the index of the line in the ledger, from 0.
     pub fn index(&self) -> u64 {
         self.index
     }
 
-    /// The line as it stands in an export.
+    /// Returns the bytes of the line in the export.
     pub fn line(&self) -> &[u8] {
         &self.line
     }
 }
 
-/// As it is passed on.
+/// Formats the proof as tlog-proof text.
 impl fmt::Display for LineProof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{HEADER}")?;
@@ -132,12 +135,12 @@ impl fmt::Display for LineProof {
     }
 }
 
-/// Also with the line ends, and the end, that mail gives it.
+/// Parses tlog-proof text. Accepts the line ends and trailing blanks that mail programs produce.
 impl FromStr for LineProof {
     type Err = ProofError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        parse(&tidied(text)).ok_or(ProofError::Malformed)
+        parse(&normalize(text)).ok_or(ProofError::Malformed)
     }
 }
 

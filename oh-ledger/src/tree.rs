@@ -1,15 +1,15 @@
-//! The Merkle tree of RFC 9162, section 2.1, over leaves that come one after the other.
+//! The append-only Merkle tree of RFC 9162, section 2.1.
 //!
-//! [`Frontier`] keeps what is needed to go on: the roots of the whole subtrees so far, at most 64
-//! of them. So a ledger of any length is sealed, and checked, a line at a time.
+//! [`Frontier`] stores only the roots of the complete subtrees, at most 64 hashes, so a ledger of
+//! any length can be signed and verified line by line.
 
 use sha2::{Digest, Sha256};
 
 /// A SHA-256 hash.
 pub type Hash = [u8; 32];
 
-/// The hash of a leaf: SHA-256 of a zero byte and the leaf.
-pub(crate) fn leaf_hash(leaf: &[u8]) -> Hash {
+/// Hashes a leaf: SHA-256 over a zero byte and the leaf.
+fn leaf_hash(leaf: &[u8]) -> Hash {
     Sha256::new()
         .chain_update([0])
         .chain_update(leaf)
@@ -17,8 +17,8 @@ pub(crate) fn leaf_hash(leaf: &[u8]) -> Hash {
         .into()
 }
 
-/// The hash of a node: SHA-256 of a byte of one and both children.
-pub(crate) fn node_hash(left: &Hash, right: &Hash) -> Hash {
+/// Hashes a node: SHA-256 over a one byte and both children.
+fn node_hash(left: &Hash, right: &Hash) -> Hash {
     Sha256::new()
         .chain_update([1])
         .chain_update(left)
@@ -27,7 +27,7 @@ pub(crate) fn node_hash(left: &Hash, right: &Hash) -> Hash {
         .into()
 }
 
-/// A tree that can grow: its size, and the roots of its whole subtrees from the largest on.
+/// The right edge of a growing tree: its size and the roots of its complete subtrees.
 ///
 /// ```
 /// use oh_ledger::Frontier;
@@ -37,8 +37,8 @@ pub(crate) fn node_hash(left: &Hash, right: &Hash) -> Hash {
 ///     tree.push(line.as_bytes());
 /// }
 /// assert_eq!((tree.size(), tree.nodes().len()), (3, 2));
-/// let again = Frontier::from_parts(tree.size(), tree.nodes().to_vec()).expect("they fit");
-/// assert_eq!(again.root(), tree.root());
+/// let restored = Frontier::from_parts(tree.size(), tree.nodes().to_vec()).expect("valid parts");
+/// assert_eq!(restored.root(), tree.root());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Frontier {
@@ -47,17 +47,17 @@ pub struct Frontier {
 }
 
 impl Frontier {
-    /// The empty tree.
+    /// Creates an empty tree.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A tree to go on with. `None` if there are not as many subtrees as a tree of that size has.
+    /// Restores a tree from its size and nodes. Returns `None` if their numbers do not match.
     pub fn from_parts(size: u64, nodes: Vec<Hash>) -> Option<Self> {
         (nodes.len() == size.count_ones() as usize).then_some(Self { size, nodes })
     }
 
-    /// Adds a leaf.
+    /// Appends a leaf.
     pub fn push(&mut self, leaf: &[u8]) {
         let mut hash = leaf_hash(leaf);
         let mut height = self.size;
@@ -70,17 +70,17 @@ impl Frontier {
         self.size += 1;
     }
 
-    /// How many leaves there are.
+    /// Returns the number of leaves.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// The roots of the whole subtrees, from the largest on.
+    /// Returns the roots of the complete subtrees, the largest first.
     pub fn nodes(&self) -> &[Hash] {
         &self.nodes
     }
 
-    /// The root of the tree: of none, the hash of nothing.
+    /// Returns the root hash. For an empty tree this is the hash of the empty string.
     pub fn root(&self) -> Hash {
         let mut nodes = self.nodes.iter().rev();
         let Some(last) = nodes.next() else {
@@ -90,16 +90,16 @@ impl Frontier {
     }
 }
 
-/// Collects the paths from some leaves to the root, while the tree grows.
+/// Builds the inclusion paths of selected leaves while the tree grows.
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
     size: u64,
-    // Roots of whole subtrees, each with the wanted leaves below it.
+    // Roots of complete subtrees, each with the indices of the paths that pass through it.
     nodes: Vec<(Hash, Vec<usize>)>,
     paths: Vec<Path>,
 }
 
-/// The path of one leaf: its place, and the siblings on the way up.
+/// The inclusion path of one leaf: its index, and the siblings from the bottom up.
 #[derive(Debug)]
 pub(crate) struct Path {
     pub(crate) index: u64,
@@ -107,10 +107,10 @@ pub(crate) struct Path {
 }
 
 impl Paths {
-    /// Adds a leaf, whose path is wanted or not.
-    pub(crate) fn push(&mut self, leaf: &[u8], wanted: bool) {
+    /// Appends a leaf, and starts its path if `selected`.
+    pub(crate) fn push(&mut self, leaf: &[u8], selected: bool) {
         let mut below = Vec::new();
-        if wanted {
+        if selected {
             below.push(self.paths.len());
             self.paths.push(Path {
                 index: self.size,
@@ -129,17 +129,17 @@ impl Paths {
     }
 
     fn join(&mut self, left: (Hash, Vec<usize>), right: (Hash, Vec<usize>)) -> (Hash, Vec<usize>) {
-        for place in &left.1 {
-            self.paths[*place].siblings.push(right.0);
+        for path in &left.1 {
+            self.paths[*path].siblings.push(right.0);
         }
-        for place in &right.1 {
-            self.paths[*place].siblings.push(left.0);
+        for path in &right.1 {
+            self.paths[*path].siblings.push(left.0);
         }
         let below = [left.1, right.1].concat();
         (node_hash(&left.0, &right.0), below)
     }
 
-    /// The paths in the tree as it is now.
+    /// Returns the paths in the current tree.
     pub(crate) fn finish(mut self) -> Vec<Path> {
         while let (Some(right), Some(left)) = (self.nodes.pop(), self.nodes.pop()) {
             let joined = self.join(left, right);
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn roots_and_paths_are_those_of_another_implementation() {
+    fn tree_matches_roots_and_paths_of_ct_merkle() {
         for size in 0..130_u64 {
             let mut other = MemoryBackedTree::<Sha256, Leaf>::new();
             let mut tree = Frontier::new();
@@ -195,14 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_goes_on_from_what_was_kept_of_it() {
-        let mut whole = Frontier::new();
+    fn frontier_restored_from_parts_grows_like_the_original() {
+        let mut original = Frontier::new();
         for number in 0..1_000_u32 {
-            let kept = Frontier::from_parts(whole.size(), whole.nodes().to_vec());
-            let mut again = kept.unwrap();
-            whole.push(&number.to_be_bytes());
-            again.push(&number.to_be_bytes());
-            assert_eq!(again, whole);
+            let parts = (original.size(), original.nodes().to_vec());
+            let mut restored = Frontier::from_parts(parts.0, parts.1).unwrap();
+            original.push(&number.to_be_bytes());
+            restored.push(&number.to_be_bytes());
+            assert_eq!(restored, original);
         }
         assert!(Frontier::from_parts(3, vec![[0; 32]]).is_none());
     }

@@ -1,191 +1,199 @@
-//! Checking an export, a line at a time.
+//! Verification of an export, line by line.
 //!
-//! The tree is built again from the lines. Where a checkpoint stands in the export, and where a
-//! checkpoint that someone kept elsewhere says, the tree must have that size and that root. So all
-//! checkpoints are consistent with one another as well: each is a checkpoint of this one tree.
+//! The verifier rebuilds the Merkle tree from the lines. At each checkpoint of the export, and at
+//! the size of each trusted checkpoint, the tree must have that size and that root. All checkpoints
+//! are therefore consistent with each other, because they belong to one tree.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
 
-use crate::checkpoint::{CheckpointError, SignedCheckpoint};
-use crate::export::{Record, next_line};
-use crate::note::VerifyingKey;
-use crate::requests::{End, Request, Requests, Terms, Verdict};
+use crate::checkpoint::SignedCheckpoint;
+use crate::events::{Deadline, End, Event, Events, Verdict};
+use crate::line::{DataOutcome, EventKind, Record, next_line};
+use crate::note::{CheckpointError, VerifyingKey};
 use crate::tree::Frontier;
 
-/// Why an export is not to be believed.
+const DAY: i64 = 86_400_000_000;
+
+/// The error for an export that does not pass verification.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// It cannot be read.
-    #[error("the export cannot be read")]
+    /// The export could not be read.
+    #[error("failed to read the export")]
     Read(#[from] io::Error),
-    /// A line is neither one of a ledger nor a checkpoint.
-    #[error("line {at} of the file is neither a line of a ledger nor a checkpoint: it was changed")]
-    Unreadable {
-        /// Which line of the file, from 1.
-        at: u64,
+    /// A line is neither a ledger line nor a checkpoint.
+    #[error("line {line} of the file is neither a ledger line nor a checkpoint")]
+    MalformedLine {
+        /// The line number in the file, from 1.
+        line: u64,
     },
-    /// Lines are numbered upwards, and this one is not.
+    /// The sequence numbers do not increase.
     #[error(
-        "line {at} of the file has the number {seq}, which is not above the one before: a line was put in, or moved"
+        "line {line} of the file has sequence number {seq}, which is not above the previous one: a line was inserted or moved"
     )]
-    Order {
-        /// Which line of the file, from 1.
-        at: u64,
-        /// Its number.
+    OutOfOrder {
+        /// The line number in the file, from 1.
+        line: u64,
+        /// The sequence number.
         seq: i64,
     },
-    /// A checkpoint in the export is not one of the keys given.
-    #[error("the checkpoint in line {at} of the file is not valid: {source}")]
-    Checkpoint {
-        /// Which line of the file, from 1.
-        at: u64,
-        /// Why.
+    /// A checkpoint in the export is malformed, or none of the keys signed it.
+    #[error("the checkpoint in line {line} of the file is not valid: {source}")]
+    InvalidCheckpoint {
+        /// The line number in the file, from 1.
+        line: u64,
+        /// The cause.
         source: CheckpointError,
     },
-    /// A checkpoint stands at a place it was not made for.
-    #[error("the checkpoint over {size} lines comes after {lines}: {}, between line {} of the ledger and there",
-        if lines < size { "lines were removed" } else { "lines were put in" }, sealed + 1)]
-    Place {
-        /// How many lines it covers.
+    /// A checkpoint covers a different number of lines than there are before it.
+    #[error("the checkpoint over {size} lines follows {lines} lines: lines after line {signed} of the ledger were {}",
+        if lines < size { "removed" } else { "inserted" })]
+    MisplacedCheckpoint {
+        /// How many lines the checkpoint covers.
         size: u64,
-        /// How many stand before it.
+        /// How many lines precede it.
         lines: u64,
-        /// Up to here all is well.
-        sealed: u64,
+        /// How many lines at the beginning are intact.
+        signed: u64,
     },
-    /// The lines are not those that were sealed.
-    #[error("lines {} to {size} of the ledger are not those that were sealed as {origin}: at least one was changed, removed or put in", sealed + 1)]
+    /// The lines differ from those that were signed.
+    #[error("lines {} to {size} of the ledger do not match the checkpoint of {origin}: at least one was changed, removed or inserted", signed + 1)]
     Changed {
-        /// Of which ledger the checkpoint is.
+        /// The name of the ledger.
         origin: String,
-        /// Up to here all is well.
-        sealed: u64,
-        /// Up to here something is not.
+        /// How many lines at the beginning are intact.
+        signed: u64,
+        /// How many lines the checkpoint covers.
         size: u64,
     },
-    /// A checkpoint kept elsewhere has another root: the ledger was written again.
+    /// A trusted checkpoint has another root, so the ledger was rewritten.
     #[error(
-        "a checkpoint kept elsewhere, of {origin} over {size} lines, has another root: the ledger was written again before that line"
+        "the trusted checkpoint of {origin} over {size} lines has a different root: the ledger was rewritten before line {size}"
     )]
     Forked {
-        /// Of which ledger the checkpoint is.
+        /// The name of the ledger.
         origin: String,
-        /// Over how many lines.
+        /// How many lines the checkpoint covers.
         size: u64,
     },
-    /// A checkpoint kept elsewhere covers more lines than there are.
+    /// A trusted checkpoint covers more lines than the export has.
     #[error(
-        "a checkpoint kept elsewhere, of {origin}, covers {size} lines, and there are {lines}: the end was cut off"
+        "the trusted checkpoint of {origin} covers {size} lines, but the export has only {lines}: its end was cut off"
     )]
-    Cut {
-        /// Of which ledger the checkpoint is.
+    Truncated {
+        /// The name of the ledger.
         origin: String,
-        /// Over how many lines.
+        /// How many lines the checkpoint covers.
         size: u64,
-        /// How many there are.
+        /// How many lines the export has.
         lines: u64,
     },
-    /// There is no checkpoint to check against.
-    #[error("the export holds no checkpoint, and none was given: nothing is proved by it")]
-    Nothing,
+    /// There is no checkpoint to verify the lines with.
+    #[error(
+        "the export contains no checkpoint and no trusted checkpoint was given, so nothing can be verified"
+    )]
+    NoCheckpoint,
 }
 
-/// What a key has signed in an export.
+/// The checkpoints of an export that one key has signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyUse {
     /// The key.
     pub key: VerifyingKey,
-    /// How many checkpoints.
+    /// The number of checkpoints.
     pub checkpoints: u64,
-    /// The size of the first of them.
+    /// The size of the first checkpoint.
     pub first: u64,
-    /// The size of the last.
+    /// The size of the last checkpoint.
     pub last: u64,
 }
 
-/// What an export that holds was found to say.
+/// The result of a successful verification.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Verified {
-    /// How many lines there are.
+    /// The number of ledger lines.
     pub lines: u64,
-    /// How many of them are proved: up to the last checkpoint, or one kept elsewhere.
-    pub sealed: u64,
-    /// How many checkpoints the export holds.
+    /// How many of them a checkpoint covers, in the export or trusted.
+    pub signed_lines: u64,
+    /// The number of checkpoints in the export.
     pub checkpoints: u64,
-    /// The last of them.
-    pub last: Option<SignedCheckpoint>,
-    /// How many checkpoints kept elsewhere it was held against.
-    pub held: u64,
-    /// What each key has signed, in the order they were given.
+    /// The last checkpoint in the export.
+    pub last_checkpoint: Option<SignedCheckpoint>,
+    /// The number of trusted checkpoints that the export agrees with.
+    pub trusted_checkpoints: u64,
+    /// The use of each key, in the order in which the keys were given.
     pub keys: Vec<KeyUse>,
-    /// When its first and last lines were written, in microseconds since 1970.
+    /// The times of the first and the last line, in microseconds since 1970.
     pub span: Option<(i64, i64)>,
-    /// The requests.
+    /// The number of events by kind, end and verdict.
     pub summary: Summary,
-    /// Those that did not have their end in time, or not yet.
-    pub listed: Vec<Request>,
-    /// What they were judged by.
-    pub terms: Terms,
+    /// The events for which [`Event::needs_attention`] holds, by the time of their receipt.
+    pub attention: Vec<Event>,
+    /// The time of the assessment, in microseconds since 1970.
+    pub as_of: i64,
+    /// The deadline for erasure requests, in microseconds from the receipt.
+    pub deadline: i64,
 }
 
-/// How many requests ended how.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A property combination by which [`Summary`] counts events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
+pub struct Group {
+    /// The kind of event.
+    pub kind: EventKind,
+    /// The state in which the ledger leaves the event.
+    pub end: End,
+    /// The fate of the member's data.
+    pub data: Option<DataOutcome>,
+    /// Whether the event ended before its deadline.
+    pub verdict: Verdict,
+}
+
+/// The number of events by kind, end, data outcome and verdict.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// How many there are.
-    pub requests: u64,
-    /// By end.
-    pub ends: BTreeMap<End, u64>,
-    /// By whether that was in time.
-    pub verdicts: BTreeMap<Verdict, u64>,
-    /// How long those that ended took: for each span of [`SPANS`](Self::SPANS), how many ended within
-    /// it and not within the one before; and how many took longer than all.
-    pub took: [u64; 5],
-    /// The longest that one took, in microseconds.
-    pub longest: i64,
+    groups: BTreeMap<Group, u64>,
+    // How many erasure requests ended within each span of `SPANS`, and how many took longer.
+    pub(crate) durations: [u64; 5],
+    pub(crate) max_duration: i64,
 }
 
 impl Summary {
-    /// An hour, a day, a week and 30 days, in microseconds.
-    pub const SPANS: [i64; 4] = [
-        3_600_000_000,
-        86_400_000_000,
-        7 * 86_400_000_000,
-        30 * 86_400_000_000,
-    ];
+    /// An hour, a day, a week and 30 days.
+    const SPANS: [i64; 4] = [DAY / 24, DAY, 7 * DAY, 30 * DAY];
 
-    fn count(&mut self, request: &Request, terms: Terms) {
-        self.requests += 1;
-        *self.ends.entry(request.end).or_default() += 1;
-        *self.verdicts.entry(request.verdict(terms)).or_default() += 1;
-        if let Some(took) = request.took(terms).filter(|_| request.end.is_end()) {
-            let span = Self::SPANS.iter().position(|span| took <= *span);
-            self.took[span.unwrap_or(Self::SPANS.len())] += 1;
-            self.longest = self.longest.max(took);
+    fn add(&mut self, event: &Event) {
+        let group = Group {
+            kind: event.kind,
+            end: event.end,
+            data: event.data,
+            verdict: event.verdict,
+        };
+        *self.groups.entry(group).or_default() += 1;
+        let duration = event.elapsed.filter(|_| event.end.is_final());
+        if let Some(duration) = duration.filter(|_| event.kind.has_deadline()) {
+            let span = Self::SPANS.iter().position(|span| duration <= *span);
+            self.durations[span.unwrap_or(Self::SPANS.len())] += 1;
+            self.max_duration = self.max_duration.max(duration);
         }
     }
 
-    /// How many ended so.
-    pub fn of(&self, end: End) -> u64 {
-        self.ends.get(&end).copied().unwrap_or(0)
-    }
-
-    /// How many were judged so.
-    pub fn judged(&self, verdict: Verdict) -> u64 {
-        self.verdicts.get(&verdict).copied().unwrap_or(0)
+    /// Returns the number of events in the groups that match.
+    pub fn count(&self, matches: impl Fn(&Group) -> bool) -> u64 {
+        let groups = self.groups.iter().filter(|(group, _)| matches(group));
+        groups.map(|(_, count)| count).sum()
     }
 }
 
-/// Checks an export.
+/// Verifies an export.
 ///
 /// ```
-/// use oh_ledger::{Checkpoint, Frontier, SigningKey, Terms, Verifier, checkpoint_record};
+/// use oh_ledger::{Checkpoint, Frontier, SigningKey, Verifier, checkpoint_record};
 ///
-/// let line = r#"{"seq":1,"event":"e","member":"m","at":"2026-11-01T12:00:00Z","step":"received","attempt":0}"#;
+/// let line = r#"{"seq":1,"event":"e","member":"m","at":"2026-11-01T12:00:00Z","step":"received","attempt":0,"erasure":"requested","discovery":"webhook"}"#;
 /// let key = SigningKey::generate("example.org/erasure")?;
 /// let mut tree = Frontier::new();
 /// tree.push(line.as_bytes());
@@ -193,190 +201,200 @@ impl Summary {
 /// let export = format!("{line}\n{}\n", checkpoint_record(checkpoint.note()));
 ///
 /// let keys = vec![key.verifying_key().clone()];
-/// let terms = Terms::at(1_795_000_000_000_000);
-/// let verified = Verifier::new(keys.clone(), terms).read(export.as_bytes())?;
-/// assert_eq!((verified.sealed, verified.listed.len()), (1, 1));
+/// let as_of = 1_795_000_000_000_000; // microseconds since 1970
+/// let verified = Verifier::new(keys.clone(), as_of).read(export.as_bytes())?;
+/// assert_eq!((verified.signed_lines, verified.attention.len()), (1, 1));
 ///
 /// let altered = export.replace("\"m\"", "\"n\"");
-/// assert!(Verifier::new(keys, terms).read(altered.as_bytes()).is_err());
+/// assert!(Verifier::new(keys, as_of).read(altered.as_bytes()).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 #[must_use]
 pub struct Verifier {
     keys: Vec<VerifyingKey>,
-    terms: Terms,
-    // By size, those that the tree has not reached.
-    held: BTreeMap<u64, Vec<SignedCheckpoint>>,
+    // By size. Entries are removed when the tree reaches their size.
+    trusted: BTreeMap<u64, Vec<SignedCheckpoint>>,
     tree: Frontier,
-    at: u64,
+    line_number: u64,
     last_seq: Option<i64>,
-    requests: Requests,
-    found: Verified,
+    events: Events,
+    verified: Verified,
 }
 
 impl Verifier {
-    /// One that believes checkpoints of these keys.
-    pub fn new(keys: Vec<VerifyingKey>, terms: Terms) -> Self {
+    /// Creates a verifier that accepts checkpoints of these keys. It assesses deadlines at `as_of`,
+    /// in microseconds since 1970, and allows 30 days for an erasure request (GDPR Art. 12(3)).
+    pub fn new(keys: Vec<VerifyingKey>, as_of: i64) -> Self {
+        let limit = 30 * DAY;
         let uses = keys.iter().map(|key| KeyUse {
             key: key.clone(),
             checkpoints: 0,
             first: 0,
             last: 0,
         });
-        let found = Verified {
+        let verified = Verified {
             lines: 0,
-            sealed: 0,
+            signed_lines: 0,
             checkpoints: 0,
-            last: None,
-            held: 0,
+            last_checkpoint: None,
+            trusted_checkpoints: 0,
             keys: uses.collect(),
             span: None,
             summary: Summary::default(),
-            listed: Vec::new(),
-            terms,
+            attention: Vec::new(),
+            as_of,
+            deadline: limit,
         };
         Self {
             keys,
-            terms,
-            held: BTreeMap::new(),
+            trusted: BTreeMap::new(),
             tree: Frontier::new(),
-            at: 0,
+            line_number: 0,
             last_seq: None,
-            requests: Requests::default(),
-            found,
+            events: Events::new(Deadline { as_of, limit }),
+            verified,
         }
     }
 
-    /// Holds the export against a checkpoint that was kept elsewhere, too.
+    /// Sets the number of days that an erasure request may take.
+    pub fn deadline_days(mut self, days: u32) -> Self {
+        let (as_of, limit) = (self.verified.as_of, i64::from(days) * DAY);
+        self.verified.deadline = limit;
+        self.events = Events::new(Deadline { as_of, limit });
+        self
+    }
+
+    /// Adds a checkpoint from a trusted source, which the export must agree with.
     ///
     /// # Errors
     ///
-    /// When it is not signed by one of the keys.
-    pub fn hold_against(&mut self, note: &str) -> Result<(), CheckpointError> {
+    /// Returns an error if none of the keys signed it.
+    pub fn trust_checkpoint(&mut self, note: &str) -> Result<(), CheckpointError> {
         let (signed, _) = SignedCheckpoint::open(note, &self.keys)?;
         let size = signed.checkpoint().size;
-        self.held.entry(size).or_default().push(signed);
+        self.trusted.entry(size).or_default().push(signed);
         Ok(())
     }
 
-    /// Reads an export to its end.
+    /// Reads and verifies an export.
     ///
     /// # Errors
     ///
-    /// At the first thing that is not as it was sealed.
+    /// Returns the first deviation from the signed ledger.
     pub fn read(mut self, mut export: impl BufRead) -> Result<Verified, VerifyError> {
-        self.meet_held()?;
+        self.compare_with_trusted()?;
         let mut line = Vec::new();
         while next_line(&mut export, &mut line)? {
-            self.line(&line)?;
+            self.add_line(&line)?;
         }
         self.finish()
     }
 
-    fn line(&mut self, bytes: &[u8]) -> Result<(), VerifyError> {
-        self.at += 1;
-        let at = self.at;
+    fn add_line(&mut self, bytes: &[u8]) -> Result<(), VerifyError> {
+        self.line_number += 1;
+        let number = self.line_number;
         match Record::parse(bytes) {
             Some(Record::Line(line)) => {
                 if self.last_seq.is_some_and(|last| line.seq <= last) {
-                    return Err(VerifyError::Order { at, seq: line.seq });
+                    let seq = line.seq;
+                    return Err(VerifyError::OutOfOrder { line: number, seq });
                 }
                 self.last_seq = Some(line.seq);
-                let began = self.found.span.map_or(line.at, |span| span.0);
-                self.found.span = Some((began, line.at));
+                let first = self.verified.span.map_or(line.at, |span| span.0);
+                self.verified.span = Some((first, line.at));
                 self.tree.push(bytes);
-                self.meet_held()?;
-                if let Some(done) = self.requests.line(&line) {
-                    self.judge(done);
+                self.compare_with_trusted()?;
+                if let Some(done) = self.events.add(&line) {
+                    self.add_event(done);
                 }
                 Ok(())
             }
-            Some(Record::Checkpoint(note)) => self.checkpoint(&note),
-            None => Err(VerifyError::Unreadable { at }),
+            Some(Record::Checkpoint(note)) => self.add_checkpoint(&note),
+            None => Err(VerifyError::MalformedLine { line: number }),
         }
     }
 
-    fn checkpoint(&mut self, note: &str) -> Result<(), VerifyError> {
-        let at = self.at;
-        let (signed, by) = SignedCheckpoint::open(note, &self.keys)
-            .map_err(|source| VerifyError::Checkpoint { at, source })?;
-        let checkpoint = signed.checkpoint();
-        let (size, lines, sealed) = (checkpoint.size, self.tree.size(), self.found.sealed);
+    fn add_checkpoint(&mut self, note: &str) -> Result<(), VerifyError> {
+        let (checkpoint, signers) = SignedCheckpoint::open(note, &self.keys).map_err(|source| {
+            let line = self.line_number;
+            VerifyError::InvalidCheckpoint { line, source }
+        })?;
+        let (lines, signed) = (self.tree.size(), self.verified.signed_lines);
+        let size = checkpoint.checkpoint().size;
         if size != lines {
-            return Err(VerifyError::Place {
+            return Err(VerifyError::MisplacedCheckpoint {
                 size,
                 lines,
-                sealed,
+                signed,
             });
         }
-        if checkpoint.root != self.tree.root() {
-            let origin = checkpoint.origin.clone();
+        if checkpoint.checkpoint().root != self.tree.root() {
+            let origin = checkpoint.checkpoint().origin.clone();
             return Err(VerifyError::Changed {
                 origin,
-                sealed,
+                signed,
                 size,
             });
         }
-        for place in by {
-            let used = &mut self.found.keys[place];
-            if used.checkpoints == 0 {
-                used.first = size;
+        for index in signers {
+            let key = &mut self.verified.keys[index];
+            if key.checkpoints == 0 {
+                key.first = size;
             }
-            used.checkpoints += 1;
-            used.last = size;
+            key.checkpoints += 1;
+            key.last = size;
         }
-        self.found.sealed = size;
-        self.found.checkpoints += 1;
-        self.found.last = Some(signed);
+        self.verified.signed_lines = size;
+        self.verified.checkpoints += 1;
+        self.verified.last_checkpoint = Some(checkpoint);
         Ok(())
     }
 
-    /// Where the tree has the size of checkpoints kept elsewhere, it has their root.
-    fn meet_held(&mut self) -> Result<(), VerifyError> {
+    /// Compares the tree with the trusted checkpoints of its size.
+    fn compare_with_trusted(&mut self) -> Result<(), VerifyError> {
         let size = self.tree.size();
-        let Some(held) = self.held.remove(&size) else {
+        let Some(trusted) = self.trusted.remove(&size) else {
             return Ok(());
         };
-        for signed in held {
+        for signed in trusted {
             if signed.checkpoint().root != self.tree.root() {
                 let origin = signed.checkpoint().origin.clone();
                 return Err(VerifyError::Forked { origin, size });
             }
-            self.found.held += 1;
+            self.verified.trusted_checkpoints += 1;
         }
-        self.found.sealed = size;
+        self.verified.signed_lines = size;
         Ok(())
     }
 
-    fn judge(&mut self, request: Request) {
-        self.found.summary.count(&request, self.terms);
-        if request.verdict(self.terms) != Verdict::InTime {
-            self.found.listed.push(request);
+    fn add_event(&mut self, event: Event) {
+        self.verified.summary.add(&event);
+        if event.needs_attention() {
+            self.verified.attention.push(event);
         }
     }
 
     fn finish(mut self) -> Result<Verified, VerifyError> {
         let lines = self.tree.size();
-        if let Some((size, held)) = self.held.pop_last() {
-            let origin = held.first().map(|held| held.checkpoint().origin.clone());
-            let origin = origin.unwrap_or_default();
-            return Err(VerifyError::Cut {
+        if let Some((size, trusted)) = self.trusted.pop_last() {
+            let origin = trusted[0].checkpoint().origin.clone();
+            return Err(VerifyError::Truncated {
                 origin,
                 size,
                 lines,
             });
         }
-        if self.found.checkpoints == 0 && self.found.held == 0 {
-            return Err(VerifyError::Nothing);
+        if self.verified.checkpoints == 0 && self.verified.trusted_checkpoints == 0 {
+            return Err(VerifyError::NoCheckpoint);
         }
-        for request in std::mem::take(&mut self.requests).into_rest() {
-            self.judge(request);
+        for event in self.events.take_open() {
+            self.add_event(event);
         }
-        self.found.lines = lines;
-        self.found
-            .listed
-            .sort_by(|a, b| (a.received_at, &a.event).cmp(&(b.received_at, &b.event)));
-        Ok(self.found)
+        self.verified.lines = lines;
+        self.verified
+            .attention
+            .sort_by(|a, b| (a.received_at, &a.id).cmp(&(b.received_at, &b.id)));
+        Ok(self.verified)
     }
 }
