@@ -30,7 +30,7 @@ pub fn notes_in(text: &str) -> Vec<String> {
     }
     let notes: Vec<String> = text.lines().filter_map(note_in_line).collect();
     if notes.is_empty() && !is_json {
-        // Verifying this text reports what is wrong with it.
+        // The caller verifies the text and reports the error.
         return vec![text];
     }
     notes

@@ -3,7 +3,7 @@
 //! An application that connects to [Open Humans](https://www.openhumans.org) with [`oh-core`]
 //! writes a line for each step of each erasure request and departure. The lines are the leaves of
 //! an RFC 9162 Merkle tree. The application signs the root of this tree regularly, as a
-//! *checkpoint*. Anyone who has a checkpoint, which is a short text, can later detect whether an
+//! *checkpoint*. A checkpoint is a short text. With it, anyone can later detect whether an
 //! earlier line was changed, removed or inserted.
 //!
 //! `oh-core` signs checkpoints with this crate, and auditors verify exports with it. It uses no

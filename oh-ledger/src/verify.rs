@@ -57,7 +57,7 @@ pub enum VerifyError {
         /// How many lines at the beginning are intact.
         signed: u64,
     },
-    /// The lines differ from those that were signed.
+    /// The lines differ from the signed lines.
     #[error("lines {} to {size} of the ledger do not match the checkpoint of {origin}: at least one was changed, removed or inserted", signed + 1)]
     Changed {
         /// The name of the ledger.

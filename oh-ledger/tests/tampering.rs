@@ -128,7 +128,7 @@ fn verifier_locates_change_in_large_export() {
         other => panic!("{other}"),
     }
 
-    // A checkpoint replaced by that of another tree of this size, signed with the same key.
+    // A checkpoint replaced by another one of the same size and key.
     let mut other = Frontier::new();
     for number in 0..50_000 {
         other.push(line(number + 1).as_bytes());
@@ -191,7 +191,7 @@ fn verifier_rejects_moved_repeated_and_removed_lines() {
         let mut fewer = lines.clone();
         fewer.remove(at);
         let result = verify(&joined(&fewer), &key);
-        // Later checkpoints cover the same lines. Without the last one, fewer lines are covered.
+        // Later checkpoints cover the same lines. Without the last checkpoint, fewer lines are covered.
         match result {
             Ok(verified) => assert!(is_checkpoint && verified.signed_lines >= 8),
             Err(_) => assert!(!is_checkpoint),

@@ -14,7 +14,7 @@ use oh_core::deauth::{
     DeauthInbox, Deauthorizer, Discovery, ErasureRequest, EventId, EventQuery, EventState,
     LeaseOutcome, Ledger, LedgerQuery, Pseudonym, Pseudonymizer, StoredCheckpoint,
 };
-use oh_core::ledger::{SigningKey, Terms, Verifier};
+use oh_core::ledger::{SigningKey, Verifier};
 use oh_core::store::{MemberRecord, PutOutcome, TokenStore, Tokens, Version};
 use oh_core::{Clock, KeyMaterial, ProjectMemberId, Timestamp};
 use oh_sqlx::{PgStore, SchemaError, SqliteStore, postgres, sqlite};
@@ -111,9 +111,9 @@ async fn assert_old_lines_are_sealed(store: &(impl TokenStore + DeauthInbox + Cl
     let mut export = Vec::new();
     let ledger = Ledger::new(&deauthorizer);
     assert_eq!(ledger.export(&mut export).await.unwrap(), 15);
-    let terms = Terms::at(Timestamp::now().as_micros());
-    let verified = Verifier::new(vec![key.verifying_key().clone()], terms).read(&*export);
-    assert_eq!(verified.unwrap().sealed, 15);
+    let as_of = Timestamp::now().as_micros();
+    let verified = Verifier::new(vec![key.verifying_key().clone()], as_of).read(&*export);
+    assert_eq!(verified.unwrap().signed_lines, 15);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use axum::http::request::Builder;
 use axum::http::{Request, header};
 use oh_core::ProjectMemberId;
 use oh_core::deauth::{EventState, Step};
-use oh_core::ledger::{SigningKey, Terms, Verdict, Verifier, notes_in};
+use oh_core::ledger::{SigningKey, Verdict, Verifier, notes_in};
 use oh_sandbox::Sandbox;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
@@ -95,15 +95,21 @@ async fn failing_erasure_becomes_dead_letter_and_succeeds_when_requeued() -> Res
     assert_eq!(shown, checkpoint.note());
     let export = Request::get("/openhumans/staff/ledger.jsonl");
     let export = send(&routes, export, &bob).await?;
-    let terms = Terms::at(openhumans.clock().now().as_micros());
-    let mut verifier = Verifier::new(vec![key.verifying_key().clone()], terms);
+    let as_of = openhumans.clock().now().as_micros();
+    let mut verifier = Verifier::new(vec![key.verifying_key().clone()], as_of);
     let archive = std::fs::read_to_string(folder.path().join("diary.checkpoints"))?;
     for note in notes_in(&archive) {
-        verifier.hold_against(&note)?;
+        verifier.trust_checkpoint(&note)?;
     }
     let verified = verifier.read(export.as_bytes())?;
-    assert_eq!((verified.sealed, verified.held), (steps.len() as u64, 1));
-    assert_eq!(verified.summary.judged(Verdict::InTime), 1);
+    assert_eq!(
+        (verified.signed_lines, verified.trusted_checkpoints),
+        (steps.len() as u64, 1)
+    );
+    let in_time = verified
+        .summary
+        .count(|group| group.verdict == Verdict::InTime);
+    assert_eq!(in_time, 1);
 
     // Other members cannot open the dashboard.
     let alice = log_in(&routes, &sandbox, "01026778").await?;

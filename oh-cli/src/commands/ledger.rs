@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use oh_api::{Error, Timestamp};
 use oh_ledger::{
-    KeyError, LineProof, Request, SigningKey, Terms, Verdict, Verified, Verifier, VerifyError,
-    VerifyingKey, notes_in, report,
+    Event, EventKind, Group, KeyError, LineProof, SigningKey, Verdict, Verified, Verifier,
+    VerifyError, VerifyingKey, notes_in, report,
 };
 use serde_json::{Value, json};
 
@@ -108,68 +108,107 @@ fn verify(args: &Verify) -> Result<(), Failure> {
     }
     let summary = &verified.summary;
     output::line(format!(
-        "the ledger holds: lines 1 to {} of {} are those that were sealed ({}, {} kept elsewhere)",
-        verified.sealed,
+        "the ledger is intact: lines 1 to {} of {} match the signed checkpoints ({}, {} trusted)",
+        verified.signed_lines,
         verified.lines,
         counted(verified.checkpoints, "checkpoint"),
-        verified.held
+        verified.trusted_checkpoints
     ))?;
-    if verified.lines > verified.sealed {
-        output::line(not_sealed(verified.lines - verified.sealed))?;
+    if verified.lines > verified.signed_lines {
+        output::line(not_signed(verified.lines - verified.signed_lines))?;
     }
     for used in verified.keys.iter().filter(|used| used.checkpoints > 0) {
         let (key, first, last) = (&used.key, used.first, used.last);
-        output::line(format!("signed by {key}: lines 1 to {first}, up to {last}"))?;
+        output::line(format!(
+            "signed by {key}: checkpoints over {first} to {last} lines"
+        ))?;
     }
+    let judged = |verdict| summary.count(|group| group.verdict == verdict);
     output::line(format!(
         "{}: {} ended in time, {} late, {} open, {} overdue",
-        counted(summary.requests, "request"),
-        summary.judged(Verdict::InTime),
-        summary.judged(Verdict::Late),
-        summary.judged(Verdict::Open),
-        summary.judged(Verdict::Overdue),
+        counted(summary.count(has_deadline), "erasure request"),
+        judged(Verdict::InTime),
+        judged(Verdict::Late),
+        judged(Verdict::Open),
+        judged(Verdict::Overdue),
     ))?;
-    for request in &verified.listed {
-        output::line(row(request, &verified))?;
+    for (kind, count) in other_kinds(&verified) {
+        output::line(format!("{}, without a deadline", counted(count, &kind)))?;
+    }
+    for event in &verified.attention {
+        output::line(row(event))?;
     }
     Ok(())
 }
 
-fn not_sealed(lines: u64) -> String {
+fn has_deadline(group: &Group) -> bool {
+    group.kind.has_deadline()
+}
+
+/// Returns the number of events of each kind that has no deadline, without the empty kinds.
+fn other_kinds(verified: &Verified) -> Vec<(String, u64)> {
+    [
+        EventKind::Departure,
+        EventKind::UnannouncedDeparture,
+        EventKind::Disconnection,
+        EventKind::TokenLoss,
+    ]
+    .into_iter()
+    .map(|kind| {
+        let count = verified.summary.count(|group| group.kind == kind);
+        (kind.to_string(), count)
+    })
+    .filter(|(_, count)| *count > 0)
+    .collect()
+}
+
+fn not_signed(lines: u64) -> String {
     match lines {
-        1 => "the last line is not sealed yet".to_owned(),
-        lines => format!("the last {lines} lines are not sealed yet"),
+        1 => "no checkpoint covers the last line yet".to_owned(),
+        lines => format!("no checkpoint covers the last {lines} lines yet"),
     }
 }
 
-/// A request that did not have its end in time, tab by tab.
-fn row(request: &Request, verified: &Verified) -> String {
-    let received = request.received_at.map(Timestamp::from_micros);
+/// Formats an event that needs attention, as columns separated by tabs.
+fn row(event: &Event) -> String {
+    let received = event.received_at.map(Timestamp::from_micros);
+    let data = event.data.map(|data| data.to_string());
     [
-        request.verdict(verified.terms).as_str().to_owned(),
-        request.end.as_str().to_owned(),
+        event.kind.to_string(),
+        event.verdict.to_string(),
+        event.end.to_string(),
+        data.unwrap_or_default(),
         received.map_or("receipt unknown".into(), |at| at.to_string()),
-        plain(&request.event),
-        plain(&request.member),
-        plain(request.note.as_deref().unwrap_or_default()),
+        plain(&event.id),
+        plain(&event.member),
+        plain(event.note.as_deref().unwrap_or_default()),
     ]
     .join("\t")
 }
 
 fn as_json(verified: &Verified) -> serde_json::Value {
     let at = |micros: i64| Timestamp::from_micros(micros).to_string();
-    let listed = verified.listed.iter().map(|request| {
+    let attention = verified.attention.iter().map(|event| {
         json!({
-            "event": request.event,
-            "pseudonym": request.member,
-            "received": request.received_at.map(at),
-            "end": request.end.as_str(),
-            "since": at(request.since),
-            "verdict": request.verdict(verified.terms).as_str(),
-            "attempts": request.attempts,
-            "note": request.note,
+            "event": event.id,
+            "pseudonym": event.member,
+            "kind": event.kind.to_string(),
+            "discovery": event.discovery.map(|discovery| discovery.to_string()),
+            "received": event.received_at.map(at),
+            "end": event.end.to_string(),
+            "since": at(event.since),
+            "verdict": event.verdict.to_string(),
+            "data": event.data.map(|data| data.to_string()),
+            "result": event.result,
+            "attempts": event.attempts,
+            "note": event.note,
         })
     });
+    let judged = |verdict| verified.summary.count(|group| group.verdict == verdict);
+    let other_kinds: serde_json::Map<_, _> = other_kinds(verified)
+        .into_iter()
+        .map(|(kind, count)| (kind.replace(' ', "_"), count.into()))
+        .collect();
     let keys = verified.keys.iter().map(|used| {
         json!({
             "key": used.key.to_string(),
@@ -180,17 +219,18 @@ fn as_json(verified: &Verified) -> serde_json::Value {
     });
     json!({
         "lines": verified.lines,
-        "sealed": verified.sealed,
+        "signed_lines": verified.signed_lines,
         "checkpoints": verified.checkpoints,
-        "kept_elsewhere": verified.held,
-        "last_checkpoint": verified.last.as_ref().map(|last| last.note()),
+        "trusted_checkpoints": verified.trusted_checkpoints,
+        "last_checkpoint": verified.last_checkpoint.as_ref().map(|last| last.note()),
         "keys": keys.collect::<Vec<_>>(),
-        "requests": verified.summary.requests,
-        "in_time": verified.summary.judged(Verdict::InTime),
-        "late": verified.summary.judged(Verdict::Late),
-        "open": verified.summary.judged(Verdict::Open),
-        "overdue": verified.summary.judged(Verdict::Overdue),
-        "listed": listed.collect::<Vec<_>>(),
+        "erasure_requests": verified.summary.count(has_deadline),
+        "in_time": judged(Verdict::InTime),
+        "late": judged(Verdict::Late),
+        "open": judged(Verdict::Open),
+        "overdue": judged(Verdict::Overdue),
+        "other_events": other_kinds,
+        "attention": attention.collect::<Vec<_>>(),
     })
 }
 
@@ -199,7 +239,7 @@ fn write_report(args: &Report) -> Result<(), Failure> {
     let export = &args.export.export;
     if let Some(path) = &args.csv {
         let to = create(path)?;
-        let written = report::write_csv(open(export)?, verified.terms, to);
+        let written = report::write_csv(open(export)?, &verified, to);
         written.map_err(|e| Error::from(e).at(path))?;
     }
     if let Some(path) = &args.html {
@@ -211,7 +251,7 @@ fn write_report(args: &Report) -> Result<(), Failure> {
 
 fn prove(args: &Prove) -> Result<(), Failure> {
     let verified = verified(&args.export)?;
-    let Some(checkpoint) = &verified.last else {
+    let Some(checkpoint) = &verified.last_checkpoint else {
         return Err(Failure::Wrong("the export holds no checkpoint".into()));
     };
     let export = &args.export.export;
@@ -242,20 +282,20 @@ fn prove(args: &Prove) -> Result<(), Failure> {
 }
 
 /// Says what was looked for in vain, and how things are named in a ledger.
-fn nothing_to_prove(args: &Prove, not_sealed_yet: u64) -> Failure {
+fn nothing_to_prove(args: &Prove, not_signed_yet: u64) -> Failure {
     let mut why = match (&args.member, &args.event) {
         (Some(member), _) => format!(
-            "no sealed line is about the member {}: members are named by pseudonym, 32 hexadecimal \
+            "no line covered by a checkpoint is about the member {}: members are named by pseudonym, 32 hexadecimal \
              digits, never by id. The search of the app's desk, or `Ledger::pseudonym`, gives it",
             plain(member)
         ),
         (None, event) => format!(
-            "no sealed line is about the event {}",
+            "no line covered by a checkpoint is about the event {}",
             plain(event.as_deref().unwrap_or_default())
         ),
     };
-    if not_sealed_yet > 0 {
-        why += &format!("; {}", not_sealed(not_sealed_yet));
+    if not_signed_yet > 0 {
+        why += &format!("; {}", not_signed(not_signed_yet));
     }
     Failure::from(Error::NotFound).advise(why)
 }
@@ -271,13 +311,13 @@ fn check(args: &Check) -> Result<(), Failure> {
         let (proof, checkpoint) =
             checked.map_err(|error| Failure::Broken(format!("{}: {error}", path.display())))?;
         output::line(plain(&String::from_utf8_lossy(proof.line())))?;
-        let sealed = checkpoint.checkpoint();
+        let signed = checkpoint.checkpoint();
         output::say(format!(
-            "{}: line {} of the {} that {} has sealed",
+            "{}: line {} of {} lines that {} has signed",
             path.display(),
             proof.index() + 1,
-            sealed.size,
-            plain(&sealed.origin),
+            signed.size,
+            plain(&signed.origin),
         ));
     }
     Ok(())
@@ -285,8 +325,7 @@ fn check(args: &Check) -> Result<(), Failure> {
 
 fn verified(args: &Export) -> Result<Verified, Failure> {
     let now = args.as_of.unwrap_or_else(Timestamp::now);
-    let terms = Terms::at(now.as_micros()).days(args.days);
-    let mut verifier = Verifier::new(keys(&args.keys)?, terms);
+    let mut verifier = Verifier::new(keys(&args.keys)?, now.as_micros()).deadline_days(args.days);
     for path in &args.checkpoints {
         let notes = notes_in(&read(path)?);
         if notes.is_empty() {
@@ -295,7 +334,7 @@ fn verified(args: &Export) -> Result<Verified, Failure> {
         }
         for note in notes {
             verifier
-                .hold_against(&note)
+                .trust_checkpoint(&note)
                 .map_err(|error| Failure::Broken(format!("{}: {error}", path.display())))?;
         }
     }

@@ -103,21 +103,21 @@ fn a_ledger_that_holds_is_said_to_and_what_is_overdue_is_listed() {
     let ledger = Ledger::new();
     let answer = out(&ledger.run("verify", &[]));
     assert!(
-        answer.starts_with("the ledger holds: lines 1 to 4 of 4"),
+        answer.starts_with("the ledger is intact: lines 1 to 4 of 4"),
         "{answer}"
     );
     let last = answer.lines().last().unwrap();
     assert_eq!(
         last,
-        "overdue\tdead letter\t2026-11-02T12:00:00Z\ttwo\tm2\t"
+        "not recorded\toverdue\tdead letter\t\t2026-11-02T12:00:00Z\ttwo\tm2\t"
     );
     let answer: Value = serde_json::from_str(&out(&ledger.run("verify", &["--json"]))).unwrap();
-    assert_eq!(answer["sealed"], 4);
+    assert_eq!(answer["signed_lines"], 4);
     assert_eq!(
         (&answer["in_time"], &answer["overdue"]),
         (&1.into(), &1.into())
     );
-    assert_eq!(answer["listed"][0]["event"], "two");
+    assert_eq!(answer["attention"][0]["event"], "two");
     // The key may be in a file.
     let key = ledger.path("key.txt");
     std::fs::write(&key, format!("\n{}\n", ledger.key)).unwrap();
@@ -136,15 +136,15 @@ fn a_ledger_that_holds_is_said_to_and_what_is_overdue_is_listed() {
 fn what_was_done_to_a_ledger_is_found_out() {
     type Way = (&'static str, fn(String) -> String);
     let ways: [Way; 4] = [
-        ("were changed, removed or put in", |text| {
+        ("were changed, removed or inserted", |text| {
             text.replace("\"m1\"", "\"m9\"")
         }),
-        ("lines were removed", |text| {
+        ("were removed", |text| {
             text.lines()
                 .skip(1)
                 .fold(String::new(), |t, l| t + l + "\n")
         }),
-        ("lines were put in", |text| {
+        ("were inserted", |text| {
             lines()[0].replace(":0,", ":-1,") + "\n" + &text
         }),
         ("not valid", |text| text.replace("\\n4\\n", "\\n3\\n")),
@@ -235,13 +235,13 @@ fn whoever_looks_for_a_member_by_id_is_told_how_members_are_named() {
     for wanted in ["01026778", "pseudonym", "32 hexadecimal digits", "desk"] {
         assert!(by_id.contains(wanted), "{by_id}");
     }
-    assert!(!by_id.contains("sealed yet"), "{by_id}");
+    assert!(!by_id.contains("covers the last"), "{by_id}");
     let by_event = prove("--event", "three");
     assert!(by_event.contains("the event three"), "{by_event}");
     ledger.alter(|text| text + &lines()[3].replace(":3,", ":4,").replace("two", "three") + "\n");
     let too_new = prove("--event", "three");
     assert!(
-        too_new.contains("the last line is not sealed yet"),
+        too_new.contains("no checkpoint covers the last line yet"),
         "{too_new}"
     );
 }
@@ -263,7 +263,7 @@ fn a_checkpoint_is_read_as_it_was_mailed_or_logged() {
         std::fs::write(&kept, &held).unwrap();
         let args = ["--checkpoint", kept.to_str().unwrap(), "--json"];
         let answer: Value = serde_json::from_str(&out(&ledger.run("verify", &args))).unwrap();
-        assert_eq!(answer["kept_elsewhere"], 1, "{held:?}");
+        assert_eq!(answer["trusted_checkpoints"], 1, "{held:?}");
     }
     // None of that takes anything from the signature.
     for held in [note.replace("\n4\n", "\n5\n"), format!("{note}-- \nmailed")] {
@@ -290,9 +290,9 @@ fn one_thing_is_not_counted_as_several() {
             + "\n"
     });
     let answer = out(&ledger.run("verify", &[]));
-    assert!(answer.contains("(1 checkpoint, 0 kept"), "{answer}");
+    assert!(answer.contains("(1 checkpoint, 0 trusted"), "{answer}");
     assert!(
-        answer.contains("\nthe last line is not sealed yet\n"),
+        answer.contains("\nno checkpoint covers the last line yet\n"),
         "{answer}"
     );
 }

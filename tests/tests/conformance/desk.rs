@@ -5,7 +5,7 @@ use std::time::Duration;
 use oh_core::deauth::{
     Checkpointer, DEADLINE, DeauthEvent, Departure, Discovery, ErasureRequest, EventState,
 };
-use oh_core::ledger::{SigningKey, Terms, Verifier};
+use oh_core::ledger::{SigningKey, Verifier};
 use oh_core::pages::{PageRoute, Pages};
 use oh_tests::visitor::Visitor;
 use oh_tests::wire::{Answer, Request};
@@ -314,9 +314,10 @@ async fn the_last_checkpoint_is_shown_and_can_be_taken_along() {
         assert!(named.contains("checkpoint.txt"), "{named}");
 
         let keys = vec![key.verifying_key().clone()];
-        let terms = Terms::at(app.clock.now().as_micros());
+        let as_of = app.clock.now().as_micros();
         let export = staff(app, "/ledger.jsonl").await.body;
-        assert_eq!(Verifier::new(keys, terms).read(&*export).unwrap().sealed, 2);
+        let verified = Verifier::new(keys, as_of).read(&*export).unwrap();
+        assert_eq!(verified.signed_lines, 2);
     })
     .await;
 }

@@ -11,9 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::super::test_support::{Setting, at};
 use super::*;
 use crate::deauth::{CheckpointOutcome, Ledger, StoredCheckpoint};
-use crate::ledger::{
-    LineProof, SignedCheckpoint, Terms, Verified, Verifier, VerifyError, VerifyingKey,
-};
+use crate::ledger::{LineProof, SignedCheckpoint, Verified, Verifier, VerifyError, VerifyingKey};
 
 const NAME: &str = "app.example/erasure";
 
@@ -33,8 +31,8 @@ async fn export(setting: &Setting) -> Vec<u8> {
 }
 
 async fn verify(setting: &Setting, keys: &[&SigningKey]) -> Result<Verified, VerifyError> {
-    let terms = Terms::at(setting.clock.now().as_micros());
-    Verifier::new(verifying(keys), terms).read(export(setting).await.as_slice())
+    let as_of = setting.clock.now().as_micros();
+    Verifier::new(verifying(keys), as_of).read(export(setting).await.as_slice())
 }
 
 /// Each leaves two lines.
@@ -115,9 +113,9 @@ async fn what_was_written_before_there_was_a_key_is_sealed_and_so_is_what_comes_
     reports(&setting, 2_503..2_504).await;
 
     let verified = verify(&setting, &[&key]).await.unwrap();
-    assert_eq!((verified.lines, verified.sealed), (5_008, 5_006));
+    assert_eq!((verified.lines, verified.signed_lines), (5_008, 5_006));
     assert_eq!(verified.checkpoints, 2);
-    assert_eq!(verified.listed.len(), 2_504);
+    assert_eq!(verified.attention.len(), 2_504);
     let state = setting.deauthorizer.checkpoint_status().await.unwrap();
     assert_eq!(
         (state.size, state.at, state.trouble),
@@ -125,7 +123,10 @@ async fn what_was_written_before_there_was_a_key_is_sealed_and_so_is_what_comes_
     );
     assert_eq!(
         state.checkpoint.as_deref(),
-        verified.last.as_ref().map(SignedCheckpoint::note)
+        verified
+            .last_checkpoint
+            .as_ref()
+            .map(SignedCheckpoint::note)
     );
 
     // And the lines of one member are proved.
@@ -134,9 +135,11 @@ async fn what_was_written_before_there_was_a_key_is_sealed_and_so_is_what_comes_
         .names()
         .pseudonym(&super::super::test_support::member(7));
     let export = export(&setting).await;
-    let proofs = LineProof::find(export.as_slice(), &verified.last.unwrap(), |line| {
-        line.member == member.as_str()
-    });
+    let proofs = LineProof::find(
+        export.as_slice(),
+        &verified.last_checkpoint.unwrap(),
+        |line| line.member == member.as_str(),
+    );
     let proofs = proofs.unwrap();
     assert_eq!(proofs.len(), 2);
     for proof in proofs {
@@ -159,7 +162,7 @@ async fn erasing_changes_no_line_that_was_sealed() {
     }
     let _ = checkpointer.sign_checkpoint().await.unwrap();
     let verified = verify(&setting, &[&key]).await.unwrap();
-    assert_eq!((verified.sealed, verified.listed.len()), (12, 0));
+    assert_eq!((verified.signed_lines, verified.attention.len()), (12, 0));
 }
 
 #[tokio::test]
@@ -261,7 +264,7 @@ async fn one_key_can_follow_another() {
     reports(&setting, 2..3).await;
     let both = Checkpointer::new(deauthorizer(), new.clone()).also_sign_with(old.clone());
     let _ = both.sign_checkpoint().await.unwrap();
-    assert_eq!(verify(&setting, &[&old]).await.unwrap().sealed, 6);
+    assert_eq!(verify(&setting, &[&old]).await.unwrap().signed_lines, 6);
     reports(&setting, 3..4).await;
     // At once, too: what a key that is not known has signed is read again.
     let third = key(NAME);
@@ -294,7 +297,7 @@ async fn a_kept_tree_that_was_changed_is_not_gone_on_from() {
         // The lines are those that were sealed: they are read again, and it goes on.
         let again = Checkpointer::new(other.deauthorizer.clone(), key.clone());
         assert_eq!(again.sign_checkpoint().await.unwrap().lines, 2);
-        assert_eq!(verify(&other, &[&key]).await.unwrap().sealed, 8);
+        assert_eq!(verify(&other, &[&key]).await.unwrap().signed_lines, 8);
 
         let forged = Setting::new();
         reports(&forged, 1..5).await;
