@@ -25,7 +25,9 @@ pub(crate) async fn alice() -> (OpenHumans, SessionMember) {
         .webhook_secret(SECRET)
         .build()
         .unwrap();
-    let openhumans = OpenHumans::builder(settings).token_store(store).build();
+    let openhumans = OpenHumans::builder(settings)
+        .unencrypted_token_store(store)
+        .build();
     (openhumans.unwrap(), session)
 }
 

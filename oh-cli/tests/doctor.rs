@@ -314,7 +314,6 @@ async fn settings_that_do_not_fit_are_said_and_misspelt_ones_too() {
         ("OPENHUMANS_REDIRECT_URI", elsewhere.as_str()),
         ("OPENHUMANS_MASTERTOKEN", "x"),
         ("OPENHUMANS_LEDGER_KEY", ""),
-        ("OPENHUMANS_STORE_KEYS", "2026:short"),
     ];
     let examined = app.examine(&changes, &[]).await;
     examined.is("settings", "wrong", "localhost and 127.0.0.1 are two");
@@ -324,13 +323,15 @@ async fn settings_that_do_not_fit_are_said_and_misspelt_ones_too() {
         "is OPENHUMANS_MASTER_TOKEN meant?",
     );
     examined.is("ledger key", "warning", "OPENHUMANS_LEDGER_KEY is not set");
+    let short = [("OPENHUMANS_STORE_KEYS", "2026:short")];
+    let examined = app.examine(&short, &[]).await;
     examined.is(
         "store keys",
         "wrong",
         "OPENHUMANS_STORE_KEYS cannot be used",
     );
     let examined = app.examine(&[("OPENHUMANS_STORE_KEYS", "")], &[]).await;
-    examined.is("store keys", "warning", "kept as they are");
+    examined.is("store keys", "fine", "derived from the client secret");
     let examined = app.examine(&[("OPENHUMANS_CLIENT_ID", "")], &[]).await;
     examined.is("settings", "wrong", "OPENHUMANS_CLIENT_ID is not set");
 }

@@ -10,10 +10,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use oh_core::store::{
-    EncryptedStore, Keyring, MemberRecord, PutOutcome, RefreshLease, TokenStore, Tokens, Version,
+    EncryptedStore, MemberRecord, PutOutcome, RefreshLease, TokenStore, Tokens, Version,
 };
 use oh_core::{OpenHumans, ProjectMemberId, Settings, Timestamp};
 use oh_sandbox::Sandbox;
+use oh_sandbox::defaults::CLIENT_SECRET;
 use oh_sqlx::SqliteStore;
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -67,6 +68,7 @@ impl Move {
     fn run(&self, args: &[&str], keys: &str) -> (i32, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_oh"))
             .env_clear()
+            .env("OPENHUMANS_CLIENT_SECRET", CLIENT_SECRET)
             .env("OPENHUMANS_STORE_KEYS", keys)
             .args([
                 "import-django",
@@ -85,8 +87,11 @@ impl Move {
         )
     }
 
-    async fn store(&self) -> SqliteStore {
-        SqliteStore::connect(&self.to).await.unwrap()
+    /// The new application's store, with the key that is derived from the client secret.
+    async fn store(&self) -> EncryptedStore<SqliteStore> {
+        let settings = Settings::builder("id", CLIENT_SECRET, "https://app.example").build();
+        let store = SqliteStore::connect(&self.to).await.unwrap();
+        EncryptedStore::new(store, settings.unwrap().store_keys())
     }
 }
 
@@ -118,7 +123,7 @@ async fn tokens(store: &impl TokenStore, member: &str) -> Option<(String, Timest
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn members_come_over_sealed_or_not_and_their_next_call_works() {
+async fn import_django_encrypts_tokens_and_members_next_call_works() {
     let sandbox = Sandbox::builder().start().await.unwrap();
     for keys in ["", KEYS] {
         let over = Move::begin().await;
@@ -137,16 +142,15 @@ async fn members_come_over_sealed_or_not_and_their_next_call_works() {
 
         let (code, said) = over.run(&[], keys);
         assert_eq!((code, summary(&said)), (0, [2, 0, 0, 1, 0]), "{said}");
-        let how = if keys.is_empty() {
-            "in the clear"
-        } else {
-            "sealed with the key 2026"
-        };
-        assert!(said.contains(how), "{said}");
+        let key = if keys.is_empty() { "cs-" } else { "2026" };
+        assert!(
+            said.contains(&format!("encrypted with the key {key}")),
+            "{said}"
+        );
 
-        let store = over.store().await;
+        let store = over.store().await.inner().clone();
         let kept = tokens(&store, ALICE).await.unwrap().0;
-        assert_eq!(kept.starts_with("ohs1.2026."), !keys.is_empty(), "{kept}");
+        assert!(kept.starts_with(&format!("ohs1.{key}")), "{kept}");
         assert!(store.load(&id(CAROL)).await.unwrap().is_none());
         let settings = Settings::builder(
             sandbox.client_id(),
@@ -154,11 +158,11 @@ async fn members_come_over_sealed_or_not_and_their_next_call_works() {
             "https://app.example",
         )
         .oh_base_url(sandbox.url().as_str());
-        let builder = OpenHumans::builder(settings.build().unwrap());
-        let openhumans = match keys {
-            "" => builder.token_store(store),
-            keys => builder.token_store(EncryptedStore::new(store, Keyring::parse(keys).unwrap())),
+        let settings = match keys {
+            "" => settings,
+            keys => settings.store_keys(keys),
         };
+        let openhumans = OpenHumans::builder(settings.build().unwrap()).token_store(store);
         let openhumans = openhumans.build().unwrap();
         let before = sandbox.token_requests();
         for member in [ALICE, BOB] {

@@ -74,6 +74,16 @@ impl OpenHumans {
     ///
     /// Outside of a tokio runtime.
     pub fn start_background_with(&self, worker: Worker, reconciler: Reconciler) -> Background {
+        let openhumans = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = openhumans.check_token_store().await {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(
+                    error,
+                    "failed to decrypt stored tokens; check the store keys"
+                );
+            }
+        });
         Background {
             openhumans: self.clone(),
             worker: worker.spawn(),

@@ -1,4 +1,4 @@
-//! Authenticated encryption for what leaves the process and comes back.
+//! Authenticated encryption for texts that leave the process and come back.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,45 +10,45 @@ use zeroize::Zeroizing;
 
 use crate::random;
 
-const NONCE: usize = 24;
+/// XChaCha20's nonces are long enough to be random.
+const NONCE_LEN: usize = 24;
 
-/// Seals and opens short texts under one key.
+/// Encrypts and decrypts short texts with one key (XChaCha20-Poly1305).
 ///
-/// XChaCha20-Poly1305: its 24-byte nonces may be random. What the text belongs to (`bound_to`) is
-/// authenticated with it, so a sealed text works in its own place only.
-pub(crate) struct Sealer(XChaCha20Poly1305);
+/// Each text has a context, which is authenticated and not stored: a ciphertext decrypts only with
+/// the context with which it was encrypted.
+pub(crate) struct Cipher(XChaCha20Poly1305);
 
-impl Sealer {
-    /// With a key of its own.
+impl Cipher {
     pub(crate) fn new(key: &[u8; 32]) -> Self {
         Self(XChaCha20Poly1305::new(key.into()))
     }
 
-    /// Derives a key for one purpose from a secret (HKDF-SHA256, RFC 5869).
+    /// Derives the key for one purpose from a secret.
     pub(crate) fn derive(secret: &str, purpose: &str) -> Self {
         Self::new(&derive_key(secret, purpose))
     }
 
-    pub(crate) fn seal(&self, bound_to: &str, text: &[u8]) -> String {
-        let nonce: [u8; NONCE] = random::bytes();
+    /// Returns the nonce and the ciphertext in base64url.
+    pub(crate) fn encrypt(&self, context: &str, text: &[u8]) -> String {
+        let nonce: [u8; NONCE_LEN] = random::bytes();
         let payload = Payload {
             msg: text,
-            aad: bound_to.as_bytes(),
+            aad: context.as_bytes(),
         };
-        let sealed = self.0.encrypt(&XNonce::from(nonce), payload);
-        // The cipher fails on more than 256 GiB only.
+        let ciphertext = self.0.encrypt(&XNonce::from(nonce), payload);
         let mut out = nonce.to_vec();
-        out.extend(sealed.expect("a short text can be sealed"));
+        out.extend(ciphertext.expect("the cipher fails above 256 GiB only"));
         URL_SAFE_NO_PAD.encode(out)
     }
 
-    /// The text, if it was sealed by this key for this place and nobody changed it.
-    pub(crate) fn open(&self, bound_to: &str, sealed: &str) -> Option<Zeroizing<Vec<u8>>> {
-        let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
-        let (nonce, msg) = bytes.split_first_chunk::<NONCE>()?;
+    /// Returns the text, or `None` if it was encrypted with another key or context, or modified.
+    pub(crate) fn decrypt(&self, context: &str, encrypted: &str) -> Option<Zeroizing<Vec<u8>>> {
+        let bytes = URL_SAFE_NO_PAD.decode(encrypted).ok()?;
+        let (nonce, msg) = bytes.split_first_chunk::<NONCE_LEN>()?;
         let payload = Payload {
             msg,
-            aad: bound_to.as_bytes(),
+            aad: context.as_bytes(),
         };
         self.0
             .decrypt(&XNonce::from(*nonce), payload)
@@ -57,7 +57,7 @@ impl Sealer {
     }
 }
 
-/// 32 bytes for one purpose, from a secret of any length.
+/// Derives a key for one purpose from a secret of any length (HKDF-SHA256, RFC 5869).
 pub(crate) fn derive_key(secret: &str, purpose: &str) -> Zeroizing<[u8; 32]> {
     let mut key = Zeroizing::new([0; 32]);
     Hkdf::<Sha256>::new(Some(b"oh-core"), secret.as_bytes())
@@ -71,36 +71,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sealed_opens_in_its_place_only() {
-        let sealer = Sealer::derive("secret", "test");
-        let sealed = sealer.seal("here", b"text");
-        assert_eq!(sealer.open("here", &sealed).unwrap().as_slice(), b"text");
-        assert!(sealer.open("there", &sealed).is_none());
-        assert!(
-            Sealer::derive("secret", "other")
-                .open("here", &sealed)
-                .is_none()
-        );
-        assert!(
-            Sealer::derive("other", "test")
-                .open("here", &sealed)
-                .is_none()
-        );
-        assert_ne!(sealed, sealer.seal("here", b"text"));
+    fn cipher_decrypts_with_same_key_and_context_only() {
+        let cipher = Cipher::derive("secret", "test");
+        let encrypted = cipher.encrypt("context", b"text");
+        let decrypted = cipher.decrypt("context", &encrypted).unwrap();
+        assert_eq!(decrypted.as_slice(), b"text");
+        assert!(cipher.decrypt("another context", &encrypted).is_none());
+        for other in [
+            Cipher::derive("secret", "other"),
+            Cipher::derive("other", "test"),
+        ] {
+            assert!(other.decrypt("context", &encrypted).is_none());
+        }
+        assert_ne!(encrypted, cipher.encrypt("context", b"text"));
     }
 
     #[test]
-    fn a_changed_text_does_not_open() {
-        let sealer = Sealer::derive("secret", "test");
-        let sealed = sealer.seal("", b"text");
-        for at in 0..sealed.len() {
-            let mut changed = sealed.clone().into_bytes();
+    fn cipher_rejects_modified_text() {
+        let cipher = Cipher::derive("secret", "test");
+        let encrypted = cipher.encrypt("", b"text");
+        for at in 0..encrypted.len() {
+            let mut changed = encrypted.clone().into_bytes();
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
             let changed = String::from_utf8(changed).unwrap();
-            // The last character has bits that base64 ignores; the decoder refuses those.
-            assert!(sealer.open("", &changed).is_none(), "{at}");
+            // The decoder rejects the bits of the last character that base64 ignores.
+            assert!(cipher.decrypt("", &changed).is_none(), "{at}");
         }
-        assert!(sealer.open("", "").is_none());
-        assert!(sealer.open("", "AAAA").is_none());
+        assert!(cipher.decrypt("", "").is_none());
+        assert!(cipher.decrypt("", "AAAA").is_none());
     }
 }

@@ -16,7 +16,7 @@ use crate::login::pending::PendingLoginCookies;
 use crate::login::{AcceptAllLogins, Login, LoginHandler};
 use crate::mount::MountCheck;
 use crate::session::{Member, SessionCache, SessionMember};
-use crate::store::{MemoryStore, StoreError, TokenStore};
+use crate::store::{EncryptedStore, MemoryStore, ReencryptReport, StoreError, TokenStore};
 use crate::tokens::{MemberTokens, TokenRefresher};
 use crate::transport::{Transport, TransportError};
 use crate::webhook::Deauthorization;
@@ -44,6 +44,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     pub(crate) client: Client,
     pub(crate) store: Arc<dyn TokenStore>,
+    encrypted_store: Option<EncryptedStore<Arc<dyn TokenStore>>>,
     pub(crate) login: Login,
     pub(crate) deauth_handler: Arc<dyn DeauthHandler>,
     pub(crate) deauthorizer: Deauthorizer,
@@ -63,6 +64,7 @@ impl OpenHumans {
             clock: Clock::system(),
             transport: None,
             store: None,
+            encrypt_tokens: true,
             inbox: None,
             login_handler: Arc::new(AcceptAllLogins),
             deauth_handler: None,
@@ -86,6 +88,32 @@ impl OpenHumans {
     /// Where tokens live.
     pub fn token_store(&self) -> &Arc<dyn TokenStore> {
         &self.inner.store
+    }
+
+    /// Decrypts the first 100 stored records, to find a wrong or missing key before a member does.
+    /// [`start_background`](Self::start_background) does it, and logs the error.
+    ///
+    /// # Errors
+    ///
+    /// When a record does not decrypt, or the token store fails.
+    pub async fn check_token_store(&self) -> Result<(), StoreError> {
+        match &self.inner.encrypted_store {
+            Some(store) => store.check().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Encrypts all stored tokens with the first of the [`store_keys`](Settings::store_keys), see
+    /// [`EncryptedStore::reencrypt_all`]. Does nothing in a store without encryption.
+    ///
+    /// # Errors
+    ///
+    /// When the token store fails.
+    pub async fn reencrypt_tokens(&self) -> Result<ReencryptReport, StoreError> {
+        match &self.inner.encrypted_store {
+            Some(store) => store.reencrypt_all().await,
+            None => Ok(ReencryptReport::default()),
+        }
     }
 
     /// Where events of members leaving are kept.
@@ -246,6 +274,7 @@ pub struct OpenHumansBuilder {
     clock: Clock,
     transport: Option<Arc<dyn Transport>>,
     store: Option<Arc<dyn TokenStore>>,
+    encrypt_tokens: bool,
     inbox: Option<Arc<dyn DeauthInbox>>,
     login_handler: Arc<dyn LoginHandler>,
     deauth_handler: Option<Arc<dyn DeauthHandler>>,
@@ -262,9 +291,21 @@ impl OpenHumansBuilder {
         self
     }
 
-    /// Where tokens live. Default: in memory. An `Arc` of a store is a store.
+    /// Sets the store for members' tokens. Default: in memory.
+    ///
+    /// Tokens are encrypted before the store sees them, with the [keys](Settings::store_keys) of the
+    /// settings. The store itself knows nothing about it.
     pub fn token_store(mut self, store: impl TokenStore) -> Self {
         self.store = Some(Arc::new(store));
+        self.encrypt_tokens = true;
+        self
+    }
+
+    /// Sets a store that receives the tokens in plain text. Whoever can read the database or one of
+    /// its backups can then act for every member, so the store must encrypt them itself.
+    pub fn unencrypted_token_store(mut self, store: impl TokenStore) -> Self {
+        self.store = Some(Arc::new(store));
+        self.encrypt_tokens = false;
         self
     }
 
@@ -358,6 +399,13 @@ impl OpenHumansBuilder {
             );
         }
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+        let encrypted_store = self
+            .encrypt_tokens
+            .then(|| EncryptedStore::new(Arc::clone(&store), settings.store_keys()));
+        let store = match &encrypted_store {
+            Some(encrypted) => Arc::new(encrypted.clone()),
+            None => store,
+        };
         let inbox = self.inbox.unwrap_or_else(|| Arc::new(MemoryInbox::new()));
         let deauth_handler = self.deauth_handler.unwrap_or_else(|| Arc::new(TokensOnly));
         let secret = settings.client_secret.expose();
@@ -425,6 +473,7 @@ impl OpenHumansBuilder {
             login,
             clock: self.clock,
             store,
+            encrypted_store,
             deauth_handler,
             deauthorizer,
             checkpoint_archive: self.checkpoint_archive,

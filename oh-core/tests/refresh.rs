@@ -41,7 +41,7 @@ impl World {
     fn process(&self) -> OpenHumans {
         let store: Arc<dyn TokenStore> = self.store.clone();
         app(&self.sandbox)
-            .token_store(store)
+            .unencrypted_token_store(store)
             .clock(self.clock.clone())
             .build()
             .unwrap()

@@ -102,11 +102,11 @@ impl Kit {
     pub fn openhumans(&self) -> OpenHumansBuilder {
         OpenHumans::builder(self.world.settings.clone())
             .clock(self.world.clock.clone())
-            .token_store(Arc::clone(&self.store))
+            .unencrypted_token_store(Arc::clone(&self.store))
             .deauth_inbox(Arc::clone(&self.inbox))
     }
 
-    /// The token store of [`openhumans`](Self::openhumans).
+    /// The token store of [`openhumans`](Self::openhumans). Its tokens are not encrypted.
     pub fn token_store(&self) -> &Arc<MemoryStore> {
         &self.store
     }

@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use oh_core::ProjectMemberId;
-use oh_core::store::{Exposed, MemberRecord, PutOutcome, StoreError, TokenStore, Version};
+use oh_core::store::{MemberRecord, PlainRecord, PutOutcome, StoreError, TokenStore, Version};
 
 const RECORD: &str = "record.json";
 const NEW_RECORD: &str = "record.json.new";
@@ -224,11 +224,11 @@ fn sync_dir(path: &Path) -> io::Result<()> {
 }
 
 fn encode(record: &MemberRecord) -> io::Result<Vec<u8>> {
-    Ok(serde_json::to_vec_pretty(&Exposed(record))?)
+    Ok(serde_json::to_vec_pretty(&PlainRecord(record.clone()))?)
 }
 
 fn decode(member: &ProjectMemberId, json: &[u8]) -> Result<MemberRecord, StoreError> {
-    let Exposed(record): Exposed<MemberRecord> = serde_json::from_slice(json).map_err(|error| {
+    let PlainRecord(record) = serde_json::from_slice(json).map_err(|error| {
         // The message of the error could contain a token.
         let (line, column) = (error.line(), error.column());
         StoreError::unreadable(format!(

@@ -35,26 +35,19 @@ const LIFETIME: Duration = Duration::from_secs(36_000);
 pub(crate) async fn run(args: ImportDjango) -> Result<(), Failure> {
     let from = Source::open(&Place::parse(&args.from)).await?;
     let to = destination(&Place::parse(&args.to), args.dry_run).await?;
-    let (to, how): (Arc<dyn TokenStore>, _) = match keys()? {
-        Some(keys) => {
-            let how = format!(
-                "sealed with the key {}",
-                keys.ids().next().unwrap_or_default()
-            );
-            (Arc::new(EncryptedStore::new(to, keys)), how)
-        }
-        None => (
-            to,
-            "in the clear, as OPENHUMANS_STORE_KEYS is not set".to_owned(),
-        ),
-    };
+    let keys = Keyring::from_env().map_err(|error| Failure::Usage(error.to_string()))?;
+    let how = format!(
+        "encrypted with the key {}",
+        keys.ids().next().unwrap_or_default()
+    );
+    let to = EncryptedStore::new(to, keys);
     let mut done = Tally::default();
     let mut after = String::new();
     loop {
         let rows = from.page(&after).await?;
         let Some(last) = rows.last() else { break };
         after.clone_from(&last.id);
-        let outcomes = stream::iter(rows).map(|row| bring(&*to, row, args.dry_run));
+        let outcomes = stream::iter(rows).map(|row| bring(&to, row, args.dry_run));
         let mut outcomes = outcomes.buffer_unordered(AT_ONCE);
         while let Some((id, outcome)) = outcomes.next().await {
             done.add(&id, outcome);
@@ -62,18 +55,6 @@ pub(crate) async fn run(args: ImportDjango) -> Result<(), Failure> {
         output::say(format!("{} looked at", counted(done.seen, "member")));
     }
     done.end(args.dry_run, &how)
-}
-
-/// The keys of the new app, if it has any.
-fn keys() -> Result<Option<Keyring>, Failure> {
-    let is_set = ["OPENHUMANS_STORE_KEYS", "OPENHUMANS_STORE_KEYS_FILE"]
-        .iter()
-        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
-    if !is_set {
-        return Ok(None);
-    }
-    let keys = Keyring::from_env().map_err(|error| Failure::Usage(error.to_string()))?;
-    Ok(Some(keys))
 }
 
 /// Where members go. For a dry run nothing is made, and what is not there holds nobody.

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::{LoginRequest, ReturnPath};
 use crate::Timestamp;
-use crate::encryption::Sealer;
+use crate::encryption::Cipher;
 use crate::random;
 
 /// Maximum duration of a login. The codes of Open Humans are valid as long.
@@ -125,7 +125,7 @@ pub(crate) enum CookieLookup {
 
 /// Encrypts pending logins into cookies and reads them.
 pub(crate) struct PendingLoginCookies {
-    cipher: Sealer,
+    cipher: Cipher,
     https: bool,
     /// States used in this process.
     used_states: Cache<String, ()>,
@@ -134,7 +134,7 @@ pub(crate) struct PendingLoginCookies {
 impl PendingLoginCookies {
     pub(crate) fn new(key: &str, https: bool) -> Self {
         Self {
-            cipher: Sealer::derive(key, "login cookie"),
+            cipher: Cipher::derive(key, "login cookie"),
             https,
             used_states: Cache::builder()
                 .max_capacity(MAX_USED_STATES)
@@ -171,7 +171,7 @@ impl PendingLoginCookies {
         let name = self.name(&login.state);
         let json = serde_json::to_vec(login).expect("strings and numbers serialize to JSON");
         let max_age = (2 * LIFETIME).saturating_sub(now.since(login.started_at()));
-        self.cookie(&name, &self.cipher.seal(&name, &json), max_age)
+        self.cookie(&name, &self.cipher.encrypt(&name, &json), max_age)
     }
 
     /// Returns `Set-Cookie` headers that delete the oldest logins of a request, as far as they
@@ -242,7 +242,7 @@ impl PendingLoginCookies {
     }
 
     fn decrypt(&self, name: &str, value: &str) -> Option<PendingLogin> {
-        serde_json::from_slice(&self.cipher.open(name, value)?).ok()
+        serde_json::from_slice(&self.cipher.decrypt(name, value)?).ok()
     }
 
     /// `SameSite=Lax`, because the redirect from Open Humans must send the cookie.

@@ -8,6 +8,7 @@ use super::check::{
 };
 use super::{DeletionPolicy, Settings};
 use crate::environment::SettingsError;
+use crate::store::Keyring;
 use crate::{ClientSecret, KeyMaterial, MasterToken, WebhookSecret};
 
 /// Collects [`Settings`].
@@ -27,6 +28,8 @@ pub struct SettingsBuilder {
     pub(super) logout_redirect_url: Option<String>,
     pub(super) deauth_on_delete: bool,
     pub(super) deletion: DeletionPolicy,
+    pub(super) previous_client_secrets: Vec<ClientSecret>,
+    pub(super) store_keys: Option<KeyMaterial>,
     pub(super) cookie_key: Option<KeyMaterial>,
     pub(super) ledger_key: Option<KeyMaterial>,
     pub(super) ledger_signing_key: Option<KeyMaterial>,
@@ -95,6 +98,20 @@ impl SettingsBuilder {
     /// What to delete, by what is known of the member's wish.
     pub fn deletion(mut self, policy: DeletionPolicy) -> Self {
         self.deletion = policy;
+        self
+    }
+
+    /// Adds a client secret that the project had before. The key that is derived from it decrypts
+    /// stored tokens; see [`Settings::store_keys`].
+    pub fn previous_client_secret(mut self, secret: impl Into<String>) -> Self {
+        self.previous_client_secrets.push(ClientSecret::new(secret));
+        self
+    }
+
+    /// Sets the keys that encrypt stored tokens, in the form of
+    /// [`Keyring::parse`](crate::store::Keyring::parse).
+    pub fn store_keys(mut self, keys: impl Into<String>) -> Self {
+        self.store_keys = Some(KeyMaterial::new(keys));
         self
     }
 
@@ -199,6 +216,13 @@ impl SettingsBuilder {
             Some(keys) => signing_keys(keys.expose())?,
             None => Vec::new(),
         };
+        let configured = self.store_keys.as_ref().map(KeyMaterial::expose);
+        let store_keys = std::iter::once(&self.client_secret)
+            .chain(&self.previous_client_secrets)
+            .fold(
+                Keyring::configured(configured)?,
+                Keyring::with_client_secret,
+            );
         // Where the app itself begins, behind a path prefix too.
         let home = format!("{}/", app_base_url.path().trim_end_matches('/'));
         let redirect = |name, url: Option<String>| match url {
@@ -226,6 +250,7 @@ impl SettingsBuilder {
             master_token: self.master_token,
             deauth_on_delete: self.deauth_on_delete,
             deletion: self.deletion,
+            store_keys,
             cookie_key: self.cookie_key,
             ledger_key: self.ledger_key,
             ledger_signing_keys,

@@ -20,6 +20,8 @@
 //! | `OPENHUMANS_DELETE_ON_DEAUTH` | delete data when it was not; default `false` |
 //! | `OPENHUMANS_DELETE_ON_UNKNOWN` | delete data when nobody knows; default `false` |
 //! | `OPENHUMANS_SESSION_MAX_AGE` | how long a login lasts, in seconds; default 2592000 (30 days), `0` for no end |
+//! | `OPENHUMANS_STORE_KEYS` | encrypts stored tokens: `id:key`, the key 32 random bytes in base64; several separated by commas, of which the first encrypts and all decrypt; default: derived from the client secret |
+//! | `OPENHUMANS_PREVIOUS_CLIENT_SECRET` | client secrets that the project had before, so that tokens encrypted with a key derived from them decrypt; a list as above |
 //! | `OPENHUMANS_COOKIE_KEY` | seals the login cookie; default: derived from the client secret |
 //! | `OPENHUMANS_LEDGER_KEY` | pseudonyms in the ledger; default: derived from the client secret |
 //! | `OPENHUMANS_LEDGER_SIGNING_KEY` | seals the ledger, as `oh ledger keygen` prints it; several separated by commas while rotating; default: the ledger is not sealed |
@@ -52,6 +54,7 @@ pub use warning::SettingsWarning;
 
 use crate::environment::{Environment, SettingsError, parse_bool, parse_seconds};
 use crate::ledger::SigningKey;
+use crate::store::Keyring;
 use crate::{ClientSecret, KeyMaterial, MasterToken, WebhookSecret};
 
 const OH_BASE_URL: &str = "https://www.openhumans.org";
@@ -74,6 +77,7 @@ pub struct Settings {
     pub(crate) logout_redirect_url: String,
     pub(crate) deauth_on_delete: bool,
     pub(crate) deletion: DeletionPolicy,
+    pub(crate) store_keys: Keyring,
     pub(crate) cookie_key: Option<KeyMaterial>,
     pub(crate) ledger_key: Option<KeyMaterial>,
     pub(crate) ledger_signing_keys: Vec<SigningKey>,
@@ -132,6 +136,8 @@ impl Settings {
             logout_redirect_url: None,
             deauth_on_delete: true,
             deletion: DeletionPolicy::default(),
+            previous_client_secrets: Vec::new(),
+            store_keys: None,
             cookie_key: None,
             ledger_key: None,
             ledger_signing_key: None,
@@ -198,6 +204,10 @@ impl Settings {
             let age = parse_seconds("OPENHUMANS_SESSION_MAX_AGE", &text)?;
             builder.session_max_age = (!age.is_zero()).then_some(age);
         }
+        if let Some(list) = env.get("OPENHUMANS_PREVIOUS_CLIENT_SECRET")? {
+            builder.previous_client_secrets = secrets(&list).map(ClientSecret::new).collect();
+        }
+        builder.store_keys = env.get("OPENHUMANS_STORE_KEYS")?.map(KeyMaterial::new);
         builder.cookie_key = env.get("OPENHUMANS_COOKIE_KEY")?.map(KeyMaterial::new);
         builder.ledger_key = env.get("OPENHUMANS_LEDGER_KEY")?.map(KeyMaterial::new);
         builder.ledger_signing_key = env
@@ -246,6 +256,12 @@ impl Settings {
         &self.webhook_secrets
     }
 
+    /// The keys that encrypt stored tokens: `OPENHUMANS_STORE_KEYS`, then the key that is derived from
+    /// the client secret, then those from previous client secrets. The first one encrypts.
+    pub fn store_keys(&self) -> Keyring {
+        self.store_keys.clone()
+    }
+
     /// The keys that the ledger is sealed with; none if it is not.
     pub fn ledger_signing_keys(&self) -> &[SigningKey] {
         &self.ledger_signing_keys
@@ -269,7 +285,7 @@ impl Settings {
 }
 
 /// The entries of a list whose commas of their own are written `\,`.
-fn secrets(list: &str) -> impl Iterator<Item = String> {
+pub(crate) fn secrets(list: &str) -> impl Iterator<Item = String> {
     let mut entries = vec![String::new()];
     let mut rest = list.chars().peekable();
     while let Some(c) = rest.next() {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The settings that [`Settings::from_env`](super::Settings::from_env) reads.
-const SETTINGS: [&str; 17] = [
+const SETTINGS: [&str; 19] = [
     "OPENHUMANS_CLIENT_ID",
     "OPENHUMANS_CLIENT_SECRET",
     "OPENHUMANS_APP_BASE_URL",
@@ -18,17 +18,15 @@ const SETTINGS: [&str; 17] = [
     "OPENHUMANS_DELETE_ON_DEAUTH",
     "OPENHUMANS_DELETE_ON_UNKNOWN",
     "OPENHUMANS_SESSION_MAX_AGE",
+    "OPENHUMANS_PREVIOUS_CLIENT_SECRET",
+    "OPENHUMANS_STORE_KEYS",
     "OPENHUMANS_COOKIE_KEY",
     "OPENHUMANS_LEDGER_KEY",
     "OPENHUMANS_LEDGER_SIGNING_KEY",
 ];
 
-/// Those that others read: the keys of stores, and the program `oh`.
-const OTHERS: [&str; 3] = [
-    "OPENHUMANS_STORE_KEYS",
-    "OPENHUMANS_ACCESS_TOKEN",
-    "OPENHUMANS_REFRESH_TOKEN",
-];
+/// Variables that the program `oh` reads.
+const OTHERS: [&str; 2] = ["OPENHUMANS_ACCESS_TOKEN", "OPENHUMANS_REFRESH_TOKEN"];
 
 /// What all of ours begin with.
 const PREFIX: &str = "OPENHUMANS_";

@@ -1,4 +1,4 @@
-//! Encryption at rest, around any store.
+//! Encryption at rest for any store.
 
 use std::fmt;
 
@@ -8,98 +8,84 @@ use zeroize::Zeroizing;
 use super::{Keyring, MemberRecord, PutOutcome, StoreError, TokenStore, Tokens, Version, keyring};
 use crate::ProjectMemberId;
 
+/// Marks an encrypted token.
 const PREFIX: &str = "ohs1.";
-const PAGE: usize = 100;
+/// How many records are loaded at a time.
+const PAGE_SIZE: usize = 100;
 
-/// A [`TokenStore`] that keeps the tokens of another one sealed.
+/// A [`TokenStore`] that encrypts the tokens in another store.
 ///
-/// The tokens of a record are sealed before the store sees them and opened after. Everything else
-/// stays readable: the store needs it, and it opens no door. A sealed token is text:
+/// [`OpenHumans`](crate::OpenHumans) wraps the application's store in one, so you need this type only
+/// in tools that work on the store without a handle. Tokens are encrypted before the inner store
+/// sees them. All other fields stay readable, because the store needs them and they give no access
+/// to the member's data. An encrypted token is text:
 ///
 /// ```text
 /// ohs1.<key id>.<base64url of a 24-byte nonce and the XChaCha20-Poly1305 ciphertext>
 /// ```
 ///
-/// What it belongs to (the key's id, the field, the member's id) is authenticated with it, so
-/// that a row copied to another member, or an access token put where a refresh token belongs, does
-/// not open.
+/// The key id, the field and the member id are authenticated with the token. A row that was copied to
+/// another member, or an access token in the place of a refresh token, does not decrypt.
 ///
 /// ```
-/// use oh_core::store::{Keyring, MemoryStore, EncryptedStore};
+/// use oh_core::Settings;
+/// use oh_core::store::{EncryptedStore, MemoryStore};
 ///
-/// let keys = Keyring::parse("2026:tLZ4OThwsQVVCEPB5z8QsFBR8nzVXZ4k6Kv1EIUcyZo=")?;
-/// let store = EncryptedStore::new(MemoryStore::new(), keys);
+/// let settings = Settings::builder("client-id", "client-secret", "https://app.example").build()?;
+/// let store = EncryptedStore::new(MemoryStore::new(), settings.store_keys());
 /// # let _ = store;
-/// # Ok::<(), oh_core::store::KeyringError>(())
+/// # Ok::<(), oh_core::SettingsError>(())
 /// ```
 ///
-/// # Tokens that are there already, in plain text
+/// # Tokens in plain text
 ///
-/// They are refused, because whoever can write into the database could otherwise plant them.
-/// For the time of moving over, say [`allow_plaintext`](EncryptedStore::allow_plaintext): they are
-/// then read, and sealed with the next write or by [`reencrypt_all`](EncryptedStore::reencrypt_all), while
-/// the app runs. After that take it off again.
+/// They are an error, because whoever can write to the database could otherwise plant tokens. To
+/// encrypt an existing store, call [`allow_plaintext`](Self::allow_plaintext) and then
+/// [`reencrypt_all`](Self::reencrypt_all) once.
 ///
-/// # Tokens whose key is lost
+/// # Lost keys
 ///
-/// Their members cannot be let in, nor asked about, until the key is back in the keyring. If it
-/// will not be, [`reencrypt_all`](EncryptedStore::reencrypt_all) names these members;
-/// [remove](TokenStore::remove) their records from the [inner](EncryptedStore::inner) store, and they
-/// can log in again.
+/// While the key of a record is missing, every operation that needs the record fails, and the record
+/// stays as it is. Add the key to the keyring again. If it is lost for good, `reencrypt_all` reports
+/// the members; [remove](TokenStore::remove) their records from the inner store so that they can log
+/// in again.
+#[derive(Clone)]
 pub struct EncryptedStore<S> {
     inner: S,
     keys: Keyring,
     plaintext: bool,
 }
 
-/// Why a stored token cannot be opened: the source of [`StoreError::Unreadable`].
+/// Why a stored token does not decrypt.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// It is not sealed, and that is not allowed.
-    #[error("the stored {field} is not sealed: say allow_plaintext() while moving over")]
-    Plaintext {
-        /// `access token` or `refresh token`.
-        field: &'static str,
-    },
-    /// It is sealed with a key that is not in the keyring.
-    #[error("the stored {field} is sealed with the key {id}, which is not in the keyring")]
-    UnknownKey {
-        /// `access token` or `refresh token`.
-        field: &'static str,
-        /// The key's id.
-        id: String,
-    },
-    /// It was changed, belongs to another member or field, or the key of this id is another one.
-    #[error("the stored {field} does not open: changed, moved, or sealed with another key")]
-    Damaged {
-        /// `access token` or `refresh token`.
-        field: &'static str,
-    },
+pub(crate) enum DecryptError {
+    #[error("the stored {field} is not encrypted; call allow_plaintext() to migrate")]
+    Plaintext { field: &'static str },
+    #[error("the stored {field} is encrypted with the key {id}, which is not in the keyring")]
+    UnknownKey { field: &'static str, id: String },
+    #[error(
+        "the stored {field} does not decrypt: it was modified or moved, or another key has the same id"
+    )]
+    Damaged { field: &'static str },
 }
 
-/// What [`EncryptedStore::reencrypt_all`] has done.
+/// The outcome of [`EncryptedStore::reencrypt_all`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReencryptReport {
-    /// Records that were looked at.
-    pub seen: u64,
-    /// Records whose tokens were sealed with another key, or not at all, and now are with the
-    /// first.
+    /// How many records were read.
+    pub records: u64,
+    /// How many records had another key or plain text, and are encrypted with the first key now.
     pub reencrypted: u64,
-    /// Members whose tokens do not open with any key at hand; left as they are.
+    /// The members whose tokens no key in the keyring decrypts. Their records are unchanged.
     pub unreadable: Vec<ProjectMemberId>,
 }
 
-/// Access token or refresh token.
-#[derive(Clone, Copy)]
-struct Field(&'static str);
-
-const ACCESS: Field = Field("access token");
-const REFRESH: Field = Field("refresh token");
+const ACCESS_TOKEN: &str = "access token";
+const REFRESH_TOKEN: &str = "refresh token";
 
 impl<S: TokenStore> EncryptedStore<S> {
-    /// Around `inner`.
+    /// Wraps `inner`.
     pub fn new(inner: S, keys: Keyring) -> Self {
         Self {
             inner,
@@ -108,69 +94,78 @@ impl<S: TokenStore> EncryptedStore<S> {
         }
     }
 
-    /// Also reads tokens that are not sealed.
+    /// Accepts stored tokens in plain text.
     #[must_use]
     pub fn allow_plaintext(mut self) -> Self {
         self.plaintext = true;
         self
     }
 
-    /// The store around which this is.
+    /// The wrapped store.
     pub fn inner(&self) -> &S {
         &self.inner
     }
 
-    /// Seals with the first key whatever is not. Safe while the app runs; may be run again.
-    ///
-    /// Takes a page of 100 records at a time. Run it when every process has the key in front:
-    /// one that has not goes on sealing with the old.
+    /// Decrypts the first 100 records, to find a wrong or missing key before a member does.
     ///
     /// # Errors
     ///
-    /// When the store does not answer. What was done up to there stays done.
+    /// [`StoreError::Unreadable`] when a token does not decrypt, and any error of the inner store.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        for record in self.inner.page(None, PAGE_SIZE).await? {
+            self.decrypt(record)?;
+        }
+        Ok(())
+    }
+
+    /// Encrypts every record with the first key, page by page, while the application runs. It is safe
+    /// to run again.
+    ///
+    /// Before you run it, deploy the new first key to every process: a process with the old keyring
+    /// writes with the old key.
+    ///
+    /// # Errors
+    ///
+    /// When the inner store fails. Records that were encrypted by then stay so.
     pub async fn reencrypt_all(&self) -> Result<ReencryptReport, StoreError> {
-        let mut done = ReencryptReport::default();
+        let mut report = ReencryptReport::default();
         let mut after = None;
         loop {
-            let page = self.inner.page(after.as_ref(), PAGE).await?;
+            let page = self.inner.page(after.as_ref(), PAGE_SIZE).await?;
             let Some(last) = page.last() else {
-                return Ok(done);
+                return Ok(report);
             };
             after = Some(last.member.clone());
             for record in page {
-                done.seen += 1;
+                report.records += 1;
                 let member = record.member.clone();
                 match self.reencrypt(record).await {
-                    Ok(true) => done.reencrypted += 1,
+                    Ok(true) => report.reencrypted += 1,
                     Ok(false) => {}
-                    Err(StoreError::Unreadable(_)) => done.unreadable.push(member),
+                    Err(StoreError::Unreadable(_)) => report.unreadable.push(member),
                     Err(error) => return Err(error),
                 }
             }
         }
     }
 
-    /// Whether there was something to do.
+    /// Returns whether the record had to be written.
     async fn reencrypt(&self, mut stored: MemberRecord) -> Result<bool, StoreError> {
         loop {
-            if stored
-                .tokens
-                .as_ref()
-                .is_none_or(|tokens| self.is_current(tokens))
-            {
+            let tokens = stored.tokens.as_ref();
+            if tokens.is_none_or(|tokens| self.is_current(tokens)) {
                 return Ok(false);
             }
             let expected = stored.version;
             let member = stored.member.clone();
-            let mut record = self.open(stored)?;
+            let mut record = self.decrypt(stored)?;
             record.version = Version::fresh();
             if self.put(&record, Some(expected)).await? == PutOutcome::Stored {
                 return Ok(true);
             }
-            // Someone else wrote; perhaps with the first key already.
             match self.inner.load(&member).await? {
                 None => return Ok(false),
-                Some(now) => stored = now,
+                Some(changed) => stored = changed,
             }
         }
     }
@@ -182,19 +177,18 @@ impl<S: TokenStore> EncryptedStore<S> {
             .all(|text| parse(text).is_some_and(|(id, _)| id == first))
     }
 
-    fn seal(&self, record: &MemberRecord) -> MemberRecord {
+    fn encrypt(&self, record: &MemberRecord) -> MemberRecord {
         let key = self.keys.first();
-        let seal = |field, text: &str| {
-            let sealed = key
-                .sealer
-                .seal(&place(&key.id, field, &record.member), text.as_bytes());
-            format!("{PREFIX}{}.{sealed}", key.id)
+        let encrypt = |field, token: &str| {
+            let context = context(&key.id, field, &record.member);
+            let encrypted = key.cipher.encrypt(&context, token.as_bytes());
+            format!("{PREFIX}{}.{encrypted}", key.id)
         };
         MemberRecord {
             tokens: record.tokens.as_ref().map(|tokens| {
                 Tokens::new(
-                    seal(ACCESS, tokens.access_token.expose()),
-                    seal(REFRESH, tokens.refresh_token.expose()),
+                    encrypt(ACCESS_TOKEN, tokens.access_token.expose()),
+                    encrypt(REFRESH_TOKEN, tokens.refresh_token.expose()),
                     tokens.expires_at,
                 )
             }),
@@ -202,64 +196,60 @@ impl<S: TokenStore> EncryptedStore<S> {
         }
     }
 
-    fn open(&self, stored: MemberRecord) -> Result<MemberRecord, StoreError> {
-        let tokens = match &stored.tokens {
-            None => None,
-            Some(sealed) => {
-                let open = |field, text| {
-                    self.open_one(field, &stored.member, text)
-                        .map_err(StoreError::unreadable)
-                };
-                let access = open(ACCESS, sealed.access_token.expose())?;
-                let refresh = open(REFRESH, sealed.refresh_token.expose())?;
-                Some(Tokens::new(
-                    access.as_str(),
-                    refresh.as_str(),
-                    sealed.expires_at,
-                ))
-            }
+    fn decrypt(&self, stored: MemberRecord) -> Result<MemberRecord, StoreError> {
+        let Some(tokens) = &stored.tokens else {
+            return Ok(stored);
         };
-        Ok(MemberRecord { tokens, ..stored })
+        let decrypt = |field, text| {
+            self.decrypt_token(field, &stored.member, text)
+                .map_err(|error| StoreError::Unreadable(error.into()))
+        };
+        let access = decrypt(ACCESS_TOKEN, tokens.access_token.expose())?;
+        let refresh = decrypt(REFRESH_TOKEN, tokens.refresh_token.expose())?;
+        let tokens = Tokens::new(access.as_str(), refresh.as_str(), tokens.expires_at);
+        Ok(MemberRecord {
+            tokens: Some(tokens),
+            ..stored
+        })
     }
 
-    fn open_one(
+    fn decrypt_token(
         &self,
-        field: Field,
+        field: &'static str,
         member: &ProjectMemberId,
         text: &str,
-    ) -> Result<Zeroizing<String>, OpenError> {
-        let name = field.0;
-        let Some((id, sealed)) = parse(text) else {
+    ) -> Result<Zeroizing<String>, DecryptError> {
+        let Some((id, encrypted)) = parse(text) else {
             return if text.starts_with(PREFIX) {
-                Err(OpenError::Damaged { field: name })
+                Err(DecryptError::Damaged { field })
             } else if self.plaintext {
                 Ok(Zeroizing::new(text.to_owned()))
             } else {
-                Err(OpenError::Plaintext { field: name })
+                Err(DecryptError::Plaintext { field })
             };
         };
-        let key = self.keys.get(id).ok_or_else(|| OpenError::UnknownKey {
-            field: name,
-            id: id.to_owned(),
-        })?;
-        key.sealer
-            .open(&place(id, field, member), sealed)
+        let Some(key) = self.keys.get(id) else {
+            let id = id.to_owned();
+            return Err(DecryptError::UnknownKey { field, id });
+        };
+        key.cipher
+            .decrypt(&context(id, field, member), encrypted)
             .and_then(|bytes| String::from_utf8(bytes.to_vec()).ok())
             .map(Zeroizing::new)
-            .ok_or(OpenError::Damaged { field: name })
+            .ok_or(DecryptError::Damaged { field })
     }
 }
 
-/// Key id and ciphertext, if the text is a sealed one. What is no id of a key is not taken for one:
-/// an id is shown, and whoever can write into the store could have put anything there.
+/// Splits an encrypted token into key id and ciphertext. Error messages show the id, and whoever can
+/// write to the store could have put anything there, so the id must have the form of one.
 fn parse(text: &str) -> Option<(&str, &str)> {
     let parts = text.strip_prefix(PREFIX)?.split_once('.')?;
-    keyring::is_id(parts.0).then_some(parts)
+    keyring::is_key_id(parts.0).then_some(parts)
 }
 
-/// What a sealed token is bound to. Neither an id of a key nor one of a member holds a `/`.
-fn place(key: &str, field: Field, member: &ProjectMemberId) -> String {
-    format!("{PREFIX}/{key}/{}/{member}", field.0)
+/// The context of a token's encryption. Neither key ids nor member ids contain a `/`.
+fn context(key: &str, field: &str, member: &ProjectMemberId) -> String {
+    format!("{PREFIX}/{key}/{field}/{member}")
 }
 
 impl<S> fmt::Debug for EncryptedStore<S> {
@@ -272,7 +262,7 @@ impl<S> fmt::Debug for EncryptedStore<S> {
 impl<S: TokenStore> TokenStore for EncryptedStore<S> {
     async fn load(&self, member: &ProjectMemberId) -> Result<Option<MemberRecord>, StoreError> {
         let stored = self.inner.load(member).await?;
-        stored.map(|stored| self.open(stored)).transpose()
+        stored.map(|stored| self.decrypt(stored)).transpose()
     }
 
     async fn put(
@@ -280,7 +270,7 @@ impl<S: TokenStore> TokenStore for EncryptedStore<S> {
         record: &MemberRecord,
         expected: Option<Version>,
     ) -> Result<PutOutcome, StoreError> {
-        self.inner.put(&self.seal(record), expected).await
+        self.inner.put(&self.encrypt(record), expected).await
     }
 
     async fn remove(
@@ -291,9 +281,8 @@ impl<S: TokenStore> TokenStore for EncryptedStore<S> {
         self.inner.remove(member, expected).await
     }
 
-    /// Records that do not open are left out, and counted in the log, so that a lost key does not
-    /// keep those who walk over the members from all others. [`EncryptedStore::reencrypt_all`] names
-    /// them.
+    /// Leaves out records that do not decrypt and logs their number, so that one lost key does not
+    /// block work on all other members.
     async fn page(
         &self,
         after: Option<&ProjectMemberId>,
@@ -306,16 +295,18 @@ impl<S: TokenStore> TokenStore for EncryptedStore<S> {
                 return Ok(stored);
             };
             after = Some(last.member.clone());
-            let all = stored.len();
-            let page: Vec<_> = stored
-                .into_iter()
-                .filter_map(|stored| self.open(stored).ok())
-                .collect();
-            if page.len() < all {
-                let unreadable = all - page.len();
-                tracing::error!(unreadable, "tokens do not open: their records are left out");
+            let mut unreadable = 0;
+            let mut page = Vec::with_capacity(stored.len());
+            for record in stored {
+                match self.decrypt(record) {
+                    Ok(record) => page.push(record),
+                    Err(_) => unreadable += 1,
+                }
             }
-            // An empty page would be the end.
+            if unreadable > 0 {
+                tracing::error!(unreadable, "skipped records whose tokens do not decrypt");
+            }
+            // An empty page would mean the end.
             if !page.is_empty() {
                 return Ok(page);
             }

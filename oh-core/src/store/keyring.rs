@@ -1,163 +1,165 @@
-//! The keys that tokens are sealed with at rest.
-//!
-//! A keyring is a list, so that keys can be rotated: the first seals, all of them open.
+//! The keys that encrypt tokens at rest.
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
-use crate::encryption::Sealer;
+use crate::ClientSecret;
+use crate::encryption::{Cipher, derive_key};
 use crate::environment::{Environment, SettingsError};
+use crate::settings::secrets;
 
 const VARIABLE: &str = "OPENHUMANS_STORE_KEYS";
 const EXPECTED: &str = "a comma-separated list of id:key, each key 32 random bytes in base64 (openssl rand -base64 32)";
 
-/// The longest key id. Shorter than any key, so that an id in a message is never a key.
-const ID_LEN: usize = 16;
+/// The maximum length of a key id. It is shorter than any key, so an id in a message is never a key.
+const MAX_ID_LEN: usize = 16;
 
-/// Keys for a [`EncryptedStore`](super::EncryptedStore): the first seals, all open.
+/// The keys of an [`EncryptedStore`](super::EncryptedStore): the first one encrypts, every one
+/// decrypts. Cheap to clone.
 ///
-/// To rotate without downtime: add the new key behind the old one and deploy everywhere; move it
-/// to the front and deploy; run [`EncryptedStore::reencrypt_all`](super::EncryptedStore::reencrypt_all); take
-/// the old key off.
+/// [`OpenHumans`](crate::OpenHumans) takes its keyring from
+/// [`Settings::store_keys`](crate::Settings::store_keys).
 ///
 /// ```
-/// use oh_core::store::{Keyring, KeyringError};
+/// use oh_core::store::Keyring;
 ///
 /// let keys = Keyring::parse("2026:tLZ4OThwsQVVCEPB5z8QsFBR8nzVXZ4k6Kv1EIUcyZo=")?;
 /// assert_eq!(format!("{keys:?}"), "Keyring(2026)");
 ///
-/// let broken = Keyring::parse("2026:tLZ4OThwsQVVCEPB5z8Q").unwrap_err();
-/// assert_eq!(broken.to_string(), "the key 2026 is 15 bytes long, not 32");
-/// # Ok::<(), KeyringError>(())
+/// let error = Keyring::parse("2026:tLZ4OThwsQVVCEPB5z8Q").unwrap_err();
+/// assert_eq!(error.to_string(), "the key 2026 has 15 bytes instead of 32");
+/// # Ok::<(), oh_core::store::KeyringError>(())
 /// ```
-pub struct Keyring(Vec<Key>);
+#[derive(Clone)]
+pub struct Keyring(Vec<Arc<Key>>);
 
 pub(super) struct Key {
     pub(super) id: String,
-    pub(super) sealer: Sealer,
+    pub(super) cipher: Cipher,
 }
 
-/// What is wrong with a list of keys. Names the place, never the key.
+/// An error in a list of keys. Its message names the entry and never contains a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyringError {
-    /// There is no key in it.
-    #[error("there is no key")]
-    Empty,
-    /// An entry is not `id:key`.
-    #[error("entry {place} is not id:key")]
-    NoId {
-        /// Which entry, from 1.
-        place: usize,
-    },
-    /// An id is not 1 to 16 of `A-Z a-z 0-9 - _`.
-    #[error("the id of entry {place} is not 1 to 16 letters, digits, - or _")]
-    BadId {
-        /// Which entry, from 1.
-        place: usize,
-    },
-    /// Two keys have one id.
-    #[error("two keys have the id {id}")]
-    Duplicate {
-        /// The id.
-        id: String,
-    },
-    /// A key is not base64.
-    #[error("the key {id} is not base64")]
-    NotBase64 {
-        /// Its id.
-        id: String,
-    },
-    /// A key has the wrong length.
-    #[error("the key {id} is {bytes} bytes long, not 32")]
-    WrongLength {
-        /// Its id.
-        id: String,
-        /// How long it is once decoded.
-        bytes: usize,
-    },
-    /// All bytes of a key are the same: a placeholder.
-    #[error("the key {id} is not random")]
-    NotRandom {
-        /// Its id.
-        id: String,
-    },
-}
-
-/// Whether a text can be the id of a key.
-pub(super) fn is_id(text: &str) -> bool {
-    let fits = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
-    (1..=ID_LEN).contains(&text.len()) && text.bytes().all(fits)
-}
+#[error("{0}")]
+pub struct KeyringError(String);
 
 impl Keyring {
-    /// Reads `id:key, id:key, …`; keys are 32 bytes in base64, either alphabet, padded or not.
+    /// Parses `id:key, id:key, …`. An id has 1 to 16 letters, digits, `-` or `_`. A key is 32 random
+    /// bytes in base64, with either alphabet, padded or not.
     ///
     /// # Errors
     ///
-    /// When it is anything else.
+    /// When the list is empty or an entry is malformed.
     pub fn parse(text: &str) -> Result<Self, KeyringError> {
-        let mut keys: Vec<Key> = Vec::new();
+        let mut keys = Self(Vec::new());
         let entries = text.split(',').map(str::trim).filter(|e| !e.is_empty());
-        for (place, entry) in (1..).zip(entries) {
-            let (id, key) = entry.split_once(':').ok_or(KeyringError::NoId { place })?;
-            if !is_id(id) {
-                return Err(KeyringError::BadId { place });
+        for (number, entry) in (1..).zip(entries) {
+            let Some((id, key)) = entry.split_once(':') else {
+                return Err(KeyringError(format!("entry {number} is not id:key")));
+            };
+            if !is_key_id(id) {
+                return Err(KeyringError(format!(
+                    "the id of entry {number} is not 1 to {MAX_ID_LEN} letters, digits, - or _"
+                )));
             }
-            let id = id.to_owned();
-            if keys.iter().any(|key| key.id == id) {
-                return Err(KeyringError::Duplicate { id });
+            if keys.get(id).is_some() {
+                return Err(KeyringError(format!("two keys have the id {id}")));
             }
-            let sealer = Sealer::new(&*decode(&id, key)?);
-            keys.push(Key { id, sealer });
+            let cipher = Cipher::new(&*decode(id, key).map_err(KeyringError)?);
+            keys.push(id.to_owned(), cipher);
         }
-        if keys.is_empty() {
-            return Err(KeyringError::Empty);
+        match keys.0.is_empty() {
+            true => Err(KeyringError("the list contains no key".to_owned())),
+            false => Ok(keys),
         }
-        Ok(Self(keys))
     }
 
-    /// Reads the list from `OPENHUMANS_STORE_KEYS`, or from the file `OPENHUMANS_STORE_KEYS_FILE`
-    /// names.
+    /// Reads the keys from the environment as [`Settings`](crate::Settings) does, for tools that need
+    /// no other settings: `OPENHUMANS_STORE_KEYS`, then the keys that are derived from
+    /// `OPENHUMANS_CLIENT_SECRET` and `OPENHUMANS_PREVIOUS_CLIENT_SECRET`.
     ///
     /// # Errors
     ///
-    /// When neither or both are set, the file cannot be read, or a key is malformed. The error
-    /// names the variable and says what is expected.
+    /// When all are missing or a key is malformed. The error names the variable.
     pub fn from_env() -> Result<Self, SettingsError> {
-        Self::from_variables(|name| std::env::var(name).ok())
+        Self::from_lookup(|name| std::env::var(name).ok())
     }
 
-    fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
-        let text = Zeroizing::new(Environment(get).required(VARIABLE, EXPECTED)?);
-        Self::parse(&text).map_err(|error| SettingsError::Invalid {
+    fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let env = Environment(lookup);
+        let configured = env.get(VARIABLE)?.map(Zeroizing::new);
+        let previous = env.get("OPENHUMANS_PREVIOUS_CLIENT_SECRET")?;
+        let keys = env
+            .get("OPENHUMANS_CLIENT_SECRET")?
+            .into_iter()
+            .chain(previous.iter().flat_map(|list| secrets(list)))
+            .map(ClientSecret::new)
+            .fold(
+                Self::configured(configured.as_ref().map(|text| text.as_str()))?,
+                |keys, secret| keys.with_client_secret(&secret),
+            );
+        match keys.0.is_empty() {
+            true => Err(SettingsError::Missing {
+                name: VARIABLE,
+                expected: EXPECTED,
+            }),
+            false => Ok(keys),
+        }
+    }
+
+    /// The keys of `OPENHUMANS_STORE_KEYS`; none without a value.
+    pub(crate) fn configured(value: Option<&str>) -> Result<Self, SettingsError> {
+        let Some(text) = value else {
+            return Ok(Self(Vec::new()));
+        };
+        Self::parse(text).map_err(|error| SettingsError::Invalid {
             name: VARIABLE,
             why: error.to_string(),
             expected: EXPECTED,
         })
     }
 
-    /// The ids of the keys, that of the one that seals first.
+    /// Adds the key that is derived from a client secret. It encrypts if it is the only one.
+    pub(crate) fn with_client_secret(mut self, secret: &ClientSecret) -> Self {
+        let id = derive_key(secret.expose(), "id of the store key");
+        let id = format!("cs-{:02x}{:02x}{:02x}{:02x}", id[0], id[1], id[2], id[3]);
+        if self.get(&id).is_none() {
+            self.push(id, Cipher::derive(secret.expose(), "store key"));
+        }
+        self
+    }
+
+    fn push(&mut self, id: String, cipher: Cipher) {
+        self.0.push(Arc::new(Key { id, cipher }));
+    }
+
+    /// The ids of the keys; the first one encrypts.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|key| key.id.as_str())
     }
 
-    /// The key that seals.
+    /// The key that encrypts.
     pub(super) fn first(&self) -> &Key {
         &self.0[0]
     }
 
-    /// The key of this id.
     pub(super) fn get(&self, id: &str) -> Option<&Key> {
-        self.0.iter().find(|key| key.id == id)
+        self.0.iter().find(|key| key.id == id).map(|key| &**key)
     }
 }
 
-fn decode(id: &str, text: &str) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
+/// Whether a text has the form of a key id.
+pub(super) fn is_key_id(text: &str) -> bool {
+    let is_allowed = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
+    (1..=MAX_ID_LEN).contains(&text.len()) && text.bytes().all(is_allowed)
+}
+
+fn decode(id: &str, text: &str) -> Result<Zeroizing<[u8; 32]>, String> {
     let config = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(false);
@@ -167,29 +169,23 @@ fn decode(id: &str, text: &str) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
         alphabet::STANDARD
     };
     let bytes = GeneralPurpose::new(&alphabet, config).decode(text.trim());
-    let id = || id.to_owned();
-    let bytes = Zeroizing::new(bytes.map_err(|_| KeyringError::NotBase64 { id: id() })?);
+    let bytes = Zeroizing::new(bytes.map_err(|_| format!("the key {id} is not base64"))?);
     let key: [u8; 32] = bytes
         .as_slice()
         .try_into()
-        .map_err(|_| KeyringError::WrongLength {
-            id: id(),
-            bytes: bytes.len(),
-        })?;
+        .map_err(|_| format!("the key {id} has {} bytes instead of 32", bytes.len()))?;
+    // A placeholder such as 32 zeros.
     if key.iter().all(|byte| *byte == key[0]) {
-        return Err(KeyringError::NotRandom { id: id() });
+        return Err(format!("the key {id} is not random"));
     }
     Ok(Zeroizing::new(key))
 }
 
-/// The ids only.
+/// Shows the ids of the keys.
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Keyring(")?;
-        for (n, key) in self.0.iter().enumerate() {
-            write!(f, "{}{}", if n == 0 { "" } else { ", " }, key.id)?;
-        }
-        f.write_str(")")
+        let ids: Vec<&str> = self.ids().collect();
+        write!(f, "Keyring({})", ids.join(", "))
     }
 }
 
@@ -200,79 +196,93 @@ mod tests {
     const A: &str = "tLZ4OThwsQVVCEPB5z8QsFBR8nzVXZ4k6Kv1EIUcyZo=";
     const B: &str = "P_7ioYd1Xv0J3jEZ4tYv-1nB0qk5cJmJdT2xTn3yQ_I";
 
-    fn error(text: &str) -> KeyringError {
-        let error = Keyring::parse(text).unwrap_err();
-        let said = format!("{error} {error:?}");
-        assert!(!said.contains("tLZ4") && !said.contains("P_7i"), "{said}");
-        error
-    }
-
     #[test]
-    fn the_first_key_seals_and_all_open() {
+    fn keyring_encrypts_with_first_key_and_finds_every_key() {
         let keys = Keyring::parse(&format!(" new:{A},\n old:{B} ,")).unwrap();
         assert_eq!(keys.first().id, "new");
         assert!(keys.get("old").is_some() && keys.get("older").is_none());
         assert_eq!(format!("{keys:?}"), "Keyring(new, old)");
-        assert_eq!(keys.ids().collect::<Vec<_>>(), ["new", "old"]);
     }
 
     #[test]
-    fn what_is_wrong_is_said_and_the_key_is_not() {
-        assert_eq!(error(" , "), KeyringError::Empty);
-        assert_eq!(error(A), KeyringError::NoId { place: 1 });
-        assert_eq!(
-            error(&format!("a:{A}, {B}")),
-            KeyringError::NoId { place: 2 }
-        );
-        assert_eq!(error(&format!("{A}:a")), KeyringError::BadId { place: 1 });
-        assert_eq!(error(&format!("{B}:a")), KeyringError::BadId { place: 1 });
-        assert_eq!(error(&format!(":{A}")), KeyringError::BadId { place: 1 });
-        assert_eq!(error(&format!("a b:{A}")), KeyringError::BadId { place: 1 });
-        let id = || "a".to_owned();
-        assert_eq!(
-            error(&format!("a:{A},a:{B}")),
-            KeyringError::Duplicate { id: id() }
-        );
-        assert_eq!(
-            error(&format!("a:{A}!")),
-            KeyringError::NotBase64 { id: id() }
-        );
-        assert_eq!(
-            error(&format!("a:x{B}")),
-            KeyringError::WrongLength {
-                id: id(),
-                bytes: 33
-            }
-        );
-        assert_eq!(
-            error("a:"),
-            KeyringError::WrongLength { id: id(), bytes: 0 }
-        );
+    fn keyring_derives_one_key_from_each_client_secret() {
+        let [secret, previous] = ["a client secret", "a previous one"].map(ClientSecret::new);
+        let alone = Keyring(Vec::new()).with_client_secret(&secret);
+        let both = Keyring(Vec::new())
+            .with_client_secret(&previous)
+            .with_client_secret(&secret)
+            .with_client_secret(&secret);
+        assert_eq!(both.0.len(), 2);
+        let encrypted = alone.first().cipher.encrypt("context", b"text");
+        let same = both.get(&alone.first().id).unwrap();
+        let plain = same.cipher.decrypt("context", &encrypted).unwrap();
+        assert_eq!(plain.as_slice(), b"text");
+        assert!(both.first().cipher.decrypt("context", &encrypted).is_none());
+        assert!(is_key_id(&alone.first().id));
+        assert!(!format!("{alone:?}").contains("secret"));
+    }
+
+    #[test]
+    fn keyring_error_names_entry_and_never_shows_key() {
         let zeros = "A".repeat(43);
-        assert_eq!(
-            error(&format!("a:{zeros}")),
-            KeyringError::NotRandom { id: id() }
-        );
+        for (list, expected) in [
+            (" , ".to_owned(), "the list contains no key"),
+            (A.to_owned(), "entry 1 is not id:key"),
+            (format!("a:{A}, {B}"), "entry 2 is not id:key"),
+            (
+                format!("{A}:a"),
+                "the id of entry 1 is not 1 to 16 letters, digits, - or _",
+            ),
+            (
+                format!("{B}:a"),
+                "the id of entry 1 is not 1 to 16 letters, digits, - or _",
+            ),
+            (
+                format!(":{A}"),
+                "the id of entry 1 is not 1 to 16 letters, digits, - or _",
+            ),
+            (
+                format!("a b:{A}"),
+                "the id of entry 1 is not 1 to 16 letters, digits, - or _",
+            ),
+            (format!("a:{A},a:{B}"), "two keys have the id a"),
+            (format!("a:{A}!"), "the key a is not base64"),
+            (format!("a:x{B}"), "the key a has 33 bytes instead of 32"),
+            ("a:".to_owned(), "the key a has 0 bytes instead of 32"),
+            (format!("a:{zeros}"), "the key a is not random"),
+        ] {
+            let error = Keyring::parse(&list).unwrap_err();
+            assert_eq!(error.to_string(), expected);
+        }
     }
 
     #[test]
-    fn the_environment_is_named_in_errors() {
-        let with = |name: &'static str, value: String| {
-            Keyring::from_variables(move |asked| (asked == name).then(|| value.clone()))
+    fn from_env_reads_configured_keys_and_client_secrets() {
+        let from = |variables: &'static [(&'static str, &'static str)]| {
+            Keyring::from_lookup(move |name| {
+                let found = variables.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            })
         };
-        assert!(with(VARIABLE, format!("a:{A}")).is_ok());
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), format!("a:{A}\n")).unwrap();
-        let path = file.path().to_str().unwrap().to_owned();
-        assert!(with("OPENHUMANS_STORE_KEYS_FILE", path).is_ok());
-        for (name, value) in [
-            (VARIABLE, String::new()),
-            (VARIABLE, A.to_owned()),
-            ("OPENHUMANS_STORE_KEYS_FILE", "/nonexistent/keys".to_owned()),
-        ] {
-            let said = with(name, value).unwrap_err();
-            let said = format!("{said} {said:?}");
-            assert!(said.contains(VARIABLE) && !said.contains("tLZ4"), "{said}");
+        let secrets = from(&[
+            ("OPENHUMANS_CLIENT_SECRET", "one"),
+            ("OPENHUMANS_PREVIOUS_CLIENT_SECRET", "two,three\\,four"),
+        ]);
+        assert_eq!(secrets.unwrap().0.len(), 3);
+        let both = from(&[
+            (VARIABLE, "a:tLZ4OThwsQVVCEPB5z8QsFBR8nzVXZ4k6Kv1EIUcyZo="),
+            ("OPENHUMANS_CLIENT_SECRET", "one"),
+        ]);
+        let both = both.unwrap();
+        assert_eq!(both.first().id, "a");
+        assert_eq!(both.0.len(), 2);
+        for variables in [&[] as &[_], &[(VARIABLE, "tLZ4")]] {
+            let error = from(variables).unwrap_err();
+            let message = format!("{error} {error:?}");
+            assert!(
+                message.contains(VARIABLE) && !message.contains("tLZ4"),
+                "{message}"
+            );
         }
     }
 }

@@ -1,26 +1,29 @@
-//! Records in memory: for tests, and for trying things out.
+//! A token store in memory, for tests and first steps.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
 use super::{MemberRecord, PutOutcome, StoreError, TokenStore, Version};
 use crate::ProjectMemberId;
 
-/// A [`TokenStore`] in memory. One process, and all members must log in again when it ends.
-#[derive(Debug, Default)]
-pub struct MemoryStore(Mutex<BTreeMap<ProjectMemberId, MemberRecord>>);
+type Records = BTreeMap<ProjectMemberId, MemberRecord>;
+
+/// A [`TokenStore`] in memory. It works in one process, and all members must log in again after a
+/// restart. Clones share the records.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore(Arc<Mutex<Records>>);
 
 impl MemoryStore {
-    /// An empty one.
+    /// Creates an empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
-    // No code can panic while it holds this lock, and a poisoned map would still be whole.
-    fn records(&self) -> MutexGuard<'_, BTreeMap<ProjectMemberId, MemberRecord>> {
+    fn records(&self) -> MutexGuard<'_, Records> {
+        // No code panics while it holds the lock, so the map is never half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -64,10 +67,7 @@ impl TokenStore for MemoryStore {
     ) -> Result<Vec<MemberRecord>, StoreError> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let records = self.records();
-        Ok(records
-            .range((start, Bound::Unbounded))
-            .take(limit)
-            .map(|(_, r)| r.clone())
-            .collect())
+        let page = records.range((start, Bound::Unbounded)).take(limit);
+        Ok(page.map(|(_, record)| record.clone()).collect())
     }
 }

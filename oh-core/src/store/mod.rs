@@ -1,10 +1,9 @@
-//! Where members' tokens live: the [`TokenStore`] trait and the record it keeps.
+//! Storage of members' tokens: the [`TokenStore`] trait and its record.
 //!
-//! A store is a table of [`MemberRecord`]s by project member id with one strong operation: write
-//! a record *if the stored one still has the version you read*. Everything the library promises
-//! about tokens is built on that one comparison: the lease that lets one process of many refresh,
-//! the epoch that ends sessions, and that nobody who left is brought back by a late write. So a
-//! store holds no logic, and one over a new database is written in an afternoon.
+//! A store is a table of [`MemberRecord`]s by project member id. Every write is a compare-and-swap:
+//! it succeeds only if the stored record still has the version that the caller read. The library
+//! builds the refresh lease, the session epoch and the tombstones of deauthorized members on it, so a
+//! store contains no logic of its own:
 //!
 //! ```
 //! use std::collections::BTreeMap;
@@ -15,7 +14,7 @@
 //! use oh_core::ProjectMemberId;
 //! use oh_core::store::{MemberRecord, PutOutcome, StoreError, TokenStore, Version};
 //!
-//! /// Keeps records in a map: lost when the process ends.
+//! /// Stores records in a map, until the process ends.
 //! #[derive(Default)]
 //! struct MapStore(Mutex<BTreeMap<ProjectMemberId, MemberRecord>>);
 //!
@@ -63,20 +62,20 @@
 //! }
 //! ```
 //!
-//! Whoever writes one runs the acceptance suite against it: `oh_core::acceptance::token_store`,
-//! behind the `acceptance` feature.
+//! [`OpenHumans`](crate::OpenHumans) encrypts the tokens before it calls the store, see
+//! [`EncryptedStore`]. Test your store with the acceptance suite `oh_test::acceptance::token_store`.
 
 mod encrypted;
-mod exposed;
 mod keyring;
 mod memory;
+mod plain_record;
 mod record;
 
-pub use encrypted::{EncryptedStore, OpenError, ReencryptReport};
-pub use exposed::Exposed;
+pub use encrypted::{EncryptedStore, ReencryptReport};
 pub use keyring::{Keyring, KeyringError};
 pub use memory::MemoryStore;
 pub use oh_api::Tokens;
+pub use plain_record::PlainRecord;
 pub use record::{Epoch, MemberRecord, RefreshLease, Version};
 
 use std::sync::Arc;
@@ -92,37 +91,37 @@ use crate::{Error, ProjectMemberId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum PutOutcome {
-    /// The write happened, and is as durable as the store makes writes.
+    /// The write happened, and is as durable as the store makes its writes.
     Stored,
     /// Nothing changed: the stored version was not the expected one. Load the record again.
     Conflict,
 }
 
-/// Why a store could not answer.
+/// An error of a token store.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The store cannot be reached or is overloaded. Trying again can help.
-    #[error("the token store is not available")]
+    /// The store is unreachable or overloaded. A retry can help.
+    #[error("the token store is unavailable")]
     Unavailable(#[source] BoxError),
-    /// What is stored cannot be read: damaged, moved between members, or sealed with a key that
-    /// is not at hand. Trying again cannot help.
+    /// A stored record is damaged, or encrypted with a key that is not in the keyring. A retry cannot
+    /// help.
     #[error("a stored record cannot be read")]
     Unreadable(#[source] BoxError),
 }
 
 impl StoreError {
-    /// The store cannot be reached.
+    /// Creates an [`Unavailable`](Self::Unavailable) error.
     pub fn unavailable(source: impl Into<BoxError>) -> Self {
         Self::Unavailable(source.into())
     }
 
-    /// The stored record cannot be read.
+    /// Creates an [`Unreadable`](Self::Unreadable) error.
     pub fn unreadable(source: impl Into<BoxError>) -> Self {
         Self::Unreadable(source.into())
     }
 
-    /// Whether trying again can help.
+    /// Whether a retry can help.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }
@@ -138,49 +137,49 @@ impl From<StoreError> for Error {
     }
 }
 
-/// Keeps one [`MemberRecord`] for each member. See the [module](self) for a whole implementation.
+/// Stores one [`MemberRecord`] for each member. The [module](self) has a complete implementation.
 ///
-/// All processes of an app share one store. Every write is conditional, and must be atomic with
-/// its comparison whatever happens at the same time, in this process or another. A write that
-/// answers [`PutOutcome::Stored`] must be seen by every later `load`, from any process.
+/// All processes of an application share one store. Every write is conditional and must be atomic with
+/// its comparison, whatever other tasks and processes do at the same time. After
+/// [`PutOutcome::Stored`], every later `load` in any process must see the write.
 #[async_trait]
 pub trait TokenStore: Send + Sync + 'static {
-    /// The member's record, if there is one.
+    /// Loads the member's record; `None` if there is none.
     ///
     /// # Errors
     ///
-    /// When the store cannot answer. Never for a member it does not know.
+    /// When the store fails or the record cannot be read.
     async fn load(&self, member: &ProjectMemberId) -> Result<Option<MemberRecord>, StoreError>;
 
-    /// Writes `record`, if the stored record's version is `expected`; `None` expects no record.
-    /// The record brings its own new version.
+    /// Writes `record` if the stored record has the version `expected`; `None` expects no record.
+    /// The caller sets the new version in `record`.
     ///
     /// # Errors
     ///
-    /// When the store cannot answer. The write may then have happened or not.
+    /// When the store fails. The write may have happened or not.
     async fn put(
         &self,
         record: &MemberRecord,
         expected: Option<Version>,
     ) -> Result<PutOutcome, StoreError>;
 
-    /// Removes the member's record and every trace of its tokens, if its version is `expected`.
+    /// Removes the member's record, including the tokens, if it has the version `expected`.
     ///
     /// # Errors
     ///
-    /// As [`put`](Self::put).
+    /// When the store fails. The removal may have happened or not.
     async fn remove(
         &self,
         member: &ProjectMemberId,
         expected: Version,
     ) -> Result<PutOutcome, StoreError>;
 
-    /// Up to `limit` records in the order of their ids as text, those after `after` only.
-    /// A record that is there throughout a walk from page to page appears exactly once.
+    /// Lists up to `limit` records with ids after `after`, in the order of the ids as text. A record
+    /// that exists throughout a listing from page to page appears exactly once.
     ///
     /// # Errors
     ///
-    /// When the store cannot answer.
+    /// When the store fails.
     async fn page(
         &self,
         after: Option<&ProjectMemberId>,
@@ -188,7 +187,6 @@ pub trait TokenStore: Send + Sync + 'static {
     ) -> Result<Vec<MemberRecord>, StoreError>;
 }
 
-/// A shared store is a store.
 #[async_trait]
 impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
     async fn load(&self, member: &ProjectMemberId) -> Result<Option<MemberRecord>, StoreError> {

@@ -1,4 +1,4 @@
-//! What is kept about one member.
+//! The record of one member.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,39 +6,39 @@ use oh_api::Tokens;
 
 use crate::{ProjectMemberId, Timestamp};
 
-/// Everything the library keeps about one member.
+/// Everything the library stores about one member.
 ///
-/// The fields are public because a store writes them down one by one; only the library decides
-/// what stands in them.
+/// The fields are public so that a store can write them to columns. Only the library decides what
+/// they contain.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MemberRecord {
-    /// Who this is.
+    /// The project member id.
     pub member: ProjectMemberId,
-    /// The Open Humans username, if the member shares it with the project. Any Unicode.
+    /// The Open Humans username, if the member shares it with the project. Any Unicode text.
     pub username: Option<String>,
-    /// The live pair; `None` once the member is deauthorized.
+    /// The current tokens; `None` once the member is deauthorized.
     pub tokens: Option<Tokens>,
-    /// Sessions carry it, and end when it advances: when the member leaves or logs out.
+    /// The epoch of the member's sessions.
     pub epoch: Epoch,
     /// When the member last authorized the project, by Open Humans' clock.
     pub authorized_at: Timestamp,
-    /// When the member was deauthorized, by our clock; `None` while authorized.
+    /// When the member was deauthorized, by the local clock; `None` while authorized.
     pub deauthorized_at: Option<Timestamp>,
-    /// When Open Humans last answered for this member.
+    /// When Open Humans last confirmed the membership.
     pub confirmed_at: Timestamp,
-    /// Who is refreshing the tokens right now, if anyone.
+    /// The lease of the process that is refreshing the tokens, if any.
     pub refresh: Option<RefreshLease>,
-    /// A refresh was sent whose answer nobody saw: the pair may already have been replaced. Without
-    /// tokens it says that they were lost, see [`is_lost`](Self::is_lost).
+    /// Whether a refresh request was sent without a response, so that Open Humans may have replaced
+    /// the tokens. Without tokens: they were lost, see [`has_lost_tokens`](Self::has_lost_tokens).
     pub refresh_unanswered: bool,
-    /// This version of the record; every write brings a new one.
+    /// The version of the record. Every write sets a new one.
     pub version: Version,
 }
 
 impl MemberRecord {
-    /// The record of a member who authorized at `at` and of whom nothing was known before. Also for
-    /// members whose tokens an app brings along from elsewhere.
+    /// Creates the record of a member who authorized the project at `at`. Use it to import members
+    /// whose tokens another application obtained.
     ///
     /// ```
     /// use oh_core::Timestamp;
@@ -47,7 +47,7 @@ impl MemberRecord {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let store = oh_core::store::MemoryStore::new();
-    /// let tokens = Tokens::new("from the old app", "from there, too", Timestamp::now());
+    /// let tokens = Tokens::new("access token", "refresh token", Timestamp::now());
     /// let record = MemberRecord::authorized("01026778".parse()?, tokens, Timestamp::now());
     /// assert_eq!(store.put(&record, None).await?, PutOutcome::Stored);
     /// # Ok(())
@@ -62,19 +62,19 @@ impl MemberRecord {
         }
     }
 
-    /// Whether the member is authorized, as far as is known here.
+    /// Whether the member is authorized: the record has tokens.
     pub fn is_authorized(&self) -> bool {
         self.tokens.is_some()
     }
 
-    /// Whether the tokens were lost, while the member may not have left. Only the project's list can
-    /// tell.
-    pub fn is_lost(&self) -> bool {
+    /// Whether the tokens were lost although the member may still be a member. Only the project's
+    /// member list can tell.
+    pub fn has_lost_tokens(&self) -> bool {
         self.tokens.is_none() && self.refresh_unanswered
     }
 
-    /// The record of a member who left at `at`: no username, no tokens, the epoch advanced, a new
-    /// version.
+    /// Returns the record after the member left at `at`: without username and tokens, with the next
+    /// epoch and a new version.
     pub fn deauthorized(&self, at: Timestamp) -> Self {
         Self {
             username: None,
@@ -88,8 +88,8 @@ impl MemberRecord {
         }
     }
 
-    /// The record of a member who left at `at` and of whom nothing else is known. It keeps a
-    /// login that began before from being completed after.
+    /// Creates the record of an unknown member who left at `at`. It prevents a login that began
+    /// earlier from completing later.
     pub fn tombstone(member: ProjectMemberId, at: Timestamp) -> Self {
         Self {
             member,
@@ -106,71 +106,71 @@ impl MemberRecord {
     }
 }
 
-/// What a member's sessions have in common, and what tells them from earlier ones.
+/// A number that all valid sessions of a member contain.
 ///
-/// Grows each time the member leaves or logs out: the sessions from before are over then. It starts
-/// from the time in microseconds, so that it never returns to an old value, even when the record was
-/// removed in between.
+/// It grows when the member leaves or logs out, which ends all earlier sessions. It starts from the
+/// time in microseconds, so that it never returns to an old value, even if the record was removed in
+/// between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(i64);
 
 impl Epoch {
-    /// The first of a record begun at `at`.
+    /// The first epoch of a record that is created at `at`.
     pub fn begin(at: Timestamp) -> Self {
         Self(at.as_micros())
     }
 
-    /// The one after this, at `at`: the time, or one more than this if the time is not later.
+    /// The next epoch: the time `at`, or this epoch plus one if the clock went backwards.
     pub fn advance(self, at: Timestamp) -> Self {
         Self(self.0.saturating_add(1).max(at.as_micros()))
     }
 
-    /// As a number, for storage.
+    /// Returns the number, for storage.
     pub const fn get(self) -> i64 {
         self.0
     }
 
-    /// From storage.
+    /// Creates an epoch from a stored number.
     pub const fn from_stored(value: i64) -> Self {
         Self(value)
     }
 }
 
-/// Names one state of a record. Random, so that no two writes ever share one.
+/// The version of a record: a random number, so that no two writes have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Version(i64);
 
 impl Version {
-    /// One that was never used before: 63 random bits.
+    /// Creates a new version from 63 random bits.
     pub fn fresh() -> Self {
         Self(crate::random::i63())
     }
 
-    /// As a number, for storage. Never negative.
+    /// Returns the number, for storage. It is never negative.
     pub const fn get(self) -> i64 {
         self.0
     }
 
-    /// From storage.
+    /// Creates a version from a stored number.
     pub const fn from_stored(value: i64) -> Self {
         Self(value)
     }
 }
 
-/// The right to refresh one member's tokens, for a while.
+/// A time-limited lease to refresh one member's tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RefreshLease {
-    /// Who holds it: random text, up to 32 characters.
+    /// The process that holds the lease: up to 32 random characters.
     pub holder: String,
-    /// Until when; then anyone may take it.
+    /// When the lease expires.
     pub until: Timestamp,
 }
 
 impl RefreshLease {
-    /// The right of `holder` to refresh, until `until`.
+    /// Creates a lease that `holder` has until `until`.
     pub fn new(holder: impl Into<String>, until: Timestamp) -> Self {
         Self {
             holder: holder.into(),
@@ -184,31 +184,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_epoch_always_grows() {
-        let begun = Epoch::begin(Timestamp::from_micros(1_000));
-        assert_eq!(begun.advance(Timestamp::from_micros(5_000)).get(), 5_000);
-        // The clock was set back.
-        assert_eq!(begun.advance(Timestamp::from_micros(1)).get(), 1_001);
+    fn epoch_grows_when_clock_goes_backwards() {
+        let epoch = Epoch::begin(Timestamp::from_micros(1_000));
+        assert_eq!(epoch.advance(Timestamp::from_micros(5_000)).get(), 5_000);
+        assert_eq!(epoch.advance(Timestamp::from_micros(1)).get(), 1_001);
     }
 
     #[test]
-    fn versions_are_not_negative_and_differ() {
+    fn version_is_not_negative_and_never_repeats() {
         let (a, b) = (Version::fresh(), Version::fresh());
         assert!(a.get() >= 0 && b.get() >= 0);
         assert_ne!(a, b);
     }
 
     #[test]
-    fn leaving_takes_the_tokens_and_the_lease() {
+    fn deauthorized_removes_tokens_and_lease_and_advances_epoch() {
         let at = Timestamp::from_micros(7_000);
-        let mut record =
-            MemberRecord::tombstone("01026778".parse().unwrap(), Timestamp::from_micros(1));
+        let tokens = Tokens::new("access", "refresh", at);
+        let mut record = MemberRecord::authorized(
+            "01026778".parse().unwrap(),
+            tokens,
+            Timestamp::from_micros(1),
+        );
         record.username = Some("alice".into());
-        record.tokens = Some(Tokens::new("a", "r", at));
-        record.refresh = Some(RefreshLease {
-            holder: "h".into(),
-            until: at,
-        });
+        record.refresh = Some(RefreshLease::new("holder", at));
         let left = record.deauthorized(at);
         assert!(!left.is_authorized());
         assert_eq!(left.username, None);

@@ -304,7 +304,7 @@ impl World {
         let inbox: Arc<dyn DeauthInbox> = self.inbox.clone();
         let oh = OpenHumans::builder(settings)
             .transport(Wire(self.server.clone()))
-            .token_store(door.clone())
+            .unencrypted_token_store(door.clone())
             .deauth_inbox(inbox)
             .clock(Clock::manual(now))
             .build()

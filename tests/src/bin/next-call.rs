@@ -5,14 +5,14 @@
 //! next-call postgres://app@localhost/app
 //! ```
 //!
-//! Takes the settings from the environment, and the keys, if any. Prints how many members there are
+//! Reads the settings from the environment. Prints how many members there are
 //! and how many calls were answered rightly, and fails unless all were.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
-use oh_core::store::{EncryptedStore, Keyring, TokenStore};
+use oh_core::store::TokenStore;
 use oh_core::transport::BoxError;
 use oh_core::{OpenHumans, ProjectMemberId, Settings};
 use oh_sqlx::{PgStore, SqliteStore};
@@ -25,10 +25,6 @@ async fn main() -> Result<ExitCode, BoxError> {
         Arc::new(PgStore::connect(&database).await?)
     } else {
         Arc::new(SqliteStore::connect(&database).await?)
-    };
-    let store: Arc<dyn TokenStore> = match std::env::var_os("OPENHUMANS_STORE_KEYS") {
-        Some(_) => Arc::new(EncryptedStore::new(store, Keyring::from_env()?)),
-        None => store,
     };
     let mut members: Vec<ProjectMemberId> = Vec::new();
     loop {

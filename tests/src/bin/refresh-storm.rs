@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use clap::Parser;
 use futures_util::future::{join_all, select_all};
-use oh_core::store::{MemberRecord, PutOutcome, Tokens};
+use oh_core::store::{EncryptedStore, MemberRecord, PutOutcome, TokenStore, Tokens};
 use oh_core::transport::{Body, BoxError, HttpClient, Transport, TransportError};
 use oh_core::{OpenHumans, ProjectMemberId, Settings, Timestamp};
 use oh_sandbox::{Endpoint, Fault, Sandbox};
@@ -195,7 +195,10 @@ async fn seed(place: &Place, sandbox: &Sandbox) -> Result {
     let now = Timestamp::now();
     let tokens = Tokens::new(issued.access_token, issued.refresh_token, now);
     let record = MemberRecord::authorized(member()?, tokens, now);
-    match place.open().await?.store.put(&record, None).await? {
+    // Any client secret will do: the children use the same settings.
+    let keys = settings(sandbox.url().as_str())?.store_keys();
+    let store = EncryptedStore::new(place.open().await?.store, keys);
+    match store.put(&record, None).await? {
         PutOutcome::Stored => Ok(()),
         PutOutcome::Conflict => Err("the place was not empty".into()),
     }

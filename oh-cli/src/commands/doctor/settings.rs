@@ -73,22 +73,19 @@ pub(super) fn keys(report: &mut Report, settings: Option<&Settings>) -> Option<K
              nothing else",
         );
     }
-    if !is_set("OPENHUMANS_STORE_KEYS") {
-        report.warn(
-            "store keys",
-            "OPENHUMANS_STORE_KEYS is not set: unless the app has its keys from elsewhere, members' \
-             tokens are kept as they are, and whoever reads the database or a backup can act for \
-             them",
-        );
-        return None;
-    }
     match Keyring::from_env() {
         Ok(keys) => {
             let ids: Vec<_> = keys.ids().collect();
-            report.fine(
-                "store keys",
-                format!("{} seals, all of {} open", ids[0], ids.join(", ")),
+            let mut text = format!(
+                "tokens are encrypted with the key {}; keys that decrypt: {}",
+                ids[0],
+                ids.join(", ")
             );
+            if !is_set("OPENHUMANS_STORE_KEYS") {
+                text += ". The keys are derived from the client secret: when you replace it, set \
+                         OPENHUMANS_PREVIOUS_CLIENT_SECRET";
+            }
+            report.fine("store keys", text);
             Some(keys)
         }
         Err(error) => {

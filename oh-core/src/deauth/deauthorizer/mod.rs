@@ -573,7 +573,7 @@ impl fmt::Debug for Deauthorizer {
 fn same_authorization(stored: &MemberRecord, observed: &MemberRecord) -> bool {
     let same_tokens = match (&stored.tokens, &observed.tokens) {
         (Some(a), Some(b)) => a.access_token.expose() == b.access_token.expose(),
-        (None, None) => stored.is_lost() && observed.is_lost(),
+        (None, None) => stored.has_lost_tokens() && observed.has_lost_tokens(),
         _ => false,
     };
     same_tokens && stored.epoch == observed.epoch && stored.authorized_at == observed.authorized_at

@@ -257,18 +257,18 @@ async fn whoever_was_lost_and_is_then_heard_to_leave_has_left() {
         .await
         .unwrap();
     assert!(lost.is_some());
-    assert!(setting.record().await.unwrap().is_lost());
+    assert!(setting.record().await.unwrap().has_lost_tokens());
     let leased = setting.inbox.lease(at(100), at(160), 1).await.unwrap();
     let clock = setting.deauthorizer.clock();
     clock.advance(Duration::from_secs(10));
     let _ = setting.report_webhook(at(60)).await;
-    assert!(!setting.record().await.unwrap().is_lost());
+    assert!(!setting.record().await.unwrap().has_lost_tokens());
     // The worker comes to the older event after that.
     let ready = setting
         .deauthorizer
         .ready(&leased[0].event, TokenProgress::Destroyed);
     assert_eq!(ready.await.unwrap(), Ready::Yes);
-    assert!(!setting.record().await.unwrap().is_lost());
+    assert!(!setting.record().await.unwrap().has_lost_tokens());
 }
 
 #[tokio::test]

@@ -71,7 +71,7 @@ impl Deauthorizer {
     ) -> Result<(), StoreError> {
         while let Some(record) = self.0.store.load(&event.member).await? {
             let heard_since = record.deauthorized_at != Some(destroyed_at(event, tokens));
-            if record.is_lost() || heard_since {
+            if record.has_lost_tokens() || heard_since {
                 break;
             }
             let next = MemberRecord {

@@ -151,7 +151,7 @@ impl Inquiry {
 
 /// Whether the member has not left, as far as is known here.
 pub(super) fn may_be_there(record: &MemberRecord) -> bool {
-    record.is_authorized() || record.is_lost()
+    record.is_authorized() || record.has_lost_tokens()
 }
 
 #[cfg(test)]

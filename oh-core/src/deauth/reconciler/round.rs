@@ -257,7 +257,7 @@ impl<'a> Walk<'a> {
         {
             return self.in_doubt(&record).await;
         }
-        if record.is_lost() {
+        if record.has_lost_tokens() {
             return Ok(());
         }
         self.round.asked += 1;

@@ -347,9 +347,9 @@ async fn whoever_was_lost_and_then_leaves_is_missed_on_the_list() {
         told.lock().unwrap()[2..],
         [(member(2), Discovery::Reconciliation)]
     );
-    assert!(setting.record(1).await.unwrap().is_lost());
+    assert!(setting.record(1).await.unwrap().has_lost_tokens());
     let left = setting.record(2).await;
-    assert!(left.is_none_or(|record| !record.is_lost()));
+    assert!(left.is_none_or(|record| !record.has_lost_tokens()));
     assert!(
         project.asked().is_empty(),
         "they have no tokens to ask with"

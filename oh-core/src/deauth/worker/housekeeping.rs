@@ -74,7 +74,7 @@ pub(super) async fn sweep(
 
 fn is_old(record: &MemberRecord, now: Timestamp) -> bool {
     // Whoever may be there still is kept in mind: the reconciler asks the list.
-    let has_left = !record.is_authorized() && !record.is_lost();
+    let has_left = !record.is_authorized() && !record.has_lost_tokens();
     has_left && record.deauthorized_at.is_none_or(|at| at + HOUR < now)
 }
 

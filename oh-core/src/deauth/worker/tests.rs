@@ -465,7 +465,7 @@ async fn tombstones_are_cleared_away_by_one_process_an_hour_later() {
     setting.clock.advance(Duration::from_secs(3_700));
     assert_eq!(sweep("b").await, Some(1));
     assert!(
-        setting.record(4).await.unwrap().is_lost(),
+        setting.record(4).await.unwrap().has_lost_tokens(),
         "whoever may be there still is kept in mind"
     );
     let done = usize::from(lease.event.member == member(2)) + 1;

@@ -98,7 +98,7 @@ impl Cast {
         for player in self.players().iter().filter(|player| player.part.is_gone()) {
             let record = openhumans.token_store().load(&player.member).await?;
             unnoticed += usize::from(
-                record.is_some_and(|record| record.is_authorized() || record.is_lost()),
+                record.is_some_and(|record| record.is_authorized() || record.has_lost_tokens()),
             );
         }
         Ok(unnoticed)

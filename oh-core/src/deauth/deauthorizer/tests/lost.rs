@@ -13,7 +13,7 @@ async fn whoever_was_lost_and_is_not_any_more_is_not_found_gone() {
         .unwrap();
     assert!(lost.is_some());
     let observed = setting.record().await.unwrap();
-    assert!(observed.is_lost());
+    assert!(observed.has_lost_tokens());
     setting
         .change(|record| record.refresh_unanswered = false)
         .await;
@@ -38,7 +38,7 @@ async fn nobody_undoes_unawares_that_a_member_is_lost() {
     let before = setting.record().await.unwrap();
     let ready = deauthorizer.ready(&event, TokenProgress::Destroyed);
     assert_eq!(ready.await.unwrap(), Ready::Yes);
-    assert!(setting.record().await.unwrap().is_lost());
+    assert!(setting.record().await.unwrap().has_lost_tokens());
     let late = MemberRecord {
         version: Version::fresh(),
         ..before.clone()
@@ -111,5 +111,5 @@ async fn whoever_writes_at_the_same_time_keeps_no_tokens_and_no_mark_away() {
     assert!(lost.is_some());
     let left = setting.record().await.unwrap();
     assert!(!left.is_authorized(), "the tokens are destroyed");
-    assert!(left.is_lost(), "and the member may be there still");
+    assert!(left.has_lost_tokens(), "and the member may be there still");
 }
