@@ -316,11 +316,11 @@ async fn settings_that_do_not_fit_are_said_and_misspelt_ones_too() {
         ("OPENHUMANS_LEDGER_KEY", ""),
     ];
     let examined = app.examine(&changes, &[]).await;
-    examined.is("settings", "wrong", "localhost and 127.0.0.1 are two");
+    examined.is("settings", "wrong", "localhost and 127.0.0.1 are different");
     examined.is(
         "environment",
         "warning",
-        "is OPENHUMANS_MASTER_TOKEN meant?",
+        "unknown environment variables: ",
     );
     examined.is("ledger key", "warning", "OPENHUMANS_LEDGER_KEY is not set");
     let short = [("OPENHUMANS_STORE_KEYS", "2026:short")];

@@ -94,7 +94,6 @@ mod background;
 pub mod deauth;
 mod disconnect;
 mod encryption;
-mod environment;
 pub mod login;
 mod mount;
 mod open_humans;
@@ -119,7 +118,6 @@ pub use oh_api::{
 pub use oh_ledger as ledger;
 
 pub use background::Background;
-pub use environment::SettingsError;
 pub use open_humans::{BuildError, OpenHumans, OpenHumansBuilder};
 pub use session::{Member, SESSION_KEY, SessionChange, SessionMember};
-pub use settings::{DeletionPolicy, Settings, SettingsBuilder};
+pub use settings::{DeletionPolicy, Settings, SettingsBuilder, SettingsError};

@@ -1,100 +1,148 @@
-//! Whether the routes are where the settings say: seen by the first request.
-//!
-//! The settings' mount path goes into links, forms and the redirect URI. Where an app mounts the
-//! routes elsewhere, these lead nowhere, and nothing says why.
+//! The paths of the routes, as browsers, proxies and routers see them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::Settings;
+use url::Url;
 
-/// Looks at one request, and at no more.
+use crate::SettingsError;
+
+/// The path of the application's base URL, and below it the path that the routes are mounted at.
+#[derive(Clone, Debug)]
+pub(crate) struct MountPath {
+    /// Without a trailing slash: `/app`, or empty.
+    prefix: String,
+    /// Without a trailing slash: `/openhumans`.
+    mount: String,
+}
+
+impl MountPath {
+    pub(crate) fn new(app_base_url: &Url, mount_path: &str) -> Result<Self, SettingsError> {
+        let mount = mount_path.trim_end_matches('/');
+        let is_plain = mount.starts_with('/')
+            && !mount.contains("//")
+            && mount
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"/-_.~".contains(&b))
+            && mount.split('/').all(|part| part != "." && part != "..");
+        if !is_plain {
+            return Err(SettingsError::invalid(
+                "the mount path",
+                "it is not a plain path",
+                "a path such as /openhumans",
+            ));
+        }
+        Ok(Self {
+            prefix: app_base_url.path().trim_end_matches('/').to_owned(),
+            mount: mount.to_owned(),
+        })
+    }
+
+    /// The mount path within the application, such as `/openhumans`.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.mount
+    }
+
+    /// The root of the application, as browsers see it.
+    pub(crate) fn home(&self) -> String {
+        format!("{}/", self.prefix)
+    }
+
+    /// A route, as browsers see it.
+    pub(crate) fn route(&self, route: &str) -> String {
+        format!("{}{}/{}", self.prefix, self.mount, route.trim_start_matches('/'))
+    }
+
+    /// The path and query of a request, as the browser sent them. A proxy may have removed the
+    /// prefix.
+    pub(crate) fn as_seen_by_browser(&self, path_and_query: &str) -> String {
+        let rest = path_and_query.strip_prefix(&self.prefix);
+        match rest {
+            Some(rest) if rest.is_empty() || rest.starts_with(['/', '?']) => {
+                path_and_query.to_owned()
+            }
+            _ => format!("{}{path_and_query}", self.prefix),
+        }
+    }
+
+    fn is_route(&self, route: &str, request_path: &str) -> bool {
+        self.as_seen_by_browser(request_path.trim_end_matches('/')) == self.route(route)
+    }
+}
+
+/// Compares the path of the first request with the configured mount path.
 #[derive(Debug, Default)]
 pub(crate) struct MountCheck(AtomicBool);
 
 impl MountCheck {
-    /// Logs where the routes are, and where they should be, if that is not the same. `route` is the
-    /// path of one under the mount path, `path` the one that a request for it came by.
-    pub(crate) fn see(&self, settings: &Settings, route: &str, path: &str) {
-        // Every request passes here: reading is cheaper than writing.
+    /// Logs a warning if the first request for `route` arrived at another path than configured,
+    /// because links, forms and the redirect URI lead to the configured path.
+    pub(crate) fn check(&self, mount: &MountPath, route: &str, request_path: &str) {
+        // Every request passes here, and a load is cheaper than a swap.
         if self.0.load(Ordering::Relaxed) || self.0.swap(true, Ordering::Relaxed) {
             return;
         }
-        if !is_under(settings, route, path) {
-            let mount_path = settings.mount_path();
+        if !mount.is_route(route, request_path) {
             tracing::warn!(
-                path,
-                mount_path,
-                "a request for one of Open Humans' routes came by a path that is not under the mount \
-                 path: links and logins will lead nowhere. Mount the routes at \
-                 Settings::mount_path(), or give SettingsBuilder::mount_path where they are. (If a \
-                 proxy changes paths on the way here, all may be well.)"
+                path = request_path,
+                mount_path = mount.as_str(),
+                "a request for an Open Humans route arrived outside of the mount path: mount the \
+                 routes at Settings::mount_path() or change SettingsBuilder::mount_path (unless a \
+                 proxy rewrites paths)"
             );
         }
     }
-}
-
-/// Whether a request to `route` came by the path it should come by. A proxy may have taken the
-/// path of the app's address off, or left it.
-fn is_under(settings: &Settings, route: &str, path: &str) -> bool {
-    let prefix = settings.app_base_url().path().trim_end_matches('/');
-    let whole = format!("{}{route}", settings.mount_path());
-    let matches = |path: &str| {
-        let (whole, path) = (whole.trim_end_matches('/'), path.trim_end_matches('/'));
-        let (mut wanted, mut found) = (whole.split('/'), path.split('/'));
-        loop {
-            match (wanted.next(), found.next()) {
-                (None, None) => return true,
-                (Some(wanted), Some(found)) if wanted.starts_with('{') || wanted == found => {}
-                _ => return false,
-            }
-        }
-    };
-    matches(path) || path.strip_prefix(prefix).is_some_and(matches)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn fits(app: &str, mount: &str, route: &str, path: &str) -> bool {
-        let settings = Settings::builder("id", "secret", app).mount_path(mount);
-        is_under(&settings.build().unwrap(), route, path)
+    fn mount(app: &str, mount: &str) -> MountPath {
+        MountPath::new(&app.parse().unwrap(), mount).unwrap()
     }
 
     #[test]
-    fn a_path_under_the_mount_path_fits() {
+    fn route_matches_request_path_with_and_without_prefix() {
         let app = "https://app.example";
-        assert!(fits(app, "/openhumans", "/login", "/openhumans/login"));
-        assert!(fits(app, "/openhumans", "/login", "/openhumans/login/"));
-        assert!(fits(app, "/a/b", "/deauth", "/a/b/deauth"));
-        assert!(!fits(app, "/openhumans", "/login", "/login"));
-        assert!(!fits(app, "/openhumans", "/login", "/oh/login"));
-        assert!(!fits(app, "/openhumans", "/login", "/a/openhumans/login"));
-        assert!(!fits(
-            app,
-            "/openhumans",
-            "/login",
-            "/openhumans/login/more"
-        ));
+        let nested = "https://app.example/nights/";
+        for (app, path, route, request, matches) in [
+            (app, "/openhumans", "/login", "/openhumans/login", true),
+            (app, "/openhumans", "/login", "/openhumans/login/", true),
+            (app, "/a/b", "/deauth", "/a/b/deauth", true),
+            (app, "/openhumans", "/login", "/login", false),
+            (app, "/openhumans", "/login", "/oh/login", false),
+            (app, "/openhumans", "/login", "/a/openhumans/login", false),
+            (app, "/openhumans", "/login", "/openhumans/login/more", false),
+            (nested, "/oh", "/login", "/nights/oh/login", true),
+            (nested, "/oh", "/login", "/oh/login", true),
+            (nested, "/oh", "/login", "/days/oh/login", false),
+        ] {
+            let mount = mount(app, path);
+            assert_eq!(mount.is_route(route, request), matches, "{app} {request}");
+        }
     }
 
     #[test]
-    fn the_path_of_the_apps_address_may_be_there_or_not() {
-        let app = "https://app.example/nights/";
-        assert!(fits(app, "/oh", "/login", "/nights/oh/login"));
-        assert!(fits(app, "/oh", "/login", "/oh/login"));
-        assert!(!fits(app, "/oh", "/login", "/days/oh/login"));
+    fn request_path_has_prefix_once_as_seen_by_browser() {
+        let mount = mount("https://example.org/app", "/oh");
+        for (request, browser) in [
+            ("/app/files", "/app/files"),
+            ("/app", "/app"),
+            ("/app?page=2", "/app?page=2"),
+            ("/files", "/app/files"),
+            ("/", "/app/"),
+            ("/apples", "/app/apples"),
+        ] {
+            assert_eq!(mount.as_seen_by_browser(request), browser);
+        }
+        assert_eq!((mount.home(), mount.route("login")), ("/app/".into(), "/app/oh/login".into()));
     }
 
     #[test]
-    fn braces_stand_for_any_segment() {
-        let app = "https://app.example";
-        let edit = "/files/{id}/edit";
-        assert!(fits(app, "/oh", edit, "/oh/files/7/edit"));
-        assert!(!fits(app, "/oh", edit, "/files/7/edit"));
-        let home = "/";
-        assert!(fits(app, "/oh", home, "/oh"));
-        assert!(fits(app, "/oh", home, "/oh/"));
-        assert!(!fits(app, "/oh", home, "/"));
+    fn mount_path_rejects_all_but_plain_paths() {
+        let app = "https://app.example".parse().unwrap();
+        for path in ["", "/", "oh", "//oh", "/a//b", "/a/../b", "/{id}", "/a?b"] {
+            assert!(MountPath::new(&app, path).is_err(), "{path}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The one handle an app holds: [`OpenHumans`].
+//! The handle [`OpenHumans`] and its builder.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -16,6 +16,7 @@ use crate::login::pending::PendingLoginCookies;
 use crate::login::{AcceptAllLogins, Login, LoginHandler};
 use crate::mount::MountCheck;
 use crate::session::{Member, SessionCache, SessionMember};
+use crate::settings::Warning;
 use crate::store::{EncryptedStore, MemoryStore, ReencryptReport, StoreError, TokenStore};
 use crate::tokens::{MemberTokens, TokenRefresher};
 use crate::transport::{Transport, TransportError};
@@ -25,7 +26,7 @@ use crate::{AccessToken, Clock, Error, ProjectMemberId, Settings};
 /// How long [`OpenHumans::deauthorize`] waits for the inbox.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Everything an app does with Open Humans begins here. Cheap to clone; clones share all state.
+/// The application's handle to this library. Cheap to clone; clones share all state.
 ///
 /// ```
 /// use oh_core::{OpenHumans, Settings};
@@ -57,7 +58,7 @@ pub(crate) struct Inner {
 }
 
 impl OpenHumans {
-    /// Starts from the settings; everything else has a default that works in one process.
+    /// Creates a builder. All options have defaults that work in a single process.
     pub fn builder(settings: Settings) -> OpenHumansBuilder {
         OpenHumansBuilder {
             settings,
@@ -68,24 +69,24 @@ impl OpenHumans {
             inbox: None,
             login_handler: Arc::new(AcceptAllLogins),
             deauth_handler: None,
-            brake: CircuitBreaker::default(),
+            circuit_breaker: CircuitBreaker::default(),
             checkpoint_archive: None,
             #[cfg(feature = "pages")]
             pages: None,
         }
     }
 
-    /// The settings.
+    /// Returns the settings.
     pub fn settings(&self) -> &Settings {
         &self.inner.settings
     }
 
-    /// The clock.
+    /// Returns the clock.
     pub fn clock(&self) -> &Clock {
         &self.inner.clock
     }
 
-    /// Where tokens live.
+    /// Returns the store of members' tokens.
     pub fn token_store(&self) -> &Arc<dyn TokenStore> {
         &self.inner.store
     }
@@ -116,22 +117,23 @@ impl OpenHumans {
         }
     }
 
-    /// Where events of members leaving are kept.
+    /// Returns the inbox of deauthorizations.
     pub fn inbox(&self) -> &Arc<dyn DeauthInbox> {
         self.inner.deauthorizer.inbox()
     }
 
-    /// Where members leaving are reported.
+    /// Returns the receiver of deauthorizations.
     pub fn deauthorizer(&self) -> &Deauthorizer {
         &self.inner.deauthorizer
     }
 
-    /// The member a session belongs to, if the member is still authorized and has not logged out
-    /// since, and the session is not [too old](crate::SettingsBuilder::session_max_age).
+    /// Returns the member of a session, if the session is valid: the member is still authorized
+    /// and has not logged out since, and the session has not reached its
+    /// [maximum age](crate::SettingsBuilder::session_max_age).
     ///
     /// # Errors
     ///
-    /// When the token store cannot answer.
+    /// [`StoreError`] if the token store fails.
     pub async fn member(
         &self,
         session: Option<SessionMember>,
@@ -147,14 +149,14 @@ impl OpenHumans {
         }
     }
 
-    /// Logs a member out: ends the sessions of the member that have begun so far, on every device
-    /// and with every copy of a cookie. Other processes go on believing them for as long as
-    /// [`session_cache_ttl`](crate::SettingsBuilder::session_cache_ttl) says. The
-    /// [routes](crate::routes) do it; this is for those who write their own.
+    /// Ends all current sessions of a member, on every device and in every copy of a cookie. Other
+    /// processes accept them for up to
+    /// [`session_cache_ttl`](crate::SettingsBuilder::session_cache_ttl). Only a logout route of
+    /// your own needs it; the [routes](crate::routes) call it.
     ///
     /// # Errors
     ///
-    /// When the token store cannot answer.
+    /// [`StoreError`] if the token store fails.
     pub async fn log_out(&self, session: &SessionMember) -> Result<(), StoreError> {
         let inner = &self.inner;
         inner.sessions.end_all(&*inner.store, session).await
@@ -182,19 +184,18 @@ impl OpenHumans {
             .await
     }
 
-    /// A member's access token that is good for a minute at least, refreshed if need be.
-    ///
-    /// Whatever number of tasks and processes ask at once, Open Humans is asked once.
+    /// Returns an access token of the member that is valid for at least a minute. Refreshes it if
+    /// necessary, once for all tasks and processes that ask at the same time.
     ///
     /// # Errors
     ///
-    /// [`Error::Deauthorized`] when the member has not authorized the project or has left, and
-    /// whatever can go wrong on the way to Open Humans and the store.
+    /// [`Error::Deauthorized`] if the member is not authorized, and other errors if Open Humans or
+    /// the token store fails.
     pub async fn access_token(&self, member: &ProjectMemberId) -> Result<AccessToken, Error> {
         self.inner.tokens.get(member).await
     }
 
-    /// Another access token than `refused`, which Open Humans answered with 401.
+    /// Returns a new access token in place of `refused`, which Open Humans rejected with 401.
     ///
     /// # Errors
     ///
@@ -207,15 +208,15 @@ impl OpenHumans {
         self.inner.tokens.replace(member, refused).await
     }
 
-    /// Waits until every refresh that was sent has its answer, and the new tokens are kept. Call it
-    /// before the process ends, so that no pair is lost; [`Background::stop`](crate::Background::stop)
-    /// does. Takes as long as a token request at most; while the token store is away, up to six
-    /// minutes.
+    /// Waits until every pending token refresh has a response and its new tokens are stored. Call
+    /// it before the process ends, so that no tokens are lost;
+    /// [`Background::stop`](crate::Background::stop) does. Takes up to the
+    /// [timeout](crate::SettingsBuilder::timeout), or six minutes while the token store fails.
     pub async fn wait_for_refreshes(&self) {
-        self.inner.tokens.settled().await;
+        self.inner.tokens.wait().await;
     }
 
-    /// The API as one member, with a live token for every call.
+    /// Returns an API client that acts as the member and refreshes tokens when necessary.
     pub fn member_client(&self, member: &ProjectMemberId) -> MemberClient {
         self.inner.client.member_with(Arc::new(MemberTokens::new(
             self.inner.tokens.clone(),
@@ -223,11 +224,11 @@ impl OpenHumans {
         )))
     }
 
-    /// The API as the project, with the master token.
+    /// Returns an API client that acts as the project, with the master token.
     ///
     /// # Errors
     ///
-    /// [`Error::NotConfigured`] when the settings hold no master token.
+    /// [`Error::NotConfigured`] if the settings have no master token.
     pub fn project_client(&self) -> Result<ProjectClient, Error> {
         let token = self.inner.settings.master_token.clone();
         let token = token.ok_or(Error::NotConfigured {
@@ -235,16 +236,6 @@ impl OpenHumans {
         })?;
         Ok(self.inner.client.project(token))
     }
-}
-
-/// The ids of all members of the project.
-async fn members(project: ProjectClient) -> Result<HashSet<ProjectMemberId>, Error> {
-    let mut list = project.members();
-    let mut members = HashSet::new();
-    while let Some(member) = list.try_next().await? {
-        members.insert(member.project_member_id);
-    }
-    Ok(members)
 }
 
 impl fmt::Debug for OpenHumans {
@@ -255,19 +246,21 @@ impl fmt::Debug for OpenHumans {
     }
 }
 
-/// The handle could not be made.
+/// An error while building an [`OpenHumans`] handle.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The built-in HTTP client could not be set up.
-    #[error("the HTTP client could not be set up")]
+    /// The built-in HTTP client failed to initialize.
+    #[error("failed to initialize the HTTP client")]
     Transport(#[from] TransportError),
-    /// The `http-client` feature is off and no transport was given.
-    #[error("no transport was given, and the http-client feature is off")]
+    /// The feature `http-client` is disabled and no transport was set.
+    #[error(
+        "the feature http-client is disabled: set a transport with OpenHumansBuilder::transport"
+    )]
     NoTransport,
 }
 
-/// Collects what [`OpenHumans`] is made of.
+/// Builds an [`OpenHumans`] handle.
 #[must_use]
 pub struct OpenHumansBuilder {
     settings: Settings,
@@ -278,14 +271,14 @@ pub struct OpenHumansBuilder {
     inbox: Option<Arc<dyn DeauthInbox>>,
     login_handler: Arc<dyn LoginHandler>,
     deauth_handler: Option<Arc<dyn DeauthHandler>>,
-    brake: CircuitBreaker,
+    circuit_breaker: CircuitBreaker,
     checkpoint_archive: Option<Arc<dyn CheckpointArchive>>,
     #[cfg(feature = "pages")]
     pages: Option<crate::pages::Pages>,
 }
 
 impl OpenHumansBuilder {
-    /// Who is welcome, and where to. Default: everyone.
+    /// Sets the handler that accepts or rejects logins. Default: accepts all.
     pub fn login_handler(mut self, handler: impl LoginHandler) -> Self {
         self.login_handler = Arc::new(handler);
         self
@@ -293,163 +286,120 @@ impl OpenHumansBuilder {
 
     /// Sets the store for members' tokens. Default: in memory.
     ///
-    /// Tokens are encrypted before the store sees them, with the [keys](Settings::store_keys) of the
-    /// settings. The store itself knows nothing about it.
+    /// Tokens are encrypted with the [keys of the settings](Settings::store_keys) before they reach
+    /// the store.
     pub fn token_store(mut self, store: impl TokenStore) -> Self {
         self.store = Some(Arc::new(store));
         self.encrypt_tokens = true;
         self
     }
 
-    /// Sets a store that receives the tokens in plain text. Whoever can read the database or one of
-    /// its backups can then act for every member, so the store must encrypt them itself.
+    /// Sets a store that receives the tokens in plain text and must encrypt them itself: anyone who
+    /// can read the database or one of its backups could otherwise act for every member.
     pub fn unencrypted_token_store(mut self, store: impl TokenStore) -> Self {
         self.store = Some(Arc::new(store));
         self.encrypt_tokens = false;
         self
     }
 
-    /// Where events of members leaving are kept. Default: in memory, lost in a crash. An `Arc` of an
-    /// inbox is an inbox.
+    /// Sets the inbox that stores deauthorizations. Default: in memory, lost in a crash.
     pub fn deauth_inbox(mut self, inbox: impl DeauthInbox) -> Self {
         self.inbox = Some(Arc::new(inbox));
         self
     }
 
-    /// What leaving means to the app. Default: the tokens go, and nothing else.
+    /// Sets the handler that deletes a member's data after a deauthorization. Default: only the
+    /// tokens are deleted.
     pub fn deauth_handler(mut self, handler: impl DeauthHandler) -> Self {
         self.deauth_handler = Some(Arc::new(handler));
         self
     }
 
-    /// How many members may turn out gone within an hour before the others are held; see [`CircuitBreaker`].
-    pub fn circuit_breaker(mut self, brake: CircuitBreaker) -> Self {
-        self.brake = brake;
+    /// Sets the limits above which deauthorizations are quarantined, see [`CircuitBreaker`].
+    pub fn circuit_breaker(mut self, circuit_breaker: CircuitBreaker) -> Self {
+        self.circuit_breaker = circuit_breaker;
         self
     }
 
-    /// Where checkpoints of the ledger go besides the inbox, so that others hold them, too. Default:
-    /// to the log alone. Nothing is sealed without a
+    /// Sets an archive that receives each checkpoint of the ledger. Default: checkpoints are stored
+    /// in the inbox and logged. Needs a
     /// [signing key](crate::SettingsBuilder::ledger_signing_key).
     pub fn checkpoint_archive(mut self, archive: impl CheckpointArchive) -> Self {
         self.checkpoint_archive = Some(Arc::new(archive));
         self
     }
 
-    /// Pages for members, and a desk for those who see to erasure. Default: none.
+    /// Adds pages for members and staff. Default: none.
     #[cfg(feature = "pages")]
     pub fn pages(mut self, pages: crate::pages::Pages) -> Self {
         self.pages = Some(pages);
         self
     }
 
-    /// How requests leave. Default: the built-in client.
+    /// Sets the HTTP client for requests to Open Humans. Default: the built-in client.
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.transport = Some(Arc::new(transport));
         self
     }
 
-    /// Another clock, for tests.
+    /// Sets the clock. Use it in tests.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// What works for trying things out is said where it cannot be meant.
-    fn warn_of_defaults(&self) {
-        if self.settings.is_https() && self.store.is_none() {
-            tracing::warn!(
-                "members' tokens are kept in memory and lost with the process: give a store by \
-                 OpenHumansBuilder::token_store"
-            );
-        }
-        if self.settings.is_https() && self.inbox.is_none() {
-            tracing::warn!(
-                "the deauthorization inbox is in memory: wishes to be erased are lost with the \
-                 process. Give one by OpenHumansBuilder::deauth_inbox"
-            );
-        }
-        if self.deauth_handler.is_none() {
-            tracing::warn!(
-                "there is no DeauthHandler: when members ask to be erased only their tokens go. Give \
-                 one by OpenHumansBuilder::deauth_handler"
-            );
-        }
-    }
-
-    /// Makes the handle. Nothing is sent yet.
+    /// Builds the handle and logs [warnings](crate::settings::Warning). Sends no request.
     ///
     /// # Errors
     ///
-    /// When the HTTP client cannot be set up.
+    /// [`BuildError`] if there is no usable HTTP client.
     pub fn build(self) -> Result<OpenHumans, BuildError> {
-        self.warn_of_defaults();
-        for warning in self.settings.warnings() {
+        for warning in self.warnings() {
             tracing::warn!("{warning}");
         }
+        let Self {
+            settings, clock, ..
+        } = self;
         let transport = match self.transport {
             Some(transport) => transport,
             None => default_transport()?,
         };
-        let settings = self.settings;
-        if settings.webhook_secrets.is_empty() && !settings.unsigned_webhooks {
-            tracing::warn!(
-                "no webhook secret is configured: no webhook will be believed, and nothing will be \
-                 known of what members who leave wish"
-            );
-        }
-        let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
-        let encrypted_store = self
-            .encrypt_tokens
-            .then(|| EncryptedStore::new(Arc::clone(&store), settings.store_keys()));
-        let store = match &encrypted_store {
-            Some(encrypted) => Arc::new(encrypted.clone()),
-            None => store,
-        };
-        let inbox = self.inbox.unwrap_or_else(|| Arc::new(MemoryInbox::new()));
-        let deauth_handler = self.deauth_handler.unwrap_or_else(|| Arc::new(TokensOnly));
-        let secret = settings.client_secret.expose();
-        let names = match &settings.ledger_key {
-            Some(key) => Pseudonymizer::new(key),
-            None => Pseudonymizer::from_client_secret(&settings.client_secret),
-        };
-        let cookie_key = settings
-            .cookie_key
-            .as_ref()
-            .map_or(secret, |key| key.expose());
-        let cookies = PendingLoginCookies::new(cookie_key, settings.is_https());
-        let sessions = Arc::new(SessionCache::new(
-            self.clock.clone(),
-            settings.session_max_age,
-            settings.session_cache_ttl,
-        ));
-        let on_deauthorized = Arc::clone(&sessions);
         let client = Client::with_transport(settings.oh_base_url.as_str(), transport)
-            .expect("the address was checked with the settings")
+            .expect("the settings have validated the URL")
             .timeout(settings.timeout)
-            .clock(self.clock.clone());
-        let roster = settings.master_token.clone().map(|token| {
-            let project = client.project(token);
-            Box::new(move || members(project.clone()).boxed()) as MemberList
-        });
-        let deauthorizer = Deauthorizer::assemble(
-            Arc::clone(&store),
-            inbox,
-            names,
-            self.clock.clone(),
-            Extras {
-                brake: self.brake,
-                roster,
-                gone: Box::new(move |member| on_deauthorized.invalidate(member)),
-            },
-        );
+            .clock(clock.clone());
         let oauth = client
             .oauth(
                 settings.client_id.as_str(),
                 settings.client_secret.clone(),
                 settings.redirect_uri.as_str(),
             )
-            .expect("client id, secret and redirect URI were checked with the settings");
+            .expect("the settings have validated client id, secret and redirect URI");
+        let plain_store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+        let encrypted_store = self
+            .encrypt_tokens
+            .then(|| EncryptedStore::new(Arc::clone(&plain_store), settings.store_keys()));
+        let store = match &encrypted_store {
+            Some(encrypted) => Arc::new(encrypted.clone()),
+            None => plain_store,
+        };
+        let sessions = Arc::new(SessionCache::new(
+            clock.clone(),
+            settings.session_max_age,
+            settings.session_cache_ttl,
+        ));
+        let on_deauthorized = Arc::clone(&sessions);
+        let deauthorizer = Deauthorizer::assemble(
+            Arc::clone(&store),
+            self.inbox.unwrap_or_else(|| Arc::new(MemoryInbox::new())),
+            pseudonymizer(&settings),
+            clock.clone(),
+            Extras {
+                brake: self.circuit_breaker,
+                roster: member_list(&client, &settings),
+                gone: Box::new(move |member| on_deauthorized.invalidate(member)),
+            },
+        );
         let tokens = TokenRefresher::new(
             oauth.clone(),
             client.clone(),
@@ -458,8 +408,8 @@ impl OpenHumansBuilder {
         );
         let login = Login {
             oauth,
-            cookies,
-            clock: self.clock.clone(),
+            cookies: login_cookies(&settings),
+            clock: clock.clone(),
             client: client.clone(),
             store: Arc::clone(&store),
             deauthorizer: deauthorizer.clone(),
@@ -471,10 +421,10 @@ impl OpenHumansBuilder {
         let inner = Arc::new(Inner {
             client,
             login,
-            clock: self.clock,
+            clock,
             store,
             encrypted_store,
-            deauth_handler,
+            deauth_handler: self.deauth_handler.unwrap_or_else(|| Arc::new(TokensOnly)),
             deauthorizer,
             checkpoint_archive: self.checkpoint_archive,
             sessions,
@@ -485,6 +435,22 @@ impl OpenHumansBuilder {
             pages: self.pages,
         });
         Ok(OpenHumans { inner })
+    }
+
+    /// Storage in memory is a mistake only in a public application.
+    fn warnings(&self) -> Vec<Warning> {
+        let is_public = self.settings.is_https();
+        let mut warnings = self.settings.warnings();
+        for (applies, warning) in [
+            (is_public && self.store.is_none(), Warning::TokensInMemory),
+            (is_public && self.inbox.is_none(), Warning::InboxInMemory),
+            (self.deauth_handler.is_none(), Warning::NoDeauthHandler),
+        ] {
+            if applies {
+                warnings.push(warning);
+            }
+        }
+        warnings
     }
 }
 
@@ -502,4 +468,36 @@ fn default_transport() -> Result<Arc<dyn Transport>, BuildError> {
 #[cfg(not(feature = "http-client"))]
 fn default_transport() -> Result<Arc<dyn Transport>, BuildError> {
     Err(BuildError::NoTransport)
+}
+
+fn pseudonymizer(settings: &Settings) -> Pseudonymizer {
+    match &settings.ledger_key {
+        Some(key) => Pseudonymizer::new(key),
+        None => Pseudonymizer::from_client_secret(&settings.client_secret),
+    }
+}
+
+fn login_cookies(settings: &Settings) -> PendingLoginCookies {
+    let key = match &settings.cookie_key {
+        Some(key) => key.expose(),
+        None => settings.client_secret.expose(),
+    };
+    PendingLoginCookies::new(key, settings.is_https())
+}
+
+/// A function that loads the ids of the project's members. `None` without a master token.
+fn member_list(client: &Client, settings: &Settings) -> Option<MemberList> {
+    let project = client.project(settings.master_token.clone()?);
+    let load = move || {
+        let mut ids = project.member_ids();
+        async move {
+            let mut members = HashSet::new();
+            while let Some(member) = ids.try_next().await? {
+                members.insert(member);
+            }
+            Ok(members)
+        }
+        .boxed()
+    };
+    Some(Box::new(load))
 }

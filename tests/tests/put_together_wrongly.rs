@@ -146,7 +146,7 @@ async fn a_redirect_uri_elsewhere_is_said_when_the_handle_is_built() {
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].contains("WARN"), "{said:?}");
     assert!(
-        said[0].contains("localhost and 127.0.0.1 are two"),
+        said[0].contains("localhost and 127.0.0.1 are different"),
         "{said:?}"
     );
 }

@@ -149,7 +149,8 @@ impl OpenHumans {
             *request.method_mut() = Method::GET;
         }
         let check = &self.inner.mount_check;
-        check.see(&self.inner.settings, route.path(), request.uri().path());
+        let mount = &self.inner.settings.mount;
+        check.check(mount, route.path(), request.uri().path());
         let mut answer = if route.methods().contains(request.method()) {
             match route {
                 Route::Login => login::login(self, &request.into_parts().0, session).await,

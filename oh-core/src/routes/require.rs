@@ -59,21 +59,8 @@ impl OpenHumans {
         if method != Method::GET && method != Method::HEAD {
             return login;
         }
-        let prefix = self
-            .inner
-            .settings
-            .app_base_url
-            .path()
-            .trim_end_matches('/');
-        let here = uri.path_and_query().map_or("/", |path| path.as_str());
-        // A proxy may have taken the prefix of the app's address off, or left it.
-        let rest = here.strip_prefix(prefix);
-        let whole = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
-        let path = if whole {
-            here.to_owned()
-        } else {
-            format!("{prefix}{here}")
-        };
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let path = self.inner.settings.mount.as_seen_by_browser(path);
         match ReturnPath::parse(&path) {
             Ok(path) => {
                 format!(

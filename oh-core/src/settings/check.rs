@@ -1,28 +1,29 @@
-//! What a value must be to be of use.
+//! Validation of single settings.
 
 use oh_api::check_base_url;
 use url::Url;
 
+use super::SettingsError;
 use crate::ClientSecret;
-use crate::environment::SettingsError;
 use crate::ledger::{KeyError, SigningKey};
+use crate::login::ReturnPath;
 
 pub(super) const EXPECTED_CLIENT_ID: &str =
     "the OAuth2 client id from the project's page at Open Humans";
 pub(super) const EXPECTED_CLIENT_SECRET: &str =
-    "the OAuth2 client secret, as Open Humans showed it when the project was made";
+    "the OAuth2 client secret that Open Humans showed when the project was created";
 pub(super) const EXPECTED_APP_BASE_URL: &str =
-    "the app's public address, such as https://app.example";
-pub(super) const EXPECTED_OH_BASE_URL: &str =
-    "the address of Open Humans, such as https://www.openhumans.org";
-pub(super) const EXPECTED_REDIRECT_URI: &str = "the redirect URL registered with the project";
+    "the application's public URL, such as https://app.example";
+const EXPECTED_KEY: &str = "at least 32 random characters";
 
-/// Signing keys, separated by commas, all of one name.
+/// Parses signing keys separated by commas. All must have the same name.
 pub(super) fn signing_keys(text: &str) -> Result<Vec<SigningKey>, SettingsError> {
-    let invalid = |why: String| SettingsError::Invalid {
-        name: "OPENHUMANS_LEDGER_SIGNING_KEY",
-        why,
-        expected: "what `oh ledger keygen` printed, which begins with PRIVATE+KEY+",
+    let invalid = |reason: String| {
+        SettingsError::invalid(
+            "OPENHUMANS_LEDGER_SIGNING_KEY",
+            reason,
+            "the output of `oh ledger keygen`, which starts with PRIVATE+KEY+",
+        )
     };
     let keys: Vec<SigningKey> = text
         .split(',')
@@ -32,35 +33,53 @@ pub(super) fn signing_keys(text: &str) -> Result<Vec<SigningKey>, SettingsError>
         })
         .collect::<Result<_, _>>()?;
     if keys.iter().any(|key| key.name() != keys[0].name()) {
-        return Err(invalid(
-            "the keys have several names, and a ledger has one".into(),
-        ));
+        return Err(invalid("the keys have different names".into()));
     }
     Ok(keys)
 }
 
-pub(super) fn check_client_secret(secret: &ClientSecret) -> Result<(), SettingsError> {
+pub(super) fn client_secret(secret: &ClientSecret) -> Result<(), SettingsError> {
     let name = "OPENHUMANS_CLIENT_SECRET";
-    let text = secret.expose();
-    if text.trim().is_empty() {
-        return Err(SettingsError::Missing {
-            name,
-            expected: EXPECTED_CLIENT_SECRET,
-        });
+    if secret.expose().trim().is_empty() {
+        let expected = EXPECTED_CLIENT_SECRET;
+        return Err(SettingsError::Missing { name, expected });
     }
     if secret.is_stored_hash() {
-        return Err(SettingsError::Invalid {
-            name,
-            why: "it is a password hash: Open Humans' project page shows the stored hash of the \
-                  secret, which never works as the secret"
-                .into(),
-            expected: EXPECTED_CLIENT_SECRET,
-        });
+        let reason = "it is a password hash: the project page of Open Humans shows the hash of \
+                      the secret, which never works as the secret";
+        return Err(SettingsError::invalid(name, reason, EXPECTED_CLIENT_SECRET));
     }
     Ok(())
 }
 
-/// An address without credentials, query and fragment.
+pub(super) fn webhook_secret(secret: &str) -> Result<(), SettingsError> {
+    if (16..=64).contains(&secret.len()) && secret.bytes().all(|b| b.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err(SettingsError::invalid(
+        "OPENHUMANS_WEBHOOK_SECRET",
+        "a secret is empty, too short, too long or not printable ASCII",
+        "16 to 64 printable ASCII characters, or several such secrets separated by commas",
+    ))
+}
+
+pub(super) fn key(name: &'static str, key: &str) -> Result<(), SettingsError> {
+    if key.len() >= 32 {
+        return Ok(());
+    }
+    Err(SettingsError::invalid(name, "it is too short", EXPECTED_KEY))
+}
+
+/// Parses a URL that is https or on loopback, and has no credentials or fragment.
+pub(super) fn https_or_loopback(
+    name: &'static str,
+    text: &str,
+    expected: &'static str,
+) -> Result<Url, SettingsError> {
+    check_base_url(text).map_err(|error| SettingsError::invalid(name, error.to_string(), expected))
+}
+
+/// As [`https_or_loopback`], without a query.
 pub(super) fn base_url(
     name: &'static str,
     text: &str,
@@ -68,52 +87,22 @@ pub(super) fn base_url(
 ) -> Result<Url, SettingsError> {
     let url = https_or_loopback(name, text, expected)?;
     if url.query().is_some() {
-        let why = "it has a query".into();
-        return Err(SettingsError::Invalid {
-            name,
-            why,
-            expected,
-        });
+        return Err(SettingsError::invalid(name, "it has a query", expected));
     }
     Ok(url)
 }
 
-pub(super) fn https_or_loopback(
-    name: &'static str,
-    text: &str,
-    expected: &'static str,
-) -> Result<Url, SettingsError> {
-    check_base_url(text).map_err(|error| SettingsError::Invalid {
-        name,
-        why: error.to_string(),
-        expected,
-    })
-}
-
-pub(super) fn mount_path(text: &str) -> Result<String, SettingsError> {
-    let path = text.trim_end_matches('/');
-    let ok = path.starts_with('/')
-        && !path.contains("//")
-        && path
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"/-_.~".contains(&b))
-        && path.split('/').all(|part| part != "." && part != "..");
-    if ok {
-        Ok(path.to_owned())
-    } else {
-        Err(SettingsError::Invalid {
-            name: "the mount path",
-            why: "it is not a plain path".into(),
-            expected: "a path such as /openhumans",
-        })
+/// Checks a redirect target: a path of the application, or an http or https URL.
+pub(super) fn redirect_url(name: &'static str, text: &str) -> Result<String, SettingsError> {
+    if ReturnPath::parse(text).is_ok() {
+        return Ok(text.to_owned());
     }
-}
-
-/// A path of the app as it is, or a whole address as it goes into a header.
-pub(super) fn redirect_target(text: &str) -> Option<String> {
-    if crate::login::ReturnPath::parse(text).is_ok() {
-        return Some(text.to_owned());
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url.into()),
+        _ => Err(SettingsError::invalid(
+            name,
+            "it is neither a path nor an http URL",
+            "a path of the application such as /home, or an absolute URL",
+        )),
     }
-    let url = Url::parse(text).ok()?;
-    matches!(url.scheme(), "http" | "https").then(|| url.into())
 }

@@ -10,8 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::ClientSecret;
 use crate::encryption::{Cipher, derive_key};
-use crate::environment::{Environment, SettingsError};
-use crate::settings::secrets;
+use crate::settings::{SettingsError, read_variable, split_list};
 
 const VARIABLE: &str = "OPENHUMANS_STORE_KEYS";
 const EXPECTED: &str = "a comma-separated list of id:key, each key 32 random bytes in base64 (openssl rand -base64 32)";
@@ -91,13 +90,11 @@ impl Keyring {
     }
 
     fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
-        let env = Environment(lookup);
-        let configured = env.get(VARIABLE)?.map(Zeroizing::new);
-        let previous = env.get("OPENHUMANS_PREVIOUS_CLIENT_SECRET")?;
-        let keys = env
-            .get("OPENHUMANS_CLIENT_SECRET")?
+        let configured = read_variable(&lookup, VARIABLE)?.map(Zeroizing::new);
+        let previous = read_variable(&lookup, "OPENHUMANS_PREVIOUS_CLIENT_SECRET")?;
+        let keys = read_variable(&lookup, "OPENHUMANS_CLIENT_SECRET")?
             .into_iter()
-            .chain(previous.iter().flat_map(|list| secrets(list)))
+            .chain(previous.iter().flat_map(|list| split_list(list)))
             .map(ClientSecret::new)
             .fold(
                 Self::configured(configured.as_ref().map(|text| text.as_str()))?,
@@ -117,11 +114,8 @@ impl Keyring {
         let Some(text) = value else {
             return Ok(Self(Vec::new()));
         };
-        Self::parse(text).map_err(|error| SettingsError::Invalid {
-            name: VARIABLE,
-            why: error.to_string(),
-            expected: EXPECTED,
-        })
+        Self::parse(text)
+            .map_err(|error| SettingsError::invalid(VARIABLE, error.to_string(), EXPECTED))
     }
 
     /// Adds the key that is derived from a client secret. It encrypts if it is the only one.

@@ -1,7 +1,7 @@
 //! The environment, and what of it does not fit together.
 
 use oh_core::Settings;
-use oh_core::settings::{SettingsWarning, unknown_variables};
+use oh_core::settings::{Warning, unknown_variables};
 use oh_core::store::Keyring;
 
 use super::report::Report;
@@ -10,8 +10,8 @@ use crate::failure::sentence;
 /// The settings, if they can be used.
 pub(super) fn read(report: &mut Report, oh_base_url: &str, mount_path: &str) -> Option<Settings> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    for unknown in unknown_variables(names) {
-        report.warn("environment", unknown.to_string());
+    if let Some(warning) = unknown_variables(names) {
+        report.warn("environment", warning.to_string());
     }
     let builder = Settings::from_lookup(|name| std::env::var(name).ok());
     let settings = builder.and_then(|builder| {
@@ -31,7 +31,7 @@ pub(super) fn read(report: &mut Report, oh_base_url: &str, mount_path: &str) -> 
     for warning in &warnings {
         match warning {
             // A proxy may lead from one path to the other.
-            SettingsWarning::RedirectPath { .. } => report.warn("settings", warning.to_string()),
+            Warning::RedirectPath { .. } | Warning::NoWebhookSecret => report.warn("settings", warning.to_string()),
             _ => report.wrong("settings", warning.to_string()),
         }
     }
