@@ -317,11 +317,7 @@ async fn settings_that_do_not_fit_are_said_and_misspelt_ones_too() {
     ];
     let examined = app.examine(&changes, &[]).await;
     examined.is("settings", "wrong", "localhost and 127.0.0.1 are different");
-    examined.is(
-        "environment",
-        "warning",
-        "unknown environment variables: ",
-    );
+    examined.is("environment", "warning", "unknown environment variables: ");
     examined.is("ledger key", "warning", "OPENHUMANS_LEDGER_KEY is not set");
     let short = [("OPENHUMANS_STORE_KEYS", "2026:short")];
     let examined = app.examine(&short, &[]).await;

@@ -49,7 +49,12 @@ impl MountPath {
 
     /// A route, as browsers see it.
     pub(crate) fn route(&self, route: &str) -> String {
-        format!("{}{}/{}", self.prefix, self.mount, route.trim_start_matches('/'))
+        format!(
+            "{}{}/{}",
+            self.prefix,
+            self.mount,
+            route.trim_start_matches('/')
+        )
     }
 
     /// The path and query of a request, as the browser sent them. A proxy may have removed the
@@ -112,7 +117,13 @@ mod tests {
             (app, "/openhumans", "/login", "/login", false),
             (app, "/openhumans", "/login", "/oh/login", false),
             (app, "/openhumans", "/login", "/a/openhumans/login", false),
-            (app, "/openhumans", "/login", "/openhumans/login/more", false),
+            (
+                app,
+                "/openhumans",
+                "/login",
+                "/openhumans/login/more",
+                false,
+            ),
             (nested, "/oh", "/login", "/nights/oh/login", true),
             (nested, "/oh", "/login", "/oh/login", true),
             (nested, "/oh", "/login", "/days/oh/login", false),
@@ -135,7 +146,10 @@ mod tests {
         ] {
             assert_eq!(mount.as_seen_by_browser(request), browser);
         }
-        assert_eq!((mount.home(), mount.route("login")), ("/app/".into(), "/app/oh/login".into()));
+        assert_eq!(
+            (mount.home(), mount.route("login")),
+            ("/app/".into(), "/app/oh/login".into())
+        );
     }
 
     #[test]

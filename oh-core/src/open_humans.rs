@@ -218,10 +218,10 @@ impl OpenHumans {
 
     /// Returns an API client that acts as the member and refreshes tokens when necessary.
     pub fn member_client(&self, member: &ProjectMemberId) -> MemberClient {
-        self.inner.client.member_with(Arc::new(MemberTokens::new(
-            self.inner.tokens.clone(),
-            member.clone(),
-        )))
+        self.inner.client.member_with(Arc::new(MemberTokens {
+            tokens: self.inner.tokens.clone(),
+            member: member.clone(),
+        }))
     }
 
     /// Returns an API client that acts as the project, with the master token.

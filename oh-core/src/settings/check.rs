@@ -67,7 +67,11 @@ pub(super) fn key(name: &'static str, key: &str) -> Result<(), SettingsError> {
     if key.len() >= 32 {
         return Ok(());
     }
-    Err(SettingsError::invalid(name, "it is too short", EXPECTED_KEY))
+    Err(SettingsError::invalid(
+        name,
+        "it is too short",
+        EXPECTED_KEY,
+    ))
 }
 
 /// Parses a URL that is https or on loopback, and has no credentials or fragment.

@@ -96,9 +96,7 @@ impl Settings {
         lookup: impl Fn(&str) -> Option<String>,
     ) -> Result<SettingsBuilder, SettingsError> {
         let get = |name| read_variable(&lookup, name);
-        let required = |name, expected| {
-            get(name)?.ok_or(SettingsError::Missing { name, expected })
-        };
+        let required = |name, expected| get(name)?.ok_or(SettingsError::Missing { name, expected });
         let mut builder = Self::builder(
             required("OPENHUMANS_CLIENT_ID", EXPECTED_CLIENT_ID)?,
             required("OPENHUMANS_CLIENT_SECRET", EXPECTED_CLIENT_SECRET)?,
@@ -215,12 +213,23 @@ mod tests {
 
     #[test]
     fn unknown_variables_are_listed_with_known_ones() {
-        let names = ["OPENHUMANS_X_FILE", "PATH", "OPENHUMANS_CLIENTID", "OPENHUMANSX"];
+        let names = [
+            "OPENHUMANS_X_FILE",
+            "PATH",
+            "OPENHUMANS_CLIENTID",
+            "OPENHUMANSX",
+        ];
         let warning = unknown_variables(names).unwrap().to_string();
-        for part in [": OPENHUMANS_CLIENTID, OPENHUMANS_X_FILE;", "OPENHUMANS_CLIENT_ID,"] {
+        for part in [
+            ": OPENHUMANS_CLIENTID, OPENHUMANS_X_FILE;",
+            "OPENHUMANS_CLIENT_ID,",
+        ] {
             assert!(warning.contains(part), "{warning}");
         }
         let files = known().map(|name| format!("{name}_FILE"));
-        assert_eq!(unknown_variables(files.chain(known().map(str::to_owned))), None);
+        assert_eq!(
+            unknown_variables(files.chain(known().map(str::to_owned))),
+            None
+        );
     }
 }

@@ -108,10 +108,7 @@ fn variable_is_read_from_file_unless_set_twice() {
     );
     let settings = read(&[from_file]).unwrap();
     assert_eq!(settings.webhook_secrets()[0].expose(), "abcdefghijklmnop");
-    let both = read(&[
-        from_file,
-        ("OPENHUMANS_WEBHOOK_SECRET", "abcdefghijklmnop"),
-    ]);
+    let both = read(&[from_file, ("OPENHUMANS_WEBHOOK_SECRET", "abcdefghijklmnop")]);
     let name = "OPENHUMANS_WEBHOOK_SECRET";
     assert!(matches!(both, Err(SettingsError::Both { name: both }) if both == name));
 }

@@ -123,15 +123,28 @@ mod tests {
             .redirect_uri(redirect_uri)
             .build()
             .unwrap();
-        settings.warnings().iter().map(ToString::to_string).collect()
+        settings
+            .warnings()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     #[test]
     fn warnings_are_empty_when_redirect_uri_fits() {
         for (app, redirect_uri) in [
-            ("https://app.example", "https://app.example/openhumans/complete"),
-            ("https://app.example/", "https://app.example:443/openhumans/complete/"),
-            ("https://app.example/a", "https://app.example/a/openhumans/complete"),
+            (
+                "https://app.example",
+                "https://app.example/openhumans/complete",
+            ),
+            (
+                "https://app.example/",
+                "https://app.example:443/openhumans/complete/",
+            ),
+            (
+                "https://app.example/a",
+                "https://app.example/a/openhumans/complete",
+            ),
         ] {
             assert_eq!(warnings(app, redirect_uri), [""; 0], "{app} {redirect_uri}");
         }
@@ -167,7 +180,13 @@ mod tests {
     fn warning_names_both_paths_when_redirect_uri_misses_the_route() {
         let warnings = warnings("https://app.example", "https://app.example/oh/complete");
         assert_eq!(warnings.len(), 1, "{warnings:?}");
-        assert!(warnings[0].contains("the path /oh/complete"), "{warnings:?}");
-        assert!(warnings[0].contains("at /openhumans/complete"), "{warnings:?}");
+        assert!(
+            warnings[0].contains("the path /oh/complete"),
+            "{warnings:?}"
+        );
+        assert!(
+            warnings[0].contains("at /openhumans/complete"),
+            "{warnings:?}"
+        );
     }
 }

@@ -1,26 +1,26 @@
-//! Live tokens: a member's access token, refreshed when it must be, once and by one.
+//! Valid access tokens: each member's pair is refreshed when necessary, by one process at a time.
 //!
-//! Open Humans rotates with no grace: the moment a refresh token is used, the old pair is dead,
-//! and whoever uses it again is told `invalid_grant`, as if the member had left. So:
+//! Open Humans rotates refresh tokens without a grace period: once a refresh token is used, the old
+//! pair is invalid, and a second use returns `invalid_grant`, as if the member had left. Therefore:
 //!
-//! - In a process, callers for one member share one refresh. It runs in a task of its own, so a
-//!   caller that is cancelled does not cancel it.
-//! - Between processes, whoever refreshes first writes a lease into the member's record. The
-//!   others wait for the new pair, or for the end of the lease. How they know that end although
-//!   clocks differ is in [`turn`].
-//! - A new pair is stored only while the record still holds the old one. A member who left in the
-//!   meantime stays gone. While the store is away it is tried again for five minutes; those who
-//!   wait have the new access token before that.
-//! - `invalid_grant` is believed only if the store still holds the refresh token that was sent.
-//!   If it may be we who used it up, nothing is concluded until nobody can be keeping the next
-//!   pair any more, which takes about six minutes; and then the member is lost, not gone.
+//! - Within a process, callers for the same member share one refresh. It runs in a task of its own,
+//!   so that it continues if a caller is canceled.
+//! - Between processes, the one that refreshes first writes a lease into the member's record. The
+//!   others wait for the new pair or for the end of the lease; [`lease`] explains how they determine
+//!   that end despite different clocks.
+//! - A new pair is stored only while the record contains the old one, so a member who was
+//!   deauthorized meanwhile remains so. If the store fails, writing is retried for five minutes.
+//!   Waiting callers receive the new access token before that.
+//! - `invalid_grant` counts only if the store still contains the refresh token that was sent. If
+//!   this application may have used the token itself, the refresher waits until no process can be
+//!   storing the next pair any more, about six minutes, and then reports token loss instead of a
+//!   departure.
 //!
-//! `refresh_model.rs` among the workspace's tests walks through every order of two processes,
-//! crashes, lost answers and clocks that differ.
+//! `refresh_model.rs` among the workspace's tests explores the orders of two processes, crashes,
+//! lost responses and different clocks.
 
-mod answer;
+mod lease;
 mod refresh;
-mod turn;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -31,27 +31,40 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use oh_api::{Client, OAuthClient, TokenSource};
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use crate::deauth::Deauthorizer;
 use crate::transport::TransportError;
 use crate::{AccessToken, Error, ProjectMemberId};
-use answer::{Answered, RouteOutcome};
-use refresh::{Refresher, living};
+use refresh::{Refresher, authorized};
 
-type Refreshing = Shared<BoxFuture<'static, Answered>>;
+type RefreshResult = Result<AccessToken, Error>;
+type SharedRefresh = Shared<BoxFuture<'static, RefreshResult>>;
 
-/// Hands out live access tokens. Cheap to clone.
+/// Returns valid access tokens. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct TokenRefresher(Arc<State>);
 
 struct State {
     refresher: Arc<Refresher>,
-    under_way: Mutex<HashMap<ProjectMemberId, Refreshing>>,
+    running: Mutex<HashMap<ProjectMemberId, SharedRefresh>>,
+}
+
+/// Sends the result of a refresh to its callers. Only the first result counts.
+struct Callers(Option<oneshot::Sender<RefreshResult>>);
+
+impl Callers {
+    fn respond(&mut self, result: RefreshResult) {
+        if let Some(sender) = self.0.take() {
+            // All callers may have been canceled.
+            let _ = sender.send(result);
+        }
+    }
 }
 
 impl TokenRefresher {
-    /// `timeout`: how long a token request may take.
+    /// `timeout` limits a token request.
     pub(crate) fn new(
         oauth: OAuthClient,
         client: Client,
@@ -63,127 +76,121 @@ impl TokenRefresher {
             client,
             deauthorizer,
             timeout,
-            sent: TaskTracker::new(),
+            in_flight: TaskTracker::new(),
         });
-        let under_way = Mutex::default();
         Self(Arc::new(State {
             refresher,
-            under_way,
+            running: Mutex::default(),
         }))
     }
 
-    /// A token that is good for a minute at least.
-    pub(crate) async fn get(&self, member: &ProjectMemberId) -> Result<AccessToken, Error> {
-        // The store may be away, and the new pair is not kept yet.
-        if let Some(token) = self.unkept(member) {
+    /// Returns a token that is valid for at least a minute.
+    pub(crate) async fn get(&self, member: &ProjectMemberId) -> RefreshResult {
+        // The store may be failing, so that the new pair is not stored yet.
+        if let Some(token) = self.unstored_token(member) {
             return Ok(token);
         }
         let refresher = &self.0.refresher;
-        match living(refresher.store().load(member).await?) {
+        match authorized(refresher.store().load(member).await?) {
             None => Err(Error::Deauthorized),
             Some((_, tokens)) if !refresher.is_due(&tokens) => Ok(tokens.access_token),
-            Some(_) => self.shared(member, None).await,
+            Some(_) => self.refresh(member, None).await,
         }
     }
 
-    /// Waits until no refresh that was sent waits for its answer, or for its pair to be kept: up to
-    /// six minutes, while the store is away.
-    pub(crate) async fn settled(&self) {
-        let sent = &self.0.refresher.sent;
-        sent.close();
-        sent.wait().await;
-        sent.reopen();
-    }
-
-    /// Another token than `refused`, which Open Humans did not accept.
+    /// Returns another token than `refused`, which Open Humans rejected.
     pub(crate) async fn replace(
         &self,
         member: &ProjectMemberId,
         refused: &AccessToken,
-    ) -> Result<AccessToken, Error> {
-        let token = self.shared(member, Some(refused.clone())).await?;
+    ) -> RefreshResult {
+        let token = self.refresh(member, Some(refused.clone())).await?;
         if token.expose() != refused.expose() {
             return Ok(token);
         }
-        // Joined a look at the store that began before anyone knew of the refusal.
-        self.shared(member, Some(refused.clone())).await
+        // Joined a refresh that had read the store before the token was rejected.
+        self.refresh(member, Some(refused.clone())).await
     }
 
-    /// Joins the refresh that is under way for this member, or begins one.
-    async fn shared(&self, member: &ProjectMemberId, refused: Option<AccessToken>) -> Answered {
-        let refreshing = match self.under_way().entry(member.clone()) {
-            Entry::Occupied(refreshing) => refreshing.get().clone(),
-            Entry::Vacant(place) => place.insert(self.begin(member.clone(), refused)).clone(),
+    /// Waits until no refresh waits for its response or for its pair to be stored. Takes up to six
+    /// minutes while the store fails.
+    pub(crate) async fn wait(&self) {
+        let in_flight = &self.0.refresher.in_flight;
+        in_flight.close();
+        in_flight.wait().await;
+        in_flight.reopen();
+    }
+
+    /// Joins the member's running refresh, or starts one.
+    async fn refresh(
+        &self,
+        member: &ProjectMemberId,
+        refused: Option<AccessToken>,
+    ) -> RefreshResult {
+        let refresh = match self.running().entry(member.clone()) {
+            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Vacant(entry) => entry.insert(self.start(member.clone(), refused)).clone(),
         };
-        refreshing.await
+        refresh.await
     }
 
-    /// The token of a refresh that has succeeded and whose pair is still being kept.
-    fn unkept(&self, member: &ProjectMemberId) -> Option<AccessToken> {
-        let under_way = self.under_way();
-        let answered = under_way.get(member)?.peek()?;
-        answered.as_ref().ok().cloned()
+    /// The token of a refresh that has succeeded and whose pair is not stored yet.
+    fn unstored_token(&self, member: &ProjectMemberId) -> Option<AccessToken> {
+        self.running().get(member)?.peek()?.as_ref().ok().cloned()
     }
 
-    /// A refresh in a task of its own, begun by whoever polls it first. Not before: the caller
-    /// holds the lock that the task takes when it ends.
-    fn begin(&self, member: ProjectMemberId, refused: Option<AccessToken>) -> Refreshing {
-        let ended = UnderWay {
+    /// Creates a refresh that starts its task when it is first polled, and not earlier: the caller
+    /// holds the lock that the task acquires at its end.
+    fn start(&self, member: ProjectMemberId, refused: Option<AccessToken>) -> SharedRefresh {
+        let guard = RunningGuard {
             tokens: self.clone(),
             member: member.clone(),
         };
         let refresher = Arc::clone(&self.0.refresher);
-        let result = async move {
-            let (mut answer, answered) = RouteOutcome::new();
+        async move {
+            let (sender, receiver) = oneshot::channel();
             tokio::spawn(async move {
-                let result = refresher.run(&member, refused.as_ref(), &mut answer).await;
-                // Off the list first: who comes after the end begins anew.
-                drop(ended);
-                answer.give(result);
+                let mut callers = Callers(Some(sender));
+                let result = refresher.run(&member, refused.as_ref(), &mut callers).await;
+                // Remove the refresh before the response, so that later callers start a new one.
+                drop(guard);
+                callers.respond(result);
             });
-            // The task panicked, or the runtime is going down.
-            answered
-                .await
-                .unwrap_or_else(|ended| Err(Error::Network(TransportError::other(ended))))
-        };
-        result.boxed().shared()
+            // An error if the task panicked or the runtime shuts down.
+            let result = receiver.await;
+            result.unwrap_or_else(|error| Err(Error::Network(TransportError::other(error))))
+        }
+        .boxed()
+        .shared()
     }
 
-    fn under_way(&self) -> MutexGuard<'_, HashMap<ProjectMemberId, Refreshing>> {
-        self.0
-            .under_way
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn running(&self) -> MutexGuard<'_, HashMap<ProjectMemberId, SharedRefresh>> {
+        let running = self.0.running.lock();
+        running.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Takes a refresh off the list however it ends.
-struct UnderWay {
+/// Removes a refresh from the map of running ones when it ends for any reason.
+struct RunningGuard {
     tokens: TokenRefresher,
     member: ProjectMemberId,
 }
 
-impl Drop for UnderWay {
+impl Drop for RunningGuard {
     fn drop(&mut self) {
-        self.tokens.under_way().remove(&self.member);
+        self.tokens.running().remove(&self.member);
     }
 }
 
-/// One member's tokens, for the API client.
+/// The tokens of one member, for the API client.
 pub(crate) struct MemberTokens {
-    tokens: TokenRefresher,
-    member: ProjectMemberId,
-}
-
-impl MemberTokens {
-    pub(crate) fn new(tokens: TokenRefresher, member: ProjectMemberId) -> Self {
-        Self { tokens, member }
-    }
+    pub(crate) tokens: TokenRefresher,
+    pub(crate) member: ProjectMemberId,
 }
 
 #[async_trait]
 impl TokenSource for MemberTokens {
-    async fn access_token(&self) -> Result<AccessToken, Error> {
+    async fn access_token(&self) -> RefreshResult {
         self.tokens.get(&self.member).await
     }
 

@@ -1,5 +1,6 @@
-//! One refresh of one member's tokens: taking the lease, asking, keeping what was given.
+//! One refresh of one member's tokens: acquire the lease, send the request, store the new pair.
 
+use std::error::Error as StdError;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -7,81 +8,88 @@ use oh_api::{AppError, Client, OAuthClient, RetryPolicy, TokenError, Tokens};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::answer::RouteOutcome;
-use super::turn::{self, Own, Watch};
+use super::lease::{LeaseObserver, OwnLease, lease_duration};
+use super::{Callers, RefreshResult};
 use crate::deauth::Deauthorizer;
 use crate::random;
 use crate::store::{MemberRecord, PutOutcome, RefreshLease, StoreError, TokenStore, Version};
 use crate::{AccessToken, Error, ProjectMemberId, Timestamp};
 
-/// A token with less than this left is refreshed before it is used.
-const MARGIN: Duration = Duration::from_secs(60);
+/// A token with less remaining time is refreshed before it is used.
+const MIN_VALIDITY: Duration = Duration::from_secs(60);
 
-/// How long a new pair that the store does not take is held on to.
-const KEEP_FOR: Duration = Duration::from_secs(300);
+/// How long the process retries to store a new pair.
+const STORE_RETRY_TIME: Duration = Duration::from_secs(300);
 
-/// How long one attempt at keeping a pair may take.
-const ATTEMPT: Duration = Duration::from_secs(30);
+/// Timeout of one attempt to store a pair.
+const STORE_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long those who asked for the token wait for it to be kept. Then they have it all the same.
-const CALLERS_WAIT: Duration = Duration::from_secs(2);
+/// How long callers wait for the new pair to be stored before they receive it anyway.
+const CALLER_WAIT: Duration = Duration::from_secs(2);
 
-/// What refreshes are made with.
+/// Shared by all refreshes.
 pub(super) struct Refresher {
     pub(super) oauth: OAuthClient,
     pub(super) client: Client,
     pub(super) deauthorizer: Deauthorizer,
-    /// How long a token request may take.
+    /// Timeout of a token request.
     pub(super) timeout: Duration,
-    /// Refreshes that have been sent and not been dealt with.
-    pub(super) sent: TaskTracker,
+    /// Refreshes whose request was sent and whose result is not stored yet.
+    pub(super) in_flight: TaskTracker,
 }
 
-/// The pair was refused, and it may be we who used it up.
+/// The refresh token was rejected, perhaps because this application has used it.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the refresh token was refused, and another process may still be keeping the next one: \
-     this will be known in a few minutes"
+    "Open Humans rejected the refresh token, and another process may still be storing the next \
+     pair: try again in a few minutes"
 )]
-struct InDoubt;
+struct Undecided;
+
+impl From<Undecided> for Error {
+    fn from(undecided: Undecided) -> Self {
+        AppError::temporary(undecided).into()
+    }
+}
 
 impl Refresher {
     pub(super) fn store(&self) -> &dyn TokenStore {
         &**self.deauthorizer.token_store()
     }
 
-    pub(super) fn now(&self) -> Timestamp {
+    fn now(&self) -> Timestamp {
         self.deauthorizer.clock().now()
     }
 
     pub(super) fn is_due(&self, tokens: &Tokens) -> bool {
-        tokens.expires_at.since(self.now()) < MARGIN
+        tokens.expires_at.since(self.now()) < MIN_VALIDITY
     }
 
-    fn lease(&self) -> Duration {
-        turn::length(self.timeout)
+    fn lease_duration(&self) -> Duration {
+        lease_duration(self.timeout)
     }
 
-    /// How long after a refusal another process may still store the pair that explains it.
+    /// How long after a rejection another process may still store the pair that explains it.
     ///
-    /// Whoever used the refresh token up did so before it was refused to us, had its answer within
-    /// the length of a lease, and then holds on to the pair for [`KEEP_FOR`] and one attempt more.
-    fn grace(&self) -> Duration {
-        self.lease() + KEEP_FOR + ATTEMPT + Duration::from_secs(10)
+    /// The process that used the refresh token sent it before this one did, received its response
+    /// within a lease, and then retries for [`STORE_RETRY_TIME`] and one more attempt.
+    fn grace_period(&self) -> Duration {
+        let margin = Duration::from_secs(10);
+        self.lease_duration() + STORE_RETRY_TIME + STORE_ATTEMPT_TIMEOUT + margin
     }
 
-    /// Gives a token that is not due and not the refused one. May give `answer` something before
-    /// it ends.
+    /// Returns a token that is not due and is not `refused`. May respond to `callers` before it
+    /// ends.
     pub(super) async fn run(
         &self,
         member: &ProjectMemberId,
         refused: Option<&AccessToken>,
-        answer: &mut RouteOutcome,
-    ) -> Result<AccessToken, Error> {
-        let mut watch = Watch::new(self.lease());
-        let mut pauses = pauses(Duration::from_millis(250));
+        callers: &mut Callers,
+    ) -> RefreshResult {
+        let mut observer = LeaseObserver::new(self.lease_duration());
+        let mut delays = delays(Duration::from_millis(250));
         loop {
-            let Some((record, tokens)) = living(self.store().load(member).await?) else {
+            let Some((record, tokens)) = authorized(self.store().load(member).await?) else {
                 return Err(Error::Deauthorized);
             };
             let is_refused =
@@ -91,146 +99,148 @@ impl Refresher {
             }
             let now = self.now();
             if let Some(lease) = &record.refresh
-                && !watch.is_over(lease, now)
+                && !observer.has_expired(lease, now)
             {
-                // Another process is at it.
-                tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+                // Another process is refreshing.
+                tokio::time::sleep(delays.next().unwrap_or_default()).await;
                 continue;
             }
-            let in_flight = self.sent.token();
-            let own = Own::begin(now);
+            let in_flight = self.in_flight.token();
+            let own = OwnLease::start(now);
             let holder = random::hex();
             let leased = MemberRecord {
-                refresh: Some(RefreshLease::new(holder.clone(), now + self.lease())),
-                // Written before anything is sent: should this process die, the next one knows
-                // that the pair may be used up.
+                refresh: Some(RefreshLease::new(
+                    holder.clone(),
+                    now + self.lease_duration(),
+                )),
+                // Written before the request: if this process dies, the next one knows that the
+                // pair may be used.
                 refresh_unanswered: true,
                 version: Version::fresh(),
                 ..record.clone()
             };
-            if self.store().put(&leased, Some(record.version)).await? == PutOutcome::Conflict {
+            let put = self.store().put(&leased, Some(record.version)).await?;
+            if put == PutOutcome::Conflict {
                 continue;
             }
-            let turn = Turn {
+            let attempt = RefreshAttempt {
                 refresher: self,
                 member,
                 holder,
                 sent: tokens,
                 unanswered_before: record.refresh_unanswered,
             };
-            if !own.is_fresh(self.now()) {
-                turn.give_back(turn.unanswered_before).await;
+            if !own.leaves_time(self.now()) {
+                attempt.release_lease(attempt.unanswered_before).await;
                 continue;
             }
-            match self.oauth.refresh(&turn.sent.refresh_token).await {
-                Ok(granted) => return turn.keep(granted.tokens, answer).await,
+            match self.oauth.refresh(&attempt.sent.refresh_token).await {
+                Ok(granted) => return attempt.succeed(granted.tokens, callers).await,
                 Err(TokenError::InvalidGrant) => {
-                    // Nothing to lose any more: whatever follows may be cut off.
+                    // The rest may be interrupted without losing tokens.
                     drop(in_flight);
-                    if turn.refused(answer).await? {
+                    if attempt.is_deauthorized(callers).await? {
                         return Err(Error::Deauthorized);
                     }
-                    // Someone else has put another pair there.
+                    // The store contains another pair.
                 }
                 Err(error) => {
                     log_failure(&error);
-                    let unanswered = turn.unanswered_before || error.may_have_taken_effect();
-                    let unanswered = unanswered && !turn.proves_unused(&error).await;
-                    turn.give_back(unanswered).await;
+                    let may_be_used = attempt.unanswered_before || error.may_have_taken_effect();
+                    let may_be_used = may_be_used && !attempt.proves_unused(&error).await;
+                    attempt.release_lease(may_be_used).await;
                     return Err(error.into());
                 }
             }
         }
     }
 
-    /// What Open Humans says to an access token.
-    async fn standing(&self, member: &ProjectMemberId, token: &AccessToken) -> Standing {
+    /// Asks Open Humans whether an access token is valid.
+    async fn token_status(&self, member: &ProjectMemberId, token: &AccessToken) -> TokenStatus {
         let once = RetryPolicy::default().attempts(1);
-        let client = self.client.clone().retries(once);
-        let asking = client.member(token.clone());
-        match tokio::time::timeout(self.timeout, asking.exchange_member()).await {
-            Ok(Ok(who)) if who.project_member_id == *member => Standing::Alive,
-            Ok(Err(Error::Unauthorized { .. } | Error::Expired)) => Standing::Dead,
-            Ok(Ok(_)) => Standing::Unknown(InDoubt.into()),
-            Ok(Err(error)) => Standing::Unknown(error),
-            Err(_) => Standing::Unknown(Error::Timeout),
+        let client = self.client.clone().retries(once).member(token.clone());
+        match tokio::time::timeout(self.timeout, client.exchange_member()).await {
+            Ok(Ok(identity)) if identity.project_member_id == *member => TokenStatus::Valid,
+            Ok(Err(Error::Unauthorized { .. } | Error::Expired)) => TokenStatus::Invalid,
+            Ok(Ok(_)) => TokenStatus::Unknown(Undecided.into()),
+            Ok(Err(error)) => TokenStatus::Unknown(error),
+            Err(_) => TokenStatus::Unknown(Error::Timeout),
         }
     }
 }
 
-/// Whether an access token is good.
-enum Standing {
-    Alive,
-    Dead,
+enum TokenStatus {
+    Valid,
+    Invalid,
     Unknown(Error),
 }
 
 /// One use of one refresh token, under a lease.
-struct Turn<'a> {
+struct RefreshAttempt<'a> {
     refresher: &'a Refresher,
     member: &'a ProjectMemberId,
     holder: String,
     /// The pair whose refresh token is used.
     sent: Tokens,
-    /// An earlier refresh with this pair got no answer.
+    /// Whether an earlier attempt with this pair had no response.
     unanswered_before: bool,
 }
 
-impl Turn<'_> {
+impl RefreshAttempt<'_> {
     fn store(&self) -> &dyn TokenStore {
         self.refresher.store()
     }
 
-    /// Stores the new pair in place of the old. It is the only good one there is, so a store that
-    /// fails is tried again for minutes; a late write is safe, since it happens only while the
-    /// record still holds the old pair.
-    async fn keep(&self, new: Tokens, answer: &mut RouteOutcome) -> Result<AccessToken, Error> {
-        let mut keeping = std::pin::pin!(self.keep_trying(&new));
-        match tokio::time::timeout(CALLERS_WAIT, &mut keeping).await {
-            Ok(kept) => kept,
+    /// Stores the new pair. It is the only valid one, so a failing store is retried for minutes. A
+    /// late write is safe because it happens only while the record contains the old pair.
+    async fn succeed(&self, new: Tokens, callers: &mut Callers) -> RefreshResult {
+        let mut storing = std::pin::pin!(self.store_with_retries(&new));
+        match tokio::time::timeout(CALLER_WAIT, &mut storing).await {
+            Ok(result) => result,
             Err(_) => {
-                answer.give(Ok(new.access_token.clone()));
-                keeping.await
+                callers.respond(Ok(new.access_token.clone()));
+                storing.await
             }
         }
     }
 
-    async fn keep_trying(&self, new: &Tokens) -> Result<AccessToken, Error> {
-        let give_up = Instant::now() + KEEP_FOR;
-        let mut pauses = pauses(Duration::from_secs(5));
-        let mut failures = 0_u32;
+    async fn store_with_retries(&self, new: &Tokens) -> RefreshResult {
+        let deadline = Instant::now() + STORE_RETRY_TIME;
+        let mut delays = delays(Duration::from_secs(5));
+        let mut attempt = 0_u32;
         loop {
-            let error = match tokio::time::timeout(ATTEMPT, self.try_keep(new)).await {
-                Ok(Ok(kept)) => return kept.ok_or(Error::Deauthorized),
+            attempt += 1;
+            let storing = tokio::time::timeout(STORE_ATTEMPT_TIMEOUT, self.store_new(new));
+            let error = match storing.await {
+                Ok(Ok(token)) => return token.ok_or(Error::Deauthorized),
                 Ok(Err(error)) => error,
                 Err(elapsed) => StoreError::unavailable(elapsed),
             };
-            failures += 1;
-            if Instant::now() >= give_up {
+            if Instant::now() >= deadline {
                 tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the new tokens of a member could not be kept: the member must log in again"
+                    error = &error as &dyn StdError,
+                    attempt,
+                    "lost refreshed tokens: the store failed for too long, and the member must log \
+                     in again"
                 );
                 return Err(error.into());
             }
-            if failures.is_power_of_two() {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    failures,
-                    "the new tokens of a member could not be kept yet"
-                );
+            if attempt.is_power_of_two() {
+                let error = &error as &dyn StdError;
+                tracing::warn!(error, attempt, "failed to store refreshed tokens");
             }
-            tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+            tokio::time::sleep(delays.next().unwrap_or_default()).await;
         }
     }
 
-    async fn try_keep(&self, new: &Tokens) -> Result<Option<AccessToken>, StoreError> {
+    /// Returns the stored access token, or `None` if the member is not authorized any more.
+    async fn store_new(&self, new: &Tokens) -> Result<Option<AccessToken>, StoreError> {
         loop {
-            let Some((record, stored)) = living(self.store().load(self.member).await?) else {
+            let Some((record, stored)) = authorized(self.store().load(self.member).await?) else {
                 return Ok(None);
             };
             if !self.is_sent(&stored) {
-                // It was kept after all, or the member has logged in anew.
+                // An earlier attempt succeeded, or the member has logged in again.
                 return Ok(Some(stored.access_token));
             }
             let next = MemberRecord {
@@ -241,7 +251,8 @@ impl Turn<'_> {
                 version: Version::fresh(),
                 ..record.clone()
             };
-            if self.store().put(&next, Some(record.version)).await? == PutOutcome::Stored {
+            let put = self.store().put(&next, Some(record.version)).await?;
+            if put == PutOutcome::Stored {
                 return Ok(Some(new.access_token.clone()));
             }
         }
@@ -251,143 +262,119 @@ impl Turn<'_> {
         tokens.refresh_token.expose() == self.sent.refresh_token.expose()
     }
 
-    /// The refresh token was refused. Hands the member to the deauthorization path and gives true,
-    /// or gives false if the store holds another pair by now, so that the refusal means nothing.
-    async fn refused(&self, answer: &mut RouteOutcome) -> Result<bool, Error> {
-        let stored = match self.still_holding().await {
+    /// Decides what a rejected refresh token means. Returns true after the member was reported as
+    /// missing, and false if the store contains another pair, so that the rejection means nothing.
+    async fn is_deauthorized(&self, callers: &mut Callers) -> Result<bool, Error> {
+        let stored = match self.load_unchanged().await {
             Ok(Some(stored)) => stored,
             Ok(None) => return Ok(false),
             Err(error) => {
-                self.give_back(self.unanswered_before).await;
+                self.release_lease(self.unanswered_before).await;
                 return Err(error.into());
             }
         };
-        // Whoever took the lease over meanwhile has sent the same token, and that may be why.
-        let alone = stored
-            .refresh
-            .as_ref()
-            .is_some_and(|lease| lease.holder == self.holder);
-        if alone && !self.unanswered_before {
-            let reported = self.refresher.deauthorizer.report_missing(&stored).await;
-            return match reported {
-                Ok(Some(_)) => Ok(true),
-                // The record has changed at this very moment.
-                Ok(None) => {
-                    self.give_back(false).await;
-                    Ok(false)
-                }
-                Err(error) => {
-                    // This one was answered, whatever became of the report.
-                    self.give_back(false).await;
-                    Err(not_recorded(error))
-                }
-            };
+        // A process that took over the lease has sent the same token, which may be the reason.
+        let lease = stored.refresh.as_ref();
+        let is_alone = lease.is_some_and(|lease| lease.holder == self.holder);
+        if !is_alone || self.unanswered_before {
+            return self.wait_for_other_processes(callers).await;
         }
-        self.doubt(answer).await
+        let reported = self.refresher.deauthorizer.report_missing(&stored).await;
+        if !matches!(reported, Ok(Some(_))) {
+            // The record has changed, or the report failed. This request had a response.
+            self.release_lease(false).await;
+        }
+        Ok(reported.map_err(report_failed)?.is_some())
     }
 
-    /// The refresh token was refused, and it may be we who used it up: this process or another, in
-    /// a refresh whose answer nobody saw, or whose pair is still being kept. Nothing says that the
+    /// Handles a rejection that this application may have caused: by a refresh of this or another
+    /// process whose response was lost, or whose pair is not stored yet. It is no evidence that the
     /// member has left.
-    async fn doubt(&self, answer: &mut RouteOutcome) -> Result<bool, Error> {
-        // Others may look for themselves meanwhile. A dead token can be sent by anyone.
-        self.give_back(true).await;
+    async fn wait_for_other_processes(&self, callers: &mut Callers) -> Result<bool, Error> {
+        // Other processes may try meanwhile: anyone can send an invalid token.
+        self.release_lease(true).await;
         if self.sent.expires_at > self.refresher.now() {
-            // A rotation would have killed the access token as well.
+            // A rotation would have invalidated the access token as well.
             let token = &self.sent.access_token;
-            match self.refresher.standing(self.member, token).await {
-                Standing::Dead => {}
-                Standing::Alive => return Err(InDoubt.into()),
-                Standing::Unknown(error) => return Err(error),
+            match self.refresher.token_status(self.member, token).await {
+                TokenStatus::Invalid => {}
+                TokenStatus::Valid => return Err(Undecided.into()),
+                TokenStatus::Unknown(error) => return Err(error),
             }
         }
-        answer.give(Err(InDoubt.into()));
-        let over = Instant::now() + self.refresher.grace();
-        let mut pauses = pauses(Duration::from_secs(5));
-        while Instant::now() < over {
-            tokio::time::sleep(pauses.next().unwrap_or_default()).await;
-            if let Ok(None) = self.still_holding().await {
+        callers.respond(Err(Undecided.into()));
+        let deadline = Instant::now() + self.refresher.grace_period();
+        let mut delays = delays(Duration::from_secs(5));
+        while Instant::now() < deadline {
+            tokio::time::sleep(delays.next().unwrap_or_default()).await;
+            if let Ok(None) = self.load_unchanged().await {
                 return Ok(false);
             }
         }
-        match self.still_holding().await? {
+        match self.load_unchanged().await? {
             None => Ok(false),
-            Some(lost) => {
-                let reported = self.refresher.deauthorizer.report_token_loss(&lost).await;
-                Ok(reported.map_err(not_recorded)?.is_some())
+            Some(record) => {
+                let deauthorizer = &self.refresher.deauthorizer;
+                let reported = deauthorizer.report_token_loss(&record).await;
+                Ok(reported.map_err(report_failed)?.is_some())
             }
         }
     }
 
-    /// Whether a failed refresh has certainly not used the token up: the server has answered, so
-    /// it is not working on it any more, and the access token, which a rotation kills, is alive.
+    /// Whether a failed request has certainly not used the token: the server has responded, so it
+    /// is not processing the request any more, and the access token is valid, which a rotation
+    /// would have ended.
     async fn proves_unused(&self, error: &TokenError) -> bool {
-        let answered = match error {
-            // These two may come from a gateway that did not wait for the answer.
-            TokenError::Other(Error::Server { status }) => !matches!(status.as_u16(), 503 | 504),
-            _ => false,
+        let TokenError::Other(Error::Server { status }) = error else {
+            return false;
         };
-        answered
-            && self.sent.expires_at > self.refresher.now()
-            && matches!(
-                self.refresher
-                    .standing(self.member, &self.sent.access_token)
-                    .await,
-                Standing::Alive
-            )
+        // These two may come from a gateway that did not wait for the server.
+        if matches!(status.as_u16(), 503 | 504) || self.sent.expires_at <= self.refresher.now() {
+            return false;
+        }
+        let token = &self.sent.access_token;
+        let status = self.refresher.token_status(self.member, token).await;
+        matches!(status, TokenStatus::Valid)
     }
 
-    /// The record, if it still holds the refresh token that was sent.
-    async fn still_holding(&self) -> Result<Option<MemberRecord>, StoreError> {
-        let stored = living(self.store().load(self.member).await?);
+    /// Returns the record if it still contains the refresh token that was sent.
+    async fn load_unchanged(&self) -> Result<Option<MemberRecord>, StoreError> {
+        let stored = authorized(self.store().load(self.member).await?);
         Ok(stored.and_then(|(record, tokens)| self.is_sent(&tokens).then_some(record)))
     }
 
-    /// Gives the lease back after a refresh that did not succeed.
-    async fn give_back(&self, unanswered: bool) {
-        loop {
-            let Ok(Some(record)) = self.store().load(self.member).await else {
-                return;
-            };
-            if record
-                .refresh
-                .as_ref()
-                .is_none_or(|lease| lease.holder != self.holder)
-            {
+    async fn release_lease(&self, may_be_used: bool) {
+        // If the store fails, the lease expires by itself.
+        while let Ok(Some(record)) = self.store().load(self.member).await {
+            let lease = record.refresh.as_ref();
+            if lease.is_none_or(|lease| lease.holder != self.holder) {
                 return;
             }
             let next = MemberRecord {
                 refresh: None,
-                refresh_unanswered: unanswered,
+                refresh_unanswered: may_be_used,
                 version: Version::fresh(),
                 ..record.clone()
             };
-            match self.store().put(&next, Some(record.version)).await {
-                Ok(PutOutcome::Conflict) => {}
-                // If it failed, the lease runs out by itself.
-                Ok(PutOutcome::Stored) | Err(_) => return,
+            let put = self.store().put(&next, Some(record.version)).await;
+            if !matches!(put, Ok(PutOutcome::Conflict)) {
+                return;
             }
         }
     }
 }
 
-impl From<InDoubt> for Error {
-    fn from(doubt: InDoubt) -> Self {
-        AppError::temporary(doubt).into()
-    }
-}
-
-/// Nothing is lost: the next caller finds the same.
-fn not_recorded(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+/// Nothing is lost: the next caller repeats the report.
+fn report_failed(error: impl StdError + Send + Sync + 'static) -> Error {
     tracing::error!(
-        error = &error as &dyn std::error::Error,
-        "a member whose tokens are dead could not be recorded"
+        error = &error as &dyn StdError,
+        "failed to record a member whose tokens are invalid"
     );
     StoreError::unavailable(error).into()
 }
 
 /// The record and its tokens, if the member is authorized.
-pub(super) fn living(record: Option<MemberRecord>) -> Option<(MemberRecord, Tokens)> {
+pub(super) fn authorized(record: Option<MemberRecord>) -> Option<(MemberRecord, Tokens)> {
     let record = record?;
     let tokens = record.tokens.clone()?;
     Some((record, tokens))
@@ -396,21 +383,21 @@ pub(super) fn living(record: Option<MemberRecord>) -> Option<(MemberRecord, Toke
 fn log_failure(error: &TokenError) {
     if matches!(error, TokenError::InvalidClient) {
         tracing::error!(
-            "a refresh failed: Open Humans does not accept the client id and secret, see \
+            "token refresh failed: Open Humans rejected OPENHUMANS_CLIENT_ID or \
              OPENHUMANS_CLIENT_SECRET"
         );
     } else {
-        let error = error as &dyn std::error::Error;
-        tracing::warn!(error, "a refresh failed");
+        let error = error as &dyn StdError;
+        tracing::warn!(error, "token refresh failed");
     }
 }
 
-/// Between looks and tries: short at first, then as long as `longest`.
-fn pauses(longest: Duration) -> impl Iterator<Item = Duration> {
+/// Exponential delays up to `max`.
+fn delays(max: Duration) -> impl Iterator<Item = Duration> {
     ExponentialBuilder::new()
         .with_jitter()
         .with_min_delay(Duration::from_millis(20))
-        .with_max_delay(longest)
+        .with_max_delay(max)
         .without_max_times()
         .build()
 }

@@ -71,7 +71,7 @@ async fn a_secret_that_is_not_accepted_is_named() {
     let process = world.process(NOW);
     world.server.then(Fault::Status(500));
     process.is_told_to_wait().await;
-    assert_eq!(logged.times(Level::WARN, "a refresh failed"), 1);
+    assert_eq!(logged.times(Level::WARN, "token refresh failed"), 1);
     world.server.then(Fault::InvalidClient);
     assert!(process.ask().await.unwrap().is_err());
     let secret = "OPENHUMANS_CLIENT_SECRET";
@@ -87,11 +87,11 @@ async fn a_store_that_does_not_take_a_new_pair_is_said_at_once_and_ever_more_rar
     process.door.set_down(true);
     world.server.release();
     assert!(caller.await.unwrap().is_ok());
-    let not_yet = || logged.times(Level::WARN, "could not be kept yet");
+    let not_yet = || logged.times(Level::WARN, "failed to store refreshed tokens");
     assert!(not_yet() > 0);
     process.oh.wait_for_refreshes().await;
     assert!(not_yet() < 10, "{}", not_yet());
-    assert_eq!(logged.times(Level::ERROR, "could not be kept"), 1);
+    assert_eq!(logged.times(Level::ERROR, "lost refreshed tokens"), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,7 +112,7 @@ async fn a_lease_that_only_a_wrong_clock_can_have_written_is_told_of() {
         })
         .await;
         assert_eq!(world.process(NOW).token().await, "a2");
-        let times = logged.times(Level::WARN, "the clock of a process was or is wrong");
+        let times = logged.times(Level::WARN, "the clock of a process is or was wrong");
         assert_eq!(times, told, "{until}");
     }
 }

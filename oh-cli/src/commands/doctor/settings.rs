@@ -31,7 +31,9 @@ pub(super) fn read(report: &mut Report, oh_base_url: &str, mount_path: &str) -> 
     for warning in &warnings {
         match warning {
             // A proxy may lead from one path to the other.
-            Warning::RedirectPath { .. } | Warning::NoWebhookSecret => report.warn("settings", warning.to_string()),
+            Warning::RedirectPath { .. } | Warning::NoWebhookSecret => {
+                report.warn("settings", warning.to_string())
+            }
             _ => report.wrong("settings", warning.to_string()),
         }
     }
