@@ -35,24 +35,13 @@ pub(crate) fn head(request: &HttpRequest) -> Result<Parts, http::Error> {
     Ok(head)
 }
 
-/// Converts the body and the headers that the verification of a webhook reads.
-pub(crate) fn webhook(
+/// Converts the request, with its raw body.
+pub(crate) fn request(
     request: &HttpRequest,
     payload: Payload,
 ) -> Result<http::Request<impl Body<Data = Bytes, Error = PayloadError> + Unpin>, http::Error> {
-    let mut webhook = http::Request::new(body(payload));
-    for name in oh_core::webhook::HEADERS {
-        for value in request.headers().get_all(name.as_str()) {
-            let value = http::HeaderValue::from_bytes(value.as_bytes())?;
-            webhook.headers_mut().append(&name, value);
-        }
-    }
-    Ok(webhook)
-}
-
-/// Converts the raw body, without decompression or a limit.
-pub(crate) fn body(payload: Payload) -> impl Body<Data = Bytes, Error = PayloadError> + Unpin {
-    StreamBody::new(payload.map_ok(Frame::data))
+    let body = StreamBody::new(payload.map_ok(Frame::data));
+    Ok(http::Request::from_parts(head(request)?, body))
 }
 
 /// Converts a response whose body may be a stream.

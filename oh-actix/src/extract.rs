@@ -170,7 +170,7 @@ pub struct VerifiedWebhook {
 impl VerifiedWebhook {
     pub(crate) async fn of(request: &HttpRequest, payload: Payload) -> Result<Self, Rejection> {
         let Handle(openhumans) = Handle::of(request)?;
-        let request = convert::webhook(request, payload)?;
+        let request = convert::request(request, payload)?;
         let webhook = openhumans.verify_webhook(request).await?;
         Ok(Self {
             deauthorization: webhook.deauthorization,

@@ -50,7 +50,7 @@
 //!
 //! # Sessions
 //!
-//! Sessions are those of actix-session, with any of its stores and cookie settings. The session is
+//! Sessions come from actix-session, with any of its stores and cookie settings. The session is
 //! read before the core runs and changed afterwards; no borrow is held across an await. Without
 //! `SessionMiddleware`, no login persists and each lost login logs an error.
 //!

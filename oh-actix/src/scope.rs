@@ -3,7 +3,6 @@
 use actix_web::guard::fn_guard;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Scope};
-use http::Request;
 use oh_core::OpenHumans;
 use oh_core::routes::{Route, RouteOutcome};
 
@@ -69,10 +68,7 @@ async fn respond(
     payload: web::Payload,
 ) -> Result<HttpResponse, Rejection> {
     let member = route.uses_session().then(|| session::member(&request));
-    let converted = Request::from_parts(
-        convert::head(&request)?,
-        convert::body(payload.into_inner()),
-    );
+    let converted = convert::request(&request, payload.into_inner())?;
     let RouteOutcome {
         response,
         session: change,

@@ -1,6 +1,5 @@
 //! The layer that adds the [`OpenHumans`] handle and the session type to each request.
 
-use std::fmt;
 use std::task::Poll;
 
 use axum::extract::OriginalUri;
@@ -13,7 +12,7 @@ use tower_service::Service;
 
 use crate::member::Member;
 use crate::rejection::Rejection;
-use crate::session::{Access, AnySession, HostSession};
+use crate::session::{Access, ApplyChange, HostSession};
 
 /// A layer that adds the [`OpenHumans`] handle to each request, for the extractors.
 ///
@@ -76,7 +75,7 @@ where
 }
 
 /// The handle, and functions that find the session in a request.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Context {
     pub(crate) openhumans: OpenHumans,
     access: Access,
@@ -101,7 +100,7 @@ impl Context {
     pub(crate) fn session(
         &self,
         extensions: &Extensions,
-    ) -> Result<Box<dyn AnySession>, Rejection> {
+    ) -> Result<Box<dyn ApplyChange>, Rejection> {
         (self.access.open)(extensions).ok_or_else(no_session)
     }
 
@@ -141,10 +140,4 @@ fn no_session() -> Rejection {
         "the request has no session: the session layer is missing, is inside of the Open Humans \
          routes, or uses another version of tower-sessions than oh-axum",
     )
-}
-
-impl fmt::Debug for Context {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context").finish_non_exhaustive()
-    }
 }

@@ -31,9 +31,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use oh_core::OpenHumans;
-use tower_http::auth::{
-    AsyncAuthorizeRequest, AsyncRequireAuthorization, AsyncRequireAuthorizationLayer,
-};
+use tower_http::auth::{AsyncAuthorizeRequest, AsyncRequireAuthorization};
 use tower_layer::Layer;
 
 use crate::context::Context;
@@ -43,7 +41,10 @@ use crate::session::HostSession;
 /// A layer that rejects requests without a logged-in member. See the [module](self) for an example.
 ///
 /// `R` is the type of response bodies.
-pub struct RequireMemberLayer<R = Body>(AsyncRequireAuthorizationLayer<RequireMember<R>>);
+pub struct RequireMemberLayer<R = Body> {
+    context: Context,
+    body: PhantomData<fn() -> R>,
+}
 
 impl<R> RequireMemberLayer<R> {
     /// Creates a layer for the sessions of tower-sessions 0.15.
@@ -54,40 +55,22 @@ impl<R> RequireMemberLayer<R> {
 
     /// Creates a layer for the session type `H`.
     pub fn with_session<H: HostSession>(openhumans: &OpenHumans) -> Self {
-        Self(AsyncRequireAuthorizationLayer::new(RequireMember {
+        Self {
             context: Context::new::<H>(openhumans),
             body: PhantomData,
-        }))
+        }
     }
 }
 
 impl<S, R> Layer<S> for RequireMemberLayer<R> {
-    type Service = AsyncRequireAuthorization<S, RequireMember<R>>;
+    type Service = AsyncRequireAuthorization<S, Self>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        self.0.layer(inner)
+        AsyncRequireAuthorization::new(inner, self.clone())
     }
 }
 
-impl<R> Clone for RequireMemberLayer<R> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<R> fmt::Debug for RequireMemberLayer<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequireMemberLayer").finish_non_exhaustive()
-    }
-}
-
-/// The authorization check of [`RequireMemberLayer`].
-pub struct RequireMember<R> {
-    context: Context,
-    body: PhantomData<fn() -> R>,
-}
-
-impl<B, R> AsyncAuthorizeRequest<B> for RequireMember<R>
+impl<B, R> AsyncAuthorizeRequest<B> for RequireMemberLayer<R>
 where
     B: Send + 'static,
     R: From<Bytes> + 'static,
@@ -111,7 +94,8 @@ where
     }
 }
 
-impl<R> Clone for RequireMember<R> {
+// Derived, these would require the same of `R`.
+impl<R> Clone for RequireMemberLayer<R> {
     fn clone(&self) -> Self {
         Self {
             context: self.context.clone(),
@@ -120,9 +104,9 @@ impl<R> Clone for RequireMember<R> {
     }
 }
 
-impl<R> fmt::Debug for RequireMember<R> {
+impl<R> fmt::Debug for RequireMemberLayer<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequireMember").finish_non_exhaustive()
+        f.debug_struct("RequireMemberLayer").finish_non_exhaustive()
     }
 }
 

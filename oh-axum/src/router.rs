@@ -65,11 +65,8 @@ async fn respond(
         let outcome = context.openhumans.respond(route, request, None).await;
         return Ok(outcome.response.map(Body::new));
     }
+    let member = context.session_member(request.extensions()).await?;
     let session = context.session(request.extensions())?;
-    let member = session
-        .any_member()
-        .await
-        .map_err(|e| Rejection::session(&*e))?;
     let outcome = context.openhumans.respond(route, request, member).await;
     let applied = session.apply(outcome.session).await;
     applied.map_err(|e| Rejection::session(&*e))?;

@@ -106,10 +106,10 @@ tower_sessions!("tower-sessions", tower_sessions);
 tower_sessions!("tower-sessions-014", tower_sessions_014);
 
 /// Type-erased access to a request's [`HostSession`], so that extractors need no type parameter.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Access {
     pub(crate) member: fn(&Extensions) -> Option<SessionFuture<'_, Option<SessionMember>>>,
-    pub(crate) open: fn(&Extensions) -> Option<Box<dyn AnySession>>,
+    pub(crate) open: fn(&Extensions) -> Option<Box<dyn ApplyChange>>,
 }
 
 pub(crate) type SessionFuture<'a, T> = BoxFuture<'a, Result<T, BoxError>>;
@@ -117,23 +117,23 @@ pub(crate) type SessionFuture<'a, T> = BoxFuture<'a, Result<T, BoxError>>;
 impl Access {
     pub(crate) fn to<H: HostSession>() -> Self {
         Self {
-            member: |extensions| Some(extensions.get::<H>()?.any_member()),
+            member: |extensions| {
+                let session = extensions.get::<H>()?;
+                Some(Box::pin(async {
+                    session.member().await.map_err(Into::into)
+                }))
+            },
             open: |extensions| Some(Box::new(extensions.get::<H>()?.clone())),
         }
     }
 }
 
-/// An object-safe [`HostSession`] that outlives its request.
-pub(crate) trait AnySession: Send + Sync {
-    fn any_member(&self) -> SessionFuture<'_, Option<SessionMember>>;
+/// A type-erased [`HostSession`] that outlives its request.
+pub(crate) trait ApplyChange: Send + Sync {
     fn apply(&self, change: SessionChange) -> SessionFuture<'_, ()>;
 }
 
-impl<H: HostSession> AnySession for H {
-    fn any_member(&self) -> SessionFuture<'_, Option<SessionMember>> {
-        Box::pin(async move { self.member().await.map_err(Into::into) })
-    }
-
+impl<H: HostSession> ApplyChange for H {
     fn apply(&self, change: SessionChange) -> SessionFuture<'_, ()> {
         Box::pin(async move {
             match change {

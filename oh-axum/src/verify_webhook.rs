@@ -31,55 +31,36 @@ use http_body_util::Full;
 use oh_core::OpenHumans;
 use oh_core::transport::BoxError;
 use oh_core::webhook::Deauthorization;
-use tower_http::auth::{
-    AsyncAuthorizeRequest, AsyncRequireAuthorization, AsyncRequireAuthorizationLayer,
-};
+use tower_http::auth::{AsyncAuthorizeRequest, AsyncRequireAuthorization};
 use tower_layer::Layer;
 
 /// A layer that rejects webhooks without a valid signature. See the [module](self) for an example.
 ///
 /// `R` is the type of response bodies.
-pub struct VerifyWebhookLayer<R = axum::body::Body>(
-    AsyncRequireAuthorizationLayer<VerifyWebhook<R>>,
-);
-
-impl<R> VerifyWebhookLayer<R> {
-    /// Creates a layer that verifies with the webhook secrets of `openhumans`.
-    pub fn new(openhumans: &OpenHumans) -> Self {
-        Self(AsyncRequireAuthorizationLayer::new(VerifyWebhook {
-            openhumans: openhumans.clone(),
-            body: PhantomData,
-        }))
-    }
-}
-
-impl<S, R> Layer<S> for VerifyWebhookLayer<R> {
-    type Service = AsyncRequireAuthorization<S, VerifyWebhook<R>>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        self.0.layer(inner)
-    }
-}
-
-impl<R> Clone for VerifyWebhookLayer<R> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<R> fmt::Debug for VerifyWebhookLayer<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifyWebhookLayer").finish_non_exhaustive()
-    }
-}
-
-/// The authorization check of [`VerifyWebhookLayer`].
-pub struct VerifyWebhook<R> {
+pub struct VerifyWebhookLayer<R = axum::body::Body> {
     openhumans: OpenHumans,
     body: PhantomData<fn() -> R>,
 }
 
-impl<B, R> AsyncAuthorizeRequest<B> for VerifyWebhook<R>
+impl<R> VerifyWebhookLayer<R> {
+    /// Creates a layer that verifies with the webhook secrets of `openhumans`.
+    pub fn new(openhumans: &OpenHumans) -> Self {
+        Self {
+            openhumans: openhumans.clone(),
+            body: PhantomData,
+        }
+    }
+}
+
+impl<S, R> Layer<S> for VerifyWebhookLayer<R> {
+    type Service = AsyncRequireAuthorization<S, Self>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        AsyncRequireAuthorization::new(inner, self.clone())
+    }
+}
+
+impl<B, R> AsyncAuthorizeRequest<B> for VerifyWebhookLayer<R>
 where
     B: http_body::Body + Send + 'static,
     B::Data: Send,
@@ -108,18 +89,16 @@ where
     }
 }
 
-impl<R> Clone for VerifyWebhook<R> {
+// Derived, these would require the same of `R`.
+impl<R> Clone for VerifyWebhookLayer<R> {
     fn clone(&self) -> Self {
-        Self {
-            openhumans: self.openhumans.clone(),
-            body: PhantomData,
-        }
+        Self::new(&self.openhumans)
     }
 }
 
-impl<R> fmt::Debug for VerifyWebhook<R> {
+impl<R> fmt::Debug for VerifyWebhookLayer<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifyWebhook").finish_non_exhaustive()
+        f.debug_struct("VerifyWebhookLayer").finish_non_exhaustive()
     }
 }
 

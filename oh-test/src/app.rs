@@ -1,4 +1,4 @@
-//! The app under test, whatever its framework: a function from requests to answers.
+//! The application under test, as a function from requests to responses.
 
 use std::future::Future;
 
@@ -9,36 +9,29 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use tower_service::Service;
 
-/// An app that can be asked. Made by [`Kit::axum`](crate::Kit::axum) and `Kit::actix`; for another
-/// framework, implement it and make a [`Browser`](crate::Browser) by
-/// [`Kit::browser`](crate::Kit::browser).
+/// An application that handles requests.
+///
+/// [`Kit::axum`](crate::Kit::axum) and `Kit::actix` create it. For another framework, implement it
+/// and pass it to [`Kit::browser`](crate::Kit::browser).
 pub trait App {
-    /// Answers a request.
+    /// Handles a request and returns the response with its complete body.
     ///
     /// # Panics
     ///
-    /// When the answer breaks off.
+    /// Panics if the response body fails.
     fn call(&self, request: Request<Bytes>) -> impl Future<Output = Response<Bytes>>;
 }
 
-/// An axum app.
+/// An axum application.
 #[derive(Clone, Debug)]
-pub struct Axum(Router);
-
-impl Axum {
-    pub(crate) fn new(router: &Router) -> Self {
-        Self(router.clone())
-    }
-}
+pub struct Axum(pub(crate) Router);
 
 impl App for Axum {
     async fn call(&self, request: Request<Bytes>) -> Response<Bytes> {
         // A router is always ready.
-        let answering = self.0.clone().call(request.map(Body::from)).await;
-        let (head, body) = answering
-            .unwrap_or_else(|never| match never {})
-            .into_parts();
-        let body = body.collect().await.expect("the answer came whole");
+        let Ok(response) = self.0.clone().call(request.map(Body::from)).await;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.expect("the response body is complete");
         Response::from_parts(head, body.to_bytes())
     }
 }
@@ -48,7 +41,7 @@ pub use actix::Actix;
 
 #[cfg(feature = "actix")]
 mod actix {
-    //! actix-web is on version 0.2 of `http`: what is sent and what comes is converted.
+    //! Converts between actix-web's http 0.2 types and http 1 types.
 
     use actix_web::HttpResponse;
     use actix_web::body::{MessageBody, to_bytes};
@@ -59,21 +52,9 @@ mod actix {
 
     use super::App;
 
-    /// An app of actix-web.
+    /// An actix-web application.
     #[derive(Debug)]
-    pub struct Actix<'a, S>(&'a S);
-
-    impl<S> Clone for Actix<'_, S> {
-        fn clone(&self) -> Self {
-            Self(self.0)
-        }
-    }
-
-    impl<'a, S> Actix<'a, S> {
-        pub(crate) fn new(service: &'a S) -> Self {
-            Self(service)
-        }
-    }
+    pub struct Actix<'a, S>(pub(crate) &'a S);
 
     impl<S, B, E> App for Actix<'_, S>
     where
@@ -84,26 +65,28 @@ mod actix {
         async fn call(&self, request: Request<Bytes>) -> Response<Bytes> {
             let (head, body) = request.into_parts();
             let method = actix_web::http::Method::from_bytes(head.method.as_str().as_bytes());
-            let mut asked = TestRequest::with_uri(&head.uri.to_string())
-                .method(method.expect("both versions know the same methods"));
+            let mut converted = TestRequest::with_uri(&head.uri.to_string())
+                .method(method.expect("both versions accept the same methods"));
             for (name, value) in &head.headers {
-                asked = asked.append_header((name.as_str(), value.as_bytes()));
+                converted = converted.append_header((name.as_str(), value.as_bytes()));
             }
-            match self.0.call(asked.set_payload(body).to_request()).await {
-                Ok(answer) => convert(answer.into_parts().1).await,
+            match self.0.call(converted.set_payload(body).to_request()).await {
+                Ok(response) => convert(response.into_parts().1).await,
                 Err(error) => convert(error.into().error_response()).await,
             }
         }
     }
 
-    async fn convert<B: MessageBody>(answer: HttpResponse<B>) -> Response<Bytes> {
-        let mut response = Response::builder().status(answer.status().as_u16());
-        for (name, value) in answer.headers() {
+    async fn convert<B: MessageBody>(original: HttpResponse<B>) -> Response<Bytes> {
+        let mut response = Response::builder().status(original.status().as_u16());
+        for (name, value) in original.headers() {
             response = response.header(name.as_str(), value.as_bytes());
         }
-        let body = to_bytes(answer.into_body()).await;
-        let body = body.map_err(Into::into).expect("the answer came whole");
+        let body = to_bytes(original.into_body()).await;
+        let body = body
+            .map_err(Into::into)
+            .expect("the response body is complete");
         let response = response.body(body);
-        response.expect("both versions take the same bytes")
+        response.expect("both versions accept the same headers")
     }
 }

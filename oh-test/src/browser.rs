@@ -1,4 +1,4 @@
-//! A browser reduced to what matters to a login: cookies, which of them go along, and redirects.
+//! A minimal browser: cookies with their rules, origins and redirects.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,55 +7,55 @@ use bytes::Bytes;
 use cookie_store::CookieStore;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, StatusCode};
+use oh_sandbox::AuthorizeError;
 use url::{Position, Url};
 
-use crate::answer::TestResponse;
 use crate::app::App;
-use crate::world::World;
+use crate::environment::Environment;
+use crate::response::TestResponse;
 
-/// Someone's browser, at the app. Made by [`Kit::axum`](crate::Kit::axum) and
-/// `Kit::actix`.
+/// A browser with its own cookies, created by [`Kit::axum`](crate::Kit::axum) and `Kit::actix`.
 ///
-/// Redirects are answers here, and not followed. Requests carry what browsers add (`Origin`,
-/// `Sec-Fetch-Site`), and cookies go along as their path, `Secure`, `SameSite` and age want it.
+/// It does not follow redirects. It adds the headers that browsers add (`Origin`,
+/// `Sec-Fetch-Site`), and sends cookies according to their path, `Secure`, `SameSite` and age.
 pub struct Browser<A> {
     app: A,
-    world: Arc<World>,
+    environment: Arc<Environment>,
     cookies: CookieStore,
 }
 
-/// Where a request comes from.
+/// The page that initiates a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum From {
+enum Initiator {
     AddressBar,
     SamePage,
-    AnotherSite,
+    OtherSite,
 }
 
 impl<A: App> Browser<A> {
-    pub(crate) fn new(app: A, world: Arc<World>) -> Self {
+    pub(crate) fn new(app: A, environment: Arc<Environment>) -> Self {
         Self {
             app,
-            world,
+            environment,
             cookies: CookieStore::default(),
         }
     }
 
-    /// Opens a page of the app from the address bar: `/nights?of=november`.
+    /// Opens a path of the application, such as `/nights?of=november`, from the address bar.
     ///
     /// # Panics
     ///
-    /// When `path` is none.
+    /// Panics if `path` is invalid.
     pub async fn get(&mut self, path: &str) -> TestResponse {
-        self.navigate(Method::GET, path, From::AddressBar, Bytes::new())
+        self.navigate(Method::GET, path, Initiator::AddressBar, Bytes::new())
             .await
     }
 
-    /// Sends a form of one of the app's pages.
+    /// Submits a form from a page of the application.
     ///
     /// # Panics
     ///
-    /// When `path` is none.
+    /// Panics if `path` is invalid.
     pub async fn post<K: AsRef<str>, V: AsRef<str>>(
         &mut self,
         path: &str,
@@ -64,83 +64,83 @@ impl<A: App> Browser<A> {
         let form = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();
-        self.navigate(Method::POST, path, From::SamePage, form.into())
+        self.navigate(Method::POST, path, Initiator::SamePage, form.into())
             .await
     }
 
-    /// Sends any request, from one of the app's pages, with the cookies that go along.
+    /// Sends a request from a page of the application, with the matching cookies.
     ///
     /// # Panics
     ///
-    /// When the request's URI has no path.
+    /// Panics if the request's URI has no path.
     pub async fn send(&mut self, request: Request<Bytes>) -> TestResponse {
-        self.send_from(request, From::SamePage).await
+        self.send_as(request, Initiator::SamePage).await
     }
 
-    /// Logs a member of the sandbox in, from beginning to end: the app's login route, Open Humans,
-    /// and back.
+    /// Logs a member of the sandbox in, with the complete OAuth2 flow.
     ///
     /// # Panics
     ///
-    /// When the login fails: with what the app or the sandbox answered.
+    /// Panics with the response of the application or the sandbox if the login fails.
     #[must_use]
     pub async fn log_in(mut self, member: &str) -> Self {
-        let login = format!("{}/login", self.world.settings.mount_path());
-        let answer = self.get(&login).await;
-        let answer = self.authorize(member, &answer).await;
+        let login = format!("{}/login", self.environment.settings.mount_path());
+        let redirect = self.get(&login).await;
+        let response = self.authorize(member, &redirect).await;
         assert!(
-            answer.status().is_redirection(),
-            "member {member} was not logged in: the app answered {answer}"
+            response.status().is_redirection(),
+            "failed to log in member {member}: the application returned {response}"
         );
         self
     }
 
-    /// Goes on with a login that the app has begun: `answer` redirects to Open Humans. The member
-    /// authorizes the project there and is sent back. Gives what the app answers then, a redirect
-    /// if all is well.
+    /// Continues a login after `redirect`, the application's redirect to Open Humans: the member
+    /// authorizes the project and returns to the callback, whose response this returns.
     ///
     /// # Panics
     ///
-    /// When `answer` leads elsewhere, or the sandbox does not send the member back.
-    pub async fn authorize(&mut self, member: &str, answer: &TestResponse) -> TestResponse {
-        let back = self
-            .world
+    /// Panics if `redirect` has another target, or if the sandbox rejects the request.
+    pub async fn authorize(&mut self, member: &str, redirect: &TestResponse) -> TestResponse {
+        let callback = self
+            .environment
             .sandbox
-            .authorize(member, answer.location())
-            .await;
-        let back = back.unwrap_or_else(|error| panic!("{error}: {}", answer.location()));
-        self.come_back(&back).await
+            .authorize(member, redirect.location());
+        self.open_callback(callback.await).await
     }
 
-    /// As [`authorize`](Self::authorize), for someone who refuses.
+    /// Continues a login after `redirect` as [`authorize`](Self::authorize) does, but the member
+    /// denies the authorization.
     ///
     /// # Panics
     ///
-    /// As [`authorize`](Self::authorize).
-    pub async fn refuse(&mut self, answer: &TestResponse) -> TestResponse {
-        let back = self.world.sandbox.refuse(answer.location()).await;
-        let back = back.unwrap_or_else(|error| panic!("{error}: {}", answer.location()));
-        self.come_back(&back).await
+    /// Panics if `redirect` has another target, or if the sandbox rejects the request.
+    pub async fn refuse(&mut self, redirect: &TestResponse) -> TestResponse {
+        let callback = self.environment.sandbox.refuse(redirect.location());
+        self.open_callback(callback.await).await
     }
 
-    /// Lets a member leave the project at Open Humans, which tells the app by its webhook as it
-    /// does: signed, and where that is not taken once more unsigned. Gives the app's answers; 204
-    /// is that of the routes that come with the library. None if the member took no part.
+    /// Lets a member leave the project, and sends the webhook to the application.
     ///
-    /// Open Humans does not tell of every departure. For one that it keeps to itself, say
-    /// `kit.sandbox().leave(member, false)`.
+    /// As Open Humans does, it sends a signed request, and an unsigned one if the first fails.
+    /// Returns the status of each response: 204 for an accepted event. The list is empty if the
+    /// member had not joined.
+    ///
+    /// For a departure without a webhook use `kit.sandbox().leave(member, false)`.
     ///
     /// # Panics
     ///
-    /// When `member` cannot be one.
+    /// Panics if `member` is not a project member id.
     pub async fn leave(&self, member: &str, erasure_requested: bool) -> Vec<StatusCode> {
-        if !self.world.sandbox.is_joined(member) {
+        if !self.environment.sandbox.is_joined(member) {
             return Vec::new();
         }
-        self.world.sandbox.leave(member, erasure_requested).await;
-        self.world.keep_time();
+        self.environment
+            .sandbox
+            .leave(member, erasure_requested)
+            .await;
+        self.environment.sync_clock();
         let webhook = self
-            .world
+            .environment
             .webhook(member)
             .erasure_requested(erasure_requested);
         let first = self.app.call(webhook.clone().signed()).await.status();
@@ -151,40 +151,42 @@ impl<A: App> Browser<A> {
         vec![first, second]
     }
 
-    /// The value of a cookie, wherever in the app it is for.
+    /// Returns the value of a cookie with any path.
     pub fn cookie(&self, name: &str) -> Option<&str> {
         let mut cookies = self.cookies.iter_unexpired();
-        let found = cookies.find(|cookie| cookie.name() == name)?;
-        Some(found.value())
+        let cookie = cookies.find(|cookie| cookie.name() == name)?;
+        Some(cookie.value())
     }
 
-    /// Forgets all cookies, as if all sessions had ended here.
-    pub fn forget_cookies(&mut self) {
+    /// Deletes all cookies.
+    pub fn clear_cookies(&mut self) {
         self.cookies.clear();
     }
 
-    /// Comes back to the app from Open Humans. The first request comes from another site; a page
-    /// that leads on makes a second one, of the app's own, with all cookies.
-    async fn come_back(&mut self, back: &Url) -> TestResponse {
-        let path = &back[Position::BeforePath..];
-        let none = Bytes::new();
-        let answer = self
-            .navigate(Method::GET, path, From::AnotherSite, none.clone())
+    /// Opens the callback from another site, and then the same-site continuation if the application
+    /// needs cookies that are `SameSite=Strict`.
+    async fn open_callback(&mut self, callback: Result<Url, AuthorizeError>) -> TestResponse {
+        let callback = callback.unwrap_or_else(|error| panic!("the sandbox rejected: {error}"));
+        let path = &callback[Position::BeforePath..];
+        let empty = Bytes::new();
+        let response = self
+            .navigate(Method::GET, path, Initiator::OtherSite, empty.clone())
             .await;
-        let text = answer.text();
+        let text = response.text();
         let Some((_, rest)) = text.split_once("0;url=") else {
-            return answer;
+            return response;
         };
-        let on = rest.split('"').next().unwrap_or_default();
-        let on = on.replace("&amp;", "&");
-        self.navigate(Method::GET, &on, From::SamePage, none).await
+        let next = rest.split('"').next().unwrap_or_default();
+        let next = next.replace("&amp;", "&");
+        self.navigate(Method::GET, &next, Initiator::SamePage, empty)
+            .await
     }
 
     async fn navigate(
         &mut self,
         method: Method,
         path: &str,
-        from: From,
+        initiator: Initiator,
         body: Bytes,
     ) -> TestResponse {
         let request = Request::builder()
@@ -199,29 +201,30 @@ impl<A: App> Browser<A> {
             _ => request,
         };
         let request = request.method(method).body(body);
-        let request = request.unwrap_or_else(|error| panic!("{path:?} is no path: {error}"));
-        self.send_from(request, from).await
+        let request = request.unwrap_or_else(|error| panic!("{path:?} is not a path: {error}"));
+        self.send_as(request, initiator).await
     }
 
-    async fn send_from(&mut self, mut request: Request<Bytes>, from: From) -> TestResponse {
-        self.world.keep_time();
+    async fn send_as(&mut self, mut request: Request<Bytes>, initiator: Initiator) -> TestResponse {
+        self.environment.sync_clock();
         let url = self.url(&request);
-        let cookies = self.cookies_for(&url, from);
+        let cookies = self.cookies_for(&url, initiator);
         let length = request.body().len();
         let writes = !matches!(*request.method(), Method::GET | Method::HEAD);
         let headers = request.headers_mut();
         let mut add = |name, value: &str| {
-            let value = HeaderValue::from_str(value).expect("cookies and hosts fit headers");
+            let value =
+                HeaderValue::from_str(value).expect("cookies and hosts are valid header values");
             headers.entry(name).or_insert(value);
         };
         add(
             header::HOST,
             &url[Position::BeforeHost..Position::AfterPort],
         );
-        let site = match from {
-            From::AddressBar => "none",
-            From::SamePage => "same-origin",
-            From::AnotherSite => "cross-site",
+        let site = match initiator {
+            Initiator::AddressBar => "none",
+            Initiator::SamePage => "same-origin",
+            Initiator::OtherSite => "cross-site",
         };
         add(header::HeaderName::from_static("sec-fetch-site"), site);
         if writes {
@@ -231,29 +234,30 @@ impl<A: App> Browser<A> {
         if !cookies.is_empty() {
             add(header::COOKIE, &cookies);
         }
-        let answer = TestResponse::new(self.app.call(request).await);
-        for cookie in answer.headers().get_all(header::SET_COOKIE) {
-            // What a browser would not keep, this does not keep either.
+        let response = TestResponse::new(self.app.call(request).await);
+        for cookie in response.headers().get_all(header::SET_COOKIE) {
+            // Like a browser, ignore invalid cookies.
             let _ = cookie
                 .to_str()
                 .is_ok_and(|cookie| self.cookies.parse(cookie, &url).is_ok());
         }
-        answer
+        response
     }
 
     fn url(&self, request: &Request<Bytes>) -> Url {
         let path = request.uri().path_and_query().map(ToString::to_string);
         let path = path.unwrap_or_else(|| panic!("{} has no path", request.uri()));
-        let app = self.world.settings.app_base_url();
+        let app = self.environment.settings.app_base_url();
         app.join(&path)
-            .unwrap_or_else(|error| panic!("{path:?} is no path: {error}"))
+            .unwrap_or_else(|error| panic!("{path:?} is not a path: {error}"))
     }
 
-    fn cookies_for(&self, url: &Url, from: From) -> String {
-        let strict = |cookie: &&cookie_store::Cookie<'_>| {
-            from != From::AnotherSite || !cookie.same_site().is_some_and(|same| same.is_strict())
+    fn cookies_for(&self, url: &Url, initiator: Initiator) -> String {
+        let allowed = |cookie: &&cookie_store::Cookie<'_>| {
+            initiator != Initiator::OtherSite
+                || !cookie.same_site().is_some_and(|same| same.is_strict())
         };
-        let cookies = self.cookies.matches(url).into_iter().filter(strict);
+        let cookies = self.cookies.matches(url).into_iter().filter(allowed);
         let pairs = cookies.map(|cookie| format!("{}={}", cookie.name(), cookie.value()));
         pairs.collect::<Vec<_>>().join("; ")
     }

@@ -1,4 +1,4 @@
-//! What a test begins with: a sandbox, settings that fit it, one clock for both, stores in memory.
+//! The test kit: a sandbox, matching settings, a shared clock, and stores in memory.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use std::time::Duration;
 use axum::Router;
 use oh_core::deauth::MemoryInbox;
 use oh_core::store::MemoryStore;
-use oh_core::{OpenHumans, OpenHumansBuilder, Settings, SettingsBuilder, SettingsError, Timestamp};
+use oh_core::{OpenHumans, OpenHumansBuilder, Settings, SettingsBuilder, SettingsError};
 use oh_sandbox::{Sandbox, SandboxBuilder, StartError, defaults};
 
 use crate::app::{App, Axum};
 use crate::browser::Browser;
+use crate::environment::Environment;
 use crate::webhook::Webhook;
-use crate::world::World;
 
 /// A member of the sandbox, with the username alice.
 pub const ALICE: &str = defaults::MEMBERS[0].0;
@@ -21,31 +21,32 @@ pub const ALICE: &str = defaults::MEMBERS[0].0;
 /// A member of the sandbox, with the username bob.
 pub const BOB: &str = defaults::MEMBERS[1].0;
 
-/// A member of the sandbox who does not share a username.
+/// A member of the sandbox without a shared username.
 pub const NAMELESS: &str = defaults::MEMBERS[2].0;
 
-/// What a test begins with. Cheap to clone; clones share all of it. The sandbox stops when the last
-/// one is dropped.
+/// The environment of a test: a sandbox, matching settings, a shared clock, and stores in memory.
+///
+/// Clones share everything. The sandbox stops when the last clone is dropped.
 #[derive(Clone)]
 pub struct Kit {
-    world: Arc<World>,
+    environment: Arc<Environment>,
     store: Arc<MemoryStore>,
     inbox: Arc<MemoryInbox>,
 }
 
-/// Why a kit did not start.
+/// An error while a [`Kit`] starts.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KitError {
     /// The sandbox did not start.
     #[error(transparent)]
     Sandbox(#[from] StartError),
-    /// A setting cannot be used.
+    /// A setting is invalid.
     #[error(transparent)]
     Settings(#[from] SettingsError),
 }
 
-/// Says what a [`Kit`] is to be like. Made by [`Kit::builder`].
+/// A builder for a [`Kit`], created by [`Kit::builder`].
 #[must_use]
 pub struct KitBuilder {
     app_base_url: String,
@@ -54,17 +55,17 @@ pub struct KitBuilder {
 }
 
 impl Kit {
-    /// Starts one for an app at `https://app.example`, with the members [`ALICE`], [`BOB`] and
-    /// [`NAMELESS`].
+    /// Starts a kit for an application at `https://app.example`, with the members [`ALICE`],
+    /// [`BOB`] and [`NAMELESS`].
     ///
     /// # Errors
     ///
-    /// When no port of this machine can be listened at.
+    /// Returns an error if the sandbox cannot listen on a loopback port.
     pub async fn start() -> Result<Self, KitError> {
         Self::builder().start().await
     }
 
-    /// Says otherwise.
+    /// Returns a builder with which you can change settings and sandbox.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -86,80 +87,65 @@ impl Kit {
         }
     }
 
-    /// The Open Humans of this test: [faults](Sandbox::fault), files, messages, members who leave
-    /// and tell nobody.
+    /// Returns the sandbox: [faults](Sandbox::fault), files, messages, unannounced departures.
     pub fn sandbox(&self) -> &Sandbox {
-        &self.world.sandbox
+        &self.environment.sandbox
     }
 
-    /// Settings that fit the sandbox.
+    /// Returns the settings for the sandbox.
     pub fn settings(&self) -> &Settings {
-        &self.world.settings
+        &self.environment.settings
     }
 
-    /// Begins a handle: these settings, this clock, and stores in memory, all of which can be
-    /// changed. Add the app's handlers, and build it.
+    /// Returns a builder for the handle, with these settings, this clock, and stores in memory.
+    ///
+    /// Add the application's handlers, or replace the stores, and build it.
     pub fn openhumans(&self) -> OpenHumansBuilder {
-        OpenHumans::builder(self.world.settings.clone())
-            .clock(self.world.clock.clone())
+        OpenHumans::builder(self.environment.settings.clone())
+            .clock(self.environment.clock.clone())
             .unencrypted_token_store(Arc::clone(&self.store))
             .deauth_inbox(Arc::clone(&self.inbox))
     }
 
-    /// The token store of [`openhumans`](Self::openhumans). Its tokens are not encrypted.
-    pub fn token_store(&self) -> &Arc<MemoryStore> {
-        &self.store
-    }
-
-    /// The inbox of [`openhumans`](Self::openhumans).
-    pub fn deauth_inbox(&self) -> &Arc<MemoryInbox> {
-        &self.inbox
-    }
-
-    /// Someone's browser, at an axum app.
+    /// Returns a new browser for an axum application.
     pub fn axum(&self, app: &Router) -> Browser<Axum> {
-        self.browser(Axum::new(app))
+        self.browser(Axum(app.clone()))
     }
 
-    /// Someone's browser, at an app of actix-web: what `actix_web::test::init_service` gives.
+    /// Returns a new browser for an actix-web application from `actix_web::test::init_service`.
     #[cfg(feature = "actix")]
     pub fn actix<'a, S>(&self, service: &'a S) -> Browser<crate::Actix<'a, S>>
     where
         crate::Actix<'a, S>: App,
     {
-        self.browser(crate::Actix::new(service))
+        self.browser(crate::Actix(service))
     }
 
-    /// Someone's browser, at an app of another framework.
+    /// Returns a new browser for an application of another framework.
     pub fn browser<A: App>(&self, app: A) -> Browser<A> {
-        Browser::new(app, Arc::clone(&self.world))
+        Browser::new(app, Arc::clone(&self.environment))
     }
 
-    /// A webhook that says that a member has left just now, with the wish to be erased; addressed
-    /// to the app's route, to be signed with its secret.
+    /// Returns a webhook for a departure of `member` now, with an erasure request.
     ///
     /// # Panics
     ///
-    /// When `member` cannot be one.
+    /// Panics if `member` is not a project member id.
     pub fn webhook(&self, member: &str) -> Webhook {
-        self.world.webhook(member)
+        self.environment.webhook(member)
     }
 
-    /// Moves the clocks of the app and the sandbox forward: tokens expire, sessions age, what
-    /// failed is due again. Between such moves time goes on as ever.
+    /// Advances the clocks of the application and the sandbox: tokens expire, sessions age, and
+    /// failed events become due. Otherwise the clocks run normally.
     pub fn advance(&self, by: Duration) {
-        self.world.advance(by);
+        self.environment.advance(by);
     }
 
-    /// The time, as the app and the sandbox have it.
-    pub fn now(&self) -> Timestamp {
-        self.world.keep_time()
-    }
-
-    /// Has the app's `DeauthHandler` act on all departures that are due, once each. What fails is
-    /// due again when the clock has been [moved](Self::advance).
+    /// Calls the application's `DeauthHandler` once for each due event.
+    ///
+    /// A failed event becomes due again after its backoff; see [`advance`](Self::advance).
     pub async fn run_worker(&self, openhumans: &OpenHumans) {
-        self.world.keep_time();
+        self.environment.sync_clock();
         let worker = openhumans.worker().spawn();
         worker.drain().await;
         worker.stop().await;
@@ -167,13 +153,14 @@ impl Kit {
 }
 
 impl KitBuilder {
-    /// The app's address, if it is not to be `https://app.example`. Nothing is ever sent there.
+    /// Sets the base URL of the application. The default is `https://app.example`; no request is
+    /// sent there.
     pub fn app_base_url(mut self, url: impl Into<String>) -> Self {
         self.app_base_url = url.into();
         self
     }
 
-    /// Changes the settings of the app.
+    /// Changes the settings of the application.
     pub fn settings(
         mut self,
         change: impl FnOnce(SettingsBuilder) -> SettingsBuilder + Send + 'static,
@@ -182,7 +169,7 @@ impl KitBuilder {
         self
     }
 
-    /// Changes what the sandbox is like.
+    /// Changes the configuration of the sandbox.
     pub fn sandbox(
         mut self,
         change: impl FnOnce(SandboxBuilder) -> SandboxBuilder + Send + 'static,
@@ -191,11 +178,11 @@ impl KitBuilder {
         self
     }
 
-    /// Starts it.
+    /// Starts the kit.
     ///
     /// # Errors
     ///
-    /// When a setting cannot be used, or no port of this machine can be listened at.
+    /// Returns an error if a setting is invalid or the sandbox cannot listen on a loopback port.
     pub async fn start(self) -> Result<Kit, KitError> {
         let sandbox = (self.sandbox)(Sandbox::builder()).start().await?;
         let settings = Settings::builder(
@@ -206,14 +193,14 @@ impl KitBuilder {
         .oh_base_url(sandbox.url().as_str())
         .master_token(sandbox.master_token());
         let settings = match sandbox.webhook_secret() {
-            // A project without one.
-            none if none.is_empty() => settings,
+            // The sandbox represents a project without a webhook secret by an empty one.
+            secret if secret.is_empty() => settings,
             secret => settings.webhook_secret(secret),
         };
         let settings = (self.settings)(settings).build()?;
         sandbox.set_redirect_uris([settings.redirect_uri().as_str()]);
         Ok(Kit {
-            world: Arc::new(World::new(sandbox, settings)),
+            environment: Arc::new(Environment::new(sandbox, settings)),
             store: Arc::new(MemoryStore::new()),
             inbox: Arc::new(MemoryInbox::new()),
         })
@@ -223,7 +210,7 @@ impl KitBuilder {
 impl fmt::Debug for Kit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kit")
-            .field("sandbox", &self.world.sandbox)
+            .field("sandbox", &self.environment.sandbox)
             .finish_non_exhaustive()
     }
 }

@@ -1,11 +1,11 @@
-//! What the ledger holds about a member, and what a test wants of it.
+//! Assertions about the ledger.
 
 use std::fmt;
 
 use oh_core::deauth::{LedgerLine, Step};
 use oh_core::{OpenHumans, ProjectMemberId};
 
-/// What the ledger holds about one member, read once.
+/// A snapshot of the ledger lines about one member.
 #[derive(Clone, Debug)]
 pub struct MemberLedger {
     member: ProjectMemberId,
@@ -14,11 +14,11 @@ pub struct MemberLedger {
 }
 
 impl MemberLedger {
-    /// Reads it.
+    /// Reads the ledger lines of `member`.
     ///
     /// # Panics
     ///
-    /// When `member` cannot be one, or inbox or token store do not answer.
+    /// Panics if `member` is not a project member id, or if a store fails.
     pub async fn of(openhumans: &OpenHumans, member: &str) -> Self {
         let member: ProjectMemberId = member
             .parse()
@@ -26,30 +26,29 @@ impl MemberLedger {
         let lines = openhumans.ledger().of_member(&member).await;
         let record = openhumans.token_store().load(&member).await;
         Self {
-            lines: lines.unwrap_or_else(|error| panic!("the inbox does not answer: {error}")),
+            lines: lines.unwrap_or_else(|error| panic!("failed to read the inbox: {error}")),
             has_tokens: record
-                .unwrap_or_else(|error| panic!("the token store does not answer: {error}"))
+                .unwrap_or_else(|error| panic!("failed to read the token store: {error}"))
                 .is_some_and(|record| record.is_authorized()),
             member,
         }
     }
 
-    /// Its lines, oldest first.
+    /// Returns the lines, oldest first.
     pub fn lines(&self) -> &[LedgerLine] {
         &self.lines
     }
 
-    /// What happened, oldest first.
+    /// Returns the steps of all lines, oldest first.
     pub fn steps(&self) -> Vec<Step> {
         self.lines.iter().map(|line| line.step).collect()
     }
 
-    /// That the member's departure was heard of, the tokens are destroyed, and the app's handler has
-    /// succeeded since.
+    /// Asserts that the departure was received, the tokens were destroyed, and the handler succeeded.
     ///
     /// # Panics
     ///
-    /// When it is not so: with what the ledger holds.
+    /// Panics with the ledger lines if the assertion fails.
     #[track_caller]
     pub fn assert_done(&self) {
         assert!(!self.has_tokens, "the store still has tokens of {self}");
@@ -60,31 +59,31 @@ impl MemberLedger {
         self.assert_last(Step::Done);
     }
 
-    /// That the app's handler has failed, and will be called again.
+    /// Asserts that the handler failed and will be retried.
     ///
     /// # Panics
     ///
-    /// When it is not so: with what the ledger holds.
+    /// Panics with the ledger lines if the assertion fails.
     #[track_caller]
     pub fn assert_failed(&self) {
         self.assert_last(Step::Failed);
     }
 
-    /// That the app's handler has failed too often, and someone must look.
+    /// Asserts that the handler failed at the last attempt, so that the event is a dead letter.
     ///
     /// # Panics
     ///
-    /// When it is not so: with what the ledger holds.
+    /// Panics with the ledger lines if the assertion fails.
     #[track_caller]
     pub fn assert_dead_letter(&self) {
         self.assert_last(Step::DeadLettered);
     }
 
-    /// That the app's handler has not been called yet, though the departure was heard of.
+    /// Asserts that the departure was received and the handler was not called yet.
     ///
     /// # Panics
     ///
-    /// When it is not so: with what the ledger holds.
+    /// Panics with the ledger lines if the assertion fails.
     #[track_caller]
     pub fn assert_pending(&self) {
         let steps = self.steps();
@@ -92,32 +91,32 @@ impl MemberLedger {
         assert!(!steps.contains(&Step::Tried), "{self}");
     }
 
-    /// That nothing was ever heard of the member leaving.
+    /// Asserts that no departure was received.
     ///
     /// # Panics
     ///
-    /// When it is not so: with what the ledger holds.
+    /// Panics with the ledger lines if the assertion fails.
     #[track_caller]
     pub fn assert_empty(&self) {
         assert!(self.lines.is_empty(), "{self}");
     }
 
     #[track_caller]
-    fn assert_last(&self, wanted: Step) {
+    fn assert_last(&self, expected: Step) {
         let last = self.lines.last().map(|line| line.step);
         assert_eq!(
             last,
-            Some(wanted),
-            "the last step is not {wanted:?}: {self}"
+            Some(expected),
+            "the last step is not {expected:?}: {self}"
         );
     }
 }
 
 impl fmt::Display for MemberLedger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "member {}, of whom the ledger says", self.member)?;
+        write!(f, "ledger of member {}:", self.member)?;
         if self.lines.is_empty() {
-            return write!(f, " nothing");
+            return write!(f, " no lines");
         }
         for line in &self.lines {
             write!(

@@ -1,11 +1,13 @@
-//! Tests of applications that use Open Humans.
+//! A test kit for applications that use Open Humans.
 //!
-//! A member logs in with one line: through the app's own routes, by the whole OAuth2 flow, without
-//! a browser and without anything forged. The Open Humans behind it is [`oh_sandbox`], in the same
-//! process. A whole test of a whole app:
+//! One line logs a member in, with the complete OAuth2 flow through the application's own routes.
+//! Neither a browser nor a forged session is involved. [`oh_sandbox`] runs in the same process in
+//! place of Open Humans.
+//!
+//! # Example
 //!
 //! ```
-//! // The app.
+//! // The application.
 //! use axum::{Router, routing::get};
 //! use oh_axum::Member;
 //! use oh_core::OpenHumans;
@@ -23,7 +25,7 @@
 //!         .layer(SessionManagerLayer::new(MemoryStore::default()))
 //! }
 //!
-//! // Its test; there it says #[tokio::test].
+//! // Its test. Use #[tokio::test] in your code.
 //! use oh_core::deauth::Departure;
 //! use oh_test::{ALICE, Kit, MemberLedger};
 //!
@@ -39,51 +41,56 @@
 //!         .build()?;
 //!     let app = app(&openhumans);
 //!
-//!     // In.
+//!     // Log in.
 //!     let mut alice = kit.axum(&app).log_in(ALICE).await;
 //!     assert_eq!(alice.get("/nights").await.text(), "The nights of alice");
 //!
-//!     // Ten hours later the access token has expired. It is refreshed before it is used.
+//!     // After ten hours the access token has expired, and the client refreshes it.
 //!     kit.advance(std::time::Duration::from_secs(36_000));
 //!     let files = openhumans.member_client(&ALICE.parse()?).files().try_next().await?;
 //!     assert!(files.is_none());
 //!
-//!     // Out: Open Humans tells the app, and the app acts.
+//!     // Leave: Open Humans sends the webhook, and the worker calls the handler.
 //!     alice.leave(ALICE, true).await;
 //!     kit.run_worker(&openhumans).await;
 //!     MemberLedger::of(&openhumans, ALICE).await.assert_done();
-//!     assert_eq!(alice.get("/nights").await.status(), 303, "the session is over");
+//!     assert_eq!(alice.get("/nights").await.status(), 303, "the session ended");
 //!     Ok(())
 //! }
 //! ```
 //!
-//! In actix-web (feature `actix`) `kit.actix(&service)` takes the place of `kit.axum(&app)`, where
-//! `service` is what `actix_web::test::init_service` gives.
+//! For actix-web (feature `actix`), use `kit.actix(&service)` with the service returned by
+//! `actix_web::test::init_service`.
 //!
-//! - [`Kit`] has the sandbox, with its faults; settings that fit it; a clock that moves the app and
-//!   the sandbox alike; and stores in memory.
-//! - [`Browser`] has cookies, and sends them as browsers do. It logs members in, lets them refuse,
-//!   and lets them leave.
-//! - [`Webhook`] makes webhooks: signed, forged, unsigned, or as Open Humans' second attempt.
-//! - [`MemberLedger`] says what the ledger holds about a member.
+//! # Main types
 //!
-//! What is said on the way is for people: these functions panic, and say why, where a test has
-//! nothing else to do than to fail.
+//! - [`Kit`] contains the sandbox with its fault injection, matching settings, a clock for both, and
+//!   stores in memory.
+//! - [`Browser`] stores cookies and sends them as browsers do. It logs members in, denies
+//!   authorizations, and lets members leave.
+//! - [`Webhook`] creates signed, forged and unsigned webhooks.
+//! - [`MemberLedger`] asserts what the ledger contains about a member.
+//!
+//! Functions panic with an explanation where a test can only fail.
+//!
+//! # Features
+//!
+//! - `actix`: `Kit::actix`, for actix-web applications.
 #![forbid(unsafe_code)]
 
-mod answer;
 mod app;
 mod browser;
+mod environment;
 mod kit;
 mod ledger;
+mod response;
 mod webhook;
-mod world;
 
-pub use answer::TestResponse;
 #[cfg(feature = "actix")]
 pub use app::Actix;
 pub use app::{App, Axum};
 pub use browser::Browser;
 pub use kit::{ALICE, BOB, Kit, KitBuilder, KitError, NAMELESS};
 pub use ledger::MemberLedger;
+pub use response::TestResponse;
 pub use webhook::Webhook;

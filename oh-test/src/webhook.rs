@@ -1,4 +1,4 @@
-//! Webhooks, made as Open Humans makes them, or as someone else would.
+//! Genuine and forged deauthorization webhooks.
 
 use bytes::Bytes;
 use http::Request;
@@ -7,8 +7,10 @@ use oh_core::{ProjectMemberId, Settings, Timestamp};
 use oh_sandbox::webhook;
 use time::OffsetDateTime;
 
-/// A webhook that says that a member has left. Made by [`Kit::webhook`](crate::Kit::webhook);
-/// sent by [`Browser::send`](crate::Browser::send), or to wherever the app is.
+/// A deauthorization webhook for one member.
+///
+/// Create it with [`Kit::webhook`](crate::Kit::webhook) and send it with
+/// [`Browser::send`](crate::Browser::send).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -20,7 +22,7 @@ use time::OffsetDateTime;
 /// # let app = axum::Router::new()
 /// #     .nest("/openhumans", oh_axum::router(&openhumans))
 /// #     .layer(SessionManagerLayer::new(MemoryStore::default()));
-/// let forged = kit.webhook(ALICE).signed_with("the secret of someone else");
+/// let forged = kit.webhook(ALICE).signed_with("another secret");
 /// assert_eq!(kit.axum(&app).send(forged).await.status(), 401);
 ///
 /// let genuine = kit.webhook(ALICE).signed();
@@ -52,69 +54,49 @@ impl Webhook {
         }
     }
 
-    /// Whether the member wishes to be erased. Without this, yes.
+    /// Sets whether the member requests erasure. The default is true.
     pub fn erasure_requested(mut self, requested: bool) -> Self {
         self.erasure_requested = requested;
         self
     }
 
-    /// When the member left. Without this, just now. A webhook from before the member's latest
-    /// authorization is an old one, played again.
+    /// Sets the time of the departure. The default is now.
+    ///
+    /// A time before the member's last authorization simulates a replayed webhook.
     pub fn left_at(mut self, at: Timestamp) -> Self {
         self.left_at = at;
         self
     }
 
-    /// Another path than that of the app's route.
-    pub fn path(mut self, path: impl Into<String>) -> Self {
-        self.path = path.into();
-        self
-    }
-
-    /// The body, byte for byte as Open Humans writes it.
-    pub fn body(&self) -> String {
+    /// Returns the body in the exact format of Open Humans.
+    fn body(&self) -> String {
         let nanos = i128::from(self.left_at.as_micros()) * 1_000;
         let left_at = OffsetDateTime::from_unix_timestamp_nanos(nanos);
         let left_at = left_at.unwrap_or(OffsetDateTime::UNIX_EPOCH);
         webhook::body(self.member.as_str(), self.erasure_requested, left_at)
     }
 
-    /// Signed with the app's secret.
-    ///
-    /// # Panics
-    ///
-    /// When the path is none.
+    /// Returns the request, signed with the application's webhook secret.
     pub fn signed(self) -> Request<Bytes> {
         let secret = self.secret.clone();
         self.signed_with(&secret)
     }
 
-    /// Signed with another secret: a forgery, or one that was just rotated.
-    ///
-    /// # Panics
-    ///
-    /// As [`signed`](Self::signed).
+    /// Returns the request, signed with another secret.
     pub fn signed_with(self, secret: &str) -> Request<Bytes> {
         let body = self.body();
         let signature = webhook::sign(secret, &body);
         self.request(Some(&signature), body)
     }
 
-    /// Without a signature.
-    ///
-    /// # Panics
-    ///
-    /// As [`signed`](Self::signed).
+    /// Returns the request without a signature.
     pub fn unsigned(self) -> Request<Bytes> {
         let body = self.body();
         self.request(None, body)
     }
 
-    /// What Open Humans sends when the first was not taken: unsigned, the JSON encoded twice.
-    ///
-    /// # Panics
-    ///
-    /// As [`signed`](Self::signed).
+    /// Returns the request that Open Humans sends after a failed webhook: unsigned, with the JSON
+    /// encoded twice.
     pub fn second_attempt(self) -> Request<Bytes> {
         let body = webhook::encode_twice(&self.body());
         self.request(None, body)
@@ -128,6 +110,6 @@ impl Webhook {
             request = request.header(webhook::SIGNATURE_HEADER, signature);
         }
         let request = request.body(body.into());
-        request.unwrap_or_else(|error| panic!("{:?} is no path: {error}", self.path))
+        request.expect("the mount path is a valid path")
     }
 }

@@ -1,4 +1,4 @@
-//! The kit at work on an app of actix-web.
+//! The kit with an actix-web application.
 
 #![allow(clippy::unwrap_used, reason = "a test may, and so may its helpers")]
 
@@ -22,7 +22,7 @@ async fn broken() -> Result<String, actix_web::Error> {
 }
 
 #[actix_web::test]
-async fn a_member_logs_in_and_leaves() {
+async fn kit_runs_login_errors_and_departure() {
     let kit = Kit::start().await.unwrap();
     let openhumans = kit.openhumans().build().unwrap();
     let app = App::new()
@@ -39,13 +39,13 @@ async fn a_member_logs_in_and_leaves() {
     let mut alice = kit.actix(&app).log_in(ALICE).await;
     assert_eq!(alice.get("/").await.text(), ALICE);
     assert!(alice.cookie("id").is_some());
-    let mut nobody = kit.actix(&app);
-    assert_eq!(nobody.get("/").await.text(), "nobody");
+    let mut stranger = kit.actix(&app);
+    assert_eq!(stranger.get("/").await.text(), "nobody");
     let echoed = alice.post("/echo", [("night", "7½ h")]).await;
     assert_eq!(echoed.text(), "night=7%C2%BD+h");
-    let answer = alice.get("/broken").await;
+    let response = alice.get("/broken").await;
     assert_eq!(
-        (answer.status().as_u16(), answer.text().as_str()),
+        (response.status().as_u16(), response.text().as_str()),
         (418, "short and stout")
     );
     assert_eq!(alice.get("/nowhere").await.status(), 404);

@@ -1,4 +1,4 @@
-//! The kit at work on an axum app.
+//! The kit with an axum application.
 
 #![allow(clippy::unwrap_used, reason = "a test may, and so may its helpers")]
 
@@ -44,7 +44,7 @@ async fn count(session: Session) -> String {
 }
 
 #[tokio::test]
-async fn members_log_in_each_in_their_own_browser() {
+async fn browsers_have_separate_sessions() {
     let kit = Kit::start().await.unwrap();
     let app = app(&kit.openhumans().build().unwrap());
     let mut alice = kit.axum(&app).log_in(ALICE).await;
@@ -52,7 +52,7 @@ async fn members_log_in_each_in_their_own_browser() {
     assert_eq!(alice.get("/").await.text(), r#"01026778 Some("alice")"#);
     assert_eq!(nameless.get("/").await.text(), "15546131 None");
     assert_eq!(kit.axum(&app).get("/").await.text(), "nobody");
-    // It went through Open Humans, once each.
+    // Each login exchanged one code.
     assert_eq!(kit.sandbox().token_requests(), 2);
 
     let nothing: [(&str, &str); 0] = [];
@@ -62,12 +62,12 @@ async fn members_log_in_each_in_their_own_browser() {
     );
     assert_eq!(alice.get("/").await.text(), "nobody");
     assert_eq!(nameless.get("/").await.text(), "15546131 None");
-    nameless.forget_cookies();
+    nameless.clear_cookies();
     assert_eq!(nameless.get("/").await.text(), "nobody");
 }
 
 #[tokio::test]
-async fn cookies_that_are_strict_stay_behind_on_the_way_back() {
+async fn callback_keeps_session_with_strict_and_lax_cookies() {
     let kit = Kit::start().await.unwrap();
     let openhumans = kit.openhumans().build().unwrap();
     for (same_site, requests) in [(SameSite::Strict, 1), (SameSite::Lax, 1)] {
@@ -86,23 +86,23 @@ async fn cookies_that_are_strict_stay_behind_on_the_way_back() {
 }
 
 #[tokio::test]
-async fn someone_who_refuses_is_told_so_and_is_nobody() {
+async fn denied_authorization_shows_retry_and_logs_nobody_in() {
     let kit = Kit::start().await.unwrap();
     let app = app(&kit.openhumans().build().unwrap());
     let mut alice = kit.axum(&app);
-    let answer = alice.get("/openhumans/login?next=/nights").await;
-    let answer = alice.refuse(&answer).await;
-    assert!(answer.text().contains("Try again"), "{answer}");
+    let redirect = alice.get("/openhumans/login?next=/nights").await;
+    let response = alice.refuse(&redirect).await;
+    assert!(response.text().contains("Try again"), "{response}");
     assert_eq!(alice.get("/").await.text(), "nobody");
-    // And another time does not.
-    let answer = alice.get("/openhumans/login?next=/nights").await;
-    let answer = alice.authorize(ALICE, &answer).await;
-    assert_eq!(answer.location(), "/nights");
+    // A second attempt succeeds.
+    let redirect = alice.get("/openhumans/login?next=/nights").await;
+    let response = alice.authorize(ALICE, &redirect).await;
+    assert_eq!(response.location(), "/nights");
 }
 
 #[tokio::test]
-#[should_panic(expected = "was not logged in: the app answered 502")]
-async fn a_login_that_fails_says_why() {
+#[should_panic(expected = "the application returned 502")]
+async fn log_in_panics_with_response_when_login_fails() {
     let kit = Kit::start().await.unwrap();
     let app = app(&kit.openhumans().build().unwrap());
     kit.sandbox().fault(Endpoint::Token, Fault::Html500);
@@ -110,7 +110,7 @@ async fn a_login_that_fails_says_why() {
 }
 
 #[tokio::test]
-async fn the_clock_moves_the_app_and_the_sandbox_alike() {
+async fn advance_moves_application_and_sandbox() {
     let kit = Kit::builder()
         .settings(|settings| settings.session_max_age(Duration::from_secs(48 * 3_600)))
         .start()
@@ -123,35 +123,35 @@ async fn the_clock_moves_the_app_and_the_sandbox_alike() {
     let first = openhumans.access_token(&member).await.unwrap();
     kit.advance(Duration::from_secs(11 * 3_600));
     let second = openhumans.access_token(&member).await.unwrap();
-    assert_ne!(first.expose(), second.expose(), "it was refreshed in time");
+    assert_ne!(first.expose(), second.expose(), "the token was refreshed");
     let who = openhumans.member_client(&member).project_member_id().await;
     assert_eq!(who.unwrap(), member);
     assert_eq!(alice.get("/").await.text(), r#"01026778 Some("alice")"#);
     kit.advance(Duration::from_secs(40 * 3_600));
-    assert_eq!(
-        alice.get("/").await.text(),
-        "nobody",
-        "the session is too old"
-    );
+    assert_eq!(alice.get("/").await.text(), "nobody", "the session expired");
 }
 
 #[tokio::test]
-async fn what_fails_is_tried_again_when_the_clock_has_moved() {
+async fn run_worker_retries_failed_event_after_backoff() {
     let kit = Kit::start().await.unwrap();
-    let works = Arc::new(AtomicBool::new(false));
-    let switch = Arc::clone(&works);
+    let succeeds = Arc::new(AtomicBool::new(false));
+    let switch = Arc::clone(&succeeds);
     let openhumans = kit
         .openhumans()
         .deauth_handler(move |_: Departure| {
-            let works = switch.load(Ordering::SeqCst);
-            async move { works.then_some(()).ok_or_else(|| "the disk is full".into()) }
+            let succeeds = switch.load(Ordering::SeqCst);
+            async move {
+                succeeds
+                    .then_some(())
+                    .ok_or_else(|| "the disk is full".into())
+            }
         })
         .build()
         .unwrap();
     let app = app(&openhumans);
     let mut alice = kit.axum(&app).log_in(ALICE).await;
-    let told = alice.leave(BOB, true).await;
-    assert!(told.is_empty(), "bob takes no part: {told:?}");
+    let statuses = alice.leave(BOB, true).await;
+    assert!(statuses.is_empty(), "bob had not joined: {statuses:?}");
     MemberLedger::of(&openhumans, ALICE).await.assert_empty();
 
     assert_eq!(alice.leave(ALICE, true).await, [204]);
@@ -160,7 +160,7 @@ async fn what_fails_is_tried_again_when_the_clock_has_moved() {
 
     kit.run_worker(&openhumans).await;
     MemberLedger::of(&openhumans, ALICE).await.assert_failed();
-    works.store(true, Ordering::SeqCst);
+    succeeds.store(true, Ordering::SeqCst);
     kit.run_worker(&openhumans).await;
     MemberLedger::of(&openhumans, ALICE).await.assert_failed();
     kit.advance(Duration::from_secs(3_600));
@@ -175,14 +175,14 @@ async fn what_fails_is_tried_again_when_the_clock_has_moved() {
     assert_eq!(tried, 2);
     assert!(ledger.to_string().contains("the disk is full"), "{ledger}");
 
-    // And back again.
+    // The member returns.
     let mut alice = kit.axum(&app).log_in(ALICE).await;
     assert_eq!(alice.get("/").await.text(), r#"01026778 Some("alice")"#);
 }
 
 #[tokio::test]
 #[should_panic(expected = "the last step is not Done")]
-async fn a_departure_that_nobody_acted_on_is_not_done() {
+async fn assert_done_panics_when_worker_has_not_run() {
     let kit = Kit::start().await.unwrap();
     let openhumans = kit.openhumans().build().unwrap();
     let app = app(&openhumans);
@@ -192,7 +192,7 @@ async fn a_departure_that_nobody_acted_on_is_not_done() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_is_refused_comes_once_more_unsigned() {
+async fn leave_sends_unsigned_webhook_when_signed_one_is_rejected() {
     let kit = Kit::builder()
         .settings(|settings| settings.mount_path("/oh"))
         .start()
@@ -211,13 +211,13 @@ async fn a_webhook_that_is_refused_comes_once_more_unsigned() {
     kit.sandbox().join(ALICE);
     assert_eq!(kit.axum(&app).leave(ALICE, true).await, [401, 401]);
 
-    let mut anyone = other.axum(&app);
+    let mut browser = other.axum(&app);
     let webhook = other.webhook(ALICE);
-    let answer = anyone.send(webhook.clone().unsigned()).await;
-    assert_eq!(answer.text(), "the signature is missing\n");
-    let answer = anyone.send(webhook.clone().signed_with("no")).await;
-    assert_eq!(answer.text(), "the signature does not match\n");
+    let response = browser.send(webhook.clone().unsigned()).await;
+    assert_eq!(response.text(), "the signature is missing\n");
+    let response = browser.send(webhook.clone().signed_with("no")).await;
+    assert_eq!(response.text(), "the signature does not match\n");
     MemberLedger::of(&openhumans, ALICE).await.assert_empty();
-    assert_eq!(anyone.send(webhook.signed()).await.status(), 204);
+    assert_eq!(browser.send(webhook.signed()).await.status(), 204);
     MemberLedger::of(&openhumans, ALICE).await.assert_pending();
 }

@@ -68,7 +68,7 @@ fn pages(staff: Vec<String>) -> Pages {
 async fn main() -> anyhow::Result<()> {
     start::init_logging();
     let listener = start::listen().await?;
-    let startup = Startup::new(listener.local_addr()?).await?;
+    let startup = Startup::new(listener.local_addr()?, start::sandbox_port()?).await?;
 
     let users = Users::default();
     let openhumans = OpenHumans::builder(startup.settings.clone());

@@ -23,7 +23,7 @@ use oh_core::pages::Pages;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_sessions::{MemoryStore, SessionManagerLayer};
 
-/// Returns the application's routes and those of Open Humans, inside the session layer.
+/// Returns all routes, of the application and of Open Humans, inside the session layer.
 fn app(openhumans: &OpenHumans, users: Users) -> Router {
     let stylesheet = ([(CONTENT_TYPE, "text/css")], layout::STYLESHEET);
     let logo = ([(CONTENT_TYPE, "image/svg+xml")], layout::LOGO);
@@ -66,7 +66,7 @@ fn pages(staff: Vec<String>) -> Pages {
 async fn main() -> Result<()> {
     start::init_logging();
     let listener = start::listen().await?;
-    let startup = Startup::new(listener.local_addr()?).await?;
+    let startup = Startup::new(listener.local_addr()?, start::sandbox_port()?).await?;
 
     let users = Users::default();
     let openhumans = OpenHumans::builder(startup.settings.clone());

@@ -18,7 +18,7 @@
 //!   of `DIR` never misses a member.
 //!
 //! Lock files must not be removed, because another process may be waiting for one. The set is
-//! fixed, instead of one per member, so that no file reveals a member who was removed.
+//! fixed, instead of one per member, so that no file reveals a removed member.
 //!
 //! Files and folders are readable by their owner only. Tokens are stored in plain text unless the
 //! store is wrapped in an [`EncryptedStore`](oh_core::store::EncryptedStore).

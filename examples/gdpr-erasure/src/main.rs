@@ -11,12 +11,11 @@
 //! `oh ledger verify ledger.jsonl --key KEY`.
 //!
 //! With `OPENHUMANS_CLIENT_ID` and the other `OPENHUMANS_` variables set, it uses that server.
-//! Erasures then cannot be made to fail, and the staff are the members listed in `STAFF`. Set
-//! `GDPR_ERASURE_DB` to keep the database.
+//! Erasures then cannot be made to fail, `DATABASE` is the database file, and `STAFF` lists the
+//! project member ids of the staff members.
 
 mod diary;
 mod page;
-mod start;
 #[cfg(test)]
 mod tests;
 
@@ -32,14 +31,14 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use example_shared::start::{init_logging, listen, port, shutdown_signal};
+use example_shared::start::{self, Startup};
 use maud::Markup;
 use oh_axum::{Handle, Member};
 use oh_core::Background;
+use oh_core::OpenHumans;
 use oh_core::deauth::CheckpointFile;
 use oh_core::pages::Pages;
 use oh_core::transport::BoxError;
-use oh_core::{OpenHumans, Settings};
 use oh_sqlx::SqliteStore;
 use serde::Deserialize;
 use tower_http::csrf::CsrfLayer;
@@ -48,7 +47,7 @@ use tower_sessions::{MemoryStore, SessionManagerLayer};
 
 use crate::diary::Diary;
 
-/// The project member ids of the staff.
+/// The project member ids of the staff members.
 #[derive(Clone)]
 struct Staff(Arc<[String]>);
 
@@ -58,7 +57,7 @@ impl Staff {
     }
 }
 
-/// Returns the application's routes and those of Open Humans. Only with a sandbox can erasures be
+/// Returns all routes, of the application and of Open Humans. Only with a sandbox can erasures be
 /// made to fail.
 fn app(openhumans: &OpenHumans, diary: Diary, staff: Staff, with_sandbox: bool) -> Router {
     let mut routes = Router::new()
@@ -95,20 +94,17 @@ struct AppState {
 }
 
 /// Opens tokens, inbox and diary in one database, so that a webhook is one transaction.
-async fn open(
-    settings: Settings,
-    database: &Path,
-    staff: &Staff,
-) -> anyhow::Result<(OpenHumans, Diary)> {
-    let staff = staff.clone();
+async fn open(startup: &Startup) -> anyhow::Result<(OpenHumans, Diary)> {
+    let staff = Staff(startup.staff.clone().into());
     let pages = Pages::new("Diary").staff(move |_: &Parts, member: Option<&oh_core::Member>| {
         member.is_some_and(|member| staff.includes(member))
     });
+    let database = Path::new(&startup.database);
     let store = SqliteStore::connect(database).await?;
     // A real application sends its checkpoints to an auditor.
     let archive = CheckpointFile::new(database.with_extension("checkpoints"));
     let diary = Diary::new(store.pool().clone()).await?;
-    let openhumans = OpenHumans::builder(settings)
+    let openhumans = OpenHumans::builder(startup.settings.clone())
         .token_store(store.clone())
         .deauth_inbox(store)
         .deauth_handler(diary.clone())
@@ -203,36 +199,22 @@ impl IntoResponse for AppError {
 }
 
 #[tokio::main]
-#[expect(
-    clippy::print_stdout,
-    reason = "the program prints its URLs and its verifying key"
-)]
+#[expect(clippy::print_stdout, reason = "the program prints its verifying key")]
 async fn main() -> anyhow::Result<()> {
-    init_logging();
-    let listener = listen().await?;
-    let sandbox_port = port("SANDBOX_PORT", 8001)?;
-    let (database, _folder) = start::database()?;
-    let hint = || format!("cannot open {}; see GDPR_ERASURE_DB", database.display());
-    let signing_key = start::signing_key(&database).with_context(hint)?;
-    let (settings, sandbox) =
-        start::settings(listener.local_addr()?, sandbox_port, signing_key).await?;
-    let staff = start::staff();
-    let (openhumans, diary) = open(settings, &database, &staff).await.with_context(hint)?;
+    start::init_logging();
+    let listener = start::listen().await?;
+    let startup = Startup::new(listener.local_addr()?, start::sandbox_port()?).await?;
+    let (openhumans, diary) = open(&startup).await.context("failed to open DATABASE")?;
     let background = start_background(&openhumans);
-    let settings = openhumans.settings();
-    println!("application:       {}", settings.app_base_url());
-    println!("Open Humans:       {}", settings.oh_base_url());
-    println!(
-        "erasure dashboard: {}openhumans/staff",
-        settings.app_base_url()
-    );
-    println!("database:          {}", database.display());
-    for key in settings.ledger_signing_keys() {
-        println!("verifying key:     {}", key.verifying_key());
+    startup.print_urls();
+    println!("The database is {}", startup.database);
+    for key in startup.settings.ledger_signing_keys() {
+        println!("The verifying key is {}", key.verifying_key());
     }
-    let routes = app(&openhumans, diary, staff, sandbox.is_some());
+    let staff = Staff(startup.staff.clone().into());
+    let routes = app(&openhumans, diary, staff, startup.sandbox.is_some());
     axum::serve(listener, routes)
-        .with_graceful_shutdown(shutdown_signal())
+        .with_graceful_shutdown(start::shutdown_signal())
         .await?;
     background.stop().await;
     Ok(())

@@ -8,7 +8,7 @@ use axum::http::request::Builder;
 use axum::http::{Request, header};
 use oh_core::ProjectMemberId;
 use oh_core::deauth::{EventState, Step};
-use oh_core::ledger::{SigningKey, Verdict, Verifier, notes_in};
+use oh_core::ledger::{Verdict, Verifier, notes_in};
 use oh_sandbox::Sandbox;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
@@ -20,14 +20,10 @@ type Result<T = ()> = std::result::Result<T, BoxError>;
 #[tokio::test]
 async fn failing_erasure_becomes_dead_letter_and_succeeds_when_requeued() -> Result {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let address = listener.local_addr()?;
-    let key = SigningKey::generate("diary.example/erasure")?;
-    let secret = key.to_secret_text().to_string();
-    let (settings, sandbox) = start::settings(address, 0, secret).await?;
-    let sandbox = sandbox.ok_or("this test needs the sandbox: unset OPENHUMANS_CLIENT_ID")?;
-    let folder = tempfile::tempdir()?;
-    let staff = Staff(["00169953".to_owned()].into());
-    let (openhumans, diary) = open(settings, &folder.path().join("diary.sqlite"), &staff).await?;
+    let startup = Startup::new(listener.local_addr()?, 0).await?;
+    let sandbox = sandbox(&startup)?;
+    let staff = Staff(startup.staff.clone().into());
+    let (openhumans, diary) = open(&startup).await?;
     let worker = openhumans
         .worker()
         .max_attempts(3)
@@ -52,7 +48,7 @@ async fn failing_erasure_becomes_dead_letter_and_succeeds_when_requeued() -> Res
     assert_eq!(diary.read(&leaving).await?.len(), 1);
 
     diary.set_failing(false);
-    let bob = log_in(&routes, &sandbox, "00169953").await?;
+    let bob = log_in(&routes, sandbox, "00169953").await?;
     let dashboard = send(&routes, Request::get("/openhumans/staff"), &bob).await?;
     assert!(dashboard.contains("Needs attention"), "{dashboard}");
     let dead_letter = ledger.events(EventState::DeadLetter).await?.remove(0);
@@ -96,8 +92,10 @@ async fn failing_erasure_becomes_dead_letter_and_succeeds_when_requeued() -> Res
     let export = Request::get("/openhumans/staff/ledger.jsonl");
     let export = send(&routes, export, &bob).await?;
     let as_of = openhumans.clock().now().as_micros();
-    let mut verifier = Verifier::new(vec![key.verifying_key().clone()], as_of);
-    let archive = std::fs::read_to_string(folder.path().join("diary.checkpoints"))?;
+    let keys = startup.settings.ledger_signing_keys().iter();
+    let mut verifier = Verifier::new(keys.map(|key| key.verifying_key().clone()).collect(), as_of);
+    let archive =
+        std::fs::read_to_string(Path::new(&startup.database).with_extension("checkpoints"))?;
     for note in notes_in(&archive) {
         verifier.trust_checkpoint(&note)?;
     }
@@ -112,13 +110,18 @@ async fn failing_erasure_becomes_dead_letter_and_succeeds_when_requeued() -> Res
     assert_eq!(in_time, 1);
 
     // Other members cannot open the dashboard.
-    let alice = log_in(&routes, &sandbox, "01026778").await?;
+    let alice = log_in(&routes, sandbox, "01026778").await?;
     let result = send(&routes, Request::get("/openhumans/staff"), &alice).await;
     assert!(result.unwrap_err().to_string().starts_with("403"));
 
     worker.stop().await;
     server.abort();
     Ok(())
+}
+
+fn sandbox(startup: &Startup) -> Result<&Sandbox> {
+    let sandbox = startup.sandbox.as_ref();
+    sandbox.ok_or_else(|| "unset OPENHUMANS_CLIENT_ID to run this test".into())
 }
 
 /// Logs a member in and returns the session cookie.
@@ -170,18 +173,14 @@ async fn send(routes: &Router, request: Builder, cookie: &str) -> Result<String>
 #[tokio::test]
 async fn staff_actions_are_rejected_for_members_strangers_and_other_sites() -> Result {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let secret = SigningKey::generate("diary.example/erasure")?
-        .to_secret_text()
-        .to_string();
-    let (settings, sandbox) = start::settings(listener.local_addr()?, 0, secret).await?;
-    let sandbox = sandbox.ok_or("this test needs the sandbox: unset OPENHUMANS_CLIENT_ID")?;
-    let folder = tempfile::tempdir()?;
-    let staff = Staff(["00169953".to_owned()].into());
-    let (openhumans, diary) = open(settings, &folder.path().join("diary.sqlite"), &staff).await?;
+    let startup = Startup::new(listener.local_addr()?, 0).await?;
+    let sandbox = sandbox(&startup)?;
+    let staff = Staff(startup.staff.clone().into());
+    let (openhumans, diary) = open(&startup).await?;
     let routes = app(&openhumans, diary.clone(), staff.clone(), true);
     let (bob, alice) = (
-        log_in(&routes, &sandbox, "00169953").await?,
-        log_in(&routes, &sandbox, "01026778").await?,
+        log_in(&routes, sandbox, "00169953").await?,
+        log_in(&routes, sandbox, "01026778").await?,
     );
     let post = async |path: &str, form: &str, cookie: &str, site: &str| -> Result<_> {
         let request = Request::post(path)

@@ -4,6 +4,7 @@ use std::env;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result};
+use oh_core::ledger::SigningKey;
 use oh_core::{OpenHumansBuilder, Settings};
 use oh_sandbox::{Sandbox, defaults};
 use oh_sqlx::{PgStore, SqliteStore};
@@ -13,31 +14,34 @@ use tokio::net::TcpListener;
 use tokio::signal;
 use tracing_subscriber::EnvFilter;
 
-/// The sandbox member who may open the erasure dashboard.
-pub const BOB: &str = "00169953";
+/// The only staff member in the sandbox.
+const BOB: &str = "00169953";
 
 /// The configuration of an application. The sandbox and its database exist until this is dropped.
 #[derive(Debug)]
 pub struct Startup {
     /// The settings for Open Humans or the sandbox.
     pub settings: Settings,
-    /// The project member ids of the staff, who may open the erasure dashboard.
+    /// The project member ids of the staff members, for the erasure dashboard.
     pub staff: Vec<String>,
     /// A `postgres://` URL or the path of a SQLite file.
-    database: String,
-    sandbox: Option<(Sandbox, TempDir)>,
+    pub database: String,
+    /// The sandbox, unless the environment configures Open Humans.
+    pub sandbox: Option<Sandbox>,
+    _folder: Option<TempDir>,
 }
 
 impl Startup {
     /// Reads the configuration of the application that listens at `address`.
     ///
     /// If `OPENHUMANS_CLIENT_ID` is set, the configuration is read from the environment: the
-    /// settings, `DATABASE` and `STAFF`. Otherwise, this starts a sandbox with a temporary database.
+    /// settings, `DATABASE` and `STAFF`. Otherwise, this starts a sandbox at `sandbox_port` with a
+    /// temporary database.
     ///
     /// # Errors
     ///
     /// Returns an error for invalid settings, or if the sandbox does not start.
-    pub async fn new(address: SocketAddr) -> Result<Self> {
+    pub async fn new(address: SocketAddr, sandbox_port: u16) -> Result<Self> {
         if env::var_os("OPENHUMANS_CLIENT_ID").is_some() {
             let staff = env::var("STAFF").unwrap_or_default();
             return Ok(Self {
@@ -45,10 +49,11 @@ impl Startup {
                 database: env::var("DATABASE").unwrap_or_else(|_| "openhumans.sqlite".to_owned()),
                 staff: staff.split(',').map(|id| id.trim().to_owned()).collect(),
                 sandbox: None,
+                _folder: None,
             });
         }
         let base_url = format!("http://localhost:{}", address.port());
-        let sandbox = sandbox(&base_url, port("SANDBOX_PORT", 8001)?).await?;
+        let sandbox = sandbox(&base_url, sandbox_port).await?;
         for (id, _) in defaults::MEMBERS {
             add_files(&sandbox, id);
         }
@@ -56,6 +61,11 @@ impl Startup {
             .oh_base_url(sandbox.url().as_str())
             .webhook_secret(sandbox.webhook_secret())
             .master_token(sandbox.master_token())
+            .ledger_signing_key(
+                SigningKey::generate("app.example/erasure")?
+                    .to_secret_text()
+                    .as_str(),
+            )
             .build()?;
         let folder = tempfile::tempdir()?;
         let database = folder.path().join("openhumans.sqlite");
@@ -63,7 +73,8 @@ impl Startup {
             settings,
             database: database.display().to_string(),
             staff: vec![BOB.to_owned()],
-            sandbox: Some((sandbox, folder)),
+            sandbox: Some(sandbox),
+            _folder: Some(folder),
         })
     }
 
@@ -85,7 +96,7 @@ impl Startup {
     /// Prints the URLs of the application and the sandbox.
     #[expect(clippy::print_stdout, reason = "the program prints its URL")]
     pub fn print_urls(&self) {
-        if let Some((sandbox, _)) = &self.sandbox {
+        if let Some(sandbox) = &self.sandbox {
             println!("The sandbox runs at {}", sandbox.url());
             println!("Log in as bob to open the erasure dashboard at /openhumans/staff.");
         }
@@ -93,12 +104,7 @@ impl Startup {
     }
 }
 
-/// Starts a sandbox on the loopback interface for an application at `base_url`.
-///
-/// # Errors
-///
-/// Returns an error if the port is in use.
-pub async fn sandbox(base_url: &str, port: u16) -> Result<Sandbox> {
+async fn sandbox(base_url: &str, port: u16) -> Result<Sandbox> {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let sandbox = Sandbox::builder()
         .listen(address)
@@ -153,12 +159,17 @@ pub async fn listen() -> Result<TcpListener> {
     listener.with_context(|| format!("cannot listen at {address}; set PORT if the port is in use"))
 }
 
-/// Reads a port from the environment. Port 0 selects any free port.
+/// Reads `SANDBOX_PORT`, by default 8001.
 ///
 /// # Errors
 ///
 /// Returns an error if the variable is not a port.
-pub fn port(name: &str, default: u16) -> Result<u16> {
+pub fn sandbox_port() -> Result<u16> {
+    port("SANDBOX_PORT", 8001)
+}
+
+/// Reads a port from the environment. Port 0 selects any free port.
+fn port(name: &str, default: u16) -> Result<u16> {
     match env::var(name) {
         Ok(text) => text
             .parse()

@@ -1,4 +1,4 @@
-//! What kit and browsers share: the sandbox, the settings, and one clock for both.
+//! The state shared by kit and browsers: sandbox, settings and clock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,17 +8,17 @@ use oh_sandbox::Sandbox;
 
 use crate::webhook::Webhook;
 
-/// What kit and browsers share.
-pub(crate) struct World {
+/// The state shared by kit and browsers.
+pub(crate) struct Environment {
     pub(crate) sandbox: Sandbox,
     pub(crate) settings: Settings,
-    /// The app's. It stands still by itself.
+    /// The clock of the application, which only `sync_clock` moves.
     pub(crate) clock: Clock,
-    /// How far the clocks were moved, in microseconds.
+    /// The total time by which the clocks were advanced, in microseconds.
     advanced: AtomicU64,
 }
 
-impl World {
+impl Environment {
     pub(crate) fn new(sandbox: Sandbox, settings: Settings) -> Self {
         Self {
             sandbox,
@@ -28,27 +28,27 @@ impl World {
         }
     }
 
-    /// Moves both clocks forward.
+    /// Advances the clocks of the application and the sandbox.
     pub(crate) fn advance(&self, by: Duration) {
         let micros = u64::try_from(by.as_micros()).unwrap_or(u64::MAX);
         self.advanced.fetch_add(micros, Ordering::SeqCst);
         self.sandbox.advance(by);
-        self.keep_time();
+        self.sync_clock();
     }
 
-    /// Has the app's clock catch up with the sandbox's, and says the time.
-    pub(crate) fn keep_time(&self) -> Timestamp {
+    /// Sets the application's clock to the sandbox's time and returns it.
+    pub(crate) fn sync_clock(&self) -> Timestamp {
         let advanced = Duration::from_micros(self.advanced.load(Ordering::SeqCst));
         let now = Timestamp::now() + advanced;
         self.clock.set(now);
         now
     }
 
-    /// A webhook that says that a member has left just now.
+    /// Returns a webhook for a departure of `member` now.
     pub(crate) fn webhook(&self, member: &str) -> Webhook {
         let member: ProjectMemberId = member
             .parse()
             .unwrap_or_else(|error| panic!("{member:?}: {error}"));
-        Webhook::new(member, self.keep_time(), &self.settings)
+        Webhook::new(member, self.sync_clock(), &self.settings)
     }
 }

@@ -1,10 +1,10 @@
-//! What the app answered.
+//! Responses of the application.
 
 use bytes::Bytes;
 use http::header::LOCATION;
 use http::{HeaderMap, Response, StatusCode};
 
-/// What the app answered.
+/// A response of the application, with its complete body.
 #[derive(Clone, Debug)]
 pub struct TestResponse(Response<Bytes>);
 
@@ -13,40 +13,40 @@ impl TestResponse {
         Self(response)
     }
 
-    /// The status. It compares with numbers: `answer.status() == 200`.
+    /// Returns the status, which compares with numbers: `response.status() == 200`.
     pub fn status(&self) -> StatusCode {
         self.0.status()
     }
 
-    /// The headers.
+    /// Returns the headers.
     pub fn headers(&self) -> &HeaderMap {
         self.0.headers()
     }
 
-    /// A header, if it is there and is text.
+    /// Returns the value of a header that is present and valid text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers().get(name)?.to_str().ok()
     }
 
-    /// Where a redirect leads.
+    /// Returns the target of a redirect.
     ///
     /// # Panics
     ///
-    /// When it is none.
+    /// Panics if the response has no `Location` header.
     #[track_caller]
     pub fn location(&self) -> &str {
         let location = self.headers().get(LOCATION);
         location
             .and_then(|location| location.to_str().ok())
-            .unwrap_or_else(|| panic!("no redirect, but {self}"))
+            .unwrap_or_else(|| panic!("expected a redirect, got {self}"))
     }
 
-    /// The body.
+    /// Returns the body.
     pub fn body(&self) -> &Bytes {
         self.0.body()
     }
 
-    /// The body as text. What is no UTF-8 becomes �.
+    /// Returns the body as text; invalid UTF-8 is replaced by `�`.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(self.body()).into_owned()
     }
@@ -55,7 +55,7 @@ impl TestResponse {
 impl std::fmt::Display for TestResponse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let text = self.text();
-        let begin: String = text.chars().take(1_000).collect();
-        write!(f, "{} with the body {begin:?}", self.status())
+        let start: String = text.chars().take(1_000).collect();
+        write!(f, "{} with the body {start:?}", self.status())
     }
 }
