@@ -1,46 +1,35 @@
-//! What the program and its libraries say of their work, on standard error.
+//! Log lines of the program and its libraries, on standard error.
 
 use std::io;
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::output;
 
-/// Says as much as `verbose` asks for; `RUST_LOG` decides where it is set.
+/// Starts logging at the level that `verbose` selects, or as `RUST_LOG` says where it is set.
 pub(crate) fn start(verbose: u8) {
-    let chosen = match verbose {
+    let default = match verbose {
         0 => "warn",
         1 => "warn,oh=info,oh_api=info",
-        // Other crates than ours might show a header, and a token in it.
+        // Not every crate at this level: some log headers, which can hold a token.
         _ => "warn,oh=debug,oh_api=debug",
     };
     let filter = match std::env::var("RUST_LOG") {
-        Ok(wanted) if !wanted.is_empty() => EnvFilter::new(wanted),
-        _ => EnvFilter::new(chosen),
+        Ok(filter) if !filter.is_empty() => EnvFilter::new(filter),
+        _ => EnvFilter::new(default),
     };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(Lines)
+        .with_writer(|| LogLine(Vec::new()))
         .with_ansi(false)
         .with_target(verbose > 1)
         .init();
 }
 
-/// Writes whole lines, beside whatever bar is drawn.
-struct Lines;
+/// One event, written as one line when it is complete.
+struct LogLine(Vec<u8>);
 
-struct Line(Vec<u8>);
-
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Line;
-
-    fn make_writer(&'a self) -> Line {
-        Line(Vec::new())
-    }
-}
-
-impl io::Write for Line {
+impl io::Write for LogLine {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -51,11 +40,9 @@ impl io::Write for Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for LogLine {
     fn drop(&mut self) {
         let text = String::from_utf8_lossy(&self.0);
-        for line in text.lines() {
-            output::note(output::plain(line));
-        }
+        output::warning(output::one_line(text.trim_end()));
     }
 }

@@ -1,23 +1,19 @@
 //! `oh`: Open Humans from the command line.
 //!
-//! What the commands of the Python package `open-humans-api` do, over `oh-api`. Each command is a
-//! few lines around one or two calls of the library: read this to learn those. `oh --help` says how
-//! to use it.
+//! Covers the commands of the Python package `open-humans-api`, built on `oh-api`. Each command is a
+//! thin layer over one or two calls of the library and can serve as an example of their use.
 
 mod access;
 mod args;
-mod ask;
 mod commands;
-mod counted;
-mod failure;
-mod keep;
+mod confirm;
+mod error;
 mod log;
-mod migrate;
 mod output;
-mod plain;
 mod progress;
 mod secret;
-mod size;
+mod text_file;
+mod token_output;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -26,62 +22,59 @@ use clap::Parser;
 use tokio::runtime::Runtime;
 
 use args::Args;
-use failure::Failure;
+use error::CliError;
+
+/// How long background tasks may take to clean up after an interrupt: slightly longer than the
+/// timeout of a request.
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(35);
 
 fn main() -> ExitCode {
     let args = Args::parse();
     log::start(args.verbose);
-    output::be_quiet(args.quiet);
-    let outcome = match Runtime::new() {
+    output::set_quiet(args.quiet);
+    let result = match Runtime::new() {
         Ok(runtime) => {
-            let outcome = runtime.block_on(run(args));
-            // Not waited for: whoever reads standard input, or a disk that does not answer.
+            let result = runtime.block_on(run(args));
+            // Does not wait for threads that are blocked on standard input or on a disk.
             runtime.shutdown_timeout(Duration::from_millis(500));
-            outcome
+            result
         }
         Err(error) => Err(error.into()),
     };
-    output::draw(None);
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has had enough of it.
-        Err(Failure::NobodyReads) => ExitCode::SUCCESS,
-        Err(failure) => {
-            output::complain(&failure);
-            ExitCode::from(failure.code())
+    output::set_progress_bar(None);
+    match result {
+        Ok(()) | Err(CliError::StdoutClosed) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(&error);
+            ExitCode::from(error.exit_code())
         }
     }
 }
 
-async fn run(args: Args) -> Result<(), Failure> {
+async fn run(args: Args) -> Result<(), CliError> {
     let mut signals = Signals::new()?;
-    let ended = tokio::select! {
-        outcome = commands::run(args) => return outcome,
-        ended = signals.next() => ended,
+    let signal = tokio::select! {
+        result = commands::run(args) => return result,
+        signal = signals.recv() => signal,
     };
-    // The command is dropped by now. What it has begun is ended in the background; a second signal
-    // does not wait for that.
+    // The command is dropped at this point. A second signal ends the cleanup.
     tokio::select! {
-        () = tidied_up() => {}
-        _ = signals.next() => {}
+        _ = tokio::time::timeout(CLEANUP_TIMEOUT, background_tasks()) => {}
+        _ = signals.recv() => {}
     }
-    Err(ended)
+    Err(signal)
 }
 
-/// Waits for what goes on in the background after a command was dropped: an upload that has begun
-/// is deleted, tokens that are on their way are kept. Everything has ended once no task is left.
-async fn tidied_up() {
+/// Waits until no task is left. Dropping a command spawns tasks that delete an unfinished upload, or
+/// receive and store tokens that were requested.
+async fn background_tasks() {
     let metrics = tokio::runtime::Handle::current().metrics();
-    // A little longer than a call may take.
-    for _ in 0..700 {
-        if metrics.num_alive_tasks() == 0 {
-            return;
-        }
+    while metrics.num_alive_tasks() > 0 {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// What asks the program to end.
+/// The signals that end the program.
 struct Signals {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
@@ -99,10 +92,10 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Failure {
+    async fn recv(&mut self) -> CliError {
         tokio::select! {
-            _ = self.terminate.recv() => Failure::Terminated,
-            _ = self.interrupt.recv() => Failure::Interrupted,
+            _ = self.terminate.recv() => CliError::Terminated,
+            _ = self.interrupt.recv() => CliError::Interrupted,
         }
     }
 }
@@ -113,9 +106,9 @@ impl Signals {
         Ok(Self {})
     }
 
-    async fn next(&mut self) -> Failure {
+    async fn recv(&mut self) -> CliError {
         match tokio::signal::ctrl_c().await {
-            Ok(()) => Failure::Interrupted,
+            Ok(()) => CliError::Interrupted,
             Err(_) => std::future::pending().await,
         }
     }

@@ -1,6 +1,9 @@
-//! Standard output for what was asked for, standard error for everything else.
+//! Standard output for results, standard error for everything else.
+//!
+//! All text leaves the program here. File names, messages of servers and other text from outside
+//! can contain characters that a terminal acts on; they are replaced, or escaped in JSON.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -9,16 +12,15 @@ use indicatif::ProgressBar;
 use oh_api::Error;
 use serde_json::Value;
 
-use crate::failure::Failure;
-pub(crate) use crate::plain::plain;
+use crate::error::CliError;
 
-/// What is drawn on the terminal now, and must make room for lines.
-static DRAWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+/// The progress bar on the terminal, which is suspended while a line is written.
+static PROGRESS_BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// Whether only results and errors are wanted.
+/// Whether `--quiet` suppresses status messages and progress.
 static QUIET: AtomicBool = AtomicBool::new(false);
 
-pub(crate) fn be_quiet(quiet: bool) {
+pub(crate) fn set_quiet(quiet: bool) {
     QUIET.store(quiet, Ordering::Relaxed);
 }
 
@@ -26,105 +28,172 @@ pub(crate) fn is_quiet() -> bool {
     QUIET.load(Ordering::Relaxed)
 }
 
-/// Lets lines be written where a bar is drawn.
-pub(crate) fn draw(bar: Option<ProgressBar>) {
-    *DRAWN.lock().unwrap_or_else(PoisonError::into_inner) = bar;
+pub(crate) fn set_progress_bar(bar: Option<ProgressBar>) {
+    *PROGRESS_BAR.lock().unwrap_or_else(PoisonError::into_inner) = bar;
 }
 
-fn beside_the_bar<T>(write: impl FnOnce() -> T) -> T {
-    let bar = DRAWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+fn suspend_progress_bar<T>(write: impl FnOnce() -> T) -> T {
+    let bar = PROGRESS_BAR
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
     match bar {
         Some(bar) => bar.suspend(write),
         None => write(),
     }
 }
 
-/// Writes a line of the answer.
-pub(crate) fn line(text: impl AsRef<str>) -> Result<(), Failure> {
-    beside_the_bar(|| {
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "{}", text.as_ref())
-    })?;
+/// Whether a terminal would act on the character, or show the text in another order because of it.
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Returns the text as one printable line: unsafe characters, line breaks and tabs are replaced.
+pub(crate) fn one_line(text: &str) -> String {
+    text.replace(is_unsafe, "\u{fffd}")
+}
+
+/// Replaces unsafe characters other than line breaks and tabs.
+fn printable(text: &str) -> String {
+    text.replace(|c| is_unsafe(c) && !matches!(c, '\n' | '\t'), "\u{fffd}")
+}
+
+/// Counts things that take a plural s: `1 file`, `2 files`.
+pub(crate) fn count(count: impl TryInto<u64>, noun: &str) -> String {
+    match count.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
+    }
+}
+
+/// Writes one line of the result.
+pub(crate) fn line(text: impl AsRef<str>) -> Result<(), CliError> {
+    let text = printable(text.as_ref());
+    suspend_progress_bar(|| writeln!(io::stdout().lock(), "{text}"))?;
     Ok(())
 }
 
-/// Writes a JSON value, a line each.
-pub(crate) fn json(value: &Value) -> Result<(), Failure> {
-    line(value.to_string())
+/// Writes one line of the result, with the cells separated by tabs.
+pub(crate) fn row<T: AsRef<str>>(cells: impl IntoIterator<Item = T>) -> Result<(), CliError> {
+    let cells: Vec<String> = cells
+        .into_iter()
+        .map(|cell| one_line(cell.as_ref()))
+        .collect();
+    line(cells.join("\t"))
 }
 
-/// Writes a record as Open Humans sent it, in a line. Tokens in its addresses are taken out.
-pub(crate) fn raw(record: &str) -> Result<(), Failure> {
+/// Writes a JSON value in one line.
+pub(crate) fn json(value: &Value) -> Result<(), CliError> {
+    // Unsafe characters occur only within strings, where an escape means the same.
+    let mut escaped = String::new();
+    for c in value.to_string().chars() {
+        match is_unsafe(c) {
+            true => escaped.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => escaped.push(c),
+        }
+    }
+    line(escaped)
+}
+
+/// Writes a record as Open Humans sent it, in one line, without the tokens in its URLs.
+pub(crate) fn record(record: &str) -> Result<(), CliError> {
     let mut value: Value = serde_json::from_str(record).unwrap_or(Value::Null);
-    without_tokens(&mut value);
+    remove_tokens(&mut value);
     json(&value)
 }
 
-fn without_tokens(value: &mut Value) {
+fn remove_tokens(value: &mut Value) {
     match value {
-        Value::String(text) if text.contains("access_token=") => {
-            let (before, rest) = text.split_once("access_token=").unwrap_or((text, ""));
-            let after = rest.find('&').map_or("", |at| &rest[at..]);
-            *text = format!("{before}access_token=...{after}");
+        Value::String(text) => {
+            if let Some((before, rest)) = text.split_once("access_token=") {
+                let after = rest.find('&').map_or("", |at| &rest[at..]);
+                *text = format!("{before}access_token=...{after}");
+            }
         }
-        Value::Array(items) => items.iter_mut().for_each(without_tokens),
-        Value::Object(fields) => fields.values_mut().for_each(without_tokens),
+        Value::Array(items) => items.iter_mut().for_each(remove_tokens),
+        Value::Object(fields) => fields.values_mut().for_each(remove_tokens),
         _ => {}
     }
 }
 
-/// Writes to a file, or to standard output without a path.
-pub(crate) fn write(path: Option<&Path>, bytes: &[u8]) -> Result<(), Failure> {
+/// Writes a document to a file as it is, or to standard output as printable text.
+pub(crate) fn document(path: Option<&Path>, bytes: &[u8]) -> Result<(), CliError> {
     match path {
         Some(path) => std::fs::write(path, bytes).map_err(|e| Error::from(e).at(path))?,
         None => {
-            let mut out = std::io::stdout().lock();
-            out.write_all(bytes).and_then(|()| out.flush())?;
+            let mut stdout = PrintableStdout::default();
+            stdout.write_all(bytes)?;
+            stdout.flush()?;
         }
     }
     Ok(())
 }
 
-/// Says something beside the answer.
-pub(crate) fn note(text: impl AsRef<str>) {
-    // Where standard error is closed there is nobody to tell.
-    beside_the_bar(|| {
-        let _ = writeln!(std::io::stderr().lock(), "{}", text.as_ref());
+/// Standard output for text from outside, passed on line by line.
+#[derive(Default)]
+pub(crate) struct PrintableStdout(Vec<u8>);
+
+impl Write for PrintableStdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        if let Some(end) = self.0.iter().rposition(|byte| *byte == b'\n') {
+            let lines: Vec<u8> = self.0.drain(..=end).collect();
+            let text = printable(&String::from_utf8_lossy(&lines));
+            suspend_progress_bar(|| io::stdout().lock().write_all(text.as_bytes()))?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let text = printable(&String::from_utf8_lossy(&std::mem::take(&mut self.0)));
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()
+    }
+}
+
+/// Writes a warning to standard error.
+pub(crate) fn warning(text: impl AsRef<str>) {
+    let text = printable(text.as_ref());
+    // A closed standard error has no reader to inform.
+    suspend_progress_bar(|| {
+        let _ = writeln!(io::stderr().lock(), "{text}");
     });
 }
 
-/// Says what was done, unless that is not wanted.
-pub(crate) fn say(text: impl AsRef<str>) {
+/// Writes a status message to standard error, unless `--quiet` is set.
+pub(crate) fn status(text: impl AsRef<str>) {
     if !is_quiet() {
-        note(text);
+        warning(text);
     }
 }
 
-pub(crate) fn complain(failure: &Failure) {
-    note(format!("oh: {failure}"));
+pub(crate) fn error(error: &CliError) {
+    warning(format!("oh: {error}"));
 }
 
-/// Whether what is written to standard output is lost. A program that is started with it closed
-/// finds the null device there.
+/// Whether standard output is closed or the null device. The standard library opens the null device
+/// in place of a closed standard output.
 #[cfg(unix)]
-pub(crate) fn goes_nowhere() -> bool {
+pub(crate) fn stdout_is_discarded() -> bool {
     use std::os::fd::AsFd;
     use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
-    let Ok(out) = std::io::stdout().as_fd().try_clone_to_owned() else {
+    let Ok(stdout) = io::stdout().as_fd().try_clone_to_owned() else {
         return true;
     };
-    let out = std::fs::File::from(out).metadata();
-    let null = std::fs::metadata("/dev/null");
-    match (out, null) {
-        (Ok(out), Ok(null)) => out.file_type().is_char_device() && out.rdev() == null.rdev(),
-        (out, _) => out.is_err(),
+    let stdout = std::fs::File::from(stdout).metadata();
+    match (stdout, std::fs::metadata("/dev/null")) {
+        (Ok(stdout), Ok(null)) => {
+            stdout.file_type().is_char_device() && stdout.rdev() == null.rdev()
+        }
+        (stdout, _) => stdout.is_err(),
     }
 }
 
-/// Whether what is written to standard output is lost.
 #[cfg(not(unix))]
-pub(crate) fn goes_nowhere() -> bool {
+pub(crate) fn stdout_is_discarded() -> bool {
     false
 }
 
@@ -135,16 +204,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_token_is_left_in_a_record() {
+    fn record_contains_no_token() {
         let mut record = json!({
             "exchange_member": "https://h/?access_token=secret&project_member_id=1",
             "data": [{ "next": "https://h/?a=1&access_token=secret" }],
             "download_url": "https://h/?key=k",
         });
-        without_tokens(&mut record);
+        remove_tokens(&mut record);
         assert!(!record.to_string().contains("secret"), "{record}");
-        let whole = "https://h/?access_token=...&project_member_id=1";
-        assert_eq!(record["exchange_member"], whole);
+        let url = "https://h/?access_token=...&project_member_id=1";
+        assert_eq!(record["exchange_member"], url);
         assert_eq!(record["download_url"], "https://h/?key=k");
+    }
+
+    #[test]
+    fn unsafe_characters_are_replaced() {
+        for c in [
+            '\u{1b}', '\u{9b}', '\u{7f}', '\r', '\u{202e}', '\u{2066}', '\u{200f}',
+        ] {
+            let text = format!("a{c}b\tc\n");
+            assert_eq!(one_line(&text), "a\u{fffd}b\u{fffd}c\u{fffd}", "{c:?}");
+            assert_eq!(printable(&text), "a\u{fffd}b\tc\n", "{c:?}");
+        }
+        assert_eq!(one_line("Größe 👩‍🔬"), "Größe 👩‍🔬");
+    }
+
+    #[test]
+    fn count_uses_singular_for_one() {
+        assert_eq!(count(0_u64, "file"), "0 files");
+        assert_eq!(count(1_u64, "file"), "1 file");
+        assert_eq!(count(11_usize, "checkpoint"), "11 checkpoints");
     }
 }

@@ -1,53 +1,66 @@
-//! Progress on standard error where somebody watches: how much there is, how fast it goes, how long
-//! it will take.
+//! Progress bars on standard error, and summaries of transfers. No bar is drawn where standard error
+//! is not a terminal.
 
-use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{BinaryBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{BinaryBytes, HumanCount, ProgressBar, ProgressStyle};
+use oh_api::Progress;
 use oh_api::bulk::{BulkEvent, BulkReport, FileOutcome, Listed};
-use oh_api::{Error, Progress};
 
-use crate::failure::{self, Failure, told};
-use crate::output::{self, plain};
+use crate::error::{self, CliError, describe};
+use crate::output::{self, one_line};
 
-/// How the bars are filled.
-const FILLED: &str = "=> ";
+/// Before the number of files is known.
+const LISTING: &str = "{spinner} {msg}";
+/// While the total size is known.
+const BYTES: &str = "{bar:30} {bytes} of {total_bytes}, {binary_bytes_per_sec}, {eta} left {msg}";
+/// While only the number of files is known.
+const FILES: &str = "{bar:30} {human_pos} of {human_len} files, {eta} left {msg}";
 
-fn bar(template: &str) -> ProgressBar {
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template);
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.progress_chars("=> ")
+}
+
+fn start(template: &str) -> ProgressBar {
     let bar = match output::is_quiet() {
         true => ProgressBar::hidden(),
         false => ProgressBar::no_length(),
     };
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars(FILLED));
-    }
+    bar.set_style(style(template));
     bar.enable_steady_tick(Duration::from_millis(200));
-    output::draw(Some(bar.clone()));
+    output::set_progress_bar(Some(bar.clone()));
     bar
 }
 
-/// One file on its way, or several that are read as one. Nothing is drawn where standard error is not a terminal.
-#[derive(Clone)]
-pub(crate) struct OneFile {
-    bar: ProgressBar,
-    begun: Instant,
+fn finish(bar: &ProgressBar) {
+    bar.finish_and_clear();
+    output::set_progress_bar(None);
 }
 
-impl OneFile {
-    pub(crate) fn new(first: &'static str) -> Self {
-        let template =
-            "{bar:30} {bytes} of {total_bytes}, {binary_bytes_per_sec}, {eta} left {msg}";
-        let bar = bar(template);
-        bar.set_message(first);
+/// The progress of one file, or of several that are read as one.
+#[derive(Clone)]
+pub(crate) struct FileProgress {
+    bar: ProgressBar,
+    started: Instant,
+}
+
+impl FileProgress {
+    /// Starts a bar that shows `message` until the first byte is transferred.
+    pub(crate) fn start(message: &'static str) -> Self {
+        let bar = start(BYTES);
+        bar.set_message(message);
         Self {
             bar,
-            begun: Instant::now(),
+            started: Instant::now(),
         }
     }
 
-    pub(crate) fn moved(&self, progress: Progress) {
+    pub(crate) fn update(&self, progress: Progress) {
         if let Some(total) = progress.total {
             self.bar.set_length(total);
         }
@@ -58,318 +71,232 @@ impl OneFile {
     }
 
     pub(crate) fn finish(&self) {
-        self.bar.finish_and_clear();
-        output::draw(None);
+        finish(&self.bar);
     }
 
-    /// How many bytes went how fast.
-    pub(crate) fn said(&self, bytes: u64) -> String {
-        amount(bytes, self.begun.elapsed())
+    /// Describes the size, duration and rate of the transfer.
+    pub(crate) fn summary(&self, bytes: u64) -> String {
+        summary(bytes, self.started.elapsed())
     }
 }
 
-fn amount(bytes: u64, took: Duration) -> String {
-    let mut text = BinaryBytes(bytes).to_string();
-    let seconds = took.as_secs_f64();
-    if seconds >= 0.1 {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "a speed for people"
-        )]
-        let speed = (bytes as f64 / seconds) as u64;
-        // Writing to a string cannot fail.
-        let _ = write!(text, " in {seconds:.1} s ({}/s)", BinaryBytes(speed));
+fn summary(bytes: u64, duration: Duration) -> String {
+    let size = BinaryBytes(bytes);
+    let millis = duration.as_millis();
+    if millis < 100 {
+        return size.to_string();
     }
-    text
+    let rate = u128::from(bytes) * 1_000 / millis;
+    let rate = BinaryBytes(u64::try_from(rate).unwrap_or(u64::MAX));
+    format!("{size} in {:.1} s ({rate}/s)", duration.as_secs_f64())
 }
 
-/// Which way many files go.
+/// The direction of a transfer.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
-    Up,
-    Down,
+pub(crate) enum Direction {
+    Upload,
+    Download,
 }
 
-/// Many files on their way.
+/// The progress of many files.
 #[derive(Clone)]
-pub(crate) struct Many {
-    way: Way,
+pub(crate) struct BulkProgress {
+    direction: Direction,
     bar: ProgressBar,
-    begun: Instant,
-    /// Printed before the name of each file that has come.
-    print_in: Option<Arc<std::path::PathBuf>>,
-    state: Arc<Mutex<State>>,
+    started: Instant,
+    /// The directory whose files are printed as they arrive.
+    print_paths_in: Option<Arc<PathBuf>>,
+    listed: Arc<Mutex<Listed>>,
+    compared: Arc<AtomicU64>,
 }
 
-#[derive(Default)]
-struct State {
-    listed: Listed,
-    files: u64,
-    bytes: u64,
-    compared: u64,
-    /// When the first byte moved.
-    moving: Option<Instant>,
-}
-
-impl Many {
-    pub(crate) fn new(way: Way) -> Self {
+impl BulkProgress {
+    pub(crate) fn start(direction: Direction) -> Self {
         Self {
-            way,
-            bar: bar("{spinner} {msg}"),
-            begun: Instant::now(),
-            print_in: None,
-            state: Arc::default(),
+            direction,
+            bar: start(LISTING),
+            started: Instant::now(),
+            print_paths_in: None,
+            listed: Arc::default(),
+            compared: Arc::default(),
         }
     }
 
-    /// Prints where each file is that has come, below `directory`.
-    pub(crate) fn printing(mut self, directory: &std::path::Path) -> Self {
-        self.print_in = Some(Arc::new(directory.to_owned()));
+    /// Prints the path of each file in `directory` when it has arrived.
+    pub(crate) fn print_paths(mut self, directory: &Path) -> Self {
+        self.print_paths_in = Some(Arc::new(directory.to_owned()));
         self
     }
 
     pub(crate) fn event(&self, event: &BulkEvent<'_>) {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            BulkEvent::Listed(listed) => self.change(|state| state.listed = listed.clone()),
-            BulkEvent::Compared(bytes) => self.change(|state| state.compared += bytes),
+            BulkEvent::Listed(update) => {
+                *listed = update.clone();
+                let (total, _) = expected(&listed);
+                self.bar.set_length(total);
+                self.bar.set_message(message(&listed, self.compared()));
+            }
+            BulkEvent::Compared(bytes) => {
+                self.compared.fetch_add(*bytes, Ordering::Relaxed);
+                self.bar.set_message(message(&listed, self.compared()));
+            }
             BulkEvent::Transferred(bytes) => {
-                self.begin();
-                self.change(|state| state.bytes += bytes);
+                let template = if listed.bytes.is_some() { BYTES } else { FILES };
+                self.bar.set_style(style(template));
+                if listed.bytes.is_some() {
+                    self.bar.inc(*bytes);
+                }
             }
             BulkEvent::File {
                 member,
                 name,
                 outcome,
             } => {
-                let name = plain(name);
-                let whole = match (member, name.is_empty()) {
+                let label = match (member, name.is_empty()) {
                     (Some(member), true) => format!("member {member}"),
                     (Some(member), false) => format!("{member}/{name}"),
-                    (None, _) => name.clone(),
+                    (None, _) => (*name).to_owned(),
                 };
-                self.ended(&name, &whole, outcome);
+                if listed.bytes.is_none() {
+                    self.bar.inc(1);
+                }
+                drop(listed);
+                self.file(name, &label, outcome);
             }
             _ => {}
         }
     }
 
-    fn ended(&self, name: &str, whole: &str, outcome: &FileOutcome) {
+    fn compared(&self) -> u64 {
+        self.compared.load(Ordering::Relaxed)
+    }
+
+    fn file(&self, name: &str, label: &str, outcome: &FileOutcome) {
         match outcome {
-            FileOutcome::Failed(error) => self.failed(whole, error),
-            FileOutcome::Done(bytes) => tracing::info!(file = whole, bytes, "done"),
-            FileOutcome::Unchanged => tracing::info!(file = whole, "was there"),
-            FileOutcome::MetadataDiffers => {
-                tracing::info!(file = whole, "was there, described otherwise")
+            FileOutcome::Failed(error) => {
+                let label = one_line(label);
+                let hint = error::hint(error).map_or(String::new(), |hint| format!("\n    {hint}"));
+                output::warning(format!("oh: {label}: {}{hint}", describe(error)));
             }
-            FileOutcome::TooLarge => tracing::info!(file = whole, "too large, left out"),
-            FileOutcome::Deleted => tracing::info!(file = whole, "deleted"),
+            FileOutcome::Done(bytes) => tracing::info!(file = label, bytes, "transferred"),
+            FileOutcome::Unchanged => tracing::info!(file = label, "already present"),
+            FileOutcome::MetadataDiffers => {
+                tracing::info!(file = label, "already present with other metadata");
+            }
+            FileOutcome::TooLarge => tracing::info!(file = label, "skipped: too large"),
+            FileOutcome::Deleted => tracing::info!(file = label, "deleted"),
             _ => {}
         }
-        let here = matches!(outcome, FileOutcome::Done(_) | FileOutcome::Unchanged);
-        if let (true, Some(directory)) = (here, &self.print_in) {
+        if let Some(directory) = &self.print_paths_in
+            && matches!(outcome, FileOutcome::Done(_) | FileOutcome::Unchanged)
+        {
             let path = directory.join(name);
-            // Whoever reads no more is noticed by what is printed after.
-            let _ = output::line(plain(&path.to_string_lossy()));
+            // A closed standard output ends the command when it prints its next result.
+            let _ = output::row([path.to_string_lossy()]);
         }
-        let planned = self.way == Way::Down || matches!(outcome, FileOutcome::Done(_));
-        if planned {
-            self.change(|state| state.files += 1);
-        }
-    }
-
-    fn failed(&self, whole: &str, error: &Error) {
-        let mut text = format!("oh: {whole}: {}", told(error));
-        if let Some(advice) = failure::advice(error) {
-            let _ = write!(text, "\n    {advice}");
-        }
-        output::note(text);
-    }
-
-    /// From looking to moving: from a spinner to a bar.
-    fn begin(&self) {
-        let first = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let first = state.moving.is_none();
-            state.moving.get_or_insert_with(Instant::now);
-            first
-        };
-        if first && let Ok(style) = ProgressStyle::with_template("{bar:30} {msg}") {
-            self.bar.set_style(style.progress_chars(FILLED));
-        }
-    }
-
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut state);
-        if self.bar.is_hidden() {
-            return;
-        }
-        let (done, of) = state.progress();
-        self.bar.set_length(of);
-        self.bar.set_position(done);
-        let moving = state.moving.map(|since| since.elapsed());
-        self.bar.set_message(state.shown(moving));
     }
 
     pub(crate) fn finish(&self) {
-        self.bar.finish_and_clear();
-        output::draw(None);
+        finish(&self.bar);
     }
 
-    /// Goes on after [`finish`](Self::finish).
-    pub(crate) fn again(&self) {
+    /// Shows the bar again after [`finish`](Self::finish).
+    pub(crate) fn resume(&self) {
         self.bar.reset();
-        output::draw(Some(self.bar.clone()));
+        output::set_progress_bar(Some(self.bar.clone()));
     }
 
-    /// Says what came of it all, and fails where some of it did.
-    pub(crate) fn conclude(&self, report: &BulkReport) -> Result<(), Failure> {
+    /// Prints the summary.
+    ///
+    /// # Errors
+    ///
+    /// [`CliError::Partial`] if a file failed.
+    pub(crate) fn conclude(&self, report: &BulkReport) -> Result<(), CliError> {
         self.finish();
-        let took = self.begun.elapsed();
-        let done = match self.way {
-            Way::Up => "uploaded",
-            Way::Down => "downloaded",
+        let verb = match self.direction {
+            Direction::Upload => "uploaded",
+            Direction::Download => "downloaded",
         };
-        let files = |count: u64| match count {
-            1 => "1 file".to_owned(),
-            count => format!("{} files", HumanCount(count)),
+        let mut text = match report.done {
+            1 => format!("1 file {verb}"),
+            done => format!("{} files {verb}", HumanCount(done)),
         };
-        let mut said = format!("{} {done}", files(report.done));
         if report.done > 0 {
-            let _ = write!(said, ", {}", amount(report.bytes, took));
+            text += &format!(", {}", summary(report.bytes, self.started.elapsed()));
         }
-        for (count, what) in [
-            (report.unchanged, "there already"),
+        for (count, label) in [
+            (report.unchanged, "already present"),
             (
                 report.metadata_differs,
-                "there already, described otherwise",
+                "already present with other metadata",
             ),
             (report.too_large, "larger than --max-size"),
             (report.deleted, "deleted at Open Humans"),
             (
                 report.deletions_skipped,
-                "not deleted, because something failed",
+                "not deleted, because an upload failed",
             ),
             (report.failed.len() as u64, "failed"),
         ] {
             if count > 0 {
-                let _ = write!(said, "; {} {what}", HumanCount(count));
+                text += &format!("; {} {label}", HumanCount(count));
             }
         }
-        output::say(said);
+        output::status(text);
         if report.metadata_differs > 0 {
-            output::say("    --update-metadata sends what the CSV says of them");
+            output::status("    --update-metadata uploads them again with the metadata of the CSV");
         }
-        match report.failed.as_slice() {
-            [] => Ok(()),
-            failed => Err(Failure::Partly(failed.len())),
+        match report.failed.len() {
+            0 => Ok(()),
+            failed => Err(CliError::Partial(failed)),
         }
     }
 }
 
-impl State {
-    /// How much is done of how much: bytes where they are known, else files, of which there will be
-    /// as many for the other members as for those that were looked at.
-    fn progress(&self) -> (u64, u64) {
-        if let Some(bytes) = self.listed.bytes {
-            return (self.bytes.min(bytes), bytes);
-        }
-        let listed = self.listed.members.max(1);
-        let members = self.listed.of_members.unwrap_or(listed).max(listed);
-        let files = u128::from(self.listed.files) * u128::from(members) / u128::from(listed);
-        let files = u64::try_from(files).unwrap_or(u64::MAX);
-        (self.files.min(files), files)
-    }
-
-    fn shown(&self, took: Option<Duration>) -> String {
-        let mut text = String::new();
-        let about = match self.listed.of_members {
-            Some(of) if of > self.listed.members => "about ",
-            _ => "",
-        };
-        let (done, of) = self.progress();
-        // Writing to a string cannot fail.
-        if self.listed.bytes.is_some() {
-            let (moved, files) = (BinaryBytes(self.bytes), HumanCount(self.files));
-            let (bytes, all) = (BinaryBytes(of), HumanCount(self.listed.files));
-            let _ = write!(
-                text,
-                "{moved} of {about}{bytes}, file {files} of {about}{all}"
-            );
-        } else {
-            let (files, all) = (HumanCount(self.files), HumanCount(of));
-            let _ = write!(
-                text,
-                "{files} of {about}{all} files, {}",
-                BinaryBytes(self.bytes)
-            );
-        }
-        if let Some(members) = self.listed.of_members.filter(|count| *count > 1) {
-            let looked = HumanCount(self.listed.members);
-            let _ = write!(text, ", member {looked} of {}", HumanCount(members));
-        }
-        let Some(took) = took else {
-            if self.compared > 0 {
-                let _ = write!(text, "; compared {}", BinaryBytes(self.compared));
-            }
-            return text;
-        };
-        if let Some(speed) = self.bytes.checked_div(took.as_secs()) {
-            let _ = write!(text, ", {}/s", BinaryBytes(speed));
-            if let Some(left) = left(took, done, of) {
-                let _ = write!(text, ", {} left", HumanDuration(left));
-            }
-        }
-        text
-    }
+/// Returns the expected number of bytes if it is known, else of files, and whether it is an
+/// estimate: members that are not listed yet are assumed to have as many files as the others.
+fn expected(listed: &Listed) -> (u64, bool) {
+    let members = listed.members.max(1);
+    let total = listed.of_members.unwrap_or(members).max(members);
+    let estimate = u128::from(listed.files) * u128::from(total) / u128::from(members);
+    let files = u64::try_from(estimate).unwrap_or(u64::MAX);
+    (listed.bytes.unwrap_or(files), total > members)
 }
 
-/// How long it takes still, at the speed so far.
-fn left(took: Duration, done: u64, of: u64) -> Option<Duration> {
-    let still = of.checked_sub(done)?;
-    let millis = took.as_millis().checked_mul(u128::from(still))? / u128::from(done.max(1));
-    (done > 0).then(|| Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)))
+fn message(listed: &Listed, compared: u64) -> String {
+    let about = if expected(listed).1 { "about " } else { "" };
+    let mut text = format!("{about}{} files", HumanCount(listed.files));
+    if let Some(total) = listed.of_members.filter(|total| *total > 1) {
+        let (members, total) = (HumanCount(listed.members), HumanCount(total));
+        text += &format!(", member {members} of {total}");
+    }
+    if compared > 0 {
+        text += &format!(", {} compared", BinaryBytes(compared));
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn state(files: u64, bytes: u64, listed: (u64, u64, u64, Option<u64>)) -> State {
-        let mut state = State {
-            files,
-            bytes,
-            ..State::default()
-        };
-        state.listed.members = listed.0;
-        state.listed.of_members = Some(listed.1);
-        state.listed.files = listed.2;
-        state.listed.bytes = listed.3;
-        state
+    #[test]
+    fn expected_files_are_estimated_from_listed_members() {
+        let mut listed = Listed::default();
+        listed.members = 10;
+        listed.of_members = Some(100);
+        listed.files = 20;
+        assert_eq!(expected(&listed), (200, true));
+        assert_eq!(message(&listed, 0), "about 20 files, member 10 of 100");
+        listed.bytes = Some(1 << 20);
+        assert_eq!(expected(&listed), (1 << 20, true));
     }
 
     #[test]
-    fn what_is_left_follows_from_what_is_done() {
-        let ten = Duration::from_secs(10);
-        assert_eq!(left(ten, 25, 100), Some(Duration::from_secs(30)));
-        assert_eq!(left(ten, 0, 100), None);
-        assert_eq!(left(ten, 5, 4), None);
-    }
-
-    #[test]
-    fn shows_totals_rate_and_time_left() {
-        let up = state(3, 4 << 20, (1, 1, 6, Some(8 << 20)));
-        assert_eq!(
-            up.shown(Some(Duration::from_secs(4))),
-            "4.00 MiB of 8.00 MiB, file 3 of 6, 1.00 MiB/s, 4 seconds left"
-        );
-        // A tenth of the members has 20 files, so all will have 200.
-        let down = state(20, 1 << 20, (10, 100, 20, None));
-        assert_eq!(
-            down.shown(Some(Duration::from_secs(1))),
-            "20 of about 200 files, 1.00 MiB, member 10 of 100, 1.00 MiB/s, 9 seconds left"
-        );
+    fn summary_includes_rate_of_transfers_that_take_time() {
+        assert_eq!(summary(8 << 20, Duration::from_millis(9)), "8.00 MiB");
+        let text = summary(8 << 20, Duration::from_secs(4));
+        assert_eq!(text, "8.00 MiB in 4.0 s (2.00 MiB/s)");
     }
 }

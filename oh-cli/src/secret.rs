@@ -1,164 +1,151 @@
-//! Tokens and secrets: from flags, from files, from the environment, in this order.
+//! Tokens and secrets from options, files and the environment, in this order of precedence.
 //!
-//! What a flag says wins over the environment. A file holds the secret alone, or is one that
-//! `--out` wrote: JSON, of which the right field is taken. Such a file of `--token-file` holds the
-//! refresh token as well, and counts for that after `--refresh-token-file`.
+//! A file contains the secret alone, or is the JSON that `--out` writes. Such a file, given as
+//! `--token-file`, also supplies the refresh token unless `--refresh-token-file` is set.
 
 use std::path::{Path, PathBuf};
 
-use oh_api::Error;
 use serde_json::Value;
 
-use crate::failure::Failure;
+use crate::error::CliError;
+use crate::text_file;
 
-/// Which secret, and how it is called in each place.
+/// The kinds of secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Access,
-    Refresh,
-    Master,
-    Client,
+pub(crate) enum Secret {
+    AccessToken,
+    RefreshToken,
+    MasterToken,
+    ClientSecret,
 }
 
-/// Where a secret came from.
+/// The place that a secret was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum From {
-    Flag,
+pub(crate) enum Source {
+    Option,
     Environment,
 }
 
-impl Kind {
-    pub(crate) fn variable(self) -> &'static str {
-        match self {
-            Self::Access => "OPENHUMANS_ACCESS_TOKEN",
-            Self::Refresh => "OPENHUMANS_REFRESH_TOKEN",
-            Self::Master => "OPENHUMANS_MASTER_TOKEN",
-            Self::Client => "OPENHUMANS_CLIENT_SECRET",
-        }
-    }
-
+impl Secret {
+    /// Its name in JSON.
     fn field(self) -> &'static str {
         match self {
-            Self::Access => "access_token",
-            Self::Refresh => "refresh_token",
-            Self::Master => "master_token",
-            Self::Client => "client_secret",
+            Self::AccessToken => "access_token",
+            Self::RefreshToken => "refresh_token",
+            Self::MasterToken => "master_token",
+            Self::ClientSecret => "client_secret",
         }
     }
 
-    fn flag(self) -> &'static str {
+    fn name(self) -> String {
+        self.field().replace('_', " ")
+    }
+
+    fn variable(self) -> String {
+        format!("OPENHUMANS_{}", self.field().to_uppercase())
+    }
+
+    fn option(self) -> String {
         match self {
-            Self::Access => "--token-file",
-            Self::Refresh => "--refresh-token-file",
-            Self::Master => "--master-token-file",
-            Self::Client => "--client-secret-file",
+            Self::AccessToken => "--token-file".into(),
+            other => format!("--{}-file", other.field().replace('_', "-")),
         }
     }
 
-    fn name(self) -> &'static str {
-        match self {
-            Self::Access => "access token",
-            Self::Refresh => "refresh token",
-            Self::Master => "master token",
-            Self::Client => "client secret",
-        }
-    }
-
-    /// The secret that must be there.
-    pub(crate) fn wanted(
+    /// Returns the secret, or an error that says how to set it.
+    pub(crate) fn require(
         self,
-        flag: Option<&String>,
+        option: Option<&String>,
         file: Option<&Path>,
-    ) -> Result<String, Failure> {
-        let found = self.given(flag, file)?;
+    ) -> Result<String, CliError> {
+        let found = self.find(option, file)?;
         found
             .map(|(secret, _)| secret)
             .ok_or_else(|| self.missing())
     }
 
-    /// That it is given nowhere.
-    pub(crate) fn missing(self) -> Failure {
-        Failure::Usage(format!(
-            "there is no {}: give {} or set {}",
+    /// Returns the error for a secret that is not set.
+    pub(crate) fn missing(self) -> CliError {
+        CliError::Usage(format!(
+            "no {}: pass {} or set {}",
             self.name(),
-            self.flag(),
+            self.option(),
             self.variable()
         ))
     }
 
-    /// The secret, if a file that another was to come from is one that `--out` wrote, with both.
-    pub(crate) fn beside(self, path: &Path) -> Result<Option<String>, Failure> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::from(e).at(path))?;
-        let found: Option<Value> = serde_json::from_str(&text).ok();
-        let secret = found
-            .as_ref()
-            .and_then(|found| found[self.field()].as_str());
-        let shown = path.display().to_string();
-        secret.map(|secret| self.clean(secret, &shown)).transpose()
+    /// Returns the secret from a file that `--out` wrote, which contains several; `None` from other
+    /// files.
+    pub(crate) fn in_token_file(self, path: &Path) -> Result<Option<String>, CliError> {
+        let text = text_file::read(path)?;
+        let json: Value = serde_json::from_str(&text).unwrap_or_default();
+        let secret = json[self.field()].as_str();
+        let origin = path.display().to_string();
+        secret.map(|secret| self.clean(secret, &origin)).transpose()
     }
 
-    /// The secret, if it is given anywhere, and where.
-    pub(crate) fn given(
+    /// Returns the secret and its source, if it is set anywhere.
+    pub(crate) fn find(
         self,
-        flag: Option<&String>,
+        option: Option<&String>,
         file: Option<&Path>,
-    ) -> Result<Option<(String, From)>, Failure> {
-        if let Some(text) = flag {
-            let text = self.clean(text, "the one on the command line")?;
-            return Ok(Some((text, From::Flag)));
+    ) -> Result<Option<(String, Source)>, CliError> {
+        if let Some(text) = option {
+            let text = self.clean(text, "the command line")?;
+            return Ok(Some((text, Source::Option)));
         }
         if let Some(path) = file {
-            return Ok(Some((self.read(path)?, From::Flag)));
+            return Ok(Some((self.read(path)?, Source::Option)));
         }
         let variable = self.variable();
-        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-        let in_file = set(&format!("{variable}_FILE")).map(PathBuf::from);
-        match (set(variable), in_file) {
-            (Some(_), Some(_)) => Err(Failure::Usage(format!(
-                "both {variable} and {variable}_FILE are set: unset one"
+        let get = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let path = get(&format!("{variable}_FILE")).map(PathBuf::from);
+        match (get(&variable), path) {
+            (Some(_), Some(_)) => Err(CliError::Usage(format!(
+                "both {variable} and {variable}_FILE are set: unset one of them"
             ))),
             (Some(text), None) => {
-                let text = self.clean(&text.to_string_lossy(), variable)?;
-                Ok(Some((text, From::Environment)))
+                let text = self.clean(&text.to_string_lossy(), &variable)?;
+                Ok(Some((text, Source::Environment)))
             }
-            (None, Some(path)) => Ok(Some((self.read(&path)?, From::Environment))),
+            (None, Some(path)) => Ok(Some((self.read(&path)?, Source::Environment))),
             (None, None) => Ok(None),
         }
     }
 
-    fn read(self, path: &Path) -> Result<String, Failure> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::from(e).at(path))?;
-        let shown = path.display().to_string();
+    fn read(self, path: &Path) -> Result<String, CliError> {
+        let text = text_file::read(path)?;
+        let origin = path.display().to_string();
         let Ok(Value::Object(fields)) = serde_json::from_str(&text) else {
-            return self.clean(&text, &shown);
+            return self.clean(&text, &origin);
         };
         match fields.get(self.field()).and_then(Value::as_str) {
-            Some(secret) => self.clean(secret, &shown),
-            None => Err(Failure::Usage(format!(
-                "{shown} is JSON and has no text {}",
+            Some(secret) => self.clean(secret, &origin),
+            None => Err(CliError::Usage(format!(
+                "{origin} is JSON without a text field {}",
                 self.field()
             ))),
         }
     }
 
-    /// A secret without the blanks around it. Says nothing of what it is.
-    fn clean(self, text: &str, place: &str) -> Result<String, Failure> {
-        let text = text.trim_start_matches('\u{feff}').trim();
-        if text.is_empty() {
-            return Err(Failure::Usage(format!(
-                "the {} is empty ({place})",
-                self.name()
-            )));
-        }
-        let whole = text.chars().all(|c| !c.is_control());
-        let plain = self == Self::Client || text.bytes().all(|b| b.is_ascii_graphic());
-        match whole && plain {
-            true => Ok(text.to_owned()),
-            false => Err(Failure::Usage(format!(
-                "the {} has blanks or other signs in it that none has ({place}): it must be there \
-                 alone, or be what --out wrote",
+    /// Trims and checks a secret. Error messages do not quote it.
+    fn clean(self, text: &str, origin: &str) -> Result<String, CliError> {
+        let text = text.trim();
+        let is_valid = match self {
+            Self::ClientSecret => !text.contains(char::is_control),
+            _ => text.bytes().all(|byte| byte.is_ascii_graphic()),
+        };
+        match (text.is_empty(), is_valid) {
+            (true, _) => Err(CliError::Usage(format!(
+                "the {} is empty ({origin})",
                 self.name()
             ))),
+            (false, false) => Err(CliError::Usage(format!(
+                "the {} contains spaces or other characters that are not valid in it ({origin}): \
+                 the file must contain nothing else, or be one that --out wrote",
+                self.name()
+            ))),
+            (false, true) => Ok(text.to_owned()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `oh doctor` against an app that is set up right, and against all that can be wrong with one.
+//! `oh doctor` with a correct app, and with each kind of misconfiguration.
 
 // Helpers of tests may unwrap as tests do.
 #![allow(clippy::unwrap_used)]
@@ -16,27 +16,39 @@ use tokio::net::TcpListener;
 use tower_sessions::{MemoryStore, SessionManagerLayer};
 
 const SECRET: &str = "abcdefghijklmnop";
-const OTHER: &str = "ponmlkjihgfedcba";
+const OTHER_SECRET: &str = "ponmlkjihgfedcba";
+const STORE_KEYS: &str = "2026:tLZ4OThwsQVVCEPB5z8QsFBR8nzVXZ4k6Kv1EIUcyZo=";
 
-/// A running app, and its Open Humans.
+// From the documentation of Go's golang.org/x/mod/sumdb/note.
+const SIGNING_KEY: &str =
+    "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz";
+const VERIFYING_KEY: &str = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
+
+/// A running app and its Open Humans server.
 struct App {
-    home: String,
+    url: String,
     sandbox: Sandbox,
     inbox: Arc<MemoryInbox>,
+}
+
+/// Returns the URL of a port that no program listens at.
+fn unused_url(host: &str) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{host}:{}", listener.local_addr().unwrap().port())
 }
 
 impl App {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let home = format!("http://localhost:{}", listener.local_addr().unwrap().port());
+        let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
         let sandbox = Sandbox::builder()
-            .redirect_uri(format!("{home}/openhumans/complete"))
-            .webhook_url(format!("{home}/openhumans/deauth"))
+            .redirect_uri(format!("{url}/openhumans/complete"))
+            .webhook_url(format!("{url}/openhumans/deauth"))
             .webhook_secret(SECRET)
             .start()
             .await
             .unwrap();
-        let settings = Settings::builder(sandbox.client_id(), sandbox.client_secret(), &home)
+        let settings = Settings::builder(sandbox.client_id(), sandbox.client_secret(), &url)
             .oh_base_url(sandbox.url().as_str())
             .webhook_secret(SECRET)
             .build()
@@ -48,361 +60,350 @@ impl App {
             .unwrap();
         let app = Router::new()
             .nest("/openhumans", oh_axum::router(&openhumans))
-            .route("/another/deauth", post(async || "taken"))
+            .route("/other/deauth", post(async || "accepted"))
             .layer(SessionManagerLayer::new(MemoryStore::default()));
         tokio::spawn(async move { axum::serve(listener, app).await });
         Self {
-            home,
+            url,
             sandbox,
             inbox,
         }
     }
 
-    /// An environment in which nothing is wrong.
-    fn environment(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("OPENHUMANS_OH_BASE_URL", self.sandbox.url().to_string()),
-            ("OPENHUMANS_CLIENT_ID", self.sandbox.client_id().to_owned()),
-            (
-                "OPENHUMANS_CLIENT_SECRET",
-                self.sandbox.client_secret().to_owned(),
-            ),
-            ("OPENHUMANS_APP_BASE_URL", self.home.clone()),
-            ("OPENHUMANS_WEBHOOK_SECRET", SECRET.to_owned()),
-            (
-                "OPENHUMANS_MASTER_TOKEN",
-                self.sandbox.master_token().to_owned(),
-            ),
-            ("OPENHUMANS_LEDGER_KEY", "k".repeat(32)),
-            ("OPENHUMANS_STORE_KEYS", KEYS.to_owned()),
-            ("OPENHUMANS_LEDGER_SIGNING_KEY", SIGNING.to_owned()),
-        ]
-    }
-
-    /// Runs it with some of that changed, and with these arguments; an empty value takes one away.
-    async fn examine(&self, changes: &[(&'static str, &str)], args: &[&str]) -> Examined {
-        let mut environment = self.environment();
-        for (name, value) in changes {
-            environment.retain(|(known, _)| known != name);
-            if !value.is_empty() {
-                environment.push((name, (*value).to_owned()));
-            }
-        }
+    /// Returns a correct environment with some variables changed. An empty value removes one.
+    fn command(&self, changes: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oh"));
+        let ledger_key = "k".repeat(32);
         command
             .env_clear()
-            .envs(environment)
-            .args(["doctor", "--json"])
-            .args(args)
+            .envs([
+                ("OPENHUMANS_OH_BASE_URL", self.sandbox.url().as_str()),
+                ("OPENHUMANS_CLIENT_ID", self.sandbox.client_id()),
+                ("OPENHUMANS_CLIENT_SECRET", self.sandbox.client_secret()),
+                ("OPENHUMANS_APP_BASE_URL", &self.url),
+                ("OPENHUMANS_WEBHOOK_SECRET", SECRET),
+                ("OPENHUMANS_MASTER_TOKEN", self.sandbox.master_token()),
+                ("OPENHUMANS_LEDGER_KEY", &ledger_key),
+                ("OPENHUMANS_STORE_KEYS", STORE_KEYS),
+                ("OPENHUMANS_LEDGER_SIGNING_KEY", SIGNING_KEY),
+            ])
             .stdin(Stdio::null());
-        let running = tokio::task::spawn_blocking(move || command.output().unwrap());
-        Examined::new(&running.await.unwrap())
+        for (name, value) in changes {
+            match *value {
+                "" => command.env_remove(name),
+                value => command.env(name, value),
+            };
+        }
+        command.arg("doctor");
+        command
+    }
+
+    /// Runs the checks.
+    async fn check(&self, changes: &[(&str, &str)], args: &[&str]) -> Checks {
+        let mut command = self.command(changes);
+        command.arg("--json").args(args);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap());
+        Checks::new(&output.await.unwrap())
     }
 }
 
-const KEYS: &str = "2026:tLZ4OThwsQVVCEPB5z8QsFBR8nzVXZ4k6Kv1EIUcyZo=";
-
-// From the documentation of Go's golang.org/x/mod/sumdb/note.
-const SIGNING: &str =
-    "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz";
-const VERIFYING: &str = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
-
-struct Examined {
+struct Checks {
     code: i32,
     report: Value,
 }
 
-impl Examined {
+impl Checks {
     fn new(output: &Output) -> Self {
-        let said = String::from_utf8([&output.stdout[..], &output.stderr[..]].concat()).unwrap();
+        let printed = String::from_utf8([&output.stdout[..], &output.stderr[..]].concat()).unwrap();
         for secret in [
             "sandbox-client-secret",
             "sandbox-master-token",
             SECRET,
-            OTHER,
+            OTHER_SECRET,
             "tLZ4",
             "AYEKFALVFGyN",
         ] {
-            assert!(!said.contains(secret), "a secret was printed: {said}");
+            assert!(!printed.contains(secret), "a secret was printed: {printed}");
         }
-        let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{said}"));
+        let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{printed}"));
         Self {
             code: output.status.code().unwrap(),
             report,
         }
     }
 
-    /// What was said about something, with how it is.
-    fn about(&self, check: &str) -> Vec<(String, String)> {
-        let checks = self.report["checks"].as_array().unwrap();
-        let checks = checks.iter().filter(|found| found["check"] == check);
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        checks
-            .map(|found| (text(&found["state"]), text(&found["said"])))
-            .collect()
-    }
-
+    /// Asserts that a check has this state with a message that contains `text`.
     #[track_caller]
-    fn is(&self, check: &str, state: &str, said: &str) {
-        let found = self.about(check);
-        let there = found
-            .iter()
-            .any(|(is, text)| is == state && text.contains(said));
-        assert!(there, "{check} is not {state} with {said:?}: {found:?}");
-        assert_eq!(
-            self.code,
-            i32::from(self.report["ok"] == false),
-            "{}",
-            self.report
-        );
-        if state == "wrong" {
+    fn assert(&self, check: &str, state: &str, text: &str) {
+        let checks = self.report["checks"].as_array().unwrap();
+        let found = checks.iter().any(|found| {
+            let message = found["message"].as_str().unwrap();
+            found["check"] == check && found["state"] == state && message.contains(text)
+        });
+        let report = &self.report;
+        assert!(found, "{check} is not {state} with {text:?}: {report:#}");
+        assert_eq!(self.code, i32::from(report["ok"] == false), "{report:#}");
+        if state == "error" {
             assert_eq!(self.code, 1);
         }
     }
 }
 
 #[tokio::test]
-async fn an_app_that_is_set_up_right_is_fine_and_nothing_has_happened_to_it() {
+async fn correct_app_passes_all_checks_and_is_not_changed() {
     let app = App::start().await;
-    let id = app.sandbox.populate(1).remove(0);
-    let examined = app.examine(&[], &[]).await;
-    assert_eq!(examined.code, 0, "{}", examined.report);
-    examined.is("Open Humans", "fine", "answers");
-    examined.is("clock", "fine", "agrees");
-    examined.is("credentials", "fine", "takes the client id and secret");
-    examined.is("master token", "fine", "dies 24 hours after");
-    examined.is("redirect URI", "fine", "/openhumans/complete");
-    examined.is("webhook", "fine", "knows OPENHUMANS_WEBHOOK_SECRET");
-    examined.is("store keys", "fine", "2026 seals");
-    examined.is("ledger key", "fine", "set");
-    examined.is("ledger", "fine", VERIFYING);
-    examined.is("database", "warning", "none was named");
-
-    // Nobody has left, nothing was given out, nothing is kept.
-    assert!(app.sandbox.is_joined(&id));
+    let member = app.sandbox.populate(1).remove(0);
+    let checks = app.check(&[], &[]).await;
+    assert_eq!(checks.code, 0, "{}", checks.report);
+    for (check, state, text) in [
+        ("Open Humans", "ok", "responds"),
+        ("clock", "ok", "agrees"),
+        ("credentials", "ok", "accepts the client id and secret"),
+        ("master token", "ok", "expires 24 hours after"),
+        ("redirect URI", "ok", "/openhumans/complete"),
+        ("webhook", "ok", "accepts OPENHUMANS_WEBHOOK_SECRET"),
+        ("store keys", "ok", "2026 encrypts"),
+        ("ledger key", "ok", "set"),
+        ("ledger", "ok", VERIFYING_KEY),
+        ("database", "warning", "not checked"),
+    ] {
+        checks.assert(check, state, text);
+    }
+    assert!(app.sandbox.is_joined(&member));
     assert_eq!(app.sandbox.stats().tokens.succeeded, 0);
     assert_eq!(app.sandbox.count(Endpoint::RemoveMembers), 0);
-    assert!(
-        app.inbox
-            .events(&EventQuery::default())
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    assert!(
-        app.inbox
-            .ledger(&LedgerQuery::default())
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    let events = app.inbox.events(&EventQuery::default()).await.unwrap();
+    assert!(events.is_empty());
+    let lines = app.inbox.ledger(&LedgerQuery::default()).await.unwrap();
+    assert!(lines.is_empty());
 }
 
 #[tokio::test]
-async fn without_json_it_says_a_line_each() {
+async fn text_output_has_one_line_per_check() {
     let app = App::start().await;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_oh"));
-    command.env_clear().envs(app.environment()).arg("doctor");
+    let mut command = app.command(&[]);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap());
     let output = output.await.unwrap();
     assert!(output.status.success());
-    let said = String::from_utf8(output.stdout).unwrap();
-    for line in [
-        "fine     credentials: ",
-        "fine     webhook: ",
-        "warning  database: none",
+    let printed = String::from_utf8(output.stdout).unwrap();
+    for start in [
+        "ok       credentials: ",
+        "ok       webhook: ",
+        "warning  database: ",
     ] {
-        assert!(
-            said.lines().any(|said| said.starts_with(line)),
-            "{line}: {said}"
-        );
+        let found = printed.lines().any(|line| line.starts_with(start));
+        assert!(found, "{start}: {printed}");
     }
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_told_from_right_ones() {
+async fn misconfiguration_is_reported() {
     let app = App::start().await;
-    for change in [
-        ("OPENHUMANS_CLIENT_SECRET", "another"),
-        ("OPENHUMANS_CLIENT_ID", "another"),
-    ] {
-        let examined = app.examine(&[change], &[]).await;
-        examined.is("credentials", "wrong", "does not take");
+    let both_secrets = format!("{OTHER_SECRET},{SECRET}");
+    let other_host = app.url.replace("localhost", "127.0.0.1") + "/openhumans/complete";
+    let (no_app, no_server) = (unused_url("localhost"), unused_url("127.0.0.1"));
+    let signing_key = "OPENHUMANS_LEDGER_SIGNING_KEY";
+    type Expected<'a> = (&'a str, &'a str, &'a str);
+    let table: &[(&[(&str, &str)], &[&str], &[Expected<'_>])] = &[
+        (
+            &[("OPENHUMANS_CLIENT_SECRET", "another")],
+            &[],
+            &[("credentials", "error", "rejects")],
+        ),
+        (
+            &[("OPENHUMANS_CLIENT_ID", "another")],
+            &[],
+            &[("credentials", "error", "rejects")],
+        ),
+        (
+            &[("OPENHUMANS_CLIENT_SECRET", "pbkdf2_sha256$260000$x$y")],
+            &[],
+            &[
+                ("settings", "error", "stored hash"),
+                ("credentials", "skipped", "settings"),
+            ],
+        ),
+        (
+            &[("OPENHUMANS_MASTER_TOKEN", "another")],
+            &[],
+            &[("master token", "error", "rejects")],
+        ),
+        (
+            &[("OPENHUMANS_MASTER_TOKEN", "")],
+            &[],
+            &[("master token", "ok", "not set")],
+        ),
+        (
+            &[("OPENHUMANS_WEBHOOK_SECRET", OTHER_SECRET)],
+            &[],
+            &[(
+                "webhook",
+                "error",
+                "does not accept OPENHUMANS_WEBHOOK_SECRET",
+            )],
+        ),
+        (
+            &[("OPENHUMANS_WEBHOOK_SECRET", &both_secrets)],
+            &[],
+            &[
+                ("webhook", "error", "secret 1 of 2"),
+                ("webhook", "ok", "secret 2 of 2"),
+            ],
+        ),
+        (
+            &[("OPENHUMANS_WEBHOOK_SECRET", "")],
+            &[],
+            &[("webhook", "error", "is not set")],
+        ),
+        (
+            &[],
+            &["--mount-path", "/oh"],
+            &[
+                ("webhook", "error", "not from the webhook route (404"),
+                (
+                    "redirect URI",
+                    "error",
+                    "not from the route that completes logins (404",
+                ),
+            ],
+        ),
+        // A route that accepts anything is not the right one.
+        (
+            &[],
+            &["--mount-path", "/other"],
+            &[("webhook", "error", "not from the webhook route (200")],
+        ),
+        (
+            &[("OPENHUMANS_APP_BASE_URL", &no_app)],
+            &[],
+            &[
+                ("webhook", "error", "the app does not respond"),
+                ("redirect URI", "error", "the app does not respond"),
+            ],
+        ),
+        (
+            &[("OPENHUMANS_APP_BASE_URL", &no_app)],
+            &["--no-app"],
+            &[("webhook", "skipped", "--no-app")],
+        ),
+        (
+            &[
+                ("OPENHUMANS_REDIRECT_URI", &other_host),
+                ("OPENHUMANS_MASTERTOKEN", "x"),
+                ("OPENHUMANS_LEDGER_KEY", ""),
+            ],
+            &[],
+            &[
+                ("settings", "error", "localhost and 127.0.0.1 are different"),
+                ("environment", "warning", "unknown environment variables: "),
+                ("ledger key", "warning", "OPENHUMANS_LEDGER_KEY is not set"),
+            ],
+        ),
+        (
+            &[("OPENHUMANS_STORE_KEYS", "2026:short")],
+            &[],
+            &[("store keys", "error", "OPENHUMANS_STORE_KEYS")],
+        ),
+        (
+            &[("OPENHUMANS_STORE_KEYS", "")],
+            &[],
+            &[("store keys", "ok", "derived from the client secret")],
+        ),
+        (
+            &[("OPENHUMANS_CLIENT_ID", "")],
+            &[],
+            &[("settings", "error", "OPENHUMANS_CLIENT_ID is not set")],
+        ),
+        (
+            &[("OPENHUMANS_OH_BASE_URL", &no_server)],
+            &[],
+            &[
+                ("Open Humans", "error", "could not connect"),
+                ("credentials", "skipped", "connection"),
+            ],
+        ),
+        // The app itself is not an Open Humans server.
+        (
+            &[("OPENHUMANS_OH_BASE_URL", &app.url)],
+            &[],
+            &[("Open Humans", "error", "responds with 404")],
+        ),
+        (
+            &[(signing_key, "")],
+            &["--no-app"],
+            &[("ledger", "warning", "not signed")],
+        ),
+        (
+            &[(signing_key, " ")],
+            &["--no-app"],
+            &[("ledger", "warning", signing_key)],
+        ),
+        (
+            &[(signing_key, ""), ("OPENHUMANS_CLIENT_ID", "")],
+            &["--no-app"],
+            &[("ledger", "warning", "oh ledger keygen")],
+        ),
+        (
+            &[(signing_key, "topsecret")],
+            &["--no-app"],
+            &[
+                ("settings", "error", signing_key),
+                ("ledger", "skipped", "settings"),
+            ],
+        ),
+    ];
+    for (changes, args, expected) in table {
+        let checks = app.check(changes, args).await;
+        for (check, state, text) in *expected {
+            checks.assert(check, state, text);
+        }
     }
-    let hash = ("OPENHUMANS_CLIENT_SECRET", "pbkdf2_sha256$260000$x$y");
-    let examined = app.examine(&[hash], &[]).await;
-    examined.is("settings", "wrong", "stored hash");
-    examined.is("credentials", "skipped", "settings");
+    let events = app.inbox.events(&EventQuery::default()).await.unwrap();
+    assert!(events.is_empty(), "{events:?}");
+}
+
+#[tokio::test]
+async fn server_errors_are_warnings_and_expired_master_token_is_an_error() {
+    let app = App::start().await;
     app.sandbox.fault(Endpoint::Token, Fault::Html500);
-    let examined = app.examine(&[], &[]).await;
-    examined.is("credentials", "warning", "could not be tried");
-}
-
-#[tokio::test]
-async fn a_master_token_that_is_dead_is_told_from_none() {
-    let app = App::start().await;
-    let examined = app
-        .examine(&[("OPENHUMANS_MASTER_TOKEN", "another")], &[])
-        .await;
-    examined.is("master token", "wrong", "does not know");
     let expired = Fault::json(401, r#"{"detail": "Expired token."}"#);
     app.sandbox.fault_next(Endpoint::Project, 1, expired);
-    let examined = app.examine(&[], &[]).await;
-    examined.is("master token", "wrong", "it has expired");
-    let examined = app.examine(&[("OPENHUMANS_MASTER_TOKEN", "")], &[]).await;
-    examined.is("master token", "fine", "there is none");
-    assert_eq!(examined.code, 0);
+    let checks = app.check(&[], &[]).await;
+    checks.assert("credentials", "warning", "could not be checked");
+    checks.assert("master token", "error", "it has expired");
 }
 
 #[tokio::test]
-async fn the_webhook_is_held_to_the_secret_of_the_app() {
+async fn signing_key_is_read_from_file() {
     let app = App::start().await;
-    let examined = app
-        .examine(&[("OPENHUMANS_WEBHOOK_SECRET", OTHER)], &[])
-        .await;
-    examined.is(
-        "webhook",
-        "wrong",
-        "does not know OPENHUMANS_WEBHOOK_SECRET",
-    );
-    let both = format!("{OTHER},{SECRET}");
-    let examined = app
-        .examine(&[("OPENHUMANS_WEBHOOK_SECRET", &both)], &[])
-        .await;
-    examined.is("webhook", "wrong", "secret 1 of the 2");
-    examined.is("webhook", "fine", "secret 2 of the 2");
-    let examined = app.examine(&[("OPENHUMANS_WEBHOOK_SECRET", "")], &[]).await;
-    examined.is("webhook", "wrong", "is not set");
-    let inbox = app.inbox.events(&EventQuery::default()).await.unwrap();
-    assert!(inbox.is_empty(), "{inbox:?}");
-}
-
-#[tokio::test]
-async fn an_app_that_is_elsewhere_or_away_is_noticed() {
-    let app = App::start().await;
-    let examined = app.examine(&[], &["--mount-path", "/oh"]).await;
-    examined.is("webhook", "wrong", "not the route for the webhook (404");
-    examined.is(
-        "redirect URI",
-        "wrong",
-        "not the route that completes logins (404",
-    );
-    // A route that takes anything is not the right one, either.
-    let examined = app.examine(&[], &["--mount-path", "/another"]).await;
-    examined.is("webhook", "wrong", "not the route for the webhook (200");
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = nobody.local_addr().unwrap().port();
-    drop(nobody);
-    let away = format!("http://localhost:{port}");
-    let examined = app
-        .examine(&[("OPENHUMANS_APP_BASE_URL", &away)], &[])
-        .await;
-    examined.is("webhook", "wrong", "the app does not answer");
-    examined.is("redirect URI", "wrong", "the app does not answer");
-    let examined = app
-        .examine(&[("OPENHUMANS_APP_BASE_URL", &away)], &["--no-app"])
-        .await;
-    examined.is("webhook", "skipped", "not to be asked");
-    assert_eq!(examined.code, 0);
-}
-
-#[tokio::test]
-async fn settings_that_do_not_fit_are_said_and_misspelt_ones_too() {
-    let app = App::start().await;
-    let elsewhere = app.home.replace("localhost", "127.0.0.1") + "/openhumans/complete";
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("signing.key");
+    std::fs::write(&file, format!("{SIGNING_KEY}\n")).unwrap();
     let changes = [
-        ("OPENHUMANS_REDIRECT_URI", elsewhere.as_str()),
-        ("OPENHUMANS_MASTERTOKEN", "x"),
-        ("OPENHUMANS_LEDGER_KEY", ""),
-    ];
-    let examined = app.examine(&changes, &[]).await;
-    examined.is("settings", "wrong", "localhost and 127.0.0.1 are different");
-    examined.is("environment", "warning", "unknown environment variables: ");
-    examined.is("ledger key", "warning", "OPENHUMANS_LEDGER_KEY is not set");
-    let short = [("OPENHUMANS_STORE_KEYS", "2026:short")];
-    let examined = app.examine(&short, &[]).await;
-    examined.is(
-        "store keys",
-        "wrong",
-        "OPENHUMANS_STORE_KEYS cannot be used",
-    );
-    let examined = app.examine(&[("OPENHUMANS_STORE_KEYS", "")], &[]).await;
-    examined.is("store keys", "fine", "derived from the client secret");
-    let examined = app.examine(&[("OPENHUMANS_CLIENT_ID", "")], &[]).await;
-    examined.is("settings", "wrong", "OPENHUMANS_CLIENT_ID is not set");
-}
-
-#[tokio::test]
-async fn an_open_humans_that_is_away_or_is_none_is_noticed() {
-    let app = App::start().await;
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let away = format!("http://{}", nobody.local_addr().unwrap());
-    drop(nobody);
-    let examined = app.examine(&[("OPENHUMANS_OH_BASE_URL", &away)], &[]).await;
-    examined.is("Open Humans", "wrong", "is not reached");
-    examined.is("credentials", "skipped", "reached first");
-    // The app itself is there, and no Open Humans.
-    let examined = app
-        .examine(&[("OPENHUMANS_OH_BASE_URL", &app.home)], &[])
-        .await;
-    examined.is("Open Humans", "wrong", "answers 404");
-}
-
-#[tokio::test]
-async fn a_ledger_that_is_not_sealed_is_warned_of() {
-    let app = App::start().await;
-    let name = "OPENHUMANS_LEDGER_SIGNING_KEY";
-    // Also where the settings are wrong, and where the variable is there and empty.
-    for changes in [
-        &[(name, "")][..],
-        &[(name, " ")],
-        &[(name, ""), ("OPENHUMANS_CLIENT_ID", "")],
-    ] {
-        let examined = app.examine(changes, &["--no-app"]).await;
-        examined.is("ledger", "warning", "not sealed");
-        examined.is(
-            "ledger",
-            "warning",
-            "OPENHUMANS_LEDGER_SIGNING_KEY, which `oh ledger keygen` makes",
-        );
-    }
-    let examined = app.examine(&[(name, "topsecret")], &["--no-app"]).await;
-    examined.is("settings", "wrong", name);
-    examined.is("ledger", "skipped", "settings");
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("signing.key");
-    std::fs::write(&file, format!("{SIGNING}\n")).unwrap();
-    let changes = [
-        (name, ""),
+        ("OPENHUMANS_LEDGER_SIGNING_KEY", ""),
         ("OPENHUMANS_LEDGER_SIGNING_KEY_FILE", file.to_str().unwrap()),
     ];
-    let examined = app.examine(&changes, &["--no-app"]).await;
-    examined.is("ledger", "fine", &format!("--key {VERIFYING}"));
+    let checks = app.check(&changes, &["--no-app"]).await;
+    checks.assert("ledger", "ok", &format!("--key {VERIFYING_KEY}"));
 }
 
 #[tokio::test]
-async fn the_app_can_tell_who_asks() {
+async fn requests_to_app_identify_doctor() {
     use axum::http::header::USER_AGENT;
     use axum::http::{HeaderMap, StatusCode};
 
-    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut agents) = tokio::sync::mpsc::unbounded_channel();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let home = format!("http://localhost:{}", listener.local_addr().unwrap().port());
-    // As the routes answer what is signed with the right secret, and names nobody.
+    let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
     let deauth = post(move |headers: HeaderMap| {
-        tell.send(headers[USER_AGENT].clone()).unwrap();
+        sender.send(headers[USER_AGENT].clone()).unwrap();
         std::future::ready(StatusCode::BAD_REQUEST)
     });
     let router = Router::new().route("/openhumans/deauth", deauth);
     tokio::spawn(async move { axum::serve(listener, router).await });
     let app = App::start().await;
-    let examined = app
-        .examine(&[("OPENHUMANS_APP_BASE_URL", &home)], &[])
-        .await;
-    examined.is("webhook", "fine", "knows OPENHUMANS_WEBHOOK_SECRET");
-    let agent = told.try_recv().unwrap();
-    assert!(
-        agent.to_str().unwrap().starts_with("oh-doctor/"),
-        "{agent:?}"
-    );
+    let checks = app.check(&[("OPENHUMANS_APP_BASE_URL", &url)], &[]).await;
+    checks.assert("webhook", "ok", "accepts OPENHUMANS_WEBHOOK_SECRET");
+    let agent = agents.try_recv().unwrap();
+    assert!(agent.as_bytes().starts_with(b"oh-doctor/"), "{agent:?}");
 }

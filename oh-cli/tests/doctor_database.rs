@@ -1,10 +1,9 @@
-//! `oh doctor` and what it says of databases, none of which it changes.
+//! The database checks of `oh doctor`, which change nothing.
 
 // Helpers of tests may unwrap as tests do.
 #![allow(clippy::unwrap_used)]
 #![cfg(feature = "database")]
 
-use std::path::Path;
 use std::process::Command;
 
 use oh_core::Timestamp;
@@ -12,11 +11,11 @@ use oh_core::store::{EncryptedStore, Keyring, MemberRecord, PutOutcome, TokenSto
 use oh_sqlx::{PgStore, SqliteStore};
 use serde_json::Value;
 
-const OLD: &str = "2025:P_7ioYd1Xv0J3jEZ4tYv-1nB0qk5cJmJdT2xTn3yQ_I";
-const NEW: &str = "2026:tLZ4OThwsQVVCEPB5z8QsFBR8nzVXZ4k6Kv1EIUcyZo=";
+const OLD_KEY: &str = "2025:P_7ioYd1Xv0J3jEZ4tYv-1nB0qk5cJmJdT2xTn3yQ_I";
+const NEW_KEY: &str = "2026:tLZ4OThwsQVVCEPB5z8QsFBR8nzVXZ4k6Kv1EIUcyZo=";
 
-/// What is said of the database and the tokens in it: `state: text`.
-fn examine(database: &str, keys: &str) -> Vec<String> {
+/// Returns the findings about the database as lines of the form `state check: message`.
+fn findings(database: &str, keys: &str) -> Vec<String> {
     let output = Command::new(env!("CARGO_BIN_EXE_oh"))
         .env_clear()
         .env("OPENHUMANS_STORE_KEYS", keys)
@@ -25,23 +24,22 @@ fn examine(database: &str, keys: &str) -> Vec<String> {
         .unwrap();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let checks = report["checks"].as_array().unwrap().iter();
-    let of_it = checks.filter(|found| {
-        let check = found["check"].as_str().unwrap();
-        ["database", "departures", "tokens"].contains(&check)
-    });
-    let line = |found: &Value| {
-        let text = |name: &str| found[name].as_str().unwrap().to_owned();
-        format!("{} {}: {}", text("state"), text("check"), text("said"))
+    let line = |finding: &Value| {
+        let text = |name: &str| finding[name].as_str().unwrap().to_owned();
+        format!("{} {}: {}", text("state"), text("check"), text("message"))
     };
-    let lines: Vec<String> = of_it.map(line).collect();
-    assert!(!lines.is_empty(), "{report}");
-    lines
+    let about_database = checks.filter(|finding| {
+        let check = finding["check"].as_str().unwrap();
+        ["database", "deauthorizations", "tokens"].contains(&check)
+    });
+    about_database.map(line).collect()
 }
 
 #[track_caller]
-fn says(lines: &[String], wanted: &str) {
-    let there = lines.iter().any(|line| line.contains(wanted));
-    assert!(there, "{wanted:?} is not among {lines:#?}");
+fn assert_finding(database: &str, keys: &str, text: &str) {
+    let lines = findings(database, keys);
+    let found = lines.iter().any(|line| line.contains(text));
+    assert!(found, "{text:?} is missing: {lines:#?}");
 }
 
 async fn add(store: &impl TokenStore, id: &str) {
@@ -50,152 +48,131 @@ async fn add(store: &impl TokenStore, id: &str) {
     assert_eq!(store.put(&record, None).await.unwrap(), PutOutcome::Stored);
 }
 
-async fn every_state_of_the_tokens_is_told<S>(store: S, database: &str)
+async fn assert_findings_for_tokens<S>(store: S, database: &str)
 where
     S: TokenStore + Clone,
 {
-    let lines = examine(database, NEW);
-    says(
-        &lines,
-        "fine database: it opens, and its tables are up to date",
-    );
-    says(&lines, "fine departures: none to be acted on");
-    says(
-        &lines,
-        "fine tokens: no member has any in the tables of oh-sqlx; a store of the app's own is not",
-    );
-
-    let old = EncryptedStore::new(store.clone(), Keyring::parse(OLD).unwrap());
+    for text in [
+        "ok database: it opens, and its tables are up to date",
+        "ok deauthorizations: none pending",
+        "ok tokens: none in the tables of oh-sqlx",
+    ] {
+        assert_finding(database, NEW_KEY, text);
+    }
+    let old = EncryptedStore::new(store.clone(), Keyring::parse(OLD_KEY).unwrap());
     add(&old, "00000001").await;
     add(&old, "00000002").await;
-    says(
-        &examine(database, OLD),
-        "fine tokens: those of all 2 members are sealed with the key 2025",
-    );
-    let rotating = format!("{NEW},{OLD}");
-    says(
-        &examine(database, &rotating),
-        "warning tokens: some are still sealed with older keys (2 with 2025)",
-    );
-    says(
-        &examine(database, NEW),
-        "wrong tokens: those of 2 members are sealed with the key 2025, which is not in",
-    );
-
+    let rotating = format!("{NEW_KEY},{OLD_KEY}");
+    for (keys, text) in [
+        (OLD_KEY, "ok tokens: encrypted for 2 members with key 2025"),
+        (
+            &rotating,
+            "warning tokens: some are encrypted with older keys (2 with 2025)",
+        ),
+        (
+            NEW_KEY,
+            "error tokens: encrypted for 2 members with key 2025, which OPENHUMANS_STORE_KEYS does \
+             not contain",
+        ),
+    ] {
+        assert_finding(database, keys, text);
+    }
     let keys = Keyring::parse(&rotating).unwrap();
-    let done = EncryptedStore::new(store.clone(), keys)
+    let report = EncryptedStore::new(store.clone(), keys)
         .reencrypt_all()
-        .await
-        .unwrap();
-    assert_eq!(done.reencrypted, 2);
-    says(
-        &examine(database, &rotating),
-        "fine tokens: those of all 2 members are sealed with the key 2026; older keys may be taken off",
-    );
-
+        .await;
+    assert_eq!(report.unwrap().reencrypted, 2);
+    let text = "ok tokens: encrypted for 2 members with key 2026. You can remove the older keys";
+    assert_finding(database, &rotating, text);
     add(&store, "00000003").await;
-    says(
-        &examine(database, NEW),
-        "wrong tokens: those of 1 member of 3 are not sealed",
-    );
+    let text = "error tokens: unencrypted for 1 member of 3";
+    assert_finding(database, NEW_KEY, text);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_sqlite_file_is_examined_and_not_changed() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("app.sqlite");
+async fn sqlite_file_is_checked_without_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("app.sqlite");
     let database = path.to_str().unwrap();
-    says(
-        &examine(database, NEW),
-        &format!("wrong database: {database} cannot be opened"),
-    );
-    assert!(!path.exists(), "it was made");
+    let text = format!("error database: could not open {database}: ");
+    assert_finding(database, NEW_KEY, &text);
+    assert!(!path.exists(), "the file was created");
 
     std::fs::write(&path, "").unwrap();
-    says(
-        &examine(database, NEW),
-        "warning database: it opens, and the tables of oh-sqlx are not there yet",
-    );
-    assert_eq!(
-        std::fs::metadata(&path).unwrap().len(),
-        0,
-        "nothing was written"
-    );
+    let text = "warning database: it opens, but has no tables of oh-sqlx yet";
+    assert_finding(database, NEW_KEY, text);
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
     std::fs::remove_file(&path).unwrap();
 
     let store = SqliteStore::connect(&path).await.unwrap();
-    every_state_of_the_tokens_is_told(store.clone(), database).await;
+    assert_findings_for_tokens(store.clone(), database).await;
 
     let newer = "INSERT INTO oh_schema (version) VALUES (99)";
     sqlx::query(newer).execute(store.pool()).await.unwrap();
-    says(
-        &examine(database, NEW),
-        "wrong database: the tables are at schema 99",
-    );
+    let lines = findings(database, NEW_KEY);
+    let error = lines
+        .iter()
+        .find(|line| line.starts_with("error database: "));
+    assert!(error.is_some_and(|line| line.contains("99")), "{lines:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_whose_readers_wait_for_writers_is_warned_of() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("app.sqlite");
+async fn sqlite_journal_mode_other_than_wal_is_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("app.sqlite");
     let store = SqliteStore::connect(&path).await.unwrap();
     store.pool().close().await;
     drop(store);
-    // Its other files go when the last connection does.
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
     let options = options.journal_mode(sqlx::sqlite::SqliteJournalMode::Delete);
     let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
     pool.close().await;
-    let lines = examine(path.to_str().unwrap(), NEW);
-    says(&lines, "warning database: its journal is in mode delete");
+    let text = "warning database: its journal mode is delete";
+    assert_finding(path.to_str().unwrap(), NEW_KEY, text);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_postgresql_database_is_examined() {
-    let Some(own) = OwnDatabase::make().await else {
+async fn postgresql_database_is_checked() {
+    let Some(database) = TestDatabase::create().await else {
         return;
     };
-    let (database, name) = (own.url.clone(), own.name.clone());
-    says(
-        &examine(&database, NEW),
-        "warning database: it opens, and the tables of oh-sqlx are not there yet",
-    );
-    let store = PgStore::connect(&database).await.unwrap();
-    every_state_of_the_tokens_is_told(store.clone(), &database).await;
+    let (url, name) = (database.url.clone(), database.name.clone());
+    let text = "warning database: it opens, but has no tables of oh-sqlx yet";
+    assert_finding(&url, NEW_KEY, text);
+    let store = PgStore::connect(&url).await.unwrap();
+    assert_findings_for_tokens(store.clone(), &url).await;
     store.pool().close().await;
-    own.drop().await;
+    database.drop().await;
 
-    // What PostgreSQL says, and not where in its source it says so.
-    let lines = examine(&database, NEW);
-    let wanted = format!("database \"{name}\" does not exist");
-    assert!(
-        lines.iter().any(|line| line.ends_with(&wanted)),
-        "{wanted:?} does not end any of {lines:#?}"
-    );
+    // Without the line of PostgreSQL's source code.
+    let lines = findings(&url, NEW_KEY);
+    let message = format!("database \"{name}\" does not exist");
+    let found = lines.iter().any(|line| line.ends_with(&message));
+    assert!(found, "{message:?} does not end a line of {lines:#?}");
 
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let lines = examine(&format!("postgres://app:topsecret@{nobody}/app"), NEW);
-    says(&lines, "wrong database: PostgreSQL is not reached");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let unused = listener.local_addr().unwrap();
+    drop(listener);
+    let url = format!("postgres://app:topsecret@{unused}/app");
+    let lines = findings(&url, NEW_KEY);
+    assert!(lines[0].starts_with("error database: "), "{lines:?}");
     assert!(!format!("{lines:?}").contains("topsecret"), "{lines:?}");
 }
 
 /// A new database on the server that `DATABASE_URL` names.
-struct OwnDatabase {
+struct TestDatabase {
     server: sqlx::PgPool,
     name: String,
     url: String,
 }
 
-impl OwnDatabase {
-    #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
-    async fn make() -> Option<Self> {
+impl TestDatabase {
+    #[expect(clippy::print_stderr, reason = "a skipped test must be visible")]
+    async fn create() -> Option<Self> {
         let Ok(url) = std::env::var("DATABASE_URL") else {
             assert!(
                 std::env::var_os("CI").is_none(),
-                "CI=true needs DATABASE_URL"
+                "CI=true requires DATABASE_URL"
             );
             eprintln!("SKIPPED: set DATABASE_URL to a PostgreSQL server");
             return None;
@@ -203,27 +180,21 @@ impl OwnDatabase {
         let name = format!("oh_doctor_{}", std::process::id());
         let mut own = url::Url::parse(&url).unwrap();
         own.set_path(&name);
-        let made = Self {
+        let database = Self {
             server: sqlx::PgPool::connect(&url).await.unwrap(),
             name,
             url: own.into(),
         };
-        made.tell("CREATE DATABASE").await;
-        Some(made)
+        database.execute("CREATE DATABASE").await;
+        Some(database)
     }
 
     async fn drop(self) {
-        self.tell("DROP DATABASE").await;
+        self.execute("DROP DATABASE").await;
     }
 
-    async fn tell(&self, what: &str) {
-        let told = sqlx::AssertSqlSafe(format!("{what} {}", self.name));
-        sqlx::query(told).execute(&self.server).await.unwrap();
+    async fn execute(&self, statement: &str) {
+        let statement = sqlx::AssertSqlSafe(format!("{statement} {}", self.name));
+        sqlx::query(statement).execute(&self.server).await.unwrap();
     }
-}
-
-#[test]
-fn the_path_that_is_wrong_is_named() {
-    let lines = examine(Path::new("/nonexistent/app.sqlite").to_str().unwrap(), NEW);
-    says(&lines, "/nonexistent/app.sqlite");
 }

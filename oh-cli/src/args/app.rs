@@ -1,10 +1,10 @@
-//! Commands for those who run an app.
+//! Commands for operators of an app.
 
 use clap::Args;
 
 #[derive(Args)]
 pub(crate) struct Doctor {
-    /// The database the app keeps tokens in: a postgres:// address, or the path of an SQLite file
+    /// The app's database: a postgres:// URL or the path of an SQLite file
     #[arg(
         long,
         env = "DATABASE_URL",
@@ -12,10 +12,10 @@ pub(crate) struct Doctor {
         value_name = "DATABASE"
     )]
     pub(crate) database: Option<String>,
-    /// Where the app mounts the routes of Open Humans
+    /// The path at which the app mounts the Open Humans routes
     #[arg(long, default_value = "/openhumans", value_name = "PATH")]
     pub(crate) mount_path: String,
-    /// Ask nothing of the app itself, as before it is started
+    /// Skip the checks that send requests to the app, for use before it is started
     #[arg(long)]
     pub(crate) no_app: bool,
     /// Print one JSON object
@@ -26,10 +26,10 @@ pub(crate) struct Doctor {
 #[cfg(feature = "database")]
 #[derive(Args)]
 pub(crate) struct ImportDjango {
-    /// The Django app's database: a postgres:// address, or the path of an SQLite file
+    /// The Django app's database: a postgres:// URL or the path of an SQLite file
     #[arg(long, value_name = "DATABASE")]
     pub(crate) from: String,
-    /// The database to bring them into, of the same kinds; its tables are made if need be
+    /// The database to import into, of either kind; missing tables are created
     #[arg(
         long,
         env = "DATABASE_URL",
@@ -37,7 +37,7 @@ pub(crate) struct ImportDjango {
         value_name = "DATABASE"
     )]
     pub(crate) to: String,
-    /// Say what would be done, and change nothing
+    /// Print what would be done, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }

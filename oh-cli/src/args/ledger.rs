@@ -1,4 +1,4 @@
-//! The ledger of erasure requests that an app keeps: checked offline, without Open Humans.
+//! Commands for the ledger of erasure requests. They work offline.
 
 use std::path::PathBuf;
 
@@ -7,60 +7,57 @@ use oh_api::Timestamp;
 
 #[derive(Subcommand)]
 pub(crate) enum Ledger {
-    /// Make a key to seal a ledger with, and the one to check it with, printed as JSON
+    /// Generate a key that signs checkpoints and the key that verifies them, printed as JSON
     Keygen(Keygen),
-    /// Check that an export of a ledger is what was sealed, and list the requests that did not have
-    /// their end in time
+    /// Verify an export of a ledger against its checkpoints, and list late and overdue requests
     ///
-    /// Nothing before the last checkpoint was changed, removed or put in, or the exit code is 12. Only
-    /// a checkpoint that was kept elsewhere shows that the end was cut off, or all was written again.
+    /// Exits with 12 if a line before the last checkpoint was changed, removed or inserted. A removed
+    /// end, or a ledger rewritten by the holder of the signing key, is detected only with --checkpoint.
     Verify(Verify),
-    /// Write the report for the data protection officer from an export that was checked: HTML that
-    /// prints well, and CSV
+    /// Verify an export, and write a report for the data protection officer as HTML or CSV
     Report(Report),
-    /// Write the proofs that a member's lines, or an event's, are in the ledger
+    /// Verify an export, and write proofs that a member's or an event's lines are in the ledger
     ///
-    /// A file for each line. Members are named by pseudonym, never by id: the search of the app's
-    /// desk, or `Ledger::pseudonym`, says what pseudonym a member has.
+    /// Writes one file per line of the ledger. The ledger identifies members by pseudonym: find it
+    /// with the search of the app's erasure dashboard or with `Ledger::pseudonym`.
     Prove(Prove),
-    /// Check proofs of single lines, and print the lines
+    /// Verify proofs, and print the lines that they prove
     Check(Check),
 }
 
 #[derive(ClapArgs)]
 pub(crate) struct Keygen {
-    /// The ledger's name: best an address without its scheme, such as example.org/erasure
+    /// The ledger's name, preferably a URL without its scheme, for example example.org/erasure
     pub(crate) name: String,
-    /// Write the signing key to this file, readable by you alone, rather than print it
+    /// Write the signing key to this file, readable by you only, instead of printing it
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// Write the verifying key to this file as well, for those who check: --key reads it
+    /// Also write the verifying key to this file, for use with --key
     #[arg(long, value_name = "FILE")]
     pub(crate) verifying_out: Option<PathBuf>,
 }
 
 #[derive(ClapArgs)]
 pub(crate) struct Keys {
-    /// A verifying key, as `oh ledger keygen` printed it, or a file of such, a line each or as the
-    /// JSON it printed; can be given several times, as when one replaced another
+    /// A verifying key, or a file with one key per line or with the JSON of `oh ledger keygen`;
+    /// repeatable, for ledgers whose key was replaced
     #[arg(long = "key", value_name = "KEY", required = true)]
     pub(crate) keys: Vec<String>,
 }
 
 #[derive(ClapArgs)]
 pub(crate) struct Export {
-    /// The export of the ledger, from the desk or the app
+    /// The export of the ledger, from the erasure dashboard or the app
     pub(crate) export: PathBuf,
     #[command(flatten)]
     pub(crate) keys: Keys,
-    /// A file of checkpoints that were kept elsewhere: one as it was mailed, or several as records
-    /// or as the app's log has them, a line each; can be given several times
+    /// A file with trusted checkpoints, as they were mailed, exported or logged; repeatable
     #[arg(long = "checkpoint", value_name = "FILE")]
     pub(crate) checkpoints: Vec<PathBuf>,
-    /// How many days a request may take
+    /// The number of days in which a request must be completed
     #[arg(long, default_value_t = 30)]
     pub(crate) days: u32,
-    /// Judge as of this time, rather than now
+    /// The time at which to evaluate deadlines; by default the current time
     #[arg(long, value_name = "TIME")]
     pub(crate) as_of: Option<Timestamp>,
 }
@@ -69,7 +66,7 @@ pub(crate) struct Export {
 pub(crate) struct Verify {
     #[command(flatten)]
     pub(crate) export: Export,
-    /// Print what was found as JSON
+    /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -79,33 +76,33 @@ pub(crate) struct Verify {
 pub(crate) struct Report {
     #[command(flatten)]
     pub(crate) export: Export,
-    /// The page to write
+    /// The HTML file to write
     #[arg(long, group = "form", value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
-    /// The table to write
+    /// The CSV file to write
     #[arg(long, group = "form", value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
 }
 
 #[derive(ClapArgs)]
-#[command(group = ArgGroup::new("whose").required(true))]
+#[command(group = ArgGroup::new("subject").required(true))]
 pub(crate) struct Prove {
     #[command(flatten)]
     pub(crate) export: Export,
-    /// All lines of the member with this pseudonym, 32 hexadecimal digits
-    #[arg(long, group = "whose", value_name = "PSEUDONYM")]
+    /// Prove all lines of the member with this pseudonym, 32 hexadecimal digits
+    #[arg(long, group = "subject", value_name = "PSEUDONYM")]
     pub(crate) member: Option<String>,
-    /// All lines of this event
-    #[arg(long, group = "whose", value_name = "ID")]
+    /// Prove all lines of this event
+    #[arg(long, group = "subject", value_name = "ID")]
     pub(crate) event: Option<String>,
-    /// The directory the proofs go to
+    /// The directory to write the proofs to
     #[arg(short, long)]
     pub(crate) directory: PathBuf,
 }
 
 #[derive(ClapArgs)]
 pub(crate) struct Check {
-    /// The proofs
+    /// The files with the proofs
     #[arg(required = true, value_name = "FILE")]
     pub(crate) proofs: Vec<PathBuf>,
     #[command(flatten)]

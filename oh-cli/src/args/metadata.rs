@@ -1,26 +1,28 @@
-//! Commands about metadata CSVs.
+//! Commands for metadata CSVs.
 
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
 use clap::Subcommand;
-
-use crate::size;
 
 #[derive(Subcommand)]
 pub(crate) enum Metadata {
     /// Draft a CSV for the files of a directory
     Draft {
-        /// The directory: one member's files, or a folder for each member
+        /// The directory with one member's files, or with a subdirectory for each member
         #[arg(short, long)]
         directory: PathBuf,
-        /// The CSV to write; standard output without it
+        /// The CSV to write; by default standard output. An existing file is not overwritten
         #[arg(short, long, value_name = "FILE")]
         out: Option<PathBuf>,
-        /// Leave out files of more bytes, such as 500k, 128m or 2GiB
-        #[arg(long, value_parser = size::parse, value_name = "SIZE")]
-        max_size: Option<u64>,
+        /// Overwrite an existing CSV, including its descriptions
+        #[arg(long, requires = "out")]
+        overwrite: bool,
+        /// Skip files that are larger, for example 500k, 128m or 2GiB
+        #[arg(long, value_name = "SIZE")]
+        max_size: Option<ByteSize>,
     },
-    /// Hold a CSV against a directory, and print what does not fit
+    /// Compare a CSV with a directory, and print the differences
     Review {
         /// The directory
         #[arg(short, long)]
@@ -28,9 +30,9 @@ pub(crate) enum Metadata {
         /// The CSV
         csv: PathBuf,
     },
-    /// Write a CSV of all files of all members that the project can see; wants the master token
+    /// Write a CSV of all files of all members that the project can see; requires the master token
     List {
-        /// The CSV to write; standard output without it
+        /// The CSV to write; by default standard output
         #[arg(short, long, value_name = "FILE")]
         out: Option<PathBuf>,
     },

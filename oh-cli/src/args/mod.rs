@@ -1,10 +1,10 @@
-//! The command line: one room for each kind of thing that commands are about.
+//! The options and arguments of each command, grouped by topic.
 
 mod app;
 mod files;
 mod ledger;
+mod members;
 mod metadata;
-mod people;
 mod public;
 mod tokens;
 
@@ -15,32 +15,33 @@ pub(crate) use app::Doctor;
 #[cfg(feature = "database")]
 pub(crate) use app::ImportDjango;
 pub(crate) use files::{
-    Delete, Download, DownloadFile, Files, Here, Target, Upload, UploadFile, WhichFile,
+    Delete, DirectUpload, Download, DownloadFile, ExistingFiles, FileDetails, FileSelector, Files,
+    Target, Upload, UploadFile,
 };
 pub(crate) use ledger::{Check, Export, Keygen, Keys, Ledger, Prove, Report, Verify};
+pub(crate) use members::{AccessLog, Message, Remove};
 pub(crate) use metadata::Metadata;
-pub(crate) use people::{Message, Remove};
-pub(crate) use public::{Public, PublicDownload, PublicWhich};
+pub(crate) use public::{Public, PublicDownload, PublicFilter};
 pub(crate) use tokens::{
-    Asked, ClientSecret, Exchange, Introspect, Login, Refresh, RefreshSecret, Revoke,
+    AuthorizeUrl, ClientSecret, Exchange, Introspect, Login, Refresh, RefreshTokenArgs, Revoke,
 };
 
 use crate::access::Access;
-use crate::failure::EXPLAINED;
-use crate::migrate;
+use crate::error::AFTER_HELP;
 
 /// Open Humans from the command line: tokens, files, members, messages, public data.
 #[derive(Parser)]
-#[command(name = "oh", version, after_help = EXPLAINED, max_term_width = 100)]
+#[command(name = "oh", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) access: Access,
-    /// Show no progress and no notes, only results and errors
+    /// Print results and errors only, without progress and status messages
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
-    /// Say each file and member; twice, each request, too
+    /// Log each file and member; given twice, also each request
     ///
-    /// No token is among it. RUST_LOG chooses more finely, as in RUST_LOG=oh_api=debug.
+    /// The log contains no tokens. RUST_LOG sets the level per module, for example
+    /// RUST_LOG=oh_api=debug.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
     #[command(subcommand)]
@@ -49,33 +50,32 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Have a member authorize the project in a browser, and print or keep the tokens
+    /// Let a member authorize the project in a browser, and print or store the tokens
     ///
-    /// Opens the authorization page, listens at the redirect URI for the member to come back, and
-    /// exchanges the code. The redirect URI must be one of the project's and lead to this machine,
-    /// such as http://localhost:8000/openhumans/complete.
+    /// Opens the authorization page, waits for the redirect and exchanges the code. The redirect URI
+    /// must be registered for the project and point to this machine, for example
+    /// http://localhost:8000/openhumans/complete.
     Login(Login),
-    /// Print the address where a member authorizes the project, as JSON with its state and PKCE
-    /// verifier
+    /// Print the URL at which a member authorizes the project, as JSON with state and PKCE verifier
     ///
-    /// Open the url in a browser. It comes back to the redirect URI with `code` and `state` in the
-    /// query: compare the state, and give the code to `oh exchange`, with the verifier. `oh login`
-    /// does all of it where the redirect URI leads to this machine.
-    AuthorizeUrl(Asked),
+    /// Open the URL in a browser. The redirect carries `code` and `state` in the query: compare the
+    /// state, then pass the code and the verifier to `oh exchange`. `oh login` does all of this if
+    /// the redirect URI points to this machine.
+    AuthorizeUrl(AuthorizeUrl),
     /// Exchange an authorization code for tokens, printed as JSON
     ///
-    /// Codes work once. Where the tokens go is made ready before the code is sent.
+    /// A code works once. The output is opened before the code is sent.
     Exchange(Exchange),
-    /// Exchange a refresh token for a new pair of tokens, printed as JSON
+    /// Exchange a refresh token for new tokens, printed as JSON
     ///
-    /// The old pair is dead at once. Where the new one goes is made ready before; should it fail
-    /// all the same, the tokens are kept beside or shown, and the exit code is not 0.
+    /// Invalidates the old tokens. The output is opened before the request is sent; if the new tokens
+    /// cannot be written there, they are written to another file or printed, and the exit code is 13.
     Refresh(Refresh),
-    /// Make a member's tokens unusable; the member stays in the project
+    /// Revoke a member's tokens; the member stays in the project
     Revoke(Revoke),
-    /// Print what the token endpoint knows of a member's access token, as JSON
+    /// Print the token endpoint's information about a member's access token, as JSON
     Introspect(Introspect),
-    /// Print who a member's token belongs to, as JSON
+    /// Print the member that a token belongs to, as JSON
     Whoami(Whoami),
     /// Print the project's own record, as JSON
     Project(Raw),
@@ -83,80 +83,83 @@ pub(crate) enum Command {
     Members(Listing),
     /// List a member's files: id, source, name
     Files(Files),
-    /// Download files that are shared with the project, or its own, into a directory
+    /// List accesses to a member's files: time, IP address, file name
     ///
-    /// Of one member, or with the master token of all, each into a directory of their own. Files
-    /// that are here and have the right size are left alone, and interrupted downloads resumed.
+    /// Open Humans shows these logs to one project only, which its administrators choose.
+    AccessLog(AccessLog),
+    /// Download files that are shared with the project, or the project's own, into a directory
+    ///
+    /// Downloads the files of one member or, with the master token, of all members, each into a
+    /// separate directory. Skips files that exist with the right size and resumes interrupted
+    /// downloads.
     Download(Download),
-    /// Download one file of a member, by its id or name
+    /// Download one file of a member, by id or name
     DownloadFile(DownloadFile),
-    /// Upload a directory of files, with the metadata of a CSV
+    /// Upload a directory of files with the metadata of a CSV
     ///
-    /// For one member, or with the master token for all that the directory has a folder of. `oh
-    /// metadata draft` makes a CSV to begin with. A file of the same name at Open Humans is
-    /// replaced, unless it has the same MD5; --safe and --sync change that.
+    /// Uploads for one member or, with the master token, for each member with a subdirectory. `oh
+    /// metadata draft` creates the CSV. Replaces a file of the same name at Open Humans unless it has
+    /// the same MD5; --safe and --sync change that.
     Upload(Upload),
     /// Upload one file of a member
     UploadFile(UploadFile),
+    /// Create upload URLs for other programs, such as a browser, and complete these uploads
+    #[command(subcommand)]
+    DirectUpload(DirectUpload),
     /// Draft or review a metadata CSV, or list the metadata of all files of all members
     #[command(subcommand)]
     Metadata(Metadata),
-    /// Send a message to a member, to some, or to all
+    /// Send a message to one, several or all members
     ///
-    /// `{{ PROJECT_MEMBER_ID }}` in it becomes the receiver's id. Other text in {{ }} or {% %}
-    /// would keep it from arriving, or leave a hole in it, and is refused.
+    /// `{{ PROJECT_MEMBER_ID }}` in the text is replaced by the receiver's id. Other text in {{ }} or
+    /// {% %} is rejected: Open Humans would not deliver the message, or would remove the text.
     Message(Message),
-    /// Delete files that the project has uploaded
+    /// Delete files that the project uploaded
     Delete(Delete),
     /// Remove members from the project
     Remove(Remove),
-    /// Look at and download public data; needs no token
+    /// List and download public data; requires no token
     #[command(subcommand)]
     Public(Public),
-    /// Check how an app is set up, from the environment it is started with, and change nothing
+    /// Check the configuration of an app in its environment, without changing anything
     ///
-    /// Reads the same variables as the app. Asks Open Humans whether it knows the project, the app
-    /// whether it can be reached and has the same webhook secret, and the database whether it is as
-    /// it should be. A line for each: fine, or what is wrong and what to do. Exits with 1 if
-    /// something is wrong.
+    /// Reads the same variables as the app. Checks whether Open Humans accepts the credentials,
+    /// whether the app is reachable and has the same webhook secret, and whether the database is up
+    /// to date. Prints one line for each check and exits with 1 if one fails.
     Doctor(Doctor),
-    /// Bring members and their tokens over from the database of a django-open-humans app
+    /// Import members and their tokens from the database of a django-open-humans app
     ///
-    /// Reads what the package django-open-humans 0.2 keeps, and writes it into the database of
-    /// an app that keeps its tokens with oh-sqlx; sealed, if OPENHUMANS_STORE_KEYS is set. Stop the
-    /// Django app first: of two apps that refresh one token, the second has lost its member. It can
-    /// be interrupted, and run again as often as one likes: what is newer here is left alone.
+    /// Reads the tables of django-open-humans 0.2 and writes to the database of an app that stores
+    /// its tokens with oh-sqlx, encrypted if OPENHUMANS_STORE_KEYS is set. Stop the Django app first:
+    /// if two apps refresh the same token, one of them loses access. You can interrupt the import and
+    /// run it again; it does not replace newer tokens.
     #[cfg(feature = "database")]
     ImportDjango(ImportDjango),
-    /// Check the ledger of erasure requests that an app keeps; needs no token, and no network
+    /// Verify an app's ledger of erasure requests offline; requires no token
     #[command(subcommand)]
     Ledger(Ledger),
-    /// Print a script that completes commands and options in a shell
+    /// Print a completion script for a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the man page of oh, or write those of all commands into a directory
+    /// Print the man page of oh, or write the man pages of all commands into a directory
     Man {
-        /// The directory, which must exist
+        /// An existing directory
         #[arg(short, long, value_name = "DIRECTORY")]
         directory: Option<std::path::PathBuf>,
     },
-    /// Show what each command of open-humans-api is here
+    /// Print the equivalents of the commands of open-humans-api, as Markdown
     #[command(
         help_template = "{about}\n\nUsage: {usage}\n\n{after-help}",
-        after_help = migrate::text()
+        after_help = crate::commands::MIGRATION_GUIDE
     )]
-    Migrate {
-        /// As Markdown
-        #[arg(long)]
-        markdown: bool,
-    },
+    Migrate,
 }
 
 #[derive(ClapArgs)]
-pub(crate) struct OfMember {
-    /// The member to act for, with the master token
+pub(crate) struct MemberArg {
+    /// The member to act for; requires the master token
     #[arg(short, long, value_name = "ID", value_parser = member_id)]
     pub(crate) member: Option<ProjectMemberId>,
 }
@@ -164,49 +167,56 @@ pub(crate) struct OfMember {
 #[derive(ClapArgs)]
 pub(crate) struct Whoami {
     #[command(flatten)]
-    pub(crate) of: OfMember,
+    pub(crate) member: MemberArg,
     #[command(flatten)]
     pub(crate) raw: Raw,
 }
 
 #[derive(ClapArgs)]
 pub(crate) struct Raw {
-    /// The whole record as Open Humans sent it; tokens in addresses are left out
+    /// Print the complete record as Open Humans sent it, without the tokens in its URLs
     #[arg(long)]
     pub(crate) raw: bool,
 }
 
 #[derive(ClapArgs)]
 pub(crate) struct Listing {
-    /// Print a line of JSON for each
+    /// Print each record as one line of JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Print a line of JSON for each: the whole record as Open Humans sent it; tokens in addresses
-    /// are left out
+    /// Print each record as Open Humans sent it, as one line of JSON, without the tokens in its URLs
     #[arg(long)]
     pub(crate) raw: bool,
+    /// Print at most this many records
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) limit: Option<u64>,
+    /// Skip this many records
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) offset: Option<u64>,
 }
 
 #[derive(ClapArgs)]
-pub(crate) struct Sure {
-    /// Do not ask
+pub(crate) struct Confirmation {
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub(crate) yes: bool,
-    /// Say what would be done, and do nothing
+    /// Print what would be done, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
 
-/// Reads a member's id. One that is too short has mostly lost its zeros to a spreadsheet or a
-/// shell.
+/// Parses a project member id. An id that is too short has usually lost its leading zeros to a
+/// spreadsheet or a shell.
 pub(crate) fn member_id(text: &str) -> Result<ProjectMemberId, String> {
     let id: ProjectMemberId = text
         .parse()
-        .map_err(|_| "it is not a project member id, which has 8 digits".to_owned())?;
+        .map_err(|_| "a project member id has 8 or 16 digits".to_owned())?;
     match text.len() {
+        8 | 16 => Ok(id),
         ..8 => Err(format!(
-            "it has not 8 digits; leading zeros belong to it: {text:0>8}?"
+            "a project member id has 8 or 16 digits, including leading zeros: did you mean \
+             {text:0>8}?"
         )),
-        _ => Ok(id),
+        _ => Err("a project member id has 8 or 16 digits".to_owned()),
     }
 }

@@ -1,20 +1,23 @@
-//! Commands about public data.
+//! Commands for public data.
 
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
 use clap::{Args, Subcommand};
 use oh_api::DataFileId;
 
-use super::{Here, Listing, Raw, Target};
-use crate::size;
+use super::{ExistingFiles, Listing, Raw, Target};
 
 #[derive(Subcommand)]
 pub(crate) enum Public {
     /// List projects: number, name
     Projects {
-        /// Only those this member is publicly in
+        /// List projects that this member has joined publicly
         #[arg(short, long)]
         username: Option<String>,
+        /// List projects with this name
+        #[arg(long, conflicts_with = "username")]
+        name: Option<String>,
         #[command(flatten)]
         listing: Listing,
     },
@@ -27,9 +30,12 @@ pub(crate) enum Public {
     },
     /// List public members: username, name
     Members {
-        /// Only those who are publicly in this project, by its number
+        /// List members who have publicly joined the project with this number
         #[arg(long, value_name = "NUMBER")]
         project: Option<u64>,
+        /// List members whose username contains this text
+        #[arg(long, conflicts_with = "project")]
+        name: Option<String>,
         #[command(flatten)]
         listing: Listing,
     },
@@ -41,7 +47,13 @@ pub(crate) enum Public {
         raw: Raw,
     },
     /// List data types: number, name
-    DataTypes(Listing),
+    DataTypes {
+        /// List the data types that the project with this number has registered
+        #[arg(long, value_name = "NUMBER")]
+        project: Option<u64>,
+        #[command(flatten)]
+        listing: Listing,
+    },
     /// Print one data type, as JSON
     DataType {
         /// Its number
@@ -49,32 +61,37 @@ pub(crate) enum Public {
         #[command(flatten)]
         raw: Raw,
     },
-    /// List for each source the members who have made it public: source, username
+    /// List the members who made a source public: source, username
     MembersBySource {
-        /// Only this source's, such as direct-sharing-1
+        /// List this source only, for example direct-sharing-1
         #[arg(short, long)]
         source: Option<String>,
         #[command(flatten)]
         listing: Listing,
     },
-    /// List for each member the sources that are public: username, source
+    /// List the sources that each member made public: username, source
     SourcesByMember {
-        /// Only this member's
+        /// List this member only
         #[arg(short, long)]
         username: Option<String>,
         #[command(flatten)]
         listing: Listing,
     },
     /// List public files: id, source, name
-    Files(PublicFiles),
-    /// Print one public file's record, as JSON
+    Files {
+        #[command(flatten)]
+        filter: PublicFilter,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// Print the record of one public file, as JSON
     File {
         /// Its id
         id: DataFileId,
         #[command(flatten)]
         raw: Raw,
     },
-    /// Download public files into a directory, and print where they are
+    /// Download public files into a directory, and print their paths
     Download(PublicDownload),
     /// Download one public file, by its id
     DownloadFile {
@@ -83,51 +100,43 @@ pub(crate) enum Public {
         #[command(flatten)]
         target: Target,
         #[command(flatten)]
-        here: Here,
+        existing: ExistingFiles,
     },
 }
 
 #[derive(Args)]
 pub(crate) struct PublicDownload {
-    /// The directory files go to
+    /// The directory to download into
     #[arg(short, long, default_value = ".")]
     pub(crate) directory: PathBuf,
     #[command(flatten)]
-    pub(crate) which: PublicWhich,
-    /// Leave out files of more bytes, such as 500k, 128m or 2GiB
-    #[arg(long, value_parser = size::parse, value_name = "SIZE", default_value = "128m")]
-    pub(crate) max_size: u64,
-    /// How many files move at a time
+    pub(crate) filter: PublicFilter,
+    /// Skip files that are larger, for example 500k, 128m or 2GiB
+    #[arg(long, value_name = "SIZE", default_value = "128m")]
+    pub(crate) max_size: ByteSize,
+    /// The number of files to transfer at the same time
     #[arg(short, long, default_value_t = 4, value_name = "COUNT")]
     pub(crate) jobs: usize,
     #[command(flatten)]
-    pub(crate) here: Here,
+    pub(crate) existing: ExistingFiles,
 }
 
+/// Conditions on public files. All of them must be met.
 #[derive(Args)]
-pub(crate) struct PublicFiles {
-    #[command(flatten)]
-    pub(crate) which: PublicWhich,
-    #[command(flatten)]
-    pub(crate) listing: Listing,
-}
-
-/// Which public files; those that fit all that is given.
-#[derive(Args)]
-pub(crate) struct PublicWhich {
-    /// Only this project's, by its number
+pub(crate) struct PublicFilter {
+    /// Files of the project with this number
     #[arg(long, value_name = "NUMBER")]
     pub(crate) project: Option<u64>,
-    /// Only those from this source, such as direct-sharing-1
+    /// Files from this source, for example direct-sharing-1
     #[arg(short, long, conflicts_with = "project")]
     pub(crate) source: Option<String>,
-    /// Only this member's
+    /// Files of this member
     #[arg(short, long)]
     pub(crate) username: Option<String>,
-    /// Only those of this data type, by its number
+    /// Files of the data type with this number
     #[arg(long, value_name = "NUMBER")]
     pub(crate) data_type: Option<u64>,
-    /// With --data-type, those of the types below it, too
+    /// With --data-type, also files of its subtypes
     #[arg(long, requires = "data_type")]
     pub(crate) include_children: bool,
 }

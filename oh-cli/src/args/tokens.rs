@@ -1,4 +1,4 @@
-//! Commands that get tokens, or end them.
+//! Commands that obtain, inspect and revoke tokens.
 
 use std::path::PathBuf;
 
@@ -9,39 +9,39 @@ pub(crate) struct Client {
     /// The project's client id
     #[arg(long, env = "OPENHUMANS_CLIENT_ID")]
     pub(crate) client_id: String,
-    /// The project's redirect URI, letter for letter
+    /// The redirect URI, exactly as registered for the project
     #[arg(long, env = "OPENHUMANS_REDIRECT_URI", value_name = "URL")]
     pub(crate) redirect_uri: String,
 }
 
-/// What the authorization page is asked for.
 #[derive(Args)]
-pub(crate) struct Asked {
+pub(crate) struct AuthorizeUrl {
     #[command(flatten)]
     pub(crate) client: Client,
-    /// Ask the member even while there is a live token: for another account, or new permissions
+    /// Show the authorization page even if the member has a valid token, to change the account or the
+    /// permissions
     #[arg(long)]
     pub(crate) force_approval: bool,
-    /// Ask for these scopes only, separated by blanks, as in "read write"
+    /// Request these scopes only, separated by spaces, for example "read write"
     #[arg(long)]
     pub(crate) scope: Option<String>,
 }
 
 #[derive(Args)]
 pub(crate) struct ClientSecret {
-    /// The project's client secret; better in a file or OPENHUMANS_CLIENT_SECRET
+    /// The project's client secret. Prefer --client-secret-file or OPENHUMANS_CLIENT_SECRET
     #[arg(long)]
     pub(crate) client_secret: Option<String>,
-    /// A file that holds the project's client secret; or OPENHUMANS_CLIENT_SECRET_FILE
+    /// A file with the project's client secret. Also OPENHUMANS_CLIENT_SECRET_FILE
     #[arg(long, value_name = "FILE", conflicts_with = "client_secret")]
     pub(crate) client_secret_file: Option<PathBuf>,
 }
 
 #[derive(Args)]
 pub(crate) struct Out {
-    /// Write the tokens to this file, readable by you alone, rather than print them
+    /// Write the tokens to this file, readable by you only, instead of printing them
     ///
-    /// --token-file and --refresh-token-file read it.
+    /// The file works with --token-file and --refresh-token-file.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
 }
@@ -49,12 +49,12 @@ pub(crate) struct Out {
 #[derive(Args)]
 pub(crate) struct Login {
     #[command(flatten)]
-    pub(crate) asked: Asked,
+    pub(crate) authorize: AuthorizeUrl,
     #[command(flatten)]
     pub(crate) secret: ClientSecret,
     #[command(flatten)]
     pub(crate) out: Out,
-    /// Print the address, and leave opening it to you
+    /// Print the URL without opening a browser
     #[arg(long)]
     pub(crate) no_browser: bool,
 }
@@ -67,21 +67,21 @@ pub(crate) struct Exchange {
     pub(crate) secret: ClientSecret,
     #[command(flatten)]
     pub(crate) out: Out,
-    /// The code the member came back with
+    /// The code from the redirect
     #[arg(long, allow_hyphen_values = true)]
     pub(crate) code: String,
-    /// The verifier that `oh authorize-url` printed; not wanted for an address made otherwise
+    /// The verifier that `oh authorize-url` printed; optional for URLs without PKCE
     #[arg(long, allow_hyphen_values = true)]
     pub(crate) verifier: Option<String>,
 }
 
 #[derive(Args)]
-pub(crate) struct RefreshSecret {
-    /// The refresh token; better in a file or OPENHUMANS_REFRESH_TOKEN
+pub(crate) struct RefreshTokenArgs {
+    /// The refresh token. Prefer --refresh-token-file or OPENHUMANS_REFRESH_TOKEN
     #[arg(long)]
     pub(crate) refresh_token: Option<String>,
-    /// A file that holds the refresh token, such as one that --out wrote; or
-    /// OPENHUMANS_REFRESH_TOKEN_FILE. Without it, a file of --token-file that --out wrote will do
+    /// A file with the refresh token, for example one that --out wrote; by default the file of
+    /// --token-file, if --out wrote it. Also OPENHUMANS_REFRESH_TOKEN_FILE
     #[arg(long, value_name = "FILE", conflicts_with = "refresh_token")]
     pub(crate) refresh_token_file: Option<PathBuf>,
 }
@@ -96,7 +96,7 @@ pub(crate) struct Refresh {
     #[command(flatten)]
     pub(crate) out: Out,
     #[command(flatten)]
-    pub(crate) token: RefreshSecret,
+    pub(crate) token: RefreshTokenArgs,
 }
 
 #[derive(Args)]
@@ -107,7 +107,7 @@ pub(crate) struct Revoke {
     #[command(flatten)]
     pub(crate) secret: ClientSecret,
     #[command(flatten)]
-    pub(crate) token: RefreshSecret,
+    pub(crate) token: RefreshTokenArgs,
 }
 
 #[derive(Args)]

@@ -1,24 +1,31 @@
-//! The database an app keeps tokens in: which one it is, and opening it as it is.
+//! Connections to the databases of apps.
 
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{PgPool, SqlitePool};
 
-/// How long a connection may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long opening a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Which database.
+/// The location of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Database {
     Postgres(String),
     Sqlite(PathBuf),
 }
 
-impl Place {
-    /// A `postgres://` address, or the path of an SQLite file, with or without `sqlite:`.
+/// An open database.
+pub(crate) enum Pool {
+    Postgres(PgPool),
+    Sqlite(SqlitePool),
+}
+
+impl Database {
+    /// Parses a `postgres://` URL, or the path of an SQLite file with or without `sqlite:`.
     pub(crate) fn parse(text: &str) -> Self {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             return Self::Postgres(text.to_owned());
@@ -27,21 +34,35 @@ impl Place {
         let path = path.strip_prefix("//").unwrap_or(path);
         Self::Sqlite(path.split('?').next().unwrap_or_default().into())
     }
+
+    /// Opens an existing database.
+    pub(crate) async fn open(&self) -> Result<Pool, sqlx::Error> {
+        match self {
+            Self::Postgres(url) => {
+                let options = PgPoolOptions::new().acquire_timeout(CONNECT_TIMEOUT);
+                let pool = options.max_connections(4).connect(url).await?;
+                Ok(Pool::Postgres(pool))
+            }
+            Self::Sqlite(path) => {
+                let file = SqliteConnectOptions::new()
+                    .filename(path)
+                    .create_if_missing(false);
+                let options = SqlitePoolOptions::new().acquire_timeout(CONNECT_TIMEOUT);
+                let pool = options.max_connections(2).connect_with(file).await?;
+                Ok(Pool::Sqlite(pool))
+            }
+        }
+    }
 }
 
-/// A pool on a file that has to be there.
-pub(crate) async fn sqlite(path: &Path) -> Result<SqlitePool, sqlx::Error> {
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(false);
-    let pool = SqlitePoolOptions::new().acquire_timeout(PATIENCE);
-    pool.max_connections(2).connect_with(options).await
-}
-
-/// A pool of few connections.
-pub(crate) async fn postgres(url: &str) -> Result<PgPool, sqlx::Error> {
-    let pool = PgPoolOptions::new().acquire_timeout(PATIENCE);
-    pool.max_connections(4).connect(url).await
+/// The path, or a name for a server, whose URL may contain a password.
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Postgres(_) => f.write_str("the PostgreSQL database"),
+            Self::Sqlite(path) => path.display().fmt(f),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -49,26 +70,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_postgres_and_all_else_is_a_path() {
-        for text in [
-            "a b.sqlite",
-            "sqlite:a b.sqlite",
-            "sqlite://a b.sqlite?mode=rwc",
+    fn parse_distinguishes_postgres_urls_from_sqlite_paths() {
+        for (text, path) in [
+            ("a b.sqlite", "a b.sqlite"),
+            ("sqlite:a b.sqlite", "a b.sqlite"),
+            ("sqlite://a b.sqlite?mode=rwc", "a b.sqlite"),
+            ("sqlite:///var/lib/app.sqlite", "/var/lib/app.sqlite"),
+            ("/var/lib/app.sqlite", "/var/lib/app.sqlite"),
         ] {
             assert_eq!(
-                Place::parse(text),
-                Place::Sqlite("a b.sqlite".into()),
+                Database::parse(text),
+                Database::Sqlite(path.into()),
                 "{text}"
             );
         }
-        let absolute = Place::Sqlite("/var/lib/app.sqlite".into());
-        assert_eq!(Place::parse("sqlite:///var/lib/app.sqlite"), absolute);
-        assert_eq!(Place::parse("/var/lib/app.sqlite"), absolute);
         for text in [
             "postgres://app@localhost/app",
             "postgresql://app@localhost/app",
         ] {
-            assert_eq!(Place::parse(text), Place::Postgres(text.to_owned()));
+            assert_eq!(Database::parse(text), Database::Postgres(text.to_owned()));
         }
     }
 }

@@ -1,133 +1,96 @@
-//! Members' files one by one: listing, fetching, sending, deleting.
+//! Single files of members.
 
 use std::path::{Path, PathBuf};
 
-use oh_api::{DataFile, Download, Error, FileMetadata, List, MemberClient, Upload, safe_file_name};
-use serde_json::{Value, json};
+use oh_api::{
+    DataFile, DirectUpload, Download, Error, FileMetadata, MemberClient, Upload, safe_file_name,
+};
+use serde_json::json;
 
+use super::records;
 use crate::access::Access;
-use crate::args::{self, Here, Target, WhichFile};
-use crate::ask;
-use crate::counted::counted;
-use crate::failure::Failure;
-use crate::output::{self, plain};
-use crate::progress::OneFile;
+use crate::args::{self, ExistingFiles, FileDetails, FileSelector, Target};
+use crate::confirm::confirm;
+use crate::error::CliError;
+use crate::output::{self, count, one_line};
+use crate::progress::FileProgress;
 
-pub(crate) async fn list(access: &Access, args: &args::Files) -> Result<(), Failure> {
-    let member = access.member(args.of.member.as_ref())?;
-    print(member.files(), &args.listing, None).await
-}
-
-/// Prints a list of files, or those of one source.
-pub(crate) async fn print(
-    mut files: List<DataFile>,
-    listing: &args::Listing,
-    source: Option<&str>,
-) -> Result<(), Failure> {
-    while let Some(file) = files.try_next().await? {
-        if source.is_some_and(|source| file.source.as_deref() != Some(source)) {
-            continue;
-        }
-        if listing.raw {
-            output::raw(file.raw())?;
-        } else if listing.json {
-            output::json(&shown(&file))?;
-        } else {
-            let source = file.source.or(file.source_project).unwrap_or_default();
-            let (source, name) = (plain(&source), plain(&file.basename));
-            output::line(format!("{}\t{source}\t{name}", file.id))?;
-        }
-    }
-    Ok(())
-}
-
-/// A file's record. Its address is a secret, and left out.
-pub(crate) fn shown(file: &DataFile) -> Value {
-    json!({
-        "id": file.id,
-        "basename": file.basename,
-        "created": file.created,
-        "source": file.source,
-        "source_project": file.source_project,
-        "username": file.user.as_ref().and_then(|user| user.username.as_ref()),
-        "metadata": file.metadata_map(),
-    })
+pub(crate) async fn list(access: &Access, args: &args::Files) -> Result<(), CliError> {
+    let member = access.member(args.member.member.as_ref())?;
+    records::FILE
+        .print_list(member.files(), &args.listing, |_| true)
+        .await
 }
 
 pub(crate) async fn download_file(
     access: &Access,
     args: &args::DownloadFile,
-) -> Result<(), Failure> {
-    let member = access.member(args.of.member.as_ref())?;
-    let file = find(&member, &args.which, args.source.as_deref()).await?;
-    fetch(
-        member.download(&file),
-        &file.basename,
-        &args.target,
-        &args.here,
-    )
-    .await
+) -> Result<(), CliError> {
+    let member = access.member(args.member.member.as_ref())?;
+    let file = find(&member, &args.file, args.source.as_deref()).await?;
+    let download = member.download(&file);
+    fetch(download, &file.basename, &args.target, &args.existing).await
 }
 
-/// The file of this id, or the newest of this name.
+/// Finds the file with the given id, or the newest file with the given name.
 async fn find(
     member: &MemberClient,
-    which: &WhichFile,
+    selector: &FileSelector,
     source: Option<&str>,
-) -> Result<DataFile, Failure> {
+) -> Result<DataFile, CliError> {
     let mut files = member.files();
     let mut newest: Option<DataFile> = None;
     while let Some(file) = files.try_next().await? {
         if source.is_some_and(|source| file.source.as_deref() != Some(source)) {
             continue;
         }
-        if which.file_id == Some(file.id) {
+        if selector.file_id == Some(file.id) {
             return Ok(file);
         }
-        let newer = newest
+        let is_newer = newest
             .as_ref()
             .is_none_or(|other| (file.created, file.id) > (other.created, other.id));
-        if which.name.as_ref() == Some(&file.basename) && newer {
+        if selector.name.as_ref() == Some(&file.basename) && is_newer {
             newest = Some(file);
         }
     }
     newest.ok_or_else(|| {
-        Failure::from(Error::NotFound).advise("`oh files` lists what there is, with its ids")
+        CliError::from(Error::NotFound).with_hint("`oh files` lists the files with their ids")
     })
 }
 
-/// Fetches one file to where it is wanted.
+/// Downloads one file to `target`.
 pub(crate) async fn fetch(
     download: Download,
     name: &str,
     target: &Target,
-    here: &Here,
-) -> Result<(), Failure> {
-    let bar = OneFile::new("");
-    let mut download = download
-        .max_size(target.max_size.unwrap_or(u64::MAX))
-        .on_progress({
-            let bar = bar.clone();
-            move |progress| bar.moved(progress)
-        });
-    if here.ignore_md5 {
+    existing: &ExistingFiles,
+) -> Result<(), CliError> {
+    let progress = FileProgress::start("");
+    let max_size = target.max_size.map_or(u64::MAX, |size| size.as_u64());
+    let mut download = download.max_size(max_size).on_progress({
+        let progress = progress.clone();
+        move |update| progress.update(update)
+    });
+    if existing.ignore_md5 {
         download = download.ignore_md5();
     }
-    download = match (here.verify, here.force) {
+    download = match (existing.verify, existing.force) {
         (_, true) => download,
         (true, _) => download.skip_verified(),
         _ => download.skip_existing(),
     };
     if target.out.as_deref() == Some(Path::new("-")) {
         let written = download.to_writer(&mut tokio::io::stdout()).await;
-        bar.finish();
+        progress.finish();
         let written = written.map_err(|error| match error {
-            Error::Mismatch { .. } => Failure::from(error).advise(
-                "what was written is not what its uploader said it is; --ignore-md5 takes it",
+            Error::Mismatch { .. } => CliError::from(error).with_hint(
+                "the output does not match the MD5 that its uploader gave; --ignore-md5 accepts it",
             ),
             error => error.into(),
         })?;
-        output::say(format!("{}: {}", plain(name), bar.said(written)));
+        let name = one_line(name);
+        output::status(format!("{name}: {}", progress.summary(written)));
         return Ok(());
     }
     let path = match &target.out {
@@ -135,44 +98,46 @@ pub(crate) async fn fetch(
         Some(path) => path.clone(),
         None => PathBuf::from(safe_file_name(name)),
     };
-    let done = download.to_path(&path).await;
-    bar.finish();
-    let done = done?;
-    let said = match done.already_present {
-        true => "was there already".to_owned(),
-        false => bar.said(done.size),
+    let result = download.to_path(&path).await;
+    progress.finish();
+    let downloaded = result?;
+    let outcome = match downloaded.already_present {
+        true => "already present".to_owned(),
+        false => progress.summary(downloaded.size),
     };
-    output::say(format!("{}: {said}", plain(&done.path.to_string_lossy())));
+    let path = one_line(&downloaded.path.to_string_lossy());
+    output::status(format!("{path}: {outcome}"));
     Ok(())
 }
 
-pub(crate) async fn upload_file(access: &Access, args: args::UploadFile) -> Result<(), Failure> {
-    let member = access.member(args.of.member.as_ref())?;
-    let mut upload = match (args.file.as_os_str() == "-", args.name) {
+pub(crate) async fn upload_file(access: &Access, args: args::UploadFile) -> Result<(), CliError> {
+    let member = access.member(args.member.member.as_ref())?;
+    let upload = match (args.file.as_os_str() == "-", args.name) {
         (true, Some(name)) => {
             tracing::debug!("reading standard input");
             Upload::reader(name, tokio::io::stdin())
         }
         (true, None) => {
-            return Err(Failure::Usage("standard input wants a --name".into()));
+            return Err(CliError::Usage(
+                "an upload from standard input requires --name".into(),
+            ));
         }
         (false, Some(name)) => Upload::path(&args.file).name(name),
         (false, None) => Upload::path(&args.file),
     };
-    let metadata = FileMetadata::new(args.description).tags(args.tags);
-    let bar = OneFile::new("(computing its MD5)");
-    upload = upload
-        .metadata(metadata)
-        .data_types(args.data_types)
+    let progress = FileProgress::start("(computing the MD5)");
+    let upload = upload
+        .metadata(metadata(&args.details))
+        .data_types(args.details.data_types)
         .with_md5()
         .on_progress({
-            let bar = bar.clone();
-            move |progress| bar.moved(progress)
+            let progress = progress.clone();
+            move |update| progress.update(update)
         });
-    let uploaded = member.upload(upload).await;
-    bar.finish();
-    let uploaded = uploaded?;
-    output::say(format!("uploaded {}", bar.said(uploaded.size)));
+    let result = member.upload(upload).await;
+    progress.finish();
+    let uploaded = result?;
+    output::status(format!("uploaded {}", progress.summary(uploaded.size)));
     output::json(&json!({
         "id": uploaded.id,
         "size": uploaded.size,
@@ -180,25 +145,50 @@ pub(crate) async fn upload_file(access: &Access, args: args::UploadFile) -> Resu
     }))
 }
 
-pub(crate) async fn delete(access: &Access, args: &args::Delete) -> Result<(), Failure> {
-    let member = access.member(args.of.member.as_ref())?;
-    if args.sure.dry_run || args.all && !args.sure.yes {
-        let doomed = own(&member, args).await?;
-        if args.sure.dry_run {
-            for file in &doomed {
-                output::line(format!("{}\t{}", file.id, plain(&file.basename)))?;
+fn metadata(details: &FileDetails) -> FileMetadata {
+    FileMetadata::new(&details.description).tags(details.tags.iter().map(String::as_str))
+}
+
+pub(crate) async fn direct_upload(
+    access: &Access,
+    args: args::DirectUpload,
+) -> Result<(), CliError> {
+    match args {
+        args::DirectUpload::Begin {
+            name,
+            member,
+            details,
+        } => {
+            let member = access.member(member.member.as_ref())?;
+            let upload = DirectUpload::new(name)
+                .metadata(metadata(&details))
+                .data_types(details.data_types);
+            let started = member.begin_upload(upload).await?;
+            output::json(&json!({ "id": started.id, "url": started.url.expose() }))
+        }
+        args::DirectUpload::Complete { id, member } => {
+            let member = access.member(member.member.as_ref())?;
+            let size = member.complete_upload(id).await?;
+            output::json(&json!({ "id": id, "size": size }))
+        }
+    }
+}
+
+pub(crate) async fn delete(access: &Access, args: &args::Delete) -> Result<(), CliError> {
+    let member = access.member(args.member.member.as_ref())?;
+    let confirmation = &args.confirmation;
+    if confirmation.dry_run || args.all && !confirmation.yes {
+        let files = project_files(&member, args).await?;
+        let total = count(files.len(), "file");
+        if confirmation.dry_run {
+            for file in &files {
+                output::row([&file.id.to_string(), &file.basename])?;
             }
-            output::say(format!(
-                "{} would be deleted",
-                counted(doomed.len(), "file")
-            ));
+            output::status(format!("would delete {total}"));
             return Ok(());
         }
-        let question = match doomed.len() {
-            1 => "Delete the one file of the project's own".to_owned(),
-            count => format!("Delete all {count} files of the project's own"),
-        };
-        ask::whether(&question, args.sure.yes).await?;
+        let question = format!("Delete all files of the project for this member ({total})");
+        confirm(&question, false).await?;
     }
     let deleted = match (args.file_id, &args.name) {
         (Some(id), _) => member.delete_file(id).await?,
@@ -206,29 +196,32 @@ pub(crate) async fn delete(access: &Access, args: &args::Delete) -> Result<(), F
         (None, None) => member.delete_all_files().await?,
     };
     if deleted.is_empty() && !args.all {
-        return Err(Failure::from(Error::NotFound).advise(
-            "only the project's own files can be deleted; `oh files` lists them, with their ids",
+        return Err(CliError::from(Error::NotFound).with_hint(
+            "a project can delete only files that it uploaded; `oh files` lists them with their ids",
         ));
     }
     for id in &deleted {
         output::line(id.to_string())?;
     }
-    output::say(format!("{} deleted", counted(deleted.len(), "file")));
+    output::status(format!("deleted {}", count(deleted.len(), "file")));
     Ok(())
 }
 
-/// The project's own files among those that the arguments name.
-async fn own(member: &MemberClient, args: &args::Delete) -> Result<Vec<DataFile>, Failure> {
+/// Returns the files that the project uploaded and the arguments select.
+async fn project_files(
+    member: &MemberClient,
+    args: &args::Delete,
+) -> Result<Vec<DataFile>, CliError> {
     let shared = member.exchange_member().await?.sources_shared;
     let mut files = member.files();
-    let mut own = Vec::new();
+    let mut selected = Vec::new();
     while let Some(file) = files.try_next().await? {
-        let ours = !file.source.as_ref().is_some_and(|s| shared.contains(s));
-        let named = args.file_id.is_none_or(|id| id == file.id)
+        let is_shared = file.source.as_ref().is_some_and(|s| shared.contains(s));
+        let matches = args.file_id.is_none_or(|id| id == file.id)
             && args.name.as_ref().is_none_or(|name| *name == file.basename);
-        if ours && named {
-            own.push(file);
+        if !is_shared && matches {
+            selected.push(file);
         }
     }
-    Ok(own)
+    Ok(selected)
 }

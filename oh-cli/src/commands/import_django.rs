@@ -1,8 +1,8 @@
-//! `oh import-django`: from the database of a django-open-humans app into one of oh-sqlx.
+//! `oh import-django`: imports members from a django-open-humans app into a database of oh-sqlx.
 //!
-//! A member is one row there (`openhumans_openhumansmember`) and one record here. Each is read,
-//! compared and written by itself, conditionally on what was compared, so that it makes no
-//! difference where it is interrupted, how often it is run, and whether the new app is running.
+//! Each row of `openhumans_openhumansmember` becomes one record. Each record is written only if the
+//! stored one has not changed since it was compared, so the import can be interrupted and repeated,
+//! and the new app can run meanwhile.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,286 +14,258 @@ use oh_core::store::{
 };
 use oh_core::{ProjectMemberId, Timestamp};
 use oh_sqlx::{PgStore, SchemaError, SqliteStore};
-use sqlx::{PgPool, SqlitePool};
 
-use super::database::{self, Place};
+use super::database::{Database, Pool};
 use crate::args::ImportDjango;
-use crate::counted::counted;
-use crate::failure::{Failure, sentence};
-use crate::output;
+use crate::error::{CliError, with_sources};
+use crate::output::{self, count};
 
-/// Rows read at a time.
-const PAGE: i64 = 500;
+/// Rows per query.
+const PAGE_SIZE: i64 = 500;
 
-/// Members written at a time: a store commits together what comes together.
-const AT_ONCE: usize = 32;
+/// Concurrent writes. Stores commit concurrent writes together.
+const CONCURRENCY: usize = 32;
 
-/// How long an access token of Open Humans lives. The package keeps when it expires; when it was
-/// issued follows.
-const LIFETIME: Duration = Duration::from_secs(36_000);
+/// The lifetime of an access token. django-open-humans stores when a token expires, not when it was
+/// issued.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(36_000);
 
-pub(crate) async fn run(args: ImportDjango) -> Result<(), Failure> {
-    let from = Source::open(&Place::parse(&args.from)).await?;
-    let to = destination(&Place::parse(&args.to), args.dry_run).await?;
-    let keys = Keyring::from_env().map_err(|error| Failure::Usage(error.to_string()))?;
-    let how = format!(
-        "encrypted with the key {}",
-        keys.ids().next().unwrap_or_default()
-    );
-    let to = EncryptedStore::new(to, keys);
-    let mut done = Tally::default();
+pub(crate) async fn run(args: ImportDjango) -> Result<(), CliError> {
+    let source = Database::parse(&args.from);
+    let pool = source.open().await.map_err(|e| unusable(&source, &e))?;
+    let store = open_store(&Database::parse(&args.to), args.dry_run).await?;
+    let keys = Keyring::from_env().map_err(|error| CliError::Usage(error.to_string()))?;
+    let key = keys.ids().next().unwrap_or_default().to_owned();
+    let store = EncryptedStore::new(store, keys);
+    let mut summary = Summary::default();
     let mut after = String::new();
     loop {
-        let rows = from.page(&after).await?;
+        let rows = read_page(&pool, &after).await?;
         let Some(last) = rows.last() else { break };
         after.clone_from(&last.id);
-        let outcomes = stream::iter(rows).map(|row| bring(&to, row, args.dry_run));
-        let mut outcomes = outcomes.buffer_unordered(AT_ONCE);
-        while let Some((id, outcome)) = outcomes.next().await {
-            done.add(&id, outcome);
+        let results = stream::iter(rows).map(|row| import(&store, row, args.dry_run));
+        let mut results = results.buffer_unordered(CONCURRENCY);
+        while let Some((id, outcome)) = results.next().await {
+            summary.add(&id, outcome);
         }
-        output::say(format!("{} looked at", counted(done.seen, "member")));
+        output::status(format!("read {}", count(summary.read, "member")));
     }
-    done.end(args.dry_run, &how)
+    summary.print(args.dry_run, &key)
 }
 
-/// Where members go. For a dry run nothing is made, and what is not there holds nobody.
-async fn destination(place: &Place, dry_run: bool) -> Result<Arc<dyn TokenStore>, Failure> {
-    let nobody = || Arc::new(MemoryStore::new());
-    match place {
-        Place::Sqlite(path) if dry_run && !path.exists() => Ok(nobody()),
-        Place::Sqlite(path) if dry_run => {
-            let pool = database::sqlite(path)
-                .await
-                .map_err(|e| cannot(place, &e))?;
+/// Opens the store to import into. A dry run creates no tables and treats a missing store as empty.
+async fn open_store(database: &Database, dry_run: bool) -> Result<Arc<dyn TokenStore>, CliError> {
+    if !dry_run {
+        let store: Result<Arc<dyn TokenStore>, SchemaError> = match database {
+            Database::Sqlite(path) => SqliteStore::connect(path).await.map(|s| Arc::new(s) as _),
+            Database::Postgres(url) => PgStore::connect(url).await.map(|s| Arc::new(s) as _),
+        };
+        return store.map_err(|error| unusable(database, &error));
+    }
+    if matches!(database, Database::Sqlite(path) if !path.exists()) {
+        return Ok(Arc::new(MemoryStore::new()));
+    }
+    let pool = database.open().await.map_err(|e| unusable(database, &e))?;
+    let (store, schema): (Arc<dyn TokenStore>, _) = match pool {
+        Pool::Sqlite(pool) => {
             let store = SqliteStore::new(pool);
-            match store.check_schema().await {
-                Ok(()) => Ok(Arc::new(store)),
-                Err(SchemaError::Older { found: 0, .. }) => Ok(nobody()),
-                Err(error) => Err(cannot(place, &error)),
-            }
+            let schema = store.check_schema().await;
+            (Arc::new(store), schema)
         }
-        Place::Postgres(url) if dry_run => {
-            let pool = database::postgres(url)
-                .await
-                .map_err(|e| cannot(place, &e))?;
+        Pool::Postgres(pool) => {
             let store = PgStore::new(pool);
-            match store.check_schema().await {
-                Ok(()) => Ok(Arc::new(store)),
-                Err(SchemaError::Older { found: 0, .. }) => Ok(nobody()),
-                Err(error) => Err(cannot(place, &error)),
-            }
+            let schema = store.check_schema().await;
+            (Arc::new(store), schema)
         }
-        Place::Sqlite(path) => match SqliteStore::connect(path).await {
-            Ok(store) => Ok(Arc::new(store)),
-            Err(error) => Err(cannot(place, &error)),
-        },
-        Place::Postgres(url) => match PgStore::connect(url).await {
-            Ok(store) => Ok(Arc::new(store)),
-            Err(error) => Err(cannot(place, &error)),
-        },
+    };
+    match schema {
+        Ok(()) => Ok(store),
+        Err(SchemaError::Older { found: 0, .. }) => Ok(Arc::new(MemoryStore::new())),
+        Err(error) => Err(unusable(database, &error)),
     }
 }
 
-fn cannot(place: &Place, error: &(dyn std::error::Error + 'static)) -> Failure {
-    let place = match place {
-        Place::Sqlite(path) => path.display().to_string(),
-        // The address may hold a password.
-        Place::Postgres(_) => "the PostgreSQL database".to_owned(),
-    };
-    let why = sentence(error);
-    Failure::Wrong(format!("{place} cannot be used: {why}"))
+fn unusable(database: &Database, error: &(dyn std::error::Error + 'static)) -> CliError {
+    CliError::Invalid(format!(
+        "could not open {database}: {}",
+        with_sources(error)
+    ))
 }
 
-/// The Django app's database.
-enum Source {
-    Sqlite(SqlitePool),
-    Postgres(PgPool),
-}
-
-/// A member, as the package keeps one.
+/// A member as django-open-humans stores it.
 #[derive(sqlx::FromRow)]
 struct Row {
     id: String,
     access_token: String,
     refresh_token: String,
-    /// In microseconds since 1970; the package keeps whole seconds.
+    /// Microseconds since 1970, with the precision of a second.
     expires: Option<i64>,
     has_left: i64,
 }
 
-impl Source {
-    async fn open(place: &Place) -> Result<Self, Failure> {
-        let opened = match place {
-            Place::Sqlite(path) => database::sqlite(path).await.map(Self::Sqlite),
-            Place::Postgres(url) => database::postgres(url).await.map(Self::Postgres),
-        };
-        opened.map_err(|error| cannot(place, &error))
-    }
-
-    /// The members after one, in the order of their ids.
-    async fn page(&self, after: &str) -> Result<Vec<Row>, Failure> {
-        let read = match self {
-            Self::Sqlite(pool) => {
-                let query = sqlx::query_as(
-                    "SELECT oh_id AS id, access_token, refresh_token, \
-                     CAST(strftime('%s', token_expires) AS INTEGER) * 1000000 AS expires, \
-                     CAST(oh_deauth AS INTEGER) AS has_left \
-                     FROM openhumans_openhumansmember WHERE oh_id > ? ORDER BY oh_id LIMIT ?",
-                );
-                query.bind(after).bind(PAGE).fetch_all(pool).await
-            }
-            Self::Postgres(pool) => {
-                let query = sqlx::query_as(
-                    "SELECT oh_id AS id, access_token, refresh_token, \
-                     CAST(extract(epoch FROM token_expires) * 1000000 AS BIGINT) AS expires, \
-                     CAST(CAST(oh_deauth AS INTEGER) AS BIGINT) AS has_left \
-                     FROM openhumans_openhumansmember WHERE oh_id > $1 ORDER BY oh_id LIMIT $2",
-                );
-                query.bind(after).bind(PAGE).fetch_all(pool).await
-            }
-        };
-        read.map_err(|error| {
-            let why = sentence(&error);
-            Failure::Wrong(format!(
-                "the members of django-open-humans 0.2 could not be read there: {why}"
-            ))
-        })
-    }
+/// Reads the members whose ids follow `after`, in the order of their ids.
+async fn read_page(pool: &Pool, after: &str) -> Result<Vec<Row>, CliError> {
+    let rows = match pool {
+        Pool::Sqlite(pool) => {
+            let query = sqlx::query_as(
+                "SELECT oh_id AS id, access_token, refresh_token, \
+                 CAST(strftime('%s', token_expires) AS INTEGER) * 1000000 AS expires, \
+                 CAST(oh_deauth AS INTEGER) AS has_left \
+                 FROM openhumans_openhumansmember WHERE oh_id > ? ORDER BY oh_id LIMIT ?",
+            );
+            query.bind(after).bind(PAGE_SIZE).fetch_all(pool).await
+        }
+        Pool::Postgres(pool) => {
+            let query = sqlx::query_as(
+                "SELECT oh_id AS id, access_token, refresh_token, \
+                 CAST(extract(epoch FROM token_expires) * 1000000 AS BIGINT) AS expires, \
+                 CAST(CAST(oh_deauth AS INTEGER) AS BIGINT) AS has_left \
+                 FROM openhumans_openhumansmember WHERE oh_id > $1 ORDER BY oh_id LIMIT $2",
+            );
+            query.bind(after).bind(PAGE_SIZE).fetch_all(pool).await
+        }
+    };
+    rows.map_err(|error| {
+        CliError::Invalid(format!(
+            "could not read the members of django-open-humans 0.2 from the --from database: {}",
+            with_sources(&error)
+        ))
+    })
 }
 
-/// What became of a member.
+/// The result of importing one member.
 enum Outcome {
-    /// Was not known here.
     Imported,
-    /// Was known with an older pair of tokens, which has been replaced.
-    Renewed,
-    /// Is here already, with these tokens or newer ones.
-    Kept,
-    /// Had left the project before.
+    /// The stored tokens were older and have been replaced.
+    Updated,
+    /// The stored tokens are the same or newer.
+    Unchanged,
+    /// The member had left the project according to the Django app.
     HadLeft,
-    /// Has left since, as is known here, and is not brought back.
-    LeftHere,
-    /// Could not be brought over.
+    /// The member has left the project according to the new app.
+    LeftNewApp,
     Failed(String),
 }
 
-/// Brings one member over.
-async fn bring(to: &dyn TokenStore, row: Row, dry_run: bool) -> (String, Outcome) {
-    let outcome = match record(&row) {
-        Err(why) => Outcome::Failed(why),
+async fn import(store: &dyn TokenStore, row: Row, dry_run: bool) -> (String, Outcome) {
+    let outcome = match to_record(&row) {
+        Err(reason) => Outcome::Failed(reason),
         Ok(None) => Outcome::HadLeft,
-        Ok(Some(record)) => write(to, record, dry_run)
+        Ok(Some(record)) => write(store, record, dry_run)
             .await
-            .unwrap_or_else(|error| Outcome::Failed(sentence(&error))),
+            .unwrap_or_else(|error| Outcome::Failed(with_sources(&error))),
     };
     (row.id, outcome)
 }
 
-/// The record of a member, or `None` of one who has left.
-fn record(row: &Row) -> Result<Option<MemberRecord>, String> {
+/// Converts a row to a record; `None` if the member has left.
+fn to_record(row: &Row) -> Result<Option<MemberRecord>, String> {
     if row.has_left != 0 {
         return Ok(None);
     }
     let member: ProjectMemberId = row.id.parse().map_err(|error| format!("{error}"))?;
     if row.access_token.is_empty() || row.refresh_token.is_empty() {
-        return Err("there are no tokens".to_owned());
+        return Err("the row contains no tokens".to_owned());
     }
-    let expires = row.expires.ok_or("when the token expires cannot be read")?;
+    let expires = row.expires.ok_or("the expiry time is not valid")?;
     let expires_at = Timestamp::from_micros(expires);
     let tokens = Tokens::new(
         row.access_token.as_str(),
         row.refresh_token.as_str(),
         expires_at,
     );
-    // Whoever was given this pair was a member then. Later departures count, earlier do not.
-    let issued_at = expires_at - LIFETIME;
+    // The member was authorized when the tokens were issued. Only later departures apply.
+    let issued_at = expires_at - TOKEN_LIFETIME;
     Ok(Some(MemberRecord::authorized(member, tokens, issued_at)))
 }
 
 async fn write(
-    to: &dyn TokenStore,
-    theirs: MemberRecord,
+    store: &dyn TokenStore,
+    imported: MemberRecord,
     dry_run: bool,
 ) -> Result<Outcome, StoreError> {
     loop {
-        let stored = to.load(&theirs.member).await?;
+        let stored = store.load(&imported.member).await?;
         let (next, expected, outcome) = match stored {
-            None => (theirs.clone(), None, Outcome::Imported),
-            Some(ours) => match renewed(&ours, &theirs) {
-                Ok(next) => (next, Some(ours.version), Outcome::Renewed),
+            None => (imported.clone(), None, Outcome::Imported),
+            Some(stored) => match updated(&stored, &imported) {
+                Ok(next) => (next, Some(stored.version), Outcome::Updated),
                 Err(outcome) => return Ok(outcome),
             },
         };
-        if dry_run || to.put(&next, expected).await? == PutOutcome::Stored {
+        if dry_run || store.put(&next, expected).await? == PutOutcome::Stored {
             return Ok(outcome);
         }
-        // The new app has written meanwhile: look again.
+        // The new app has changed the record meanwhile: compare again.
     }
 }
 
-/// Our record with their tokens, if these are newer.
-fn renewed(ours: &MemberRecord, theirs: &MemberRecord) -> Result<MemberRecord, Outcome> {
-    let (Some(mine), Some(new)) = (&ours.tokens, &theirs.tokens) else {
-        return Err(Outcome::LeftHere);
+/// Returns the stored record with the imported tokens, if these are newer.
+fn updated(stored: &MemberRecord, imported: &MemberRecord) -> Result<MemberRecord, Outcome> {
+    let (Some(current), Some(tokens)) = (&stored.tokens, &imported.tokens) else {
+        return Err(Outcome::LeftNewApp);
     };
-    if mine.expires_at >= new.expires_at {
-        return Err(Outcome::Kept);
+    if current.expires_at >= tokens.expires_at {
+        return Err(Outcome::Unchanged);
     }
-    if ours.refresh.is_some() {
-        let why = "its tokens are being refreshed right now: stop the new app, or try again";
-        return Err(Outcome::Failed(why.to_owned()));
+    if stored.refresh.is_some() {
+        let reason = "the new app is refreshing the tokens: stop it, or run the import again";
+        return Err(Outcome::Failed(reason.to_owned()));
     }
-    let mut next = ours.clone();
-    next.tokens = Some(new.clone());
-    next.authorized_at = ours.authorized_at.max(theirs.authorized_at);
-    next.confirmed_at = ours.confirmed_at.max(theirs.confirmed_at);
+    let mut next = stored.clone();
+    next.tokens = Some(tokens.clone());
+    next.authorized_at = stored.authorized_at.max(imported.authorized_at);
+    next.confirmed_at = stored.confirmed_at.max(imported.confirmed_at);
     next.refresh_unanswered = false;
     next.version = Version::fresh();
     Ok(next)
 }
 
-/// How many came to what.
+/// The number of members for each outcome.
 #[derive(Default)]
-struct Tally {
-    seen: u64,
+struct Summary {
+    read: u64,
     imported: u64,
-    renewed: u64,
-    kept: u64,
+    updated: u64,
+    unchanged: u64,
     had_left: u64,
-    left_here: u64,
+    left_new_app: u64,
     failed: usize,
 }
 
-impl Tally {
+impl Summary {
     fn add(&mut self, id: &str, outcome: Outcome) {
-        self.seen += 1;
+        self.read += 1;
         match outcome {
             Outcome::Imported => self.imported += 1,
-            Outcome::Renewed => self.renewed += 1,
-            Outcome::Kept => self.kept += 1,
+            Outcome::Updated => self.updated += 1,
+            Outcome::Unchanged => self.unchanged += 1,
             Outcome::HadLeft => self.had_left += 1,
-            Outcome::LeftHere => self.left_here += 1,
-            Outcome::Failed(why) => {
+            Outcome::LeftNewApp => self.left_new_app += 1,
+            Outcome::Failed(reason) => {
                 self.failed += 1;
-                output::note(output::plain(&format!("member {id}: {why}")));
+                output::warning(output::one_line(&format!("oh: member {id}: {reason}")));
             }
         }
     }
 
-    fn end(&self, dry_run: bool, how: &str) -> Result<(), Failure> {
+    fn print(&self, dry_run: bool, key: &str) -> Result<(), CliError> {
         let verb = if dry_run { "would be " } else { "" };
-        output::line(format!("{} {verb}imported, {how}", self.imported))?;
-        output::line(format!("{} {verb}given newer tokens", self.renewed))?;
-        output::line(format!(
-            "{} are here already, with these tokens or newer ones",
-            self.kept
-        ))?;
-        output::line(format!("{} had left the project", self.had_left))?;
-        output::line(format!("{} have left since, and stay away", self.left_here))?;
+        for line in [
+            format!("{} {verb}imported, encrypted with key {key}", self.imported),
+            format!("{} {verb}updated with newer tokens", self.updated),
+            format!(
+                "{} unchanged, with the same or newer tokens",
+                self.unchanged
+            ),
+            format!("{} skipped: left the project before", self.had_left),
+            format!("{} skipped: left the new app", self.left_new_app),
+        ] {
+            output::line(line)?;
+        }
         match self.failed {
             0 => Ok(()),
-            failed => Err(Failure::Partly(failed)),
+            failed => Err(CliError::Partial(failed)),
         }
     }
 }

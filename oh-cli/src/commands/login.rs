@@ -1,121 +1,129 @@
-//! A whole authorization: the page in a browser, the way back to this machine, the exchange.
+//! A complete authorization: the page in a browser, the redirect to this machine, the exchange.
 
-use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode, header};
-use hyper_util::rt::TokioIo;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::response::{Html, IntoResponse, Response};
 use oh_api::{AuthorizationCode, Error};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use url::{Host, Url};
 
-use super::authorize::{self, authorization, of_code, to_the_end};
+use super::tokens::{self, authorization, exchange_error, request_tokens};
 use crate::access::Access;
 use crate::args::Login;
-use crate::failure::Failure;
-use crate::keep::Place;
+use crate::error::CliError;
 use crate::output;
+use crate::token_output::TokenOutput;
 
-pub(crate) async fn run(access: &Access, args: Login) -> Result<(), Failure> {
-    let secret = authorize::secret(&args.secret)?;
-    let (id, redirect_uri) = (
-        &args.asked.client.client_id,
-        &args.asked.client.redirect_uri,
-    );
-    let client = authorize::client(access, id, &secret, redirect_uri)?;
-    let place = Place::ready(args.out.out.as_deref())?;
-    let redirect_uri = on_this_machine(redirect_uri)?;
-    let listeners = listen(&redirect_uri).await?;
-    let authorization = authorization(&client, &args.asked);
-    let (visits, mut visitors) = mpsc::channel(1);
-    let expected = Arc::new(Expected {
+/// How long the browser may take to receive the final page.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(crate) async fn run(access: &Access, args: Login) -> Result<(), CliError> {
+    let secret = tokens::client_secret(&args.secret)?;
+    let client_args = &args.authorize.client;
+    let client = tokens::client(
+        access,
+        &client_args.client_id,
+        &secret,
+        &client_args.redirect_uri,
+    )?;
+    let redirect_uri = loopback_url(&client_args.redirect_uri)?;
+    let output = TokenOutput::prepare(args.out.out.as_deref())?;
+    let authorization = authorization(&client, &args.authorize);
+    let (redirects, mut codes) = mpsc::channel(1);
+    let (page, final_page) = watch::channel(None);
+    let callback = Callback {
         path: redirect_uri.path().to_owned(),
         state: authorization.state().to_owned(),
-    });
-    // Aborted when this ends, however it ends.
-    let mut serving = tokio::task::JoinSet::new();
-    for listener in listeners {
-        serving.spawn(serve(listener, Arc::clone(&expected), visits.clone()));
-    }
+        redirects,
+        final_page,
+    };
+    let server = Server::start(&redirect_uri, callback).await?;
     show(authorization.url(), args.no_browser);
 
-    let Some(visit) = visitors.recv().await else {
-        return Err(Failure::Wrong("nobody listens any more".into()));
+    let Some(code) = codes.recv().await else {
+        return Err(CliError::Invalid(
+            "the redirect URI is no longer served".into(),
+        ));
     };
-    let code = match visit.brought.clone() {
-        Ok(code) => AuthorizationCode::new(code),
-        Err(why) => {
-            visit.answer(Page::Refused).await;
-            return Err(refused(&why));
+    let result = match code {
+        Ok(code) => {
+            let (code, verifier) = (
+                AuthorizationCode::new(code),
+                authorization.verifier().to_owned(),
+            );
+            request_tokens(output, async move {
+                let granted = client.exchange(&code, &verifier).await;
+                granted
+                    .map(|granted| granted.tokens)
+                    .map_err(exchange_error)
+            })
+            .await
         }
+        Err(reason) => Err(rejected(&reason)),
     };
-    let verifier = authorization.verifier().to_owned();
-    let granted = to_the_end(place, async move {
-        let granted = client.exchange(&code, &verifier).await;
-        granted.map(|granted| granted.tokens).map_err(of_code)
-    })
-    .await;
-    let tokens = match granted {
-        Ok(tokens) => tokens,
-        Err(failure) => {
-            visit.answer(Page::Failed).await;
-            return Err(failure);
+    page.send_replace(Some(match &result {
+        Ok(_) => Page::Authorized,
+        Err(CliError::WithHint(error, _))
+            if matches!(**error, CliError::Api(Error::Deauthorized)) =>
+        {
+            Page::Declined
         }
-    };
-    visit.answer(Page::Done).await;
-    authorize::said(&tokens, args.out.out.as_deref());
+        Err(_) => Page::Failed,
+    }));
+    server.stop().await;
+    let tokens = result?;
+    tokens::report_location(&tokens, args.out.out.as_deref());
     let member = access.server()?.member(tokens.access_token);
     match member.project_member_id().await {
-        Ok(id) => output::say(format!("member {id} has authorized the project")),
-        Err(error) => tracing::info!(%error, "who it is could not be asked"),
+        Ok(id) => output::status(format!("member {id} authorized the project")),
+        Err(error) => tracing::info!(%error, "failed to look up the member"),
     }
     Ok(())
 }
 
-fn show(url: &Url, by_hand: bool) {
-    output::note(format!(
-        "Open this address in a browser, where the member authorizes the project:\n\n    {url}\n"
+fn show(url: &Url, no_browser: bool) {
+    // The URL is needed even with --quiet if no browser opens.
+    output::warning(format!(
+        "Open this URL in a browser, where the member authorizes the project:\n\n    {url}\n"
     ));
-    if !by_hand && let Err(error) = open::that_detached(url.as_str()) {
-        output::note(format!("oh: no browser could be opened here ({error})"));
+    if !no_browser && let Err(error) = open::that_detached(url.as_str()) {
+        output::warning(format!("oh: could not open a browser: {error}"));
     }
 }
 
-fn refused(why: &str) -> Failure {
-    match why {
-        "access_denied" => Failure::Error(Error::Deauthorized)
-            .advise("the member said no at Open Humans; nothing was authorized"),
-        why => Failure::Wrong(format!("Open Humans did not authorize the project: {why}")),
+fn rejected(reason: &str) -> CliError {
+    match reason {
+        "access_denied" => CliError::Api(Error::Deauthorized)
+            .with_hint("the member declined at Open Humans; nothing was authorized"),
+        reason => CliError::Invalid(format!(
+            "Open Humans did not authorize the project: {reason}"
+        )),
     }
 }
 
-/// A redirect URI that leads here, to plain http.
-fn on_this_machine(redirect_uri: &str) -> Result<Url, Failure> {
-    let not_here = || {
-        Failure::Usage(format!(
-            "the redirect URI {redirect_uri} does not lead to this machine: add one to the project \
-             that does, such as http://localhost:8000/openhumans/complete, or take `oh \
-             authorize-url` and `oh exchange`"
-        ))
-    };
-    let url = Url::parse(redirect_uri).map_err(|_| not_here())?;
-    match url.scheme() == "http" && addresses(&url).is_some() {
-        true => Ok(url),
-        false => Err(not_here()),
-    }
+/// Parses a redirect URI, which must be plain HTTP on this machine.
+fn loopback_url(redirect_uri: &str) -> Result<Url, CliError> {
+    let url = Url::parse(redirect_uri).ok();
+    url.filter(|url| url.scheme() == "http" && addresses(url).is_some())
+        .ok_or_else(|| {
+            CliError::Usage(format!(
+                "the redirect URI {redirect_uri} does not point to this machine: register one that \
+                 does, for example http://localhost:8000/openhumans/complete, or use `oh \
+                 authorize-url` and `oh exchange`"
+            ))
+        })
 }
 
 fn addresses(url: &Url) -> Option<Vec<SocketAddr>> {
     let port = url.port_or_known_default()?;
-    let both = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     let hosts: Vec<IpAddr> = match url.host()? {
-        Host::Domain("localhost") => both.into(),
+        Host::Domain("localhost") => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
         Host::Ipv4(ip) if ip.is_loopback() => vec![ip.into()],
         Host::Ipv6(ip) if ip.is_loopback() => vec![ip.into()],
         _ => return None,
@@ -123,17 +131,17 @@ fn addresses(url: &Url) -> Option<Vec<SocketAddr>> {
     Some(hosts.into_iter().map(|ip| (ip, port).into()).collect())
 }
 
-/// Listens at all addresses of the redirect URI. Not every machine has both kinds.
-async fn listen(redirect_uri: &Url) -> Result<Vec<TcpListener>, Failure> {
+/// Listens at the addresses of the redirect URI. A machine can lack one of IPv4 and IPv6.
+async fn listen(redirect_uri: &Url) -> Result<Vec<TcpListener>, CliError> {
     let mut listeners = Vec::new();
     let mut failed = None;
     for address in addresses(redirect_uri).unwrap_or_default() {
         match TcpListener::bind(address).await {
             Ok(listener) => listeners.push(listener),
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-                return Err(Failure::Usage(format!(
-                    "another program listens at {address} already, where the member would come \
-                     back: stop it, or take another redirect URI of the project's"
+                return Err(CliError::Usage(format!(
+                    "another program listens at {address}, the address of the redirect URI: stop \
+                     it, or use another redirect URI of the project"
                 )));
             }
             Err(error) => failed = Some(error),
@@ -145,115 +153,101 @@ async fn listen(redirect_uri: &Url) -> Result<Vec<TcpListener>, Failure> {
     }
 }
 
-/// What a request must bring to be the one that is waited for.
-struct Expected {
+/// The server at the redirect URI. Dropping it closes the connections.
+struct Server {
+    shutdown: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Server {
+    async fn start(redirect_uri: &Url, callback: Callback) -> Result<Self, CliError> {
+        let (shutdown, receiver) = watch::channel(false);
+        let router = Router::new().fallback(handle).with_state(callback);
+        let mut tasks = JoinSet::new();
+        for listener in listen(redirect_uri).await? {
+            let (router, mut receiver) = (router.clone(), receiver.clone());
+            tasks.spawn(async move {
+                let stopped = async move {
+                    let _ = receiver.wait_for(|stop| *stop).await;
+                };
+                let serve = axum::serve(listener, router).with_graceful_shutdown(stopped);
+                if let Err(error) = serve.await {
+                    tracing::debug!(%error, "failed to serve the redirect URI");
+                }
+            });
+        }
+        Ok(Self { shutdown, tasks })
+    }
+
+    /// Stops after the open responses are sent.
+    async fn stop(self) {
+        let _ = self.shutdown.send(true);
+        let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, self.tasks.join_all()).await;
+    }
+}
+
+/// The state of the server at the redirect URI.
+#[derive(Clone)]
+struct Callback {
     path: String,
     state: String,
+    /// Receives the code, or the error of the authorization page.
+    redirects: mpsc::Sender<Result<String, String>>,
+    /// The page to show when the exchange has ended.
+    final_page: watch::Receiver<Option<Page>>,
 }
 
-/// A member who came back.
-struct Visit {
-    /// The code, or why there is none.
-    brought: Result<String, String>,
-    page: oneshot::Sender<Page>,
-    /// Ends when the page is on its way.
-    gone: oneshot::Receiver<()>,
-}
-
-impl Visit {
-    async fn answer(self, page: Page) {
-        // A browser that is closed already wants no page.
-        let _ = self.page.send(page);
-        let _ = tokio::time::timeout(Duration::from_secs(5), self.gone).await;
+async fn handle(State(mut callback): State<Callback>, method: Method, uri: Uri) -> Page {
+    if uri.path() != callback.path {
+        return Page::NotFound;
     }
-}
-
-async fn serve(listener: TcpListener, expected: Arc<Expected>, visits: mpsc::Sender<Visit>) {
-    while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(connection(stream, Arc::clone(&expected), visits.clone()));
+    // Link scanners send HEAD, which must not use up the code.
+    if method != Method::GET {
+        return Page::MethodNotAllowed;
     }
-}
-
-async fn connection(stream: TcpStream, expected: Arc<Expected>, visits: mpsc::Sender<Visit>) {
-    let (went, gone) = oneshot::channel();
-    let gone = std::sync::Mutex::new(Some(gone));
-    let service = service_fn(|request: Request<Incoming>| {
-        let brought = expected.brought(&request);
-        let gone = gone.lock().ok().and_then(|mut gone| gone.take());
-        let visits = &visits;
-        async move {
-            let page = match (brought, gone) {
-                (Err(page), _) => page,
-                (Ok(brought), Some(gone)) => {
-                    let (page, answer) = oneshot::channel();
-                    let visit = Visit {
-                        brought,
-                        page,
-                        gone,
-                    };
-                    match visits.send(visit).await {
-                        Ok(()) => answer.await.unwrap_or(Page::Failed),
-                        Err(_) => Page::Unknown,
-                    }
-                }
-                (Ok(_), None) => Page::Unknown,
-            };
-            Ok::<_, Infallible>(page.response())
-        }
-    });
-    let serving = hyper::server::conn::http1::Builder::new()
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = serving.await {
-        tracing::debug!(%error, "a connection ended early");
+    let query = uri.query().unwrap_or_default();
+    let get = |name: &str| {
+        let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+        pairs.find(|(key, _)| key == name).map(|(_, value)| value)
+    };
+    if get("state").as_deref() != Some(&*callback.state) {
+        return Page::OtherAuthorization;
     }
-    // Whoever waits for this may have stopped.
-    let _ = went.send(());
+    let code = match (get("error"), get("code")) {
+        (Some(error), _) => {
+            let allowed = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+            Err(error.chars().filter(allowed).take(40).collect())
+        }
+        (None, Some(code)) => Ok(code.into_owned()),
+        (None, None) => return Page::OtherAuthorization,
+    };
+    // Browsers repeat the request, for example to prefetch or reload. The first code counts, and
+    // every request receives the same page.
+    let _ = callback.redirects.try_send(code);
+    let page = callback.final_page.wait_for(Option::is_some).await;
+    page.ok().and_then(|page| *page).unwrap_or(Page::Failed)
 }
 
-impl Expected {
-    /// The code the request brings, or why there is none; a page where it is another request.
-    fn brought(&self, request: &Request<Incoming>) -> Result<Result<String, String>, Page> {
-        if request.uri().path() != self.path {
-            return Err(Page::NotFound);
-        }
-        let query = request.uri().query().unwrap_or_default();
-        let get = |name: &str| {
-            let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-            pairs.find(|(key, _)| key == name).map(|(_, value)| value)
-        };
-        if get("state").as_deref() != Some(&self.state) {
-            return Err(Page::Unknown);
-        }
-        if let Some(error) = get("error") {
-            let plain = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
-            return Ok(Err(error.chars().filter(plain).take(40).collect()));
-        }
-        match get("code") {
-            Some(code) => Ok(Ok(code.into_owned())),
-            None => Err(Page::Unknown),
-        }
-    }
-}
-
-/// What the browser shows.
+/// The pages that the browser shows.
+#[derive(Clone, Copy)]
 enum Page {
-    Done,
-    Refused,
+    Authorized,
+    Declined,
     Failed,
-    Unknown,
+    OtherAuthorization,
+    MethodNotAllowed,
     NotFound,
 }
 
-impl Page {
-    fn response(&self) -> Response<Full<Bytes>> {
+impl IntoResponse for Page {
+    fn into_response(self) -> Response {
         let (status, title, text) = match self {
-            Self::Done => (
+            Self::Authorized => (
                 StatusCode::OK,
                 "Authorized",
                 "The project is authorized. You can close this page.",
             ),
-            Self::Refused => (
+            Self::Declined => (
                 StatusCode::OK,
                 "Not authorized",
                 "Nothing was authorized. You can close this page.",
@@ -261,34 +255,38 @@ impl Page {
             Self::Failed => (
                 StatusCode::BAD_GATEWAY,
                 "Not authorized",
-                "The authorization could not be finished. The terminal says why.",
+                "The authorization failed. The terminal shows the reason. You can close this page.",
             ),
-            Self::Unknown => (
+            Self::OtherAuthorization => (
                 StatusCode::BAD_REQUEST,
                 "Another authorization",
-                "This page belongs to another authorization than the one that is waited for. Open \
-                 the address that the terminal shows.",
+                "This page is the result of another authorization. Open the URL that the terminal \
+                 shows.",
             ),
-            Self::NotFound => (StatusCode::NOT_FOUND, "Not found", "There is nothing here."),
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "Method not allowed",
+                "Open this page with GET.",
+            ),
+            Self::NotFound => (
+                StatusCode::NOT_FOUND,
+                "Not found",
+                "This page does not exist.",
+            ),
         };
-        let page = format!(
+        let page = Html(format!(
             "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
              <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title>\
              <main><h1>{title}</h1><p>{text}</p></main></html>\n"
-        );
-        let mut response = Response::new(Full::new(Bytes::from(page)));
-        *response.status_mut() = status;
-        for (name, value) in [
-            (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        ));
+        let headers = [
             (header::CONTENT_SECURITY_POLICY, "default-src 'none'"),
             (header::CACHE_CONTROL, "no-store"),
-            // The address holds a code.
+            // The URL contains the code.
             (header::REFERRER_POLICY, "no-referrer"),
-        ] {
-            let value = header::HeaderValue::from_static(value);
-            response.headers_mut().insert(name, value);
-        }
-        response
+            (header::CONNECTION, "close"),
+        ];
+        (status, headers, page).into_response()
     }
 }
 
@@ -297,13 +295,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_http_on_this_machine_leads_here() {
+    fn loopback_url_accepts_plain_http_on_this_machine_only() {
         for (uri, count) in [
             ("http://localhost:8000/done", 2),
             ("http://127.0.0.1:8000/done", 1),
             ("http://[::1]/done", 1),
         ] {
-            let url = on_this_machine(uri).unwrap();
+            let url = loopback_url(uri).unwrap();
             assert_eq!(addresses(&url).unwrap().len(), count, "{uri}");
         }
         for uri in [
@@ -312,7 +310,7 @@ mod tests {
             "http://10.0.0.1/",
             "x",
         ] {
-            assert!(on_this_machine(uri).is_err(), "{uri}");
+            assert!(loopback_url(uri).is_err(), "{uri}");
         }
     }
 }

@@ -1,85 +1,101 @@
-//! The CSVs.
+//! Metadata CSVs.
 
 use std::fs::File;
+use std::path::Path;
 
 use oh_api::Error;
 use oh_api::bulk::Manifest;
 
-use super::directories::manifest;
+use super::bulk::read_manifest;
 use crate::access::Access;
 use crate::args::Metadata;
-use crate::counted::counted;
-use crate::failure::Failure;
-use crate::output;
-use crate::progress::OneFile;
+use crate::error::CliError;
+use crate::output::{self, PrintableStdout, count};
+use crate::progress::FileProgress;
 
-pub(crate) async fn run(access: &Access, args: Metadata) -> Result<(), Failure> {
+pub(crate) async fn run(access: &Access, args: Metadata) -> Result<(), CliError> {
     match args {
         Metadata::Draft {
             directory,
             out,
+            overwrite,
             max_size,
         } => {
-            let bar = OneFile::new("");
-            let told = bar.clone();
-            let most = max_size.unwrap_or(u64::MAX);
-            let drafted = Manifest::draft(directory, most, move |p| told.moved(p)).await;
-            bar.finish();
-            let manifest = drafted?;
-            let mut csv = Vec::new();
-            manifest.write(&mut csv)?;
-            output::write(out.as_deref(), &csv)?;
-            if let Some(path) = out {
-                output::say(format!(
-                    "{} describes {}: fill in the descriptions, then `oh upload`",
-                    path.display(),
-                    counted(manifest.len(), "file")
-                ));
-            }
-            Ok(())
+            let max_size = max_size.map_or(u64::MAX, |size| size.as_u64());
+            draft(&directory, out.as_deref(), overwrite, max_size).await
         }
-        Metadata::Review { directory, csv } => {
-            let manifest = manifest(&csv)?;
-            let bar = OneFile::new("");
-            let told = bar.clone();
-            let reviewed = manifest.review(directory, move |p| told.moved(p)).await;
-            bar.finish();
-            let problems = reviewed?;
-            for problem in &problems {
-                output::line(output::plain(problem))?;
-            }
-            match problems.len() {
-                0 => {
-                    output::say(match manifest.len() {
-                        1 => "the one file fits".to_owned(),
-                        count => format!("all {count} files fit"),
-                    });
-                    Ok(())
-                }
-                1 => Err(Failure::Wrong("one thing does not fit".into())),
-                count => Err(Failure::Wrong(format!("{count} things do not fit"))),
-            }
-        }
-        Metadata::List { out } => {
-            let project = access.project()?;
-            match out {
-                Some(path) => {
-                    let file = File::create(&path).map_err(|e| Error::from(e).at(&path))?;
-                    let file = std::io::BufWriter::new(file);
-                    let listed = project.write_file_list(file).await;
-                    let count = listed.map_err(|e| e.at(&path))?;
-                    output::say(format!(
-                        "{} lists {}",
-                        path.display(),
-                        counted(count, "file")
-                    ));
-                }
-                // Standard output's lock cannot be held while waiting for the next page.
-                None => {
-                    project.write_file_list(std::io::stdout()).await?;
-                }
-            }
-            Ok(())
-        }
+        Metadata::Review { directory, csv } => review(&directory, &csv).await,
+        Metadata::List { out } => list(access, out.as_deref()).await,
     }
+}
+
+async fn draft(
+    directory: &Path,
+    out: Option<&Path>,
+    overwrite: bool,
+    max_size: u64,
+) -> Result<(), CliError> {
+    // Before the files are read, which can take long.
+    if let Some(path) = out
+        && !overwrite
+        && path.is_file()
+    {
+        return Err(CliError::Invalid(format!(
+            "{} exists and may contain descriptions: choose another file, or pass --overwrite",
+            path.display()
+        )));
+    }
+    let progress = FileProgress::start("");
+    let watcher = progress.clone();
+    let draft = Manifest::draft(directory, max_size, move |p| watcher.update(p)).await;
+    progress.finish();
+    let manifest = draft?;
+    let mut csv = Vec::new();
+    manifest.write(&mut csv)?;
+    output::document(out, &csv)?;
+    if let Some(path) = out {
+        output::status(format!(
+            "{} describes {}: add the descriptions, then run `oh upload`",
+            path.display(),
+            count(manifest.len(), "file")
+        ));
+    }
+    Ok(())
+}
+
+async fn review(directory: &Path, csv: &Path) -> Result<(), CliError> {
+    let manifest = read_manifest(csv)?;
+    let progress = FileProgress::start("");
+    let watcher = progress.clone();
+    let review = manifest.review(directory, move |p| watcher.update(p)).await;
+    progress.finish();
+    let problems = review?;
+    problems
+        .iter()
+        .try_for_each(|problem| output::row([problem]))?;
+    match problems.len() {
+        0 => {
+            output::status(format!("{} match", count(manifest.len(), "file")));
+            Ok(())
+        }
+        problems => Err(CliError::Invalid(format!(
+            "{} differs from {} in {}",
+            csv.display(),
+            directory.display(),
+            count(problems, "place")
+        ))),
+    }
+}
+
+async fn list(access: &Access, out: Option<&Path>) -> Result<(), CliError> {
+    let project = access.project()?;
+    let Some(path) = out else {
+        project.write_file_list(PrintableStdout::default()).await?;
+        return Ok(());
+    };
+    let file = File::create(path).map_err(|e| Error::from(e).at(path))?;
+    let written = project.write_file_list(std::io::BufWriter::new(file)).await;
+    let files = written.map_err(|e| e.at(path))?;
+    output::status(format!("{} lists {}", path.display(), count(files, "file")));
+    Ok(())
 }

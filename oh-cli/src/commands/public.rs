@@ -1,246 +1,175 @@
 //! Public data.
 
 use oh_api::bulk::BulkDownload;
-use oh_api::{DataFile, DataType, FileFilter, List, PublicClient, PublicMember};
-use serde_json::{Value, json};
+use oh_api::{DataFile, FileFilter, List, PublicClient};
 
-use super::{directories, files, people};
+use super::{bulk, files, records};
 use crate::access::Access;
-use crate::args::{Listing, Public, PublicDownload, PublicWhich};
-use crate::failure::Failure;
-use crate::output::{self, plain};
-use crate::progress::{Many, Way};
+use crate::args::{Public, PublicDownload, PublicFilter};
+use crate::error::CliError;
+use crate::progress::{BulkProgress, Direction};
 
-pub(crate) async fn run(access: &Access, args: Public) -> Result<(), Failure> {
+pub(crate) async fn run(access: &Access, args: Public) -> Result<(), CliError> {
     let public = access.server()?.public();
     match args {
-        Public::Projects { username, listing } => {
-            let mut projects = match username {
-                Some(username) => public.member_projects(&username)?,
-                None => public.projects(),
+        Public::Projects {
+            username,
+            name,
+            listing,
+        } => {
+            let list = match (username, name) {
+                (Some(username), _) => public.member_projects(&username)?,
+                (None, Some(name)) => public.projects_named(&name),
+                (None, None) => public.projects(),
             };
-            while let Some(project) = projects.try_next().await? {
-                let columns = || numbered(project.id, project.name.as_deref());
-                show(&listing, project.raw(), || people::shown(&project), columns)?;
-            }
+            records::PROJECT.print_list(list, &listing, |_| true).await
         }
         Public::Project { number, raw } => {
             let project = public.project(number).await?;
-            one(raw.raw, project.raw(), || people::shown(&project))?;
+            records::PROJECT.print(&project, raw.raw)
         }
-        Public::Members { project, listing } => {
-            let mut members = match project {
-                Some(project) => public.project_members(project),
-                None => public.members(),
+        Public::Members {
+            project,
+            name,
+            listing,
+        } => {
+            let list = match (project, name) {
+                (Some(project), _) => public.project_members(project),
+                (None, Some(name)) => public.members_named(&name),
+                (None, None) => public.members(),
             };
-            while let Some(member) = members.try_next().await? {
-                let username = member.username.as_deref().unwrap_or_default();
-                let name = member.name.as_deref().unwrap_or_default();
-                let columns = || format!("{}\t{}", plain(username), plain(name));
-                show(&listing, member.raw(), || shown_member(&member), columns)?;
-            }
+            records::PUBLIC_MEMBER
+                .print_list(list, &listing, |_| true)
+                .await
         }
         Public::Member { username, raw } => {
             let member = public.member(&username).await?;
-            one(raw.raw, member.raw(), || shown_member(&member))?;
+            records::PUBLIC_MEMBER.print(&member, raw.raw)
         }
-        Public::DataTypes(listing) => {
-            let mut types = public.data_types();
-            while let Some(kind) = types.try_next().await? {
-                let columns = || numbered(kind.id, kind.name.as_deref());
-                show(&listing, kind.raw(), || shown_type(&kind), columns)?;
-            }
+        Public::DataTypes { project, listing } => {
+            let list = match project {
+                Some(project) => public.data_types_of(project),
+                None => public.data_types(),
+            };
+            records::DATA_TYPE
+                .print_list(list, &listing, |_| true)
+                .await
         }
         Public::DataType { number, raw } => {
-            let kind = public.data_type(number).await?;
-            one(raw.raw, kind.raw(), || shown_type(&kind))?;
+            let data_type = public.data_type(number).await?;
+            records::DATA_TYPE.print(&data_type, raw.raw)
         }
         Public::MembersBySource { source, listing } => {
-            members_by_source(&public, source.as_deref(), &listing).await?;
+            records::MEMBERS_OF_SOURCE
+                .print_list(public.members_by_source(), &listing, |record| {
+                    source
+                        .as_ref()
+                        .is_none_or(|source| *source == record.source)
+                })
+                .await
         }
         Public::SourcesByMember { username, listing } => {
-            sources_by_member(&public, username.as_deref(), &listing).await?;
+            records::SOURCES_OF_MEMBER
+                .print_list(public.sources_by_member(), &listing, |record| {
+                    username
+                        .as_ref()
+                        .is_none_or(|name| *name == record.username)
+                })
+                .await
         }
-        Public::Files(args) => {
-            let (found, source) = chosen(&public, &args.which)?;
-            files::print(found, &args.listing, source).await?;
+        Public::Files { filter, listing } => {
+            let (list, source) = select(&public, &filter)?;
+            records::FILE
+                .print_list(list, &listing, |file| {
+                    source.is_none_or(|source| file.source.as_deref() == Some(source))
+                })
+                .await
         }
         Public::File { id, raw } => {
             let file = public.file(id).await?;
-            one(raw.raw, file.raw(), || files::shown(&file))?;
+            records::FILE.print(&file, raw.raw)
         }
-        Public::Download(args) => download(&public, &args).await?,
-        Public::DownloadFile { id, target, here } => {
+        Public::Download(args) => download(&public, &args).await,
+        Public::DownloadFile {
+            id,
+            target,
+            existing,
+        } => {
             let file = public.file(id).await?;
-            files::fetch(public.download(&file), &file.basename, &target, &here).await?;
+            files::fetch(public.download(&file), &file.basename, &target, &existing).await
         }
     }
-    Ok(())
 }
 
-/// Prints a record of a list as it is asked for.
-fn show(
-    listing: &Listing,
-    raw: &str,
-    json: impl FnOnce() -> Value,
-    columns: impl FnOnce() -> String,
-) -> Result<(), Failure> {
-    match (listing.raw, listing.json) {
-        (true, _) => output::raw(raw),
-        (_, true) => output::json(&json()),
-        _ => output::line(columns()),
-    }
-}
-
-fn one(as_it_is: bool, raw: &str, json: impl FnOnce() -> Value) -> Result<(), Failure> {
-    match as_it_is {
-        true => output::raw(raw),
-        false => output::json(&json()),
-    }
-}
-
-fn numbered(id: Option<u64>, name: Option<&str>) -> String {
-    let id = id.map(|id| id.to_string()).unwrap_or_default();
-    format!("{id}\t{}", plain(name.unwrap_or_default()))
-}
-
-fn shown_member(member: &PublicMember) -> Value {
-    json!({
-        "username": member.username,
-        "name": member.name,
-        "profile_url": member.profile_url,
-    })
-}
-
-fn shown_type(kind: &DataType) -> Value {
-    json!({
-        "id": kind.id,
-        "name": kind.name,
-        "parent": kind.parent,
-        "children": kind.children,
-        "description": kind.description,
-        "uploadable": kind.uploadable,
-    })
-}
-
-async fn members_by_source(
+/// Returns the files that match the filter. If it also returns a source, the list contains other
+/// sources too, and the caller must skip them.
+fn select<'a>(
     public: &PublicClient,
-    source: Option<&str>,
-    listing: &Listing,
-) -> Result<(), Failure> {
-    let mut list = public.members_by_source();
-    while let Some(found) = list.try_next().await? {
-        if source.is_some_and(|source| source != found.source) {
-            continue;
-        }
-        let shown = || {
-            json!({
-                "source": found.source,
-                "name": found.name,
-                "usernames": found.usernames,
-            })
-        };
-        if listing.raw || listing.json {
-            show(listing, found.raw(), shown, String::new)?;
-            continue;
-        }
-        for username in &found.usernames {
-            output::line(format!("{}\t{}", plain(&found.source), plain(username)))?;
-        }
-    }
-    Ok(())
-}
-
-async fn sources_by_member(
-    public: &PublicClient,
-    username: Option<&str>,
-    listing: &Listing,
-) -> Result<(), Failure> {
-    let mut list = public.sources_by_member();
-    while let Some(found) = list.try_next().await? {
-        if username.is_some_and(|username| username != found.username) {
-            continue;
-        }
-        let shown = || json!({ "username": found.username, "sources": found.sources });
-        if listing.raw || listing.json {
-            show(listing, found.raw(), shown, String::new)?;
-            continue;
-        }
-        for source in &found.sources {
-            output::line(format!("{}\t{}", plain(&found.username), plain(source)))?;
-        }
-    }
-    Ok(())
-}
-
-/// The files that are asked for, and the source of those that count among them.
-fn chosen<'a>(
-    public: &PublicClient,
-    which: &'a PublicWhich,
-) -> Result<(List<DataFile>, Option<&'a str>), Failure> {
-    let PublicWhich {
+    filter: &'a PublicFilter,
+) -> Result<(List<DataFile>, Option<&'a str>), CliError> {
+    let PublicFilter {
         project,
         source,
         username,
         data_type,
         include_children,
-    } = which;
+    } = filter;
     let files = match (project, source, username, data_type) {
         (None, None, None, None) => public.files(),
         (Some(id), None, None, None) => public.project_files(*id),
         (None, None, Some(name), None) => public.member_files(name)?,
         (None, None, None, Some(id)) if !include_children => public.data_type_files(*id),
-        // The older list alone names sources.
+        // Only the legacy list contains sources.
         (None, Some(source), None, None) => return Ok((public.public_data(), Some(source))),
         _ => {
-            let mut wanted = FileFilter::new();
+            let mut matching = FileFilter::new();
             if let Some(id) = data_type {
-                wanted = wanted.data_type(*id);
+                matching = matching.data_type(*id);
             }
             if *include_children {
-                wanted = wanted.include_children();
+                matching = matching.include_children();
             }
-            if let Some(id) = project.or(number_of(source.as_deref())?) {
-                wanted = wanted.source_project(id);
+            if let Some(id) = project.or(project_of(source.as_deref())?) {
+                matching = matching.source_project(id);
             }
             if let Some(name) = username {
-                wanted = wanted.username(name);
+                matching = matching.username(name);
             }
-            public.files_matching(&wanted)
+            public.files_matching(&matching)
         }
     };
     Ok((files, None))
 }
 
-/// The number of the project that a source is.
-fn number_of(source: Option<&str>) -> Result<Option<u64>, Failure> {
+/// Returns the number of the project in a source such as `direct-sharing-1`.
+fn project_of(source: Option<&str>) -> Result<Option<u64>, CliError> {
     let Some(source) = source else {
         return Ok(None);
     };
     let number = source.strip_prefix("direct-sharing-");
     match number.and_then(|number| number.parse().ok()) {
         Some(number) => Ok(Some(number)),
-        None => Err(Failure::Usage(format!(
-            "--source {source} can be given together with others only where it is a project's, as \
-             direct-sharing-1 is"
+        None => Err(CliError::Usage(format!(
+            "--source {source} cannot be combined with other conditions, because it is not a \
+             project's, such as direct-sharing-1"
         ))),
     }
 }
 
-async fn download(public: &PublicClient, args: &PublicDownload) -> Result<(), Failure> {
-    let (files, source) = chosen(public, &args.which)?;
-    let bar = Many::new(Way::Down).printing(&args.directory);
-    let mut what = directories::here(BulkDownload::shared(), &args.here)
-        .max_size(args.max_size)
+async fn download(public: &PublicClient, args: &PublicDownload) -> Result<(), CliError> {
+    let (files, source) = select(public, &args.filter)?;
+    let progress = BulkProgress::start(Direction::Download).print_paths(&args.directory);
+    let mut download = bulk::with_existing(BulkDownload::shared(), &args.existing)
+        .max_size(args.max_size.as_u64())
         .concurrency(args.jobs)
         .on_event({
-            let bar = bar.clone();
-            move |event| bar.event(event)
+            let progress = progress.clone();
+            move |event| progress.event(event)
         });
     if let Some(source) = source {
-        what = what.source(source);
+        download = download.source(source);
     }
-    let report = public.download_all(files, &args.directory, &what).await;
-    bar.finish();
-    bar.conclude(&report?)
+    let report = public.download_all(files, &args.directory, &download).await;
+    progress.finish();
+    progress.conclude(&report?)
 }

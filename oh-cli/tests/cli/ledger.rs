@@ -1,375 +1,353 @@
-//! A ledger is checked, reported on and proved from, offline.
+//! Ledgers are verified, reported on and proved offline.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use oh_ledger::{Checkpoint, Frontier, SigningKey, checkpoint_record};
-use serde_json::Value;
+use serde_json::json;
 
-use super::support::{code, out, said};
+use super::support::{assert_fails, exit_code, json, stderr, stdout, text};
 
 const AS_OF: &str = "2026-12-15T00:00:00Z";
 
-/// A folder with an export of two requests, one of which was never done, and its keys.
+/// A directory with an export of two requests, one of which failed, and its keys.
 struct Ledger {
-    folder: tempfile::TempDir,
+    dir: tempfile::TempDir,
     key: String,
 }
 
 fn oh(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oh"));
-    command.env_clear().args(args).output().unwrap()
+    command
+        .env_clear()
+        .arg("ledger")
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+fn keygen(args: &[&str]) -> Output {
+    oh(&[&["keygen", "app.example/erasure"], args].concat())
 }
 
 fn lines() -> Vec<String> {
-    [
+    let steps = [
         ("one", "m1", "2026-11-01T12:00:00Z", "received"),
         ("two", "m2", "2026-11-02T12:00:00Z", "received"),
         ("one", "m1", "2026-11-03T12:00:00Z", "done"),
         ("two", "m2", "2026-11-04T12:00:00Z", "dead_lettered"),
-    ]
-    .iter()
-    .enumerate()
-    .map(|(seq, (event, member, at, step))| {
+    ];
+    let line = |(seq, (event, member, at, step)): (usize, &(&str, &str, &str, &str))| {
         format!(
             "{{\"seq\":{seq},\"event\":\"{event}\",\"member\":\"{member}\",\"at\":\"{at}\",\
              \"step\":\"{step}\",\"attempt\":1}}"
         )
-    })
-    .collect()
+    };
+    steps.iter().enumerate().map(line).collect()
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// Joins lines, and ends each with a line break.
+fn join<'a>(lines: impl IntoIterator<Item = &'a str>) -> String {
+    lines.into_iter().flat_map(|line| [line, "\n"]).collect()
 }
 
 impl Ledger {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let secret = folder.path().join("signing.key");
-        let made = oh(&[
-            "ledger",
-            "keygen",
-            "app.example/erasure",
-            "--out",
-            secret.to_str().unwrap(),
-        ]);
-        let made: Value = serde_json::from_str(&out(&made)).unwrap();
-        let key = made["verifying_key"].as_str().unwrap().to_owned();
-        assert!(made.get("signing_key").is_none());
-        let signing: SigningKey = std::fs::read_to_string(&secret).unwrap().parse().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let secret = dir.path().join("signing.key");
+        let keys = json(&keygen(&["--out", text(&secret)]));
+        assert!(keys.get("signing_key").is_none());
+        let signing: SigningKey = read(&secret).parse().unwrap();
         let mut tree = Frontier::new();
-        let mut text = String::new();
+        let mut export = String::new();
         for (count, line) in (1..).zip(lines()) {
             tree.push(line.as_bytes());
-            text += &format!("{line}\n");
+            export += &format!("{line}\n");
             if count % 2 == 0 {
-                let sealed =
-                    Checkpoint::of(signing.name(), &tree).sign(std::slice::from_ref(&signing));
-                text += &format!("{}\n", checkpoint_record(sealed.note()));
+                let checkpoint = Checkpoint::of(signing.name(), &tree);
+                let signed = checkpoint.sign(std::slice::from_ref(&signing));
+                export += &format!("{}\n", checkpoint_record(signed.note()));
             }
         }
-        std::fs::write(folder.path().join("ledger.jsonl"), text).unwrap();
-        Self { folder, key }
+        std::fs::write(dir.path().join("ledger.jsonl"), export).unwrap();
+        let key = keys["verifying_key"].as_str().unwrap().to_owned();
+        Self { dir, key }
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.dir.path().join(name)
     }
 
-    fn run(&self, command: &str, more: &[&str]) -> Output {
+    fn export(&self) -> String {
+        read(self.path("ledger.jsonl"))
+    }
+
+    fn write(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    fn run_with_key(&self, key: &str, command: &str, args: &[&str]) -> Output {
         let export = self.path("ledger.jsonl");
-        let common = [
-            "ledger",
-            command,
-            export.to_str().unwrap(),
-            "--key",
-            &self.key,
-        ];
-        oh(&[&common[..], &["--as-of", AS_OF], more].concat())
+        let common = [command, text(&export), "--key", key, "--as-of", AS_OF];
+        oh(&[&common[..], args].concat())
     }
 
-    fn alter(&self, how: impl Fn(String) -> String) {
-        let path = self.path("ledger.jsonl");
-        let text = std::fs::read_to_string(&path).unwrap();
-        let altered = how(text.clone());
-        assert_ne!(altered, text);
-        std::fs::write(path, altered).unwrap();
+    fn run(&self, command: &str, args: &[&str]) -> Output {
+        self.run_with_key(&self.key, command, args)
     }
-}
 
-fn text(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap()
+    fn change(&self, change: impl Fn(String) -> String) {
+        let export = self.export();
+        let changed = change(export.clone());
+        assert_ne!(changed, export);
+        self.write("ledger.jsonl", &changed);
+    }
 }
 
 #[test]
-fn a_ledger_that_holds_is_said_to_and_what_is_overdue_is_listed() {
+fn verify_reports_intact_ledger_and_overdue_requests() {
     let ledger = Ledger::new();
-    let answer = out(&ledger.run("verify", &[]));
-    assert!(
-        answer.starts_with("the ledger is intact: lines 1 to 4 of 4"),
-        "{answer}"
-    );
-    let last = answer.lines().last().unwrap();
+    let printed = stdout(&ledger.run("verify", &[]));
+    let range = "the ledger is intact: lines 1 to 4 of 4 match the signed checkpoints";
+    assert!(printed.starts_with(range), "{printed}");
     assert_eq!(
-        last,
+        printed.lines().last().unwrap(),
         "not recorded\toverdue\tdead letter\t\t2026-11-02T12:00:00Z\ttwo\tm2\t"
     );
-    let answer: Value = serde_json::from_str(&out(&ledger.run("verify", &["--json"]))).unwrap();
-    assert_eq!(answer["signed_lines"], 4);
-    assert_eq!(
-        (&answer["in_time"], &answer["overdue"]),
-        (&1.into(), &1.into())
-    );
-    assert_eq!(answer["attention"][0]["event"], "two");
-    // The key may be in a file.
-    let key = ledger.path("key.txt");
-    std::fs::write(&key, format!("\n{}\n", ledger.key)).unwrap();
-    let export = ledger.path("ledger.jsonl");
-    let args = [
-        "ledger",
-        "verify",
-        export.to_str().unwrap(),
-        "--key",
-        key.to_str().unwrap(),
-    ];
-    assert!(oh(&args).status.success());
+    let result = json(&ledger.run("verify", &["--json"]));
+    for (field, value) in [("signed_lines", 4), ("in_time", 1), ("overdue", 1)] {
+        assert_eq!(result[field], value, "{result}");
+    }
+    assert_eq!(result["attention"][0]["event"], "two");
 }
 
 #[test]
-fn what_was_done_to_a_ledger_is_found_out() {
-    type Way = (&'static str, fn(String) -> String);
-    let ways: [Way; 4] = [
-        ("were changed, removed or inserted", |text| {
-            text.replace("\"m1\"", "\"m9\"")
+fn changed_ledger_fails_verification_and_yields_no_report() {
+    type Change = (&'static str, fn(String) -> String);
+    let changes: [Change; 4] = [
+        ("were changed, removed or inserted", |export| {
+            export.replace("\"m1\"", "\"m9\"")
         }),
-        ("were removed", |text| {
-            text.lines()
-                .skip(1)
-                .fold(String::new(), |t, l| t + l + "\n")
+        ("were removed", |export| join(export.lines().skip(1))),
+        ("were inserted", |export| {
+            lines()[0].replace(":0,", ":-1,") + "\n" + &export
         }),
-        ("were inserted", |text| {
-            lines()[0].replace(":0,", ":-1,") + "\n" + &text
-        }),
-        ("not valid", |text| text.replace("\\n4\\n", "\\n3\\n")),
+        ("not valid", |export| export.replace("\\n4\\n", "\\n3\\n")),
     ];
-    for (expected, way) in ways {
+    for (message, change) in changes {
         let ledger = Ledger::new();
-        ledger.alter(way);
-        let found = ledger.run("verify", &[]);
-        assert_eq!(code(&found), 12, "{expected}");
-        let said = said(&found).replace("at least one was changed", "at least one were changed");
-        assert!(said.contains(expected), "{said}");
-        // Nothing is made of a ledger that does not hold.
+        ledger.change(change);
+        let failed = ledger.run("verify", &[]);
+        assert_eq!(exit_code(&failed), 12, "{message}");
+        let printed = stderr(&failed);
+        let printed = printed.replace("at least one was changed", "at least one were changed");
+        assert!(printed.contains(message), "{printed}");
         let report = ledger.path("report.csv");
-        let refused = ledger.run("report", &["--csv", report.to_str().unwrap()]);
-        assert_eq!((code(&refused), report.exists()), (12, false));
+        let failed = ledger.run("report", &["--csv", text(&report)]);
+        assert_eq!((exit_code(&failed), report.exists()), (12, false));
     }
 }
 
 #[test]
-fn a_checkpoint_kept_elsewhere_shows_that_the_end_was_cut_off() {
+fn trusted_checkpoint_reveals_removed_end() {
     let ledger = Ledger::new();
-    let whole = text(&ledger.path("ledger.jsonl"));
-    let kept = ledger.path("kept.jsonl");
-    std::fs::write(&kept, whole.lines().last().unwrap()).unwrap();
-    let kept = ["--checkpoint", kept.to_str().unwrap()];
-    assert!(ledger.run("verify", &kept).status.success());
-    ledger.alter(|text| {
-        text.lines()
-            .take(3)
-            .fold(String::new(), |t, l| t + l + "\n")
-    });
-    assert!(ledger.run("verify", &[]).status.success());
-    let found = ledger.run("verify", &kept);
-    assert_eq!(code(&found), 12);
-    assert!(said(&found).contains("cut off"), "{}", said(&found));
+    let trusted = ledger.write("trusted.jsonl", ledger.export().lines().last().unwrap());
+    let trusted = ["--checkpoint", text(&trusted)];
+    stdout(&ledger.run("verify", &trusted));
+    ledger.change(|export| join(export.lines().take(3)));
+    stdout(&ledger.run("verify", &[]));
+    assert_fails(&ledger.run("verify", &trusted), 12, &["cut off"]);
 }
 
 #[test]
-fn the_report_is_a_page_and_a_table() {
+fn report_writes_html_and_csv_and_prints_verified_range() {
     let ledger = Ledger::new();
-    let (page, table) = (ledger.path("report.html"), ledger.path("report.csv"));
-    let files = [
-        "--html",
-        page.to_str().unwrap(),
-        "--csv",
-        table.to_str().unwrap(),
-    ];
-    assert!(ledger.run("report", &files).status.success());
-    assert!(text(&page).contains("1 overdue"));
-    assert_eq!(text(&table).lines().count(), 3);
-    assert_eq!(code(&ledger.run("report", &[])), 2);
+    let (html, csv) = (ledger.path("report.html"), ledger.path("report.csv"));
+    let files = ["--html", text(&html), "--csv", text(&csv)];
+    let printed = stdout(&ledger.run("report", &files));
+    let verified = stdout(&ledger.run("verify", &[]));
+    assert_eq!(printed.lines().next(), verified.lines().next());
+    for path in [&html, &csv] {
+        assert!(
+            printed.contains(&format!("wrote {}\n", text(path))),
+            "{printed}"
+        );
+    }
+    assert!(read(&html).contains("1 overdue"));
+    assert_eq!(read(&csv).lines().count(), 3);
+    assert_eq!(exit_code(&ledger.run("report", &[])), 2);
 }
 
 #[test]
-fn a_members_lines_are_proved_one_by_one() {
+fn proofs_of_a_members_lines_are_checked() {
     let ledger = Ledger::new();
-    let folder = ledger.path("proofs");
-    let args = ["--member", "m1", "--directory", folder.to_str().unwrap()];
-    let written = out(&ledger.run("prove", &args));
-    let files: Vec<&str> = written.lines().collect();
+    let dir = ledger.path("proofs");
+    let args = ["--member", "m1", "--directory", text(&dir)];
+    let printed = stdout(&ledger.run("prove", &args));
+    let files: Vec<&str> = printed.lines().collect();
     assert_eq!(files.len(), 2);
-    let check = |files: &[&str]| {
-        let command = [&["ledger", "check", "--key", &ledger.key][..], files].concat();
-        oh(&command)
-    };
-    let proved = out(&check(&files));
-    assert_eq!(proved, format!("{}\n{}\n", lines()[0], lines()[2]));
-    let altered = text(Path::new(files[0])).replace("index 0", "index 1");
-    std::fs::write(files[0], altered).unwrap();
-    assert_eq!(code(&check(&files[..1])), 12);
-    // A proof that was mailed is one still.
-    let mailed = text(Path::new(files[1])).replace('\n', "\r\n") + "\r\n";
+    let check = |files: &[&str]| oh(&[&["check", "--key", &ledger.key], files].concat());
+    let all = lines();
+    assert_eq!(stdout(&check(&files)), join([&*all[0], &all[2]]));
+    let changed = read(files[0]).replace("index 0", "index 1");
+    std::fs::write(files[0], changed).unwrap();
+    assert_eq!(exit_code(&check(&files[..1])), 12);
+    // Mail programs change line endings.
+    let mailed = read(files[1]).replace('\n', "\r\n") + "\r\n";
     std::fs::write(files[1], mailed).unwrap();
-    assert_eq!(out(&check(&files[1..])), format!("{}\n", lines()[2]));
+    assert_eq!(stdout(&check(&files[1..])), join([&*all[2]]));
 }
 
 #[test]
-fn whoever_looks_for_a_member_by_id_is_told_how_members_are_named() {
+fn prove_explains_pseudonyms_when_no_line_matches() {
     let ledger = Ledger::new();
-    let folder = ledger.path("proofs");
-    let prove = |flag: &str, value: &str| {
-        let args = [flag, value, "--directory", folder.to_str().unwrap()];
-        let nothing = ledger.run("prove", &args);
-        assert_eq!((code(&nothing), folder.exists()), (7, false));
-        said(&nothing)
+    let dir = ledger.path("proofs");
+    let prove = |option: &str, value: &str| {
+        let failed = ledger.run("prove", &[option, value, "--directory", text(&dir)]);
+        assert_eq!((exit_code(&failed), dir.exists()), (7, false));
+        stderr(&failed)
     };
     let by_id = prove("--member", "01026778");
-    for wanted in ["01026778", "pseudonym", "32 hexadecimal digits", "desk"] {
-        assert!(by_id.contains(wanted), "{by_id}");
+    for text in [
+        "01026778",
+        "pseudonym",
+        "32 hexadecimal digits",
+        "dashboard",
+    ] {
+        assert!(by_id.contains(text), "{by_id}");
     }
     assert!(!by_id.contains("covers the last"), "{by_id}");
-    let by_event = prove("--event", "three");
-    assert!(by_event.contains("the event three"), "{by_event}");
-    ledger.alter(|text| text + &lines()[3].replace(":3,", ":4,").replace("two", "three") + "\n");
-    let too_new = prove("--event", "three");
+    assert!(prove("--event", "three").contains("the event three"));
+    ledger
+        .change(|export| export + &lines()[3].replace(":3,", ":4,").replace("two", "three") + "\n");
+    let uncovered = prove("--event", "three");
     assert!(
-        too_new.contains("no checkpoint covers the last line yet"),
-        "{too_new}"
+        uncovered.contains("covers the last line yet"),
+        "{uncovered}"
     );
 }
 
 #[test]
-fn a_checkpoint_is_read_as_it_was_mailed_or_logged() {
+fn trusted_checkpoint_is_read_as_mailed_or_logged() {
     let ledger = Ledger::new();
-    let whole = text(&ledger.path("ledger.jsonl"));
-    let note = oh_ledger::notes_in(whole.lines().last().unwrap()).remove(0);
-    let kept = ledger.path("kept.txt");
-    for held in [
+    let note = oh_ledger::notes_in(ledger.export().lines().last().unwrap()).remove(0);
+    let path = ledger.path("trusted.txt");
+    let verify = |content: &str| {
+        std::fs::write(&path, content).unwrap();
+        ledger.run("verify", &["--checkpoint", text(&path), "--json"])
+    };
+    for content in [
         note.clone(),
         note.trim_end().to_owned(),
         note.replace('\n', "\r\n"),
         format!("{note}\n\n"),
-        format!("2026-11-04T12:00:00Z  INFO the ledger was sealed lines=4 checkpoint={note:?}\n"),
+        format!("2026-11-04T12:00:00Z  INFO signed a checkpoint lines=4 checkpoint={note:?}\n"),
         format!("{note:?}"),
     ] {
-        std::fs::write(&kept, &held).unwrap();
-        let args = ["--checkpoint", kept.to_str().unwrap(), "--json"];
-        let answer: Value = serde_json::from_str(&out(&ledger.run("verify", &args))).unwrap();
-        assert_eq!(answer["trusted_checkpoints"], 1, "{held:?}");
+        let result = json(&verify(&content));
+        assert_eq!(result["trusted_checkpoints"], 1, "{content:?}");
     }
-    // None of that takes anything from the signature.
-    for held in [note.replace("\n4\n", "\n5\n"), format!("{note}-- \nmailed")] {
-        for held in [
-            held.clone(),
-            format!("checkpoint={held:?}"),
-            held.replace('\n', "\r\n"),
+    for changed in [note.replace("\n4\n", "\n5\n"), format!("{note}-- \nmailed")] {
+        for content in [
+            changed.clone(),
+            format!("checkpoint={changed:?}"),
+            changed.replace('\n', "\r\n"),
         ] {
-            std::fs::write(&kept, &held).unwrap();
-            let args = ["--checkpoint", kept.to_str().unwrap()];
-            assert_eq!(code(&ledger.run("verify", &args)), 12, "{held:?}");
+            assert_eq!(exit_code(&verify(&content)), 12, "{content:?}");
         }
     }
 }
 
 #[test]
-fn one_thing_is_not_counted_as_several() {
+fn verify_uses_singular_for_one() {
     let ledger = Ledger::new();
-    ledger.alter(|text| {
-        let kept = text.lines().filter(|line| !line.contains("\\n2\\n"));
-        let kept = kept.filter(|line| !line.is_empty());
-        kept.fold(String::new(), |text, line| text + line + "\n")
-            + &lines()[3].replace(":3,", ":4,")
-            + "\n"
+    ledger.change(|export| {
+        let one_checkpoint = export.lines().filter(|line| !line.contains("\\n2\\n"));
+        join(one_checkpoint) + &lines()[3].replace(":3,", ":4,") + "\n"
     });
-    let answer = out(&ledger.run("verify", &[]));
-    assert!(answer.contains("(1 checkpoint, 0 trusted"), "{answer}");
-    assert!(
-        answer.contains("\nno checkpoint covers the last line yet\n"),
-        "{answer}"
-    );
+    let printed = stdout(&ledger.run("verify", &[]));
+    for text in [
+        "(1 checkpoint, 0 trusted",
+        "no checkpoint covers the last line yet\n",
+    ] {
+        assert!(printed.contains(text), "{printed}");
+    }
 }
 
 #[test]
-fn the_verifying_key_goes_to_a_file_that_key_reads() {
+fn keygen_writes_new_files_only() {
     let ledger = Ledger::new();
-    let make = |args: &[&str]| oh(&[&["ledger", "keygen", "app.example/erasure"], args].concat());
     let (signing, verifying) = (ledger.path("new.key"), ledger.path("verifying.key"));
-    let (signing, verifying) = (signing.to_str().unwrap(), verifying.to_str().unwrap());
-    let printed = out(&make(&["--out", signing, "--verifying-out", verifying]));
-    let printed: Value = serde_json::from_str(&printed).unwrap();
-    let key: SigningKey = text(Path::new(signing)).parse().unwrap();
-    assert_eq!(
-        text(Path::new(verifying)),
-        format!("{}\n", key.verifying_key())
-    );
-    assert_eq!(
-        printed,
-        serde_json::json!({ "verifying_key": key.verifying_key().to_string() })
-    );
-    // Without the other both are printed, as ever.
+    let (signing, verifying) = (text(&signing), text(&verifying));
+    let printed = json(&keygen(&["--out", signing, "--verifying-out", verifying]));
+    let key: SigningKey = read(signing).parse().unwrap();
+    let expected = key.verifying_key().to_string();
+    assert_eq!(read(verifying), format!("{expected}\n"));
+    assert_eq!(printed, json!({ "verifying_key": expected }));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(signing).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    // The signing key is printed unless it is written to a file.
     let alone = ledger.path("alone.key");
-    let printed = out(&make(&["--verifying-out", alone.to_str().unwrap()]));
-    let printed: Value = serde_json::from_str(&printed).unwrap();
-    assert!(printed["signing_key"].is_string());
-    assert_eq!(printed["verifying_key"], text(&alone).trim_end());
+    let printed = json(&keygen(&["--verifying-out", text(&alone)]));
+    let key: SigningKey = printed["signing_key"].as_str().unwrap().parse().unwrap();
+    assert_eq!(printed["verifying_key"], key.verifying_key().to_string());
+    assert_eq!(printed["verifying_key"], read(&alone).trim_end());
 
-    // What is there stays, and nothing is made of the other.
-    let before = (text(Path::new(signing)), text(Path::new(verifying)));
+    // An error leaves no file of the pair and does not change an existing one.
+    let before = (read(signing), read(verifying));
     let other = ledger.path("other.key");
-    let fresh = other.to_str().unwrap();
+    let new = text(&other);
     for args in [
-        ["--out", fresh, "--verifying-out", verifying],
-        ["--out", signing, "--verifying-out", fresh],
-        ["--out", fresh, "--verifying-out", fresh],
-        ["--out", fresh, "--verifying-out", "/nonexistent/key"],
+        ["--out", new, "--verifying-out", verifying],
+        ["--out", signing, "--verifying-out", new],
+        ["--out", new, "--verifying-out", new],
+        ["--out", new, "--verifying-out", "/nonexistent/key"],
     ] {
-        let refused = make(&args);
-        assert_eq!((code(&refused), other.exists()), (13, false), "{args:?}");
+        let failed = keygen(&args);
+        assert_eq!(
+            (exit_code(&failed), other.exists()),
+            (13, false),
+            "{args:?}"
+        );
         if args[3] != "/nonexistent/key" {
-            assert!(
-                said(&refused).contains("not there yet"),
-                "{}",
-                said(&refused)
-            );
+            assert_fails(&failed, 13, &["not overwritten"]);
         }
     }
-    assert_eq!(
-        (text(Path::new(signing)), text(Path::new(verifying))),
-        before
-    );
+    assert_eq!((read(signing), read(verifying)), before);
+    assert_eq!(exit_code(&oh(&["keygen", "two words"])), 6);
 }
 
 #[test]
-fn a_key_may_be_the_json_that_keygen_printed_and_never_the_signing_key() {
+fn key_option_accepts_verifying_keys_only() {
     let ledger = Ledger::new();
-    let export = ledger.path("ledger.jsonl");
-    let file = ledger.path("key.json");
     let verify = |content: &str| {
-        std::fs::write(&file, content).unwrap();
-        let key = file.to_str().unwrap();
-        oh(&["ledger", "verify", export.to_str().unwrap(), "--key", key])
+        let file = ledger.write("key.json", content);
+        ledger.run_with_key(text(&file), "verify", &[])
     };
-    let secret = text(&ledger.path("signing.key"));
+    let secret = read(ledger.path("signing.key"));
     let secret = secret.trim_end();
     let key = &ledger.key;
-    let printed = serde_json::json!({ "signing_key": secret, "verifying_key": key });
-    let other = out(&oh(&["ledger", "keygen", "app.example/erasure"]));
+    let printed = json!({ "signing_key": secret, "verifying_key": key });
+    let other = stdout(&keygen(&[]));
     for content in [
+        format!("\n{key}\n"),
         format!("{{\"verifying_key\":\"{key}\"}}\n"),
         format!("{printed}\r\n"),
         format!("\u{feff}{other}{printed:#}"),
     ] {
-        assert!(verify(&content).status.success(), "{content}");
+        stdout(&verify(&content));
     }
-    for (content, wanted) in [
+    for (content, message) in [
         (secret, "the signing key, which is secret"),
         (
             &format!("{{\"signing_key\":\"{secret}\"}}"),
@@ -383,37 +361,12 @@ fn a_key_may_be_the_json_that_keygen_printed_and_never_the_signing_key() {
         ("{\"verifying_key\":\"none\"}", "not a verifying key"),
         ("\n", "no key"),
     ] {
-        let refused = verify(content);
-        assert_eq!(code(&refused), 6, "{content}");
-        let said = said(&refused);
-        assert!(said.contains(wanted) && said.contains("key.json"), "{said}");
-        assert!(!said.contains("PRIVATE"), "{said}");
+        let failed = verify(content);
+        assert_fails(&failed, 6, &[message, "key.json"]);
+        assert!(!stderr(&failed).contains("PRIVATE"), "{content}");
     }
-}
-
-#[test]
-fn keys_are_made_once_and_kept_to_oneself() {
-    let made = out(&oh(&["ledger", "keygen", "app.example/erasure"]));
-    let made: Value = serde_json::from_str(&made).unwrap();
-    let key: SigningKey = made["signing_key"].as_str().unwrap().parse().unwrap();
-    assert_eq!(made["verifying_key"], key.verifying_key().to_string());
-    assert_eq!(code(&oh(&["ledger", "keygen", "two words"])), 6);
-    let ledger = Ledger::new();
-    let secret = ledger.path("signing.key");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::metadata(&secret).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-    }
-    let again = [
-        "ledger",
-        "keygen",
-        "a.example/b",
-        "--out",
-        secret.to_str().unwrap(),
-    ];
-    assert_eq!(code(&oh(&again)), 13);
-    let strange = ["ledger", "verify", "x", "--key", "no-such-key"];
-    assert_eq!(code(&oh(&strange)), 2);
+    assert_eq!(
+        exit_code(&ledger.run_with_key("no-such-key", "verify", &[])),
+        2
+    );
 }

@@ -1,13 +1,13 @@
-//! A whole authorization by `oh login`, with somebody who walks the pages.
+//! `oh login` with a simulated browser.
 
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
-use std::process::{Child, Stdio};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, ChildStderr, Stdio};
 
 use oh_sandbox::Sandbox;
 use serde_json::Value;
 
-use crate::support::{ALICE, BOB, code, oh, out, said};
+use crate::support::*;
 
 struct Login {
     sandbox: Sandbox,
@@ -15,14 +15,13 @@ struct Login {
 }
 
 impl Login {
-    /// A project whose redirect URI leads to a port that was free a moment ago.
+    /// Creates a project whose redirect URI is an unused port of this machine.
     fn new() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let redirect_uri = format!("http://{}/done", free.local_addr().unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let redirect_uri = format!("http://{}/done", listener.local_addr().unwrap());
         let sandbox = Sandbox::builder()
             .redirect_uri(&redirect_uri)
             .member(ALICE, Some("alice"))
-            .member(BOB, Some("bob"))
             .start_blocking()
             .unwrap();
         Self {
@@ -31,127 +30,150 @@ impl Login {
         }
     }
 
-    /// Starts it, and gives the address it shows.
-    fn start(&self, args: &[&str]) -> (Child, BufReader<std::process::ChildStderr>, String) {
-        let mut child = oh(&self.sandbox, &["login", "--no-browser"])
-            .args(["--client-id", self.sandbox.client_id()])
-            .args(["--redirect-uri", &self.redirect_uri])
+    /// Starts the program, and returns the URL that it prints.
+    fn start(&self, args: &[&str]) -> (Child, BufReader<ChildStderr>, String) {
+        let mut child = oh_client(&self.sandbox, "login --no-browser --quiet")
             .args(args)
-            .env("OPENHUMANS_CLIENT_SECRET", self.sandbox.client_secret())
+            .env("OPENHUMANS_REDIRECT_URI", &self.redirect_uri)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut said = BufReader::new(child.stderr.take().unwrap());
-        let mut address = String::new();
-        while !address.trim_start().starts_with("http") {
-            address.clear();
-            assert_ne!(said.read_line(&mut address).unwrap(), 0, "no address");
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut url = String::new();
+        while !url.trim_start().starts_with("http") {
+            url.clear();
+            assert_ne!(stderr.read_line(&mut url).unwrap(), 0, "no URL");
         }
-        let address = address.trim().to_owned();
-        (child, said, address)
+        (child, stderr, url.trim().to_owned())
     }
 
-    /// Where the browser is sent back to.
-    fn decided(&self, address: &str, allow: bool) -> String {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let back = runtime.block_on(async {
+    /// Decides at the authorization page, and returns the URL that it redirects to.
+    fn decide(&self, url: &str, allow: bool) -> String {
+        let redirect = block_on(async {
             match allow {
-                true => self.sandbox.authorize(ALICE, address).await,
-                false => self.sandbox.refuse(address).await,
+                true => self.sandbox.authorize(ALICE, url).await,
+                false => self.sandbox.refuse(url).await,
             }
         });
-        back.unwrap().to_string()
+        redirect.unwrap().to_string()
     }
 }
 
-/// Gets a page as a browser would, and gives its status and text.
-fn visit(address: &str) -> (u16, String) {
-    use std::io::{Read, Write};
-    let rest = address.strip_prefix("http://").unwrap();
-    let (host, path) = rest.split_once('/').unwrap();
-    let mut stream = std::net::TcpStream::connect(host).unwrap();
-    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, answer)
+/// Sends a request, and returns the response.
+pub(crate) fn exchange(host: &str, request: &str) -> String {
+    let mut stream = TcpStream::connect(host).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
+}
+
+/// Requests a URL, and returns the status and the response.
+fn request(method: &str, url: &str) -> (u16, String) {
+    let (host, path) = url
+        .strip_prefix("http://")
+        .unwrap()
+        .split_once('/')
+        .unwrap();
+    let response = exchange(
+        host,
+        &format!("{method} /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n"),
+    );
+    let status = response.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, response)
 }
 
 #[test]
-fn a_member_who_comes_back_leaves_tokens() {
+fn login_prints_tokens_after_redirect() {
     let login = Login::new();
-    let (child, mut rest, address) = login.start(&["--force-approval", "--scope", "read write"]);
-    for asked in [
+    let (child, mut stderr, url) = login.start(&["--force-approval", "--scope", "read write"]);
+    for parameter in [
         "approval_prompt=force",
         "scope=read+write",
         "code_challenge=",
     ] {
-        assert!(address.contains(asked), "{address}");
+        assert!(url.contains(parameter), "{url}");
     }
-    // What is not the member coming back is answered, and waited past.
-    let base = login.redirect_uri.trim_end_matches("done").to_owned();
-    assert_eq!(visit(&format!("{base}favicon.ico")).0, 404);
-    let stranger = format!("{}?code=x&state=other", login.redirect_uri);
-    let (status, page) = visit(&stranger);
+    let base = login.redirect_uri.trim_end_matches("done");
+    assert_eq!(request("GET", &format!("{base}favicon.ico")).0, 404);
+    let other = format!("{}?code=x&state=other", login.redirect_uri);
+    let (status, page) = request("GET", &other);
     assert_eq!(status, 400);
     assert!(page.contains("another authorization"), "{page}");
-    let back = login.decided(&address, true);
-    let (status, page) = visit(&back);
+    let redirect = login.decide(&url, true);
+    // A link scanner does not use up the code.
+    assert_eq!(request("HEAD", &redirect).0, 405);
+    let (status, page) = request("GET", &redirect);
     assert_eq!(status, 200);
     assert!(page.contains("You can close this page"), "{page}");
-    let output = child.wait_with_output().unwrap();
-    let tokens: Value = serde_json::from_str(&out(&output)).unwrap();
-    let mut said = String::new();
-    std::io::Read::read_to_string(&mut rest, &mut said).unwrap();
-    assert!(
-        said.contains(&format!("member {ALICE} has authorized")),
-        "{said}"
-    );
-    let who = oh(&login.sandbox, &["whoami"])
-        .env(
-            "OPENHUMANS_ACCESS_TOKEN",
-            tokens["access_token"].as_str().unwrap(),
-        )
+    let tokens = json(&child.wait_with_output().unwrap());
+    let mut printed = String::new();
+    stderr.read_to_string(&mut printed).unwrap();
+    assert_eq!(printed.trim(), "", "--quiet");
+    let mut whoami = oh(&login.sandbox, "whoami");
+    let token = tokens["access_token"].as_str().unwrap();
+    let whoami = whoami
+        .env("OPENHUMANS_ACCESS_TOKEN", token)
         .output()
         .unwrap();
-    assert!(out(&who).contains(ALICE));
+    assert_eq!(json(&whoami)["project_member_id"], Value::from(ALICE));
 }
 
 #[test]
-fn a_member_who_refuses_leaves_none() {
+fn repeated_redirect_receives_the_same_page() {
+    let login = Login::new();
+    let (child, _stderr, url) = login.start(&[]);
+    login
+        .sandbox
+        .fault_next(oh_sandbox::Endpoint::Token, 1, oh_sandbox::Fault::HangAfter);
+    let redirect = login.decide(&url, true);
+    let first = std::thread::spawn({
+        let redirect = redirect.clone();
+        move || request("GET", &redirect)
+    });
+    block_on(login.sandbox.wait_for_hanging(1));
+    let (host, path) = redirect
+        .strip_prefix("http://")
+        .unwrap()
+        .split_once('/')
+        .unwrap();
+    let mut second = TcpStream::connect(host).unwrap();
+    write!(second, "GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+    login.sandbox.release();
+    let mut page = String::new();
+    second.read_to_string(&mut page).unwrap();
+    for (status, page) in [(200, page), first.join().unwrap()] {
+        assert_eq!(status, 200);
+        assert!(page.contains("is authorized"), "{page}");
+    }
+    json(&child.wait_with_output().unwrap());
+}
+
+#[test]
+fn login_fails_when_member_declines() {
     let login = Login::new();
     let dir = tempfile::tempdir().unwrap();
     let target = dir.path().join("tokens.json");
-    let (child, _rest, address) = login.start(&["--out", target.to_str().unwrap()]);
-    let (status, page) = visit(&login.decided(&address, false));
+    let (child, _stderr, url) = login.start(&["--out", text(&target)]);
+    let (status, page) = request("GET", &login.decide(&url, false));
     assert_eq!(status, 200);
     assert!(page.contains("Nothing was authorized"), "{page}");
-    assert_eq!(code(&child.wait_with_output().unwrap()), 5);
+    assert_eq!(exit_code(&child.wait_with_output().unwrap()), 5);
     assert!(!target.exists());
     assert_eq!(login.sandbox.token_requests(), 0);
 }
 
 #[test]
-fn what_cannot_come_back_here_is_said_before_anything_is_asked() {
+fn unusable_redirect_uri_fails_before_authorization() {
     let login = Login::new();
     let run = |redirect_uri: &str| {
-        oh(&login.sandbox, &["login", "--no-browser"])
-            .args(["--client-id", login.sandbox.client_id()])
-            .args(["--redirect-uri", redirect_uri])
-            .env("OPENHUMANS_CLIENT_SECRET", "s")
-            .output()
-            .unwrap()
+        let args = format!("login --no-browser --redirect-uri {redirect_uri}");
+        oh_client(&login.sandbox, &args).output().unwrap()
     };
-    let far = run("https://example.org/done");
-    assert_eq!(code(&far), 2);
-    assert!(said(&far).contains("oh authorize-url"), "{}", said(&far));
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = run(&format!("http://{}/done", taken.local_addr().unwrap()));
-    assert_eq!(code(&taken), 2);
-    assert!(
-        said(&taken).contains("another program listens"),
-        "{}",
-        said(&taken)
-    );
+    let remote = run("https://example.org/done");
+    assert_fails(&remote, 2, &["oh authorize-url"]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let in_use = run(&format!("http://{}/done", listener.local_addr().unwrap()));
+    assert_fails(&in_use, 2, &["another program listens"]);
 }

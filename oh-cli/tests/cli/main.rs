@@ -1,266 +1,291 @@
-//! The tool as a script uses it: output, exit codes, and nothing secret in either.
+//! The program as a script uses it: output, exit codes, and no secrets in either.
 
 // Helpers of tests may unwrap as tests do.
 #![allow(clippy::unwrap_used)]
 
+mod behavior;
 mod downloads;
-mod errors;
 mod ledger;
 mod login;
 mod support;
 mod tokens;
 mod uploads;
 
-#[cfg(unix)]
-use std::process::Command;
 use std::process::Stdio;
 
 use oh_sandbox::{Endpoint, Fault};
 use serde_json::{Value, json};
 
-use support::{ALICE, BOB, REDIRECT_URI, by_master, code, oh, out, plant, sandbox};
+use support::*;
 
 #[test]
-fn from_the_authorization_address_to_new_tokens() {
+fn authorize_url_exchange_and_refresh_yield_tokens() {
     let sandbox = sandbox();
-    let client = [
-        "--client-id",
-        sandbox.client_id(),
-        "--redirect-uri",
-        REDIRECT_URI,
-    ];
-    let output = oh(&sandbox, &["authorize-url"])
-        .args(client)
-        .output()
-        .unwrap();
-    let address: Value = serde_json::from_str(&out(&output)).unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let url = address["url"].as_str().unwrap();
-    let back = runtime.block_on(sandbox.authorize(ALICE, url)).unwrap();
-    let code = back.query_pairs().find(|(key, _)| key == "code").unwrap().1;
+    let client = |args: &str| {
+        let mut command = oh_client(&sandbox, args);
+        command.env("OPENHUMANS_REDIRECT_URI", REDIRECT_URI);
+        command
+    };
+    let authorization = json(&client("authorize-url").output().unwrap());
+    let url = authorization["url"].as_str().unwrap();
+    let redirect = block_on(sandbox.authorize(ALICE, url)).unwrap();
+    let mut query = redirect.query_pairs();
+    let code = query.find(|(key, _)| key == "code").unwrap().1;
+    let verifier = authorization["verifier"].as_str().unwrap();
+    let mut exchange = client("exchange");
+    exchange.args(["--code", &code, "--verifier", verifier]);
+    let tokens = json(&exchange.output().unwrap());
+    assert_fails(&exchange.output().unwrap(), 6, &["a code works once"]);
 
-    let verifier = address["verifier"].as_str().unwrap();
-    let mut exchange = oh(
-        &sandbox,
-        &["exchange", "--code", &code, "--verifier", verifier],
-    );
-    exchange
-        .args(client)
-        .env("OPENHUMANS_CLIENT_SECRET", sandbox.client_secret());
-    let tokens: Value = serde_json::from_str(&out(&exchange.output().unwrap())).unwrap();
-    let again = exchange.output().unwrap();
-    assert_eq!(self::code(&again), 6);
-
-    let whoami = oh(&sandbox, &["whoami"])
-        .env(
-            "OPENHUMANS_ACCESS_TOKEN",
-            tokens["access_token"].as_str().unwrap(),
-        )
-        .output()
-        .unwrap();
-    let who: Value = serde_json::from_str(&out(&whoami)).unwrap();
-    assert_eq!(who["project_member_id"], ALICE);
+    let access_token = tokens["access_token"].as_str().unwrap();
+    let mut whoami = oh(&sandbox, "whoami");
+    whoami.env("OPENHUMANS_ACCESS_TOKEN", access_token);
+    let member = json(&whoami.output().unwrap());
+    assert_eq!(member["project_member_id"], ALICE);
 
     let dir = tempfile::tempdir().unwrap();
-    let old = dir.path().join("old");
+    let (old, new) = (dir.path().join("old"), dir.path().join("new.json"));
     std::fs::write(&old, tokens["refresh_token"].as_str().unwrap()).unwrap();
-    let new = dir.path().join("new.json");
-    let refreshed = oh(&sandbox, &["refresh", "--client-id", sandbox.client_id()])
-        .env("OPENHUMANS_CLIENT_SECRET", sandbox.client_secret())
-        .args(["--refresh-token-file", old.to_str().unwrap()])
-        .args(["--out", new.to_str().unwrap()])
-        .output()
-        .unwrap();
-    assert_eq!(out(&refreshed), "");
+    let args = format!(
+        "refresh --refresh-token-file {} --out {}",
+        text(&old),
+        text(&new)
+    );
+    assert_eq!(stdout(&client(&args).output().unwrap()), "");
     let new: Value = serde_json::from_str(&std::fs::read_to_string(new).unwrap()).unwrap();
     assert_ne!(new["access_token"], tokens["access_token"]);
 }
 
 #[test]
-fn members_come_as_columns_or_as_json() {
+fn members_are_printed_as_columns_or_json() {
     let sandbox = sandbox();
-    let columns = out(&by_master(&sandbox, &["members"]));
+    let columns = stdout(&run_master(&sandbox, "members"));
     assert!(
         columns.contains(&format!("{ALICE}\talice\t0\n")),
         "{columns}"
     );
-    let lines = out(&by_master(&sandbox, &["members", "--json"]));
+    let lines = stdout(&run_master(&sandbox, "members --json"));
     let first: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
     assert!(first["project_member_id"].is_string());
-    let project: Value = serde_json::from_str(&out(&by_master(&sandbox, &["project"]))).unwrap();
+    let project = json(&run_master(&sandbox, "project"));
     assert_eq!(project["id_label"], "direct-sharing-2");
 }
 
 #[test]
-fn one_file_goes_up_and_all_come_down() {
+fn listings_support_limit_and_offset() {
     let sandbox = sandbox();
-    let dir = tempfile::tempdir().unwrap();
-    plant(dir.path(), &[("steps.csv", "1,2\n")]);
-    let file = dir.path().join("steps.csv");
-    let upload = [
-        "upload-file",
-        file.to_str().unwrap(),
-        "--member",
-        ALICE,
-        "--tag",
-        "steps",
-        "--description",
-        "Steps",
-    ];
-    let uploaded: Value = serde_json::from_str(&out(&by_master(&sandbox, &upload))).unwrap();
-    assert_eq!(uploaded["size"], 4);
-    let listed = out(&by_master(&sandbox, &["files", "--member", ALICE]));
-    assert_eq!(
-        listed,
-        format!("{}\tdirect-sharing-2\tsteps.csv\n", uploaded["id"])
-    );
-
-    sandbox.add_shared_file(BOB, "shared.txt", b"s", json!({}));
-    let target = dir.path().join("down");
-    let download = ["download", "-d", target.to_str().unwrap()];
-    out(&by_master(&sandbox, &download));
-    let shared = target.join(BOB).join("direct-sharing-1/shared.txt");
-    assert_eq!(std::fs::read(shared).unwrap(), b"s");
-    out(&by_master(
-        &sandbox,
-        &[&download[..], &["--project-data"]].concat(),
-    ));
-    assert_eq!(
-        std::fs::read(target.join(ALICE).join("steps.csv")).unwrap(),
-        b"1,2\n"
-    );
-
-    let id = uploaded["id"].to_string();
-    let delete = ["delete", "--member", ALICE, "--file-id", &id];
-    assert_eq!(out(&by_master(&sandbox, &delete)), format!("{id}\n"));
-    assert_eq!(code(&by_master(&sandbox, &delete)), 7);
+    sandbox.populate(148);
+    let all = stdout(&run_master(&sandbox, "members"));
+    let all: Vec<&str> = all.lines().collect();
+    assert_eq!(all.len(), 150);
+    for (limit, offset) in [(0, 0), (1, 0), (3, 2), (120, 20), (9, 145), (5, 150)] {
+        let args = format!("members --limit {limit} --offset {offset}");
+        let page = stdout(&run_master(&sandbox, &args));
+        let expected: Vec<_> = all.iter().skip(offset).take(limit).copied().collect();
+        assert_eq!(page.lines().collect::<Vec<_>>(), expected, "{args}");
+    }
 }
 
 #[test]
-fn a_directory_goes_up_with_its_metadata() {
+fn file_is_uploaded_listed_downloaded_and_deleted() {
+    let sandbox = sandbox();
+    let dir = tempfile::tempdir().unwrap();
+    write_files(dir.path(), &[("steps.csv", "1,2\n")]);
+    let file = dir.path().join("steps.csv");
+    let upload = format!(
+        "upload-file {} --member {ALICE} --tag steps --description Steps",
+        text(&file)
+    );
+    let uploaded = json(&run_master(&sandbox, &upload));
+    assert_eq!(uploaded["size"], 4);
+    let id = &uploaded["id"];
+    let files = stdout(&run_master(&sandbox, &format!("files --member {ALICE}")));
+    assert_eq!(files, format!("{id}\tdirect-sharing-2\tsteps.csv\n"));
+    let record = json(&run_master(&sandbox, &format!("files -m {ALICE} --json")));
+    assert_eq!(record["metadata"]["tags"], json!(["steps"]));
+    assert!(record.get("datatypes").is_some(), "{record}");
+
+    sandbox.add_shared_file(BOB, "shared.txt", b"s", json!({}));
+    let target = dir.path().join("down");
+    let download = format!("download -d {}", text(&target));
+    stdout(&run_master(&sandbox, &download));
+    let shared = target.join(BOB).join("direct-sharing-1/shared.txt");
+    assert_eq!(std::fs::read(shared).unwrap(), b"s");
+    stdout(&run_master(&sandbox, &format!("{download} --project-data")));
+    let own = target.join(ALICE).join("steps.csv");
+    assert_eq!(std::fs::read(own).unwrap(), b"1,2\n");
+
+    let delete = format!("delete --member {ALICE} --file-id {id}");
+    assert_eq!(stdout(&run_master(&sandbox, &delete)), format!("{id}\n"));
+    assert_fails(&run_master(&sandbox, &delete), 7, &["oh files"]);
+}
+
+#[test]
+fn direct_upload_is_completed_after_the_file_was_sent() {
+    let sandbox = sandbox();
+    let begin = format!("direct-upload begin steps.csv -m {ALICE} --tag steps");
+    let started = json(&run_master(&sandbox, &begin));
+    let id = &started["id"];
+    let complete = format!("direct-upload complete {id} -m {ALICE}");
+    assert_fails(&run_master(&sandbox, &complete), 6, &["not present"]);
+    let url = started["url"].as_str().unwrap().strip_prefix("http://");
+    let (host, path) = url.unwrap().split_once('/').unwrap();
+    let put = format!(
+        "PUT /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: 4\r\n\r\n1,2\n"
+    );
+    let response = login::exchange(host, &put);
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    assert!(!sandbox.files(ALICE)[0].complete);
+    assert_eq!(json(&run_master(&sandbox, &complete))["size"], 4);
+    assert_eq!(sandbox.files(ALICE)[0].metadata["tags"], json!(["steps"]));
+}
+
+#[test]
+fn directory_is_drafted_reviewed_and_uploaded() {
     let sandbox = sandbox();
     let dir = tempfile::tempdir().unwrap();
     let files = dir.path().join("files");
     let alice = format!("{ALICE}/a.csv");
-    plant(&files, &[(&alice, "a"), (&format!("{BOB}/b.json"), "b")]);
-    let (files, csv) = (files.to_str().unwrap(), dir.path().join("metadata.csv"));
-    let csv = csv.to_str().unwrap();
-    out(&by_master(
+    write_files(&files, &[(&alice, "a"), (&format!("{BOB}/b.json"), "b")]);
+    let csv = dir.path().join("metadata.csv");
+    let (files, csv) = (text(&files), text(&csv));
+    stdout(&run_master(
         &sandbox,
-        &["metadata", "draft", "-d", files, "-o", csv],
+        &format!("metadata draft -d {files} -o {csv}"),
     ));
-    out(&by_master(
-        &sandbox,
-        &["metadata", "review", "-d", files, csv],
-    ));
-    let upload = ["upload", "-d", files, "--metadata-csv", csv, "--sync"];
-    out(&by_master(&sandbox, &upload));
+    let review = format!("metadata review -d {files} {csv}");
+    stdout(&run_master(&sandbox, &review));
+    let upload = format!("upload -d {files} --metadata-csv {csv} --sync");
+    stdout(&run_master(&sandbox, &upload));
     assert_eq!(sandbox.files(ALICE)[0].metadata["tags"], json!(["csv"]));
     assert_eq!(sandbox.files(BOB)[0].basename, "b.json");
-    let list = out(&by_master(&sandbox, &["metadata", "list"]));
+    let list = stdout(&run_master(&sandbox, "metadata list"));
     assert_eq!(list.lines().count(), 3);
 
-    std::fs::write(dir.path().join("files").join(alice), "changed").unwrap();
-    let review = by_master(&sandbox, &["metadata", "review", "-d", files, csv]);
-    assert_eq!(code(&review), 6);
+    write_files(&dir.path().join("files"), &[(&alice, "changed")]);
+    let review = run_master(&sandbox, &review);
+    assert_fails(&review, 6, &["differs", "1 place"]);
     assert!(String::from_utf8_lossy(&review.stdout).contains("MD5"));
 }
 
 #[test]
-fn messages_and_removal() {
+fn messages_are_sent_and_members_removed() {
     let sandbox = sandbox();
-    out(&by_master(
-        &sandbox,
-        &["message", "hello", "--all", "-s", "hi", "--yes"],
-    ));
-    out(&by_master(&sandbox, &["message", "hello", "-m", ALICE]));
-    let sent: Vec<_> = sandbox.messages().into_iter().map(|m| m.to.len()).collect();
-    assert_eq!(sent, [2, 1]);
-    let removed = out(&by_master(
-        &sandbox,
-        &["remove", ALICE, "00000000", "--yes"],
-    ));
+    stdout(&run_master(&sandbox, "message hello --all -s hi --yes"));
+    stdout(&run_master(&sandbox, &format!("message hello -m {ALICE}")));
+    let receivers: Vec<_> = sandbox.messages().into_iter().map(|m| m.to.len()).collect();
+    assert_eq!(receivers, [2, 1]);
+    let remove = format!("remove -m {ALICE} --member 00000000 --yes");
     assert_eq!(
-        removed,
+        stdout(&run_master(&sandbox, &remove)),
         format!("{ALICE}\tremoved\n00000000\tnot a member\n")
     );
     assert!(!sandbox.is_joined(ALICE));
+    stdout(&run_master(&sandbox, &format!("remove -m {BOB} --yes")));
+    let nobody = run_master(&sandbox, "message hello --all --yes");
+    stdout(&nobody);
+    assert_prints(&nobody, &["no members: no message was sent"]);
+    assert_eq!(sandbox.messages().len(), 2);
 }
 
 #[test]
-fn public_data_wants_no_token() {
+fn access_log_lists_downloads() {
+    let sandbox = sandbox();
+    let id = sandbox.add_file(ALICE, "a.txt", b"a", json!({})).unwrap();
+    let token = sandbox.issue_tokens(ALICE).access_token;
+    let run = |args: &str| {
+        let mut command = oh(&sandbox, args);
+        let output = command.env("OPENHUMANS_ACCESS_TOKEN", &token).output();
+        stdout(&output.unwrap())
+    };
+    run(&format!("download-file -i {id} -o -"));
+    let log = run("access-log");
+    assert!(log.ends_with("\ta.txt\n"), "{log}");
+    let record: Value = serde_json::from_str(&run("access-log --json")).unwrap();
+    assert_eq!(record["file"]["id"], id);
+    assert_eq!(run("access-log --end 2020-01-01T00:00:00Z"), "");
+    assert_eq!(run("access-log -i 999"), "");
+    run("access-log --object-store");
+}
+
+#[test]
+fn public_data_requires_no_token() {
     let sandbox = sandbox();
     sandbox.add_file(ALICE, "..\\p.txt", b"p", json!({}));
-    let run = |args: &[&str]| out(&oh(&sandbox, args).output().unwrap());
-    assert!(run(&["public", "projects"]).contains("2\t"));
-    assert!(run(&["public", "members"]).contains("alice\t"));
-    assert!(run(&["public", "data-types"]).contains('\t'));
-    assert!(run(&["public", "files", "--username", "alice"]).contains("p.txt"));
+    let run = |args: &str| stdout(&run(&sandbox, args));
+    for (args, expected) in [
+        ("projects", "2\t"),
+        ("members", "alice\t"),
+        ("members --name ali", "alice\t"),
+        ("data-types", "\t"),
+        ("files --username alice", "p.txt"),
+    ] {
+        let printed = run(&format!("public {args}"));
+        assert!(printed.contains(expected), "{args}: {printed}");
+    }
+    assert_eq!(run("public members --name zzz"), "");
+    let project: Value = serde_json::from_str(&run("public project 2")).unwrap();
+    let mut named = oh(&sandbox, "public projects --name");
+    let named = named
+        .arg(project["name"].as_str().unwrap())
+        .output()
+        .unwrap();
+    assert!(stdout(&named).contains("2\t"));
+    run("public data-types --project 2");
     let dir = tempfile::tempdir().unwrap();
-    run(&["public", "download", "-d", dir.path().to_str().unwrap()]);
-    let entries = std::fs::read_dir(dir.path()).unwrap();
-    let names: Vec<_> = entries.map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(names.len(), 1, "{names:?}");
+    run(&format!("public download -d {}", text(dir.path())));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
 }
 
 #[test]
-fn exit_codes_tell_what_went_wrong() {
+fn exit_codes_match_documentation() {
     let sandbox = sandbox();
-    let with = |token: &str, args: &[&str]| {
-        let mut command = oh(&sandbox, args);
-        command
-            .env("OPENHUMANS_ACCESS_TOKEN", token)
-            .output()
-            .unwrap()
+    let with_token = |token: &str| {
+        let mut command = oh(&sandbox, "whoami");
+        exit_code(
+            &command
+                .env("OPENHUMANS_ACCESS_TOKEN", token)
+                .output()
+                .unwrap(),
+        )
     };
-    assert_eq!(code(&oh(&sandbox, &["whoami"]).output().unwrap()), 2);
-    assert_eq!(code(&oh(&sandbox, &["nonsense"]).output().unwrap()), 2);
-    assert_eq!(code(&with("bogus", &["whoami"])), 3);
+    let master = |args: &str| run_master(&sandbox, args);
+    assert_eq!(exit_code(&run(&sandbox, "whoami")), 2);
+    assert_eq!(exit_code(&run(&sandbox, "nonsense")), 2);
+    assert_eq!(with_token("bogus"), 3);
     let tokens = sandbox.issue_tokens(ALICE);
     sandbox.expire_tokens(ALICE);
-    assert_eq!(code(&with(&tokens.access_token, &["whoami"])), 4);
-    let nobody = by_master(&sandbox, &["whoami", "-m", "00000000"]);
-    assert_eq!(code(&nobody), 5);
-    let empty = by_master(&sandbox, &["message", " ", "--all"]);
-    assert_eq!(code(&empty), 6);
+    assert_eq!(with_token(&tokens.access_token), 4);
+    assert_eq!(exit_code(&master("whoami -m 00000000")), 5);
+    let empty = run_master_with(&sandbox, "message --all", &[" "]);
+    assert_eq!(exit_code(&empty), 6);
     let limited = Fault::RateLimited {
         retry_after: Some(600),
     };
     sandbox.fault_next(Endpoint::Project, 1, limited);
-    let limited = by_master(&sandbox, &["project"]);
-    assert_eq!(code(&limited), 9);
-    assert!(String::from_utf8_lossy(&limited.stderr).contains("600 seconds"));
+    assert_fails(&master("project"), 9, &["600 seconds"]);
     sandbox.fault_next(Endpoint::Message, 1, Fault::Html500);
-    assert_eq!(
-        code(&by_master(&sandbox, &["message", "x", "--all", "--yes"])),
-        10
-    );
-    let nowhere = [
-        "--base-url",
-        "http://127.0.0.1:9",
-        "message",
-        "x",
-        "-m",
-        ALICE,
-    ];
-    assert_eq!(code(&by_master(&sandbox, &nowhere)), 11);
+    assert_eq!(exit_code(&master("message x --all --yes")), 10);
+    let unreachable = format!("--base-url http://127.0.0.1:9 message x -m {ALICE}");
+    assert_eq!(exit_code(&master(&unreachable)), 11);
     sandbox.fault_next(Endpoint::Project, 1, Fault::TruncatedJson);
-    assert_eq!(code(&by_master(&sandbox, &["project"])), 12);
-    let missing = ["upload-file", "/nonexistent/file", "-m", ALICE];
-    assert_eq!(code(&by_master(&sandbox, &missing)), 13);
+    assert_eq!(exit_code(&master("project")), 12);
+    let missing = format!("upload-file /nonexistent/file -m {ALICE}");
+    assert_eq!(exit_code(&master(&missing)), 13);
+    assert_eq!(exit_code(&master("message x --all")), 14);
 
     sandbox.add_shared_file(ALICE, "a", b"a", json!({}));
     sandbox.fault_next(Endpoint::ObjectGet, 1, Fault::page(404));
     let dir = tempfile::tempdir().unwrap();
-    let partly = ["download", "-d", dir.path().to_str().unwrap()];
-    assert_eq!(code(&by_master(&sandbox, &partly)), 1);
+    let download = format!("download -d {}", text(dir.path()));
+    assert_eq!(exit_code(&master(&download)), 1);
 }
 
 #[test]
-fn a_closed_output_is_no_panic() {
+fn closed_stdout_ends_command_silently() {
     let sandbox = sandbox();
     sandbox.populate(2_000);
-    let mut members = oh(&sandbox, &["members"]);
+    let mut members = oh(&sandbox, "members");
     members
         .env("OPENHUMANS_MASTER_TOKEN", sandbox.master_token())
         .stdout(Stdio::piped())
@@ -268,45 +293,34 @@ fn a_closed_output_is_no_panic() {
     let mut child = members.spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
-    assert_eq!(code(&output), 0);
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-}
-
-#[cfg(unix)]
-#[test]
-fn an_interrupted_upload_is_tidied_up() {
-    let sandbox = sandbox();
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("big.bin");
-    std::fs::write(&file, vec![0; 3 << 20]).unwrap();
-    sandbox.fault_next(Endpoint::ObjectPut, 1, Fault::Hang);
-    let mut upload = oh(
-        &sandbox,
-        &["upload-file", file.to_str().unwrap(), "-m", ALICE],
-    );
-    upload.env("OPENHUMANS_MASTER_TOKEN", sandbox.master_token());
-    let mut child = upload.stderr(Stdio::null()).spawn().unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(sandbox.wait_for(Endpoint::ObjectPut, 1));
-    let pid = child.id().to_string();
-    let kill = Command::new("kill").args(["-INT", &pid]).status().unwrap();
-    assert!(kill.success());
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert_eq!(sandbox.files(ALICE), []);
+    assert_fails(&output, 0, &[]);
+    assert_eq!(stderr(&output), "");
 }
 
 #[test]
-fn help_teaches() {
+fn help_documents_exit_codes_and_commands() {
     let sandbox = sandbox();
-    let help = out(&oh(&sandbox, &["--help"]).output().unwrap());
-    for wanted in [
-        "Exit codes:",
-        "OPENHUMANS_MASTER_TOKEN",
-        "Example:",
-        "download",
-    ] {
-        assert!(help.contains(wanted), "{wanted}");
+    let help = stdout(&run(&sandbox, "--help"));
+    for text in ["Exit codes:", "OPENHUMANS_MASTER_TOKEN", "Example:"] {
+        assert!(help.contains(text), "{text}");
     }
-    let long = out(&oh(&sandbox, &["help", "refresh"]).output().unwrap());
-    assert!(long.contains("dead at once"), "{long}");
+    let refresh = stdout(&run(&sandbox, "help refresh"));
+    assert!(refresh.contains("Invalidates the old tokens"), "{refresh}");
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = stdout(&run(&sandbox, &format!("completions {shell}")));
+        assert!(script.contains("download-file"), "{shell}");
+    }
+    let page = stdout(&run(&sandbox, "man"));
+    assert!(page.starts_with(".ie") || page.contains(".TH"), "{page}");
+    let dir = tempfile::tempdir().unwrap();
+    stdout(&run(&sandbox, &format!("man -d {}", text(dir.path()))));
+    for page in ["oh.1", "oh-upload.1", "oh-public-download.1"] {
+        assert!(dir.path().join(page).is_file(), "{page}");
+    }
+    for guide in ["help migrate", "migrate"] {
+        let guide = stdout(&run(&sandbox, guide));
+        for text in ["ohproj-upload-metadata", "| `--project_member_ids` |"] {
+            assert!(guide.contains(text), "{guide}");
+        }
+    }
 }

@@ -1,27 +1,26 @@
-//! What was found: a line each, and what it comes to.
+//! The results of the checks.
 
 use serde_json::json;
 
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::output;
 
-/// How something is.
+/// The result of a check.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    Fine,
-    /// It works, and something should be done about it.
+    Ok,
+    /// Works, but needs attention.
     Warning,
-    Wrong,
-    /// It could not be looked at.
+    Error,
     Skipped,
 }
 
 impl State {
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
-            Self::Fine => "fine",
+            Self::Ok => "ok",
             Self::Warning => "warning",
-            Self::Wrong => "wrong",
+            Self::Error => "error",
             Self::Skipped => "skipped",
         }
     }
@@ -29,64 +28,76 @@ impl State {
 
 struct Finding {
     state: State,
-    about: &'static str,
-    said: String,
+    check: &'static str,
+    message: String,
 }
 
-/// What was found so far.
+/// The findings so far.
 #[derive(Default)]
 pub(super) struct Report(Vec<Finding>);
 
 impl Report {
-    pub(super) fn fine(&mut self, about: &'static str, said: impl Into<String>) {
-        self.add(State::Fine, about, said.into());
+    pub(super) fn ok(&mut self, check: &'static str, message: impl Into<String>) {
+        self.add(State::Ok, check, message.into());
     }
 
-    pub(super) fn warn(&mut self, about: &'static str, said: impl Into<String>) {
-        self.add(State::Warning, about, said.into());
+    pub(super) fn warning(&mut self, check: &'static str, message: impl Into<String>) {
+        self.add(State::Warning, check, message.into());
     }
 
-    pub(super) fn wrong(&mut self, about: &'static str, said: impl Into<String>) {
-        self.add(State::Wrong, about, said.into());
+    pub(super) fn error(&mut self, check: &'static str, message: impl Into<String>) {
+        self.add(State::Error, check, message.into());
     }
 
-    pub(super) fn skip(&mut self, about: &'static str, said: impl Into<String>) {
-        self.add(State::Skipped, about, said.into());
+    pub(super) fn skipped(&mut self, check: &'static str, message: impl Into<String>) {
+        self.add(State::Skipped, check, message.into());
     }
 
-    fn add(&mut self, state: State, about: &'static str, said: String) {
-        // Some of it comes from servers.
-        let said = output::plain(&said);
-        self.0.push(Finding { state, about, said });
+    fn add(&mut self, state: State, check: &'static str, message: String) {
+        self.0.push(Finding {
+            state,
+            check,
+            message: output::one_line(&message),
+        });
     }
 
     fn count(&self, state: State) -> usize {
-        self.0.iter().filter(|found| found.state == state).count()
+        self.0
+            .iter()
+            .filter(|finding| finding.state == state)
+            .count()
     }
 
-    /// Prints it. A failure if something is wrong.
-    pub(super) fn end(self, as_json: bool) -> Result<(), Failure> {
-        let wrong = self.count(State::Wrong);
+    /// Prints the findings.
+    ///
+    /// # Errors
+    ///
+    /// [`CliError::Partial`] if a check failed.
+    pub(super) fn print(self, as_json: bool) -> Result<(), CliError> {
+        let errors = self.count(State::Error);
         if as_json {
-            let findings = self.0.iter().map(|found| {
-                json!({ "check": found.about, "state": found.state.word(), "said": found.said })
+            let checks = self.0.iter().map(|finding| {
+                json!({
+                    "check": finding.check,
+                    "state": finding.state.as_str(),
+                    "message": finding.message,
+                })
             });
-            let findings: Vec<_> = findings.collect();
             output::json(&json!({
-                "ok": wrong == 0,
-                "wrong": wrong,
+                "ok": errors == 0,
+                "errors": errors,
                 "warnings": self.count(State::Warning),
-                "checks": findings,
+                "checks": checks.collect::<Vec<_>>(),
             }))?;
         } else {
-            for found in &self.0 {
-                let (word, about) = (found.state.word(), found.about);
-                output::line(format!("{word:<8} {about}: {}", found.said))?;
+            for finding in &self.0 {
+                let (state, check) = (finding.state.as_str(), finding.check);
+                output::line(format!("{state:<8} {check}: {}", finding.message))?;
             }
         }
-        match wrong {
+        match errors {
             0 => Ok(()),
-            wrong => Err(Failure::Partly(wrong)),
+            errors => Err(CliError::Partial(errors)),
         }
     }
 }

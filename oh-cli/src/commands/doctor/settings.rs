@@ -1,20 +1,20 @@
-//! The environment, and what of it does not fit together.
+//! Checks of the environment.
 
 use oh_core::Settings;
 use oh_core::settings::{Warning, unknown_variables};
 use oh_core::store::Keyring;
 
 use super::report::Report;
-use crate::failure::sentence;
+use crate::error::with_sources;
 
-/// The settings, if they can be used.
+/// Reads the settings; `None` if they are not valid.
 pub(super) fn read(report: &mut Report, oh_base_url: &str, mount_path: &str) -> Option<Settings> {
+    let check = "settings";
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     if let Some(warning) = unknown_variables(names) {
-        report.warn("environment", warning.to_string());
+        report.warning("environment", warning.to_string());
     }
-    let builder = Settings::from_lookup(|name| std::env::var(name).ok());
-    let settings = builder.and_then(|builder| {
+    let settings = Settings::from_lookup(|name| std::env::var(name).ok()).and_then(|builder| {
         builder
             .oh_base_url(oh_base_url)
             .mount_path(mount_path)
@@ -23,111 +23,102 @@ pub(super) fn read(report: &mut Report, oh_base_url: &str, mount_path: &str) -> 
     let settings = match settings {
         Ok(settings) => settings,
         Err(error) => {
-            report.wrong("settings", sentence(&error));
+            report.error(check, with_sources(&error));
             return None;
         }
     };
     let warnings = settings.warnings();
     for warning in &warnings {
         match warning {
-            // A proxy may lead from one path to the other.
+            // A proxy may rewrite the path, and the webhook has its own check.
             Warning::RedirectPath { .. } | Warning::NoWebhookSecret => {
-                report.warn("settings", warning.to_string())
+                report.warning(check, warning.to_string());
             }
-            _ => report.wrong("settings", warning.to_string()),
+            _ => report.error(check, warning.to_string()),
         }
     }
     if warnings.is_empty() {
-        let redirect_uri = settings.redirect_uri();
-        report.fine(
-            "settings",
+        report.ok(
+            check,
             format!(
-                "all there. At Open Humans the project has to have the redirect URI {redirect_uri}, \
-                 letter for letter"
+                "complete. Register the redirect URI exactly as {} at Open Humans",
+                settings.redirect_uri()
             ),
         );
     }
     Some(settings)
 }
 
-/// The keys that tokens are sealed with, and the others that an app may have.
+/// Checks the keys, and returns those that encrypt tokens.
 pub(super) fn keys(report: &mut Report, settings: Option<&Settings>) -> Option<Keyring> {
-    seal_of_the_ledger(report, settings);
-    if is_set("OPENHUMANS_LEDGER_KEY") {
-        report.fine(
+    signing_keys(report, settings);
+    match is_set("OPENHUMANS_LEDGER_KEY") {
+        true => report.ok("ledger key", "set, independent of the client secret"),
+        false => report.warning(
             "ledger key",
-            "it is set, and does not depend on the client secret",
-        );
-    } else {
-        report.warn(
-            "ledger key",
-            "OPENHUMANS_LEDGER_KEY is not set, so it comes from the client secret: with another \
-             client secret the ledger's entries about a member are no longer found. Set it before \
-             the first member leaves (openssl rand -base64 32), and keep it as long as the ledger",
-        );
+            "OPENHUMANS_LEDGER_KEY is not set, so the key is derived from the client secret: after \
+             a change of the client secret, the ledger's lines about a member cannot be found. Set \
+             it before the first member leaves (openssl rand -base64 32), and never change it",
+        ),
     }
-    if is_set("OPENHUMANS_COOKIE_KEY") {
-        report.fine("cookie key", "it is set");
-    } else {
-        report.fine(
-            "cookie key",
-            "it comes from the client secret; a change of that breaks off logins under way, and \
-             nothing else",
-        );
-    }
+    report.ok(
+        "cookie key",
+        match is_set("OPENHUMANS_COOKIE_KEY") {
+            true => "set",
+            false => {
+                "derived from the client secret: a change of the client secret interrupts only \
+                 logins in progress"
+            }
+        },
+    );
+    let check = "store keys";
     match Keyring::from_env() {
         Ok(keys) => {
             let ids: Vec<_> = keys.ids().collect();
-            let mut text = format!(
-                "tokens are encrypted with the key {}; keys that decrypt: {}",
-                ids[0],
-                ids.join(", ")
-            );
+            let mut message = format!("{} encrypts tokens, {} decrypt", ids[0], ids.join(", "));
             if !is_set("OPENHUMANS_STORE_KEYS") {
-                text += ". The keys are derived from the client secret: when you replace it, set \
-                         OPENHUMANS_PREVIOUS_CLIENT_SECRET";
+                message += ". The keys are derived from the client secret: when you replace it, set \
+                            OPENHUMANS_PREVIOUS_CLIENT_SECRET";
             }
-            report.fine("store keys", text);
+            report.ok(check, message);
             Some(keys)
         }
         Err(error) => {
-            report.wrong("store keys", sentence(&error));
+            report.error(check, with_sources(&error));
             None
         }
     }
 }
 
-/// Whether the ledger is sealed, and what it is checked with.
-fn seal_of_the_ledger(report: &mut Report, settings: Option<&Settings>) {
-    let about = "ledger";
-    let keys = settings.map(Settings::ledger_signing_keys);
-    match keys {
-        None if is_set("OPENHUMANS_LEDGER_SIGNING_KEY") => {
-            report.skip(about, "the settings have to be right first");
-        }
-        None | Some([]) => report.warn(
-            about,
-            "not sealed, unless the app has its key from elsewhere: set \
-             OPENHUMANS_LEDGER_SIGNING_KEY, which `oh ledger keygen` makes. Until then nobody can \
-             tell whether its lines were changed",
+/// Checks the keys that sign checkpoints of the ledger.
+fn signing_keys(report: &mut Report, settings: Option<&Settings>) {
+    let check = "ledger";
+    let variable = "OPENHUMANS_LEDGER_SIGNING_KEY";
+    match settings.map(Settings::ledger_signing_keys) {
+        None if is_set(variable) => report.skipped(check, "requires valid settings"),
+        None | Some([]) => report.warning(
+            check,
+            format!(
+                "its checkpoints are not signed, unless the app has its key from elsewhere, so \
+                 changes to the ledger cannot be detected: set {variable} to a key from `oh ledger \
+                 keygen`"
+            ),
         ),
         Some(keys) => {
-            let keys: Vec<_> = keys
-                .iter()
-                .map(|key| key.verifying_key().to_string())
-                .collect();
-            report.fine(
-                about,
+            let keys = keys.iter().map(|key| key.verifying_key().to_string());
+            let keys = keys.collect::<Vec<_>>().join(" or ");
+            report.ok(
+                check,
                 format!(
-                    "OPENHUMANS_LEDGER_SIGNING_KEY seals it; `oh ledger verify` checks it with --key {}",
-                    keys.join(" or ")
+                    "{variable} signs its checkpoints; verify them with `oh ledger verify --key \
+                     {keys}`"
                 ),
             );
         }
     }
 }
 
-/// Whether the app finds a value under this name, or a file that is to hold it.
+/// Whether the app reads a value from this variable or from the file that `<name>_FILE` names.
 fn is_set(name: &str) -> bool {
     [name.to_owned(), format!("{name}_FILE")]
         .iter()

@@ -1,4 +1,4 @@
-//! The database: whether it can be opened, is up to date, and holds what can be used.
+//! Checks of the database: whether it opens, is up to date and can be decrypted.
 
 use std::collections::BTreeMap;
 
@@ -7,211 +7,196 @@ use oh_core::store::{Keyring, MemberRecord, StoreError, TokenStore};
 use oh_sqlx::{PgStore, SchemaError, SqliteStore};
 
 use super::report::Report;
-use crate::commands::database::{self, Place};
-use crate::counted::counted;
-use crate::failure::sentence;
+use crate::commands::database::{Database, Pool};
+use crate::error::with_sources;
+use crate::output::count;
 
-/// Records read at a time.
-const PAGE: usize = 500;
+/// Records per query.
+const PAGE_SIZE: usize = 500;
 
-/// Looks at a database, and changes nothing in it.
-pub(super) async fn examine(report: &mut Report, database: &str, keys: Option<&Keyring>) {
-    match Place::parse(database) {
-        Place::Sqlite(path) => {
-            let pool = match database::sqlite(&path).await {
-                Ok(pool) => pool,
-                Err(error) => {
-                    let place = path.display();
-                    let why = sentence(&error);
-                    return report.wrong("database", format!("{place} cannot be opened: {why}"));
-                }
-            };
+/// Checks a database without changing it.
+pub(super) async fn check(report: &mut Report, database: &str, keys: Option<&Keyring>) {
+    let database = Database::parse(database);
+    match database.open().await {
+        Err(error) => report.error(
+            "database",
+            format!("could not open {database}: {}", with_sources(&error)),
+        ),
+        Ok(Pool::Sqlite(pool)) => {
             let mode = sqlx::query_scalar::<_, String>("PRAGMA journal_mode");
             if let Ok(mode) = mode.fetch_one(&pool).await
                 && mode != "wal"
             {
-                report.warn(
+                report.warning(
                     "database",
                     format!(
-                        "its journal is in mode {mode}: readers and writers wait for each other. \
-                         PRAGMA journal_mode = WAL sets it right, once for all"
+                        "its journal mode is {mode}, in which readers and writers block each other: \
+                         run PRAGMA journal_mode = WAL once"
                     ),
                 );
             }
             let store = SqliteStore::new(pool);
             let schema = store.check_schema().await;
-            look_into(report, &store, schema, keys).await;
+            contents(report, &store, schema, keys).await;
         }
-        Place::Postgres(url) => match database::postgres(&url).await {
-            Ok(pool) => {
-                let store = PgStore::new(pool);
-                let schema = store.check_schema().await;
-                look_into(report, &store, schema, keys).await;
-            }
-            Err(error) => {
-                let why = sentence(&error);
-                report.wrong("database", format!("PostgreSQL is not reached: {why}"));
-            }
-        },
+        Ok(Pool::Postgres(pool)) => {
+            let store = PgStore::new(pool);
+            let schema = store.check_schema().await;
+            contents(report, &store, schema, keys).await;
+        }
     }
 }
 
-async fn look_into<S: TokenStore + DeauthInbox>(
+async fn contents<S: TokenStore + DeauthInbox>(
     report: &mut Report,
     store: &S,
     schema: Result<(), SchemaError>,
     keys: Option<&Keyring>,
 ) {
     match schema {
-        Ok(()) => report.fine("database", "it opens, and its tables are up to date"),
+        Ok(()) => report.ok("database", "it opens, and its tables are up to date"),
         Err(SchemaError::Older { found: 0, .. }) => {
-            return report.warn(
+            return report.warning(
                 "database",
-                "it opens, and the tables of oh-sqlx are not there yet: `connect` and `migrate` make \
-                 them when the app starts. A store of the app's own is not looked into",
+                "it opens, but has no tables of oh-sqlx yet: `connect` and `migrate` create them \
+                 when the app starts. Other stores are not checked",
             );
         }
-        Err(error) => return report.wrong("database", sentence(&error)),
+        Err(error) => return report.error("database", with_sources(&error)),
     }
     match store.stats().await {
-        Ok(stats) => departures(report, &stats),
-        Err(error) => report.wrong("departures", sentence(&error)),
+        Ok(stats) => events(report, &stats),
+        Err(error) => report.error("deauthorizations", with_sources(&error)),
     }
-    match count(store).await {
-        Ok(found) => tokens(report, &found, keys),
-        Err(error) => report.wrong("tokens", sentence(&error)),
+    match count_tokens(store).await {
+        Ok(counts) => tokens(report, &counts, keys),
+        Err(error) => report.error("tokens", with_sources(&error)),
     }
 }
 
-fn departures(report: &mut Report, stats: &InboxStats) {
-    let about = "departures";
+fn events(report: &mut Report, stats: &InboxStats) {
+    let check = "deauthorizations";
     if stats.dead_letters > 0 {
-        report.wrong(
-            about,
+        report.error(
+            check,
             format!(
-                "{} of members who left could not be acted on, and wait for someone to look: the \
-                 desk shows why, and puts them back",
+                "{} failed: the erasure dashboard shows the reasons and requeues them",
                 stats.dead_letters
             ),
         );
     }
     if stats.quarantined > 0 {
-        report.warn(
-            about,
-            format!("{} are held until someone releases them", stats.quarantined),
+        report.warning(
+            check,
+            format!(
+                "{} quarantined until an operator releases them",
+                stats.quarantined
+            ),
         );
     }
-    match stats.oldest_pending {
-        Some(oldest) => report.fine(
-            about,
-            format!(
-                "{} to be acted on, the oldest since {oldest}",
-                stats.pending
-            ),
-        ),
-        None => report.fine(about, "none to be acted on"),
-    }
+    report.ok(
+        check,
+        match stats.oldest_pending {
+            Some(oldest) => format!("{} pending, the oldest since {oldest}", stats.pending),
+            None => "none pending".to_owned(),
+        },
+    );
 }
 
-/// How members' tokens are kept.
+/// The number of members for each form of stored tokens.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Kept {
-    in_the_clear: u64,
-    /// By the id of the key they are sealed with.
-    sealed: BTreeMap<String, u64>,
+struct TokenCounts {
+    unencrypted: u64,
+    /// By the id of the encryption key.
+    encrypted: BTreeMap<String, u64>,
 }
 
-impl Kept {
+impl TokenCounts {
     fn add(&mut self, record: &MemberRecord) {
         let Some(tokens) = &record.tokens else { return };
-        // `EncryptedStore` says what a sealed token looks like: ohs1.<key id>.<ciphertext>
-        let sealed = tokens.refresh_token.expose().strip_prefix("ohs1.");
-        match sealed.and_then(|sealed| sealed.split_once('.')) {
-            Some((id, _)) => *self.sealed.entry(id.to_owned()).or_default() += 1,
-            None => self.in_the_clear += 1,
+        // The format of `EncryptedStore` is ohs1.<key id>.<ciphertext>.
+        let encrypted = tokens.refresh_token.expose().strip_prefix("ohs1.");
+        match encrypted.and_then(|encrypted| encrypted.split_once('.')) {
+            Some((id, _)) => *self.encrypted.entry(id.to_owned()).or_default() += 1,
+            None => self.unencrypted += 1,
         }
     }
 }
 
-async fn count(store: &impl TokenStore) -> Result<Kept, StoreError> {
-    let mut kept = Kept::default();
+async fn count_tokens(store: &impl TokenStore) -> Result<TokenCounts, StoreError> {
+    let mut counts = TokenCounts::default();
     let mut after = None;
     loop {
-        let page = store.page(after.as_ref(), PAGE).await?;
+        let page = store.page(after.as_ref(), PAGE_SIZE).await?;
         let Some(last) = page.last() else {
-            return Ok(kept);
+            return Ok(counts);
         };
         after = Some(last.member.clone());
-        for record in &page {
-            kept.add(record);
-        }
+        page.iter().for_each(|record| counts.add(record));
     }
 }
 
-fn tokens(report: &mut Report, kept: &Kept, keys: Option<&Keyring>) {
-    let about = "tokens";
-    let all = kept.in_the_clear + kept.sealed.values().sum::<u64>();
-    if all == 0 {
-        return report.fine(
-            about,
-            "no member has any in the tables of oh-sqlx; a store of the app's own is not looked into",
+fn tokens(report: &mut Report, counts: &TokenCounts, keys: Option<&Keyring>) {
+    let check = "tokens";
+    let total = counts.unencrypted + counts.encrypted.values().sum::<u64>();
+    if total == 0 {
+        return report.ok(
+            check,
+            "none in the tables of oh-sqlx. Other stores are not checked",
         );
     }
-    let of_everyone = match all {
-        1 => "those of the one member".to_owned(),
-        all => format!("those of all {all} members"),
-    };
     let ids: Vec<&str> = keys.map(|keys| keys.ids().collect()).unwrap_or_default();
-    if keys.is_some() && kept.in_the_clear > 0 {
-        report.wrong(
-            about,
+    if keys.is_some() && counts.unencrypted > 0 {
+        report.error(
+            check,
             format!(
-                "those of {} of {all} are not sealed, and a EncryptedStore refuses them: let it \
-                 allow_plaintext(), run reencrypt_all(), and take that off again",
-                counted(kept.in_the_clear, "member")
+                "unencrypted for {} of {total}, which EncryptedStore rejects: set \
+                 allow_plaintext(), run reencrypt_all(), and unset it again",
+                count(counts.unencrypted, "member")
             ),
         );
     }
-    let mut old = Vec::new();
-    for (id, members) in &kept.sealed {
+    let mut outdated = Vec::new();
+    for (id, members) in &counts.encrypted {
         match ids.iter().position(|known| known == id) {
-            None => report.wrong(
-                about,
+            None => report.error(
+                check,
                 format!(
-                    "those of {} are sealed with the key {id}, which is not in \
-                     OPENHUMANS_STORE_KEYS: put it back, or they have to log in again",
-                    counted(members, "member")
+                    "encrypted for {} with key {id}, which OPENHUMANS_STORE_KEYS does not contain: \
+                     add it, or these members must log in again",
+                    count(*members, "member")
                 ),
             ),
             Some(0) => {}
-            Some(_) => old.push(format!("{members} with {id}")),
+            Some(_) => outdated.push(format!("{members} with {id}")),
         }
     }
-    if !old.is_empty() {
-        return report.warn(
-            about,
+    if !outdated.is_empty() {
+        return report.warning(
+            check,
             format!(
-                "some are still sealed with older keys ({}): run reencrypt_all() before these are taken \
-                 off OPENHUMANS_STORE_KEYS",
-                old.join(", ")
+                "some are encrypted with older keys ({}): run reencrypt_all() before you remove \
+                 these keys from OPENHUMANS_STORE_KEYS",
+                outdated.join(", ")
             ),
         );
     }
+    let members = count(total, "member");
     match ids.first() {
-        None if kept.sealed.is_empty() => {
-            report.warn(about, format!("{of_everyone} are kept in the clear"));
+        None if counts.encrypted.is_empty() => {
+            report.warning(check, format!("unencrypted for {members}"));
         }
-        Some(first) if kept.sealed.get(*first) == Some(&all) => {
-            let more = match ids.len() {
+        Some(first) if counts.encrypted.get(*first) == Some(&total) => {
+            let older = match ids.len() {
                 1 => "",
-                _ => "; older keys may be taken off",
+                _ => ". You can remove the older keys",
             };
-            report.fine(
-                about,
-                format!("{of_everyone} are sealed with the key {first}{more}"),
+            report.ok(
+                check,
+                format!("encrypted for {members} with key {first}{older}"),
             );
         }
-        // What is wrong has been said.
+        // Reported above.
         _ => {}
     }
 }
