@@ -282,7 +282,7 @@ pub(crate) struct StatsRow {
     done: i64,
     dead_letters: i64,
     stale: i64,
-    held: i64,
+    quarantined: i64,
 }
 
 impl StatsRow {
@@ -293,7 +293,7 @@ impl StatsRow {
         stats.done = self.done.unsigned_abs();
         stats.dead_letters = self.dead_letters.unsigned_abs();
         stats.stale = self.stale.unsigned_abs();
-        stats.quarantined = self.held.unsigned_abs();
+        stats.quarantined = self.quarantined.unsigned_abs();
         stats
     }
 }
