@@ -219,7 +219,7 @@ async fn misconfiguration_is_reported() {
             &[("OPENHUMANS_CLIENT_SECRET", "pbkdf2_sha256$260000$x$y")],
             &[],
             &[
-                ("settings", "error", "stored hash"),
+                ("settings", "error", "password hash"),
                 ("credentials", "skipped", "settings"),
             ],
         ),
