@@ -1,181 +1,160 @@
-//! Logging in against the sandbox: the way in, and every way it can fail.
+//! The login, the callback, the logout and the sessions, against the sandbox.
 
 #![allow(clippy::unwrap_used)]
 
 mod support;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::Request;
+use futures_util::FutureExt;
+use http::{HeaderMap, Request};
 use oh_core::deauth::{
     DeauthHandler, DeauthInbox, Departure, ErasureRequest, EventQuery, EventState, MemoryInbox,
 };
 use oh_core::login::{AuthorizedMember, LoginAccepted, LoginHandler, LoginRejected, LoginRequest};
 use oh_core::routes::Route;
-use oh_core::store::{MemberRecord, MemoryStore, PutOutcome, StoreError, TokenStore, Version};
+use oh_core::store::{MemberRecord, MemoryStore, PutOutcome, TokenStore};
 use oh_core::transport::{Body, BoxError, Transport, TransportError};
-use oh_core::{OpenHumans, ProjectMemberId, SessionMember, Timestamp};
+use oh_core::{OpenHumans, SessionMember, Settings, Timestamp};
 use oh_sandbox::{Endpoint, Fault};
 use support::*;
 use tokio::sync::{Semaphore, watch};
 
+const LOGIN: &str = "/openhumans/login";
+const YEAR: Duration = Duration::from_secs(366 * 24 * 3_600);
+
 #[tokio::test]
-async fn a_member_logs_in_and_is_back_at_the_page_asked_for() {
-    let sandbox = sandbox().await;
-    let oh = app(&sandbox).build().unwrap();
+async fn login_creates_session_and_returns_to_requested_path() {
+    let (sandbox, oh) = start().await;
     let mut browser = Browser::default();
-    let url = browser
-        .begin(&oh, "/openhumans/login?next=%2Ffiles%3Fpage%3D2")
-        .await;
+    let path = "/openhumans/login?next=%2Ffiles%3Fpage%3D2";
+    let url = browser.start_login(&oh, path).await;
     assert_eq!(url.origin(), sandbox.url().origin());
     let query = url.query().unwrap();
-    for wanted in [
+    for parameter in [
         "response_type=code",
         "code_challenge_method=S256",
         "code_challenge=",
         "state=",
     ] {
-        assert!(query.contains(wanted), "{query}");
+        assert!(query.contains(parameter), "{query}");
     }
     let back = sandbox.authorize(ALICE, url).await.unwrap();
     let response = browser.come_back(&oh, &back).await;
-    assert_eq!(
-        (response.status().as_u16(), location(&response)),
-        (303, "/files?page=2")
-    );
+    assert_eq!(response.status(), 303);
+    assert_eq!(location(&response), "/files?page=2");
     assert_eq!(browser.renewals, 1);
     let member = oh.member(browser.session.clone()).await.unwrap().unwrap();
-    assert_eq!(
-        (member.id().as_str(), member.username()),
-        (ALICE, Some("alice"))
-    );
-    let record = oh.token_store().load(member.id()).await.unwrap().unwrap();
-    assert!(record.is_authorized());
+    assert_eq!(member.id().as_str(), ALICE);
+    assert_eq!(member.username(), Some("alice"));
+    assert!(record(&oh).await.is_authorized());
     assert!(oh.access_token(member.id()).await.is_ok());
 }
 
 #[tokio::test]
-async fn a_way_out_of_the_app_is_not_followed() {
-    let sandbox = sandbox().await;
-    let oh = app(&sandbox).build().unwrap();
-    for evil in [
+async fn login_ignores_return_path_to_another_site() {
+    let (sandbox, oh) = start().await;
+    for next in [
         "//evil.example",
         "/%5Cevil.example",
         "https:evil.example",
         "/%09/evil.example",
     ] {
         let mut browser = Browser::default();
-        let url = browser
-            .begin(&oh, &format!("/openhumans/login?next={evil}"))
-            .await;
-        let back = sandbox.authorize(ALICE, url).await.unwrap();
+        let path = format!("{LOGIN}?next={next}");
+        let back = browser.authorize(&oh, &sandbox, &path).await;
         assert_eq!(location(&browser.come_back(&oh, &back).await), "/");
     }
 }
 
 #[tokio::test]
-async fn two_tabs_log_in_at_once() {
-    let sandbox = sandbox().await;
-    let oh = app(&sandbox).build().unwrap();
+async fn login_completes_in_two_tabs() {
+    let (sandbox, oh) = start().await;
     let mut browser = Browser::default();
-    let one = browser.begin(&oh, "/openhumans/login?next=/one").await;
-    let two = browser.begin(&oh, "/openhumans/login?next=/two").await;
-    let back_two = sandbox.authorize(ALICE, two).await.unwrap();
-    let back_one = sandbox.authorize(ALICE, one).await.unwrap();
-    assert_eq!(location(&browser.come_back(&oh, &back_two).await), "/two");
-    assert_eq!(location(&browser.come_back(&oh, &back_one).await), "/one");
+    let one = browser.authorize(&oh, &sandbox, "/openhumans/login?next=/one");
+    let one = one.await;
+    let two = browser.authorize(&oh, &sandbox, "/openhumans/login?next=/two");
+    let two = two.await;
+    assert_eq!(location(&browser.come_back(&oh, &two).await), "/two");
+    assert_eq!(location(&browser.come_back(&oh, &one).await), "/one");
 }
 
 #[tokio::test]
-async fn a_callback_works_once_and_in_its_own_browser_only() {
-    let sandbox = sandbox().await;
-    let oh = app(&sandbox).build().unwrap();
+async fn callback_works_once_and_only_in_its_browser() {
+    let (sandbox, oh) = start().await;
     let mut browser = Browser::default();
-    let url = browser.begin(&oh, "/openhumans/login").await;
-    let back = sandbox.authorize(ALICE, url).await.unwrap();
+    let back = browser.authorize(&oh, &sandbox, LOGIN).await;
 
     let mut other = Browser::default();
     let response = other.come_back(&oh, &back).await;
     assert_eq!(response.status(), 400);
     assert!(text(&response).contains("No login was started in this browser"));
-    // A browser with a login of its own is no better.
-    other.begin(&oh, "/openhumans/login").await;
+    // A pending login of the other browser does not help.
+    other.start_login(&oh, LOGIN).await;
     let response = other.come_back(&oh, &back).await;
     assert!(text(&response).contains("started in another browser"));
     assert!(other.session.is_none());
 
-    let thief = browser.clone();
+    let mut copy = browser.clone();
     assert_eq!(browser.come_back(&oh, &back).await.status(), 303);
     let response = browser.come_back(&oh, &back).await;
     assert_eq!(response.status(), 400);
     assert!(text(&response).contains("already completed"));
-    // Even with the cookie as it was before, the code is used up.
-    let mut thief = thief;
-    let response = thief.come_back(&oh, &back).await;
-    assert_eq!(response.status(), 400);
-    assert!(thief.session.is_none());
+    // A copy of the cookie from before the callback does not help.
+    assert_eq!(copy.come_back(&oh, &back).await.status(), 400);
+    assert!(copy.session.is_none());
+    // Another process recognizes the used login by the cookie.
+    let process = app(&sandbox).build().unwrap();
+    let response = browser.come_back(&process, &back).await;
+    assert!(text(&response).contains("already completed"));
     assert_eq!(sandbox.token_requests(), 1);
 }
 
 #[tokio::test]
-async fn a_state_of_somebodys_making_is_refused() {
-    let sandbox = sandbox().await;
-    let oh = app(&sandbox).build().unwrap();
+async fn callback_rejects_incomplete_query_and_unknown_state() {
+    let (sandbox, oh) = start().await;
     let mut browser = Browser::default();
-    let url = browser.begin(&oh, "/openhumans/login").await;
-    let back = sandbox.authorize(ALICE, url).await.unwrap();
+    let back = browser.authorize(&oh, &sandbox, LOGIN).await;
+    let query = back.query().unwrap();
     for (query, words) in [
         ("code=abc".to_owned(), "incomplete"),
         (String::new(), "incomplete"),
-        (back.query().unwrap().replace("code=", "cod="), "incomplete"),
-        (
-            format!("{}&code=another", back.query().unwrap()),
-            "incomplete",
-        ),
-        (
-            "code=abc&state=made-up".to_owned(),
-            "started in another browser",
-        ),
+        (query.replace("code=", "cod="), "incomplete"),
+        (format!("{query}&code=another"), "incomplete"),
+        ("code=abc&state=x".to_owned(), "started in another browser"),
     ] {
         let path = format!("/openhumans/complete?{query}");
         let response = browser.get(&oh, Route::Complete, &path).await;
         assert_eq!(response.status(), 400, "{query}");
-        assert!(
-            text(&response).contains(words),
-            "{query}: {}",
-            text(&response)
-        );
-        assert!(text(&response).contains("Try again"));
+        let page = text(&response);
+        assert!(page.contains(words), "{query}: {page}");
+        assert!(page.contains("Try again"));
     }
     assert_eq!(sandbox.token_requests(), 0);
 }
 
 #[tokio::test]
-async fn a_login_that_takes_too_long_has_to_begin_again() {
+async fn callback_keeps_return_path_when_login_has_expired() {
     let sandbox = sandbox().await;
     let clock = clock();
     let oh = app(&sandbox).clock(clock.clone()).build().unwrap();
     let mut browser = Browser::default();
-    let url = browser.begin(&oh, "/openhumans/login?next=/files").await;
-    let back = sandbox.authorize(ALICE, url).await.unwrap();
+    let path = "/openhumans/login?next=/files";
+    let back = browser.authorize(&oh, &sandbox, path).await;
     clock.advance(Duration::from_secs(31 * 60));
     let response = browser.come_back(&oh, &back).await;
     assert_eq!(response.status(), 400);
     assert!(text(&response).contains("took too long"));
-    // The way back is not lost.
     assert!(text(&response).contains("next=%2Ffiles"));
 }
 
 #[tokio::test]
-async fn an_expired_code_says_so() {
-    let sandbox = sandbox().await;
-    let oh = app(&sandbox).build().unwrap();
+async fn callback_reports_expired_code() {
+    let (sandbox, oh) = start().await;
     let mut browser = Browser::default();
-    let url = browser.begin(&oh, "/openhumans/login").await;
-    let back = sandbox.authorize(ALICE, url).await.unwrap();
+    let back = browser.authorize(&oh, &sandbox, LOGIN).await;
     sandbox.expire_codes();
     let response = browser.come_back(&oh, &back).await;
     assert_eq!(response.status(), 400);
@@ -183,24 +162,23 @@ async fn an_expired_code_says_so() {
 }
 
 #[tokio::test]
-async fn a_member_may_refuse_and_try_again() {
-    let sandbox = sandbox().await;
-    let oh = app(&sandbox).build().unwrap();
+async fn login_can_be_repeated_after_member_denied_access() {
+    let (sandbox, oh) = start().await;
     let mut browser = Browser::default();
-    let url = browser.begin(&oh, "/openhumans/login").await;
+    let url = browser.start_login(&oh, LOGIN).await;
     let back = sandbox.refuse(url).await.unwrap();
     let response = browser.come_back(&oh, &back).await;
     assert_eq!(response.status(), 403);
     assert!(text(&response).contains("You did not authorize"));
     assert!(browser.session.is_none());
-    assert_eq!(browser.log_in(&oh, &sandbox, ALICE).await.status(), 303);
+    assert_eq!(browser.log_in(&oh, &sandbox).await.status(), 303);
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_open_humans_or_our_credentials_is_told_apart() {
-    let sandbox = sandbox().await;
-    let oh = app(&sandbox).build().unwrap();
+async fn callback_distinguishes_errors_of_open_humans_and_of_credentials() {
+    let (sandbox, oh) = start().await;
     let html = |status| Fault::page(status);
+    let json = |text| Fault::json(401, text);
     for (endpoint, fault, status, words) in [
         (Endpoint::Token, Fault::Html500, 502, "unreachable"),
         (Endpoint::Token, html(200), 502, "unreachable"),
@@ -209,13 +187,13 @@ async fn what_is_wrong_with_open_humans_or_our_credentials_is_told_apart() {
         (Endpoint::Token, Fault::Reset, 502, "unreachable"),
         (
             Endpoint::Token,
-            Fault::json(401, r#"{"error": "invalid_client"}"#),
+            json(r#"{"error": "invalid_client"}"#),
             500,
             "not set up",
         ),
         (
             Endpoint::Token,
-            Fault::json(401, r#"{"error": "invalid_grant"}"#),
+            json(r#"{"error": "invalid_grant"}"#),
             400,
             "took too long",
         ),
@@ -223,96 +201,97 @@ async fn what_is_wrong_with_open_humans_or_our_credentials_is_told_apart() {
     ] {
         let mut browser = Browser::default();
         sandbox.fault_next(endpoint, 1, fault.clone());
-        let response = browser.log_in(&oh, &sandbox, ALICE).await;
+        let response = browser.log_in(&oh, &sandbox).await;
         assert_eq!(response.status(), status, "{fault:?}");
         assert!(text(&response).contains(words), "{fault:?}");
         assert!(text(&response).contains("Try again"), "{fault:?}");
         assert!(browser.session.is_none());
     }
-}
-
-#[tokio::test]
-async fn a_wrong_client_secret_is_the_apps_fault() {
-    let sandbox = sandbox().await;
-    let settings = oh_core::Settings::builder(sandbox.client_id(), "wrong", APP)
-        .oh_base_url(sandbox.url().as_str())
-        .build()
-        .unwrap();
-    let oh = oh_core::OpenHumans::builder(settings).build().unwrap();
-    let response = Browser::default().log_in(&oh, &sandbox, ALICE).await;
+    let settings = Settings::builder(sandbox.client_id(), "wrong", APP);
+    let settings = settings.oh_base_url(sandbox.url().as_str());
+    let oh = OpenHumans::builder(settings.build().unwrap());
+    let oh = oh.build().unwrap();
+    let response = Browser::default().log_in(&oh, &sandbox).await;
     assert_eq!(response.status(), 500);
     assert!(text(&response).contains("not your fault"));
 }
 
+struct Unreachable;
+
+#[async_trait]
+impl Transport for Unreachable {
+    async fn send(&self, _: Request<Body>) -> Result<http::Response<Body>, TransportError> {
+        Err(TransportError::connect("connection refused"))
+    }
+}
+
 #[tokio::test]
-async fn open_humans_may_be_slow_or_down() {
+async fn callback_reports_slow_and_unreachable_open_humans() {
     let sandbox = sandbox().await;
-    let settings = settings(&sandbox)
-        .timeout(Duration::from_millis(200))
-        .build()
-        .unwrap();
-    let oh = oh_core::OpenHumans::builder(settings).build().unwrap();
+    let settings = settings(&sandbox).timeout(Duration::from_millis(200));
+    let slow = OpenHumans::builder(settings.build().unwrap());
+    let slow = slow.build().unwrap();
     sandbox.fault(Endpoint::Token, Fault::Hang);
-    let response = Browser::default().log_in(&oh, &sandbox, ALICE).await;
+    let response = Browser::default().log_in(&slow, &sandbox).await;
     assert_eq!(response.status(), 504);
     assert!(text(&response).contains("slow"));
-
-    struct Down;
-    #[async_trait]
-    impl Transport for Down {
-        async fn send(&self, _: Request<Body>) -> Result<http::Response<Body>, TransportError> {
-            Err(TransportError::connect("connection refused"))
-        }
-    }
-    let oh = app(&sandbox).transport(Down).build().unwrap();
-    let response = Browser::default().log_in(&oh, &sandbox, ALICE).await;
+    let unreachable = app(&sandbox).transport(Unreachable).build().unwrap();
+    let response = Browser::default().log_in(&unreachable, &sandbox).await;
     assert_eq!(response.status(), 502);
 }
 
 #[tokio::test]
-async fn an_inactive_project_is_explained_at_open_humans() {
-    // Open Humans does not send the member back at all; what we send is right all the same.
-    let sandbox = sandbox().await;
+async fn login_of_inactive_project_stops_at_open_humans() {
+    let (sandbox, oh) = start().await;
     sandbox.set_active(false);
-    let oh = app(&sandbox).build().unwrap();
-    let url = Browser::default().begin(&oh, "/openhumans/login").await;
+    let url = Browser::default().start_login(&oh, LOGIN).await;
     assert!(sandbox.authorize(ALICE, url).await.is_err());
 }
 
-struct Door;
+/// Decides by the context. The header `user` is the context of a login at the route.
+struct ContextHandler;
 
 #[async_trait]
-impl LoginHandler for Door {
+impl LoginHandler for ContextHandler {
     async fn logged_in(&self, login: &AuthorizedMember) -> Result<LoginAccepted, LoginRejected> {
         match login.context.as_deref() {
+            Some("user 42") if login.return_to.is_some() => Ok(LoginAccepted::new()),
             Some("user 42") => Ok(LoginAccepted::redirect_to("/users/42")),
-            Some("full") => Err(LoginRejected::new("We are full & closed.")),
-            _ => Ok(LoginAccepted::new()),
+            _ => Err(LoginRejected::new("We are full & closed.")),
         }
+    }
+
+    async fn context(&self, head: &http::request::Parts) -> Option<String> {
+        let user = head.headers.get("user")?.to_str().ok()?;
+        Some(format!("user {user}"))
     }
 }
 
 #[tokio::test]
-async fn the_app_is_told_its_context_and_may_refuse() {
+async fn login_handler_receives_context_and_can_reject() {
     let sandbox = sandbox().await;
-    let oh = app(&sandbox).login_handler(Door).build().unwrap();
+    let oh = app(&sandbox).login_handler(ContextHandler);
+    let oh = oh.build().unwrap();
     let mut browser = Browser::default();
-    let mut begin = |context: &str| {
+    let mut start = |context: &str| {
         let request = LoginRequest::new().context(context).unwrap();
-        let response = oh.start_login(request, &http::HeaderMap::new());
-        let set = response.headers()["set-cookie"].to_str().unwrap();
-        let (name, value) = set.split(';').next().unwrap().split_once('=').unwrap();
-        assert!(!value.contains(context));
-        browser.cookies.insert(name.to_owned(), value.to_owned());
+        let response = oh.start_login(request, &HeaderMap::new());
+        browser.accept_cookies(&response);
         location(&response).to_owned()
     };
-    let (full, connect) = (begin("full"), begin("user 42"));
+    let (full, connect) = (start("full"), start("user 42"));
+    assert!(
+        browser
+            .cookies
+            .values()
+            .all(|value| !value.contains("full"))
+    );
 
     let back = sandbox.authorize(ALICE, full).await.unwrap();
     let response = browser.come_back(&oh, &back).await;
     assert_eq!(response.status(), 403);
     assert!(text(&response).contains("We are full &amp; closed."));
-    // Nothing is kept of someone the app does not want, here or there.
+    // Nothing is stored about a rejected member.
     assert!(oh.token_store().load(&alice()).await.unwrap().is_none());
     assert!(browser.session.is_none());
 
@@ -321,125 +300,119 @@ async fn the_app_is_told_its_context_and_may_refuse() {
 }
 
 #[tokio::test]
-async fn another_site_cannot_log_anyone_in_or_out() {
+async fn login_route_takes_context_from_handler_if_it_fits() {
     let sandbox = sandbox().await;
-    let oh = app(&sandbox).build().unwrap();
+    let oh = app(&sandbox).login_handler(ContextHandler);
+    let oh = oh.build().unwrap();
+    let too_long = "4".repeat(2_000);
+    for (user, status) in [(None, 403), (Some("42"), 303), (Some(&*too_long), 403)] {
+        let mut browser = Browser::default();
+        let mut request = Request::get("/openhumans/login?next=/openhumans/files");
+        if let Some(user) = user {
+            request = request.header("user", user);
+        }
+        let redirect = browser.send(&oh, Route::Login, request).await;
+        let url: url::Url = location(&redirect).parse().unwrap();
+        let back = sandbox.authorize(ALICE, url).await.unwrap();
+        let response = browser.come_back(&oh, &back).await;
+        assert_eq!(response.status(), status);
+        if status == 303 {
+            assert_eq!(location(&response), "/openhumans/files");
+        }
+    }
+}
+
+#[tokio::test]
+async fn login_and_logout_need_confirmation_when_another_site_leads_to_them() {
+    let (sandbox, oh) = start().await;
     let mut browser = Browser::default();
-    for from in [
+    for (name, value) in [
         ("sec-fetch-site", "cross-site"),
         ("origin", "https://evil.example"),
     ] {
-        let request = Request::get("/openhumans/login?next=/files").header(from.0, from.1);
+        let request = Request::get("/openhumans/login?next=/files").header(name, value);
         let response = browser.send(&oh, Route::Login, request).await;
         assert_eq!(response.status(), 200);
         assert!(text(&response).contains("<button"));
         assert!(text(&response).contains("next=%2Ffiles"));
         assert!(browser.cookies.is_empty());
     }
-    browser.log_in(&oh, &sandbox, ALICE).await;
-    for from in [("sec-fetch-site", "same-site"), ("origin", "null")] {
-        let request = Request::post("/openhumans/logout").header(from.0, from.1);
-        assert_eq!(
-            browser.send(&oh, Route::Logout, request).await.status(),
-            403
-        );
+    browser.log_in(&oh, &sandbox).await;
+    for (name, value) in [("sec-fetch-site", "same-site"), ("origin", "null")] {
+        let request = Request::post("/openhumans/logout").header(name, value);
+        let response = browser.send(&oh, Route::Logout, request).await;
+        assert_eq!(response.status(), 403);
         assert!(browser.session.is_some());
     }
-    let own = Request::post("/openhumans/logout").header("sec-fetch-site", "same-origin");
-    let response = browser.send(&oh, Route::Logout, own).await;
-    assert_eq!(
-        (response.status().as_u16(), location(&response)),
-        (303, "/")
-    );
+    let response = browser.log_out(&oh).await;
+    assert_eq!(response.status(), 303);
+    assert_eq!(location(&response), "/");
     assert!(browser.session.is_none());
 }
 
 #[tokio::test]
-async fn a_strict_session_cookie_gets_a_second_request() {
-    let sandbox = sandbox().await;
-    let oh = app(&sandbox).build().unwrap();
+async fn callback_repeats_request_for_strict_session_cookies() {
+    let (sandbox, oh) = start().await;
     let mut browser = Browser::default();
-    let url = browser.begin(&oh, "/openhumans/login").await;
-    let back = sandbox.authorize(ALICE, url).await.unwrap();
-    let path = format!("{}?{}", back.path(), back.query().unwrap());
-    let cross = Request::get(&path).header("sec-fetch-site", "cross-site");
-    let response = browser.send(&oh, Route::Complete, cross).await;
+    let back = browser.authorize(&oh, &sandbox, LOGIN).await;
+    let path = &back[url::Position::BeforePath..];
+    let cross_site = Request::get(path).header("sec-fetch-site", "cross-site");
+    let response = browser.send(&oh, Route::Complete, cross_site).await;
     assert_eq!(response.status(), 200);
-    let page = text(&response).to_owned();
-    let after = page
-        .split("0;url=")
-        .nth(1)
-        .unwrap()
-        .split('"')
-        .next()
-        .unwrap();
-    let again = after.replace("&amp;", "&");
-    assert!(again.starts_with("/openhumans/complete?"), "{again}");
-    let own = Request::get(&again).header("sec-fetch-site", "same-origin");
-    assert_eq!(browser.send(&oh, Route::Complete, own).await.status(), 303);
+    let (_, rest) = text(&response).split_once("0;url=").unwrap();
+    let url = rest.split('"').next().unwrap().replace("&amp;", "&");
+    assert!(url.starts_with("/openhumans/complete?"), "{url}");
+    let same_origin = Request::get(&url).header("sec-fetch-site", "same-origin");
+    let response = browser.send(&oh, Route::Complete, same_origin).await;
+    assert_eq!(response.status(), 303);
     assert!(browser.session.is_some());
 }
 
 #[tokio::test]
-async fn the_button_page_leads_on_when_the_person_was_logged_in_all_along() {
-    let sandbox = sandbox().await;
-    let oh = app(&sandbox).build().unwrap();
-    let mut browser = Browser::default();
-    browser.log_in(&oh, &sandbox, ALICE).await;
-    let press = Request::post("/openhumans/login?resume=1&next=%2Ffiles")
-        .header("sec-fetch-site", "same-origin");
-    assert_eq!(
-        location(&browser.send(&oh, Route::Login, press).await),
-        "/files"
-    );
+async fn login_is_skipped_only_for_members_who_confirm() {
+    let (sandbox, oh) = start().await;
+    let visitor = Browser::default();
+    let mut member = Browser::default();
+    member.log_in(&oh, &sandbox).await;
+    for (browser, path, is_skipped) in [
+        (&visitor, "/openhumans/login?next=%2Ffiles", false),
+        (&visitor, "/openhumans/login?resume=1&next=%2Ffiles", false),
+        // To connect another account, or to approve again.
+        (&member, "/openhumans/login?next=%2Ffiles", false),
+        (&member, "/openhumans/login?resume=1&next=%2Ffiles", true),
+    ] {
+        let request = Request::post(path).header("sec-fetch-site", "same-origin");
+        let response = browser.clone().send(&oh, Route::Login, request).await;
+        assert_eq!(response.status(), 303);
+        let target = location(&response);
+        assert_eq!(target == "/files", is_skipped, "{path} {target}");
+        let is_redirect = target.starts_with(sandbox.url().as_str());
+        assert_eq!(is_redirect, !is_skipped, "{path} {target}");
+    }
+}
+
+/// Browsers apply `form-action` to the redirects of a form, too.
+#[tokio::test]
+async fn login_pages_allow_forms_that_redirect_to_open_humans() {
+    let settings = Settings::builder("id", "secret", APP).oh_base_url("https://oh.example");
+    let oh = OpenHumans::builder(settings.build().unwrap());
+    let oh = oh.build().unwrap();
+    let cross_site = Request::get(LOGIN).header("sec-fetch-site", "cross-site");
+    let confirmation = Browser::default().send(&oh, Route::Login, cross_site).await;
+    let path = "/openhumans/complete?code=c&state=s";
+    let failure = Browser::default().get(&oh, Route::Complete, path).await;
+    for page in [confirmation, failure] {
+        assert!(text(&page).contains("<form method=\"post\""));
+        let policy = page.headers()["content-security-policy"].to_str().unwrap();
+        let mut parts = policy.split("; ");
+        let forms = parts.find(|part| part.starts_with("form-action"));
+        assert_eq!(forms, Some("form-action 'self' https://oh.example"));
+    }
 }
 
 #[tokio::test]
-async fn leaving_ends_every_session_and_nothing_in_flight_undoes_it() {
-    let sandbox = sandbox().await;
-    let oh = app(&sandbox).build().unwrap();
-    let (mut laptop, mut phone) = (Browser::default(), Browser::default());
-    laptop.log_in(&oh, &sandbox, ALICE).await;
-    phone.log_in(&oh, &sandbox, ALICE).await;
-    assert!(oh.member(laptop.session.clone()).await.unwrap().is_some());
-    assert!(oh.member(phone.session.clone()).await.unwrap().is_some());
-
-    // A third login has got its code when the member leaves.
-    let mut late = Browser::default();
-    let url = late.begin(&oh, "/openhumans/login").await;
-    let back = sandbox.authorize(ALICE, url).await.unwrap();
-    let record = oh.token_store().load(&alice()).await.unwrap().unwrap();
-    let _ = oh
-        .deauthorizer()
-        .report_missing(&record)
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(oh.member(laptop.session.clone()).await.unwrap().is_none());
-    assert!(oh.member(phone.session.clone()).await.unwrap().is_none());
-
-    let response = late.come_back(&oh, &back).await;
-    assert_eq!(response.status(), 409);
-    assert!(late.session.is_none());
-    assert!(
-        !oh.token_store()
-            .load(&alice())
-            .await
-            .unwrap()
-            .unwrap()
-            .is_authorized()
-    );
-
-    // Coming back is a new authorization; the old sessions stay ended.
-    assert_eq!(phone.log_in(&oh, &sandbox, ALICE).await.status(), 303);
-    assert!(oh.member(phone.session.clone()).await.unwrap().is_some());
-    assert!(oh.member(laptop.session.clone()).await.unwrap().is_none());
-}
-
-#[tokio::test]
-async fn only_the_right_methods() {
-    let sandbox = sandbox().await;
-    let oh = app(&sandbox).build().unwrap();
+async fn routes_reject_other_methods() {
+    let (_sandbox, oh) = start().await;
     for (route, allowed) in [
         (Route::Login, "GET, HEAD, POST"),
         (Route::Complete, "GET"),
@@ -453,316 +426,190 @@ async fn only_the_right_methods() {
     }
 }
 
-/// An app with users of its own, and a header that says which one is there.
-struct OwnUsers;
+#[tokio::test]
+async fn deauthorization_ends_sessions_and_pending_logins() {
+    let (sandbox, oh) = start().await;
+    let (mut laptop, mut phone) = (Browser::default(), Browser::default());
+    laptop.log_in(&oh, &sandbox).await;
+    phone.log_in(&oh, &sandbox).await;
+    assert!(laptop.is_logged_in(&oh).await && phone.is_logged_in(&oh).await);
 
-#[async_trait]
-impl LoginHandler for OwnUsers {
-    async fn logged_in(&self, login: &AuthorizedMember) -> Result<LoginAccepted, LoginRejected> {
-        match login.context.as_deref() {
-            Some("user 42") => Ok(LoginAccepted::new()),
-            _ => Err(LoginRejected::new("Log in here first.")),
-        }
-    }
+    // A third login has its code when the member is deauthorized.
+    let mut late = Browser::default();
+    let back = late.authorize(&oh, &sandbox, LOGIN).await;
+    let reported = oh.deauthorizer().report_missing(&record(&oh).await).await;
+    assert!(reported.unwrap().is_some());
+    assert!(!laptop.is_logged_in(&oh).await && !phone.is_logged_in(&oh).await);
 
-    async fn context(&self, head: &http::request::Parts) -> Option<String> {
-        let user = head.headers.get("user")?.to_str().ok()?;
-        Some(format!("user {user}"))
-    }
+    assert_eq!(late.come_back(&oh, &back).await.status(), 409);
+    assert!(late.session.is_none());
+    assert!(!record(&oh).await.is_authorized());
+
+    // A new authorization does not revive old sessions.
+    assert_eq!(phone.log_in(&oh, &sandbox).await.status(), 303);
+    assert!(phone.is_logged_in(&oh).await && !laptop.is_logged_in(&oh).await);
 }
 
 #[tokio::test]
-async fn a_login_that_begins_at_the_route_knows_the_apps_own_user() {
+async fn login_fails_when_member_is_deauthorized_during_the_write() {
     let sandbox = sandbox().await;
-    let oh = app(&sandbox).login_handler(OwnUsers).build().unwrap();
-    let too_long = "4".repeat(2_000);
-    for (user, status) in [(None, 403), (Some("42"), 303), (Some(&*too_long), 403)] {
-        let mut browser = Browser::default();
-        let mut request = Request::get("/openhumans/login?next=/openhumans/files");
-        if let Some(user) = user {
-            request = request.header("user", user);
-        }
-        let away = browser.send(&oh, Route::Login, request).await;
-        let url: url::Url = location(&away).parse().unwrap();
-        let back = sandbox.authorize(ALICE, url).await.unwrap();
-        let response = browser.come_back(&oh, &back).await;
-        assert_eq!(response.status(), status);
-        if status == 303 {
-            assert_eq!(location(&response), "/openhumans/files");
-        }
-    }
-}
-
-/// A store in which someone else changes the record just before a write, or that is away.
-#[derive(Default)]
-struct Contested {
-    store: MemoryStore,
-    before_put: Mutex<Option<Box<dyn FnOnce() -> MemberRecord + Send>>>,
-    is_down: AtomicBool,
-}
-
-impl Contested {
-    fn check(&self) -> Result<(), StoreError> {
-        if self.is_down.load(Ordering::SeqCst) {
-            return Err(StoreError::unavailable("down"));
-        }
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl TokenStore for Contested {
-    async fn load(&self, member: &ProjectMemberId) -> Result<Option<MemberRecord>, StoreError> {
-        self.check()?;
-        self.store.load(member).await
-    }
-
-    async fn put(
-        &self,
-        record: &MemberRecord,
-        expected: Option<Version>,
-    ) -> Result<PutOutcome, StoreError> {
-        self.check()?;
-        let change = self.before_put.lock().unwrap().take();
-        if let Some(change) = change {
-            let stored = self.store.load(&record.member).await?;
-            let put = self.store.put(&change(), stored.map(|r| r.version)).await?;
-            assert_eq!(put, PutOutcome::Stored);
-        }
-        self.store.put(record, expected).await
-    }
-
-    async fn remove(
-        &self,
-        member: &ProjectMemberId,
-        expected: Version,
-    ) -> Result<PutOutcome, StoreError> {
-        self.check()?;
-        self.store.remove(member, expected).await
-    }
-
-    async fn page(
-        &self,
-        after: Option<&ProjectMemberId>,
-        limit: usize,
-    ) -> Result<Vec<MemberRecord>, StoreError> {
-        self.store.page(after, limit).await
-    }
-}
-
-#[tokio::test]
-async fn a_login_does_not_go_on_when_the_member_leaves_as_it_is_written_down() {
-    let sandbox = sandbox().await;
-    let store = Arc::new(Contested::default());
+    let store = Arc::new(FaultyStore::default());
     let handlers = Handlers::new(0, 1);
     let oh = app(&sandbox)
         .token_store(store.clone())
         .login_handler(handlers.clone())
         .build()
         .unwrap();
-    let leaves = || MemberRecord::tombstone(alice(), Timestamp::now());
-    *store.before_put.lock().unwrap() = Some(Box::new(leaves));
+    store.before_put(|_| MemberRecord::tombstone(alice(), Timestamp::now()));
     let mut browser = Browser::default();
-    let response = browser.log_in(&oh, &sandbox, ALICE).await;
-    assert_eq!(response.status(), 409);
+    assert_eq!(browser.log_in(&oh, &sandbox).await.status(), 409);
     assert!(browser.session.is_none());
-    assert!(handlers.all().is_empty());
-    let record = store.load(&alice()).await.unwrap().unwrap();
-    assert!(!record.is_authorized());
+    assert!(handlers.calls().is_empty());
+    assert!(!record(&oh).await.is_authorized());
 }
 
 #[tokio::test]
-async fn a_departure_of_a_wrong_clock_keeps_nobody_out() {
+async fn login_ignores_deauthorization_far_in_the_future() {
     let sandbox = sandbox().await;
     let store = Arc::new(MemoryStore::new());
-    let year = Duration::from_secs(366 * 24 * 3_600);
-    let left = MemberRecord::tombstone(alice(), Timestamp::now() + year);
-    assert_eq!(store.put(&left, None).await.unwrap(), PutOutcome::Stored);
+    let left = MemberRecord::tombstone(alice(), Timestamp::now() + YEAR);
+    let put = store.put(&left, None).await.unwrap();
+    assert_eq!(put, PutOutcome::Stored);
     let oh = app(&sandbox).token_store(store).build().unwrap();
     let mut browser = Browser::default();
-    assert_eq!(browser.log_in(&oh, &sandbox, ALICE).await.status(), 303);
-    assert!(oh.member(browser.session).await.unwrap().is_some());
+    assert_eq!(browser.log_in(&oh, &sandbox).await.status(), 303);
+    assert!(browser.is_logged_in(&oh).await);
 }
 
 #[tokio::test]
-async fn a_login_that_was_used_is_refused_by_every_process() {
-    let sandbox = sandbox().await;
-    let (one, other) = (
-        app(&sandbox).build().unwrap(),
-        app(&sandbox).build().unwrap(),
-    );
-    let mut browser = Browser::default();
-    let url = browser.begin(&one, "/openhumans/login").await;
-    let back = sandbox.authorize(ALICE, url).await.unwrap();
-    assert_eq!(browser.come_back(&one, &back).await.status(), 303);
-    // The other process knows the used login by its cookie only.
-    let response = browser.come_back(&other, &back).await;
-    assert_eq!(response.status(), 400);
-    assert!(text(&response).contains("already completed"));
-    assert_eq!(sandbox.token_requests(), 1);
-}
-
-#[tokio::test]
-async fn an_authorization_counts_from_when_the_login_began() {
+async fn authorization_is_dated_to_the_start_of_the_login() {
     let sandbox = sandbox().await;
     let clock = clock();
     let oh = app(&sandbox).clock(clock.clone()).build().unwrap();
     let mut browser = Browser::default();
-    let url = browser.begin(&oh, "/openhumans/login").await;
-    let back = sandbox.authorize(ALICE, url).await.unwrap();
-    // A code is good for half an hour. What the member wishes meanwhile is not undone by it.
+    let back = browser.authorize(&oh, &sandbox, LOGIN).await;
+    // A code is valid for half an hour. It must not override requests made in that time.
     let minutes = Duration::from_secs(20 * 60);
     clock.advance(minutes);
     assert_eq!(browser.come_back(&oh, &back).await.status(), 303);
-    let record = oh.token_store().load(&alice()).await.unwrap().unwrap();
-    assert!(record.authorized_at <= Timestamp::now() - minutes);
+    assert!(record(&oh).await.authorized_at <= Timestamp::now() - minutes);
 }
 
 #[tokio::test]
-async fn leaving_is_seen_at_once_although_sessions_are_believed_for_a_while() {
+async fn deauthorization_and_logout_take_effect_despite_session_cache() {
     let sandbox = sandbox().await;
     let settings = settings(&sandbox).session_cache_ttl(Duration::from_secs(3_600));
-    let oh = OpenHumans::builder(settings.build().unwrap())
-        .build()
-        .unwrap();
-    let mut browser = Browser::default();
-    browser.log_in(&oh, &sandbox, ALICE).await;
-    for _ in 0..2 {
-        assert!(oh.member(browser.session.clone()).await.unwrap().is_some());
-    }
-    oh.disconnect(&alice(), ErasureRequest::NotRequested)
-        .await
-        .unwrap();
-    assert!(oh.member(browser.session.clone()).await.unwrap().is_none());
-}
-
-fn log_out() -> http::request::Builder {
-    Request::post("/openhumans/logout").header("sec-fetch-site", "same-origin")
-}
-
-#[tokio::test]
-async fn logging_out_ends_every_copy_of_a_session() {
-    let sandbox = sandbox().await;
-    let settings = settings(&sandbox).session_cache_ttl(Duration::from_secs(3_600));
-    let oh = OpenHumans::builder(settings.build().unwrap())
-        .build()
-        .unwrap();
+    let oh = OpenHumans::builder(settings.build().unwrap());
+    let oh = oh.build().unwrap();
     let (mut laptop, mut phone) = (Browser::default(), Browser::default());
-    laptop.log_in(&oh, &sandbox, ALICE).await;
-    phone.log_in(&oh, &sandbox, ALICE).await;
-    let copied = laptop.session.clone();
-    assert!(oh.member(copied.clone()).await.unwrap().is_some());
-    assert!(oh.member(phone.session.clone()).await.unwrap().is_some());
+    laptop.log_in(&oh, &sandbox).await;
+    phone.log_in(&oh, &sandbox).await;
+    let copy = laptop.clone();
+    assert!(copy.is_logged_in(&oh).await && phone.is_logged_in(&oh).await);
 
-    laptop.send(&oh, Route::Logout, log_out()).await;
+    laptop.log_out(&oh).await;
     assert!(laptop.session.is_none());
-    assert!(oh.member(copied.clone()).await.unwrap().is_none());
-    assert!(oh.member(phone.session.clone()).await.unwrap().is_none());
-    // The authorization stays: this was a logout, not a departure.
+    assert!(!copy.is_logged_in(&oh).await && !phone.is_logged_in(&oh).await);
+    // A logout is no deauthorization.
     assert!(oh.access_token(&alice()).await.is_ok());
 
-    // A login after that counts, and nobody with the old cookie can end it.
-    laptop.log_in(&oh, &sandbox, ALICE).await;
-    let mut thief = Browser {
-        session: copied,
-        ..Browser::default()
-    };
-    thief.send(&oh, Route::Logout, log_out()).await;
-    assert!(oh.member(laptop.session.clone()).await.unwrap().is_some());
+    // A later login is valid, and the old copy cannot end it.
+    laptop.log_in(&oh, &sandbox).await;
+    copy.clone().log_out(&oh).await;
+    assert!(laptop.is_logged_in(&oh).await);
+
+    let disconnected = oh.disconnect(&alice(), ErasureRequest::NotRequested).await;
+    disconnected.unwrap();
+    assert!(!laptop.is_logged_in(&oh).await);
 }
 
 #[tokio::test]
-async fn a_logout_that_the_store_does_not_take_is_said_and_done_here() {
+async fn logout_reports_failing_store_and_clears_this_session() {
     let sandbox = sandbox().await;
-    let store = Arc::new(Contested::default());
+    let store = Arc::new(FaultyStore::default());
     let oh = app(&sandbox).token_store(store.clone()).build().unwrap();
     let mut browser = Browser::default();
-    browser.log_in(&oh, &sandbox, ALICE).await;
-    store.is_down.store(true, Ordering::SeqCst);
-    let response = browser.send(&oh, Route::Logout, log_out()).await;
+    browser.log_in(&oh, &sandbox).await;
+    store.set_down(true);
+    let response = browser.log_out(&oh).await;
     assert_eq!(response.status(), 503);
     assert!(text(&response).contains("This browser is logged out"));
     assert!(browser.session.is_none());
 }
 
 #[tokio::test]
-async fn a_session_ends_at_its_greatest_age() {
+async fn session_ends_at_maximum_age() {
     let sandbox = sandbox().await;
     let day = Duration::from_secs(24 * 3_600);
-    for (age, days, lasts) in [
+    for (max_age, days, is_valid) in [
         (None, 29, true),
         (None, 30, false),
         (Some(day), 1, false),
         (Some(Duration::ZERO), 3_000, true),
     ] {
         let mut settings = settings(&sandbox);
-        if let Some(age) = age {
-            settings = settings.session_max_age(age);
+        if let Some(max_age) = max_age {
+            settings = settings.session_max_age(max_age);
         }
         let clock = clock();
-        let oh = OpenHumans::builder(settings.build().unwrap())
-            .clock(clock.clone())
-            .build()
-            .unwrap();
+        let oh = OpenHumans::builder(settings.build().unwrap()).clock(clock.clone());
+        let oh = oh.build().unwrap();
         let mut browser = Browser::default();
-        browser.log_in(&oh, &sandbox, ALICE).await;
+        browser.log_in(&oh, &sandbox).await;
         clock.advance(day * days);
-        let member = oh.member(browser.session.clone()).await.unwrap();
-        assert_eq!(member.is_some(), lasts, "{age:?} {days}");
-        // One that is over cannot end the others.
-        if !lasts {
-            let before = oh.token_store().load(&alice()).await.unwrap().unwrap();
-            browser.send(&oh, Route::Logout, log_out()).await;
-            let after = oh.token_store().load(&alice()).await.unwrap().unwrap();
-            assert_eq!(before.epoch, after.epoch);
+        let is_logged_in = browser.is_logged_in(&oh).await;
+        assert_eq!(is_logged_in, is_valid, "{max_age:?} {days}");
+        // An expired session cannot end others.
+        if !is_valid {
+            let before = record(&oh).await.epoch;
+            browser.log_out(&oh).await;
+            assert_eq!(record(&oh).await.epoch, before);
         }
     }
 }
 
 #[tokio::test]
-async fn a_session_of_a_wrong_clock_does_not_last_for_ever() {
-    let sandbox = sandbox().await;
-    let oh = app(&sandbox).build().unwrap();
+async fn session_is_rejected_when_it_starts_far_in_the_future() {
+    let (sandbox, oh) = start().await;
     let mut browser = Browser::default();
-    browser.log_in(&oh, &sandbox, ALICE).await;
+    browser.log_in(&oh, &sandbox).await;
     let session = browser.session.unwrap();
-    let year = Duration::from_secs(366 * 24 * 3_600);
-    let begun = session.logged_in_at + year;
-    let ahead = SessionMember::new(session.member, session.epoch, begun);
+    let logged_in_at = session.logged_in_at + YEAR;
+    let ahead = SessionMember::new(session.member, session.epoch, logged_in_at);
     assert!(oh.member(Some(ahead)).await.unwrap().is_none());
 }
 
-/// A handler of leaving and one of coming, and the order of what they did.
+/// A login handler and a deauthorization handler that record their calls and wait for permits.
 #[derive(Clone)]
 struct Handlers(Arc<State>);
 
 struct State {
-    done: watch::Sender<Vec<&'static str>>,
-    deletes: Semaphore,
-    welcomes: Semaphore,
+    calls: watch::Sender<Vec<&'static str>>,
+    erasures: Semaphore,
+    logins: Semaphore,
 }
 
 impl Handlers {
-    fn new(deletes: usize, welcomes: usize) -> Self {
+    fn new(erasures: usize, logins: usize) -> Self {
         Self(Arc::new(State {
-            done: watch::Sender::default(),
-            deletes: Semaphore::new(deletes),
-            welcomes: Semaphore::new(welcomes),
+            calls: watch::Sender::default(),
+            erasures: Semaphore::new(erasures),
+            logins: Semaphore::new(logins),
         }))
     }
 
-    fn note(&self, what: &'static str) {
-        self.0.done.send_modify(|done| done.push(what));
+    fn record(&self, call: &'static str) {
+        self.0.calls.send_modify(|calls| calls.push(call));
     }
 
-    fn all(&self) -> Vec<&'static str> {
-        self.0.done.borrow().clone()
+    fn calls(&self) -> Vec<&'static str> {
+        self.0.calls.borrow().clone()
     }
 
-    async fn wait_for(&self, what: &str, times: usize) {
-        let mut done = self.0.done.subscribe();
-        let seen = |done: &Vec<&str>| done.iter().filter(|one| **one == what).count() >= times;
-        done.wait_for(seen).await.unwrap();
+    async fn wait_for(&self, call: &str, times: usize) {
+        let mut calls = self.0.calls.subscribe();
+        let reached = |calls: &Vec<&str>| calls.iter().filter(|c| **c == call).count() >= times;
+        calls.wait_for(reached).await.unwrap();
     }
 }
 
@@ -770,9 +617,9 @@ impl Handlers {
 impl DeauthHandler for Handlers {
     async fn deauthorized(&self, departure: &Departure) -> Result<(), BoxError> {
         assert!(departure.delete_data);
-        self.note("deleting");
-        self.0.deletes.acquire().await.unwrap().forget();
-        self.note("deleted");
+        self.record("erasure started");
+        self.0.erasures.acquire().await.unwrap().forget();
+        self.record("erased");
         Ok(())
     }
 }
@@ -780,20 +627,20 @@ impl DeauthHandler for Handlers {
 #[async_trait]
 impl LoginHandler for Handlers {
     async fn logged_in(&self, _: &AuthorizedMember) -> Result<LoginAccepted, LoginRejected> {
-        self.note("coming");
-        self.0.welcomes.acquire().await.unwrap().forget();
-        self.note("made rows");
+        self.record("login started");
+        self.0.logins.acquire().await.unwrap().forget();
+        self.record("rows created");
         Ok(LoginAccepted::new())
     }
 }
 
 #[tokio::test]
-async fn a_login_waits_for_the_handler_of_an_earlier_departure() {
+async fn login_waits_for_handler_of_earlier_deauthorization() {
     let sandbox = sandbox().await;
     let handlers = Handlers::new(0, 2);
     let inbox: Arc<dyn DeauthInbox> = Arc::new(MemoryInbox::new());
     let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
-    let process = |handlers: &Handlers| {
+    let process = || {
         app(&sandbox)
             .deauth_inbox(inbox.clone())
             .token_store(store.clone())
@@ -802,39 +649,28 @@ async fn a_login_waits_for_the_handler_of_an_earlier_departure() {
             .build()
             .unwrap()
     };
-    // Worker and login in two processes.
-    let (oh, worker) = (process(&handlers), process(&handlers));
+    let (oh, other) = (process(), process());
     let mut browser = Browser::default();
-    assert_eq!(browser.log_in(&oh, &sandbox, ALICE).await.status(), 303);
-    worker
-        .disconnect(&alice(), ErasureRequest::Requested)
-        .await
-        .unwrap();
-    let running = worker.worker().spawn();
-    handlers.wait_for("deleting", 1).await;
+    assert_eq!(browser.log_in(&oh, &sandbox).await.status(), 303);
+    let disconnected = other.disconnect(&alice(), ErasureRequest::Requested).await;
+    disconnected.unwrap();
+    let worker = other.worker().spawn();
+    handlers.wait_for("erasure started", 1).await;
 
-    let (response, ()) = tokio::join!(browser.log_in(&oh, &sandbox, ALICE), async {
+    let (response, ()) = tokio::join!(browser.log_in(&oh, &sandbox), async {
         sandbox.wait_for(Endpoint::ExchangeMember, 2).await;
-        handlers.0.deletes.add_permits(1);
+        handlers.0.erasures.add_permits(1);
     });
     assert_eq!(response.status(), 303);
-    assert_eq!(
-        handlers.all(),
-        [
-            "coming",
-            "made rows",
-            "deleting",
-            "deleted",
-            "coming",
-            "made rows"
-        ]
-    );
+    let login = ["login started", "rows created"];
+    let erasure = ["erasure started", "erased"];
+    assert_eq!(handlers.calls(), [login, erasure, login].concat());
     assert!(oh.access_token(&alice()).await.is_ok());
-    running.stop().await;
+    worker.stop().await;
 }
 
 #[tokio::test]
-async fn a_login_is_refused_while_the_handler_of_an_earlier_departure_goes_on() {
+async fn login_fails_while_handler_of_earlier_deauthorization_runs() {
     let sandbox = sandbox().await;
     let handlers = Handlers::new(0, 1);
     let settings = settings(&sandbox).timeout(Duration::from_millis(300));
@@ -844,37 +680,36 @@ async fn a_login_is_refused_while_the_handler_of_an_earlier_departure_goes_on() 
         .build()
         .unwrap();
     let mut browser = Browser::default();
-    assert_eq!(browser.log_in(&oh, &sandbox, ALICE).await.status(), 303);
-    oh.disconnect(&alice(), ErasureRequest::Requested)
-        .await
-        .unwrap();
-    let running = oh.worker().spawn();
-    handlers.wait_for("deleting", 1).await;
+    assert_eq!(browser.log_in(&oh, &sandbox).await.status(), 303);
+    let disconnected = oh.disconnect(&alice(), ErasureRequest::Requested).await;
+    disconnected.unwrap();
+    let worker = oh.worker().spawn();
+    handlers.wait_for("erasure started", 1).await;
 
     browser.session = None;
-    let left = oh.token_store().load(&alice()).await.unwrap().unwrap();
-    let response = browser.log_in(&oh, &sandbox, ALICE).await;
+    let left = record(&oh).await;
+    let response = browser.log_in(&oh, &sandbox).await;
     assert_eq!(response.status(), 503);
     assert_eq!(response.headers()["retry-after"], "60");
     assert!(text(&response).contains("still deleting your data"));
     assert!(browser.session.is_none());
-    // Nor was the member authorized for a moment: the app may have jobs that look at that.
-    let record = oh.token_store().load(&alice()).await.unwrap().unwrap();
-    assert_eq!(record.version, left.version);
-    assert_eq!(handlers.all(), ["coming", "made rows", "deleting"]);
+    // The member was not authorized for a moment, which other jobs of the application might see.
+    assert_eq!(record(&oh).await.version, left.version);
+    let calls = ["login started", "rows created", "erasure started"];
+    assert_eq!(handlers.calls(), calls);
 
-    handlers.0.deletes.add_permits(1);
-    handlers.0.welcomes.add_permits(1);
-    running.drain().await;
-    assert_eq!(browser.log_in(&oh, &sandbox, ALICE).await.status(), 303);
-    running.stop().await;
+    handlers.0.erasures.add_permits(1);
+    handlers.0.logins.add_permits(1);
+    worker.drain().await;
+    assert_eq!(browser.log_in(&oh, &sandbox).await.status(), 303);
+    worker.stop().await;
 }
 
 #[tokio::test]
-async fn a_lease_taken_as_the_login_is_written_down_is_seen() {
+async fn login_fails_when_event_is_leased_during_the_write() {
     let sandbox = sandbox().await;
     let settings = settings(&sandbox).timeout(Duration::from_millis(300));
-    let store = Arc::new(Contested::default());
+    let store = Arc::new(FaultyStore::default());
     let inbox = Arc::new(MemoryInbox::new());
     let handlers = Handlers::new(0, 1);
     let oh = OpenHumans::builder(settings.build().unwrap())
@@ -883,34 +718,26 @@ async fn a_lease_taken_as_the_login_is_written_down_is_seen() {
         .login_handler(handlers.clone())
         .build()
         .unwrap();
-    oh.disconnect(&alice(), ErasureRequest::Requested)
-        .await
-        .unwrap();
-    let left = store.load(&alice()).await.unwrap().unwrap();
-    *store.before_put.lock().unwrap() = Some(Box::new({
-        let (inbox, left) = (inbox.clone(), left.clone());
-        move || {
-            let now = Timestamp::now();
-            let until = now + Duration::from_secs(60);
-            let taken = futures_util::FutureExt::now_or_never(async {
-                use oh_core::deauth::DeauthInbox;
-                inbox.lease(now, until, 10).await
-            });
-            assert_eq!(taken.unwrap().unwrap().len(), 1);
-            left
-        }
-    }));
-    let mut browser = Browser::default();
-    let response = browser.log_in(&oh, &sandbox, ALICE).await;
+    let disconnected = oh.disconnect(&alice(), ErasureRequest::Requested).await;
+    disconnected.unwrap();
+    let left = record(&oh).await;
+    store.before_put(move |stored| {
+        let now = Timestamp::now();
+        let until = now + Duration::from_secs(60);
+        let leased = inbox.lease(now, until, 10).now_or_never();
+        assert_eq!(leased.unwrap().unwrap().len(), 1);
+        stored.unwrap()
+    });
+    let response = Browser::default().log_in(&oh, &sandbox).await;
     assert_eq!(response.status(), 503);
-    assert!(handlers.all().is_empty());
-    let record = store.load(&alice()).await.unwrap().unwrap();
+    assert!(handlers.calls().is_empty());
+    let record = record(&oh).await;
     assert!(!record.is_authorized());
     assert_eq!(record.deauthorized_at, left.deauthorized_at);
 }
 
 #[tokio::test]
-async fn what_a_login_made_goes_when_the_member_leaves_meanwhile() {
+async fn login_submits_second_event_when_member_is_deauthorized_during_handler() {
     let sandbox = sandbox().await;
     let handlers = Handlers::new(2, 0);
     let oh = app(&sandbox)
@@ -918,33 +745,30 @@ async fn what_a_login_made_goes_when_the_member_leaves_meanwhile() {
         .deauth_handler(handlers.clone())
         .build()
         .unwrap();
-    let running = oh.worker().spawn();
+    let worker = oh.worker().spawn();
     let mut browser = Browser::default();
-    let (response, ()) = tokio::join!(browser.log_in(&oh, &sandbox, ALICE), async {
-        handlers.wait_for("coming", 1).await;
+    let (response, ()) = tokio::join!(browser.log_in(&oh, &sandbox), async {
+        handlers.wait_for("login started", 1).await;
         let left_at = Timestamp::now() + Duration::from_secs(5);
-        let (member, wish) = (alice(), ErasureRequest::Requested);
-        let told = oh.deauthorizer().report_webhook(&member, wish, left_at);
-        let _ = told.await.unwrap();
-        handlers.wait_for("deleted", 1).await;
-        handlers.0.welcomes.add_permits(1);
+        let (member, erasure) = (alice(), ErasureRequest::Requested);
+        let reported = oh.deauthorizer().report_webhook(&member, erasure, left_at);
+        let _ = reported.await.unwrap();
+        handlers.wait_for("erased", 1).await;
+        handlers.0.logins.add_permits(1);
     });
     assert_eq!(response.status(), 409);
     assert!(browser.session.is_none());
-    handlers.wait_for("deleted", 2).await;
-    assert_eq!(
-        handlers.all(),
-        [
-            "coming",
-            "deleting",
-            "deleted",
-            "made rows",
-            "deleting",
-            "deleted"
-        ]
-    );
-    running.drain().await;
+    handlers.wait_for("erased", 2).await;
+    let erasure = ["erasure started", "erased"];
+    let expected = [
+        &["login started"],
+        &erasure[..],
+        &["rows created"],
+        &erasure[..],
+    ];
+    assert_eq!(handlers.calls(), expected.concat());
+    worker.drain().await;
     let done = EventQuery::first(10).state(EventState::Done);
     assert_eq!(oh.inbox().events(&done).await.unwrap().len(), 2);
-    running.stop().await;
+    worker.stop().await;
 }

@@ -38,7 +38,7 @@ impl Visitor {
         let pages = Pages::new("Sleep").max_upload(MAX_UPLOAD as u64);
         let oh = app(&sandbox).pages(pages).build().unwrap();
         let mut browser = Browser::default();
-        browser.log_in(&oh, &sandbox, ALICE).await;
+        browser.log_in(&oh, &sandbox).await;
         Self {
             sandbox,
             oh,

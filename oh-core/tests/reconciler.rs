@@ -1,5 +1,5 @@
-//! Finding members who left unannounced, against an Open Humans that announces nothing unless
-//! erasure was asked for, while others join and leave.
+//! The reconciler against an Open Humans that sends webhooks only for erasure requests, while
+//! members join and leave.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -15,13 +15,13 @@ type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-struct Setting {
+struct Setup {
     sandbox: Sandbox,
     oh: OpenHumans,
     clock: Clock,
 }
 
-impl Setting {
+impl Setup {
     async fn new(with_master_token: bool) -> Result<Self> {
         let sandbox = Sandbox::builder()
             .redirect_uri("http://localhost:8000/openhumans/complete")
@@ -46,7 +46,7 @@ impl Setting {
         Ok(Self { sandbox, oh, clock })
     }
 
-    /// A member logs in, without a browser.
+    /// Stores an authorization, without a browser.
     async fn log_in(&self, id: &str) -> Result {
         let issued = self.sandbox.issue_tokens(id);
         let now = self.clock.now();
@@ -67,17 +67,17 @@ impl Setting {
         Ok(())
     }
 
-    /// Who the app thinks is in, and who is.
-    async fn who_is_in(&self) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
+    /// The members who are stored as authorized, and the stored members who are joined.
+    async fn members(&self) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
         let records = self.oh.token_store().page(None, 100_000).await?;
         let ids = records.iter().map(|record| record.member.to_string());
-        let really = ids.filter(|id| self.sandbox.is_joined(id)).collect();
+        let joined = ids.filter(|id| self.sandbox.is_joined(id)).collect();
         let stored = records
             .iter()
             .filter(|record| record.is_authorized())
             .map(|record| record.member.to_string())
             .collect();
-        Ok((stored, really))
+        Ok((stored, joined))
     }
 }
 
@@ -85,88 +85,88 @@ fn id(number: usize) -> String {
     format!("{number:08}")
 }
 
-async fn comes_to_the_truth(with_master_token: bool) -> Result {
-    let setting = Setting::new(with_master_token).await?;
+async fn finds_all_departures(with_master_token: bool) -> Result {
+    let setup = Setup::new(with_master_token).await?;
     let members = 350;
     for number in 0..members {
-        setting.log_in(&id(number)).await?;
+        setup.log_in(&id(number)).await?;
     }
-    // Some leave in all the ways there are to leave unannounced.
+    // Members leave without a webhook: from the project, or by deleting their account.
     for number in (0..members).step_by(29) {
-        assert!(setting.sandbox.leave(&id(number), false).await.is_empty());
+        assert!(setup.sandbox.leave(&id(number), false).await.is_empty());
     }
-    setting.sandbox.delete_account(&id(7));
-    setting.clock.advance(DAY);
-    let reconciler = setting.oh.reconciler().min_delay(Duration::ZERO);
+    setup.sandbox.delete_account(&id(7));
+    setup.clock.advance(DAY);
+    let reconciler = setup.oh.reconciler().min_delay(Duration::ZERO);
 
-    // While the round goes on others join, leave, and come back. Pages shift under the reader.
-    setting
+    // During the pass, other members join, leave and return, so that pages shift.
+    setup
         .sandbox
         .fault(Endpoint::Members, Fault::ShiftingPages { by: 3 });
-    let bustle = async {
+    let changes = async {
         for number in 0..60 {
             let (joins, leaves, returns) = (id(1_000 + number), id(100 + number), id(number));
-            setting.log_in(&joins).await.expect("a login");
+            setup.log_in(&joins).await.expect("a login");
             if number % 10 == 1 {
-                setting.sandbox.leave(&leaves, false).await;
+                setup.sandbox.leave(&leaves, false).await;
             }
             if number % 29 == 0 {
-                setting.log_in(&returns).await.expect("a login");
+                setup.log_in(&returns).await.expect("a login");
             }
             tokio::task::yield_now().await;
         }
     };
-    let (round, ()) = tokio::join!(reconciler.round(), bustle);
+    let (round, ()) = tokio::join!(reconciler.round(), changes);
     let round = round.map_err(|error| error.to_string())?;
     assert!(round.gone > 0, "{round:?}");
-    // Those who left after they had been listed are found a day later.
-    setting.sandbox.clear_faults();
-    setting.clock.advance(DAY);
+    // Departures after the listing are found a day later.
+    setup.sandbox.clear_faults();
+    setup.clock.advance(DAY);
     reconciler
         .round()
         .await
         .map_err(|error| error.to_string())?;
 
-    let (stored, really) = setting.who_is_in().await?;
-    assert_eq!(stored, really);
-    let events = setting.oh.ledger().events(EventState::Pending).await?;
+    let (stored, joined) = setup.members().await?;
+    assert_eq!(stored, joined);
+    let events = setup.oh.ledger().events(EventState::Pending).await?;
     assert!(
         events
             .iter()
             .all(|event| event.discovery == Discovery::Reconciliation)
     );
-    let gone = setting.oh.token_store().page(None, 100_000).await?;
+    let gone = setup.oh.token_store().page(None, 100_000).await?;
     let gone = gone.iter().filter(|record| !record.is_authorized()).count();
-    assert!(events.len() >= gone, "each of them has an event");
+    assert!(events.len() >= gone, "each departure has an event");
     Ok(())
 }
 
 #[tokio::test]
-async fn by_the_members_own_tokens() -> Result {
-    comes_to_the_truth(false).await
+async fn reconciler_finds_all_departures_by_member_tokens() -> Result {
+    finds_all_departures(false).await
 }
 
 #[tokio::test]
-async fn by_the_list_of_members() -> Result {
-    comes_to_the_truth(true).await
+async fn reconciler_finds_all_departures_by_member_list() -> Result {
+    finds_all_departures(true).await
 }
 
 #[tokio::test]
-async fn an_open_humans_that_is_down_makes_nobody_leave() -> Result {
-    let setting = Setting::new(true).await?;
+async fn reconciler_deauthorizes_nobody_when_open_humans_fails() -> Result {
+    let setup = Setup::new(true).await?;
     for number in 0..20 {
-        setting.log_in(&id(number)).await?;
+        setup.log_in(&id(number)).await?;
     }
-    setting.clock.advance(DAY);
+    setup.clock.advance(DAY);
     for endpoint in [Endpoint::Members, Endpoint::ExchangeMember, Endpoint::Token] {
-        setting.sandbox.fault(endpoint, Fault::json(400, "{}"));
+        setup.sandbox.fault(endpoint, Fault::json(400, "{}"));
     }
-    let reconciler = setting.oh.reconciler().min_delay(Duration::ZERO);
+    let reconciler = setup.oh.reconciler().min_delay(Duration::ZERO);
     assert!(reconciler.round().await.is_err());
-    let (stored, _) = setting.who_is_in().await?;
+    let (stored, _) = setup.members().await?;
     assert_eq!(stored.len(), 20);
 
-    setting.sandbox.clear_faults();
+    setup.sandbox.clear_faults();
     let round = reconciler
         .round()
         .await
@@ -175,8 +175,8 @@ async fn an_open_humans_that_is_down_makes_nobody_leave() -> Result {
     Ok(())
 }
 
-/// The second, unsigned attempt of the webhook: anyone could have sent it.
-async fn unsigned(setting: &Setting, id: &str) -> Result<u16> {
+/// Sends an unsigned notification, the second attempt of a webhook. Anyone could send it.
+async fn notify(setup: &Setup, id: &str) -> Result<u16> {
     let body = format!(
         r#"{{"project_member_id": "{id}", "erasure_requested": true, "timestamp": "2026-11-22T16:31:27.299665+00:00"}}"#
     );
@@ -185,35 +185,35 @@ async fn unsigned(setting: &Setting, id: &str) -> Result<u16> {
         .header("Content-Type", "application/json")
         .header("Content-Length", twice.len())
         .body(http_body_util::Full::<bytes::Bytes>::from(twice))?;
-    let answer = setting.oh.respond(Route::Deauth, request, None).await;
-    Ok(answer.response.status().as_u16())
+    let outcome = setup.oh.respond(Route::Deauth, request, None).await;
+    Ok(outcome.response.status().as_u16())
 }
 
 #[tokio::test]
-async fn the_unsigned_attempt_is_not_believed_and_is_asked_about_at_once() -> Result {
-    let setting = Setting::new(false).await?;
+async fn unsigned_notification_is_rejected_and_starts_inquiry() -> Result {
+    let setup = Setup::new(false).await?;
     let (left, stays) = (id(1), id(2));
-    setting.log_in(&left).await?;
-    setting.log_in(&stays).await?;
-    setting.sandbox.leave(&left, false).await;
-    assert_eq!(unsigned(&setting, &stays).await?, 401);
-    assert_eq!(unsigned(&setting, &left).await?, 401);
-    let (stored, _) = setting.who_is_in().await?;
-    assert_eq!(stored.len(), 2, "nothing has happened yet");
+    setup.log_in(&left).await?;
+    setup.log_in(&stays).await?;
+    setup.sandbox.leave(&left, false).await;
+    assert_eq!(notify(&setup, &stays).await?, 401);
+    assert_eq!(notify(&setup, &left).await?, 401);
+    let (stored, _) = setup.members().await?;
+    assert_eq!(stored.len(), 2, "nothing is decided yet");
 
-    let reconciler = setting.oh.reconciler().spawn();
-    // The one who stays is asked about first.
-    let noticed = async {
-        while setting.oh.inbox().stats().await?.pending == 0 {
+    let reconciler = setup.oh.reconciler().spawn();
+    // The reconciler asks about both members.
+    let reported = async {
+        while setup.oh.inbox().stats().await?.pending == 0 {
             tokio::task::yield_now().await;
         }
         Ok::<_, Box<dyn Error>>(())
     };
-    tokio::time::timeout(Duration::from_secs(30), noticed).await??;
-    assert_eq!(setting.sandbox.count(Endpoint::ExchangeMember), 2);
-    let (stored, really) = setting.who_is_in().await?;
-    assert_eq!(stored, really);
-    let event = setting.oh.ledger().events(EventState::Pending).await?;
+    tokio::time::timeout(Duration::from_secs(30), reported).await??;
+    assert_eq!(setup.sandbox.count(Endpoint::ExchangeMember), 2);
+    let (stored, joined) = setup.members().await?;
+    assert_eq!(stored, joined);
+    let event = setup.oh.ledger().events(EventState::Pending).await?;
     assert_eq!(event[0].discovery, Discovery::Reconciliation);
     assert_eq!(event[0].erasure, ErasureRequest::Unknown);
     reconciler.stop().await;
