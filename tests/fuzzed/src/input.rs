@@ -1,6 +1,6 @@
-//! Bytes, taken apart.
+//! Splits the input of a target.
 
-/// What is left of the bytes.
+/// The remaining bytes.
 pub(crate) struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
@@ -19,7 +19,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// What comes before the next line feed; all, if there is none.
+    /// The bytes before the next line feed, or all bytes if there is none.
     pub(crate) fn line(&mut self) -> &'a [u8] {
         let end = self.0.iter().position(|byte| *byte == b'\n');
         let line = &self.0[..end.unwrap_or(self.0.len())];

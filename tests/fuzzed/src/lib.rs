@@ -1,66 +1,66 @@
-//! What everything that reads bytes from outside must hold to, for any bytes.
+//! Fuzz targets: properties of all code that parses input from outside.
 //!
-//! Each function takes bytes and panics where a promise is broken. `fuzz/` has cargo-fuzz look for
-//! such bytes; the test `briefly` runs the same functions on stable, over what fuzzing has found
-//! worth keeping and random changes of it.
+//! Each target takes bytes and panics if they violate a property. `fuzz/` runs the targets with
+//! cargo-fuzz; the test `corpus` runs them on stable Rust, with the corpus and random mutations of
+//! it.
 //!
-//! They use what the crates offer to everyone, and nothing else: where a sealed text is needed that
-//! the library would not make, it is sealed here, from the description of its form.
+//! The targets use only the public API. Encrypted texts that the library would not create are
+//! encrypted here, following the description of the format.
 
-mod answers;
 mod csv;
 mod encrypted;
+mod encryption;
 mod input;
 mod login;
 mod names;
-mod seal;
+mod responses;
 mod transport;
 mod webhook;
 
-pub use answers::{answers, page_link};
 pub use csv::csv_metadata;
-pub use encrypted::sealed_record;
+pub use encrypted::encrypted_record;
 pub use login::{login_cookie, return_path};
 pub use names::file_names;
+pub use responses::{page_link, responses};
 pub use webhook::{signature_header, webhook_body};
 
-/// A promise about any bytes: panics where it is broken.
+/// A property of any bytes. Panics if it is violated.
 pub type Target = fn(&[u8]);
 
-/// All of them, with the names they have in `fuzz/`.
+/// All targets, with their names in `fuzz/`.
 pub const TARGETS: [(&str, Target); 9] = [
     ("signature_header", signature_header),
     ("webhook_body", webhook_body),
     ("login_cookie", login_cookie),
     ("return_path", return_path),
     ("page_link", page_link),
-    ("answers", answers),
+    ("responses", responses),
     ("csv_metadata", csv_metadata),
-    ("sealed_record", sealed_record),
+    ("encrypted_record", encrypted_record),
     ("file_names", file_names),
 ];
 
-/// Runs something asynchronous to its end, on this thread. Waits take no time.
-fn run<T>(work: impl Future<Output = T>) -> T {
+/// Runs a future to completion on this thread. Sleeps take no time.
+fn run<T>(future: impl Future<Output = T>) -> T {
     thread_local! {
         static RUNTIME: tokio::runtime::Runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
             .build()
-            .expect("a runtime without I/O can be made");
+            .expect("a runtime without I/O");
     }
-    RUNTIME.with(|runtime| runtime.block_on(work))
+    RUNTIME.with(|runtime| runtime.block_on(future))
 }
 
-/// Whether a text can be shown as one line of a log or a page.
+/// Asserts that a text is safe in one line of a log or page.
 #[track_caller]
-fn assert_fit_to_show(text: &str, longest: usize) {
-    assert!(text.len() <= longest, "{} bytes: {text:.300}", text.len());
+fn assert_printable(text: &str, max_len: usize) {
+    assert!(text.len() <= max_len, "{} bytes: {text:.300}", text.len());
     assert!(!text.contains(char::is_control), "{text:?}");
 }
 
-/// An error as it is logged: its own text and those of its sources.
-fn told(error: &(dyn std::error::Error + 'static)) -> String {
+/// The message of an error and its sources, as in a log.
+fn message(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -1,4 +1,4 @@
-//! The login: what a browser, or someone who has written its address bar, brings along.
+//! Cookies and return paths of a login, which a browser or an attacker sends.
 
 use std::cell::{Cell, OnceCell};
 
@@ -13,28 +13,28 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use crate::encryption::{derive_key, encrypt};
 use crate::input::Input;
-use crate::seal::{derived, seal};
-use crate::transport::Canned;
-use crate::{assert_fit_to_show, run};
+use crate::transport::FixedResponses;
+use crate::{assert_printable, run};
 
 const KEY: &str = "a key for cookies, 32 characters";
 const NOW: i64 = 1_795_363_887_000_000;
-/// What cookies and headers of one request may have together at common servers and proxies.
-const HEADERS: usize = 8 * 1024;
+/// Maximum size of all headers of a request at common servers and proxies.
+const MAX_HEADERS: usize = 8 * 1024;
 
-/// Any cookies at the callback and at the start of a login: the first byte says whether they are
-/// a header as it comes, or the plain text of a sealed cookie whose name and key are right.
+/// Any cookies at the callback and at the start of a login. The first byte selects a raw header, or
+/// the plain text of an encrypted cookie with valid name and key.
 pub fn login_cookie(data: &[u8]) {
     let mut input = Input::new(data);
-    let sealed = input.byte() % 2 == 1;
-    // Each works once only.
+    let is_encrypted = input.byte() % 2 == 1;
+    // Each state works only once.
     let app = App::get();
     let state = format!("state-{}", app.states.replace(app.states.get() + 1));
-    let (cookie, flow) = if sealed {
+    let (cookie, login) = if is_encrypted {
         let text = String::from_utf8_lossy(input.rest()).replace("STATE", &state);
         let name = name(&state);
-        let value = seal(&derived(KEY, "login cookie"), &name, text.as_bytes());
+        let value = encrypt(&derive_key(KEY, "login cookie"), &name, text.as_bytes());
         (format!("{name}={value}").into_bytes(), Some(text))
     } else {
         (input.rest().to_vec(), None)
@@ -43,64 +43,64 @@ pub fn login_cookie(data: &[u8]) {
         return;
     };
 
-    let asked_before = app.transport.asked().len();
+    let requests_before = app.transport.requests().len();
     let path = format!("/openhumans/complete?code=a-code&state={state}");
-    let answer = app.ask(Route::Complete, &path, &cookie);
-    // The code is refused at best: nobody is ever logged in.
-    assert_eq!(answer.session, SessionChange::Keep);
-    let status = answer.response.status();
+    let outcome = app.send(Route::Complete, &path, &cookie);
+    // Open Humans rejects every code, so nobody is logged in.
+    assert_eq!(outcome.session, SessionChange::Keep);
+    let status = outcome.response.status();
     assert!(
         status.is_client_error() || status.is_server_error(),
         "{status}"
     );
-    let asked = app.transport.asked().len() - asked_before;
-    let good = flow.is_some_and(|text| is_good(&text, &state));
+    let requests = app.transport.requests().len() - requests_before;
+    let can_complete = login.is_some_and(|text| can_complete(&text, &state));
     assert!(
-        asked <= usize::from(good),
+        requests <= usize::from(can_complete),
         "a code is exchanged for its own login only"
     );
 
-    let answer = app.ask(Route::Login, "/openhumans/login", &cookie);
-    assert_eq!(answer.response.status(), StatusCode::SEE_OTHER);
-    assert_cookies(answer.response.headers());
+    let outcome = app.send(Route::Login, "/openhumans/login", &cookie);
+    assert_eq!(outcome.response.status(), StatusCode::SEE_OTHER);
+    assert_cookies(outcome.response.headers());
 }
 
-/// Whether a flow is one that may still be completed.
-fn is_good(text: &str, state: &str) -> bool {
-    let Ok(flow) = serde_json::from_str::<Value>(text) else {
+/// Whether a pending login can still complete.
+fn can_complete(text: &str, state: &str) -> bool {
+    let Ok(login) = serde_json::from_str::<Value>(text) else {
         return false;
     };
-    // Written as a list it would be the same to serde; nobody but the app can write it.
-    let Value::Object(fields) = &flow else {
-        return flow.is_array();
+    // Serde also accepts a list. Only the application can encrypt one.
+    let Value::Object(fields) = &login else {
+        return login.is_array();
     };
     let field = |name: &str| fields.get(name).cloned();
-    let began = field("started_micros").and_then(|at| at.as_i64());
+    let started = field("started_micros").and_then(|at| at.as_i64());
     field("state") == Some(state.into())
         && field("used").is_none_or(|used| used == false)
-        && began.is_some_and(|began| NOW.saturating_sub(began) < 30 * 60 * 1_000_000)
+        && started.is_some_and(|started| NOW.saturating_sub(started) < 30 * 60 * 1_000_000)
 }
 
-/// Any text as a way back after the login: accepted, it leads to this app and nowhere else.
+/// Any text as a return path: an accepted one stays on this site.
 pub fn return_path(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let parsed = text.parse::<ReturnPath>();
     if let Ok(path) = &parsed {
         assert_eq!(path.as_str(), text);
         assert!(HeaderValue::from_str(path.as_str()).is_ok());
-        assert_fit_to_show(path.as_str(), 1024);
+        assert_printable(path.as_str(), 1024);
         for base in [
             "https://app.example/openhumans/complete",
             "http://localhost:8000/",
         ] {
-            let base = Url::parse(base).expect("an address");
-            // A proxy or a framework may decode it once more before the browser sees it.
+            let base = Url::parse(base).expect("a URL");
+            // A proxy or framework may decode the path once more.
             let mut seen = path.to_string();
             for _ in 0..3 {
-                let target = base.join(&seen).expect("what is accepted is an address");
+                let target = base.join(&seen).expect("an accepted path is a URL");
                 assert_eq!(target.origin(), base.origin(), "{seen:?}");
-                let whole = seen.split(['?', '#']).next().unwrap_or_default();
-                seen = percent_decoded(whole);
+                let path = seen.split(['?', '#']).next().unwrap_or_default();
+                seen = percent_decoded(path);
             }
         }
     }
@@ -109,14 +109,16 @@ pub fn return_path(data: &[u8]) {
     if path.parse::<http::Uri>().is_err() {
         return;
     }
-    let answer = App::get().ask(Route::Login, &path, &HeaderValue::from_static(""));
-    assert_eq!(answer.response.status(), StatusCode::SEE_OTHER);
-    let location = answer.response.headers()[LOCATION].to_str().expect("ASCII");
+    let outcome = App::get().send(Route::Login, &path, &HeaderValue::from_static(""));
+    assert_eq!(outcome.response.status(), StatusCode::SEE_OTHER);
+    let location = outcome.response.headers()[LOCATION]
+        .to_str()
+        .expect("ASCII");
     assert!(
         location.starts_with("https://www.openhumans.org/"),
         "{location}"
     );
-    assert_cookies(answer.response.headers());
+    assert_cookies(outcome.response.headers());
 }
 
 fn percent_decoded(text: &str) -> String {
@@ -128,7 +130,7 @@ fn percent_decoded(text: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Cookies are host-bound, hidden from scripts, and small enough for proxies.
+/// Cookies are bound to the host, hidden from scripts, and small enough for proxies.
 fn assert_cookies(headers: &HeaderMap) {
     let mut size = 0;
     for cookie in headers.get_all(SET_COOKIE) {
@@ -139,7 +141,7 @@ fn assert_cookies(headers: &HeaderMap) {
         }
         size += cookie.len();
     }
-    assert!(size <= HEADERS, "{size} bytes of cookies");
+    assert!(size <= MAX_HEADERS, "{size} bytes of cookies");
 }
 
 fn name(state: &str) -> String {
@@ -147,11 +149,11 @@ fn name(state: &str) -> String {
     format!("__Host-oh-login-{}", hex::encode(&digest[..8]))
 }
 
-/// An app whose Open Humans refuses every code.
+/// An application whose Open Humans rejects every code.
 struct App {
     oh: OpenHumans,
-    transport: Canned,
-    /// How many states were made up.
+    transport: FixedResponses,
+    /// The number of created states.
     states: Cell<u64>,
 }
 
@@ -164,7 +166,7 @@ impl App {
     }
 
     fn new() -> Self {
-        let transport = Canned::default();
+        let transport = FixedResponses::default();
         let settings = Settings::builder("id", "secret", "https://app.example")
             .cookie_key(KEY)
             .build()
@@ -181,7 +183,7 @@ impl App {
         }
     }
 
-    fn ask(&self, route: Route, path: &str, cookie: &HeaderValue) -> RouteOutcome {
+    fn send(&self, route: Route, path: &str, cookie: &HeaderValue) -> RouteOutcome {
         let request = Request::get(path)
             .header(COOKIE, cookie)
             .body(Empty::<Bytes>::new())
@@ -195,14 +197,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_login_that_is_sealed_here_is_one_to_the_library() {
-        let flow = format!(r#"{{"state":"STATE","verifier":"v","started_micros":{NOW}}}"#);
+    fn login_cookie_target_encrypts_valid_cookies() {
+        let login = format!(r#"{{"state":"STATE","verifier":"v","started_micros":{NOW}}}"#);
         let app = App::get();
-        login_cookie(&[b"\x01", flow.as_bytes()].concat());
-        assert_eq!(
-            app.transport.asked().len(),
-            1,
-            "its code was to be exchanged"
-        );
+        login_cookie(&[b"\x01", login.as_bytes()].concat());
+        assert_eq!(app.transport.requests().len(), 1, "the code is exchanged");
     }
 }

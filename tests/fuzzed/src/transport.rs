@@ -1,4 +1,4 @@
-//! An Open Humans that answers what it is told to.
+//! A transport with fixed responses.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,27 +9,27 @@ use http_body_util::BodyExt;
 use oh_core::transport::{Body, Transport, TransportError};
 use url::Url;
 
-/// Gives its answers in turn, the last again and again, and keeps where it was asked.
+/// Returns its responses in order, repeats the last one, and records the URLs of requests.
 #[derive(Clone, Default)]
-pub(crate) struct Canned(Arc<Mutex<State>>);
+pub(crate) struct FixedResponses(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    answers: Vec<Response<Bytes>>,
-    asked: Vec<Url>,
+    responses: Vec<Response<Bytes>>,
+    requests: Vec<Url>,
 }
 
-impl Canned {
-    pub(crate) fn new(answers: Vec<Response<Bytes>>) -> Self {
+impl FixedResponses {
+    pub(crate) fn new(responses: Vec<Response<Bytes>>) -> Self {
         Self(Arc::new(Mutex::new(State {
-            answers,
-            asked: Vec::new(),
+            responses,
+            requests: Vec::new(),
         })))
     }
 
-    /// The addresses that were asked, in order.
-    pub(crate) fn asked(&self) -> Vec<Url> {
-        self.lock().asked.clone()
+    /// The requested URLs in order.
+    pub(crate) fn requests(&self) -> Vec<Url> {
+        self.lock().requests.clone()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -38,21 +38,21 @@ impl Canned {
 }
 
 #[async_trait]
-impl Transport for Canned {
+impl Transport for FixedResponses {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
         let (head, body) = request.into_parts();
         body.collect().await.map_err(TransportError::other)?;
         let mut state = self.lock();
         let url = Url::parse(&head.uri.to_string()).map_err(TransportError::other)?;
-        let turn = state.asked.len();
-        state.asked.push(url);
-        let answers = &state.answers;
-        let answer = answers.get(turn).or(answers.last()).cloned();
-        let answer = answer.unwrap_or_else(|| {
-            let mut nothing = Response::new(Bytes::new());
-            *nothing.status_mut() = StatusCode::BAD_REQUEST;
-            nothing
+        let number = state.requests.len();
+        state.requests.push(url);
+        let responses = &state.responses;
+        let response = responses.get(number).or(responses.last()).cloned();
+        let response = response.unwrap_or_else(|| {
+            let mut empty = Response::new(Bytes::new());
+            *empty.status_mut() = StatusCode::BAD_REQUEST;
+            empty
         });
-        Ok(answer.map(Body::full))
+        Ok(response.map(Body::full))
     }
 }

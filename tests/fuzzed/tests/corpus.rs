@@ -1,7 +1,7 @@
-//! Each promise, over what fuzzing found worth keeping and random changes of it.
+//! Runs each fuzz target with its corpus and random mutations of it.
 //!
-//! `FUZZED_ROUNDS` says how many changes are tried of each target, `FUZZED_SEED` where the random
-//! numbers begin, so that a failure can be had again.
+//! `FUZZED_ROUNDS` sets the number of mutations for each target, and `FUZZED_SEED` the seed, so that
+//! a failure can be reproduced.
 
 #![allow(clippy::unwrap_used)]
 
@@ -10,14 +10,14 @@ use std::path::Path;
 
 use oh_fuzzed::TARGETS;
 
-/// Changes of what is kept that are tried of each target.
+/// Mutations for each target.
 const ROUNDS: u64 = 3_000;
-const LONGEST: usize = 20_000;
+const MAX_LEN: usize = 20_000;
 
-/// Numbers that look random and are not: xorshift64*.
-struct Numbers(u64);
+/// A pseudorandom number generator: xorshift64*.
+struct Random(u64);
 
-impl Numbers {
+impl Random {
     fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -34,8 +34,8 @@ impl Numbers {
     }
 }
 
-/// What parsers stumble over.
-const WORDS: [&[u8]; 22] = [
+/// Difficult input for parsers.
+const TOKENS: [&[u8]; 22] = [
     b"\"",
     b"\\",
     b"{",
@@ -60,33 +60,33 @@ const WORDS: [&[u8]; 22] = [
     b"aXBfKym8W1M4fjUMXoy38iHzMEZdWS",
 ];
 
-fn change(numbers: &mut Numbers, bytes: &mut Vec<u8>, other: &[u8]) {
-    for _ in 0..=numbers.below(4) {
-        let at = numbers.below(bytes.len() + 1);
-        let end = (at + numbers.below(16)).min(bytes.len());
-        match numbers.below(6) {
-            0 if at < bytes.len() => bytes[at] = numbers.byte(),
-            1 if at < bytes.len() => bytes[at] ^= 1 << numbers.below(8),
+fn mutate(random: &mut Random, bytes: &mut Vec<u8>, other: &[u8]) {
+    for _ in 0..=random.below(4) {
+        let at = random.below(bytes.len() + 1);
+        let end = (at + random.below(16)).min(bytes.len());
+        match random.below(6) {
+            0 if at < bytes.len() => bytes[at] = random.byte(),
+            1 if at < bytes.len() => bytes[at] ^= 1 << random.below(8),
             2 => drop(bytes.drain(at..end)),
             3 => {
                 let again = bytes[at..end].to_vec();
                 bytes.splice(at..at, again);
             }
             4 => {
-                let word = WORDS[numbers.below(WORDS.len())];
-                bytes.splice(at..at, word.iter().copied());
+                let token = TOKENS[random.below(TOKENS.len())];
+                bytes.splice(at..at, token.iter().copied());
             }
             _ => {
-                let from = numbers.below(other.len() + 1);
+                let from = random.below(other.len() + 1);
                 bytes.truncate(at);
                 bytes.extend_from_slice(&other[from..]);
             }
         }
     }
-    bytes.truncate(LONGEST);
+    bytes.truncate(MAX_LEN);
 }
 
-fn kept(name: &str) -> Vec<Vec<u8>> {
+fn corpus(name: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../fuzz/corpus")
         .join(name);
@@ -101,11 +101,11 @@ fn kept(name: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn number(variable: &str, usual: u64) -> u64 {
-    std::env::var(variable).map_or(usual, |text| text.parse().unwrap())
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
 }
 
-fn hold(name: &str) {
+fn run(name: &str) {
     let (_, target) = TARGETS
         .into_iter()
         .find(|(known, _)| *known == name)
@@ -113,37 +113,37 @@ fn hold(name: &str) {
     let check = |bytes: &[u8], what: &str| {
         if catch_unwind(AssertUnwindSafe(|| target(bytes))).is_err() {
             panic!(
-                "{what} breaks {name}: {:?}",
+                "{what} violates {name}: {:?}",
                 bytes.escape_ascii().to_string()
             );
         }
     };
-    let kept = kept(name);
-    assert!(kept.len() >= 4, "hardly anything is kept");
-    check(b"", "nothing");
-    for bytes in &kept {
-        check(bytes, "what is kept");
+    let corpus = corpus(name);
+    assert!(corpus.len() >= 4, "the corpus is too small");
+    check(b"", "empty input");
+    for bytes in &corpus {
+        check(bytes, "an entry of the corpus");
     }
     let seed = number("FUZZED_SEED", 0x5eed);
-    let mut numbers = Numbers(seed);
+    let mut random = Random(seed);
     for round in 0..number("FUZZED_ROUNDS", ROUNDS) {
-        let mut bytes = kept[numbers.below(kept.len())].clone();
-        let other = &kept[numbers.below(kept.len())];
-        change(&mut numbers, &mut bytes, other);
+        let mut bytes = corpus[random.below(corpus.len())].clone();
+        let other = &corpus[random.below(corpus.len())];
+        mutate(&mut random, &mut bytes, other);
         check(&bytes, &format!("round {round} from seed {seed}"));
     }
 }
 
-/// One test for each target, and one that sees that none is missing.
+/// One test for each target, and one that no target is missing.
 macro_rules! tests {
     ($($test:ident: $target:literal),* $(,)?) => {
-        $(#[test] fn $test() { hold($target); })*
+        $(#[test] fn $test() { run($target); })*
 
         #[test]
-        fn every_target_is_held_to_its_promise_here_and_fuzzed_there() {
-            let here = [$($target),*];
+        fn fuzz_targets_are_complete_here_and_in_fuzz() {
+            let tested = [$($target),*];
             let all = TARGETS.map(|(name, _)| name);
-            assert_eq!(here, all);
+            assert_eq!(tested, all);
             let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz");
             for name in all {
                 let program = fuzz.join(format!("fuzz_targets/{name}.rs"));
@@ -155,13 +155,13 @@ macro_rules! tests {
 }
 
 tests! {
-    only_the_right_signature_is_believed: "signature_header",
-    a_signed_body_is_an_object_or_nothing: "webhook_body",
-    no_cookie_logs_anyone_in_and_none_grows_too_large: "login_cookie",
-    a_way_back_never_leads_away: "return_path",
-    a_link_to_the_next_page_leads_nowhere_else: "page_link",
-    no_answer_panics_or_shows_a_secret: "answers",
-    a_metadata_csv_says_the_same_when_it_is_written_and_read_again: "csv_metadata",
-    nobody_else_can_seal: "sealed_record",
-    any_name_is_one_plain_file: "file_names",
+    signature_header_is_accepted_only_if_valid: "signature_header",
+    webhook_body_is_a_complete_object_or_rejected: "webhook_body",
+    login_cookie_logs_nobody_in_and_stays_small: "login_cookie",
+    return_path_stays_on_the_site: "return_path",
+    page_link_stays_on_the_server: "page_link",
+    responses_cause_no_panic_and_show_no_secret: "responses",
+    csv_metadata_is_unchanged_after_write_and_read: "csv_metadata",
+    encrypted_record_is_valid_only_with_the_key: "encrypted_record",
+    file_names_become_one_visible_file: "file_names",
 }

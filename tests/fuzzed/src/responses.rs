@@ -1,4 +1,4 @@
-//! Whatever Open Humans, or who is taken for it, may answer.
+//! Responses of Open Humans, or of a server in its place.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use oh_core::{AccessToken, AuthorizationCode, Error, RefreshToken};
 use serde_json::json;
 
 use crate::input::Input;
-use crate::transport::Canned;
-use crate::{assert_fit_to_show, run, told};
+use crate::transport::FixedResponses;
+use crate::{assert_printable, message, run};
 
 const BASE: &str = "https://oh.example/below";
 const TOKEN: &str = "aXBfKym8W1M4fjUMXoy38iHzMEZdWS";
@@ -19,35 +19,35 @@ const STATUSES: [u16; 24] = [
     200, 200, 200, 200, 200, 201, 202, 204, 206, 301, 302, 307, 308, 400, 401, 403, 404, 413, 416,
     429, 500, 502, 503, 599,
 ];
-/// The longest an error may be. It quotes up to 20 problems of a request, each in short.
-const LONGEST: usize = 20 * 2 * 800;
+/// Maximum length of an error. It quotes up to 20 problems of a request in short.
+const MAX_ERROR: usize = 20 * 2 * 800;
 
-/// Any text as the link to the next page: only its `limit` and `offset` are taken, and the token
-/// goes to the configured server and nowhere else.
+/// Any text as the link to the next page: the client uses only its `limit` and `offset`, and sends
+/// the token only to the configured server.
 pub fn page_link(data: &[u8]) {
     let link = String::from_utf8_lossy(data);
     let first = json!({"count": 7, "next": link, "results": [], "data": []}).to_string();
     let last = json!({"count": 7, "next": null, "results": [], "data": []}).to_string();
     let pages = [first, last].map(|page| Response::new(Bytes::from(page)));
 
-    let transport = Canned::new(pages.to_vec());
+    let transport = FixedResponses::new(pages.to_vec());
     let mut members = client(&transport).project(TOKEN).members();
     let end = run(members.try_next());
     assert_links(&transport, end.map(drop), "members/", true);
 
-    let transport = Canned::new(pages.to_vec());
+    let transport = FixedResponses::new(pages.to_vec());
     let mut files = client(&transport).member(TOKEN).files();
     let end = run(files.try_next());
     assert_links(&transport, end.map(drop), "exchange-member/", false);
 }
 
-fn assert_links(transport: &Canned, end: Result<(), Error>, path: &str, with_token: bool) {
+fn assert_links(transport: &FixedResponses, end: Result<(), Error>, path: &str, with_token: bool) {
     if let Err(error) = end {
         assert_error(&error);
     }
-    let asked = transport.asked();
-    assert!((1..=2).contains(&asked.len()), "{asked:?}");
-    for url in &asked {
+    let requests = transport.requests();
+    assert!((1..=2).contains(&requests.len()), "{requests:?}");
+    for url in &requests {
         let whole = format!("{BASE}/api/direct-sharing/project/{path}");
         assert!(url.as_str().starts_with(&whole), "{url}");
         assert_eq!(url.path(), &whole["https://oh.example".len()..]);
@@ -61,10 +61,10 @@ fn assert_links(transport: &Canned, end: Result<(), Error>, path: &str, with_tok
     }
 }
 
-/// Any answer to any call: the first byte says which call, the second which status, the third
-/// which header the next line is, the rest is the body. No call panics, none runs on for ever, and
-/// what an error says is fit to show and holds no token.
-pub fn answers(data: &[u8]) {
+/// Any response to any call. The first byte selects the call, the second the status, the third the
+/// header of the next line; the rest is the body. No call panics or runs forever, and errors are
+/// printable and contain no token.
+pub fn responses(data: &[u8]) {
     let mut input = Input::new(data);
     let call = input.byte();
     let status = STATUSES[usize::from(input.byte()) % STATUSES.len()];
@@ -97,37 +97,37 @@ pub fn answers(data: &[u8]) {
     if first_only {
         all.push(Response::new(Bytes::from(end)));
     }
-    let transport = Canned::new(all);
+    let transport = FixedResponses::new(all);
     let client = client(&transport);
     let hour = std::time::Duration::from_secs(3_600);
     let ended = run(async { tokio::time::timeout(hour, make(call % 128, &client)).await });
     match ended {
-        Err(_) => panic!("the call runs on"),
+        Err(_) => panic!("the call does not end"),
         Ok(Err(error)) => assert_error(&error),
         Ok(Ok(())) => {}
     }
     assert!(
-        transport.asked().len() <= 40,
+        transport.requests().len() <= 40,
         "{} requests",
-        transport.asked().len()
+        transport.requests().len()
     );
 }
 
-fn client(transport: &Canned) -> Client {
+fn client(transport: &FixedResponses) -> Client {
     Client::with_transport(BASE, Arc::new(transport.clone()))
         .expect("a client")
         .retries(RetryPolicy::none())
 }
 
 fn assert_error(error: &Error) {
-    let text = told(error);
-    assert_fit_to_show(&text, LONGEST);
+    let text = message(error);
+    assert_printable(&text, MAX_ERROR);
     for text in [text, format!("{error:?}")] {
         assert!(!text.contains(TOKEN), "{text}");
     }
 }
 
-/// Reads a list, so far as anyone would go on.
+/// Reads the first items of a list.
 macro_rules! read {
     ($list:expr) => {{
         let mut list = $list;
