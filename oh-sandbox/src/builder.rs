@@ -1,4 +1,4 @@
-//! Setting a sandbox up and starting it.
+//! Configures and starts a sandbox.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -11,28 +11,28 @@ use crate::objects::ObjectStore;
 use crate::sandbox::Sandbox;
 use crate::secret::Key;
 use crate::server;
-use crate::server::connection::{Switch, Switchboard};
-use crate::state::world::{MASTER_LIFE, Settings};
+use crate::server::connection::{ResetHandle, ResettableListener};
+use crate::state::database::{MASTER_TOKEN_LIFETIME, Settings};
 use crate::state::{Credentials, Shared};
-use crate::web::host::loopback_only;
+use crate::web::loopback::loopback_only;
 
-/// What a sandbox is called and who is in it if nothing else is said. Always the same, so that a
-/// configuration written once keeps working.
+/// The default credentials and members of a sandbox. They never change, so a configuration file
+/// remains valid.
 pub mod defaults {
     /// The client id.
     pub const CLIENT_ID: &str = "sandbox-client-id";
     /// The client secret.
     pub const CLIENT_SECRET: &str = "sandbox-client-secret";
-    /// The project's master token.
+    /// The master token of the project.
     pub const MASTER_TOKEN: &str = "sandbox-master-token";
-    /// The secret that webhooks are signed with.
+    /// The secret that signs webhooks.
     pub const WEBHOOK_SECRET: &str = "sandbox-webhook-secret";
-    /// Where members are sent back to.
+    /// The registered redirect URIs.
     pub const REDIRECT_URIS: [&str; 2] = [
         "http://localhost:8000/openhumans/complete",
         "http://127.0.0.1:8000/openhumans/complete",
     ];
-    /// The members: their ids, and their names where they share them.
+    /// The members: their ids, and their usernames if they share them.
     pub const MEMBERS: [(&str, Option<&str>); 3] = [
         ("01026778", Some("alice")),
         ("00169953", Some("bob")),
@@ -40,76 +40,42 @@ pub mod defaults {
     ];
 }
 
-/// Why a sandbox did not start.
-#[derive(Debug)]
+/// The error that [`SandboxBuilder::start`] returns.
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The address is not on loopback, and that was not asked for by name.
+    /// The address is not a loopback address, and the builder does not allow that.
+    #[error(
+        "{0} is not a loopback address, and anyone who reaches the sandbox can act as any member"
+    )]
     NotLoopback(SocketAddr),
-    /// A setting that has to be a URL is none.
+    /// A setting is not a URL.
+    #[error("{setting} must be a URL, but is {value:?}")]
     NotAUrl {
-        /// Which setting.
+        /// The name of the setting.
         setting: &'static str,
-        /// What was given.
+        /// The value.
         value: String,
     },
-    /// A project member id that cannot be one: empty, longer than 16 characters, or with other
-    /// characters than letters and digits.
+    /// A project member id is invalid.
+    #[error(
+        "a project member id must have 1 to 16 letters or digits, as in 01026778, but is {0:?}"
+    )]
     NotAMemberId(String),
-    /// An address could not be listened at: another program may have the port.
+    /// The sandbox could not listen on an address, for example because the port is in use.
+    #[error("failed to listen on {address}: {source}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// Why not.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The temporary folder could not be made, or a thread not be started.
-    Io(std::io::Error),
+    /// The sandbox could not create its runtime or its thread.
+    #[error("failed to start the sandbox: {0}")]
+    Io(#[from] std::io::Error),
 }
 
-impl std::fmt::Display for StartError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NotLoopback(address) => {
-                write!(
-                    f,
-                    "{address} is not a loopback address; anyone could take the sandbox for the real thing"
-                )
-            }
-            Self::NotAUrl { setting, value } => {
-                write!(f, "{setting} has to be a URL, and {value:?} is none")
-            }
-            Self::NotAMemberId(id) => {
-                write!(
-                    f,
-                    "{id:?} is no project member id: 1 to 16 letters or digits, as in 01026778"
-                )
-            }
-            Self::Listen { address, source } => {
-                write!(f, "the sandbox cannot listen at {address}: {source}")
-            }
-            Self::Io(error) => write!(f, "the sandbox could not start: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Listen { source, .. } => Some(source),
-            Self::Io(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-impl From<std::io::Error> for StartError {
-    fn from(error: std::io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-/// Says what a [`Sandbox`] is to be like. Made by [`Sandbox::builder`].
+/// Configures a [`Sandbox`]. Created by [`Sandbox::builder`].
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -133,14 +99,10 @@ pub struct SandboxBuilder {
     credentials: Credentials,
     redirect_uris: Vec<String>,
     webhook_url: Option<String>,
-    webhook_secret: Option<String>,
     members: Vec<(String, Option<String>)>,
-    silent_leave: bool,
-    remove_members_500: bool,
-    approved: bool,
-    on_site: bool,
-    access_logs: bool,
     expiring_master_token: bool,
+    // Without the two kinds of URL, which are parsed at the start.
+    settings: Settings,
 }
 
 impl std::fmt::Debug for SandboxBuilder {
@@ -151,9 +113,10 @@ impl std::fmt::Debug for SandboxBuilder {
     }
 }
 
-impl Default for SandboxBuilder {
-    fn default() -> Self {
-        Self {
+impl Sandbox {
+    /// Returns a builder with the default settings.
+    pub fn builder() -> SandboxBuilder {
+        SandboxBuilder {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             object_store_listen: None,
             allow_non_loopback: false,
@@ -164,125 +127,129 @@ impl Default for SandboxBuilder {
             },
             redirect_uris: Vec::new(),
             webhook_url: None,
-            webhook_secret: Some(defaults::WEBHOOK_SECRET.into()),
             members: Vec::new(),
-            silent_leave: false,
-            remove_members_500: false,
-            approved: true,
-            on_site: false,
-            access_logs: false,
             expiring_master_token: false,
+            settings: Settings {
+                redirect_uris: Vec::new(),
+                webhook_url: None,
+                webhook_secret: Some(defaults::WEBHOOK_SECRET.into()),
+                silent_leave: false,
+                remove_members_fails: false,
+                account_deletion_fails: false,
+                active: true,
+                approved: true,
+                on_site: false,
+                access_logs: false,
+                master_token_expires: None,
+            },
         }
     }
 }
 
-impl Sandbox {
-    /// Says what the sandbox is to be like.
-    pub fn builder() -> SandboxBuilder {
-        SandboxBuilder::default()
-    }
-}
-
 impl SandboxBuilder {
-    /// Where to listen. Without it, a free port of 127.0.0.1.
+    /// Sets the listening address. Default: a free port on 127.0.0.1.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
         self
     }
 
-    /// Where the object store listens. Without it, a free port beside the site's.
+    /// Sets the listening address of the object store. Default: a free port on the same host.
     pub fn object_store_listen(mut self, address: SocketAddr) -> Self {
         self.object_store_listen = Some(address);
         self
     }
 
-    /// Allows addresses that others can reach. Everybody who reaches the sandbox can be anybody
-    /// in it.
+    /// Allows listening addresses that other machines can reach. Anyone who reaches the sandbox can
+    /// act as any member.
     pub fn allow_non_loopback(mut self, allow: bool) -> Self {
         self.allow_non_loopback = allow;
         self
     }
 
-    /// The client id, [`defaults::CLIENT_ID`] without it.
+    /// Sets the client id. Default: [`defaults::CLIENT_ID`].
     pub fn client_id(mut self, id: impl Into<String>) -> Self {
         self.credentials.client_id = id.into();
         self
     }
 
-    /// The client secret, [`defaults::CLIENT_SECRET`] without it.
+    /// Sets the client secret. Default: [`defaults::CLIENT_SECRET`].
     pub fn client_secret(mut self, secret: impl Into<String>) -> Self {
         self.credentials.client_secret = secret.into();
         self
     }
 
-    /// The master token, [`defaults::MASTER_TOKEN`] without it.
+    /// Sets the master token. Default: [`defaults::MASTER_TOKEN`].
     pub fn master_token(mut self, token: impl Into<String>) -> Self {
         self.credentials.master_token = token.into();
         self
     }
 
-    /// Adds an address that members may be sent back to. The first one is used when an
-    /// authorization URL names none. Without any, [`defaults::REDIRECT_URIS`].
+    /// Adds a redirect URI. An authorization request without `redirect_uri` uses the first. Default:
+    /// [`defaults::REDIRECT_URIS`].
     pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
         self.redirect_uris.push(uri.into());
         self
     }
 
-    /// Where leaving is announced. Without it, nowhere.
+    /// Sets the URL that receives webhooks. Default: none.
     pub fn webhook_url(mut self, url: impl Into<String>) -> Self {
         self.webhook_url = Some(url.into());
         self
     }
 
-    /// What webhooks are signed with, [`defaults::WEBHOOK_SECRET`] without it. An empty secret is
-    /// none: webhooks are not signed then.
+    /// Sets the secret that signs webhooks. An empty secret turns signatures off. Default:
+    /// [`defaults::WEBHOOK_SECRET`].
     pub fn webhook_secret(mut self, secret: impl Into<String>) -> Self {
-        self.webhook_secret = Some(secret.into()).filter(|secret: &String| !secret.is_empty());
+        let secret = Some(secret.into());
+        self.settings.webhook_secret = secret.filter(|secret: &String| !secret.is_empty());
         self
     }
 
-    /// Adds a member of Open Humans, who has yet to join the project. Without a name, the project
-    /// is not told it. Without any member, [`defaults::MEMBERS`].
+    /// Adds a member of Open Humans who has not joined the project. Without a username the member
+    /// does not share it with the project. Default: [`defaults::MEMBERS`].
     pub fn member(mut self, id: impl Into<String>, username: Option<&str>) -> Self {
         self.members.push((id.into(), username.map(str::to_owned)));
         self
     }
 
-    /// Whether leaving without erasure goes unannounced, as at the newest server.
+    /// Behaves like the newest server, which fails in three cases: it sends no webhook when a member
+    /// leaves and does not request erasure, it responds 500 after it removed a member by API, and it
+    /// responds 500 to the deletion of an account that takes part in a project. Default: false.
+    pub fn newest_server(mut self, newest: bool) -> Self {
+        self.settings.silent_leave = newest;
+        self.settings.remove_members_fails = newest;
+        self.settings.account_deletion_fails = newest;
+        self
+    }
+
+    /// Omits the webhook when a member leaves and does not request erasure, like the newest server.
     pub fn silent_leave(mut self, silent: bool) -> Self {
-        self.silent_leave = silent;
+        self.settings.silent_leave = silent;
         self
     }
 
-    /// Whether removing members by API answers 500 once the first is gone, as at the newest server
-    /// when a webhook URL is set.
-    pub fn remove_members_500(mut self, fails: bool) -> Self {
-        self.remove_members_500 = fails;
-        self
-    }
-
-    /// Whether Open Humans has approved the project, as it has without this. One that is not approved
-    /// is in no public list, and nobody can join it once it has 20 members.
+    /// Sets whether Open Humans has approved the project. An unapproved project is in no public list
+    /// and can have up to 20 members. Default: true.
     pub fn approved(mut self, approved: bool) -> Self {
-        self.approved = approved;
+        self.settings.approved = approved;
         self
     }
 
-    /// Whether it is an on-site project, which members join at Open Humans itself. It has a master
-    /// token and no OAuth2 client: authorizing it, and every client secret, is refused.
+    /// Makes the project an on-site project. Members join such a project at Open Humans itself. It
+    /// has a master token but no OAuth2 client, so authorization and client secrets are rejected.
     pub fn on_site(mut self, on_site: bool) -> Self {
-        self.on_site = on_site;
+        self.settings.on_site = on_site;
         self
     }
 
-    /// Whether this is the one project that may see who has fetched its members' files.
+    /// Allows the project to read the access logs of its members' files.
     pub fn access_logs(mut self, allowed: bool) -> Self {
-        self.access_logs = allowed;
+        self.settings.access_logs = allowed;
         self
     }
 
-    /// Whether the master token expires after 24 hours, as it does at Open Humans unless an
-    /// administrator has switched that off.
+    /// Makes the master token expire after 24 hours. Open Humans does this unless an administrator
+    /// has turned it off.
     pub fn expiring_master_token(mut self, expires: bool) -> Self {
         self.expiring_master_token = expires;
         self
@@ -292,40 +259,34 @@ impl SandboxBuilder {
     ///
     /// # Errors
     ///
-    /// When a setting makes no sense, or an address cannot be listened at.
-    // It has nothing to wait for, but a start may one day.
+    /// Returns an error if a setting is invalid or an address is not available.
+    // Reserved for a start that performs asynchronous I/O.
     #[allow(clippy::unused_async)]
     pub async fn start(self) -> Result<Sandbox, StartError> {
         self.start_blocking()
     }
 
-    /// Starts the sandbox from where there is no runtime.
+    /// Starts the sandbox outside of an asynchronous context.
     ///
     /// # Errors
     ///
-    /// As [`start`](Self::start).
+    /// Returns an error if a setting is invalid or an address is not available.
     pub fn start_blocking(self) -> Result<Sandbox, StartError> {
         let site = self.bind(self.listen)?;
-        let beside = SocketAddr::new(site.local_addr()?.ip(), 0);
-        let store = self.bind(self.object_store_listen.unwrap_or(beside))?;
+        let same_host = SocketAddr::new(site.local_addr()?.ip(), 0);
+        let store = self.bind(self.object_store_listen.unwrap_or(same_host))?;
         let key = Key::generate();
         let objects = ObjectStore::new(address_url(&store)?, key.clone());
         let settings = self.settings()?;
         let members = self.members()?;
-        let expiring = self.expiring_master_token;
-        let shared = Shared::new(
-            address_url(&site)?,
-            self.credentials,
-            settings,
-            objects,
-            key,
-        );
+        let url = address_url(&site)?;
+        let shared = Shared::new(url, self.credentials, settings, objects, key);
         let now = shared.clock.now();
-        if expiring {
-            shared.world().settings.master_expires = Some(now + MASTER_LIFE);
+        if self.expiring_master_token {
+            shared.db().settings.master_token_expires = Some(now + MASTER_TOKEN_LIFETIME);
         }
         for (id, username) in members {
-            shared.world().add_member(&id, username.as_deref(), now);
+            shared.db().add_member(&id, username.as_deref(), now);
         }
         run(Arc::new(shared), site, store)
     }
@@ -341,31 +302,17 @@ impl SandboxBuilder {
     }
 
     fn settings(&self) -> Result<Settings, StartError> {
-        let uris = match self.redirect_uris.as_slice() {
-            [] => defaults::REDIRECT_URIS.map(str::to_owned).to_vec(),
-            given => given.to_vec(),
-        };
-        let redirect_uris = uris
-            .iter()
-            .map(|uri| parse("redirect_uri", uri))
-            .collect::<Result<_, _>>()?;
-        let webhook_url = self
-            .webhook_url
-            .as_deref()
-            .map(|url| parse("webhook_url", url))
-            .transpose()?;
-        Ok(Settings {
-            redirect_uris,
-            webhook_url,
-            webhook_secret: self.webhook_secret.clone(),
-            silent_leave: self.silent_leave,
-            remove_members_fails: self.remove_members_500,
-            active: true,
-            approved: self.approved,
-            on_site: self.on_site,
-            access_logs: self.access_logs,
-            master_expires: None,
-        })
+        let mut settings = self.settings.clone();
+        let configured = self.redirect_uris.iter().map(String::as_str);
+        let default = defaults::REDIRECT_URIS.iter().copied();
+        let default = default.filter(|_| self.redirect_uris.is_empty());
+        for uri in configured.chain(default) {
+            settings.redirect_uris.push(parse("redirect_uri", uri)?);
+        }
+        if let Some(url) = &self.webhook_url {
+            settings.webhook_url = Some(parse("webhook_url", url)?);
+        }
+        Ok(settings)
     }
 
     fn members(&self) -> Result<Vec<(String, Option<String>)>, StartError> {
@@ -375,10 +322,10 @@ impl SandboxBuilder {
                 .map(|(id, name)| ((*id).to_owned(), name.map(str::to_owned)))
                 .collect());
         }
-        let good = |id: &str| {
+        let is_valid = |id: &str| {
             (1..=16).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
         };
-        match self.members.iter().find(|(id, _)| !good(id)) {
+        match self.members.iter().find(|(id, _)| !is_valid(id)) {
             Some((id, _)) => Err(StartError::NotAMemberId(id.clone())),
             None => Ok(self.members.clone()),
         }
@@ -397,8 +344,8 @@ fn address_url(listener: &TcpListener) -> Result<Url, StartError> {
     parse("listen", &format!("http://{address}/"))
 }
 
-/// What listens on loopback answers to names of loopback only.
-fn answer_for(listener: &tokio::net::TcpListener, app: Router) -> Router {
+/// Restricts a sandbox on a loopback address to requests for loopback host names.
+fn restrict_hosts(listener: &tokio::net::TcpListener, app: Router) -> Router {
     let address = listener.local_addr();
     if address.is_ok_and(|address| address.ip().is_loopback()) {
         app.layer(axum::middleware::from_fn(loopback_only))
@@ -407,7 +354,7 @@ fn answer_for(listener: &tokio::net::TcpListener, app: Router) -> Router {
     }
 }
 
-/// Serves on threads of its own, so that neither the caller's runtime nor its absence matters.
+/// Serves on a separate runtime, so the sandbox works with and without a runtime of the caller.
 fn run(shared: Arc<Shared>, site: TcpListener, store: TcpListener) -> Result<Sandbox, StartError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -417,7 +364,7 @@ fn run(shared: Arc<Shared>, site: TcpListener, store: TcpListener) -> Result<San
     let handle = runtime.handle().clone();
     let (stop, stopped) = oneshot::channel::<()>();
     let (site, store) = {
-        let _inside = runtime.enter();
+        let _guard = runtime.enter();
         (
             tokio::net::TcpListener::from_std(site)?,
             tokio::net::TcpListener::from_std(store)?,
@@ -431,20 +378,20 @@ fn run(shared: Arc<Shared>, site: TcpListener, store: TcpListener) -> Result<San
                 let app = Router::new()
                     .fallback(server::site)
                     .with_state(state.clone());
-                let app = answer_for(&site, app);
+                let app = restrict_hosts(&site, app);
                 let site = axum::serve(
-                    Switchboard(site),
-                    app.into_make_service_with_connect_info::<Switch>(),
+                    ResettableListener(site),
+                    app.into_make_service_with_connect_info::<ResetHandle>(),
                 );
                 let app = Router::new()
                     .fallback(server::object_store)
                     .with_state(state);
-                let app = answer_for(&store, app);
+                let app = restrict_hosts(&store, app);
                 let store = axum::serve(
-                    Switchboard(store),
-                    app.into_make_service_with_connect_info::<Switch>(),
+                    ResettableListener(store),
+                    app.into_make_service_with_connect_info::<ResetHandle>(),
                 );
-                // Both serve for ever; the ports are free again once this is over.
+                // Dropping the servers frees their ports.
                 tokio::select! {
                     _ = site.into_future() => {}
                     _ = store.into_future() => {}

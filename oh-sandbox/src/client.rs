@@ -12,10 +12,10 @@ use hyper_util::rt::TokioExecutor;
 use url::Url;
 
 /// The server runs behind a worker that is killed after 30 s.
-const PATIENCE: Duration = Duration::from_secs(30);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// As many redirects as Python's requests follows.
-const REDIRECTS: usize = 30;
+const MAX_REDIRECTS: usize = 30;
 
 /// Sends requests. Clones share connections.
 #[derive(Clone)]
@@ -29,28 +29,34 @@ impl Client {
     /// Sends one request, and gives the head of the answer. `None` if there was none in time.
     pub(crate) async fn send(&self, request: Request<Bytes>) -> Option<Response<()>> {
         let sent = self.0.request(request.map(Full::new));
-        let answer = tokio::time::timeout(PATIENCE, sent).await.ok()?.ok()?;
-        Some(answer.map(drop))
+        let response = tokio::time::timeout(RESPONSE_TIMEOUT, sent)
+            .await
+            .ok()?
+            .ok()?;
+        Some(response.map(drop))
     }
 
     /// Sends a request as Python's requests does: 301, 302 and 303 turn it into a GET without a
     /// body, 307 and 308 repeat it.
     pub(crate) async fn send_as_requests(&self, request: Request<Bytes>) -> Option<StatusCode> {
-        tokio::time::timeout(PATIENCE, self.follow(request))
+        tokio::time::timeout(RESPONSE_TIMEOUT, self.follow(request))
             .await
             .ok()?
     }
 
     async fn follow(&self, mut request: Request<Bytes>) -> Option<StatusCode> {
-        for _ in 0..=REDIRECTS {
-            let answer = self.send(request.clone()).await?;
-            let location = answer.headers().get(LOCATION).and_then(|l| l.to_str().ok());
-            let Some(location) = location.filter(|_| answer.status().is_redirection()) else {
-                return Some(answer.status());
+        for _ in 0..=MAX_REDIRECTS {
+            let response = self.send(request.clone()).await?;
+            let location = response
+                .headers()
+                .get(LOCATION)
+                .and_then(|l| l.to_str().ok());
+            let Some(location) = location.filter(|_| response.status().is_redirection()) else {
+                return Some(response.status());
             };
-            let here = Url::parse(&request.uri().to_string()).ok()?;
-            *request.uri_mut() = here.join(location).ok()?.as_str().parse().ok()?;
-            if matches!(answer.status().as_u16(), 301..=303) {
+            let base = Url::parse(&request.uri().to_string()).ok()?;
+            *request.uri_mut() = base.join(location).ok()?.as_str().parse().ok()?;
+            if matches!(response.status().as_u16(), 301..=303) {
                 *request.method_mut() = Method::GET;
                 *request.body_mut() = Bytes::new();
                 request.headers_mut().remove(CONTENT_TYPE);

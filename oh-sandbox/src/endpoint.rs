@@ -64,7 +64,7 @@ impl Endpoint {
         if path.starts_with("/api/public/") || path.starts_with("/api/public-data/") {
             return Some(Self::Public);
         }
-        let (path, _) = parted(path);
+        let (path, _) = split_format(path);
         Some(match &*path {
             "/direct-sharing/projects/oauth2/authorize/" | "/oauth2/authorize/" => Self::Authorize,
             "/oauth2/token/" => Self::Token,
@@ -85,7 +85,7 @@ impl Endpoint {
     }
 
     /// Whether a format in the path makes the server crash over a POST: these views do not expect it.
-    pub(crate) fn trips_over_a_format(self) -> bool {
+    pub(crate) fn crashes_on_format(self) -> bool {
         matches!(
             self,
             Self::Upload | Self::DirectUpload | Self::CompleteUpload | Self::DeleteFiles
@@ -102,7 +102,7 @@ impl Endpoint {
     }
 
     /// Whether a path that only lacks its trailing slash would be one of the server's.
-    pub(crate) fn wants_slash(path: &str) -> bool {
+    pub(crate) fn lacks_slash(path: &str) -> bool {
         if path.ends_with('/') || Self::of(path).is_some() {
             return false;
         }
@@ -117,7 +117,7 @@ impl Endpoint {
 
 /// A path of the project API without the format at its end, as in `project/members.json`, and the
 /// format. A slash behind it may be there or not.
-pub(crate) fn parted(path: &str) -> (Cow<'_, str>, Option<&str>) {
+pub(crate) fn split_format(path: &str) -> (Cow<'_, str>, Option<&str>) {
     let whole = (Cow::Borrowed(path), None);
     if !path.starts_with("/api/direct-sharing/project") {
         return whole;
@@ -147,25 +147,25 @@ mod tests {
         }
         let upload = "/api/direct-sharing/project/files/upload/direct.json";
         assert_eq!(Endpoint::of(upload), Some(Endpoint::DirectUpload));
-        assert_eq!(parted(upload).1, Some("json"));
+        assert_eq!(split_format(upload).1, Some("json"));
         for path in [
             "/api/direct-sharing/project/nope.json",
             "/oauth2/token.json",
         ] {
             assert_eq!(Endpoint::of(path), None, "{path}");
         }
-        assert!(!Endpoint::wants_slash("/api/direct-sharing/project.json"));
+        assert!(!Endpoint::lacks_slash("/api/direct-sharing/project.json"));
     }
 
     #[test]
     fn only_the_servers_own_paths_get_a_slash_added() {
-        assert!(Endpoint::wants_slash("/api/direct-sharing/project/message"));
-        assert!(Endpoint::wants_slash(
+        assert!(Endpoint::lacks_slash("/api/direct-sharing/project/message"));
+        assert!(Endpoint::lacks_slash(
             "/data-management/datafile-download/187"
         ));
-        assert!(!Endpoint::wants_slash(
+        assert!(!Endpoint::lacks_slash(
             "/api/direct-sharing/project/message/"
         ));
-        assert!(!Endpoint::wants_slash("/api/direct-sharing/project/nope"));
+        assert!(!Endpoint::lacks_slash("/api/direct-sharing/project/nope"));
     }
 }

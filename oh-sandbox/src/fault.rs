@@ -136,22 +136,22 @@ impl Fault {
 /// Which faults are planted where, and who is being kept waiting.
 #[derive(Debug)]
 pub(crate) struct Faults {
-    planted: Mutex<HashMap<Endpoint, VecDeque<Planted>>>,
+    queues: Mutex<HashMap<Endpoint, VecDeque<QueuedFault>>>,
     released: watch::Sender<u64>,
     hanging: watch::Sender<usize>,
 }
 
 #[derive(Debug)]
-struct Planted {
+struct QueuedFault {
     fault: Fault,
     /// For how many more requests; `None` until cleared.
-    left: Option<u64>,
+    remaining: Option<u64>,
 }
 
 impl Default for Faults {
     fn default() -> Self {
         Self {
-            planted: Mutex::default(),
+            queues: Mutex::default(),
             released: watch::Sender::new(0),
             hanging: watch::Sender::new(0),
         }
@@ -160,15 +160,14 @@ impl Default for Faults {
 
 impl Faults {
     /// Plants a fault behind those already there.
-    pub(crate) fn plant(&self, endpoint: Endpoint, fault: Fault, times: Option<u64>) {
+    pub(crate) fn add(&self, endpoint: Endpoint, fault: Fault, times: Option<u64>) {
         self.lock()
             .entry(endpoint)
             .or_default()
-            .push_back(Planted { fault, left: times });
-    }
-
-    pub(crate) fn clear(&self, endpoint: Endpoint) {
-        self.lock().remove(&endpoint);
+            .push_back(QueuedFault {
+                fault,
+                remaining: times,
+            });
     }
 
     pub(crate) fn clear_all(&self) {
@@ -177,11 +176,11 @@ impl Faults {
 
     /// The fault that the next request to an endpoint meets.
     pub(crate) fn take(&self, endpoint: Endpoint) -> Option<Fault> {
-        let mut planted = self.lock();
-        let queue = planted.get_mut(&endpoint)?;
-        queue.retain(|fault| fault.left != Some(0));
+        let mut queues = self.lock();
+        let queue = queues.get_mut(&endpoint)?;
+        queue.retain(|fault| fault.remaining != Some(0));
         let first = queue.front_mut()?;
-        first.left = first.left.map(|left| left - 1);
+        first.remaining = first.remaining.map(|count| count - 1);
         Some(first.fault.clone())
     }
 
@@ -192,8 +191,8 @@ impl Faults {
 
     /// What a request waits on if it hangs. Taken as it arrives, so that no release after that is
     /// missed, however far the request has come.
-    pub(crate) fn hold(&self) -> Hold {
-        Hold {
+    pub(crate) fn waiter(&self) -> ReleaseWaiter {
+        ReleaseWaiter {
             released: self.released.subscribe(),
             hanging: self.hanging.clone(),
         }
@@ -209,19 +208,19 @@ impl Faults {
             .await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Endpoint, VecDeque<Planted>>> {
-        self.planted.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<Endpoint, VecDeque<QueuedFault>>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Waits for the first release after it was made.
-pub(crate) struct Hold {
+pub(crate) struct ReleaseWaiter {
     released: watch::Receiver<u64>,
     hanging: watch::Sender<usize>,
 }
 
-impl Hold {
-    pub(crate) async fn until_released(&mut self) {
+impl ReleaseWaiter {
+    pub(crate) async fn wait(&mut self) {
         let _hanging = Hanging::one_more(&self.hanging);
         // Fails only when the sandbox is gone, and then nobody need wait.
         let _ = self.released.changed().await;
@@ -251,21 +250,21 @@ mod tests {
     #[test]
     fn a_fault_lasts_for_as_many_requests_as_it_was_planted_for() {
         let faults = Faults::default();
-        faults.plant(Endpoint::Token, Fault::Html500, Some(2));
-        faults.plant(Endpoint::Token, Fault::Reset, None);
+        faults.add(Endpoint::Token, Fault::Html500, Some(2));
+        faults.add(Endpoint::Token, Fault::Reset, None);
         assert_eq!(faults.take(Endpoint::Token), Some(Fault::Html500));
         assert_eq!(faults.take(Endpoint::Token), Some(Fault::Html500));
         assert_eq!(faults.take(Endpoint::Token), Some(Fault::Reset));
         assert_eq!(faults.take(Endpoint::Members), None);
-        faults.clear(Endpoint::Token);
+        faults.clear_all();
         assert_eq!(faults.take(Endpoint::Token), None);
     }
 
     #[tokio::test]
     async fn release_lets_go_those_who_hang() {
         let faults = Faults::default();
-        let mut arrived = faults.hold();
-        let mut waiting = Box::pin(arrived.until_released());
+        let mut waiter = faults.waiter();
+        let mut waiting = Box::pin(waiter.wait());
         assert!(futures_util::poll!(&mut waiting).is_pending());
         faults.release();
         waiting.await;
@@ -274,8 +273,8 @@ mod tests {
     #[tokio::test]
     async fn a_release_between_arriving_and_hanging_counts() {
         let faults = Faults::default();
-        let mut arrived = faults.hold();
+        let mut waiter = faults.waiter();
         faults.release();
-        arrived.until_released().await;
+        waiter.wait().await;
     }
 }

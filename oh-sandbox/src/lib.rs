@@ -98,7 +98,7 @@ pub use builder::{SandboxBuilder, StartError, defaults};
 pub use endpoint::Endpoint;
 pub use fault::Fault;
 pub use sandbox::{AuthorizeError, FileInfo, Sandbox};
+pub use state::database::Message;
 pub use state::grants::IssuedTokens;
-pub use state::world::Message;
 pub use stats::{Stats, TokenStats};
 pub use webhook::Delivery;

@@ -1,4 +1,4 @@
-//! The sandbox as a program: `cargo run -p oh-sandbox -- --listen 127.0.0.1:8001`.
+//! The command line program: `cargo run -p oh-sandbox -- --listen 127.0.0.1:8001`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -8,70 +8,67 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use oh_sandbox::{Sandbox, defaults};
 
-/// A stand-in Open Humans on loopback.
+/// A local stand-in for Open Humans
 ///
-/// Point an app at it with OPENHUMANS_OH_BASE_URL and the credentials printed at the start, which
-/// are the same each time. Everything is forgotten when it ends.
+/// Set OPENHUMANS_OH_BASE_URL and the credentials that the sandbox prints in your application's
+/// environment. The credentials never change. The sandbox stores nothing after it stops.
 #[derive(Parser)]
 #[command(name = "oh-sandbox", version, max_term_width = 100)]
 struct Args {
-    /// Where to listen.
+    /// The address to listen on
     #[arg(long, default_value = "127.0.0.1:8001", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// Where the object store for files listens; a free port without it.
+    /// The address of the object store for files [default: a free port]
     #[arg(long, value_name = "ADDRESS")]
     object_store_listen: Option<SocketAddr>,
-    /// Listen even where others can reach it. Whoever does can be anybody in it.
+    /// Allow addresses that other machines can reach. Anyone who reaches the sandbox can act as any
+    /// member
     #[arg(long)]
     allow_non_loopback: bool,
-    /// The project's client id.
+    /// The client id of the project
     #[arg(long, default_value = defaults::CLIENT_ID)]
     client_id: String,
-    /// The project's client secret.
+    /// The client secret of the project
     #[arg(long, default_value = defaults::CLIENT_SECRET)]
     client_secret: String,
-    /// The project's master token.
+    /// The master token of the project
     #[arg(long, default_value = defaults::MASTER_TOKEN)]
     master_token: String,
-    /// An address that members may be sent back to; can be given several times.
+    /// A redirect URI of the project; repeatable
     #[arg(long, default_values = defaults::REDIRECT_URIS, value_name = "URL")]
     redirect_uri: Vec<String>,
-    /// Where leaving is announced; empty for nowhere.
+    /// The URL that receives webhooks; empty for none
     #[arg(
         long,
         default_value = "http://localhost:8000/openhumans/deauth",
         value_name = "URL"
     )]
     webhook_url: String,
-    /// What webhooks are signed with; empty for no signature.
+    /// The secret that signs webhooks; empty for unsigned webhooks
     #[arg(long, default_value = defaults::WEBHOOK_SECRET)]
     webhook_secret: String,
-    /// A member of Open Humans; can be given several times. Without a name the project is not told it.
+    /// A member of Open Humans; repeatable. A member without a username does not share it with the
+    /// project
     #[arg(long, value_name = "ID[:USERNAME]")]
     member: Vec<String>,
-    /// As many more members, who have already joined the project.
+    /// The number of further members, who have already joined the project
     #[arg(long, default_value_t = 0, value_name = "COUNT")]
     joined_members: u32,
-    /// Which generation of the server to be: the newest leaves out announcements of leaving without
-    /// erasure, and answers 500 when members have been removed by API.
+    /// The version of the server. The newest sends no webhook for a departure without an erasure
+    /// request, responds 500 after it removed a member by API, and cannot delete the account of a
+    /// member who takes part in the project
     #[arg(long, value_enum, default_value_t = Server::Older)]
     server: Server,
-    /// Only the first of the newest server's two habits.
-    #[arg(long)]
-    silent_leave: bool,
-    /// Only the second of them.
-    #[arg(long)]
-    remove_members_500: bool,
-    /// A project that is not approved: in no public list, and with at most 20 members.
+    /// Make the project unapproved: it is in no public list and accepts 20 members
     #[arg(long)]
     unapproved: bool,
-    /// An on-site project: with a master token, and no OAuth2 client.
+    /// Make the project an on-site project: it has a master token but no OAuth2 client
     #[arg(long)]
     on_site: bool,
-    /// The one project that may see who has fetched its members' files.
+    /// Allow the project to read the access logs of its members' files
     #[arg(long)]
     access_logs: bool,
-    /// A master token that expires after 24 hours.
+    /// Make the master token expire after 24 hours
     #[arg(long)]
     expiring_master_token: bool,
 }
@@ -95,7 +92,6 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
-    let newest = args.server == Server::Newest;
     let mut builder = Sandbox::builder()
         .listen(args.listen)
         .allow_non_loopback(args.allow_non_loopback)
@@ -103,8 +99,7 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         .client_secret(&args.client_secret)
         .master_token(&args.master_token)
         .webhook_secret(&args.webhook_secret)
-        .silent_leave(newest || args.silent_leave)
-        .remove_members_500(newest || args.remove_members_500)
+        .newest_server(args.server == Server::Newest)
         .approved(!args.unapproved)
         .on_site(args.on_site)
         .access_logs(args.access_logs)
@@ -126,7 +121,7 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     }
     let sandbox = builder.start().await?;
     sandbox.populate(args.joined_members);
-    println!("A stand-in Open Humans listens at {}", sandbox.url());
+    println!("The Open Humans sandbox listens on {}", sandbox.url());
     println!();
     println!("OPENHUMANS_OH_BASE_URL={}", sandbox.url());
     println!("OPENHUMANS_CLIENT_ID={}", args.client_id);
@@ -145,13 +140,13 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     );
     println!("Members:       {}member/me/connections/", sandbox.url());
     println!();
-    println!("Stop it with Ctrl-C.");
+    println!("Press Ctrl-C to stop.");
     interrupted().await?;
-    // Dropping the sandbox removes the contents of its files.
+    // Dropping the sandbox deletes its temporary files.
     Ok(())
 }
 
-/// Waits for Ctrl-C, or for the polite request to end that service managers send.
+/// Waits for SIGINT or SIGTERM.
 async fn interrupted() -> std::io::Result<()> {
     #[cfg(unix)]
     {

@@ -10,10 +10,10 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use url::Url;
 
-use crate::api::store_file;
+use crate::api::{NewFile, store_file};
 use crate::client::Client;
+use crate::state::database::{MASTER_TOKEN_LIFETIME, OTHER_PROJECT, PROJECT};
 use crate::state::grants::{IssuedTokens, SCOPES};
-use crate::state::world::{MASTER_LIFE, OTHER_PROJECT, PROJECT};
 use crate::state::{Shared, leave, populate};
 use crate::{Delivery, Endpoint, Fault, Message, Stats};
 
@@ -35,34 +35,23 @@ impl std::fmt::Debug for Sandbox {
     }
 }
 
-/// Why an authorization did not end with the member being sent back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The error of [`Sandbox::authorize`] and [`Sandbox::refuse`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthorizeError {
-    /// It is not a URL of this sandbox.
-    NotOurs,
-    /// The server answered with a page instead.
-    Refused {
-        /// The page's status: 404 for an unknown client, 400 for a wrong address or member.
+    /// The URL does not belong to this sandbox.
+    #[error("the URL does not belong to this sandbox")]
+    ForeignUrl,
+    /// The sandbox responded with a page instead of a redirect.
+    #[error("the sandbox responded with status {status} instead of a redirect")]
+    NotRedirected {
+        /// The status: 404 for an unknown client, 400 for an invalid redirect URI or member.
         status: u16,
     },
-    /// There was no answer.
-    NoAnswer,
+    /// The sandbox did not respond.
+    #[error("the sandbox did not respond")]
+    NoResponse,
 }
-
-impl std::fmt::Display for AuthorizeError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NotOurs => f.write_str("the URL does not lead to this sandbox"),
-            Self::Refused { status } => {
-                write!(f, "the sandbox sent nobody back, but answered {status}")
-            }
-            Self::NoAnswer => f.write_str("the sandbox did not answer"),
-        }
-    }
-}
-
-impl std::error::Error for AuthorizeError {}
 
 /// A file in the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -123,7 +112,7 @@ impl Sandbox {
     #[must_use]
     pub fn webhook_secret(&self) -> String {
         self.shared
-            .world()
+            .db()
             .settings
             .webhook_secret
             .clone()
@@ -133,7 +122,7 @@ impl Sandbox {
     /// Adds a member of Open Humans, who has yet to join the project; or gives one another name.
     pub fn add_member(&self, id: &str, username: Option<&str>) {
         let now = self.shared.clock.now();
-        self.shared.world().add_member(id, username, now);
+        self.shared.db().add_member(id, username, now);
     }
 
     /// Adds so many members who have joined, and says their ids. They are cheap: a hundred
@@ -145,17 +134,15 @@ impl Sandbox {
     /// Lets a member join without the authorize page, adding them if there is no such member.
     pub fn join(&self, id: &str) {
         let now = self.shared.clock.now();
-        let mut world = self.shared.world();
-        let index = world
-            .find(id)
-            .unwrap_or_else(|| world.add_member(id, None, now));
-        world.join(index, now);
+        let mut db = self.shared.db();
+        let index = db.find(id).unwrap_or_else(|| db.add_member(id, None, now));
+        db.join(index, now);
     }
 
     /// Whether a member takes part in the project.
     #[must_use]
     pub fn is_joined(&self, id: &str) -> bool {
-        self.shared.world().find_joined(id).is_some()
+        self.shared.db().find_joined(id).is_some()
     }
 
     /// Replaces the addresses that members may be sent back to. What is no URL is left out.
@@ -168,50 +155,50 @@ impl Sandbox {
             .into_iter()
             .filter_map(|uri| Url::parse(uri.as_ref()).ok())
             .collect();
-        self.shared.world().settings.redirect_uris = uris;
+        self.shared.db().settings.redirect_uris = uris;
     }
 
     /// Changes where leaving is announced.
     pub fn set_webhook_url(&self, url: Option<Url>) {
-        self.shared.world().settings.webhook_url = url;
+        self.shared.db().settings.webhook_url = url;
     }
 
     /// Changes what webhooks are signed with; `None` sends them unsigned.
     pub fn set_webhook_secret(&self, secret: Option<&str>) {
-        self.shared.world().settings.webhook_secret = secret.map(str::to_owned);
+        self.shared.db().settings.webhook_secret = secret.map(str::to_owned);
     }
 
     /// Whether leaving without erasure goes unannounced, as at the newest server.
     pub fn set_silent_leave(&self, silent: bool) {
-        self.shared.world().settings.silent_leave = silent;
+        self.shared.db().settings.silent_leave = silent;
     }
 
     /// Whether removing members by API answers 500 once the first is gone, as at the newest server.
     pub fn set_remove_members_fails(&self, fails: bool) {
-        self.shared.world().settings.remove_members_fails = fails;
+        self.shared.db().settings.remove_members_fails = fails;
     }
 
     /// Whether the project takes part at all. Nobody can authorize an inactive one.
     pub fn set_active(&self, active: bool) {
-        self.shared.world().settings.active = active;
+        self.shared.db().settings.active = active;
     }
 
     /// Whether Open Humans has approved the project.
     pub fn set_approved(&self, approved: bool) {
-        self.shared.world().settings.approved = approved;
+        self.shared.db().settings.approved = approved;
     }
 
     /// Makes the master token expire now.
     pub fn expire_master_token(&self) {
         let now = self.shared.clock.now();
-        self.shared.world().settings.master_expires = Some(now);
+        self.shared.db().settings.master_token_expires = Some(now);
     }
 
     /// Makes the master token good for another 24 hours. The real project page gives another one
     /// then; here it stays the same.
     pub fn renew_master_token(&self) {
         let now = self.shared.clock.now();
-        self.shared.world().settings.master_expires = Some(now + MASTER_LIFE);
+        self.shared.db().settings.master_token_expires = Some(now + MASTER_TOKEN_LIFETIME);
     }
 
     /// Does what a member's browser would do with an authorization URL, and says where it would
@@ -246,27 +233,27 @@ impl Sandbox {
     }
 
     async fn decide(&self, url: &str, decision: &[(&str, &str)]) -> Result<Url, AuthorizeError> {
-        let mut url = Url::parse(url).map_err(|_| AuthorizeError::NotOurs)?;
+        let mut url = Url::parse(url).map_err(|_| AuthorizeError::ForeignUrl)?;
         if url.port_or_known_default() != self.url().port_or_known_default() {
-            return Err(AuthorizeError::NotOurs);
+            return Err(AuthorizeError::ForeignUrl);
         }
         url.query_pairs_mut().extend_pairs(decision);
         let asking = self.runtime.spawn(async move {
             let ask = http::Request::get(url.as_str()).body(Bytes::new()).ok()?;
             Client::new().send(ask).await
         });
-        let answer = asking
+        let response = asking
             .await
             .ok()
             .flatten()
-            .ok_or(AuthorizeError::NoAnswer)?;
-        let location = answer
+            .ok_or(AuthorizeError::NoResponse)?;
+        let location = response
             .headers()
             .get(http::header::LOCATION)
             .and_then(|value| value.to_str().ok());
         let back = location.and_then(|text| Url::parse(text).ok());
-        back.ok_or(AuthorizeError::Refused {
-            status: answer.status().as_u16(),
+        back.ok_or(AuthorizeError::NotRedirected {
+            status: response.status().as_u16(),
         })
     }
 
@@ -275,32 +262,32 @@ impl Sandbox {
     pub fn issue_tokens(&self, member_id: &str) -> IssuedTokens {
         self.join(member_id);
         let now = self.shared.clock.now();
-        let mut world = self.shared.world();
+        let mut db = self.shared.db();
         // Joining has just made sure that the member is there.
-        let index = world.find(member_id).unwrap_or_default();
-        world.grants.issue(index, SCOPES, now)
+        let index = db.find(member_id).unwrap_or_default();
+        db.grants.issue(index, SCOPES, now)
     }
 
     /// Makes a member's access tokens expire now. Their refresh tokens go on working.
     pub fn expire_tokens(&self, member_id: &str) {
         let now = self.shared.clock.now();
-        let mut world = self.shared.world();
-        if let Some(index) = world.find(member_id) {
-            world.grants.expire(index, now);
+        let mut db = self.shared.db();
+        if let Some(index) = db.find(member_id) {
+            db.grants.expire(index, now);
         }
     }
 
     /// Revokes all of a member's tokens, who goes on taking part.
     pub fn revoke_tokens(&self, member_id: &str) {
-        let mut world = self.shared.world();
-        if let Some(index) = world.find(member_id) {
-            world.grants.revoke_all(index);
+        let mut db = self.shared.db();
+        if let Some(index) = db.find(member_id) {
+            db.grants.revoke_all(index);
         }
     }
 
     /// Makes all codes expire that have not been exchanged yet.
     pub fn expire_codes(&self) {
-        self.shared.world().grants.expire_codes();
+        self.shared.db().grants.expire_codes();
     }
 
     /// Lets a member leave, and says which webhook requests were made. None if they take no part
@@ -313,14 +300,42 @@ impl Sandbox {
         leaving.await.ok().flatten().unwrap_or_default().deliveries
     }
 
-    /// Deletes a member's account at Open Humans, which is announced to nobody.
-    pub fn delete_account(&self, member_id: &str) {
-        let mut world = self.shared.world();
-        if let Some(index) = world.find(member_id) {
-            let objects = world.delete_account(index);
-            drop(world);
-            self.shared.objects.remove(objects);
+    /// Deletes a member's account at Open Humans, which sends no webhook. Returns false if there is
+    /// no such member, or if the sandbox behaves like the newest server and the member takes part in
+    /// the project: that server responds 500, and the membership stays.
+    pub fn delete_account(&self, member_id: &str) -> bool {
+        let mut db = self.shared.db();
+        let objects = db
+            .find(member_id)
+            .and_then(|index| db.delete_account(index));
+        drop(db);
+        let deleted = objects.is_some();
+        self.shared.objects.remove(objects.into_iter().flatten());
+        deleted
+    }
+
+    /// Sets whether a member's account is active. An inactive member is absent from `members/` and
+    /// cannot receive messages, but the member's tokens remain valid.
+    pub fn set_account_active(&self, member_id: &str, active: bool) {
+        let mut db = self.shared.db();
+        if let Some(index) = db.find(member_id) {
+            db.members[index].active = active;
         }
+    }
+
+    /// Sets whether a member hides the membership in the project from the public. The public records
+    /// of the member's files then have no username.
+    pub fn set_hidden(&self, member_id: &str, hidden: bool) {
+        let mut db = self.shared.db();
+        if let Some(index) = db.find(member_id) {
+            db.members[index].hidden = hidden;
+        }
+    }
+
+    /// Sets whether deleting the account of a member who takes part in the project fails, as on the
+    /// newest server.
+    pub fn set_account_deletion_fails(&self, fails: bool) {
+        self.shared.db().settings.account_deletion_fails = fails;
     }
 
     /// Adds a file of the project to a member's, as if it had been uploaded, and says its id.
@@ -332,20 +347,10 @@ impl Sandbox {
         content: &[u8],
         metadata: Value,
     ) -> Option<u64> {
-        let index = self.shared.world().find(member_id)?;
-        store_file(
-            &self.shared,
-            index,
-            PROJECT,
-            basename,
-            content,
-            metadata,
-            Vec::new(),
-        )
-        .ok()
+        self.store_file(PROJECT, member_id, basename, content, metadata)
     }
 
-    /// Adds a file from the other source that members share with the project.
+    /// Adds a file of the other project, which members share with this project.
     pub fn add_shared_file(
         &self,
         member_id: &str,
@@ -353,30 +358,40 @@ impl Sandbox {
         content: &[u8],
         metadata: Value,
     ) -> Option<u64> {
-        let index = self.shared.world().find(member_id)?;
-        store_file(
-            &self.shared,
-            index,
-            OTHER_PROJECT,
+        self.store_file(OTHER_PROJECT, member_id, basename, content, metadata)
+    }
+
+    fn store_file(
+        &self,
+        project: u64,
+        member_id: &str,
+        basename: &str,
+        content: &[u8],
+        metadata: Value,
+    ) -> Option<u64> {
+        let member = self.shared.db().find(member_id)?;
+        let file = NewFile {
+            member,
+            project,
             basename,
             content,
             metadata,
-            Vec::new(),
-        )
-        .ok()
+            datatypes: Vec::new(),
+        };
+        store_file(&self.shared, file).ok()
     }
 
     /// A member's files, unfinished uploads included.
     #[must_use]
     pub fn files(&self, member_id: &str) -> Vec<FileInfo> {
-        let world = self.shared.world();
-        let Some(index) = world.find(member_id) else {
+        let db = self.shared.db();
+        let Some(index) = db.find(member_id) else {
             return Vec::new();
         };
-        let files = world.members[index]
+        let files = db.members[index]
             .files
             .iter()
-            .filter_map(|id| world.files.get(id));
+            .filter_map(|id| db.files.get(id));
         files
             .map(|file| FileInfo {
                 id: file.id,
@@ -395,7 +410,7 @@ impl Sandbox {
     /// The content of a file, read into memory.
     #[must_use]
     pub fn file_content(&self, file_id: u64) -> Option<Vec<u8>> {
-        let object = self.shared.world().files.get(&file_id)?.object.clone();
+        let object = self.shared.db().files.get(&file_id)?.object.clone();
         let content = self.shared.objects.get(&object)?;
         std::fs::read(&content.path).ok()
     }
@@ -403,22 +418,17 @@ impl Sandbox {
     /// The messages sent so far.
     #[must_use]
     pub fn messages(&self) -> Vec<Message> {
-        self.shared.world().messages.clone()
+        self.shared.db().messages.clone()
     }
 
     /// Plants a fault at an endpoint until it is cleared. It comes behind those already there.
     pub fn fault(&self, endpoint: Endpoint, fault: Fault) {
-        self.shared.faults.plant(endpoint, fault, None);
+        self.shared.faults.add(endpoint, fault, None);
     }
 
     /// Plants a fault for the next few requests to an endpoint.
     pub fn fault_next(&self, endpoint: Endpoint, times: u64, fault: Fault) {
-        self.shared.faults.plant(endpoint, fault, Some(times));
-    }
-
-    /// Clears the faults of an endpoint.
-    pub fn clear_fault(&self, endpoint: Endpoint) {
-        self.shared.faults.clear(endpoint);
+        self.shared.faults.add(endpoint, fault, Some(times));
     }
 
     /// Clears all faults.

@@ -47,7 +47,7 @@ impl Key {
 }
 
 /// Compares without telling by its duration where two values differ.
-pub(crate) fn same(left: &str, right: &str) -> bool {
+pub(crate) fn constant_time_eq(left: &str, right: &str) -> bool {
     left.as_bytes().ct_eq(right.as_bytes()).into()
 }
 

@@ -34,7 +34,7 @@ async fn still_works(sandbox: &Sandbox, refresh_token: &str) -> bool {
 }
 
 #[tokio::test]
-async fn an_answer_instead_of_the_real_one_has_no_effect() {
+async fn replaced_response_has_no_effect() {
     let sandbox = support::sandbox().await;
     for (fault, status, content_type) in [
         (
@@ -83,7 +83,7 @@ async fn an_answer_instead_of_the_real_one_has_no_effect() {
 }
 
 #[tokio::test]
-async fn the_effect_can_come_before_the_error() {
+async fn fault_after_effect_keeps_effect() {
     let sandbox = support::sandbox().await;
     for fault in [Fault::Html500After, Fault::ResetAfter, Fault::ResetMidBody] {
         let tokens = sandbox.issue_tokens(ALICE);
@@ -101,7 +101,7 @@ async fn the_effect_can_come_before_the_error() {
 }
 
 #[tokio::test]
-async fn a_reset_before_the_effect_gives_no_answer() {
+async fn reset_prevents_effect() {
     let sandbox = support::sandbox().await;
     let tokens = sandbox.issue_tokens(ALICE);
     sandbox.fault_next(Endpoint::Token, 1, Fault::Reset);
@@ -115,7 +115,7 @@ async fn a_reset_before_the_effect_gives_no_answer() {
 }
 
 #[tokio::test]
-async fn who_hangs_is_released_and_gets_the_real_answer() {
+async fn released_request_receives_real_response() {
     let sandbox = support::sandbox().await;
     let tokens = sandbox.issue_tokens(ALICE);
     sandbox.fault_next(Endpoint::Token, 1, Fault::Hang);
@@ -127,7 +127,7 @@ async fn who_hangs_is_released_and_gets_the_real_answer() {
 }
 
 #[tokio::test]
-async fn a_hanging_request_whose_client_goes_away_has_no_effect() {
+async fn hanging_request_has_no_effect_after_disconnect() {
     let sandbox = support::sandbox().await;
     let tokens = sandbox.issue_tokens(ALICE);
     sandbox.fault_next(Endpoint::Token, 1, Fault::Hang);
@@ -140,7 +140,7 @@ async fn a_hanging_request_whose_client_goes_away_has_no_effect() {
 }
 
 #[tokio::test]
-async fn an_effect_can_come_before_the_hanging() {
+async fn hang_after_keeps_effect() {
     let sandbox = support::sandbox().await;
     let tokens = sandbox.issue_tokens(ALICE);
     sandbox.fault_next(Endpoint::Token, 1, Fault::HangAfter);
@@ -152,7 +152,7 @@ async fn an_effect_can_come_before_the_hanging() {
 }
 
 #[tokio::test]
-async fn answers_can_be_late_and_slow() {
+async fn slow_fault_delays_and_throttles_response() {
     let sandbox = support::sandbox().await;
     let tokens = sandbox.issue_tokens(ALICE);
     sandbox.fault(
@@ -171,7 +171,7 @@ async fn answers_can_be_late_and_slow() {
 }
 
 #[tokio::test]
-async fn bodies_can_be_cut_in_three_ways() {
+async fn body_faults_truncate_response() {
     let sandbox = support::sandbox().await;
     let tokens = sandbox.issue_tokens(ALICE);
     let ask = || {
@@ -204,7 +204,7 @@ async fn bodies_can_be_cut_in_three_ways() {
 }
 
 #[tokio::test]
-async fn a_download_can_be_cut_and_an_upload_too() {
+async fn object_store_faults_interrupt_upload_and_download() {
     let sandbox = support::sandbox().await;
     let tokens = sandbox.issue_tokens(ALICE);
     let (id, url) = direct(&sandbox, &tokens.access_token, "x.bin").await;
@@ -247,7 +247,7 @@ async fn a_download_can_be_cut_and_an_upload_too() {
 }
 
 #[tokio::test]
-async fn lists_can_lead_elsewhere_and_shift_while_they_are_read() {
+async fn list_faults_change_next_link_and_offset() {
     let sandbox = support::sandbox().await;
     let ids = sandbox.populate(6);
     let list = |query: &str| {
@@ -283,7 +283,7 @@ async fn lists_can_lead_elsewhere_and_shift_while_they_are_read() {
 }
 
 #[tokio::test]
-async fn faults_are_planted_over_http_too() {
+async fn admin_path_adds_and_clears_faults() {
     let sandbox = support::sandbox().await;
     let tokens = sandbox.issue_tokens(ALICE);
     let plant = |body: serde_json::Value| {
@@ -313,7 +313,7 @@ async fn faults_are_planted_over_http_too() {
 }
 
 #[tokio::test]
-async fn messages_are_kept_to_be_looked_at() {
+async fn messages_are_stored() {
     let sandbox = support::sandbox().await;
     sandbox.join(ALICE);
     let body = json!({ "all_members": true, "subject": "Hi", "message": "x".repeat(3_000_000) });

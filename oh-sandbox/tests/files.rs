@@ -25,7 +25,7 @@ fn body_of(size: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_simple_upload_comes_back_as_it_was_sent() {
+async fn simple_upload_is_downloaded_unchanged() {
     let sandbox = support::sandbox().await;
     let tokens = sandbox.issue_tokens(ALICE);
     let form = Form::new()
@@ -93,7 +93,7 @@ fn md5(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_whole_body_may_weigh_so_much_and_no_more() {
+async fn simple_upload_fails_above_size_limit() {
     let sandbox = support::sandbox().await;
     let tokens = sandbox.issue_tokens(ALICE);
     for (size, expected) in [(LIMIT, 201), (LIMIT + 1, 500), (40 << 20, 500)] {
@@ -108,7 +108,7 @@ async fn a_whole_body_may_weigh_so_much_and_no_more() {
 }
 
 #[tokio::test]
-async fn what_is_sent_in_chunks_arrives_empty() {
+async fn chunked_body_arrives_empty() {
     let sandbox = support::sandbox().await;
     let tokens = sandbox.issue_tokens(ALICE);
     let stream = futures_util::stream::iter([Ok::<_, std::io::Error>(body_of(2000))]);
@@ -124,7 +124,7 @@ async fn what_is_sent_in_chunks_arrives_empty() {
 }
 
 #[tokio::test]
-async fn too_many_or_too_large_fields_are_a_bad_request() {
+async fn upload_rejects_too_many_or_too_large_fields() {
     let sandbox = support::sandbox().await;
     let tokens = sandbox.issue_tokens(ALICE);
     let many = (0..1200).fold(Form::new(), |form, number| {
@@ -158,7 +158,7 @@ async fn too_many_or_too_large_fields_are_a_bad_request() {
 }
 
 #[tokio::test]
-async fn a_direct_upload_takes_three_requests() {
+async fn direct_upload_is_listed_after_completion() {
     let sandbox = support::sandbox().await;
     let tokens = sandbox.issue_tokens(ALICE);
     let (id, url) = direct(&sandbox, &tokens.access_token, "direct file+é.json").await;
@@ -226,7 +226,7 @@ async fn a_direct_upload_takes_three_requests() {
 }
 
 #[tokio::test]
-async fn the_object_store_is_strict() {
+async fn object_store_rejects_unsigned_headers_and_expired_links() {
     let sandbox = support::sandbox().await;
     let tokens = sandbox.issue_tokens(ALICE);
     let (id, url) = direct(&sandbox, &tokens.access_token, "x.txt").await;
@@ -291,7 +291,7 @@ async fn the_object_store_is_strict() {
 }
 
 #[tokio::test]
-async fn parts_of_an_object_can_be_got() {
+async fn object_store_serves_ranges() {
     let sandbox = support::sandbox().await;
     let tokens = sandbox.issue_tokens(ALICE);
     let content: Vec<u8> = (0..1_000_000_u32)
@@ -345,7 +345,7 @@ async fn parts_of_an_object_can_be_got() {
 }
 
 #[tokio::test]
-async fn download_links_age_and_open_one_file() {
+async fn download_link_expires_and_opens_one_file() {
     let sandbox = support::sandbox().await;
     let tokens = sandbox.issue_tokens(ALICE);
     sandbox.add_file(ALICE, "a.txt", b"a", metadata());
@@ -372,7 +372,7 @@ async fn download_links_age_and_open_one_file() {
 }
 
 #[tokio::test]
-async fn only_the_projects_own_files_can_be_deleted() {
+async fn delete_removes_only_files_of_project() {
     let sandbox = support::sandbox().await;
     let tokens = sandbox.issue_tokens(ALICE);
     let own = sandbox
@@ -414,7 +414,7 @@ async fn only_the_projects_own_files_can_be_deleted() {
 }
 
 #[tokio::test]
-async fn a_hundred_thousand_members_are_listed_page_by_page() {
+async fn members_lists_hundred_thousand_in_pages() {
     let sandbox = support::sandbox().await;
     assert_eq!(sandbox.populate(100_000).len(), 100_000);
     let mut next = format!(

@@ -25,7 +25,7 @@ async fn announcing(statuses: &[u16]) -> (Sandbox, Receiver) {
 }
 
 #[tokio::test]
-async fn a_leave_with_erasure_is_announced_once_and_signed() {
+async fn leave_with_erasure_sends_one_signed_webhook() {
     let (sandbox, receiver) = announcing(&[]).await;
     sandbox.join(ALICE);
     let deliveries = sandbox.leave(ALICE, true).await;
@@ -48,7 +48,7 @@ async fn a_leave_with_erasure_is_announced_once_and_signed() {
 }
 
 #[tokio::test]
-async fn whatever_is_not_a_2xx_brings_one_unsigned_doubly_encoded_second() {
+async fn webhook_without_2xx_is_sent_again_unsigned_and_doubly_encoded() {
     for status in [400, 404, 410, 500] {
         let (sandbox, receiver) = announcing(&[status, 500]).await;
         sandbox.join(ALICE);
@@ -76,7 +76,7 @@ async fn whatever_is_not_a_2xx_brings_one_unsigned_doubly_encoded_second() {
 }
 
 #[tokio::test]
-async fn redirects_turn_into_a_get_or_repeat_the_post() {
+async fn webhook_redirect_becomes_get_or_repeats_post() {
     for status in [301, 302, 303] {
         let (sandbox, receiver) = announcing(&[status]).await;
         sandbox.join(ALICE);
@@ -110,7 +110,7 @@ async fn redirects_turn_into_a_get_or_repeat_the_post() {
 }
 
 #[tokio::test]
-async fn an_attempt_without_an_answer_has_no_second() {
+async fn webhook_without_response_is_not_sent_again() {
     let sandbox = support::sandbox().await;
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
@@ -125,7 +125,7 @@ async fn an_attempt_without_an_answer_has_no_second() {
 }
 
 #[tokio::test]
-async fn without_a_secret_nothing_is_signed() {
+async fn webhook_is_unsigned_without_secret() {
     let (sandbox, receiver) = announcing(&[]).await;
     sandbox.set_webhook_secret(None);
     sandbox.join(ALICE);
@@ -134,7 +134,7 @@ async fn without_a_secret_nothing_is_signed() {
 }
 
 #[tokio::test]
-async fn an_older_server_announces_a_leave_without_erasure_and_the_newest_does_not() {
+async fn leave_without_erasure_sends_webhook_on_older_server_only() {
     let (sandbox, receiver) = announcing(&[]).await;
     sandbox.join(ALICE);
     sandbox.leave(ALICE, false).await;
@@ -160,7 +160,7 @@ async fn an_older_server_announces_a_leave_without_erasure_and_the_newest_does_n
 }
 
 #[tokio::test]
-async fn tokens_are_gone_and_the_master_token_still_sees_the_member() {
+async fn leave_revokes_tokens_and_master_token_still_reads_member() {
     let (sandbox, _receiver) = announcing(&[]).await;
     let tokens = sandbox.issue_tokens(ALICE);
     sandbox.add_file(ALICE, "a.txt", b"a", support::metadata());
@@ -213,7 +213,7 @@ async fn tokens_are_gone_and_the_master_token_still_sees_the_member() {
 }
 
 #[tokio::test]
-async fn rejoining_keeps_the_id_and_a_deleted_account_is_announced_to_nobody() {
+async fn rejoin_keeps_id_and_account_deletion_sends_no_webhook() {
     let (sandbox, receiver) = announcing(&[]).await;
     sandbox.join(ALICE);
     sandbox.leave(ALICE, true).await;
@@ -236,7 +236,7 @@ async fn remove(sandbox: &Sandbox, ids: &Value) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn removing_by_api_calls_the_projects_own_webhook() {
+async fn remove_members_calls_webhook_of_project() {
     let (sandbox, receiver) = announcing(&[]).await;
     sandbox.join(ALICE);
     sandbox.join(BOB);
@@ -254,7 +254,7 @@ async fn removing_by_api_calls_the_projects_own_webhook() {
 }
 
 #[tokio::test]
-async fn the_newest_server_crashes_once_the_first_of_a_list_is_removed() {
+async fn remove_members_fails_after_first_member_on_newest_server() {
     let (sandbox, receiver) = announcing(&[]).await;
     sandbox.set_silent_leave(true);
     sandbox.set_remove_members_fails(true);
@@ -288,7 +288,7 @@ async fn the_newest_server_crashes_once_the_first_of_a_list_is_removed() {
 }
 
 #[tokio::test]
-async fn scripts_let_members_leave_over_http() {
+async fn leave_path_returns_webhook_deliveries() {
     let (sandbox, receiver) = announcing(&[500]).await;
     sandbox.join(ALICE);
     let url = at(&sandbox, "/sandbox/members/01026778/leave");
@@ -325,7 +325,7 @@ async fn scripts_let_members_leave_over_http() {
 }
 
 #[tokio::test]
-async fn people_leave_by_a_form_that_others_cannot_submit() {
+async fn leave_form_requires_csrf_token() {
     let (sandbox, receiver) = announcing(&[]).await;
     sandbox.join(ALICE);
     let page = client()
@@ -369,7 +369,7 @@ async fn people_leave_by_a_form_that_others_cannot_submit() {
 }
 
 #[tokio::test]
-async fn a_removal_runs_to_its_end_though_the_client_goes_away() {
+async fn removal_completes_when_client_disconnects() {
     let (sandbox, receiver) = announcing(&[]).await;
     sandbox.join(ALICE);
     sandbox.fault_next(Endpoint::RemoveMembers, 1, Fault::HangAfter);

@@ -21,7 +21,7 @@ const CHALLENGE: [(&str, &str); 2] = [
 ];
 
 #[tokio::test]
-async fn a_member_logs_in_and_is_known_by_their_token() {
+async fn login_issues_token_that_identifies_member() {
     let sandbox = support::sandbox().await;
     let back = sandbox
         .authorize(ALICE, authorization_url(&sandbox, &[("state", "a b/+=&é")]))
@@ -63,7 +63,7 @@ async fn a_member_logs_in_and_is_known_by_their_token() {
 }
 
 #[tokio::test]
-async fn a_member_refuses() {
+async fn refusal_redirects_with_access_denied() {
     let sandbox = support::sandbox().await;
     let back = sandbox
         .refuse(authorization_url(&sandbox, &[("state", "s")]))
@@ -73,12 +73,12 @@ async fn a_member_refuses() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_client_or_address_sends_nobody_back() {
+async fn authorize_does_not_redirect_for_invalid_client_or_uri() {
     let sandbox = support::sandbox().await;
     let strange = authorization_url(&sandbox, &[("redirect_uri", "http://evil.test/")]);
     assert_eq!(
         sandbox.authorize(ALICE, strange).await,
-        Err(AuthorizeError::Refused { status: 400 })
+        Err(AuthorizeError::NotRedirected { status: 400 })
     );
     let unknown = at(
         &sandbox,
@@ -86,26 +86,26 @@ async fn what_is_wrong_with_client_or_address_sends_nobody_back() {
     );
     assert_eq!(
         sandbox.authorize(ALICE, unknown).await,
-        Err(AuthorizeError::Refused { status: 404 })
+        Err(AuthorizeError::NotRedirected { status: 404 })
     );
     let nobody = authorization_url(&sandbox, &[]);
     assert_eq!(
         sandbox.authorize("nobody", nobody).await,
-        Err(AuthorizeError::Refused { status: 400 })
+        Err(AuthorizeError::NotRedirected { status: 400 })
     );
     assert_eq!(
         sandbox.authorize(ALICE, "http://127.0.0.1:1/").await,
-        Err(AuthorizeError::NotOurs)
+        Err(AuthorizeError::ForeignUrl)
     );
     let long = authorization_url(&sandbox, &[("state", &"s".repeat(4100))]);
     assert_eq!(
         sandbox.authorize(ALICE, long).await,
-        Err(AuthorizeError::Refused { status: 400 })
+        Err(AuthorizeError::NotRedirected { status: 400 })
     );
 }
 
 #[tokio::test]
-async fn the_page_asks_until_a_live_token_speaks_for_the_member() {
+async fn authorize_skips_form_while_member_has_live_token() {
     let sandbox = support::sandbox().await;
     let ask = |added: &[(&str, &str)]| {
         client()
@@ -139,7 +139,7 @@ async fn the_page_asks_until_a_live_token_speaks_for_the_member() {
 }
 
 #[tokio::test]
-async fn the_form_allows_or_refuses_and_others_cannot_submit_it() {
+async fn authorize_form_requires_csrf_token() {
     let sandbox = support::sandbox().await;
     let url = authorization_url(&sandbox, &[("state", "s")]);
     let page = client()
@@ -199,7 +199,7 @@ async fn the_form_allows_or_refuses_and_others_cannot_submit_it() {
 }
 
 #[tokio::test]
-async fn a_proof_key_once_used_is_enforced_and_a_wrong_one_leaves_the_code_usable() {
+async fn pkce_is_enforced_and_wrong_verifier_leaves_code_usable() {
     let sandbox = support::sandbox().await;
     let code = code(&sandbox, ALICE, &CHALLENGE).await;
     let form = [
@@ -226,7 +226,7 @@ async fn a_proof_key_once_used_is_enforced_and_a_wrong_one_leaves_the_code_usabl
 }
 
 #[tokio::test]
-async fn time_can_be_pushed_forward_over_codes_and_tokens() {
+async fn advancing_clock_expires_codes_and_tokens() {
     let sandbox = support::sandbox().await;
     let code = code(&sandbox, ALICE, &[]).await;
     let tokens = sandbox.issue_tokens(BOB);
@@ -252,7 +252,7 @@ async fn time_can_be_pushed_forward_over_codes_and_tokens() {
 }
 
 #[tokio::test]
-async fn of_many_refreshes_at_once_one_wins() {
+async fn concurrent_refreshes_succeed_once() {
     let sandbox = support::sandbox().await;
     let tokens = sandbox.issue_tokens(ALICE);
     let refresh = [
@@ -268,7 +268,7 @@ async fn of_many_refreshes_at_once_one_wins() {
 }
 
 #[tokio::test]
-async fn an_inactive_project_cannot_be_authorized() {
+async fn authorize_rejects_inactive_project() {
     let sandbox = support::sandbox().await;
     sandbox.set_active(false);
     let response = client()
@@ -289,7 +289,7 @@ async fn an_inactive_project_cannot_be_authorized() {
 }
 
 #[tokio::test]
-async fn only_loopback_is_listened_at_unless_asked_for_by_name() {
+async fn builder_rejects_non_loopback_address_by_default() {
     let everywhere = "0.0.0.0:0".parse().unwrap();
     let refused = Sandbox::builder()
         .listen(everywhere)
@@ -310,7 +310,7 @@ async fn only_loopback_is_listened_at_unless_asked_for_by_name() {
 }
 
 #[tokio::test]
-async fn bad_settings_are_refused_with_their_name() {
+async fn builder_error_names_invalid_setting() {
     let refused = Sandbox::builder()
         .redirect_uri("nonsense")
         .start()
@@ -326,7 +326,7 @@ async fn bad_settings_are_refused_with_their_name() {
 }
 
 #[tokio::test]
-async fn the_port_is_free_again_when_the_sandbox_is_dropped() {
+async fn drop_frees_port() {
     let sandbox = support::sandbox().await;
     let port = sandbox.url().port().unwrap();
     drop(sandbox);
@@ -339,7 +339,7 @@ async fn the_port_is_free_again_when_the_sandbox_is_dropped() {
 }
 
 #[tokio::test]
-async fn members_are_added_and_settings_changed_over_http() {
+async fn admin_paths_add_members_and_change_settings() {
     let sandbox = support::sandbox().await;
     let add = client().post(at(
         &sandbox,
@@ -379,7 +379,7 @@ async fn members_are_added_and_settings_changed_over_http() {
 
 /// A site whose name leads to 127.0.0.1 is another site all the same.
 #[tokio::test]
-async fn what_listens_on_loopback_answers_to_names_of_loopback_only() {
+async fn loopback_listener_rejects_other_host_names() {
     let sandbox = support::sandbox().await;
     let port = sandbox.url().port().unwrap();
     for (host, status) in [

@@ -33,7 +33,7 @@ impl Program {
         let mut printed = Vec::new();
         for line in output.lines() {
             let line = line.expect("it prints text");
-            let last = line.starts_with("Stop it");
+            let last = line.starts_with("Press Ctrl-C");
             printed.push(line);
             if last {
                 break;
@@ -63,7 +63,7 @@ impl Drop for Program {
 }
 
 #[tokio::test]
-async fn it_prints_the_same_credentials_each_time() {
+async fn program_prints_constant_credentials() {
     let program = Program::start(&[]);
     assert!(program.says("OPENHUMANS_CLIENT_ID=sandbox-client-id"));
     assert!(program.says("OPENHUMANS_CLIENT_SECRET=sandbox-client-secret"));
@@ -78,7 +78,7 @@ async fn it_prints_the_same_credentials_each_time() {
 }
 
 #[tokio::test]
-async fn everything_can_be_set() {
+async fn options_override_defaults() {
     let program = Program::start(&[
         "--client-id=c",
         "--client-secret=s",
@@ -117,7 +117,7 @@ async fn everything_can_be_set() {
 }
 
 #[tokio::test]
-async fn it_refuses_to_be_reached_by_others() {
+async fn program_rejects_non_loopback_address() {
     let output = Command::new(env!("CARGO_BIN_EXE_oh-sandbox"))
         .args(["--listen", "0.0.0.0:0"])
         .output()
@@ -127,7 +127,7 @@ async fn it_refuses_to_be_reached_by_others() {
 }
 
 #[tokio::test]
-async fn files_of_another_source_are_added_over_http() {
+async fn admin_path_adds_file_of_other_project() {
     let program = Program::start(&[]);
     let at = |path: &str| program.url.join(path).unwrap();
     let (_, tokens) = answer(client().post(at("/sandbox/members/01026778/tokens"))).await;
@@ -139,7 +139,7 @@ async fn files_of_another_source_are_added_over_http() {
 }
 
 #[tokio::test]
-async fn it_can_be_another_kind_of_project() {
+async fn options_select_kind_of_project() {
     let program = Program::start(&[
         "--unapproved",
         "--on-site",

@@ -27,7 +27,7 @@ async fn page(sandbox: &Sandbox, path: &str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn a_format_at_the_end_of_a_path_is_understood_and_crashes_where_files_are_posted() {
+async fn path_format_is_accepted_except_for_file_posts() {
     let sandbox = start(Sandbox::builder()).await;
     let alice = sandbox.issue_tokens(ALICE).access_token;
     let base = "/api/direct-sharing/project";
@@ -85,13 +85,13 @@ async fn what_is_not_there_crashes_the_server_where_it_looks_for_more() {
 }
 
 #[tokio::test]
-async fn a_project_that_is_not_approved_takes_twenty_members_and_is_in_no_list() {
+async fn unapproved_project_is_unlisted_and_accepts_twenty_members() {
     let sandbox = start(Sandbox::builder().approved(false)).await;
     sandbox.populate(19);
     let ask = authorization_url(&sandbox, &[]);
     assert!(sandbox.authorize(ALICE, &ask).await.is_ok());
     let refused = sandbox.authorize(BOB, &ask).await.unwrap_err();
-    assert_eq!(refused, AuthorizeError::Refused { status: 302 });
+    assert_eq!(refused, AuthorizeError::NotRedirected { status: 302 });
     assert!(!sandbox.is_joined(BOB));
     let (_, text) = page(&sandbox, "/direct-sharing/authorize-full/").await;
     assert!(text.contains("exceeded the 20 member limit"), "{text}");
@@ -122,7 +122,7 @@ async fn a_project_that_is_not_approved_takes_twenty_members_and_is_in_no_list()
 }
 
 #[tokio::test]
-async fn a_master_token_expires_and_members_tokens_go_on() {
+async fn master_token_expires_independently_of_member_tokens() {
     let sandbox = start(Sandbox::builder().expiring_master_token(true)).await;
     let project = "/api/direct-sharing/project/";
     let master = sandbox.master_token().to_owned();
@@ -152,12 +152,12 @@ async fn a_master_token_expires_and_members_tokens_go_on() {
 }
 
 #[tokio::test]
-async fn an_on_site_project_is_refused_as_such_and_has_its_master_token() {
+async fn on_site_project_rejects_oauth_and_accepts_master_token() {
     let sandbox = start(Sandbox::builder().on_site(true)).await;
     sandbox.join(ALICE);
     let ask = authorization_url(&sandbox, &[]);
     let refused = sandbox.authorize(ALICE, &ask).await.unwrap_err();
-    assert_eq!(refused, AuthorizeError::Refused { status: 404 });
+    assert_eq!(refused, AuthorizeError::NotRedirected { status: 404 });
     let text = client()
         .get(ask)
         .send()
@@ -181,7 +181,7 @@ async fn an_on_site_project_is_refused_as_such_and_has_its_master_token() {
 }
 
 #[tokio::test]
-async fn the_one_project_sees_who_fetched_files_and_others_do_not() {
+async fn access_logs_are_readable_by_permitted_project_only() {
     const LOGS: [&str; 2] = [
         "/data-management/newdatafileaccesslog/",
         "/data-management/awsdatafileaccesslog/",
@@ -248,7 +248,7 @@ async fn the_one_project_sees_who_fetched_files_and_others_do_not() {
 }
 
 #[tokio::test]
-async fn a_members_page_shows_what_an_app_did() {
+async fn member_page_shows_files_and_messages() {
     let sandbox = start(Sandbox::builder()).await;
     let (_, index) = page(&sandbox, "/").await;
     assert!(index.contains("href=\"/member/alice/\""), "{index}");

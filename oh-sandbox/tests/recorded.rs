@@ -354,7 +354,7 @@ async fn public_data() {
 }
 
 #[tokio::test]
-async fn the_recorded_credentials_are_this_sandboxs() {
+async fn replay_uses_recorded_credentials() {
     let Some(replay) = Replay::new().await else {
         return;
     };

@@ -11,52 +11,52 @@ use time::format_description::well_known::Rfc3339;
 
 use super::caller::Caller;
 use super::datafiles::{download_url, stamp};
-use super::paging::Page;
+use super::paging;
 use crate::clock::iso;
 use crate::state::Shared;
-use crate::state::world::{Access, Accessed, PROJECT, source};
+use crate::state::database::{Access, AccessKind, PROJECT, source};
 use crate::web::call::Call;
-use crate::web::respond::{detail, json};
+use crate::web::respond::detail;
 
 /// From where everything is asked in a sandbox.
-const HERE: &str = "127.0.0.1";
+const CLIENT_IP: &str = "127.0.0.1";
 
 /// `GET /data-management/newdatafileaccesslog/`
 pub(crate) fn site(shared: &Shared, call: &Call, caller: Caller) -> Response {
     list(shared, call, caller, |access| match &access.what {
-        Accessed::Site {
+        AccessKind::Site {
             key,
             key_made,
             link,
         } => Some(object!({
             "date": stamp(access.at),
-            "ip_address": HERE,
+            "ip_address": CLIENT_IP,
             "user": null,
             "datafile": file(shared, call, access),
             "key": {
                 "created": format!("{}+00:00", iso(*key_made)),
                 "key": key,
                 "datafile_id": access.file.id,
-                "key_creation_ip_address": HERE,
+                "key_creation_ip_address": CLIENT_IP,
                 "access_token": null,
                 "project_id": PROJECT,
             },
             "aws_url": link,
         })),
-        Accessed::Store { .. } => None,
+        AccessKind::Store { .. } => None,
     })
 }
 
 /// `GET /data-management/awsdatafileaccesslog/`
 pub(crate) fn store(shared: &Shared, call: &Call, caller: Caller) -> Response {
     list(shared, call, caller, |access| match &access.what {
-        Accessed::Store {
+        AccessKind::Store {
             status,
             size,
             agent,
         } => Some(object!({
             "time": stamp(access.at),
-            "remote_ip": HERE,
+            "remote_ip": CLIENT_IP,
             "request_id": "SANDBOX",
             "operation": "REST.GET.OBJECT",
             "bucket_key": access.file.object,
@@ -72,48 +72,45 @@ pub(crate) fn store(shared: &Shared, call: &Call, caller: Caller) -> Response {
             "host_header": null,
             "datafile": file(shared, call, access),
         })),
-        Accessed::Site { .. } => None,
+        AccessKind::Site { .. } => None,
     })
 }
 
-/// The accesses to the caller's own files that the query asks for. What it says that makes no sense
-/// is as if it were not said.
+/// Lists the accesses to the caller's own files that match the query. Invalid values are ignored.
+///
+/// Measured: `date` and `time` match exactly, and a `start_date` that equals `end_date` selects 24
+/// hours.
 fn list(
     shared: &Shared,
     call: &Call,
     caller: Caller,
-    shown: impl Fn(&Access) -> Option<Value>,
+    entry: impl Fn(&Access) -> Option<Value>,
 ) -> Response {
-    let world = shared.world();
+    let db = shared.db();
     let index = match caller {
-        Caller::Member(index) if world.settings.access_logs => index,
+        Caller::Member(index) if db.settings.access_logs => index,
         _ => {
             let text = "You do not have permission to perform this action.";
             return detail(StatusCode::FORBIDDEN, text);
         }
     };
-    let date = |name| OffsetDateTime::parse(call.query.get(name)?, &Rfc3339).ok();
-    let (start, end) = (date("start_date"), date("end_date"));
+    let time = |name| OffsetDateTime::parse(call.query.get(name)?, &Rfc3339).ok();
+    let exact = time("date").or_else(|| time("time"));
+    let (start, mut end) = (time("start_date"), time("end_date"));
+    if start.is_some() && start == end {
+        end = end.map(|end| end + time::Duration::DAY);
+    }
     let id = call.query.get("datafile_id");
     let id = id.and_then(|text| text.parse::<u64>().ok());
-    let wanted = world.accesses.iter().filter(|access| {
+    let accesses = db.accesses.iter().filter(|access| {
         access.file.member == index
+            && exact.is_none_or(|exact| access.at == exact)
             && start.is_none_or(|start| access.at >= start)
             && end.is_none_or(|end| access.at <= end)
             && id.is_none_or(|id| access.file.id == id)
     });
-    let all: Vec<Value> = wanted.filter_map(shown).collect();
-    let page = Page::of(call, all.len());
-    let results: Vec<&Value> = all.iter().skip(page.skip).take(page.take).collect();
-    json(
-        StatusCode::OK,
-        &object!({
-            "count": all.len(),
-            "next": page.next,
-            "previous": page.previous,
-            "results": results,
-        }),
-    )
+    let entries: Vec<Value> = accesses.filter_map(entry).collect();
+    paging::list(call, entries.len(), entries.into_iter())
 }
 
 fn file(shared: &Shared, call: &Call, access: &Access) -> Value {

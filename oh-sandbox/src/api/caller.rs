@@ -3,13 +3,13 @@
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 
-use crate::secret::same;
+use crate::secret::constant_time_eq;
 use crate::state::Shared;
+use crate::state::database::Database;
 use crate::state::grants::Bearer;
-use crate::state::world::World;
 use crate::web::call::Call;
 use crate::web::params::Params;
-use crate::web::respond::{Refused, detail, field_error, json_error};
+use crate::web::respond::{ErrorResponse, detail, field_error, json_error};
 
 /// Who is asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,13 +21,13 @@ pub(crate) enum Caller {
 
 /// Why somebody is sent away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct AuthError {
     text: &'static str,
     /// Whether the challenge says that the token is at fault.
     token_at_fault: bool,
 }
 
-impl Refusal {
+impl AuthError {
     fn new(text: &'static str) -> Self {
         Self {
             text,
@@ -59,41 +59,41 @@ impl Refusal {
 
 impl Caller {
     /// Either kind of token.
-    pub(crate) fn anyone(shared: &Shared, call: &Call) -> Result<Self, Refusal> {
+    pub(crate) fn anyone(shared: &Shared, call: &Call) -> Result<Self, AuthError> {
         let token = token(call)?;
         let now = shared.clock.now();
-        let world = shared.world();
-        if same(&token, &shared.credentials.master_token) {
-            return match world.settings.master_expires {
-                Some(at) if now >= at => Err(Refusal::of_token("Expired token.")),
+        let db = shared.db();
+        if constant_time_eq(&token, &shared.credentials.master_token) {
+            return match db.settings.master_token_expires {
+                Some(at) if now >= at => Err(AuthError::of_token("Expired token.")),
                 _ => Ok(Self::Project),
             };
         }
-        match world.grants.bearer(&token, now) {
+        match db.grants.bearer(&token, now) {
             Bearer::Member(index) => Ok(Self::Member(index)),
-            Bearer::Expired => Err(Refusal::new("Expired token.")),
-            Bearer::Unknown => Err(Refusal::of_token("Invalid token.")),
+            Bearer::Expired => Err(AuthError::new("Expired token.")),
+            Bearer::Unknown => Err(AuthError::of_token("Invalid token.")),
         }
     }
 
     /// Only the master token will do.
-    pub(crate) fn project(shared: &Shared, call: &Call) -> Result<Self, Refusal> {
+    pub(crate) fn project(shared: &Shared, call: &Call) -> Result<Self, AuthError> {
         match Self::anyone(shared, call)? {
             Self::Project => Ok(Self::Project),
-            Self::Member(_) => Err(Refusal::new("Invalid token.")),
+            Self::Member(_) => Err(AuthError::new("Invalid token.")),
         }
     }
 
     /// Only a member's own token will do.
-    pub(crate) fn own(shared: &Shared, call: &Call) -> Result<Self, Refusal> {
+    pub(crate) fn own(shared: &Shared, call: &Call) -> Result<Self, AuthError> {
         match Self::anyone(shared, call)? {
-            Self::Project => Err(Refusal::of_token("Invalid token.")),
+            Self::Project => Err(AuthError::of_token("Invalid token.")),
             member => Ok(member),
         }
     }
 
     /// The member that a file is for: the caller's own, or the one the project names.
-    pub(crate) fn member(self, world: &World, params: &Params) -> Result<usize, Refused> {
+    pub(crate) fn member(self, db: &Database, params: &Params) -> Result<usize, ErrorResponse> {
         let invalid = || {
             json_error(
                 StatusCode::BAD_REQUEST,
@@ -102,20 +102,20 @@ impl Caller {
             )
         };
         match self {
-            Self::Member(index) if world.members[index].joined() => Ok(index),
+            Self::Member(index) if db.members[index].joined() => Ok(index),
             Self::Member(_) => Err(invalid().into()),
             Self::Project => {
                 let id = params.text("project_member_id");
                 let id =
                     id.ok_or_else(|| field_error("project_member_id", "This field is required."))?;
-                Ok(world.find_joined(&id).ok_or_else(invalid)?)
+                Ok(db.find_joined(&id).ok_or_else(invalid)?)
             }
         }
     }
 }
 
 /// The token sent. One in the query overrides one in the header, even if it is empty.
-fn token(call: &Call) -> Result<String, Refusal> {
+fn token(call: &Call) -> Result<String, AuthError> {
     let credentials = match call.query.get("access_token") {
         Some(token) => format!("Bearer {token}"),
         None => {
@@ -137,18 +137,18 @@ fn token(call: &Call) -> Result<String, Refusal> {
         .next()
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"))
     {
-        return Err(Refusal::new(
+        return Err(AuthError::new(
             "Authentication credentials were not provided.",
         ));
     }
     match (words.next(), words.next()) {
-        (None, _) => Err(Refusal::new(
+        (None, _) => Err(AuthError::new(
             "Invalid token header. No credentials provided.",
         )),
-        (_, Some(_)) => Err(Refusal::new(
+        (_, Some(_)) => Err(AuthError::new(
             "Invalid token header. Token string should not contain spaces.",
         )),
-        (Some(token), None) if !token.is_ascii() => Err(Refusal::of_token(
+        (Some(token), None) if !token.is_ascii() => Err(AuthError::of_token(
             "Invalid token header. Token string should not contain invalid characters.",
         )),
         (Some(token), None) => Ok(token.to_owned()),

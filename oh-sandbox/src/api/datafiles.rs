@@ -6,15 +6,15 @@ use time::OffsetDateTime;
 
 use super::datatypes::DataType;
 use crate::clock::iso;
-use crate::secret::{Key, same, uuid};
-use crate::state::world::{DataFile, source};
+use crate::secret::{Key, constant_time_eq, uuid};
+use crate::state::database::{DataFile, source};
 
 /// How long a download link works.
-const KEY_LIFE: i64 = 3600;
+const KEY_LIFETIME: i64 = 3600;
 
 /// A file among a member's.
 #[derive(Serialize)]
-pub(crate) struct Shown<'a> {
+pub(crate) struct FileView<'a> {
     id: u64,
     basename: &'a str,
     created: String,
@@ -25,7 +25,7 @@ pub(crate) struct Shown<'a> {
     source_project: String,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> FileView<'a> {
     pub(crate) fn of(file: &'a DataFile, base: &str, key: &Key, now: OffsetDateTime) -> Self {
         Self {
             id: file.id,
@@ -78,12 +78,13 @@ fn download_key(key: &Key, id: u64, now: OffsetDateTime) -> String {
 pub(crate) fn opens(
     key: &Key,
     id: u64,
-    given: &str,
+    presented: &str,
     now: OffsetDateTime,
 ) -> Option<OffsetDateTime> {
-    let made = i64::from(u32::from_str_radix(given.get(..8)?, 16).ok()?);
+    let made = i64::from(u32::from_str_radix(presented.get(..8)?, 16).ok()?);
     let at = OffsetDateTime::from_unix_timestamp(made).ok()?;
-    let opens = now.unix_timestamp() - made <= KEY_LIFE && same(given, &download_key(key, id, at));
+    let opens = now.unix_timestamp() - made <= KEY_LIFETIME
+        && constant_time_eq(presented, &download_key(key, id, at));
     opens.then_some(at)
 }
 
@@ -95,11 +96,11 @@ mod tests {
     fn a_key_opens_one_file_for_an_hour() {
         let key = Key::generate();
         let now = OffsetDateTime::UNIX_EPOCH + time::Duration::days(10_000);
-        let given = download_key(&key, 7, now);
-        let made = opens(&key, 7, &given, now + time::Duration::minutes(59));
+        let presented = download_key(&key, 7, now);
+        let made = opens(&key, 7, &presented, now + time::Duration::minutes(59));
         assert_eq!(made, Some(now));
-        assert!(opens(&key, 7, &given, now + time::Duration::minutes(61)).is_none());
-        assert!(opens(&key, 8, &given, now).is_none());
+        assert!(opens(&key, 7, &presented, now + time::Duration::minutes(61)).is_none());
+        assert!(opens(&key, 8, &presented, now).is_none());
         assert!(opens(&key, 7, "eabc4c2f-6628-4937-957b-6e7543764ezz", now).is_none());
         assert!(opens(&key, 7, "", now).is_none());
     }

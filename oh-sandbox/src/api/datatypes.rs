@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::web::respond::{Refused, crash};
+use crate::web::respond::{ErrorResponse, crash};
 
 /// A kind of data.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ pub(crate) const ALL: [DataType; 4] = [
 
 /// As the public API shows one.
 #[derive(Serialize)]
-pub(crate) struct Shown {
+pub(crate) struct DataTypeView {
     id: u64,
     name: &'static str,
     parent: Option<u64>,
@@ -70,11 +70,11 @@ impl DataType {
         format!("/api/public/datatype/{id}/")
     }
 
-    pub(crate) fn shown(&self) -> Shown {
+    pub(crate) fn shown(&self) -> DataTypeView {
         let projects = self
             .registered
-            .then(|| format!("/api/public/project/{}/", crate::state::world::PROJECT));
-        Shown {
+            .then(|| format!("/api/public/project/{}/", crate::state::database::PROJECT));
+        DataTypeView {
             id: self.id,
             name: self.name,
             parent: self.parent,
@@ -92,15 +92,15 @@ impl DataType {
 }
 
 /// What is wrong with the datatypes of an upload.
-pub(crate) enum Wrong {
-    Complaint(String),
-    Crash(Refused),
+pub(crate) enum Invalid {
+    Field(String),
+    Crash(ErrorResponse),
 }
 
 /// The datatypes named by an upload, by id or by name.
-pub(crate) fn parse(text: &str) -> Result<Vec<u64>, Wrong> {
+pub(crate) fn parse(text: &str) -> Result<Vec<u64>, Invalid> {
     let Ok(value) = serde_json::from_str::<Value>(text) else {
-        return Err(Wrong::Complaint(format!(
+        return Err(Invalid::Field(format!(
             "Could not parse the uploaded datatypes from: {}",
             repr(&text.into())
         )));
@@ -112,12 +112,12 @@ pub(crate) fn parse(text: &str) -> Result<Vec<u64>, Wrong> {
             .chars()
             .map(|letter| letter.to_string().into())
             .collect(),
-        _ => return Err(Wrong::Crash(crash().into())),
+        _ => return Err(Invalid::Crash(crash().into())),
     };
-    let (mut found, mut unknown) = (Vec::new(), Vec::new());
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
     for item in named {
         match find(&item) {
-            Some(datatype) => found.push(datatype),
+            Some(datatype) => known.push(datatype),
             None => unknown.push(item),
         }
     }
@@ -126,21 +126,21 @@ pub(crate) fn parse(text: &str) -> Result<Vec<u64>, Wrong> {
             "The following datatypes don't match items in our database: {}",
             list(&unknown)
         );
-        return Err(Wrong::Complaint(text));
+        return Err(Invalid::Field(text));
     }
-    let strange: Vec<Value> = found
+    let unregistered: Vec<Value> = known
         .iter()
         .filter(|datatype| !datatype.registered)
         .map(|datatype| datatype.id.into())
         .collect();
-    if !strange.is_empty() {
+    if !unregistered.is_empty() {
         let text = format!(
             "The following datatypes aren't registered for this project: {}",
-            list(&strange)
+            list(&unregistered)
         );
-        return Err(Wrong::Complaint(text));
+        return Err(Invalid::Field(text));
     }
-    Ok(found.iter().map(|datatype| datatype.id).collect())
+    Ok(known.iter().map(|datatype| datatype.id).collect())
 }
 
 fn find(item: &Value) -> Option<&'static DataType> {
@@ -177,7 +177,7 @@ mod tests {
 
     fn complaint(text: &str) -> String {
         match parse(text) {
-            Err(Wrong::Complaint(complaint)) => complaint,
+            Err(Invalid::Field(complaint)) => complaint,
             _ => panic!("no complaint about {text}"),
         }
     }
@@ -196,6 +196,6 @@ mod tests {
         assert!(complaint("[999]").ends_with("don't match items in our database: [999]"));
         assert!(complaint("{\"a\":1}").ends_with("in our database: ['a']"));
         assert!(complaint("GPS").ends_with("datatypes from: 'GPS'"));
-        assert!(matches!(parse("5"), Err(Wrong::Crash(_))));
+        assert!(matches!(parse("5"), Err(Invalid::Crash(_))));
     }
 }

@@ -6,7 +6,7 @@ use http::{HeaderValue, StatusCode, header};
 use super::caller::Caller;
 use super::datafiles::opens;
 use crate::state::Shared;
-use crate::state::world::{Access, Accessed, PROJECT};
+use crate::state::database::{Access, AccessKind, PROJECT};
 use crate::web::call::Call;
 use crate::web::params::Params;
 use crate::web::path::segment;
@@ -18,9 +18,9 @@ pub(crate) fn download(shared: &Shared, call: &Call) -> Response {
         .and_then(|id| id.parse::<u64>().ok());
     let Some(id) = id else { return not_found() };
     let now = shared.clock.now();
-    let given = call.query.get("key").unwrap_or_default();
-    let mut world = shared.world();
-    let opened = opens(&shared.key, id, given, now).zip(world.files.get(&id).cloned());
+    let presented = call.query.get("key").unwrap_or_default();
+    let mut db = shared.db();
+    let opened = opens(&shared.key, id, presented, now).zip(db.files.get(&id).cloned());
     let Some((key_made, file)) = opened else {
         return html(
             StatusCode::FORBIDDEN,
@@ -28,18 +28,18 @@ pub(crate) fn download(shared: &Shared, call: &Call) -> Response {
         );
     };
     let mut response = html(StatusCode::FOUND, "");
-    let link = shared.objects.get_link(&file.object, given, now);
+    let link = shared.objects.get_link(&file.object, presented, now);
     if let Ok(link) = HeaderValue::from_str(&link) {
         response.headers_mut().insert(header::LOCATION, link);
     }
-    if !world.settings.access_logs {
+    if !db.settings.access_logs {
         return response;
     }
-    let key = given.to_owned();
-    world.accesses.push(Access {
+    let key = presented.to_owned();
+    db.accesses.push(Access {
         at: now,
         file,
-        what: Accessed::Site {
+        what: AccessKind::Site {
             key,
             key_made,
             link,
@@ -53,10 +53,10 @@ pub(crate) fn download(shared: &Shared, call: &Call) -> Response {
 /// Only files that the project itself brought, and of those only complete ones, can be deleted;
 /// whatever else is named is as if it did not exist.
 pub(crate) fn delete(shared: &Shared, caller: Caller, params: &Params) -> Response {
-    let mut world = shared.world();
-    let index = match caller.member(&world, params) {
+    let mut db = shared.db();
+    let index = match caller.member(&db, params) {
         Ok(index) => index,
-        Err(refusal) => return *refusal,
+        Err(response) => return *response,
     };
     let id = match params
         .text("file_id")
@@ -74,15 +74,15 @@ pub(crate) fn delete(shared: &Shared, caller: Caller, params: &Params) -> Respon
         1 => {}
         _ => return json_error(StatusCode::BAD_REQUEST, "too_many", text),
     }
-    let own = world.files_of(index).filter(|file| file.project == PROJECT);
+    let own = db.files_of(index).filter(|file| file.project == PROJECT);
     let ids: Vec<u64> = own
         .filter(|file| {
             all || id == Some(i128::from(file.id)) || basename.as_deref() == Some(&file.basename)
         })
         .map(|file| file.id)
         .collect();
-    let objects: Vec<String> = ids.iter().filter_map(|&id| world.remove_file(id)).collect();
-    drop(world);
+    let objects: Vec<String> = ids.iter().filter_map(|&id| db.remove_file(id)).collect();
+    drop(db);
     shared.objects.remove(objects);
     json(StatusCode::OK, &serde_json::json!({ "ids": ids }))
 }

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::caller::Caller;
 use crate::state::Shared;
-use crate::state::world::{Message, World};
+use crate::state::database::{Database, Message};
 use crate::web::params::{Param, Params};
-use crate::web::respond::{Refused, crash, json};
+use crate::web::respond::{ErrorResponse, crash, json};
 
 /// `{"errors": {"<field>": ["<text>"]}}`
 pub(crate) fn errors(field: &str, text: &str) -> Response {
@@ -20,10 +20,10 @@ pub(crate) fn errors(field: &str, text: &str) -> Response {
 
 /// `POST project/message/`
 pub(crate) fn message(shared: &Shared, caller: Caller, params: &Params) -> Response {
-    let mut world = shared.world();
-    let to = match recipients(&world, caller, params) {
+    let mut db = shared.db();
+    let to = match recipients(&db, caller, params) {
         Ok(to) => to,
-        Err(refusal) => return *refusal,
+        Err(response) => return *response,
     };
     let Some(message) = params.text("message") else {
         return errors("message", "This field is required.");
@@ -31,9 +31,9 @@ pub(crate) fn message(shared: &Shared, caller: Caller, params: &Params) -> Respo
     let subject = params.text("subject").unwrap_or_default();
     let to = to
         .into_iter()
-        .map(|index| world.members[index].id.clone())
+        .map(|index| db.members[index].id.clone())
         .collect();
-    world.messages.push(Message {
+    db.messages.push(Message {
         subject,
         message,
         to,
@@ -41,16 +41,16 @@ pub(crate) fn message(shared: &Shared, caller: Caller, params: &Params) -> Respo
     json(StatusCode::OK, &"success")
 }
 
-fn recipients(world: &World, caller: Caller, params: &Params) -> Result<Vec<usize>, Refused> {
+fn recipients(db: &Database, caller: Caller, params: &Params) -> Result<Vec<usize>, ErrorResponse> {
     if let Caller::Member(index) = caller {
         // Whatever else a member's token names, it reaches that member only.
-        let id = vec![world.members[index].id.clone()];
-        return known(world, &id);
+        let id = vec![db.members[index].id.clone()];
+        return known(db, &id, Database::find_joined);
     }
     let ids = ids(params.get("project_member_ids"))?;
     match (params.flag("all_members"), ids.is_empty()) {
-        (true, true) => Ok(world.joined().collect()),
-        (false, false) => known(world, &ids),
+        (true, true) => Ok(db.listed().collect()),
+        (false, false) => known(db, &ids, Database::find_listed),
         (false, true) => {
             let text = "You must specify either all members or provide a list of IDs.";
             Err(errors("__all__", text).into())
@@ -63,7 +63,7 @@ fn recipients(world: &World, caller: Caller, params: &Params) -> Result<Vec<usiz
 }
 
 /// A list of ids: JSON strings in an array, or one text with commas. A number crashes the server.
-fn ids(param: Option<Param<'_>>) -> Result<Vec<String>, Refused> {
+fn ids(param: Option<Param<'_>>) -> Result<Vec<String>, ErrorResponse> {
     let texts: Vec<String> = match param {
         None | Some(Param::Json(Value::Null)) => Vec::new(),
         Some(Param::Text(text)) => split(text),
@@ -81,7 +81,7 @@ fn split(text: &str) -> Vec<String> {
 }
 
 /// The strings of a JSON array.
-pub(crate) fn strings(value: &Value) -> Result<Vec<String>, Refused> {
+pub(crate) fn strings(value: &Value) -> Result<Vec<String>, ErrorResponse> {
     let items = value.as_array().ok_or_else(crash)?;
     let texts: Option<_> = items
         .iter()
@@ -91,18 +91,22 @@ pub(crate) fn strings(value: &Value) -> Result<Vec<String>, Refused> {
 }
 
 /// The members with these ids, if all of them take part and none is named twice.
-pub(crate) fn known(world: &World, ids: &[String]) -> Result<Vec<usize>, Refused> {
-    if ids
-        .iter()
-        .any(|id| id.len() != 8 || !id.bytes().all(|byte| byte.is_ascii_digit()))
-    {
+pub(crate) fn known(
+    db: &Database,
+    ids: &[String],
+    find: fn(&Database, &str) -> Option<usize>,
+) -> Result<Vec<usize>, ErrorResponse> {
+    // Measured: ids of 16 digits are accepted too, contrary to the message.
+    let is_valid =
+        |id: &String| matches!(id.len(), 8 | 16) && id.bytes().all(|byte| byte.is_ascii_digit());
+    if !ids.iter().all(is_valid) {
         let text = "Project member IDs are always 8 digits long.";
         return Err(errors("project_member_ids", text).into());
     }
     let unknown: Vec<&str> = ids
         .iter()
         .map(String::as_str)
-        .filter(|id| world.find_joined(id).is_none())
+        .filter(|id| find(db, id).is_none())
         .collect();
     let mut distinct: Vec<&String> = ids.iter().collect();
     distinct.sort_unstable();
@@ -113,5 +117,5 @@ pub(crate) fn known(world: &World, ids: &[String]) -> Result<Vec<usize>, Refused
         let text = format!("Invalid project member ID(s): {}", unknown.join(", "));
         return Err(errors("project_member_ids", &text).into());
     }
-    Ok(ids.iter().filter_map(|id| world.find_joined(id)).collect())
+    Ok(ids.iter().filter_map(|id| find(db, id)).collect())
 }

@@ -2,58 +2,58 @@
 
 use serde_json::Value;
 
-use crate::web::respond::{Refused, crash};
+use crate::web::respond::{ErrorResponse, crash};
 
 /// What is wrong with a file's metadata.
 #[derive(Debug)]
-pub(crate) enum Wrong {
-    Complaint(&'static str),
+pub(crate) enum Invalid {
+    Field(&'static str),
     /// The server answers with its error page.
-    Crash(Refused),
+    Crash(ErrorResponse),
 }
 
 /// What is said about metadata that is not JSON in a text.
-pub(crate) const UNREADABLE: Wrong = Wrong::Complaint("could not parse the uploaded metadata");
+pub(crate) const UNREADABLE: Invalid = Invalid::Field("could not parse the uploaded metadata");
 
-fn tripped<T>() -> Result<T, Wrong> {
-    Err(Wrong::Crash(crash().into()))
+fn crashed<T>() -> Result<T, Invalid> {
+    Err(Invalid::Crash(crash().into()))
 }
 
 /// Reads the metadata of an upload, a JSON text.
-pub(crate) fn parse(text: &str) -> Result<Value, Wrong> {
+pub(crate) fn parse(text: &str) -> Result<Value, Invalid> {
     let value: Value = match serde_json::from_str(text) {
         Ok(value) => value,
         // Python reads these; the database does not.
-        Err(_) if holds_python_numbers(text) => return tripped(),
+        Err(_) if holds_python_numbers(text) => return crashed(),
         Err(_) => return Err(UNREADABLE),
     };
     check(&value)?;
     Ok(value)
 }
 
-fn check(value: &Value) -> Result<(), Wrong> {
+fn check(value: &Value) -> Result<(), Invalid> {
     for field in ["description", "tags"] {
-        let there = match value {
+        let present = match value {
             Value::Object(object) => object.contains_key(field),
             Value::Array(items) => items.iter().any(|item| item == field),
             Value::String(text) => text.contains(field),
-            _ => return tripped(),
+            _ => return crashed(),
         };
-        if !there {
-            return Err(Wrong::Complaint(match field {
+        if !present {
+            return Err(Invalid::Field(match field {
                 "tags" => "\"tags\" is a required field of the metadata",
                 _ => "\"description\" is a required field of the metadata",
             }));
         }
     }
     let Value::Object(object) = value else {
-        return tripped();
+        return crashed();
     };
     if !object["description"].is_string() {
-        return Err(Wrong::Complaint("\"description\" must be a string"));
+        return Err(Invalid::Field("\"description\" must be a string"));
     }
     if !object["tags"].is_array() {
-        return Err(Wrong::Complaint("\"tags\" must be an array of strings"));
+        return Err(Invalid::Field("\"tags\" must be an array of strings"));
     }
     for field in ["creation_date", "start_date", "end_date"] {
         if let Some(date) = object.get(field) {
@@ -62,26 +62,26 @@ fn check(value: &Value) -> Result<(), Wrong> {
     }
     if let Some(md5) = object.get("md5") {
         let Some(md5) = md5.as_str() else {
-            return tripped();
+            return crashed();
         };
         if md5.len() != 32 || !md5.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(Wrong::Complaint("Invalid MD5 specified"));
+            return Err(Invalid::Field("Invalid MD5 specified"));
         }
     }
-    if holds_nul(value) { tripped() } else { Ok(()) }
+    if holds_nul(value) { crashed() } else { Ok(()) }
 }
 
 /// A number passes for a timestamp; what looks like a date and is none is tripped over.
-fn check_date(date: &Value) -> Result<(), Wrong> {
+fn check_date(date: &Value) -> Result<(), Invalid> {
     let text = match date {
         Value::Number(_) => return Ok(()),
         Value::String(text) => text,
-        _ => return tripped(),
+        _ => return crashed(),
     };
     let allowed = |byte: u8| byte.is_ascii_digit() || b"-:.+TZW ".contains(&byte);
     let year = text.len() >= 4 && text.bytes().take(4).all(|byte| byte.is_ascii_digit());
     if !year || !text.bytes().all(allowed) {
-        return Err(Wrong::Complaint("Dates must be in ISO 8601 format"));
+        return Err(Invalid::Field("Dates must be in ISO 8601 format"));
     }
     let number = |range| {
         text.get(range)
@@ -96,7 +96,7 @@ fn check_date(date: &Value) -> Result<(), Wrong> {
     if matches!(date, Ok(Ok(_))) && hour_and_minute {
         Ok(())
     } else {
-        tripped()
+        crashed()
     }
 }
 
@@ -145,7 +145,7 @@ mod tests {
 
     fn complaint(text: &str) -> &'static str {
         match parse(text) {
-            Err(Wrong::Complaint(complaint)) => complaint,
+            Err(Invalid::Field(complaint)) => complaint,
             other => panic!("no complaint about {text}: {other:?}"),
         }
     }
@@ -184,7 +184,7 @@ mod tests {
             r#"{"tags": [], "description": "d", "creation_date": null}"#,
             r#"{"tags": [], "description": "d", "md5": 5}"#,
         ] {
-            assert!(matches!(parse(text), Err(Wrong::Crash(_))), "{text}");
+            assert!(matches!(parse(text), Err(Invalid::Crash(_))), "{text}");
         }
     }
 

@@ -20,15 +20,15 @@ use axum::response::Response;
 use http::{HeaderValue, Method, StatusCode, header};
 
 use crate::Endpoint;
-use crate::endpoint::parted;
+use crate::endpoint::split_format;
 use crate::state::Shared;
-use crate::web::call::{BODY_KEPT, Call};
+use crate::web::call::{Call, MAX_STORED_BODY};
 use crate::web::params::Params;
-use crate::web::respond::{Refused, crash, detail, html, json};
+use crate::web::respond::{ErrorResponse, crash, detail, html, json};
 use caller::Caller;
 
 pub(crate) use datafiles::download_url;
-pub(crate) use upload::store_file;
+pub(crate) use upload::{NewFile, store_file};
 
 /// Answers a request to the API, `None` if there is no such place.
 pub(crate) async fn dispatch(shared: &Arc<Shared>, call: &Call) -> Option<Response> {
@@ -48,21 +48,21 @@ pub(crate) async fn dispatch(shared: &Arc<Shared>, call: &Call) -> Option<Respon
     if call.method == Method::OPTIONS && call.header("access-control-request-method").is_some() {
         return Some(allow_any_origin(html(StatusCode::OK, "")));
     }
-    let answer = match wants_html(call) {
-        Err(refusal) => *refusal,
+    let response = match wants_html(call) {
+        Err(response) => *response,
         Ok(as_page) => {
-            let answer = ask(shared, call, endpoint, methods).await?;
+            let response = handle(shared, call, endpoint, methods).await?;
             if as_page {
-                browsable(answer).await
+                browsable(response).await
             } else {
-                answer
+                response
             }
         }
     };
-    Some(finish(answer, methods))
+    Some(finish(response, methods))
 }
 
-async fn ask(
+async fn handle(
     shared: &Arc<Shared>,
     call: &Call,
     endpoint: Endpoint,
@@ -76,7 +76,7 @@ async fn ask(
     };
     let caller = match caller.transpose() {
         Ok(caller) => caller,
-        Err(refusal) => return Some(refusal.into_response()),
+        Err(response) => return Some(response.into_response()),
     };
     if call.method == Method::OPTIONS {
         return Some(describe(endpoint));
@@ -94,18 +94,21 @@ async fn ask(
         return Some(detail(StatusCode::METHOD_NOT_ALLOWED, &text));
     }
     let Some(caller) = caller else {
-        return public::answer(shared, call);
+        return public::respond(shared, call);
     };
-    if method == Method::POST && endpoint.trips_over_a_format() && parted(&call.path).1.is_some() {
+    if method == Method::POST
+        && endpoint.crashes_on_format()
+        && split_format(&call.path).1.is_some()
+    {
         return Some(crash());
     }
     let params = Params::read(call).await;
     if method == Method::POST
-        && let Err(refusal) = params.accept()
+        && let Err(response) = params.accept()
     {
-        return Some(*refusal);
+        return Some(*response);
     }
-    let answer = match endpoint {
+    let response = match endpoint {
         Endpoint::Project => project::project(shared),
         Endpoint::ExchangeMember => project::exchange_member(shared, call, caller),
         Endpoint::Members => project::members(shared, call),
@@ -119,12 +122,12 @@ async fn ask(
         Endpoint::StoreAccessLog => access_log::store(shared, call, caller),
         _ => return None,
     };
-    Some(answer)
+    Some(response)
 }
 
 /// Whether the client would rather have a page than JSON; the refusal if it wants neither.
-fn wants_html(call: &Call) -> Result<bool, Refused> {
-    match parted(&call.path).1.or(call.query.get("format")) {
+fn wants_html(call: &Call) -> Result<bool, ErrorResponse> {
+    match split_format(&call.path).1.or(call.query.get("format")) {
         Some("json") => return Ok(false),
         Some("api") => return Ok(true),
         Some(_) => return Err(detail(StatusCode::NOT_FOUND, "Not found.").into()),
@@ -151,9 +154,9 @@ fn wants_html(call: &Call) -> Result<bool, Refused> {
 }
 
 /// The answer as a page around its JSON.
-async fn browsable(answer: Response) -> Response {
-    let (mut parts, body) = answer.into_parts();
-    let body = to_bytes(body, usize::try_from(BODY_KEPT).unwrap_or(usize::MAX))
+async fn browsable(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let body = to_bytes(body, usize::try_from(MAX_STORED_BODY).unwrap_or(usize::MAX))
         .await
         .unwrap_or_default();
     let text = String::from_utf8_lossy(&body)
@@ -169,24 +172,24 @@ async fn browsable(answer: Response) -> Response {
     Response::from_parts(parts, Body::from(page))
 }
 
-fn finish(mut answer: Response, methods: &'static str) -> Response {
+fn finish(mut response: Response, methods: &'static str) -> Response {
     // A crash is answered by another part of the server, which knows nothing of methods.
-    if answer.status() != StatusCode::INTERNAL_SERVER_ERROR {
-        answer
+    if response.status() != StatusCode::INTERNAL_SERVER_ERROR {
+        response
             .headers_mut()
             .insert(header::ALLOW, HeaderValue::from_static(methods));
     }
-    allow_any_origin(answer)
+    allow_any_origin(response)
 }
 
-fn allow_any_origin(mut answer: Response) -> Response {
-    let headers = answer.headers_mut();
+fn allow_any_origin(mut response: Response) -> Response {
+    let headers = response.headers_mut();
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_ORIGIN,
         HeaderValue::from_static("*"),
     );
     headers.insert(header::VARY, HeaderValue::from_static("Accept, Origin"));
-    answer
+    response
 }
 
 /// What `OPTIONS` says about a place.

@@ -3,14 +3,42 @@
 
 use std::collections::BTreeMap;
 
+use axum::response::Response;
+use http::StatusCode;
+use serde::Serialize;
 use url::Url;
 
 use crate::fault::Fault;
 use crate::web::call::Call;
+use crate::web::respond::json;
 
 const DEFAULT_LIMIT: u64 = 100;
 
-/// Which part of a list is asked for, and the links around it.
+#[derive(Serialize)]
+struct List<T> {
+    count: usize,
+    next: Option<String>,
+    previous: Option<String>,
+    results: Vec<T>,
+}
+
+/// Responds with the requested page of a list of `count` items.
+pub(crate) fn list<T: Serialize>(
+    call: &Call,
+    count: usize,
+    items: impl Iterator<Item = T>,
+) -> Response {
+    let page = Page::of(call, count);
+    let list = List {
+        count,
+        next: page.next,
+        previous: page.previous,
+        results: items.skip(page.skip).take(page.take).collect(),
+    };
+    json(StatusCode::OK, &list)
+}
+
+/// The requested part of a list, and the links to the parts around it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Page {
     pub(crate) next: Option<String>,

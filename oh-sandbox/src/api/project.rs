@@ -5,16 +5,16 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::caller::Caller;
-use super::datafiles::{Shown, stamp};
+use super::datafiles::{FileView, stamp};
 use super::datatypes::{self, DataType};
-use super::paging::Page;
+use super::paging::{self, Page};
 use crate::state::Shared;
-use crate::state::world::{OTHER_PROJECT, PROJECT, Standing, World, source};
+use crate::state::database::{Database, Membership, OTHER_PROJECT, PROJECT, source};
 use crate::web::call::Call;
 use crate::web::respond::{crash, json, json_error};
 
 /// How many files the list of members shows of each.
-const SHOWN_FILES: usize = 10;
+const MAX_LISTED_FILES: usize = 10;
 
 /// A project as the API shows it.
 #[derive(Serialize)]
@@ -45,12 +45,12 @@ pub(crate) struct Project {
 
 impl Project {
     /// The project under test.
-    pub(crate) fn ours(world: &World) -> Self {
+    pub(crate) fn own(db: &Database) -> Self {
         let registered = datatypes::ALL.iter().filter(|datatype| datatype.registered);
         Self {
-            active: world.settings.active,
-            approved: world.settings.approved,
-            authorized_members: world.joined().count(),
+            active: db.settings.active,
+            approved: db.settings.approved,
+            authorized_members: db.joined().count(),
             badge_image: None,
             contact_email: "project@example.org",
             id: PROJECT,
@@ -71,7 +71,7 @@ impl Project {
             returned_data_description: "Whatever the app uploads.",
             short_description: "A project to try things out.",
             slug: "sandbox-project",
-            r#type: if world.settings.on_site {
+            r#type: if db.settings.on_site {
                 "on-site"
             } else {
                 "oauth2"
@@ -80,7 +80,7 @@ impl Project {
     }
 
     /// The other one, whose data ours may see.
-    pub(crate) fn other(world: &World) -> Self {
+    pub(crate) fn other(db: &Database) -> Self {
         Self {
             active: true,
             approved: true,
@@ -96,14 +96,14 @@ impl Project {
             long_description: "A project that members have data from.",
             returned_data_description: "Other data.",
             short_description: "Another project.",
-            ..Self::ours(world)
+            ..Self::own(db)
         }
     }
 }
 
 /// `GET project/`
 pub(crate) fn project(shared: &Shared) -> Response {
-    json(StatusCode::OK, &Project::ours(&shared.world()))
+    json(StatusCode::OK, &Project::own(&shared.db()))
 }
 
 #[derive(Serialize)]
@@ -116,7 +116,7 @@ struct Exchange<'a> {
     sources_shared: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<&'a str>,
-    data: Vec<Shown<'a>>,
+    data: Vec<FileView<'a>>,
 }
 
 /// `GET project/exchange-member/`
@@ -124,16 +124,15 @@ struct Exchange<'a> {
 /// The master token gets an answer even for a member who has left, files included.
 pub(crate) fn exchange_member(shared: &Shared, call: &Call, caller: Caller) -> Response {
     let now = shared.clock.now();
-    let world = shared.world();
+    let db = shared.db();
     let index = match caller {
         Caller::Member(index) => Some(index),
         Caller::Project => {
             let Some(id) = call.query.get("project_member_id") else {
                 return crash();
             };
-            world
-                .find(id)
-                .filter(|&index| world.members[index].standing != Standing::Stranger)
+            db.find(id)
+                .filter(|&index| db.members[index].membership != Membership::NeverJoined)
         }
     };
     let Some(index) = index else {
@@ -143,16 +142,16 @@ pub(crate) fn exchange_member(shared: &Shared, call: &Call, caller: Caller) -> R
             "project_member_id is invalid",
         );
     };
-    let member = &world.members[index];
-    let count = world.files_of(index).count();
+    let member = &db.members[index];
+    let count = db.files_of(index).count();
     let page = Page::of(call, count);
-    let data = world.files_of(index).skip(page.skip).take(page.take);
+    let data = db.files_of(index).skip(page.skip).take(page.take);
     json(
         StatusCode::OK,
         &Exchange {
             count,
             data: data
-                .map(|file| Shown::of(file, &call.base, &shared.key, now))
+                .map(|file| FileView::of(file, &call.base, &shared.key, now))
                 .collect(),
             next: page.next,
             previous: page.previous,
@@ -165,15 +164,7 @@ pub(crate) fn exchange_member(shared: &Shared, call: &Call, caller: Caller) -> R
 }
 
 #[derive(Serialize)]
-struct Members<'a> {
-    count: usize,
-    next: Option<String>,
-    previous: Option<String>,
-    results: Vec<Listed<'a>>,
-}
-
-#[derive(Serialize)]
-struct Listed<'a> {
+struct MemberView<'a> {
     created: String,
     project_member_id: &'a str,
     file_count: usize,
@@ -181,7 +172,7 @@ struct Listed<'a> {
     sources_shared: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<&'a str>,
-    data: Vec<Shown<'a>>,
+    data: Vec<FileView<'a>>,
 }
 
 /// `GET project/members/`
@@ -193,32 +184,22 @@ pub(crate) fn members(shared: &Shared, call: &Call) -> Response {
         return crash();
     };
     let now = shared.clock.now();
-    let world = shared.world();
-    let count = world.joined().count();
-    let page = Page::of(call, count);
-    let results = world.joined().skip(page.skip).take(page.take).map(|index| {
-        let member = &world.members[index];
-        let data = world.files_of(index).take(SHOWN_FILES);
-        Listed {
+    let db = shared.db();
+    let members = db.listed().map(|index| {
+        let member = &db.members[index];
+        let data = db.files_of(index).take(MAX_LISTED_FILES);
+        MemberView {
             created: stamp(member.created),
             project_member_id: &member.id,
-            file_count: world.files_of(index).count(),
+            file_count: db.files_of(index).count(),
             exchange_member: format!(
                 "{}/api/direct-sharing/project/exchange-member/?project_member_id={}&access_token={token}",
                 call.base, member.id
             ),
             sources_shared: vec![source(OTHER_PROJECT)],
             username: member.username.as_deref(),
-            data: data.map(|file| Shown::of(file, &call.base, &shared.key, now)).collect(),
+            data: data.map(|file| FileView::of(file, &call.base, &shared.key, now)).collect(),
         }
     });
-    json(
-        StatusCode::OK,
-        &Members {
-            count,
-            results: results.collect(),
-            next: page.next,
-            previous: page.previous,
-        },
-    )
+    paging::list(call, db.listed().count(), members)
 }

@@ -1,26 +1,27 @@
-//! Public data, which needs no token. Here everything that members have is public.
+//! The public API, which requires no token. Every file of a joined member is public.
 
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json as object};
 use time::OffsetDateTime;
 
 use super::datafiles::{datatypes, download_url, source_project, stamp};
 use super::datatypes::{ALL, DataType};
-use super::paging::Page;
+use super::paging;
 use super::project::Project;
 use crate::secret::Key;
 use crate::state::Shared;
-use crate::state::world::{DataFile, OTHER_PROJECT, PROJECT, World, source};
+use crate::state::database::{DataFile, Database, OTHER_PROJECT, PROJECT, source};
 use crate::web::call::Call;
 use crate::web::respond::{crash, detail, json};
 
-/// Answers a request for public data, `None` if there is no such place. These places are found
-/// without a trailing slash too, and with `.json` at the end. Filters in the query are ignored.
-pub(crate) fn answer(shared: &Shared, call: &Call) -> Option<Response> {
-    let here = Here {
-        world: &shared.world(),
+/// Handles a request for public data. Returns `None` for an unknown path. The paths are valid without
+/// a trailing slash and with the extension `.json`. As on the newest server, most filters in the query
+/// have no effect.
+pub(crate) fn respond(shared: &Shared, call: &Call) -> Option<Response> {
+    let api = PublicApi {
+        db: &shared.db(),
         call,
         key: &shared.key,
         now: shared.clock.now(),
@@ -28,38 +29,23 @@ pub(crate) fn answer(shared: &Shared, call: &Call) -> Option<Response> {
     let path = call.path.trim_end_matches('/');
     let path = path.strip_suffix(".json").unwrap_or(path);
     if let Some(rest) = path.strip_prefix("/api/public-data") {
-        return here.older(rest.trim_matches('/'));
+        return api.legacy(rest.trim_matches('/'));
     }
     let parts: Vec<&str> = path.strip_prefix("/api/public/")?.split('/').collect();
-    here.current(&parts)
+    api.current(&parts)
 }
 
-struct Here<'a> {
-    world: &'a World,
+struct PublicApi<'a> {
+    db: &'a Database,
     call: &'a Call,
     key: &'a Key,
     now: OffsetDateTime,
 }
 
 #[derive(Serialize)]
-struct List<T> {
-    count: usize,
-    next: Option<String>,
-    previous: Option<String>,
-    results: Vec<T>,
-}
-
-#[derive(Serialize)]
 struct Person {
     name: String,
     profile_url: String,
-    username: String,
-}
-
-#[derive(Serialize)]
-struct User<I> {
-    id: I,
-    name: String,
     username: String,
 }
 
@@ -72,36 +58,31 @@ struct File<'a> {
     download_url: String,
     metadata: &'a Value,
     source_project: String,
-    user: User<usize>,
+    user: Value,
 }
 
 #[derive(Serialize)]
-struct OlderFile<'a> {
+struct LegacyFile<'a> {
     id: u64,
     basename: &'a str,
     created: String,
     download_url: String,
     metadata: &'a Value,
     source: String,
-    user: User<&'a str>,
+    user: Value,
 }
 
-impl<'a> Here<'a> {
+impl<'a> PublicApi<'a> {
     fn current(&self, parts: &[&str]) -> Option<Response> {
-        let world = self.world;
+        let db = self.db;
         let number = |text: &str| text.parse::<u64>().ok();
+        let own = || db.settings.approved.then(|| Project::own(db));
         Some(match parts {
-            ["projects"] => {
-                let ours = world.settings.approved.then(|| Project::ours(world));
-                self.list(ours.into_iter().chain([Project::other(world)]))
-            }
-            ["project", id] => match number(id) {
-                Some(PROJECT) if world.settings.approved => {
-                    json(StatusCode::OK, &Project::ours(world))
-                }
-                Some(OTHER_PROJECT) => json(StatusCode::OK, &Project::other(world)),
-                Some(_) => none("DataRequestProject"),
-                None => return None,
+            ["projects"] => self.list(own().into_iter().chain([Project::other(db)])),
+            ["project", id] => match number(id)? {
+                PROJECT if db.settings.approved => json(StatusCode::OK, &Project::own(db)),
+                OTHER_PROJECT => json(StatusCode::OK, &Project::other(db)),
+                _ => no_match("DataRequestProject"),
             },
             ["project", id, "datafiles"] => {
                 let id = number(id)?;
@@ -115,147 +96,119 @@ impl<'a> Here<'a> {
                 if !self.has_project(id) {
                     return Some(crash());
                 }
-                let there = id == PROJECT;
-                self.list(
-                    self.joined()
-                        .filter(|_| there)
-                        .map(|index| self.person(index)),
-                )
+                let members = db.joined().filter(|_| id == PROJECT);
+                self.list(members.map(|index| self.person(index)))
             }
-            ["members"] => self.list(self.joined().map(|index| self.person(index))),
-            ["member", name] => match self.named(name) {
+            ["members"] => self.list(db.joined().map(|index| self.person(index))),
+            ["member", name] => match self.member_named(name) {
                 Some(index) => json(StatusCode::OK, &self.person(index)),
-                None => none("Member"),
+                None => no_match("Member"),
             },
-            ["member", name, "projects"] => match self.named(name) {
-                Some(_) => {
-                    let ours = world.settings.approved.then(|| Project::ours(world));
-                    self.list(ours.into_iter())
-                }
+            ["member", name, "projects"] => match self.member_named(name) {
+                Some(_) => self.list(own().into_iter()),
                 None => crash(),
             },
-            ["member", name, "datafiles"] => match self.named(name) {
+            ["member", name, "datafiles"] => match self.member_named(name) {
                 Some(index) => self.files(move |file| file.member == index),
                 None => crash(),
             },
             ["datatypes"] => self.list(ALL.iter().map(DataType::shown)),
             ["datatype", id] => match DataType::find(number(id)?) {
                 Some(datatype) => json(StatusCode::OK, &datatype.shown()),
-                None => none("DataType"),
+                None => no_match("DataType"),
             },
             ["datatype", id, "datafiles"] => {
                 let id = number(id)?;
                 let flag = self.call.query.get("include_children");
-                let Some(children) = flag.map_or(Some(false), truth) else {
+                let include_children = flag.map_or(Some(false), strtobool);
+                let (Some(include_children), Some(_)) = (include_children, DataType::find(id))
+                else {
                     return Some(crash());
                 };
-                if DataType::find(id).is_none() {
-                    return Some(crash());
-                }
+                let is_child = move |datatype: u64| {
+                    DataType::find(datatype).is_some_and(|datatype| datatype.parent == Some(id))
+                };
                 self.files(move |file| {
-                    let mut of = file.datatypes.iter();
-                    of.any(|&it| {
-                        it == id
-                            || children
-                                && DataType::find(it).is_some_and(|it| it.parent == Some(id))
-                    })
+                    let mut datatypes = file.datatypes.iter().copied();
+                    datatypes
+                        .any(|datatype| datatype == id || include_children && is_child(datatype))
                 })
             }
             ["datafiles"] => self.files(|_| true),
-            ["datafile", id] => match world
-                .files
-                .get(&number(id)?)
-                .filter(|file| self.is_public(file))
-            {
-                Some(file) => json(StatusCode::OK, &self.file(file)),
-                None => none("ProjectDataFile"),
-            },
+            ["datafile", id] => {
+                let file = db.files.get(&number(id)?);
+                match file.filter(|file| self.is_public(file)) {
+                    Some(file) => json(StatusCode::OK, &self.file(file)),
+                    None => no_match("ProjectDataFile"),
+                }
+            }
             _ => return None,
         })
     }
 
-    fn older(&self, rest: &str) -> Option<Response> {
-        let world = self.world;
-        let names = || {
-            self.joined()
-                .map(|index| world.members[index].account_name())
+    fn legacy(&self, path: &str) -> Option<Response> {
+        let db = self.db;
+        let usernames = || {
+            let members = db.joined().map(|index| db.members[index].account_name());
+            members.collect::<Vec<_>>()
         };
-        Some(match rest {
-            "" => self.list(self.public().map(|file| self.older_file(file))),
-            "sources-by-member" => self.list(self.joined().map(|index| {
-                let username = world.members[index].account_name();
-                serde_json::json!({ "username": username, "sources": [source(PROJECT)] })
-            })),
+        Some(match path {
+            "" => self.list(self.public_files().map(|file| self.legacy_file(file))),
+            "sources-by-member" => {
+                self.list(usernames().into_iter().map(
+                    |username| object!({ "username": username, "sources": [source(PROJECT)] }),
+                ))
+            }
             "members-by-source" => {
-                let ours: Vec<String> = names().collect();
-                let other: Vec<String> = Vec::new();
-                let of = |project: u64, name: &str, usernames: Vec<String>| serde_json::json!({ "source": source(project), "name": name, "usernames": usernames });
-                let name = Project::ours(world).name;
-                let approved = world.settings.approved;
-                let ours = approved.then(|| of(PROJECT, name, ours));
-                let other = of(OTHER_PROJECT, Project::other(world).name, other);
-                self.list(ours.into_iter().chain([other]))
+                let entry = |id: u64, project: Project, usernames: Vec<String>| object!({ "source": source(id), "name": project.name, "usernames": usernames });
+                let approved = db.settings.approved;
+                let own = approved.then(|| entry(PROJECT, Project::own(db), usernames()));
+                let other = entry(OTHER_PROJECT, Project::other(db), Vec::new());
+                let mut entries: Vec<Value> = own.into_iter().chain([other]).collect();
+                // Measured: the filter is effective, and an unknown source is a server error.
+                if let Some(wanted) = self.call.query.get("source") {
+                    entries.retain(|entry| entry["source"] == wanted);
+                    if entries.is_empty() {
+                        return Some(crash());
+                    }
+                }
+                self.list(entries.into_iter())
             }
             _ => return None,
         })
     }
 
     fn list<T: Serialize>(&self, items: impl Iterator<Item = T>) -> Response {
-        let mut items: Vec<T> = items.collect();
-        let count = items.len();
-        let page = Page::of(self.call, count);
-        let results = items
-            .drain(page.skip.min(count)..)
-            .take(page.take)
-            .collect();
-        json(
-            StatusCode::OK,
-            &List {
-                count,
-                next: page.next,
-                previous: page.previous,
-                results,
-            },
-        )
+        let items: Vec<T> = items.collect();
+        paging::list(self.call, items.len(), items.into_iter())
     }
 
-    fn files(&self, wanted: impl Fn(&DataFile) -> bool) -> Response {
-        self.list(
-            self.public()
-                .filter(|file| wanted(file))
-                .map(|file| self.file(file)),
-        )
+    fn files(&self, matches: impl Fn(&DataFile) -> bool) -> Response {
+        let files = self.public_files().filter(|file| matches(file));
+        self.list(files.map(|file| self.listed_file(file)))
     }
 
-    /// The newest first.
-    fn public(&self) -> impl Iterator<Item = &'a DataFile> {
-        self.world
-            .files
-            .values()
-            .rev()
-            .filter(|file| self.is_public(file))
+    /// The public files, newest first.
+    fn public_files(&self) -> impl Iterator<Item = &'a DataFile> {
+        let files = self.db.files.values().rev();
+        files.filter(|file| self.is_public(file))
     }
 
     fn is_public(&self, file: &DataFile) -> bool {
-        file.complete && self.world.members[file.member].joined()
+        file.complete && self.db.members[file.member].joined()
     }
 
-    /// Whether a project is shown to the public.
     fn has_project(&self, id: u64) -> bool {
-        id == OTHER_PROJECT || id == PROJECT && self.world.settings.approved
+        id == OTHER_PROJECT || id == PROJECT && self.db.settings.approved
     }
 
-    fn joined(&self) -> impl Iterator<Item = usize> + 'a {
-        self.world.joined()
-    }
-
-    fn named(&self, name: &str) -> Option<usize> {
-        self.joined()
-            .find(|&index| self.world.members[index].account_name() == name)
+    fn member_named(&self, name: &str) -> Option<usize> {
+        let mut members = self.db.joined();
+        members.find(|&index| self.db.members[index].account_name() == name)
     }
 
     fn person(&self, index: usize) -> Person {
-        let username = self.world.members[index].account_name();
+        let username = self.db.members[index].account_name();
         let profile_url = format!("{}/member/{username}/", self.call.base);
         Person {
             name: full_name(&username),
@@ -264,8 +217,18 @@ impl<'a> Here<'a> {
         }
     }
 
+    /// One file of a list. Measured: the filter `username` does not restrict the list, but a file of
+    /// a hidden member whose username contains the filter's value becomes `{}`.
+    fn listed_file(&self, file: &'a DataFile) -> Value {
+        let member = &self.db.members[file.member];
+        let filter = self.call.query.get("username");
+        if member.hidden && filter.is_some_and(|name| member.account_name().contains(name)) {
+            return object!({});
+        }
+        object!(self.file(file))
+    }
+
     fn file(&self, file: &'a DataFile) -> File<'a> {
-        let username = self.world.members[file.member].account_name();
         File {
             id: file.id,
             basename: &file.basename,
@@ -274,35 +237,37 @@ impl<'a> Here<'a> {
             download_url: download_url(file, &self.call.base, self.key, self.now),
             metadata: &file.metadata,
             source_project: source_project(file, &self.call.base),
-            user: User {
-                id: file.member + 1,
-                name: full_name(&username),
-                username,
-            },
+            user: self.user(file, &(file.member + 1).into()),
         }
     }
 
-    fn older_file(&self, file: &'a DataFile) -> OlderFile<'a> {
-        let member = &self.world.members[file.member];
-        let username = member.account_name();
-        OlderFile {
+    fn legacy_file(&self, file: &'a DataFile) -> LegacyFile<'a> {
+        // Measured: the user id is the member id as a string of 8 digits.
+        let id = self.db.members[file.member].id.as_str().into();
+        LegacyFile {
             id: file.id,
             basename: &file.basename,
             created: stamp(file.created),
             download_url: download_url(file, &self.call.base, self.key, self.now),
             metadata: &file.metadata,
             source: source(file.project),
-            user: User {
-                id: &member.id,
-                name: full_name(&username),
-                username,
-            },
+            user: self.user(file, &id),
         }
+    }
+
+    /// The user of a file. Measured: a hidden member has only a username, which is null.
+    fn user(&self, file: &DataFile, id: &Value) -> Value {
+        let member = &self.db.members[file.member];
+        if member.hidden {
+            return object!({ "username": null });
+        }
+        let username = member.account_name();
+        object!({ "id": id, "name": full_name(&username), "username": username })
     }
 }
 
-/// What Python's `strtobool` makes of a text; it stumbles over any other.
-fn truth(text: &str) -> Option<bool> {
+/// Parses a flag like Python's `strtobool`, which raises an exception for any other text.
+fn strtobool(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "y" | "yes" | "t" | "true" | "on" | "1" => Some(true),
         "n" | "no" | "f" | "false" | "off" | "0" => Some(false),
@@ -310,19 +275,14 @@ fn truth(text: &str) -> Option<bool> {
     }
 }
 
-fn none(what: &str) -> Response {
-    detail(
-        StatusCode::NOT_FOUND,
-        &format!("No {what} matches the given query."),
-    )
+fn no_match(model: &str) -> Response {
+    let text = format!("No {model} matches the given query.");
+    detail(StatusCode::NOT_FOUND, &text)
 }
 
-/// `alice` is Alice Tester.
+/// Returns `Alice Tester` for `alice`.
 fn full_name(username: &str) -> String {
     let mut letters = username.chars();
-    let first: String = letters
-        .next()
-        .map(|letter| letter.to_uppercase().collect())
-        .unwrap_or_default();
-    format!("{first}{} Tester", letters.as_str())
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    format!("{}{} Tester", first.collect::<String>(), letters.as_str())
 }

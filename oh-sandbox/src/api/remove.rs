@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use super::caller::Caller;
 use super::message::{errors, known, strings};
-use crate::state::world::World;
+use crate::state::database::Database;
 use crate::state::{Shared, leave};
 use crate::web::params::{Param, Params};
-use crate::web::respond::{Refused, crash, json};
+use crate::web::respond::{ErrorResponse, crash, json};
 
 /// `POST project/remove-members/`
 ///
@@ -22,22 +22,22 @@ pub(crate) async fn remove_members(
     caller: Caller,
     params: &Params,
 ) -> Response {
-    let named = {
-        let world = shared.world();
-        match named(&world, caller, params) {
+    let ids = {
+        let db = shared.db();
+        match members_to_remove(&db, caller, params) {
             Ok(ids) => ids,
-            Err(refusal) => return *refusal,
+            Err(response) => return *response,
         }
     };
     let shared = shared.clone();
     // Runs to its end even if the client goes away.
     let removing = tokio::spawn(async move {
-        for id in named {
-            let departure = leave(&shared, &id, false).await.unwrap_or_default();
-            let settings = shared.world().settings.clone();
+        for id in ids {
+            let outcome = leave(&shared, &id, false).await.unwrap_or_default();
+            let settings = shared.db().settings.clone();
             let fails = settings.remove_members_fails && settings.webhook_url.is_some();
             // Silence is a crash of its own, unless only the leave pages are to show it.
-            if fails || departure.crashed && !settings.silent_leave {
+            if fails || outcome.crashed && !settings.silent_leave {
                 return crash();
             }
         }
@@ -46,9 +46,13 @@ pub(crate) async fn remove_members(
     removing.await.unwrap_or_else(|_| crash())
 }
 
-fn named(world: &World, caller: Caller, params: &Params) -> Result<Vec<String>, Refused> {
+fn members_to_remove(
+    db: &Database,
+    caller: Caller,
+    params: &Params,
+) -> Result<Vec<String>, ErrorResponse> {
     let ids = match (caller, params.get("project_member_ids")) {
-        (Caller::Member(index), _) => vec![world.members[index].id.clone()],
+        (Caller::Member(index), _) => vec![db.members[index].id.clone()],
         (Caller::Project, Some(Param::Json(Value::Array(items)))) if !items.is_empty() => {
             strings(&Value::Array(items.clone()))?
         }
@@ -61,6 +65,6 @@ fn named(world: &World, caller: Caller, params: &Params) -> Result<Vec<String>, 
             return Err(errors("__all__", text).into());
         }
     };
-    known(world, &ids)?;
+    known(db, &ids, Database::find_joined)?;
     Ok(ids)
 }

@@ -9,42 +9,42 @@ use super::caller::Caller;
 use super::{datatypes, metadata};
 use crate::objects::ObjectStore;
 use crate::state::Shared;
-use crate::state::world::{DataFile, PROJECT, source};
+use crate::state::database::{DataFile, PROJECT, source};
 use crate::web::call::{Call, RequestBody};
-use crate::web::params::{Param, Params, UPLOAD_LIMIT};
-use crate::web::respond::{Refused, crash, detail, field_error, json};
+use crate::web::params::{MAX_REQUEST_BODY, Param, Params};
+use crate::web::respond::{ErrorResponse, crash, detail, field_error, json};
 
 /// What the database holds of a path.
-const PATH_LIMIT: usize = 1024;
+const MAX_PATH: usize = 1024;
 
 /// A form's complaints, field by field in the order of the form.
 #[derive(Default)]
-struct Complaints(Vec<(&'static str, [String; 1])>);
+struct FormErrors(Vec<(&'static str, [String; 1])>);
 
-impl Serialize for Complaints {
+impl Serialize for FormErrors {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(field, texts)| (field, texts)))
     }
 }
 
-impl Complaints {
+impl FormErrors {
     fn add(&mut self, field: &'static str, text: &str) {
         self.0.push((field, [text.to_owned()]));
     }
 
-    fn answer(self) -> Option<Response> {
+    fn into_response(self) -> Option<Response> {
         (!self.0.is_empty()).then(|| json(StatusCode::BAD_REQUEST, &self))
     }
 }
 
 /// What both ways of uploading say about their file.
-struct About {
+struct Attributes {
     metadata: Value,
     datatypes: Vec<u64>,
 }
 
-fn about(params: &Params, complaints: &mut Complaints) -> Result<About, Refused> {
-    let mut about = About {
+fn attributes(params: &Params, errors: &mut FormErrors) -> Result<Attributes, ErrorResponse> {
+    let mut attributes = Attributes {
         metadata: Value::Null,
         datatypes: Vec::new(),
     };
@@ -58,18 +58,18 @@ fn about(params: &Params, complaints: &mut Complaints) -> Result<About, Refused>
             metadata::parse(&text)
         }
     }) {
-        None => complaints.add("metadata", "This field is required."),
-        Some(Ok(metadata)) => about.metadata = metadata,
-        Some(Err(metadata::Wrong::Complaint(text))) => complaints.add("metadata", text),
-        Some(Err(metadata::Wrong::Crash(crash))) => return Err(crash),
+        None => errors.add("metadata", "This field is required."),
+        Some(Ok(metadata)) => attributes.metadata = metadata,
+        Some(Err(metadata::Invalid::Field(text))) => errors.add("metadata", text),
+        Some(Err(metadata::Invalid::Crash(crash))) => return Err(crash),
     }
     match params.text("datatypes").map(|text| datatypes::parse(&text)) {
         None => {}
-        Some(Ok(datatypes)) => about.datatypes = datatypes,
-        Some(Err(datatypes::Wrong::Complaint(text))) => complaints.add("datatypes", &text),
-        Some(Err(datatypes::Wrong::Crash(crash))) => return Err(crash),
+        Some(Ok(datatypes)) => attributes.datatypes = datatypes,
+        Some(Err(datatypes::Invalid::Field(text))) => errors.add("datatypes", &text),
+        Some(Err(datatypes::Invalid::Crash(crash))) => return Err(crash),
     }
-    Ok(about)
+    Ok(attributes)
 }
 
 #[derive(Serialize)]
@@ -82,70 +82,70 @@ struct Created {
 /// `POST project/files/upload/`
 pub(crate) fn simple(shared: &Shared, call: &Call, caller: Caller, params: &Params) -> Response {
     let too_long = match &call.body {
-        RequestBody::TooLong => true,
-        RequestBody::Whole(body) => body.len() > UPLOAD_LIMIT,
+        RequestBody::TooLarge => true,
+        RequestBody::Whole(body) => body.len() > MAX_REQUEST_BODY,
     };
     if too_long {
         return crash();
     }
-    let index = match caller.member(&shared.world(), params) {
+    let index = match caller.member(&shared.db(), params) {
         Ok(index) => index,
-        Err(refusal) => return *refusal,
+        Err(response) => return *response,
     };
-    let mut complaints = Complaints::default();
-    let about = match about(params, &mut complaints) {
-        Ok(about) => about,
+    let mut errors = FormErrors::default();
+    let attributes = match attributes(params, &mut errors) {
+        Ok(attributes) => attributes,
         Err(crash) => return *crash,
     };
     let file = params.file("data_file");
     match file {
-        None => complaints.add("data_file", "This field is required."),
+        None => errors.add("data_file", "This field is required."),
         Some(file) if file.content.is_empty() => {
-            complaints.add("data_file", "The submitted file is empty.")
+            errors.add("data_file", "The submitted file is empty.")
         }
         Some(_) => {}
     }
-    if let Some(answer) = complaints.answer() {
-        return answer;
+    if let Some(response) = errors.into_response() {
+        return response;
     }
     let Some(file) = file else { return crash() };
-    let name = sanitized(&file.file_name);
-    match store_file(
-        shared,
-        index,
-        PROJECT,
-        &name,
-        &file.content,
-        about.metadata,
-        about.datatypes,
-    ) {
+    let file = NewFile {
+        member: index,
+        project: PROJECT,
+        basename: &sanitized(&file.file_name),
+        content: &file.content,
+        metadata: attributes.metadata,
+        datatypes: attributes.datatypes,
+    };
+    match store_file(shared, file) {
         Ok(id) => json(StatusCode::CREATED, &Created { id, url: None }),
         Err(_) => crash(),
     }
 }
 
-/// Keeps a file that is there in full.
-pub(crate) fn store_file(
-    shared: &Shared,
-    member: usize,
-    project: u64,
-    basename: &str,
-    content: &[u8],
-    metadata: Value,
-    datatypes: Vec<u64>,
-) -> std::io::Result<u64> {
+/// A complete file to store.
+pub(crate) struct NewFile<'a> {
+    pub(crate) member: usize,
+    pub(crate) project: u64,
+    pub(crate) basename: &'a str,
+    pub(crate) content: &'a [u8],
+    pub(crate) metadata: Value,
+    pub(crate) datatypes: Vec<u64>,
+}
+
+/// Stores a complete file and returns its id.
+pub(crate) fn store_file(shared: &Shared, file: NewFile<'_>) -> std::io::Result<u64> {
     let created = shared.clock.now();
-    let object = ObjectStore::new_path(&source(project), basename);
-    shared.objects.put_bytes(&object, content, created)?;
-    let basename = basename.to_owned();
-    Ok(shared.world().add_file(|id| DataFile {
+    let object = ObjectStore::new_path(&source(file.project), file.basename);
+    shared.objects.put_bytes(&object, file.content, created)?;
+    Ok(shared.db().add_file(|id| DataFile {
         id,
-        member,
-        project,
-        basename,
+        member: file.member,
+        project: file.project,
+        basename: file.basename.to_owned(),
         created,
-        datatypes,
-        metadata,
+        datatypes: file.datatypes,
+        metadata: file.metadata,
         object,
         complete: true,
     }))
@@ -168,39 +168,39 @@ fn sanitized(name: &str) -> String {
 /// `POST project/files/upload/direct/`
 pub(crate) fn direct(shared: &Shared, caller: Caller, params: &Params) -> Response {
     let created = shared.clock.now();
-    let mut world = shared.world();
-    let member = match caller.member(&world, params) {
+    let mut db = shared.db();
+    let member = match caller.member(&db, params) {
         Ok(index) => index,
-        Err(refusal) => return *refusal,
+        Err(response) => return *response,
     };
-    let mut complaints = Complaints::default();
-    let about = match about(params, &mut complaints) {
-        Ok(about) => about,
+    let mut errors = FormErrors::default();
+    let attributes = match attributes(params, &mut errors) {
+        Ok(attributes) => attributes,
         Err(crash) => return *crash,
     };
     let filename = params.text("filename");
     match &filename {
-        None => complaints.add("filename", "This field is required."),
+        None => errors.add("filename", "This field is required."),
         Some(name) if name.contains('\0') => {
-            complaints.add("filename", "Null characters are not allowed.")
+            errors.add("filename", "Null characters are not allowed.")
         }
         Some(_) => {}
     }
-    if let Some(answer) = complaints.answer() {
-        return answer;
+    if let Some(response) = errors.into_response() {
+        return response;
     }
     let filename = filename.unwrap_or_default();
     let object = ObjectStore::new_path(&source(PROJECT), &filename);
-    if object.chars().count() > PATH_LIMIT {
+    if object.chars().count() > MAX_PATH {
         return crash();
     }
     let url = Some(shared.objects.put_link(&object, created));
     let basename = filename.rsplit('/').next().unwrap_or_default().to_owned();
-    let About {
+    let Attributes {
         metadata,
         datatypes,
-    } = about;
-    let id = world.add_file(|id| DataFile {
+    } = attributes;
+    let id = db.add_file(|id| DataFile {
         id,
         member,
         project: PROJECT,
@@ -224,19 +224,16 @@ struct Completed {
 ///
 /// Whose file it is, the server does not ask.
 pub(crate) fn complete(shared: &Shared, caller: Caller, params: &Params) -> Response {
-    let mut world = shared.world();
-    if let Err(refusal) = caller.member(&world, params) {
-        return *refusal;
+    let mut db = shared.db();
+    if let Err(response) = caller.member(&db, params) {
+        return *response;
     }
     let id = match params.text("file_id").map(|text| text.parse::<i128>()) {
         None => return detail(StatusCode::BAD_REQUEST, "file does not exist"),
         Some(Err(_)) => return field_error("file_id", "Enter a whole number."),
         Some(Ok(id)) => id,
     };
-    let Some(file) = u64::try_from(id)
-        .ok()
-        .and_then(|id| world.files.get_mut(&id))
-    else {
+    let Some(file) = u64::try_from(id).ok().and_then(|id| db.files.get_mut(&id)) else {
         return crash();
     };
     let Some(content) = shared.objects.get(&file.object) else {

@@ -14,7 +14,7 @@ use crate::pages;
 use crate::state::Shared;
 use crate::state::grants::{Challenge, SCOPES, within};
 use crate::web::call::{Call, Fields};
-use crate::web::respond::{Refused, not_found, private_html, redirect};
+use crate::web::respond::{ErrorResponse, not_found, private_html, redirect};
 
 /// The cookie that says as whom a browser is logged in at this Open Humans.
 pub(crate) const SESSION_COOKIE: &str = "oh_sandbox_member";
@@ -30,10 +30,7 @@ pub(crate) fn authorize(shared: &Shared, call: &Call) -> Response {
         Method::GET | Method::HEAD => ask(shared, call, &request),
         Method::POST => {
             if form.get("csrfmiddlewaretoken") != Some(pages::csrf(shared).as_str()) {
-                return private_html(
-                    StatusCode::FORBIDDEN,
-                    pages::message("Forbidden", "CSRF verification failed."),
-                );
+                return pages::csrf_failed();
             }
             let member = form
                 .get("sandbox_member")
@@ -44,7 +41,7 @@ pub(crate) fn authorize(shared: &Shared, call: &Call) -> Response {
             } else {
                 "refuse"
             };
-            remembered(decide(shared, &request, member, decision), member)
+            remember_member(decide(shared, &request, member, decision), member)
         }
         _ => private_html(StatusCode::METHOD_NOT_ALLOWED, ""),
     }
@@ -64,12 +61,12 @@ struct Request {
 impl Request {
     /// Reads the query. What is wrong with the client or the address ends here; what is wrong
     /// with the rest is told to the client.
-    fn read(shared: &Shared, query: &Fields) -> Result<Self, Refused> {
+    fn read(shared: &Shared, query: &Fields) -> Result<Self, ErrorResponse> {
         let get = |name| query.get(name).filter(|value| !value.is_empty());
         if query.get("client_id") != Some(shared.credentials.client_id.as_str()) {
             return Err(not_found().into());
         }
-        let settings = shared.world().settings.clone();
+        let settings = shared.db().settings.clone();
         if settings.on_site {
             let text = "This is an on-site project: its members join it at Open Humans itself, and it has no \
                         OAuth2 client.";
@@ -94,7 +91,7 @@ impl Request {
                 ("error_description", description),
                 ("state", state.as_deref()),
             ];
-            Refused::from(redirect(with(redirect_uri.clone(), &added).as_str()))
+            ErrorResponse::from(redirect(with(redirect_uri.clone(), &added).as_str()))
         };
         match get("response_type") {
             Some("code") => {}
@@ -162,25 +159,25 @@ fn ask(shared: &Shared, call: &Call, request: &Request) -> Response {
         _ => {}
     }
     let now = shared.clock.now();
-    let world = shared.world();
-    let known = member.and_then(|id| world.find(id));
+    let db = shared.db();
+    let known = member.and_then(|id| db.find(id));
     let forced = call.query.get("approval_prompt") == Some("force");
     if let Some(index) = known
         && !forced
-        && world.grants.has_live(index, &request.scope, now)
+        && db.grants.has_live(index, &request.scope, now)
     {
-        drop(world);
+        drop(db);
         return decide(shared, request, member.unwrap_or_default(), "allow");
     }
-    let page = pages::authorize(&world, &pages::csrf(shared), known, &request.refused());
+    let page = pages::authorize(&db, &pages::csrf(shared), known, &request.refused());
     private_html(StatusCode::OK, page)
 }
 
 /// Sends the member back with a code, or with their refusal.
 fn decide(shared: &Shared, request: &Request, member: &str, decision: &str) -> Response {
     let now = shared.clock.now();
-    let mut world = shared.world();
-    let Some(index) = world.find(member) else {
+    let mut db = shared.db();
+    let Some(index) = db.find(member) else {
         let text = format!("There is no member {member:?} in this sandbox.");
         return private_html(
             StatusCode::BAD_REQUEST,
@@ -198,11 +195,11 @@ fn decide(shared: &Shared, request: &Request, member: &str, decision: &str) -> R
             );
         }
     }
-    if !world.members[index].joined() && !world.has_room() {
+    if !db.members[index].joined() && !db.accepts_members() {
         return redirect("/direct-sharing/authorize-full/");
     }
-    world.join(index, now);
-    let code = world.grants.new_code(
+    db.join(index, now);
+    let code = db.grants.new_code(
         index,
         request.redirect_uri_text.clone(),
         request.scope.clone(),
@@ -218,7 +215,7 @@ fn decide(shared: &Shared, request: &Request, member: &str, decision: &str) -> R
 }
 
 /// Remembers who decided, so that the next time the form need not ask.
-fn remembered(mut response: Response, member: &str) -> Response {
+fn remember_member(mut response: Response, member: &str) -> Response {
     let cookie = format!("{SESSION_COOKIE}={member}; Path=/; HttpOnly; SameSite=Lax");
     if response.status() == StatusCode::FOUND
         && let Ok(cookie) = HeaderValue::from_str(&cookie)

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use crate::secret::same;
+use crate::secret::constant_time_eq;
 use crate::state::grants::Challenge;
 
 impl Challenge {
@@ -28,12 +28,12 @@ impl Challenge {
     /// Whether a verifier belongs to this challenge.
     pub(crate) fn accepts(&self, verifier: &str) -> bool {
         if self.hashed {
-            same(
+            constant_time_eq(
                 &self.value,
                 &URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes())),
             )
         } else {
-            same(&self.value, verifier)
+            constant_time_eq(&self.value, verifier)
         }
     }
 }

@@ -8,17 +8,17 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Method, StatusCode, header};
 
 use super::redirect::registered;
-use crate::secret::same;
+use crate::secret::constant_time_eq;
 use crate::state::Shared;
 use crate::state::grants::{IssuedTokens, RefreshRefused};
 use crate::web::call::Call;
 use crate::web::params::Params;
-use crate::web::respond::{answer, html, oauth_error, oauth_json};
+use crate::web::respond::{html, oauth_error, oauth_json, response};
 
 /// `POST /oauth2/token/`
 pub(crate) fn token(shared: &Shared, call: &Call, params: &Params) -> Response {
     if call.method != Method::POST {
-        return post_only();
+        return method_not_allowed();
     }
     let form = params.form();
     let (grant, result) = grant(shared, call, &form);
@@ -43,15 +43,15 @@ pub(crate) fn token(shared: &Shared, call: &Call, params: &Params) -> Response {
 /// `POST /oauth2/revoke_token/`, RFC 7009: whatever the token was, it is no more.
 pub(crate) fn revoke(shared: &Shared, call: &Call, params: &Params) -> Response {
     if call.method != Method::POST {
-        return post_only();
+        return method_not_allowed();
     }
     let form = params.form();
-    if !client_is_known(shared, call, &form) {
+    if !authenticate_client(shared, call, &form) {
         return oauth_error("invalid_client", None);
     }
     match form.get("token") {
         Some(token) if !token.is_empty() => {
-            shared.world().grants.revoke(token);
+            shared.db().grants.revoke(token);
             html(StatusCode::OK, "")
         }
         _ => oauth_error("invalid_request", Some("Missing token parameter.")),
@@ -61,23 +61,23 @@ pub(crate) fn revoke(shared: &Shared, call: &Call, params: &Params) -> Response 
 /// `POST /oauth2/introspect/`, RFC 7662, for the client's own tokens.
 pub(crate) fn introspect(shared: &Shared, call: &Call, params: &Params) -> Response {
     let form = params.form();
-    if !client_is_known(shared, call, &form) {
+    if !authenticate_client(shared, call, &form) {
         return html(StatusCode::FORBIDDEN, "");
     }
     let now = shared.clock.now();
-    let world = shared.world();
+    let db = shared.db();
     let token = form.get("token").map_or("", String::as_str);
-    let body = match world.grants.describe(token, now) {
+    let body = match db.grants.describe(token, now) {
         None => crate::web::respond::python_json(&[("active", false.into())]),
         Some((member, scope, expires)) => crate::web::respond::python_json(&[
             ("active", true.into()),
             ("scope", scope.into()),
             ("exp", expires.into()),
             ("client_id", shared.credentials.client_id.as_str().into()),
-            ("username", world.members[member].account_name().into()),
+            ("username", db.members[member].account_name().into()),
         ]),
     };
-    answer(StatusCode::OK, "application/json", body)
+    response(StatusCode::OK, "application/json", body)
 }
 
 struct Refused {
@@ -130,7 +130,7 @@ fn grant(
         Some("password" | "client_credentials") => "other",
         _ => return ("none", Err("unsupported_grant_type".into())),
     };
-    if !client_is_known(shared, call, form) {
+    if !authenticate_client(shared, call, form) {
         return (name, Err("invalid_client".into()));
     }
     let result = match name {
@@ -143,9 +143,9 @@ fn grant(
 
 fn exchange(shared: &Shared, form: &Form) -> Result<IssuedTokens, Refused> {
     let now = shared.clock.now();
-    let mut world = shared.world();
+    let mut db = shared.db();
     let code = given(form, "code").ok_or_else(|| invalid_request("Missing code parameter."))?;
-    let grant = world.grants.code(code, now).ok_or("invalid_grant")?;
+    let grant = db.grants.code(code, now).ok_or("invalid_grant")?;
     if let Some(challenge) = &grant.challenge {
         let verifier = given(form, "code_verifier")
             .ok_or_else(|| invalid_request("Code verifier required."))?;
@@ -154,13 +154,11 @@ fn exchange(shared: &Shared, form: &Form) -> Result<IssuedTokens, Refused> {
         }
     }
     if let Some(asked) = form.get("redirect_uri")
-        && (grant.redirect_uri != *asked
-            || registered(asked, &world.settings.redirect_uris).is_none())
+        && (grant.redirect_uri != *asked || registered(asked, &db.settings.redirect_uris).is_none())
     {
         return Err(invalid_request("Mismatching redirect URI."));
     }
-    world
-        .grants
+    db.grants
         .exchange(code, now)
         .ok_or_else(|| "invalid_grant".into())
 }
@@ -171,7 +169,7 @@ fn refresh(shared: &Shared, form: &Form) -> Result<IssuedTokens, Refused> {
         .ok_or_else(|| invalid_request("Missing refresh token parameter."))?;
     let scope = given(form, "scope");
     shared
-        .world()
+        .db()
         .grants
         .rotate(token, scope, now)
         .map_err(|refused| match refused {
@@ -200,15 +198,16 @@ fn granted(tokens: &IssuedTokens) -> Response {
 }
 
 /// HTTP Basic first, then the body: wrong credentials in one do not spoil right ones in the other.
-fn client_is_known(shared: &Shared, call: &Call, form: &Form) -> bool {
-    if shared.world().settings.on_site {
+fn authenticate_client(shared: &Shared, call: &Call, form: &Form) -> bool {
+    if shared.db().settings.on_site {
         return false;
     }
     let in_header = call.header("authorization").and_then(basic);
     let in_body = given(form, "client_id").zip(given(form, "client_secret"));
     let in_body = in_body.map(|(id, secret)| (id.to_owned(), secret.to_owned()));
     in_header.into_iter().chain(in_body).any(|(id, secret)| {
-        same(&id, &shared.credentials.client_id) && same(&secret, &shared.credentials.client_secret)
+        constant_time_eq(&id, &shared.credentials.client_id)
+            && constant_time_eq(&secret, &shared.credentials.client_secret)
     })
 }
 
@@ -226,7 +225,7 @@ fn basic(header: &str) -> Option<(String, String)> {
     Some((unquote(id), unquote(secret)))
 }
 
-fn post_only() -> Response {
+fn method_not_allowed() -> Response {
     let mut response = html(StatusCode::METHOD_NOT_ALLOWED, "");
     response
         .headers_mut()

@@ -6,7 +6,6 @@
 //! too many.
 
 mod content;
-pub(crate) mod percent;
 mod receive;
 mod serve;
 
@@ -19,24 +18,24 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use axum::extract::Request;
 use axum::response::Response;
 use http::{Method, StatusCode, header};
-use percent::{decode, encode};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use url::Url;
 
-use crate::secret::{Key, same};
+use crate::secret::{Key, constant_time_eq};
 use crate::web::call::Fields;
-use crate::web::respond::{answer, xml_error};
+use crate::web::path::{decode, encode};
+use crate::web::respond::{response, xml_error};
 use content::Content;
 
 /// Who the links say they are signed by.
 const ACCESS_KEY: &str = "SANDBOX";
 
 /// How long a link to put a file is good.
-const PUT_LIFE: i64 = 6 * 3600;
+const PUT_LIFETIME: i64 = 6 * 3600;
 
 /// How long a link to get a file is good.
-const GET_LIFE: i64 = 3600;
+const GET_LIFETIME: i64 = 3600;
 
 /// All objects, by the path they are asked for.
 pub(crate) struct ObjectStore {
@@ -67,7 +66,7 @@ impl ObjectStore {
 
     /// The link that a file can be put to.
     pub(crate) fn put_link(&self, path: &str, now: OffsetDateTime) -> String {
-        let expires = now.unix_timestamp() + PUT_LIFE;
+        let expires = now.unix_timestamp() + PUT_LIFETIME;
         let path = encode(path);
         let signature = form(&self.sign("PUT", "", expires, &path));
         format!(
@@ -78,7 +77,7 @@ impl ObjectStore {
 
     /// The link that a file can be got from.
     pub(crate) fn get_link(&self, path: &str, download_key: &str, now: OffsetDateTime) -> String {
-        let expires = now.unix_timestamp() + GET_LIFE;
+        let expires = now.unix_timestamp() + GET_LIFETIME;
         let path = encode(path);
         let signature = form(&self.sign("GET", "", expires, &path));
         format!(
@@ -122,8 +121,8 @@ impl ObjectStore {
                 );
             }
         }
-        if let Some(refusal) = self.refuse(&request, now) {
-            return refusal;
+        if let Some(response) = self.refuse(&request, now) {
+            return response;
         }
         let path = decode(request.uri().path());
         if request.method() != Method::PUT {
@@ -152,7 +151,7 @@ impl ObjectStore {
             Ok(content) => {
                 let etag = content.etag.clone();
                 self.lock().insert(path, Arc::new(content));
-                let mut response = answer(StatusCode::OK, "text/html; charset=utf-8", "");
+                let mut response = response(StatusCode::OK, "text/html; charset=utf-8", "");
                 if let Ok(etag) = etag.parse() {
                     response.headers_mut().insert(header::ETAG, etag);
                 }
@@ -201,7 +200,7 @@ impl ObjectStore {
             expires,
             &encode(&decode(request.uri().path())),
         );
-        if !same(query.get("Signature").unwrap_or_default(), &signature) {
+        if !constant_time_eq(query.get("Signature").unwrap_or_default(), &signature) {
             let text = "The request signature we calculated does not match the signature you provided. Check your \
                         key and signing method.";
             return Some(xml_error(

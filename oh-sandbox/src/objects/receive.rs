@@ -18,10 +18,10 @@ use super::content::Content;
 
 /// Up to this size an object's tag is the MD5 of its content, as S3 has it for what was put in
 /// one piece. Beyond, it says nothing about the content, as for what was put in parts.
-const HASHED: u64 = 16 << 20;
+const MAX_HASHED_SIZE: u64 = 16 << 20;
 
 /// Frames on their way to the disk.
-const QUEUE: usize = 16;
+const QUEUED_FRAMES: usize = 16;
 
 /// Writes what is already in memory.
 pub(crate) fn write(path: PathBuf, bytes: &[u8], now: OffsetDateTime) -> io::Result<Content> {
@@ -37,7 +37,7 @@ pub(crate) async fn receive(
     announced: u64,
     now: OffsetDateTime,
 ) -> io::Result<Content> {
-    let (sender, mut receiver) = mpsc::channel::<Bytes>(QUEUE);
+    let (sender, mut receiver) = mpsc::channel::<Bytes>(QUEUED_FRAMES);
     let writing = tokio::task::spawn_blocking(move || {
         let mut sink = Sink::create(path, now)?;
         while let Some(frame) = receiver.blocking_recv() {
@@ -85,7 +85,7 @@ impl Sink {
     fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
         self.content.size += bytes.len() as u64;
-        if self.content.size > HASHED {
+        if self.content.size > MAX_HASHED_SIZE {
             self.hash = None;
         }
         if let Some(hash) = &mut self.hash {

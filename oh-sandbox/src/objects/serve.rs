@@ -14,13 +14,13 @@ use time::format_description::well_known::Rfc2822;
 use tokio::sync::mpsc;
 
 use super::content::Content;
-use crate::web::respond::{answer, xml_error};
+use crate::web::respond::{response, xml_error};
 
 /// How much is read at a time.
-const PIECE: usize = 256 << 10;
+const CHUNK_BYTES: usize = 256 << 10;
 
 /// Pieces read ahead of the network.
-const AHEAD: usize = 4;
+const READ_AHEAD_CHUNKS: usize = 4;
 
 /// Answers a GET or HEAD.
 pub(crate) async fn serve(
@@ -53,7 +53,7 @@ pub(crate) async fn serve(
     } else {
         StatusCode::OK
     };
-    let mut response = answer(status, content_type(path), body);
+    let mut response = response(status, content_type(path), body);
     if range.is_some() {
         let value = format!("bytes {}-{}/{}", part.start, part.end - 1, content.size);
         set(&mut response, header::CONTENT_RANGE, &value);
@@ -121,14 +121,16 @@ fn range(headers: &HeaderMap, content: &Content) -> Result<Option<Range<u64>>, (
 }
 
 fn stream(content: Arc<Content>, part: Range<u64>) -> Body {
-    let (sender, mut receiver) = mpsc::channel(AHEAD);
+    let (sender, mut receiver) = mpsc::channel(READ_AHEAD_CHUNKS);
     tokio::task::spawn_blocking(move || {
         let read = || -> io::Result<()> {
             let mut file = File::open(&content.path)?;
             file.seek(SeekFrom::Start(part.start))?;
             let mut left = part.end - part.start;
             while left > 0 {
-                let size = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+                let size = usize::try_from(left)
+                    .unwrap_or(CHUNK_BYTES)
+                    .min(CHUNK_BYTES);
                 let mut piece = vec![0; size];
                 file.read_exact(&mut piece)?;
                 left -= size as u64;

@@ -7,18 +7,20 @@ use time::OffsetDateTime;
 use crate::api::download_url;
 use crate::clock::iso;
 use crate::state::Shared;
-use crate::state::world::{Accessed, DataFile, Message, PROJECT, Standing, World, source};
+use crate::state::database::{
+    AccessKind, DataFile, Database, Membership, Message, PROJECT, source,
+};
 
 /// The page of the member at this place in the list.
-pub(crate) fn page(shared: &Shared, world: &World, base: &str, index: usize) -> String {
-    let member = &world.members[index];
+pub(crate) fn page(shared: &Shared, db: &Database, base: &str, index: usize) -> String {
+    let member = &db.members[index];
     let now = shared.clock.now();
     let files: Vec<&DataFile> = member
         .files
         .iter()
-        .filter_map(|id| world.files.get(id))
+        .filter_map(|id| db.files.get(id))
         .collect();
-    let messages: Vec<&Message> = world
+    let messages: Vec<&Message> = db
         .messages
         .iter()
         .filter(|message| message.to.contains(&member.id))
@@ -26,13 +28,13 @@ pub(crate) fn page(shared: &Shared, world: &World, base: &str, index: usize) -> 
     super::page(
         &format!("{} ({})", member.account_name(), member.id),
         &html! {
-            p id="standing" {
-                @match member.standing {
-                    Standing::Joined => { "Takes part in the project." }
-                    Standing::Left => { "Has left the project." }
-                    Standing::Stranger | Standing::Deleted => { "Does not take part in the project." }
+            p id="membership" {
+                @match member.membership {
+                    Membership::Joined => { "Takes part in the project." }
+                    Membership::Left => { "Has left the project." }
+                    Membership::NeverJoined | Membership::Deleted => { "Does not take part in the project." }
                 }
-                @if world.grants.has_live(index, "", now) {
+                @if db.grants.has_live(index, "", now) {
                     " The project holds an access token that works."
                 } @else {
                     " The project holds no access token that works."
@@ -48,7 +50,7 @@ pub(crate) fn page(shared: &Shared, world: &World, base: &str, index: usize) -> 
             h2 { "Messages" }
             @if messages.is_empty() { p id="no-messages" { "The project has sent none." } }
             @for message in messages { (sent(message, &member.id)) }
-            @if world.settings.access_logs { (accesses(world, index)) }
+            @if db.settings.access_logs { (accesses(db, index)) }
             p { a href="/" { "To the sandbox's first page" } }
         },
     )
@@ -72,14 +74,14 @@ fn row(shared: &Shared, file: &DataFile, base: &str, now: OffsetDateTime) -> Mar
             }
             td { @if let Some(size) = size { (size) } }
             td { (from) }
-            td { (said(&file.metadata)) }
+            td { (metadata_text(&file.metadata)) }
             td { (moment(file.created)) }
         }
     }
 }
 
 /// Description and tags, and whatever else was said.
-fn said(metadata: &Value) -> Markup {
+fn metadata_text(metadata: &Value) -> Markup {
     let Some(fields) = metadata.as_object() else {
         return html! { (metadata.to_string()) };
     };
@@ -121,8 +123,8 @@ fn sent(message: &Message, id: &str) -> Markup {
     }
 }
 
-fn accesses(world: &World, index: usize) -> Markup {
-    let accesses = world.accesses.iter().rev();
+fn accesses(db: &Database, index: usize) -> Markup {
+    let accesses = db.accesses.iter().rev();
     let accesses = accesses.filter(|access| access.file.member == index);
     html! {
         h2 { "Who fetched files" }
@@ -131,8 +133,8 @@ fn accesses(world: &World, index: usize) -> Markup {
                 li {
                     (moment(access.at)) " " (access.file.basename) ": "
                     @match &access.what {
-                        Accessed::Site { .. } => { "asked for at Open Humans" }
-                        Accessed::Store { size, agent, .. } => {
+                        AccessKind::Site { .. } => { "asked for at Open Humans" }
+                        AccessKind::Store { size, agent, .. } => {
                             "fetched from the object store, " (size) " bytes, by " (agent)
                         }
                     }

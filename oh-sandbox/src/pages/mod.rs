@@ -5,16 +5,19 @@
 
 pub(crate) mod member;
 
+use axum::response::Response;
+use http::StatusCode;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use url::Url;
 
-use crate::objects::percent::encode;
 use crate::state::Shared;
-use crate::state::world::{Member, Standing, World};
+use crate::state::database::{Database, Member, Membership};
+use crate::web::path::encode;
+use crate::web::respond::private_html;
 use crate::webhook::Delivery;
 
 /// How many members a page shows. A sandbox may have very many.
-const SHOWN: usize = 50;
+const MAX_LISTED_MEMBERS: usize = 50;
 
 const STYLE: &str = "
 :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
@@ -36,6 +39,12 @@ form.inline { display: inline; }
 /// The token that keeps other sites from submitting the forms.
 pub(crate) fn csrf(shared: &Shared) -> String {
     hex::encode(shared.key.mac("csrf"))
+}
+
+/// The response to a form without a valid CSRF token.
+pub(crate) fn csrf_failed() -> Response {
+    let page = message("Forbidden", "CSRF verification failed.");
+    private_html(StatusCode::FORBIDDEN, page)
 }
 
 fn page(title: &str, content: &Markup) -> String {
@@ -72,8 +81,8 @@ pub(crate) fn message(title: &str, text: &str) -> String {
 }
 
 /// Who are you, and do you allow it?
-pub(crate) fn authorize(world: &World, csrf: &str, chosen: Option<usize>, cancel: &Url) -> String {
-    let shown: Vec<usize> = choices(world, chosen);
+pub(crate) fn authorize(db: &Database, csrf: &str, chosen: Option<usize>, cancel: &Url) -> String {
+    let shown: Vec<usize> = choices(db, chosen);
     let app = cancel.host_str().unwrap_or("the app");
     page(
         "Authorize this app",
@@ -84,7 +93,7 @@ pub(crate) fn authorize(world: &World, csrf: &str, chosen: Option<usize>, cancel
                 fieldset {
                     legend { "Who are you?" }
                     @for (position, &index) in shown.iter().enumerate() {
-                        @let member = &world.members[index];
+                        @let member = &db.members[index];
                         @let checked = chosen.map_or(position == 0, |chosen| chosen == index);
                         label for={ "member-" (member.id) } {
                             input type="radio" name="sandbox_member" id={ "member-" (member.id) }
@@ -103,11 +112,11 @@ pub(crate) fn authorize(world: &World, csrf: &str, chosen: Option<usize>, cancel
 
 /// The projects a member takes part in, and the way out of them; here for all members at once.
 pub(crate) fn connections(
-    world: &World,
+    db: &Database,
     csrf: &str,
     left: Option<(&str, &[Delivery], bool)>,
 ) -> String {
-    let joined: Vec<usize> = world.joined().take(SHOWN).collect();
+    let joined: Vec<usize> = db.joined().take(MAX_LISTED_MEMBERS).collect();
     page(
         "Connections",
         &html! {
@@ -119,7 +128,7 @@ pub(crate) fn connections(
             }
             @if joined.is_empty() { p id="nobody" { "Nobody takes part in the project." } }
             @for index in joined {
-                @let member = &world.members[index];
+                @let member = &db.members[index];
                 section.card aria-labelledby={ "name-" (member.id) } {
                     h2 id={ "name-" (member.id) } { (member.account_name()) " (" (member.id) ")" }
                     p { a href=(profile(member)) { "Files and messages" } }
@@ -165,13 +174,13 @@ fn announced(deliveries: &[Delivery], crashed: bool) -> Markup {
                 }
             }
         }
-        @if crashed { p { "The real server shows its error page here." } }
+        @if crashed { p { "The real server shows its error page api." } }
     }
 }
 
 /// The first page: what this is and who is in it.
-pub(crate) fn index(shared: &Shared, world: &World, logged_in: Option<&str>) -> String {
-    let settings = &world.settings;
+pub(crate) fn index(shared: &Shared, db: &Database, logged_in: Option<&str>) -> String {
+    let settings = &db.settings;
     page(
         "Open Humans sandbox",
         &html! {
@@ -194,15 +203,15 @@ pub(crate) fn index(shared: &Shared, world: &World, logged_in: Option<&str>) -> 
             }
             h2 { "Members" }
             ul {
-                @for &index in &choices(world, None) {
-                    @let member = &world.members[index];
+                @for &index in &choices(db, None) {
+                    @let member = &db.members[index];
                     li {
                         a id={ "about-" (member.id) } href=(profile(member)) { (member.account_name()) }
                         " (" (member.id) "): "
-                        @match member.standing {
-                            Standing::Joined => { "takes part" }
-                            Standing::Left => { "has left" }
-                            Standing::Stranger | Standing::Deleted => { "does not take part" }
+                        @match member.membership {
+                            Membership::Joined => { "takes part" }
+                            Membership::Left => { "has left" }
+                            Membership::NeverJoined | Membership::Deleted => { "does not take part" }
                         }
                     }
                 }
@@ -218,9 +227,12 @@ fn profile(member: &Member) -> String {
 }
 
 /// The members a page offers: the chosen one always, and the first of all others.
-fn choices(world: &World, chosen: Option<usize>) -> Vec<usize> {
-    let there = |index: &usize| world.members[*index].standing != Standing::Deleted;
-    let mut shown: Vec<usize> = (0..world.members.len()).filter(there).take(SHOWN).collect();
+fn choices(db: &Database, chosen: Option<usize>) -> Vec<usize> {
+    let there = |index: &usize| db.members[*index].membership != Membership::Deleted;
+    let mut shown: Vec<usize> = (0..db.members.len())
+        .filter(there)
+        .take(MAX_LISTED_MEMBERS)
+        .collect();
     if let Some(chosen) = chosen.filter(|chosen| !shown.contains(chosen)) {
         shown.insert(0, chosen);
     }

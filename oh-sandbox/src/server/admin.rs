@@ -1,6 +1,6 @@
-//! What tests in other processes do to the sandbox: the handle's methods as JSON over HTTP.
+//! The HTTP interface for tests in other processes: the methods of `Sandbox` as JSON.
 //!
-//! Parameters come in the query, a form or JSON. Nothing here exists at the real server.
+//! Parameters are accepted in the query, in a form or as JSON. The real server has no such paths.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,96 +11,55 @@ use serde::Deserialize;
 use serde_json::{Value, json as object};
 use url::Url;
 
-use crate::api::store_file;
+use crate::api::{NewFile, store_file};
+use crate::state::database::{MASTER_TOKEN_LIFETIME, Membership, OTHER_PROJECT, PROJECT};
 use crate::state::grants::SCOPES;
-use crate::state::world::{MASTER_LIFE, OTHER_PROJECT, PROJECT, Standing};
 use crate::state::{Shared, leave, populate};
 use crate::web::call::{Call, Fields};
 use crate::web::params::Params;
-use crate::web::respond::{detail, json};
+use crate::web::respond::{crash, detail, json, response};
 use crate::{Endpoint, Fault};
 
-/// The places under `/sandbox/`.
-const HELP: &[(&str, &str)] = &[
-    ("GET /sandbox/stats", "what was asked so far"),
-    ("DELETE /sandbox/stats", "count anew"),
-    (
-        "GET /sandbox/members",
-        "all members and what they are to the project",
-    ),
-    (
-        "POST /sandbox/members",
-        "add one: id, username, joined=true; or many who have joined: count",
-    ),
-    (
-        "POST /sandbox/members/ID/leave",
-        "leave: erasure=true|false; answers with the webhook requests made",
-    ),
-    (
-        "POST /sandbox/members/ID/join",
-        "join without the authorize page",
-    ),
-    (
-        "POST /sandbox/members/ID/tokens",
-        "a pair of tokens without the flow; the member joins",
-    ),
-    (
-        "POST /sandbox/members/ID/expire-tokens",
-        "access tokens expire now",
-    ),
-    (
-        "POST /sandbox/members/ID/revoke-tokens",
-        "all tokens are revoked",
-    ),
-    (
-        "POST /sandbox/members/ID/delete-account",
-        "the account goes, announced to nobody",
-    ),
-    (
-        "POST /sandbox/members/ID/files",
-        "add a file: basename, content or a data_file, metadata, shared=true for one of another source",
-    ),
-    (
-        "POST /sandbox/expire-codes",
-        "codes not yet exchanged expire",
-    ),
-    (
-        "POST /sandbox/master-token",
-        "expire it now: expires=now; or make it good again: expires=tomorrow|never",
-    ),
-    (
-        "POST /sandbox/clock",
-        "push the clock forward: advance=SECONDS",
-    ),
-    (
-        "POST /sandbox/settings",
-        "redirect_uri (repeatable), webhook_url, webhook_secret, silent_leave, \
-                                remove_members_500, active, approved, on_site, access_logs; \
-                                an empty webhook_url or webhook_secret is none",
-    ),
-    (
-        "POST /sandbox/faults",
-        "JSON: {\"endpoint\": \"token\", \"times\": 1, \"fault\": {\"kind\": \"html500\"}}",
-    ),
-    ("DELETE /sandbox/faults", "clear all faults"),
-    ("POST /sandbox/release", "let hanging requests go on"),
-    ("GET /sandbox/messages", "messages sent to members"),
-];
+/// The response to `GET /sandbox/`.
+const HELP: &str = r#"GET    /sandbox/stats                      request counts
+DELETE /sandbox/stats                      reset the counts
+GET    /sandbox/members                    all members and their membership in the project
+POST   /sandbox/members                    add one: id, username, joined=true; or joined members: count
+POST   /sandbox/members/ID/leave           leave the project: erasure=true|false; returns the webhook requests
+POST   /sandbox/members/ID/join            join without the authorization page
+POST   /sandbox/members/ID/tokens          join and issue a pair of tokens
+POST   /sandbox/members/ID/expire-tokens   expire the access tokens
+POST   /sandbox/members/ID/revoke-tokens   revoke all tokens
+POST   /sandbox/members/ID/delete-account  delete the account; no webhook is sent
+POST   /sandbox/members/ID/account         active=true|false, hidden=true|false
+POST   /sandbox/members/ID/files           add a file: basename, content or data_file, metadata;
+                                           shared=true adds it to the other project
+POST   /sandbox/expire-codes               expire all authorization codes
+POST   /sandbox/master-token               expires=now|tomorrow|never
+POST   /sandbox/clock                      advance the clock: advance=SECONDS
+POST   /sandbox/settings                   redirect_uri (repeatable), webhook_url, webhook_secret (empty: none),
+                                           silent_leave, remove_members_fails, account_deletion_fails,
+                                           active, approved, on_site, access_logs
+POST   /sandbox/faults                     JSON: {"endpoint": "token", "times": 1, "fault": {"kind": "html500"}}
+DELETE /sandbox/faults                     remove all faults
+POST   /sandbox/release                    let hanging requests continue
+GET    /sandbox/messages                   messages to members
+"#;
 
 #[derive(Deserialize)]
-struct Plant {
+struct FaultRequest {
     endpoint: Endpoint,
     times: Option<u64>,
     fault: Fault,
 }
 
-/// The parameters of a request, wherever they are.
-struct Given<'a> {
+/// The parameters of a request, from its query and body.
+struct Parameters<'a> {
     query: &'a Fields,
     params: Params,
 }
 
-impl Given<'_> {
+impl Parameters<'_> {
     fn text(&self, name: &str) -> Option<String> {
         self.params
             .text(name)
@@ -132,68 +91,72 @@ impl Given<'_> {
     }
 }
 
-/// Answers a request under `/sandbox/`.
+/// Handles a request under `/sandbox/`.
 pub(crate) async fn dispatch(shared: &Arc<Shared>, call: &Call, rest: &str) -> Response {
-    // A page of another site, open in the same browser, has no business here.
+    // Protects against pages of other sites that are open in the same browser.
     if matches!(
         call.header("sec-fetch-site"),
         Some("cross-site" | "same-site")
     ) {
-        return detail(StatusCode::FORBIDDEN, "Not from another site.");
+        return detail(
+            StatusCode::FORBIDDEN,
+            "Cross-site requests are not allowed.",
+        );
     }
-    let given = Given {
+    let parameters = Parameters {
         query: &call.query,
         params: Params::read(call).await,
     };
     let parts: Vec<&str> = rest.trim_end_matches('/').split('/').collect();
     match (&call.method, parts.as_slice()) {
-        (&Method::GET, [""]) => {
-            let help = HELP
-                .iter()
-                .map(|(place, what)| ((*place).to_owned(), Value::from(*what)));
-            json(StatusCode::OK, &Value::Object(help.collect()))
-        }
+        (&Method::GET, [""]) => response(StatusCode::OK, "text/plain; charset=utf-8", HELP),
         (&Method::GET, ["stats"]) => json(StatusCode::OK, &shared.counter.snapshot()),
         (&Method::DELETE, ["stats"]) => {
             shared.counter.reset();
             done()
         }
         (&Method::GET, ["members"]) => members(shared),
-        (&Method::POST, ["members"]) => add_members(shared, &given),
-        (&Method::POST, ["members", id, what]) => member(shared, id, what, &given).await,
+        (&Method::POST, ["members"]) => add_members(shared, &parameters),
+        (&Method::POST, ["members", id, action]) => member(shared, id, action, &parameters).await,
         (&Method::POST, ["expire-codes"]) => {
-            shared.world().grants.expire_codes();
+            shared.db().grants.expire_codes();
             done()
         }
         (&Method::POST, ["clock"]) => {
-            match given.text("advance").and_then(|text| text.parse().ok()) {
+            match parameters
+                .text("advance")
+                .and_then(|text| text.parse().ok())
+            {
                 Some(seconds) => {
                     shared.clock.advance(Duration::from_secs(seconds));
                     done()
                 }
-                None => bad("advance has to be a number of seconds"),
+                None => bad("advance must be a number of seconds"),
             }
         }
         (&Method::POST, ["master-token"]) => {
             let now = shared.clock.now();
-            let expires = match given.text("expires").as_deref() {
+            let expires = match parameters.text("expires").as_deref() {
                 Some("now") => Some(now),
-                Some("tomorrow") => Some(now + MASTER_LIFE),
+                Some("tomorrow") => Some(now + MASTER_TOKEN_LIFETIME),
                 Some("never") => None,
-                _ => return bad("expires has to be now, tomorrow or never"),
+                _ => return bad("expires must be now, tomorrow or never"),
             };
-            shared.world().settings.master_expires = expires;
+            shared.db().settings.master_token_expires = expires;
             done()
         }
-        (&Method::POST, ["settings"]) => settings(shared, &given),
-        (&Method::POST, ["faults"]) => match serde_json::from_slice::<Plant>(call.body()) {
-            Ok(plant) => {
-                shared
-                    .faults
-                    .plant(plant.endpoint, plant.fault, plant.times);
+        (&Method::POST, ["settings"]) => settings(shared, &parameters),
+        (&Method::POST, ["faults"]) => match serde_json::from_slice::<FaultRequest>(call.body()) {
+            Ok(request) => {
+                let FaultRequest {
+                    endpoint,
+                    fault,
+                    times,
+                } = request;
+                shared.faults.add(endpoint, fault, times);
                 done()
             }
-            Err(error) => bad(&format!("that is no fault: {error}")),
+            Err(error) => bad(&format!("not a valid fault: {error}")),
         },
         (&Method::DELETE, ["faults"]) => {
             shared.faults.clear_all();
@@ -203,12 +166,16 @@ pub(crate) async fn dispatch(shared: &Arc<Shared>, call: &Call, rest: &str) -> R
             shared.faults.release();
             done()
         }
-        (&Method::GET, ["messages"]) => json(StatusCode::OK, &shared.world().messages),
-        _ => detail(
-            StatusCode::NOT_FOUND,
-            "There is no such thing; GET /sandbox/ says what there is.",
-        ),
+        (&Method::GET, ["messages"]) => json(StatusCode::OK, &shared.db().messages),
+        _ => unknown_path(),
     }
+}
+
+fn unknown_path() -> Response {
+    detail(
+        StatusCode::NOT_FOUND,
+        "Not found. GET /sandbox/ lists the paths.",
+    )
 }
 
 fn done() -> Response {
@@ -220,68 +187,73 @@ fn bad(text: &str) -> Response {
 }
 
 fn members(shared: &Shared) -> Response {
-    let world = shared.world();
-    let there = world
+    let db = shared.db();
+    let members = db
         .members
         .iter()
-        .filter(|member| member.standing != Standing::Deleted);
-    let members: Vec<Value> = there
+        .filter(|member| member.membership != Membership::Deleted);
+    let members: Vec<Value> = members
         .map(|member| {
-            object!({ "project_member_id": member.id, "username": member.username, "standing": member.standing })
+            object!({ "project_member_id": member.id, "username": member.username, "membership": member.membership })
         })
         .collect();
     json(StatusCode::OK, &members)
 }
 
-fn add_members(shared: &Shared, given: &Given<'_>) -> Response {
-    if let Some(count) = given.text("count") {
+fn add_members(shared: &Shared, parameters: &Parameters<'_>) -> Response {
+    if let Some(count) = parameters.text("count") {
         return match count.parse() {
             Ok(count) => json(StatusCode::CREATED, &populate(shared, count)),
-            Err(_) => bad("count has to be a number"),
+            Err(_) => bad("count must be a number"),
         };
     }
-    let Some(id) = given.text("id") else {
+    let Some(id) = parameters.text("id") else {
         return bad("id is required");
     };
     let now = shared.clock.now();
-    let mut world = shared.world();
-    let index = world.add_member(&id, given.text("username").as_deref(), now);
-    if given.flag("joined") == Some(true) {
-        world.join(index, now);
+    let mut db = shared.db();
+    let index = db.add_member(&id, parameters.text("username").as_deref(), now);
+    if parameters.flag("joined") == Some(true) {
+        db.join(index, now);
     }
     json(StatusCode::CREATED, &object!({ "project_member_id": id }))
 }
 
-async fn member(shared: &Arc<Shared>, id: &str, what: &str, given: &Given<'_>) -> Response {
+async fn member(
+    shared: &Arc<Shared>,
+    id: &str,
+    action: &str,
+    parameters: &Parameters<'_>,
+) -> Response {
     let now = shared.clock.now();
-    let Some(index) = shared.world().find(id) else {
+    let Some(index) = shared.db().find(id) else {
         return detail(StatusCode::NOT_FOUND, "no such member");
     };
-    match what {
+    match action {
         "leave" => {
-            let Some(erasure) = given.flag("erasure") else {
-                return bad("erasure has to be true or false");
+            let Some(erasure) = parameters.flag("erasure") else {
+                return bad("erasure must be true or false");
             };
             return match leave(shared, id, erasure).await {
-                Some(departure) => json(
+                Some(outcome) => json(
                     StatusCode::OK,
                     &object!({
                         "project_member_id": id,
                         "erasure_requested": erasure,
-                        "deliveries": departure.deliveries,
+                        "deliveries": outcome.deliveries,
                     }),
                 ),
                 None => detail(
                     StatusCode::CONFLICT,
-                    "this member takes no part in the project",
+                    "the member has not joined the project",
                 ),
             };
         }
-        "join" => shared.world().join(index, now),
+        "join" => shared.db().join(index, now),
         "tokens" => {
-            let mut world = shared.world();
-            world.join(index, now);
-            let tokens = world.grants.issue(index, SCOPES, now);
+            let mut db = shared.db();
+            db.join(index, now);
+            let tokens = db.grants.issue(index, SCOPES, now);
             return json(
                 StatusCode::CREATED,
                 &object!({
@@ -292,94 +264,100 @@ async fn member(shared: &Arc<Shared>, id: &str, what: &str, given: &Given<'_>) -
                 }),
             );
         }
-        "expire-tokens" => shared.world().grants.expire(index, now),
-        "files" => return add_file(shared, index, given),
-        "revoke-tokens" => shared.world().grants.revoke_all(index),
+        "account" => {
+            let member = &mut shared.db().members[index];
+            member.active = parameters.flag("active").unwrap_or(member.active);
+            member.hidden = parameters.flag("hidden").unwrap_or(member.hidden);
+        }
+        "expire-tokens" => shared.db().grants.expire(index, now),
+        "files" => return add_file(shared, index, parameters),
+        "revoke-tokens" => shared.db().grants.revoke_all(index),
         "delete-account" => {
-            let objects = shared.world().delete_account(index);
+            let Some(objects) = shared.db().delete_account(index) else {
+                return crash();
+            };
             shared.objects.remove(objects);
         }
-        _ => {
-            return detail(
-                StatusCode::NOT_FOUND,
-                "There is no such thing; GET /sandbox/ says what there is.",
-            );
-        }
+        _ => return unknown_path(),
     }
     done()
 }
 
-fn add_file(shared: &Shared, index: usize, given: &Given<'_>) -> Response {
-    let sent = given.params.file("data_file");
-    let basename = given
+fn add_file(shared: &Shared, index: usize, parameters: &Parameters<'_>) -> Response {
+    let upload = parameters.params.file("data_file");
+    let basename = parameters
         .text("basename")
-        .or_else(|| sent.map(|file| file.file_name.clone()));
+        .or_else(|| upload.map(|file| file.file_name.clone()));
     let Some(basename) = basename else {
         return bad("basename is required");
     };
-    let text = given.text("content").unwrap_or_default();
-    let content = sent.map_or(text.as_bytes(), |file| &file.content);
-    let metadata = given
+    let text = parameters.text("content").unwrap_or_default();
+    let content = upload.map_or(text.as_bytes(), |file| &file.content);
+    let metadata = parameters
         .text("metadata")
         .map(|text| serde_json::from_str(&text))
         .transpose();
     let Ok(metadata) = metadata else {
-        return bad("metadata has to be JSON");
+        return bad("metadata must be JSON");
     };
     let metadata = metadata.unwrap_or_else(|| object!({ "tags": [], "description": "" }));
-    let project = if given.flag("shared") == Some(true) {
+    let project = if parameters.flag("shared") == Some(true) {
         OTHER_PROJECT
     } else {
         PROJECT
     };
-    match store_file(
-        shared,
-        index,
+    let file = NewFile {
+        member: index,
         project,
-        &basename,
+        basename: &basename,
         content,
         metadata,
-        Vec::new(),
-    ) {
+        datatypes: Vec::new(),
+    };
+    match store_file(shared, file) {
         Ok(id) => json(StatusCode::CREATED, &object!({ "id": id })),
         Err(error) => detail(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
 }
 
-fn settings(shared: &Shared, given: &Given<'_>) -> Response {
+fn settings(shared: &Shared, parameters: &Parameters<'_>) -> Response {
     let mut uris = Vec::new();
-    for uri in given.all("redirect_uri") {
+    for uri in parameters.all("redirect_uri") {
         match Url::parse(&uri) {
             Ok(uri) => uris.push(uri),
-            Err(_) => return bad("redirect_uri has to be a URL"),
+            Err(_) => return bad("redirect_uri must be a URL"),
         }
     }
-    let url = given.text("webhook_url").filter(|url| !url.is_empty());
+    let url = parameters.text("webhook_url").filter(|url| !url.is_empty());
     let Ok(url) = url.map(|url| Url::parse(&url)).transpose() else {
-        return bad("webhook_url has to be a URL");
+        return bad("webhook_url must be a URL");
     };
-    let settings = &mut shared.world().settings;
+    let settings = &mut shared.db().settings;
     if !uris.is_empty() {
         settings.redirect_uris = uris;
     }
-    if given.has("webhook_url") {
+    if parameters.has("webhook_url") {
         settings.webhook_url = url;
     }
-    if given.has("webhook_secret") {
-        settings.webhook_secret = given
+    if parameters.has("webhook_secret") {
+        settings.webhook_secret = parameters
             .text("webhook_secret")
             .filter(|secret| !secret.is_empty());
     }
     let flags = [
         ("silent_leave", &mut settings.silent_leave),
-        ("remove_members_500", &mut settings.remove_members_fails),
+        ("remove_members_fails", &mut settings.remove_members_fails),
+        (
+            "account_deletion_fails",
+            &mut settings.account_deletion_fails,
+        ),
         ("active", &mut settings.active),
         ("approved", &mut settings.approved),
         ("on_site", &mut settings.on_site),
         ("access_logs", &mut settings.access_logs),
     ];
     for (name, setting) in flags {
-        if let Some(flag) = given.flag(name) {
+        if let Some(flag) = parameters.flag(name) {
             *setting = flag;
         }
     }

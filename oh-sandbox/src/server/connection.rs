@@ -18,19 +18,19 @@ use tokio::sync::Notify;
 
 /// Resets the connection it belongs to.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Switch(Arc<Wires>);
+pub(crate) struct ResetHandle(Arc<ConnectionState>);
 
 #[derive(Debug, Default)]
-struct Wires {
-    thrown: AtomicBool,
+struct ConnectionState {
+    reset_requested: AtomicBool,
     /// Bytes handed to the network so far.
     written: AtomicU64,
     wrote: Notify,
 }
 
-impl Switch {
+impl ResetHandle {
     pub(crate) fn reset(&self) {
-        self.0.thrown.store(true, Ordering::Release);
+        self.0.reset_requested.store(true, Ordering::Release);
     }
 
     /// How much has been handed to the network so far.
@@ -50,27 +50,27 @@ impl Switch {
         }
     }
 
-    fn thrown(&self) -> bool {
-        self.0.thrown.load(Ordering::Acquire)
+    fn reset_requested(&self) -> bool {
+        self.0.reset_requested.load(Ordering::Acquire)
     }
 }
 
 /// A listener whose connections carry a [`Switch`].
 #[derive(Debug)]
-pub(crate) struct Switchboard(pub(crate) TcpListener);
+pub(crate) struct ResettableListener(pub(crate) TcpListener);
 
-impl Listener for Switchboard {
-    type Io = Line;
+impl Listener for ResettableListener {
+    type Io = ResettableConnection;
     type Addr = std::net::SocketAddr;
 
-    async fn accept(&mut self) -> (Line, Self::Addr) {
+    async fn accept(&mut self) -> (ResettableConnection, Self::Addr) {
         let (stream, peer) = Listener::accept(&mut self.0).await;
         // Without it small answers wait for the client's delayed acknowledgement.
         let _ = stream.set_nodelay(true);
         (
-            Line {
+            ResettableConnection {
                 stream,
-                switch: Switch::default(),
+                reset: ResetHandle::default(),
             },
             peer,
         )
@@ -81,22 +81,22 @@ impl Listener for Switchboard {
     }
 }
 
-impl Connected<IncomingStream<'_, Switchboard>> for Switch {
-    fn connect_info(stream: IncomingStream<'_, Switchboard>) -> Self {
-        stream.io().switch.clone()
+impl Connected<IncomingStream<'_, ResettableListener>> for ResetHandle {
+    fn connect_info(stream: IncomingStream<'_, ResettableListener>) -> Self {
+        stream.io().reset.clone()
     }
 }
 
 /// A connection with its switch.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct ResettableConnection {
     stream: TcpStream,
-    switch: Switch,
+    reset: ResetHandle,
 }
 
-impl Line {
+impl ResettableConnection {
     fn check(&self) -> io::Result<()> {
-        if self.switch.thrown() {
+        if self.reset.reset_requested() {
             // Dropping the socket now sends an RST rather than a FIN.
             let _ = self.stream.set_zero_linger();
             return Err(io::ErrorKind::ConnectionReset.into());
@@ -106,17 +106,17 @@ impl Line {
 
     fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(bytes)) = result {
-            self.switch
+            self.reset
                 .0
                 .written
                 .fetch_add(bytes as u64, Ordering::AcqRel);
-            self.switch.0.wrote.notify_waiters();
+            self.reset.0.wrote.notify_waiters();
         }
         result
     }
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for ResettableConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -127,7 +127,7 @@ impl AsyncRead for Line {
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for ResettableConnection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

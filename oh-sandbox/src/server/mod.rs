@@ -2,7 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod connection;
-mod mischief;
+mod injection;
 
 use std::sync::Arc;
 
@@ -13,45 +13,44 @@ use http::{HeaderValue, Method, StatusCode, header};
 use crate::fault::Fault;
 use crate::oauth::authorize::{SESSION_COOKIE, authorize};
 use crate::oauth::token;
-use crate::objects::percent;
-use crate::state::world::{Standing, UNAPPROVED_MEMBERS};
+use crate::state::database::{MAX_UNAPPROVED_MEMBERS, Membership};
 use crate::state::{Shared, leave};
-use crate::web::call::{Call, GoneAway};
+use crate::web::call::{Call, ClientDisconnected};
 use crate::web::params::Params;
-use crate::web::path::segment;
+use crate::web::path::{decode, segment};
 use crate::web::respond::{add_slash, bad_request_page, crash, not_found, private_html, redirect};
 use crate::{Endpoint, api, pages};
-use connection::Switch;
+use connection::ResetHandle;
 
 /// What the server's front end takes as a request line.
-const LINE_LIMIT: usize = 4094;
+const MAX_REQUEST_LINE: usize = 4094;
 
 /// Answers a request to the site.
 pub(crate) async fn site(
     State(shared): State<Arc<Shared>>,
-    ConnectInfo(switch): ConnectInfo<Switch>,
+    ConnectInfo(reset): ConnectInfo<ResetHandle>,
     request: Request,
 ) -> Response {
     let line = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri());
-    if line.len() > LINE_LIMIT {
+    if line.len() > MAX_REQUEST_LINE {
         return bad_request_page();
     }
-    let mut hold = shared.faults.hold();
+    let mut waiter = shared.faults.waiter();
     let endpoint = Endpoint::of(request.uri().path());
     if let Some(endpoint) = endpoint {
         shared.counter.arrived(endpoint);
     }
     let mut call = match Call::read(request, &shared.host()).await {
         Ok(call) => call,
-        Err(GoneAway) => return bad_request_page(),
+        Err(ClientDisconnected) => return bad_request_page(),
     };
     let fault = endpoint.and_then(|endpoint| shared.faults.take(endpoint));
-    if let Some(answer) = mischief::before(&mut hold, fault.as_ref(), &switch).await {
-        return answer;
+    if let Some(response) = injection::before_effect(&mut waiter, fault.as_ref(), &reset).await {
+        return response;
     }
     call.fault = fault.clone();
-    let answer = dispatch(&shared, &call).await;
-    mischief::after(&mut hold, fault, &switch, answer).await
+    let response = dispatch(&shared, &call).await;
+    injection::after_effect(&mut waiter, fault, &reset, response).await
 }
 
 async fn dispatch(shared: &Arc<Shared>, call: &Call) -> Response {
@@ -59,7 +58,7 @@ async fn dispatch(shared: &Arc<Shared>, call: &Call) -> Response {
     if let Some(rest) = path.strip_prefix("/sandbox/") {
         return admin::dispatch(shared, call, rest).await;
     }
-    if Endpoint::wants_slash(path) {
+    if Endpoint::lacks_slash(path) {
         return add_slash(path, call.raw_query.as_deref());
     }
     if let Some(id) = segment(path, "/direct-sharing/projects/leave/") {
@@ -74,7 +73,7 @@ async fn dispatch(shared: &Arc<Shared>, call: &Call) -> Response {
         "/oauth2/introspect/" => token::introspect(shared, call, &Params::read(call).await),
         "/direct-sharing/authorize-full/" => {
             let text = format!(
-                "Sorry, \"Sandbox Project\" has not been approved and has exceeded the {UNAPPROVED_MEMBERS} \
+                "Sorry, \"Sandbox Project\" has not been approved and has exceeded the {MAX_UNAPPROVED_MEMBERS} \
                  member limit for unapproved projects."
             );
             private_html(StatusCode::OK, pages::message("No more members", &text))
@@ -84,16 +83,16 @@ async fn dispatch(shared: &Arc<Shared>, call: &Call) -> Response {
             private_html(StatusCode::OK, pages::message("Inactive project", text))
         }
         "/" | "/account/login/" => {
-            let world = shared.world();
-            let page = pages::index(shared, &world, call.cookie(SESSION_COOKIE));
+            let db = shared.db();
+            let page = pages::index(shared, &db, call.cookie(SESSION_COOKIE));
             private_html(StatusCode::OK, page)
         }
         "/account/logout/" if call.method == Method::POST => logout(shared, call),
         "/member/me/connections/" => {
-            let world = shared.world();
+            let db = shared.db();
             private_html(
                 StatusCode::OK,
-                pages::connections(&world, &pages::csrf(shared), None),
+                pages::connections(&db, &pages::csrf(shared), None),
             )
         }
         _ => match segment(path, "/member/") {
@@ -106,17 +105,16 @@ async fn dispatch(shared: &Arc<Shared>, call: &Call) -> Response {
 /// `GET /member/<name>/`: what the project has done for a member. The real one is the member's public
 /// profile.
 fn member_page(shared: &Shared, call: &Call, name: &str) -> Response {
-    let world = shared.world();
-    let name = percent::decode(name);
-    let member = world
-        .members
-        .iter()
-        .position(|member| member.standing != Standing::Deleted && member.account_name() == name);
+    let db = shared.db();
+    let name = decode(name);
+    let member = db.members.iter().position(|member| {
+        member.membership != Membership::Deleted && member.account_name() == name
+    });
     let Some(index) = member else {
         let text = "There is no such member in this sandbox.";
         return private_html(StatusCode::NOT_FOUND, pages::message("Not Found", text));
     };
-    let page = pages::member::page(shared, &world, &call.base, index);
+    let page = pages::member::page(shared, &db, &call.base, index);
     private_html(StatusCode::OK, page)
 }
 
@@ -128,27 +126,21 @@ async fn leave_page(shared: &Arc<Shared>, call: &Call, id: &str) -> Response {
     if call.method != Method::POST
         || params.text("csrfmiddlewaretoken").as_deref() != Some(csrf.as_str())
     {
-        return private_html(
-            StatusCode::FORBIDDEN,
-            pages::message("Forbidden", "CSRF verification failed."),
-        );
+        return pages::csrf_failed();
     }
-    let Some(departure) = leave(shared, id, params.flag("erasure_requested")).await else {
+    let Some(outcome) = leave(shared, id, params.flag("erasure_requested")).await else {
         let text = "That member takes no part in the project.";
         return private_html(StatusCode::NOT_FOUND, pages::message("Not Found", text));
     };
-    let world = shared.world();
-    let left = Some((id, departure.deliveries.as_slice(), departure.crashed));
-    private_html(StatusCode::OK, pages::connections(&world, &csrf, left))
+    let db = shared.db();
+    let left = Some((id, outcome.deliveries.as_slice(), outcome.crashed));
+    private_html(StatusCode::OK, pages::connections(&db, &csrf, left))
 }
 
 fn logout(shared: &Shared, call: &Call) -> Response {
     let form = crate::web::call::Fields::parse(call.body());
     if form.get("csrfmiddlewaretoken") != Some(pages::csrf(shared).as_str()) {
-        return private_html(
-            StatusCode::FORBIDDEN,
-            pages::message("Forbidden", "CSRF verification failed."),
-        );
+        return pages::csrf_failed();
     }
     let mut response = redirect("/");
     let cookie = format!("{SESSION_COOKIE}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
@@ -161,37 +153,37 @@ fn logout(shared: &Shared, call: &Call) -> Response {
 /// Answers a request to the object store, which is another host.
 pub(crate) async fn object_store(
     State(shared): State<Arc<Shared>>,
-    ConnectInfo(switch): ConnectInfo<Switch>,
+    ConnectInfo(reset): ConnectInfo<ResetHandle>,
     request: Request,
 ) -> Response {
-    let mut hold = shared.faults.hold();
+    let mut waiter = shared.faults.waiter();
     let endpoint = Endpoint::of_object(request.method());
     if let Some(endpoint) = endpoint {
         shared.counter.arrived(endpoint);
     }
     let fault = endpoint.and_then(|endpoint| shared.faults.take(endpoint));
     if endpoint == Some(Endpoint::ObjectPut) && fault == Some(Fault::ResetMidBody) {
-        mischief::read_half(request).await;
-        switch.reset();
+        injection::read_half(request).await;
+        reset.reset();
         return crash();
     }
-    if let Some(answer) = mischief::before(&mut hold, fault.as_ref(), &switch).await {
+    if let Some(response) = injection::before_effect(&mut waiter, fault.as_ref(), &reset).await {
         // Whoever is still sending would not hear an answer before they are done.
-        mischief::read_all(request).await;
-        return answer;
+        injection::read_all(request).await;
+        return response;
     }
     let now = shared.clock.now();
     let fetched = (*request.method() == Method::GET).then(|| {
         let agent = request.headers().get(header::USER_AGENT);
         let agent = agent.and_then(|value| value.to_str().ok());
         (
-            percent::decode(request.uri().path()),
+            decode(request.uri().path()),
             agent.unwrap_or("-").to_owned(),
         )
     });
-    let answer = shared.objects.answer(request, now).await;
-    if let Some((object, agent)) = fetched.filter(|_| answer.status().is_success()) {
-        shared.fetched(&object, answer.status().as_u16(), agent);
+    let response = shared.objects.answer(request, now).await;
+    if let Some((object, agent)) = fetched.filter(|_| response.status().is_success()) {
+        shared.fetched(&object, response.status().as_u16(), agent);
     }
-    mischief::after(&mut hold, fault, &switch, answer).await
+    injection::after_effect(&mut waiter, fault, &reset, response).await
 }

@@ -15,10 +15,10 @@ use crate::secret::token;
 pub(crate) const SCOPES: &str = "read write american-gut go-viral pgp wildlife open-humans";
 
 /// How long a code can be exchanged.
-const CODE_LIFE: Duration = Duration::from_secs(1800);
+const CODE_LIFETIME: Duration = Duration::from_secs(1800);
 
 /// How long an access token lives.
-pub(crate) const TOKEN_LIFE: Duration = Duration::from_secs(36_000);
+pub(crate) const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(36_000);
 
 /// A pair of tokens as the token endpoint gives it. Its `Debug` says nothing.
 #[derive(Clone)]
@@ -102,7 +102,7 @@ impl Grants {
         now: OffsetDateTime,
     ) -> String {
         let code = token();
-        let expires = now + CODE_LIFE;
+        let expires = now + CODE_LIFETIME;
         self.codes.insert(
             code.clone(),
             Code {
@@ -144,10 +144,10 @@ impl Grants {
         let tokens = IssuedTokens {
             access_token: token(),
             refresh_token: token(),
-            expires_in: TOKEN_LIFE.as_secs(),
+            expires_in: ACCESS_TOKEN_LIFETIME.as_secs(),
             scope: scope.to_owned(),
         };
-        let expires = now + TOKEN_LIFE;
+        let expires = now + ACCESS_TOKEN_LIFETIME;
         let refresh = Some(tokens.refresh_token.clone());
         self.access.insert(
             tokens.access_token.clone(),
@@ -320,12 +320,12 @@ mod tests {
     fn access_tokens_expire_and_refresh_tokens_do_not() {
         let mut grants = Grants::default();
         let tokens = grants.issue(ALICE, SCOPES, now());
-        let later = now() + TOKEN_LIFE;
+        let later = now() + ACCESS_TOKEN_LIFETIME;
         assert_eq!(grants.bearer(&tokens.access_token, later), Bearer::Expired);
         assert!(!grants.has_live(ALICE, "read", later));
         assert!(
             grants
-                .rotate(&tokens.refresh_token, None, later + TOKEN_LIFE)
+                .rotate(&tokens.refresh_token, None, later + ACCESS_TOKEN_LIFETIME)
                 .is_ok()
         );
     }
@@ -334,7 +334,7 @@ mod tests {
     fn a_code_works_once_and_for_half_an_hour() {
         let mut grants = Grants::default();
         let code = grants.new_code(ALICE, String::new(), SCOPES.into(), None, now());
-        assert!(grants.code(&code, now() + CODE_LIFE).is_none());
+        assert!(grants.code(&code, now() + CODE_LIFETIME).is_none());
         assert!(grants.code(&code, now()).is_some());
         assert!(grants.exchange(&code, now()).is_some());
         assert!(grants.code(&code, now()).is_none());

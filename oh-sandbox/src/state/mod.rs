@@ -1,7 +1,7 @@
 //! What all requests share, and what outlives them.
 
+pub(crate) mod database;
 pub(crate) mod grants;
-pub(crate) mod world;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,7 +14,7 @@ use crate::objects::ObjectStore;
 use crate::secret::Key;
 use crate::stats::Counter;
 use crate::webhook::{self, Delivery};
-use world::{Access, Accessed, Settings, World};
+use database::{Access, AccessKind, Database, Settings};
 
 /// The project's credentials, which stay the same while the sandbox runs.
 #[derive(Clone)]
@@ -34,7 +34,7 @@ pub(crate) struct Shared {
     pub(crate) objects: ObjectStore,
     pub(crate) key: Key,
     http: Client,
-    world: Mutex<World>,
+    db: Mutex<Database>,
 }
 
 impl Shared {
@@ -54,31 +54,31 @@ impl Shared {
             objects,
             key,
             http: Client::new(),
-            world: Mutex::new(World::new(settings)),
+            db: Mutex::new(Database::new(settings)),
         }
     }
 
     /// The state, for as long as one request's effect takes.
-    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn db(&self) -> MutexGuard<'_, Database> {
+        self.db.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that an object was fetched from the store.
     pub(crate) fn fetched(&self, object: &str, status: u16, agent: String) {
         let size = self.objects.get(object).map_or(0, |content| content.size);
         let at = self.clock.now();
-        let mut world = self.world();
-        if !world.settings.access_logs {
+        let mut db = self.db();
+        if !db.settings.access_logs {
             return;
         }
-        let file = world.files.values().find(|file| file.object == object);
+        let file = db.files.values().find(|file| file.object == object);
         if let Some(file) = file.cloned() {
-            let what = Accessed::Store {
+            let what = AccessKind::Store {
                 status,
                 size,
                 agent,
             };
-            world.accesses.push(Access { at, file, what });
+            db.accesses.push(Access { at, file, what });
         }
     }
 
@@ -91,7 +91,7 @@ impl Shared {
 
 /// What came of a member's leaving.
 #[derive(Debug, Default)]
-pub(crate) struct Departure {
+pub(crate) struct LeaveOutcome {
     pub(crate) deliveries: Vec<Delivery>,
     /// The real server crashes here, after the member is gone: the announcement could not be
     /// sent, or got no answer.
@@ -103,19 +103,19 @@ pub(crate) struct Departure {
 ///
 /// The member's tokens are gone before anything is sent. Once begun it runs to its end, even if
 /// whoever asked for it stops waiting. Has to be called on the sandbox's own runtime.
-pub(crate) async fn leave(shared: &Arc<Shared>, id: &str, erasure: bool) -> Option<Departure> {
+pub(crate) async fn leave(shared: &Arc<Shared>, id: &str, erasure: bool) -> Option<LeaveOutcome> {
     let now = shared.clock.now();
     let (settings, id) = {
-        let mut world = shared.world();
-        let index = world.find_joined(id)?;
-        world.leave(index);
-        (world.settings.clone(), world.members[index].id.clone())
+        let mut db = shared.db();
+        let index = db.find_joined(id)?;
+        db.leave(index);
+        (db.settings.clone(), db.members[index].id.clone())
     };
     let Some(url) = settings.webhook_url else {
-        return Some(Departure::default());
+        return Some(LeaveOutcome::default());
     };
     if settings.silent_leave && !erasure {
-        return Some(Departure {
+        return Some(LeaveOutcome {
             deliveries: Vec::new(),
             crashed: true,
         });
@@ -130,7 +130,7 @@ pub(crate) async fn leave(shared: &Arc<Shared>, id: &str, erasure: bool) -> Opti
     });
     let deliveries = announcing.await.unwrap_or_default();
     let crashed = deliveries.iter().any(|delivery| delivery.status.is_none());
-    Some(Departure {
+    Some(LeaveOutcome {
         deliveries,
         crashed,
     })
@@ -139,18 +139,18 @@ pub(crate) async fn leave(shared: &Arc<Shared>, id: &str, erasure: bool) -> Opti
 /// Adds members who have joined, with ids nobody has.
 pub(crate) fn populate(shared: &Shared, members: u32) -> Vec<String> {
     let now = shared.clock.now();
-    let mut world = shared.world();
+    let mut db = shared.db();
     let mut ids = Vec::new();
     let mut number = 20_000_000_u32;
     while ids.len() < members as usize {
         let id = format!("{number:08}");
         number += 1;
-        if world.find(&id).is_some() {
+        if db.find(&id).is_some() {
             continue;
         }
         let name = format!("member{number}");
-        let index = world.add_member(&id, Some(&name), now);
-        world.join(index, now);
+        let index = db.add_member(&id, Some(&name), now);
+        db.join(index, now);
         ids.push(id);
     }
     ids

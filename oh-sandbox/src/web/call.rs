@@ -10,7 +10,7 @@ use crate::fault::Fault;
 
 /// How much of a body is kept. What is longer is read and thrown away, so that the client gets
 /// its answer rather than a broken pipe.
-pub(crate) const BODY_KEPT: u64 = 16 << 20;
+pub(crate) const MAX_STORED_BODY: u64 = 16 << 20;
 
 /// A request with its body in memory.
 pub(crate) struct Call {
@@ -29,12 +29,12 @@ pub(crate) struct Call {
 /// What the client sent as a body.
 pub(crate) enum RequestBody {
     Whole(Bytes),
-    TooLong,
+    TooLarge,
 }
 
 /// The client went away before its request was complete.
 #[derive(Debug)]
-pub(crate) struct GoneAway;
+pub(crate) struct ClientDisconnected;
 
 /// Names and values of a query or form, in the order sent.
 #[derive(Debug, Default, Clone)]
@@ -56,7 +56,10 @@ impl Fields {
 }
 
 impl Call {
-    pub(crate) async fn read(request: Request, default_host: &str) -> Result<Self, GoneAway> {
+    pub(crate) async fn read(
+        request: Request,
+        default_host: &str,
+    ) -> Result<Self, ClientDisconnected> {
         let (parts, body) = request.into_parts();
         let chunked = parts.headers.contains_key(header::TRANSFER_ENCODING);
         let body = read_body(body, chunked).await?;
@@ -100,7 +103,7 @@ impl Call {
     pub(crate) fn body(&self) -> &[u8] {
         match &self.body {
             RequestBody::Whole(bytes) => bytes,
-            RequestBody::TooLong => &[],
+            RequestBody::TooLarge => &[],
         }
     }
 
@@ -124,22 +127,22 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 /// Reads a body to its end. One sent in chunks arrives empty: the server behind the router
 /// knows no length for it and reads none of it.
-async fn read_body(body: Body, chunked: bool) -> Result<RequestBody, GoneAway> {
+async fn read_body(body: Body, chunked: bool) -> Result<RequestBody, ClientDisconnected> {
     let mut kept = BytesMut::new();
     let mut length = 0_u64;
     let mut frames = body.into_data_stream();
     while let Some(frame) = frames.next().await {
-        let frame = frame.map_err(|_| GoneAway)?;
+        let frame = frame.map_err(|_| ClientDisconnected)?;
         length += frame.len() as u64;
-        if !chunked && length <= BODY_KEPT {
+        if !chunked && length <= MAX_STORED_BODY {
             kept.extend_from_slice(&frame);
         }
     }
     if chunked {
         return Ok(RequestBody::Whole(Bytes::new()));
     }
-    Ok(if length > BODY_KEPT {
-        RequestBody::TooLong
+    Ok(if length > MAX_STORED_BODY {
+        RequestBody::TooLarge
     } else {
         RequestBody::Whole(kept.freeze())
     })

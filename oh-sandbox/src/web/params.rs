@@ -12,16 +12,16 @@ use http::{StatusCode, header};
 use serde_json::{Map, Value};
 
 use crate::web::call::{Call, Fields, RequestBody};
-use crate::web::respond::{Refused, bad_request_page, crash, detail};
+use crate::web::respond::{ErrorResponse, bad_request_page, crash, detail};
 
 /// What a request body, files included, may weigh at the most.
-pub(crate) const UPLOAD_LIMIT: usize = 2_621_440;
+pub(crate) const MAX_REQUEST_BODY: usize = 2_621_440;
 
 /// How many fields a form may have.
-const FIELD_LIMIT: usize = 1000;
+const MAX_FIELDS: usize = 1000;
 
 /// Beyond this a part's headers are not understood, and the part is as good as absent.
-const PART_HEADER_LIMIT: usize = 1024;
+const MAX_PART_HEADER: usize = 1024;
 
 /// A file sent with a form.
 #[derive(Debug, Clone)]
@@ -88,13 +88,13 @@ impl Params {
         let body = match &call.body {
             RequestBody::Whole(body) if body.is_empty() => return none,
             RequestBody::Whole(body) => body.clone(),
-            RequestBody::TooLong => return none,
+            RequestBody::TooLarge => return none,
         };
         match call.content_type().as_deref() {
             Some("application/json") => json(&body),
             Some("application/x-www-form-urlencoded") => {
                 let fields = Fields::parse(&body);
-                if body.len() > UPLOAD_LIMIT || fields.0.len() > FIELD_LIMIT {
+                if body.len() > MAX_REQUEST_BODY || fields.0.len() > MAX_FIELDS {
                     return Self::Excessive;
                 }
                 Self::Form {
@@ -108,7 +108,7 @@ impl Params {
     }
 
     /// The answer to a body that the API cannot take.
-    pub(crate) fn accept(&self) -> Result<(), Refused> {
+    pub(crate) fn accept(&self) -> Result<(), ErrorResponse> {
         match self {
             Self::Form { .. } | Self::Json(_) => Ok(()),
             Self::NotAnObject => Err(crash().into()),
@@ -201,7 +201,7 @@ async fn multipart(call: &Call, body: Bytes) -> Option<Params> {
         let name = part.name().unwrap_or_default().to_owned();
         let file_name = part.file_name().map(str::to_owned);
         let content = part.bytes().await.ok()?;
-        if headers > PART_HEADER_LIMIT {
+        if headers > MAX_PART_HEADER {
             continue;
         }
         match file_name {
@@ -216,7 +216,7 @@ async fn multipart(call: &Call, body: Bytes) -> Option<Params> {
             }
         }
     }
-    if fields.len() + files.len() > FIELD_LIMIT || field_bytes > UPLOAD_LIMIT {
+    if fields.len() + files.len() > MAX_FIELDS || field_bytes > MAX_REQUEST_BODY {
         return Some(Params::Excessive);
     }
     // A file input that was left empty sends a part without a name for its file.

@@ -12,10 +12,10 @@ use serde::Serialize;
 const NEVER_CACHE: &str = "max-age=0, no-cache, no-store, must-revalidate, private";
 
 /// The answer to whoever is sent away, on its way out as an error.
-pub(crate) type Refused = Box<Response>;
+pub(crate) type ErrorResponse = Box<Response>;
 
 /// Builds an answer whose headers are all known to be valid.
-pub(crate) fn answer(status: StatusCode, content_type: &str, body: impl Into<Body>) -> Response {
+pub(crate) fn response(status: StatusCode, content_type: &str, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     if let Ok(value) = HeaderValue::from_str(content_type) {
@@ -26,7 +26,7 @@ pub(crate) fn answer(status: StatusCode, content_type: &str, body: impl Into<Bod
 
 /// A page.
 pub(crate) fn html(status: StatusCode, body: impl Into<Body>) -> Response {
-    answer(status, "text/html; charset=utf-8", body)
+    response(status, "text/html; charset=utf-8", body)
 }
 
 /// A page that must not be cached, as the account pages are.
@@ -77,7 +77,7 @@ pub(crate) fn crash() -> Response {
 
 /// What the server makes of a request that it will not even look at.
 pub(crate) fn bad_request_page() -> Response {
-    answer(
+    response(
         StatusCode::BAD_REQUEST,
         "text/html",
         page("Bad Request (400)", ""),
@@ -87,7 +87,7 @@ pub(crate) fn bad_request_page() -> Response {
 /// An API answer: compact JSON, never cached.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
-        Ok(body) => never_cached(answer(status, "application/json", body)),
+        Ok(body) => never_cached(response(status, "application/json", body)),
         Err(_) => crash(),
     }
 }
@@ -112,7 +112,7 @@ pub(crate) fn field_error(field: &str, text: &str) -> Response {
 
 /// JSON in the words of the OAuth2 views: Python's spacing and no storing.
 pub(crate) fn oauth_json(status: StatusCode, fields: &[(&str, serde_json::Value)]) -> Response {
-    let mut response = answer(status, "application/json", python_json(fields));
+    let mut response = response(status, "application/json", python_json(fields));
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
@@ -155,7 +155,7 @@ pub(crate) fn xml_error(status: StatusCode, code: &str, message: &str) -> Respon
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message>\
          <RequestId>SANDBOX</RequestId><HostId>SANDBOX</HostId></Error>"
     );
-    answer(status, "application/xml", body)
+    response(status, "application/xml", body)
 }
 
 fn never_cached(mut response: Response) -> Response {

@@ -45,13 +45,16 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
-/// The recording of a topic, `None` with a word about it if there is none here.
+/// Loads the recording of a topic. The recordings are not part of this repository:
+/// `OH_CONTRACT_RECORDED` names their directory. Returns `None` if it is not set.
 pub(crate) fn recording(topic: &str) -> Option<Vec<Exchange>> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/recorded");
-    let Ok(text) = std::fs::read_to_string(folder.join(topic)) else {
-        eprintln!("SKIPPED: {topic} is not at hand in {}", folder.display());
+    let Some(folder) = std::env::var_os("OH_CONTRACT_RECORDED").map(PathBuf::from) else {
+        eprintln!("SKIPPED: {topic}: OH_CONTRACT_RECORDED is not set");
         return None;
     };
+    let path = folder.join(topic);
+    let text = std::fs::read_to_string(&path);
+    let text = text.unwrap_or_else(|error| panic!("failed to read {}: {error}", path.display()));
     Some(serde_json::from_str(&text).expect("a recording is JSON"))
 }
 

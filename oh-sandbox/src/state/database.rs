@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) silent_leave: bool,
     /// Removing members by API answers 500 after the first one is gone.
     pub(crate) remove_members_fails: bool,
+    /// Deleting an account that takes part in the project responds 500 and has no effect.
+    pub(crate) account_deletion_fails: bool,
     /// Whether the project takes part at all.
     pub(crate) active: bool,
     /// Whether Open Humans has approved it. Without that it is in no public list and has few members.
@@ -42,14 +44,14 @@ pub(crate) struct Settings {
     /// Whether it is the one project that may see who has fetched its members' files.
     pub(crate) access_logs: bool,
     /// When the master token stops working, if it does.
-    pub(crate) master_expires: Option<OffsetDateTime>,
+    pub(crate) master_token_expires: Option<OffsetDateTime>,
 }
 
 /// How many members a project may have that is not approved.
-pub(crate) const UNAPPROVED_MEMBERS: usize = 20;
+pub(crate) const MAX_UNAPPROVED_MEMBERS: usize = 20;
 
 /// How long a master token works where it expires.
-pub(crate) const MASTER_LIFE: time::Duration = time::Duration::hours(24);
+pub(crate) const MASTER_TOKEN_LIFETIME: time::Duration = time::Duration::hours(24);
 
 /// A member of Open Humans, and what they are to the project.
 #[derive(Debug)]
@@ -57,7 +59,11 @@ pub(crate) struct Member {
     pub(crate) id: String,
     /// What the project is told; a member may keep it to themselves.
     pub(crate) username: Option<String>,
-    pub(crate) standing: Standing,
+    pub(crate) membership: Membership,
+    /// Whether the account is active. The tokens of an inactive account remain valid.
+    pub(crate) active: bool,
+    /// Whether the member hides the membership from the public.
+    pub(crate) hidden: bool,
     /// When the member first joined the project.
     pub(crate) created: OffsetDateTime,
     /// All files, complete or not, in the order of their ids.
@@ -67,9 +73,9 @@ pub(crate) struct Member {
 /// What a member is to the project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Standing {
+pub(crate) enum Membership {
     /// Has never authorized it.
-    Stranger,
+    NeverJoined,
     /// Takes part.
     Joined,
     /// Took part once.
@@ -87,7 +93,7 @@ impl Member {
     }
 
     pub(crate) fn joined(&self) -> bool {
-        self.standing == Standing::Joined
+        self.membership == Membership::Joined
     }
 }
 
@@ -120,7 +126,7 @@ pub struct Message {
 }
 
 /// The state.
-pub(crate) struct World {
+pub(crate) struct Database {
     pub(crate) settings: Settings,
     /// Never shrinks, so that an index stays good.
     pub(crate) members: Vec<Member>,
@@ -138,12 +144,12 @@ pub(crate) struct World {
 pub(crate) struct Access {
     pub(crate) at: OffsetDateTime,
     pub(crate) file: DataFile,
-    pub(crate) what: Accessed,
+    pub(crate) what: AccessKind,
 }
 
 /// How a file was accessed.
 #[derive(Debug, Clone)]
-pub(crate) enum Accessed {
+pub(crate) enum AccessKind {
     /// At the site, which led to the object store.
     Site {
         key: String,
@@ -159,7 +165,7 @@ pub(crate) enum Accessed {
     },
 }
 
-impl World {
+impl Database {
     pub(crate) fn new(settings: Settings) -> Self {
         Self {
             settings,
@@ -186,11 +192,13 @@ impl World {
             return index;
         }
         let index = self.members.len();
-        let standing = Standing::Stranger;
+        let membership = Membership::NeverJoined;
         self.members.push(Member {
             id: id.to_owned(),
             username,
-            standing,
+            membership,
+            active: true,
+            hidden: false,
             created: now,
             files: Vec::new(),
         });
@@ -208,43 +216,56 @@ impl World {
         self.find(id).filter(|&index| self.members[index].joined())
     }
 
+    /// Finds a member whom `members/` lists.
+    pub(crate) fn find_listed(&self, id: &str) -> Option<usize> {
+        self.find_joined(id)
+            .filter(|&index| self.members[index].active)
+    }
+
     pub(crate) fn joined(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.members.len()).filter(|&index| self.members[index].joined())
     }
 
+    /// The members that `members/` lists. It omits inactive accounts (measured).
+    pub(crate) fn listed(&self) -> impl Iterator<Item = usize> + '_ {
+        self.joined().filter(|&index| self.members[index].active)
+    }
+
     /// Whether somebody new may join.
-    pub(crate) fn has_room(&self) -> bool {
-        self.settings.approved || self.joined().count() < UNAPPROVED_MEMBERS
+    pub(crate) fn accepts_members(&self) -> bool {
+        self.settings.approved || self.joined().count() < MAX_UNAPPROVED_MEMBERS
     }
 
     /// Lets a member take part; the id stays what it was if they did before.
     pub(crate) fn join(&mut self, index: usize, now: OffsetDateTime) {
         let member = &mut self.members[index];
-        if member.standing == Standing::Stranger {
+        if member.membership == Membership::NeverJoined {
             member.created = now;
         }
-        member.standing = Standing::Joined;
+        member.membership = Membership::Joined;
     }
 
     /// Ends a member's part in the project. Their tokens are gone before this returns.
     pub(crate) fn leave(&mut self, index: usize) {
-        self.members[index].standing = Standing::Left;
+        self.members[index].membership = Membership::Left;
         self.grants.revoke_all(index);
     }
 
-    /// Deletes a member's account. Returns the objects that nobody refers to any more.
-    pub(crate) fn delete_account(&mut self, index: usize) -> Vec<String> {
+    /// Deletes a member's account. Returns the objects that are no longer referenced, or `None` if
+    /// the deletion fails: the newest server cannot delete an account that takes part in a project
+    /// (measured: 500, and the membership stays).
+    pub(crate) fn delete_account(&mut self, index: usize) -> Option<Vec<String>> {
+        if self.settings.account_deletion_fails && self.members[index].joined() {
+            return None;
+        }
         self.grants.revoke_all(index);
         self.grants.forget_codes(index);
         let member = &mut self.members[index];
-        member.standing = Standing::Deleted;
+        member.membership = Membership::Deleted;
         self.by_id.remove(&member.id);
         let files = std::mem::take(&mut member.files);
-        files
-            .iter()
-            .filter_map(|id| self.files.remove(id))
-            .map(|file| file.object)
-            .collect()
+        let files = files.iter().filter_map(|id| self.files.remove(id));
+        Some(files.map(|file| file.object).collect())
     }
 
     /// Adds a file and gives it its id.
