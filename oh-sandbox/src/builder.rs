@@ -205,8 +205,8 @@ impl SandboxBuilder {
         self
     }
 
-    /// Adds a member of Open Humans who has not joined the project. Without a username the member
-    /// does not share it with the project. Default: [`defaults::MEMBERS`].
+    /// Adds a member of Open Humans, who joins the project by authorizing it. A member without a
+    /// username does not share it with the project. Default: [`defaults::MEMBERS`].
     pub fn member(mut self, id: impl Into<String>, username: Option<&str>) -> Self {
         self.members.push((id.into(), username.map(str::to_owned)));
         self

@@ -1,4 +1,4 @@
-//! The sandbox's own HTTP client: plain http, to loopback.
+//! The HTTP client that sends webhooks, without TLS.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use url::Url;
 
-/// The server runs behind a worker that is killed after 30 s.
+/// The worker of the real server is killed after this time.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// As many redirects as Python's requests follows.
+/// The limit of Python's `requests`.
 const MAX_REDIRECTS: usize = 30;
 
-/// Sends requests. Clones share connections.
+/// An HTTP client. Clones share connections.
 #[derive(Clone)]
 pub(crate) struct Client(Hyper<HttpConnector, Full<Bytes>>);
 
@@ -26,7 +26,8 @@ impl Client {
         Self(Hyper::builder(TokioExecutor::new()).build_http())
     }
 
-    /// Sends one request, and gives the head of the answer. `None` if there was none in time.
+    /// Sends a request and returns the response without its body, or `None` if there is no response
+    /// before the timeout.
     pub(crate) async fn send(&self, request: Request<Bytes>) -> Option<Response<()>> {
         let sent = self.0.request(request.map(Full::new));
         let response = tokio::time::timeout(RESPONSE_TIMEOUT, sent)
@@ -36,8 +37,8 @@ impl Client {
         Some(response.map(drop))
     }
 
-    /// Sends a request as Python's requests does: 301, 302 and 303 turn it into a GET without a
-    /// body, 307 and 308 repeat it.
+    /// Sends a request and follows redirects like Python's `requests`: 301, 302 and 303 become a
+    /// GET without a body, 307 and 308 repeat the request.
     pub(crate) async fn send_as_requests(&self, request: Request<Bytes>) -> Option<StatusCode> {
         tokio::time::timeout(RESPONSE_TIMEOUT, self.follow(request))
             .await

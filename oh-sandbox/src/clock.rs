@@ -1,18 +1,18 @@
-//! A clock that tests can push forward, so that nothing waits for ten hours to see a token expire.
+//! A clock that tests can advance, for example to expire tokens.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
-/// The sandbox's own idea of now: the machine's clock and an offset.
+/// The system clock plus an offset.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
     ahead_microseconds: AtomicI64,
 }
 
 impl Clock {
-    /// Now, to the microsecond, as the server's database keeps times.
+    /// Returns the current time with the precision of the server's database, microseconds.
     pub(crate) fn now(&self) -> OffsetDateTime {
         let ahead = time::Duration::microseconds(self.ahead_microseconds.load(Ordering::Relaxed));
         let now = OffsetDateTime::now_utc() + ahead;
@@ -25,7 +25,7 @@ impl Clock {
     }
 }
 
-/// A time as Python's `isoformat` writes it, without the zone: always six digits of a second.
+/// Formats a time like Python's `isoformat`, with six fractional digits and without the zone.
 pub(crate) fn iso(at: OffsetDateTime) -> String {
     format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}",
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_clock_can_be_pushed_forward() {
+    fn clock_advances() {
         let clock = Clock::default();
         let before = clock.now();
         clock.advance(Duration::from_secs(36_000));

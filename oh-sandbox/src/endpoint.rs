@@ -1,13 +1,13 @@
-//! The endpoints that can be counted and made to fail, by the names tests use.
+//! The endpoints for which the sandbox counts requests and injects faults.
 
 use std::borrow::Cow;
 
 use http::Method;
 use serde::{Deserialize, Serialize};
 
-/// One of the things a client asks of Open Humans.
+/// An endpoint of Open Humans.
 ///
-/// In JSON, as the `/sandbox/` endpoints take and give it, the name is in snake case:
+/// The JSON form, which the paths under `/sandbox/` use, is in snake case:
 ///
 /// ```
 /// let endpoint: oh_sandbox::Endpoint = serde_json::from_str("\"exchange_member\"").unwrap();
@@ -47,16 +47,16 @@ pub enum Endpoint {
     ObjectPut,
     /// `GET` and `HEAD` at the object store.
     ObjectGet,
-    /// `/data-management/newdatafileaccesslog/`, who has asked for a member's files.
+    /// `/data-management/newdatafileaccesslog/`, the log of download requests.
     FileAccessLog,
-    /// `/data-management/awsdatafileaccesslog/`, who has fetched them from the object store.
+    /// `/data-management/awsdatafileaccesslog/`, the log of the object store.
     StoreAccessLog,
     /// `/api/public/…` and the older `/api/public-data/…`
     Public,
 }
 
 impl Endpoint {
-    /// Which endpoint a request to the site asks for.
+    /// Returns the endpoint of a path.
     pub(crate) fn of(path: &str) -> Option<Self> {
         if path.starts_with("/data-management/datafile-download/") {
             return path.ends_with('/').then_some(Self::Download);
@@ -84,7 +84,7 @@ impl Endpoint {
         })
     }
 
-    /// Whether a format in the path makes the server crash over a POST: these views do not expect it.
+    /// Returns whether a POST crashes the server if its path contains a format.
     pub(crate) fn crashes_on_format(self) -> bool {
         matches!(
             self,
@@ -92,7 +92,7 @@ impl Endpoint {
         )
     }
 
-    /// Which endpoint a request to the object store asks for.
+    /// Returns the endpoint of a request to the object store.
     pub(crate) fn of_object(method: &Method) -> Option<Self> {
         match *method {
             Method::PUT => Some(Self::ObjectPut),
@@ -101,7 +101,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether a path that only lacks its trailing slash would be one of the server's.
+    /// Returns whether the path is valid except for a missing trailing slash.
     pub(crate) fn lacks_slash(path: &str) -> bool {
         if path.ends_with('/') || Self::of(path).is_some() {
             return false;
@@ -115,8 +115,8 @@ impl Endpoint {
     }
 }
 
-/// A path of the project API without the format at its end, as in `project/members.json`, and the
-/// format. A slash behind it may be there or not.
+/// Splits a path of the project API such as `project/members.json` into the path and the format. A
+/// trailing slash is optional.
 pub(crate) fn split_format(path: &str) -> (Cow<'_, str>, Option<&str>) {
     let whole = (Cow::Borrowed(path), None);
     if !path.starts_with("/api/direct-sharing/project") {
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_format_at_the_end_of_the_project_api_is_not_its_path() {
+    fn endpoint_ignores_format_of_project_api_path() {
         for path in ["project.json", "project.json/", "project.api"] {
             let path = format!("/api/direct-sharing/{path}");
             assert_eq!(Endpoint::of(&path), Some(Endpoint::Project), "{path}");
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_servers_own_paths_get_a_slash_added() {
+    fn lacks_slash_is_true_for_known_paths_only() {
         assert!(Endpoint::lacks_slash("/api/direct-sharing/project/message"));
         assert!(Endpoint::lacks_slash(
             "/data-management/datafile-download/187"

@@ -1,8 +1,8 @@
-//! Things that can go wrong on purpose.
+//! Fault injection.
 //!
-//! A fault is planted at an [`Endpoint`](crate::Endpoint), for the next few requests or until it
-//! is cleared. What each does is said as seen by the client, and whether the request takes effect
-//! is part of it: a server that answers 500 may well have done what it was asked.
+//! A test adds a fault to an [`Endpoint`](crate::Endpoint), for the next requests or until it is
+//! removed. Each fault specifies what the client observes and whether the request takes effect: a
+//! server that responds 500 may have executed the request.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,9 +14,9 @@ use url::Url;
 
 use crate::Endpoint;
 
-/// What goes wrong with an answer.
+/// A fault that changes a response.
 ///
-/// In JSON, as `POST /sandbox/faults` takes it: `{"kind": "rate_limited", "retry_after": 3}`.
+/// The JSON form for `POST /sandbox/faults` is `{"kind": "rate_limited", "retry_after": 3}`.
 ///
 /// ```
 /// use oh_sandbox::Fault;
@@ -28,7 +28,7 @@ use crate::Endpoint;
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Fault {
-    /// This answer instead of the real one. The request has no effect.
+    /// Responds with this response. The request has no effect.
     Status {
         /// The status code, 200 to 599.
         status: u16,
@@ -37,57 +37,59 @@ pub enum Fault {
         /// The body.
         body: String,
     },
-    /// 429 as a proxy in front would answer. The request has no effect.
+    /// Responds 429 like a reverse proxy. The request has no effect.
     RateLimited {
-        /// Seconds for the `Retry-After` header; none is sent without.
+        /// The seconds in the `Retry-After` header. Without a value there is no header.
         retry_after: Option<u64>,
     },
-    /// A 500 page. The request has no effect.
+    /// Responds with a 500 page. The request has no effect.
     Html500,
-    /// A 500 page, although the request has taken effect.
+    /// Responds with a 500 page after the request has taken effect.
     Html500After,
-    /// No answer until [`Sandbox::release`](crate::Sandbox::release), then the real one. The
-    /// request takes effect only then, and not at all if the client has gone away, which
-    /// [`Sandbox::wait_for_hanging`](crate::Sandbox::wait_for_hanging) tells.
+    /// Delays the request until [`Sandbox::release`](crate::Sandbox::release), then processes it.
+    /// The request has no effect if the client disconnects first;
+    /// [`Sandbox::wait_for_hanging`](crate::Sandbox::wait_for_hanging) detects that.
     Hang,
-    /// The request takes effect at once, the answer comes after
+    /// Processes the request, but delays the response until
     /// [`Sandbox::release`](crate::Sandbox::release).
     HangAfter,
-    /// The real answer, late and slowly.
+    /// Delays the real response and limits its speed.
     Slow {
-        /// How long nothing happens at all, in milliseconds.
+        /// The delay in milliseconds.
         #[serde(default)]
         delay_ms: u64,
-        /// How fast the body comes after that; as fast as it can without.
+        /// The speed of the body. Without a value it is not limited.
         #[serde(default)]
         bytes_per_second: Option<u64>,
     },
-    /// The connection is reset before the request has any effect, without an answer.
+    /// Resets the connection. The request has no effect.
     Reset,
-    /// The request takes effect, the connection is reset without an answer.
+    /// Resets the connection after the request has taken effect.
     ResetAfter,
-    /// The request takes effect; half of the answer's body comes, then the connection is reset.
-    /// For a PUT to the object store: half of the request is read, then the connection is reset,
-    /// and nothing is stored.
+    /// Resets the connection in the middle of the response body. The request takes effect.
+    ///
+    /// For a PUT to the object store: resets the connection in the middle of the request body, and
+    /// stores nothing.
     ResetMidBody,
-    /// The request takes effect; the answer is complete HTTP, but its body stops half way.
+    /// Truncates the body. The response is complete HTTP, and the request takes effect.
     TruncatedJson,
-    /// The request takes effect; the answer promises ten bytes more than come.
+    /// Sends a `Content-Length` that is ten bytes too long. The request takes effect.
     WrongContentLength,
-    /// The `next` link of a list leads to another host.
+    /// Changes the host in the `next` link of a list.
     NextLinkToOtherHost {
-        /// That host. Path and query of the link stay as they are.
+        /// The other host. The path and the query of the link do not change.
         host: Url,
     },
-    /// Members come and go while a list is read: each page after the first begins elsewhere.
+    /// Shifts each page of a list after the first, as if the list changed between requests.
     ShiftingPages {
-        /// By how many items: negative repeats items of the page before, positive skips some.
+        /// The number of items. A negative number repeats items of the previous page, a positive
+        /// one skips items.
         by: i64,
     },
 }
 
 impl Fault {
-    /// A JSON answer with a status.
+    /// Creates a fault that responds with JSON.
     ///
     /// ```
     /// let fault = oh_sandbox::Fault::json(401, r#"{"error": "invalid_grant"}"#);
@@ -101,7 +103,8 @@ impl Fault {
         }
     }
 
-    /// A page with a status, as a proxy in front of the server would answer: 502, 503, 504.
+    /// Creates a fault that responds with an HTML page, like a reverse proxy that responds 502, 503
+    /// or 504.
     #[must_use]
     pub fn page(status: u16) -> Self {
         let body = format!(
@@ -114,7 +117,7 @@ impl Fault {
         }
     }
 
-    /// Nothing for a while, then the real answer.
+    /// Creates a fault that delays the response.
     #[must_use]
     pub fn delay(delay: Duration) -> Self {
         Self::Slow {
@@ -123,7 +126,7 @@ impl Fault {
         }
     }
 
-    /// An answer that trickles.
+    /// Creates a fault that limits the speed of the body.
     #[must_use]
     pub fn trickle(bytes_per_second: u64) -> Self {
         Self::Slow {
@@ -133,7 +136,7 @@ impl Fault {
     }
 }
 
-/// Which faults are planted where, and who is being kept waiting.
+/// The faults of each endpoint, and the requests that hang.
 #[derive(Debug)]
 pub(crate) struct Faults {
     queues: Mutex<HashMap<Endpoint, VecDeque<QueuedFault>>>,
@@ -144,7 +147,7 @@ pub(crate) struct Faults {
 #[derive(Debug)]
 struct QueuedFault {
     fault: Fault,
-    /// For how many more requests; `None` until cleared.
+    /// The number of further requests, or `None` for no limit.
     remaining: Option<u64>,
 }
 
@@ -159,7 +162,7 @@ impl Default for Faults {
 }
 
 impl Faults {
-    /// Plants a fault behind those already there.
+    /// Appends a fault to the queue of an endpoint.
     pub(crate) fn add(&self, endpoint: Endpoint, fault: Fault, times: Option<u64>) {
         self.lock()
             .entry(endpoint)
@@ -174,7 +177,7 @@ impl Faults {
         self.lock().clear();
     }
 
-    /// The fault that the next request to an endpoint meets.
+    /// Returns the fault for the next request to an endpoint.
     pub(crate) fn take(&self, endpoint: Endpoint) -> Option<Fault> {
         let mut queues = self.lock();
         let queue = queues.get_mut(&endpoint)?;
@@ -184,13 +187,13 @@ impl Faults {
         Some(first.fault.clone())
     }
 
-    /// Lets go whoever hangs now.
+    /// Releases all requests that hang.
     pub(crate) fn release(&self) {
         self.released.send_modify(|generation| *generation += 1);
     }
 
-    /// What a request waits on if it hangs. Taken as it arrives, so that no release after that is
-    /// missed, however far the request has come.
+    /// Creates the waiter of a request. Create it when the request arrives, so that the request
+    /// does not miss a later release.
     pub(crate) fn waiter(&self) -> ReleaseWaiter {
         ReleaseWaiter {
             released: self.released.subscribe(),
@@ -198,9 +201,9 @@ impl Faults {
         }
     }
 
-    /// Waits until just so many requests hang.
+    /// Waits until exactly this number of requests hang.
     pub(crate) async fn wait_for_hanging(&self, requests: usize) {
-        // Fails only when the sandbox is gone, and then nobody need wait.
+        // An error means that the sandbox has stopped.
         let _ = self
             .hanging
             .subscribe()
@@ -213,7 +216,7 @@ impl Faults {
     }
 }
 
-/// Waits for the first release after it was made.
+/// Waits for the first release after its creation.
 pub(crate) struct ReleaseWaiter {
     released: watch::Receiver<u64>,
     hanging: watch::Sender<usize>,
@@ -222,12 +225,12 @@ pub(crate) struct ReleaseWaiter {
 impl ReleaseWaiter {
     pub(crate) async fn wait(&mut self) {
         let _hanging = Hanging::one_more(&self.hanging);
-        // Fails only when the sandbox is gone, and then nobody need wait.
+        // An error means that the sandbox has stopped.
         let _ = self.released.changed().await;
     }
 }
 
-/// Counts a request that hangs for as long as it does, its being given up included.
+/// Counts a hanging request until it is dropped.
 struct Hanging<'a>(&'a watch::Sender<usize>);
 
 impl<'a> Hanging<'a> {
@@ -248,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_lasts_for_as_many_requests_as_it_was_planted_for() {
+    fn fault_applies_to_requested_number_of_requests() {
         let faults = Faults::default();
         faults.add(Endpoint::Token, Fault::Html500, Some(2));
         faults.add(Endpoint::Token, Fault::Reset, None);
@@ -261,7 +264,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn release_lets_go_those_who_hang() {
+    async fn release_wakes_waiter() {
         let faults = Faults::default();
         let mut waiter = faults.waiter();
         let mut waiting = Box::pin(waiter.wait());
@@ -271,7 +274,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_release_between_arriving_and_hanging_counts() {
+    async fn release_before_wait_wakes_waiter() {
         let faults = Faults::default();
         let mut waiter = faults.waiter();
         faults.release();

@@ -1,9 +1,9 @@
-//! A stand-in Open Humans on loopback, for tests and for trying things out.
+//! A local stand-in for Open Humans, for tests and for development.
 //!
-//! It behaves as the real server was measured to behave, surprises included: tokens rotate
-//! without grace, `members/` works only with the token in the query, a crash is a page, and the
-//! webhook is tried once signed and once unsigned. State is in memory, except for the contents of
-//! files, which lie in a temporary folder.
+//! It reproduces the measured behavior of the real server, including its surprises: refresh tokens
+//! rotate without a grace period, `members/` requires the token in the query, a crash produces an
+//! HTML page, and a webhook is sent once signed and once unsigned. The state is in memory, except
+//! for the contents of files, which are in a temporary directory.
 //!
 //! # In a test
 //!
@@ -18,63 +18,65 @@
 //!     .start()
 //!     .await?;
 //!
-//! // What a browser would do, without one.
-//! let mut ask = sandbox.url().join("/direct-sharing/projects/oauth2/authorize/")?;
-//! ask.query_pairs_mut()
+//! // Performs the requests of a browser.
+//! let mut url = sandbox.url().join("/direct-sharing/projects/oauth2/authorize/")?;
+//! url.query_pairs_mut()
 //!     .append_pair("client_id", sandbox.client_id())
 //!     .append_pair("response_type", "code")
 //!     .append_pair("state", "s");
-//! let back = sandbox.authorize("01026778", &ask).await?;
-//! assert_eq!(back.path(), "/openhumans/complete");
-//! assert!(back.query().is_some_and(|query| query.contains("&state=s&origin=external")));
+//! let callback = sandbox.authorize("01026778", &url).await?;
+//! assert_eq!(callback.path(), "/openhumans/complete");
+//! assert!(callback.query().is_some_and(|query| query.contains("&state=s&origin=external")));
 //!
-//! // The member leaves; nobody listens for the webhook here, so nothing is delivered.
+//! // No webhook URL is set, so no webhook is delivered.
 //! assert!(sandbox.leave("01026778", true).await.is_empty());
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! [`Sandbox`] runs on threads of its own, so it works under any runtime, and stops when it is
-//! dropped. What can go wrong is in [`Fault`], and where in [`Endpoint`].
+//! [`Sandbox`] runs on separate threads, so it works under any runtime. It stops when it is dropped.
+//! [`Fault`] lists the faults that it can inject, and [`Endpoint`] the endpoints.
 //!
 //! # As a program
 //!
-//! `cargo run -p oh-sandbox -- --listen 127.0.0.1:8001` prints its credentials, which are always
-//! the same, and serves until it is interrupted. For scripts without a browser:
+//! `cargo run -p oh-sandbox -- --listen 127.0.0.1:8001` prints its credentials, which never change,
+//! and serves until it is interrupted. For scripts without a browser:
 //!
-//! - `&sandbox_member=ID&sandbox_decision=allow` (or `refuse`) behind an authorization URL answers
-//!   it at once.
-//! - `POST /sandbox/members/ID/leave` with `erasure=true` or `false`, in the query or a form, makes
-//!   a member leave and answers with the webhook requests that were made.
-//! - `GET /sandbox/stats` counts what was asked; `POST /sandbox/faults` makes things fail. The other
-//!   places under `/sandbox/` do what [`Sandbox`]'s methods do: `GET /sandbox/` lists them.
+//! - `&sandbox_member=ID&sandbox_decision=allow` (or `refuse`) at the end of an authorization URL
+//!   skips the form.
+//! - `POST /sandbox/members/ID/leave` with `erasure=true` or `false`, in the query or a form, makes a
+//!   member leave and returns the webhook requests.
+//! - `GET /sandbox/stats` returns request counts, and `POST /sandbox/faults` injects faults.
+//!   `GET /sandbox/` lists all paths, which correspond to the methods of [`Sandbox`].
 //!
-//! # Two generations of the server
+//! # Versions of the server
 //!
-//! By default leaving without erasure is announced with `erasure_requested: false`, and removing
-//! members by API answers `"success"`: an older server. The newest one crashes in both cases, once
-//! the member is gone. [`SandboxBuilder::silent_leave`] and [`SandboxBuilder::remove_members_500`]
-//! give either half of that, `--server newest` both.
+//! By default the sandbox behaves like an older server. The newest server differs in three cases,
+//! which [`SandboxBuilder::newest_server`] and `--server newest` reproduce. It crashes instead of
+//! sending a webhook when a member leaves without an erasure request. It responds 500 after it has
+//! removed a member by API. It responds 500 to the deletion of an account that takes part in a
+//! project, and the membership stays.
 //!
-//! # Other kinds of projects
+//! # Kinds of projects
 //!
-//! [`SandboxBuilder::approved`], [`SandboxBuilder::on_site`] and [`SandboxBuilder::access_logs`] make
-//! it a project that is not approved, one without OAuth2, or the one that may see who fetches files.
-//! These three, the formats in paths (`project/members.json`) and the crashes over a project or data
-//! type that is not there follow Open Humans' documentation and its public source; everything else was
+//! [`SandboxBuilder::approved`], [`SandboxBuilder::on_site`] and [`SandboxBuilder::access_logs`]
+//! select an unapproved project, a project without OAuth2, and the project that may read access logs.
+//! These three, the formats in paths (`project/members.json`) and the crashes for unknown projects and
+//! data types follow the documentation and the public source of Open Humans. All other behavior was
 //! measured.
 //!
-//! What an app has done for a member, files and messages, is on the member's page: the names on the
-//! sandbox's first page lead there.
+//! The start page links to a page for each member, which shows the files and messages that the
+//! application has sent.
 //!
-//! # Where it is simpler
+//! # Simplifications
 //!
-//! - Logging in at Open Humans and allowing an app are one page, where one chooses who to be. The
-//!   browser is remembered, so that a member who holds a live token is sent back at once, until
-//!   `approval_prompt=force` or a log-out at the sandbox's first page.
-//! - There is one project, and another one that members share data from. All data is public.
-//! - The master token does not expire unless [`SandboxBuilder::expiring_master_token`] says so.
-//! - The object store is a second port, as it is a second host in reality.
+//! - Login and authorization are one page, on which you select a member. A cookie stores the member,
+//!   so a member with a live token is redirected immediately, until `approval_prompt=force` or a
+//!   logout.
+//! - There are two projects: the project under test, and one that members share data from. All data
+//!   is public.
+//! - The master token does not expire unless [`SandboxBuilder::expiring_master_token`] is set.
+//! - The object store is a second port. Open Humans uses a second host.
 #![forbid(unsafe_code)]
 
 mod api;

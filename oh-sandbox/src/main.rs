@@ -56,7 +56,7 @@ struct Args {
     joined_members: u32,
     /// The version of the server. The newest sends no webhook for a departure without an erasure
     /// request, responds 500 after it removed a member by API, and cannot delete the account of a
-    /// member who takes part in the project
+    /// member of the project
     #[arg(long, value_enum, default_value_t = Server::Older)]
     server: Server,
     /// Make the project unapproved: it is in no public list and accepts 20 members

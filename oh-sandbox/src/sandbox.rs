@@ -1,4 +1,4 @@
-//! The handle that tests hold a running sandbox by.
+//! The handle of a running sandbox.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -17,9 +17,9 @@ use crate::state::grants::{IssuedTokens, SCOPES};
 use crate::state::{Shared, leave, populate};
 use crate::{Delivery, Endpoint, Fault, Message, Stats};
 
-/// A running stand-in Open Humans. It stops when this is dropped.
+/// A running sandbox. Dropping it stops the sandbox.
 ///
-/// Its methods take effect at once; the asynchronous ones may be awaited under any runtime.
+/// All methods take effect immediately. The asynchronous methods work under any runtime.
 pub struct Sandbox {
     shared: Arc<Shared>,
     runtime: tokio::runtime::Handle,
@@ -57,15 +57,15 @@ pub enum AuthorizeError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct FileInfo {
-    /// Its id.
+    /// The file id.
     pub id: u64,
-    /// Its name.
+    /// The file name.
     pub basename: String,
-    /// Its size in bytes, `None` while a direct upload has brought nothing yet.
+    /// The size in bytes, or `None` before the content of a direct upload arrives.
     pub size: Option<u64>,
-    /// Whether the upload has been completed.
+    /// Whether the upload is complete.
     pub complete: bool,
-    /// What was said about it.
+    /// The metadata.
     pub metadata: Value,
 }
 
@@ -84,31 +84,32 @@ impl Sandbox {
         }
     }
 
-    /// Where it is, as in `http://127.0.0.1:8001/`: the value for `OPENHUMANS_OH_BASE_URL`.
+    /// Returns the base URL, such as `http://127.0.0.1:8001/`. Set `OPENHUMANS_OH_BASE_URL` to this
+    /// value.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.shared.url
     }
 
-    /// The client id.
+    /// Returns the client id.
     #[must_use]
     pub fn client_id(&self) -> &str {
         &self.shared.credentials.client_id
     }
 
-    /// The client secret.
+    /// Returns the client secret.
     #[must_use]
     pub fn client_secret(&self) -> &str {
         &self.shared.credentials.client_secret
     }
 
-    /// The project's master token.
+    /// Returns the master token of the project.
     #[must_use]
     pub fn master_token(&self) -> &str {
         &self.shared.credentials.master_token
     }
 
-    /// What webhooks are signed with; empty if they are not.
+    /// Returns the secret that signs webhooks, or an empty string if webhooks are unsigned.
     #[must_use]
     pub fn webhook_secret(&self) -> String {
         self.shared
@@ -119,19 +120,20 @@ impl Sandbox {
             .unwrap_or_default()
     }
 
-    /// Adds a member of Open Humans, who has yet to join the project; or gives one another name.
+    /// Adds a member of Open Humans, or changes the username of an existing member. A new member has
+    /// not joined the project.
     pub fn add_member(&self, id: &str, username: Option<&str>) {
         let now = self.shared.clock.now();
         self.shared.db().add_member(id, username, now);
     }
 
-    /// Adds so many members who have joined, and says their ids. They are cheap: a hundred
-    /// thousand take some ten megabytes.
+    /// Adds members who have joined and returns their ids. A hundred thousand members need about
+    /// ten megabytes.
     pub fn populate(&self, members: u32) -> Vec<String> {
         populate(&self.shared, members)
     }
 
-    /// Lets a member join without the authorize page, adding them if there is no such member.
+    /// Lets a member join the project without the authorization form. Adds the member if necessary.
     pub fn join(&self, id: &str) {
         let now = self.shared.clock.now();
         let mut db = self.shared.db();
@@ -139,13 +141,13 @@ impl Sandbox {
         db.join(index, now);
     }
 
-    /// Whether a member takes part in the project.
+    /// Returns whether a member takes part in the project.
     #[must_use]
     pub fn is_joined(&self, id: &str) -> bool {
         self.shared.db().find_joined(id).is_some()
     }
 
-    /// Replaces the addresses that members may be sent back to. What is no URL is left out.
+    /// Replaces the redirect URIs. Values that are not URLs are ignored.
     pub fn set_redirect_uris<I>(&self, uris: I)
     where
         I: IntoIterator,
@@ -158,55 +160,56 @@ impl Sandbox {
         self.shared.db().settings.redirect_uris = uris;
     }
 
-    /// Changes where leaving is announced.
+    /// Sets the URL that receives webhooks.
     pub fn set_webhook_url(&self, url: Option<Url>) {
         self.shared.db().settings.webhook_url = url;
     }
 
-    /// Changes what webhooks are signed with; `None` sends them unsigned.
+    /// Sets the secret that signs webhooks. With `None` webhooks are unsigned.
     pub fn set_webhook_secret(&self, secret: Option<&str>) {
         self.shared.db().settings.webhook_secret = secret.map(str::to_owned);
     }
 
-    /// Whether leaving without erasure goes unannounced, as at the newest server.
+    /// Sets whether the webhook is omitted when a member leaves without an erasure request, as on
+    /// the newest server.
     pub fn set_silent_leave(&self, silent: bool) {
         self.shared.db().settings.silent_leave = silent;
     }
 
-    /// Whether removing members by API answers 500 once the first is gone, as at the newest server.
+    /// Sets whether `remove-members/` responds 500 after it removed the first member, as on the
+    /// newest server.
     pub fn set_remove_members_fails(&self, fails: bool) {
         self.shared.db().settings.remove_members_fails = fails;
     }
 
-    /// Whether the project takes part at all. Nobody can authorize an inactive one.
+    /// Sets whether the project is active. Members cannot authorize an inactive project.
     pub fn set_active(&self, active: bool) {
         self.shared.db().settings.active = active;
     }
 
-    /// Whether Open Humans has approved the project.
+    /// Sets whether Open Humans has approved the project.
     pub fn set_approved(&self, approved: bool) {
         self.shared.db().settings.approved = approved;
     }
 
-    /// Makes the master token expire now.
+    /// Expires the master token.
     pub fn expire_master_token(&self) {
         let now = self.shared.clock.now();
         self.shared.db().settings.master_token_expires = Some(now);
     }
 
-    /// Makes the master token good for another 24 hours. The real project page gives another one
-    /// then; here it stays the same.
+    /// Renews the master token for 24 hours. Unlike at Open Humans, the token does not change.
     pub fn renew_master_token(&self) {
         let now = self.shared.clock.now();
         self.shared.db().settings.master_token_expires = Some(now + MASTER_TOKEN_LIFETIME);
     }
 
-    /// Does what a member's browser would do with an authorization URL, and says where it would
-    /// end: at the redirect URI, with a code.
+    /// Opens an authorization URL as a member, allows the authorization, and returns the redirect
+    /// URI with the code.
     ///
     /// # Errors
     ///
-    /// When the sandbox answers with a page, or not at all.
+    /// Returns an error if the sandbox responds with a page or not at all.
     pub async fn authorize(
         &self,
         member_id: &str,
@@ -219,11 +222,11 @@ impl Sandbox {
         .await
     }
 
-    /// The same for somebody who refuses.
+    /// Opens an authorization URL and refuses the authorization.
     ///
     /// # Errors
     ///
-    /// When the sandbox answers with a page, or not at all.
+    /// Returns an error if the sandbox responds with a page or not at all.
     pub async fn refuse(&self, authorization_url: impl AsRef<str>) -> Result<Url, AuthorizeError> {
         self.decide(
             authorization_url.as_ref(),
@@ -257,18 +260,18 @@ impl Sandbox {
         })
     }
 
-    /// A pair of tokens without the flow. The member joins, and is added if there is no such one.
+    /// Issues a pair of tokens. The member joins, and is added if necessary.
     #[must_use]
     pub fn issue_tokens(&self, member_id: &str) -> IssuedTokens {
         self.join(member_id);
         let now = self.shared.clock.now();
         let mut db = self.shared.db();
-        // Joining has just made sure that the member is there.
+        // `join` has added the member.
         let index = db.find(member_id).unwrap_or_default();
         db.grants.issue(index, SCOPES, now)
     }
 
-    /// Makes a member's access tokens expire now. Their refresh tokens go on working.
+    /// Expires a member's access tokens. The refresh tokens remain valid.
     pub fn expire_tokens(&self, member_id: &str) {
         let now = self.shared.clock.now();
         let mut db = self.shared.db();
@@ -277,7 +280,7 @@ impl Sandbox {
         }
     }
 
-    /// Revokes all of a member's tokens, who goes on taking part.
+    /// Revokes all tokens of a member, who remains in the project.
     pub fn revoke_tokens(&self, member_id: &str) {
         let mut db = self.shared.db();
         if let Some(index) = db.find(member_id) {
@@ -285,13 +288,13 @@ impl Sandbox {
         }
     }
 
-    /// Makes all codes expire that have not been exchanged yet.
+    /// Expires all authorization codes.
     pub fn expire_codes(&self) {
         self.shared.db().grants.expire_codes();
     }
 
-    /// Lets a member leave, and says which webhook requests were made. None if they take no part
-    /// in the project, if there is no webhook URL, or if leaving is silent.
+    /// Lets a member leave and returns the webhook requests. There are none if the member does not
+    /// take part in the project, if there is no webhook URL, or if the webhook is omitted.
     pub async fn leave(&self, member_id: &str, erasure: bool) -> Vec<Delivery> {
         let (shared, id) = (self.shared.clone(), member_id.to_owned());
         let leaving = self
@@ -332,14 +335,13 @@ impl Sandbox {
         }
     }
 
-    /// Sets whether deleting the account of a member who takes part in the project fails, as on the
-    /// newest server.
+    /// Sets whether the deletion of a joined member's account fails, as on the newest server.
     pub fn set_account_deletion_fails(&self, fails: bool) {
         self.shared.db().settings.account_deletion_fails = fails;
     }
 
-    /// Adds a file of the project to a member's, as if it had been uploaded, and says its id.
-    /// `None` if there is no such member, or no room on the disk.
+    /// Adds a file as if the project had uploaded it, and returns its id. Returns `None` if there
+    /// is no such member or the disk is full.
     pub fn add_file(
         &self,
         member_id: &str,
@@ -381,7 +383,7 @@ impl Sandbox {
         store_file(&self.shared, file).ok()
     }
 
-    /// A member's files, unfinished uploads included.
+    /// Returns a member's files, including incomplete uploads.
     #[must_use]
     pub fn files(&self, member_id: &str) -> Vec<FileInfo> {
         let db = self.shared.db();
@@ -407,7 +409,7 @@ impl Sandbox {
             .collect()
     }
 
-    /// The content of a file, read into memory.
+    /// Reads the content of a file.
     #[must_use]
     pub fn file_content(&self, file_id: u64) -> Option<Vec<u8>> {
         let object = self.shared.db().files.get(&file_id)?.object.clone();
@@ -415,68 +417,69 @@ impl Sandbox {
         std::fs::read(&content.path).ok()
     }
 
-    /// The messages sent so far.
+    /// Returns the messages that the project has sent.
     #[must_use]
     pub fn messages(&self) -> Vec<Message> {
         self.shared.db().messages.clone()
     }
 
-    /// Plants a fault at an endpoint until it is cleared. It comes behind those already there.
+    /// Adds a fault to an endpoint, after the faults that it already has. It lasts until it is
+    /// removed.
     pub fn fault(&self, endpoint: Endpoint, fault: Fault) {
         self.shared.faults.add(endpoint, fault, None);
     }
 
-    /// Plants a fault for the next few requests to an endpoint.
+    /// Adds a fault for the next `times` requests to an endpoint.
     pub fn fault_next(&self, endpoint: Endpoint, times: u64, fault: Fault) {
         self.shared.faults.add(endpoint, fault, Some(times));
     }
 
-    /// Clears all faults.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.shared.faults.clear_all();
     }
 
-    /// Lets those requests go on that hang now.
+    /// Lets all hanging requests continue.
     pub fn release(&self) {
         self.shared.faults.release();
     }
 
-    /// Waits until just so many requests hang: one, to know that it hangs; none, to know that the
-    /// sandbox has noticed its client going away.
+    /// Waits until exactly this number of requests hang. Wait for zero to detect that a client has
+    /// disconnected.
     pub async fn wait_for_hanging(&self, requests: usize) {
         self.shared.faults.wait_for_hanging(requests).await;
     }
 
-    /// How often an endpoint was asked, whatever became of it.
+    /// Returns the number of requests to an endpoint, including failed requests.
     #[must_use]
     pub fn count(&self, endpoint: Endpoint) -> u64 {
         self.shared.counter.count(endpoint)
     }
 
-    /// How often the token endpoint was asked.
+    /// Returns the number of requests to the token endpoint.
     #[must_use]
     pub fn token_requests(&self) -> u64 {
         self.count(Endpoint::Token)
     }
 
-    /// All counts.
+    /// Returns all request counts.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.counter.snapshot()
     }
 
-    /// Starts counting anew.
+    /// Resets all request counts.
     pub fn reset_stats(&self) {
         self.shared.counter.reset();
     }
 
-    /// Waits until an endpoint has been asked at least so often, counted from the start. A request
-    /// counts as soon as it arrives, so this also tells that one is hanging.
+    /// Waits until an endpoint has received at least this number of requests. A request counts when
+    /// it arrives, even if it hangs.
     pub async fn wait_for(&self, endpoint: Endpoint, times: u64) {
         self.shared.counter.wait_for(endpoint, times).await;
     }
 
-    /// Pushes the sandbox's clock forward, so that tokens, codes and links age.
+    /// Advances the clock of the sandbox, which expires tokens, codes and links.
     pub fn advance(&self, by: Duration) {
         self.shared.clock.advance(by);
     }

@@ -1,4 +1,4 @@
-//! Random values and the keyed hashes that make links unguessable.
+//! Random values, and keyed hashes for links.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,23 +8,23 @@ use subtle::ConstantTimeEq;
 
 const ALPHABET: &[u8; 62] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
-/// `N` random bytes.
+/// Returns `N` random bytes.
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system has randomness");
     bytes
 }
 
-/// A token or code as oauthlib makes them: 30 letters and digits.
+/// Returns a token or code in oauthlib's format: 30 letters and digits.
 pub(crate) fn token() -> String {
-    // 62 does not divide 256; the bias is of no consequence in a sandbox.
+    // The modulo bias is acceptable in a sandbox.
     random::<30>()
         .iter()
         .map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]))
         .collect()
 }
 
-/// The key that this run of the sandbox signs its links with.
+/// The key that signs links.
 #[derive(Clone)]
 pub(crate) struct Key([u8; 32]);
 
@@ -33,7 +33,7 @@ impl Key {
         Self(random())
     }
 
-    /// HMAC-SHA1 of a text, as the object store's query signatures have it.
+    /// Returns the HMAC-SHA1 of a text.
     pub(crate) fn mac(&self, text: &str) -> [u8; 20] {
         let mut mac =
             Hmac::<Sha1>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
@@ -46,12 +46,12 @@ impl Key {
     }
 }
 
-/// Compares without telling by its duration where two values differ.
+/// Compares two values in constant time.
 pub(crate) fn constant_time_eq(left: &str, right: &str) -> bool {
     left.as_bytes().ct_eq(right.as_bytes()).into()
 }
 
-/// Writes 16 bytes in the form of a UUID.
+/// Formats 16 bytes as a UUID.
 pub(crate) fn uuid(bytes: [u8; 16]) -> String {
     let text = hex::encode(bytes);
     format!(
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_are_thirty_characters_and_differ() {
+    fn token_has_thirty_random_characters() {
         let (one, two) = (token(), token());
         assert_eq!(one.len(), 30);
         assert!(one.chars().all(|letter| letter.is_ascii_alphanumeric()));
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uuid_has_its_dashes() {
+    fn uuid_has_dashes() {
         assert_eq!(uuid([0xab; 16]), "abababab-abab-abab-abab-abababababab");
     }
 }

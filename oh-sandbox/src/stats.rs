@@ -1,4 +1,4 @@
-//! What has been asked of the sandbox so far, and waiting for it to be asked.
+//! Request counts.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,32 +8,32 @@ use tokio::sync::watch;
 
 use crate::Endpoint;
 
-/// How often each endpoint was asked. `GET /sandbox/stats` answers with this.
+/// The request counts, also returned by `GET /sandbox/stats`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Requests that arrived, whatever became of them, by endpoint.
+    /// The number of requests by endpoint, including failed requests.
     pub requests: BTreeMap<Endpoint, u64>,
-    /// What was asked of the token endpoint.
+    /// The requests to the token endpoint.
     pub tokens: TokenStats,
-    /// Webhook requests made, second attempts included.
+    /// The number of webhook requests, including second attempts.
     pub webhooks: u64,
 }
 
-/// Requests to the token endpoint.
+/// The requests to the token endpoint.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct TokenStats {
-    /// All that arrived.
+    /// The number of requests.
     pub total: u64,
-    /// Those answered with tokens.
+    /// The number of responses with tokens.
     pub succeeded: u64,
-    /// By grant type and outcome: `granted`, or the OAuth2 error. Requests that a fault kept
-    /// from having an effect are in `total` alone.
+    /// The number of requests by grant type and outcome, which is `granted` or an OAuth2 error.
+    /// Requests without an effect because of a fault are not included.
     pub by_grant: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
-/// The running count.
+/// The request counters.
 #[derive(Debug)]
 pub(crate) struct Counter {
     stats: Mutex<Stats>,
@@ -90,7 +90,7 @@ impl Counter {
         self.lock().requests.get(&endpoint).copied().unwrap_or(0)
     }
 
-    /// Waits until an endpoint has been asked at least so often.
+    /// Waits until an endpoint has received at least this number of requests.
     pub(crate) async fn wait_for(&self, endpoint: Endpoint, times: u64) {
         let mut changed = self.changed.subscribe();
         while self.count(endpoint) < times {
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn waiting_ends_with_the_request_that_was_waited_for() {
+    async fn wait_for_returns_when_count_is_reached() {
         let counter = Counter::default();
         counter.arrived(Endpoint::Token);
         let mut waiting = Box::pin(counter.wait_for(Endpoint::Token, 2));

@@ -1,10 +1,10 @@
-//! The deauthorization webhook as Open Humans sends it.
+//! The deauthorization webhook.
 //!
-//! One signed attempt. If that is answered with anything but a 2xx, one more, unsigned and with
-//! its JSON encoded twice, whatever that one is answered with. Then nothing, ever. If the first
-//! attempt gets no answer at all, the sender crashes and there is no second.
+//! The first attempt is signed. If the response is not a 2xx, there is one more attempt, unsigned
+//! and with its JSON encoded twice. Its response has no consequence. If the first attempt gets no
+//! response, the sender crashes, and there is no second attempt.
 //!
-//! [`sign`] and [`body`] are public so that a test can send webhooks of its own:
+//! Tests can create webhooks with [`sign`] and [`body`]:
 //!
 //! ```
 //! use oh_sandbox::webhook;
@@ -26,23 +26,23 @@ use url::Url;
 
 use crate::client::Client;
 
-/// The header that carries the signature.
+/// The name of the signature header.
 pub const SIGNATURE_HEADER: &str = "X-OpenHumans-Webhooks-Signature";
 
-/// One webhook request that the sandbox made, and how it was answered.
+/// A webhook request of the sandbox, and its response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Delivery {
-    /// Whether it carried a signature. The second attempt never does.
+    /// Whether the request was signed. The second attempt never is.
     pub signed: bool,
-    /// The status of the answer, after redirects; `None` when there was no answer.
+    /// The status of the response after redirects, or `None` without a response.
     pub status: Option<u16>,
-    /// The body that was sent: JSON, or for the second attempt JSON inside a JSON string.
+    /// The body: JSON, or for the second attempt JSON in a JSON string.
     pub body: String,
 }
 
 impl Delivery {
-    /// Whether the receiver took it: any 2xx.
+    /// Returns whether the status is a 2xx.
     #[must_use]
     pub fn accepted(&self) -> bool {
         self.status
@@ -50,7 +50,8 @@ impl Delivery {
     }
 }
 
-/// The value of the [`SIGNATURE_HEADER`] for a body: HMAC-SHA1 in lower-case hex, after `sha1=`.
+/// Returns the value of the [`SIGNATURE_HEADER`] for a body: `sha1=` and the HMAC-SHA1 in
+/// lower-case hexadecimal digits.
 #[must_use]
 pub fn sign(secret: &str, body: &str) -> String {
     let mut mac =
@@ -59,7 +60,7 @@ pub fn sign(secret: &str, body: &str) -> String {
     format!("sha1={}", hex::encode(mac.finalize().into_bytes()))
 }
 
-/// The body of a webhook, byte for byte as the server writes it: Python's spacing, and a
+/// Returns the body of a webhook exactly as the server writes it, with Python's spacing and a
 /// timestamp with microseconds and `+00:00`.
 ///
 /// ```
@@ -82,13 +83,13 @@ pub fn body(project_member_id: &str, erasure_requested: bool, timestamp: OffsetD
     ])
 }
 
-/// A body encoded once more, as the second attempt carries it.
+/// Encodes a body again, like the second attempt.
 #[must_use]
 pub fn encode_twice(body: &str) -> String {
     serde_json::Value::from(body).to_string()
 }
 
-/// Sends a body to a receiver, and once more as described above if it is not taken.
+/// Sends a webhook, with a second attempt if necessary.
 pub(crate) async fn deliver(
     client: &Client,
     url: &Url,
@@ -136,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_has_pythons_spacing_and_six_digits_of_a_second() {
+    fn body_has_spacing_and_timestamp_of_python() {
         let at = OffsetDateTime::from_unix_timestamp_nanos(1_795_364_787_299_665_000)
             .expect("a valid time");
         assert_eq!(
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn encoding_twice_gives_a_json_string_that_holds_json() {
+    fn encode_twice_returns_json_string_with_json() {
         let twice = encode_twice(&body("1", false, OffsetDateTime::UNIX_EPOCH));
         assert!(twice.starts_with(r#""{\"project_member_id\": \"1\""#));
         let once: String = serde_json::from_str(&twice).unwrap();

@@ -1,4 +1,4 @@
-//! What can go wrong, and whether the request takes effect when it does.
+//! Faults, and whether the request takes effect.
 
 mod support;
 
@@ -9,7 +9,7 @@ use reqwest::{RequestBuilder, StatusCode};
 use serde_json::json;
 use support::{ALICE, answer, api, at, client, direct, encode, exchange_member, token};
 
-/// A refresh, whose effect can be told by whether it can be done again.
+/// Creates a refresh request. It has taken effect if the same token cannot be used again.
 fn refresh(sandbox: &Sandbox, refresh_token: &str) -> RequestBuilder {
     client()
         .post(at(sandbox, "/oauth2/token/"))
@@ -21,7 +21,7 @@ fn refresh(sandbox: &Sandbox, refresh_token: &str) -> RequestBuilder {
         ]))
 }
 
-async fn still_works(sandbox: &Sandbox, refresh_token: &str) -> bool {
+async fn is_still_valid(sandbox: &Sandbox, refresh_token: &str) -> bool {
     token(
         sandbox,
         &[
@@ -76,7 +76,7 @@ async fn replaced_response_has_no_effect() {
         .then_some("7");
         assert_eq!(retry_after, expected);
         assert!(
-            still_works(&sandbox, &tokens.refresh_token).await,
+            is_still_valid(&sandbox, &tokens.refresh_token).await,
             "{fault:?}"
         );
     }
@@ -94,7 +94,7 @@ async fn fault_after_effect_keeps_effect() {
         };
         assert!(failed, "{fault:?}");
         assert!(
-            !still_works(&sandbox, &tokens.refresh_token).await,
+            !is_still_valid(&sandbox, &tokens.refresh_token).await,
             "{fault:?}"
         );
     }
@@ -111,7 +111,7 @@ async fn reset_prevents_effect() {
             .await
             .is_err()
     );
-    assert!(still_works(&sandbox, &tokens.refresh_token).await);
+    assert!(is_still_valid(&sandbox, &tokens.refresh_token).await);
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn released_request_receives_real_response() {
     sandbox.wait_for_hanging(1).await;
     sandbox.release();
     assert_eq!(hanging.await.unwrap().unwrap().status(), StatusCode::OK);
-    assert!(!still_works(&sandbox, &tokens.refresh_token).await);
+    assert!(!is_still_valid(&sandbox, &tokens.refresh_token).await);
 }
 
 #[tokio::test]
@@ -136,7 +136,7 @@ async fn hanging_request_has_no_effect_after_disconnect() {
     hanging.abort();
     sandbox.wait_for_hanging(0).await;
     sandbox.release();
-    assert!(still_works(&sandbox, &tokens.refresh_token).await);
+    assert!(is_still_valid(&sandbox, &tokens.refresh_token).await);
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn hang_after_keeps_effect() {
     sandbox.wait_for_hanging(1).await;
     hanging.abort();
     sandbox.wait_for_hanging(0).await;
-    assert!(!still_works(&sandbox, &tokens.refresh_token).await);
+    assert!(!is_still_valid(&sandbox, &tokens.refresh_token).await);
 }
 
 #[tokio::test]
@@ -190,16 +190,17 @@ async fn body_faults_truncate_response() {
     assert!(ask().await.unwrap().bytes().await.is_err());
 
     sandbox.fault_next(Endpoint::ExchangeMember, 1, Fault::ResetMidBody);
-    let mut cut = ask().await.unwrap();
-    assert_eq!(cut.status(), 200);
+    let mut response = ask().await.unwrap();
+    assert_eq!(response.status(), 200);
     assert!(
-        cut.chunk()
+        response
+            .chunk()
             .await
             .unwrap()
             .is_some_and(|half| half.starts_with(b"{")),
-        "half of it comes"
+        "the first half arrives"
     );
-    assert!(cut.chunk().await.is_err());
+    assert!(response.chunk().await.is_err());
     assert_eq!(ask().await.unwrap().status(), 200, "the fault is used up");
 }
 
@@ -233,11 +234,11 @@ async fn object_store_faults_interrupt_upload_and_download() {
 
     let link = support::download_link(&sandbox, &tokens.access_token, id).await;
     sandbox.fault_next(Endpoint::ObjectGet, 1, Fault::ResetMidBody);
-    let mut cut = client().get(&link).send().await.unwrap();
-    assert_eq!(cut.content_length(), Some(3_000_000));
+    let mut response = client().get(&link).send().await.unwrap();
+    assert_eq!(response.content_length(), Some(3_000_000));
     let mut got = 0;
     let failed = loop {
-        match cut.chunk().await {
+        match response.chunk().await {
             Ok(Some(piece)) => got += piece.len(),
             Ok(None) => break false,
             Err(_) => break true,
@@ -286,14 +287,14 @@ async fn list_faults_change_next_link_and_offset() {
 async fn admin_path_adds_and_clears_faults() {
     let sandbox = support::sandbox().await;
     let tokens = sandbox.issue_tokens(ALICE);
-    let plant = |body: serde_json::Value| {
+    let add_fault = |body: serde_json::Value| {
         let request = client()
             .post(at(&sandbox, "/sandbox/faults"))
             .header("content-type", "application/json");
         answer(request.body(body.to_string()))
     };
     let fault = json!({ "endpoint": "exchange_member", "fault": { "kind": "rate_limited", "retry_after": 2 } });
-    assert_eq!(plant(fault).await.0, 200);
+    assert_eq!(add_fault(fault).await.0, 200);
     assert_eq!(exchange_member(&sandbox, &tokens.access_token).await.0, 429);
     assert_eq!(exchange_member(&sandbox, &tokens.access_token).await.0, 429);
     assert_eq!(
@@ -304,11 +305,11 @@ async fn admin_path_adds_and_clears_faults() {
     );
     assert_eq!(exchange_member(&sandbox, &tokens.access_token).await.0, 200);
     let (status, body) =
-        plant(json!({ "endpoint": "nowhere", "fault": { "kind": "html500" } })).await;
+        add_fault(json!({ "endpoint": "nowhere", "fault": { "kind": "html500" } })).await;
     assert_eq!(status, 400);
     assert!(
         body["detail"].as_str().unwrap().contains("exchange_member"),
-        "it says what there is: {body}"
+        "the error lists the endpoints: {body}"
     );
 }
 

@@ -1,4 +1,4 @@
-//! Files up, down and gone, through the API and the object store.
+//! Upload, download and deletion of files.
 
 mod support;
 
@@ -10,7 +10,7 @@ use support::{
 
 const LIMIT: usize = 2_621_440;
 
-/// A multipart body of just the size wanted.
+/// Returns a multipart body of exactly this size.
 fn body_of(size: usize) -> Vec<u8> {
     let head = format!(
         "--b\r\nContent-Disposition: form-data; name=\"metadata\"\r\n\r\n{}\r\n--b\r\nContent-Disposition: form-data; \
@@ -77,10 +77,11 @@ async fn simple_upload_is_downloaded_unchanged() {
     );
     assert!(object.headers().contains_key("date"));
     assert_eq!(object.text().await.unwrap(), "a,b\n1,2\n");
-    let kept = client().get(&link).bearer_auth("x").send().await.unwrap();
-    assert_eq!(kept.status(), 400);
+    let rejected = client().get(&link).bearer_auth("x").send().await.unwrap();
+    assert_eq!(rejected.status(), 400);
     assert!(
-        kept.text()
+        rejected
+            .text()
             .await
             .unwrap()
             .contains("<Code>InvalidArgument</Code>")
@@ -141,7 +142,7 @@ async fn upload_rejects_too_many_or_too_large_fields() {
             .send()
             .await
             .unwrap();
-        // Beyond the limit for a whole body it is a crash, whatever the fields are.
+        // A body above the size limit crashes the server.
         assert!(
             [400, 500].contains(&response.status().as_u16()),
             "{}",
@@ -275,7 +276,7 @@ async fn object_store_rejects_unsigned_headers_and_expired_links() {
     assert_eq!(
         client().get(&url).send().await.unwrap().status(),
         403,
-        "a link to put is none to get"
+        "an upload link is not valid for a download"
     );
     sandbox.advance(std::time::Duration::from_secs(6 * 3600 + 1));
     let expired = put().body("x").send().await.unwrap();
@@ -309,10 +310,13 @@ async fn object_store_serves_ranges() {
         .unwrap();
     let link = download.headers()["location"].to_str().unwrap().to_owned();
 
-    let whole = client().get(&link).send().await.unwrap();
-    assert_eq!(whole.headers()["accept-ranges"], "bytes");
-    let etag = whole.headers()["etag"].to_str().unwrap().to_owned();
-    assert_eq!(whole.bytes().await.unwrap(), content);
+    let complete_object = client().get(&link).send().await.unwrap();
+    assert_eq!(complete_object.headers()["accept-ranges"], "bytes");
+    let etag = complete_object.headers()["etag"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(complete_object.bytes().await.unwrap(), content);
 
     let rest = client()
         .get(&link)

@@ -1,4 +1,4 @@
-//! Leaving, and what the project hears of it.
+//! Departures and webhooks.
 
 #[path = "support/receiver.rs"]
 mod receiver;
@@ -12,9 +12,9 @@ use support::{ALICE, BOB, answer, api, at, client, exchange_member, post_json, r
 
 const SECRET: &str = "abcdefghijklmnop";
 
-/// A sandbox that announces leaving to a receiver.
-async fn announcing(statuses: &[u16]) -> (Sandbox, Receiver) {
-    let receiver = Receiver::answering(statuses).await;
+/// Starts a sandbox that sends webhooks to a receiver.
+async fn with_webhook(statuses: &[u16]) -> (Sandbox, Receiver) {
+    let receiver = Receiver::responding(statuses).await;
     let sandbox = Sandbox::builder()
         .webhook_url(receiver.url.as_str())
         .webhook_secret(SECRET)
@@ -26,7 +26,7 @@ async fn announcing(statuses: &[u16]) -> (Sandbox, Receiver) {
 
 #[tokio::test]
 async fn leave_with_erasure_sends_one_signed_webhook() {
-    let (sandbox, receiver) = announcing(&[]).await;
+    let (sandbox, receiver) = with_webhook(&[]).await;
     sandbox.join(ALICE);
     let deliveries = sandbox.leave(ALICE, true).await;
     let received = receiver.received();
@@ -50,7 +50,7 @@ async fn leave_with_erasure_sends_one_signed_webhook() {
 #[tokio::test]
 async fn webhook_without_2xx_is_sent_again_unsigned_and_doubly_encoded() {
     for status in [400, 404, 410, 500] {
-        let (sandbox, receiver) = announcing(&[status, 500]).await;
+        let (sandbox, receiver) = with_webhook(&[status, 500]).await;
         sandbox.join(ALICE);
         let deliveries = sandbox.leave(ALICE, true).await;
         let received = receiver.received();
@@ -69,7 +69,7 @@ async fn webhook_without_2xx_is_sent_again_unsigned_and_doubly_encoded() {
             .collect();
         assert_eq!(statuses, [(true, Some(status)), (false, Some(500))]);
     }
-    let (sandbox, receiver) = announcing(&[204]).await;
+    let (sandbox, receiver) = with_webhook(&[204]).await;
     sandbox.join(ALICE);
     sandbox.leave(ALICE, true).await;
     assert_eq!(receiver.received().len(), 1);
@@ -78,7 +78,7 @@ async fn webhook_without_2xx_is_sent_again_unsigned_and_doubly_encoded() {
 #[tokio::test]
 async fn webhook_redirect_becomes_get_or_repeats_post() {
     for status in [301, 302, 303] {
-        let (sandbox, receiver) = announcing(&[status]).await;
+        let (sandbox, receiver) = with_webhook(&[status]).await;
         sandbox.join(ALICE);
         let deliveries = sandbox.leave(ALICE, true).await;
         let received = receiver.received();
@@ -96,7 +96,7 @@ async fn webhook_redirect_becomes_get_or_repeats_post() {
         assert_eq!(deliveries.len(), 1);
     }
     for status in [307, 308] {
-        let (sandbox, receiver) = announcing(&[status]).await;
+        let (sandbox, receiver) = with_webhook(&[status]).await;
         sandbox.join(ALICE);
         sandbox.leave(ALICE, true).await;
         let received = receiver.received();
@@ -126,7 +126,7 @@ async fn webhook_without_response_is_not_sent_again() {
 
 #[tokio::test]
 async fn webhook_is_unsigned_without_secret() {
-    let (sandbox, receiver) = announcing(&[]).await;
+    let (sandbox, receiver) = with_webhook(&[]).await;
     sandbox.set_webhook_secret(None);
     sandbox.join(ALICE);
     sandbox.leave(ALICE, true).await;
@@ -135,7 +135,7 @@ async fn webhook_is_unsigned_without_secret() {
 
 #[tokio::test]
 async fn leave_without_erasure_sends_webhook_on_older_server_only() {
-    let (sandbox, receiver) = announcing(&[]).await;
+    let (sandbox, receiver) = with_webhook(&[]).await;
     sandbox.join(ALICE);
     sandbox.leave(ALICE, false).await;
     assert!(
@@ -152,19 +152,15 @@ async fn leave_without_erasure_sends_webhook_on_older_server_only() {
 
     sandbox.join(ALICE);
     sandbox.leave(ALICE, true).await;
-    assert_eq!(
-        receiver.received().len(),
-        2,
-        "erasure is announced all the same"
-    );
+    assert_eq!(receiver.received().len(), 2, "a webhook is sent");
 }
 
 #[tokio::test]
 async fn leave_revokes_tokens_and_master_token_still_reads_member() {
-    let (sandbox, _receiver) = announcing(&[]).await;
+    let (sandbox, _receiver) = with_webhook(&[]).await;
     let tokens = sandbox.issue_tokens(ALICE);
     sandbox.add_file(ALICE, "a.txt", b"a", support::metadata());
-    let late = support::code(&sandbox, ALICE, &[]).await;
+    let old_code = support::code(&sandbox, ALICE, &[]).await;
     sandbox.leave(ALICE, false).await;
 
     let (status, body) = exchange_member(&sandbox, &tokens.access_token).await;
@@ -194,10 +190,10 @@ async fn leave_revokes_tokens_and_master_token_still_reads_member() {
     let (status, body) = answer(client().get(asked).bearer_auth(sandbox.master_token())).await;
     assert_eq!((status, &body["count"]), (200, &json!(1)));
 
-    // A code from before still gives tokens, which are good for reading only.
+    // A code from before the departure still returns tokens, which can only read.
     let (status, body) = token(
         &sandbox,
-        &[("grant_type", "authorization_code"), ("code", &late)],
+        &[("grant_type", "authorization_code"), ("code", &old_code)],
     )
     .await;
     assert_eq!(status, 200);
@@ -214,7 +210,7 @@ async fn leave_revokes_tokens_and_master_token_still_reads_member() {
 
 #[tokio::test]
 async fn rejoin_keeps_id_and_account_deletion_sends_no_webhook() {
-    let (sandbox, receiver) = announcing(&[]).await;
+    let (sandbox, receiver) = with_webhook(&[]).await;
     sandbox.join(ALICE);
     sandbox.leave(ALICE, true).await;
     support::code(&sandbox, ALICE, &[]).await;
@@ -237,7 +233,7 @@ async fn remove(sandbox: &Sandbox, ids: &Value) -> (u16, Value) {
 
 #[tokio::test]
 async fn remove_members_calls_webhook_of_project() {
-    let (sandbox, receiver) = announcing(&[]).await;
+    let (sandbox, receiver) = with_webhook(&[]).await;
     sandbox.join(ALICE);
     sandbox.join(BOB);
     assert_eq!(
@@ -255,7 +251,7 @@ async fn remove_members_calls_webhook_of_project() {
 
 #[tokio::test]
 async fn remove_members_fails_after_first_member_on_newest_server() {
-    let (sandbox, receiver) = announcing(&[]).await;
+    let (sandbox, receiver) = with_webhook(&[]).await;
     sandbox.set_silent_leave(true);
     sandbox.set_remove_members_fails(true);
     sandbox.join(ALICE);
@@ -289,13 +285,13 @@ async fn remove_members_fails_after_first_member_on_newest_server() {
 
 #[tokio::test]
 async fn leave_path_returns_webhook_deliveries() {
-    let (sandbox, receiver) = announcing(&[500]).await;
+    let (sandbox, receiver) = with_webhook(&[500]).await;
     sandbox.join(ALICE);
     let url = at(&sandbox, "/sandbox/members/01026778/leave");
     assert_eq!(
         answer(client().post(url.clone())).await.0,
         400,
-        "erasure has to be said"
+        "erasure is required"
     );
     let form = client()
         .post(url.clone())
@@ -315,7 +311,7 @@ async fn leave_path_returns_webhook_deliveries() {
     assert_eq!(receiver.received().len(), 2);
 
     let query = client().post(format!("{url}?erasure=false"));
-    assert_eq!(answer(query).await.0, 409, "whoever has left cannot leave");
+    assert_eq!(answer(query).await.0, 409, "the member has already left");
     let nobody = client().post(at(&sandbox, "/sandbox/members/99999999/leave?erasure=true"));
     assert_eq!(answer(nobody).await.0, 404);
     let strange = client()
@@ -326,7 +322,7 @@ async fn leave_path_returns_webhook_deliveries() {
 
 #[tokio::test]
 async fn leave_form_requires_csrf_token() {
-    let (sandbox, receiver) = announcing(&[]).await;
+    let (sandbox, receiver) = with_webhook(&[]).await;
     sandbox.join(ALICE);
     let page = client()
         .get(at(&sandbox, "/member/me/connections/"))
@@ -359,7 +355,7 @@ async fn leave_form_requires_csrf_token() {
             .text()
             .await
             .unwrap()
-            .contains("signed, answered 200")
+            .contains("signed, response 200")
     );
     assert!(
         receiver.received()[0]
@@ -370,7 +366,7 @@ async fn leave_form_requires_csrf_token() {
 
 #[tokio::test]
 async fn removal_completes_when_client_disconnects() {
-    let (sandbox, receiver) = announcing(&[]).await;
+    let (sandbox, receiver) = with_webhook(&[]).await;
     sandbox.join(ALICE);
     sandbox.fault_next(Endpoint::RemoveMembers, 1, Fault::HangAfter);
     let body = json!({ "project_member_ids": [ALICE] });

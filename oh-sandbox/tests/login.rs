@@ -1,4 +1,4 @@
-//! Logging in: the authorize page, the codes it gives and the tokens they give.
+//! Authorization, codes and tokens.
 
 mod support;
 
@@ -377,7 +377,7 @@ async fn admin_paths_add_members_and_change_settings() {
     assert_eq!(members.as_array().unwrap().len(), 4);
 }
 
-/// A site whose name leads to 127.0.0.1 is another site all the same.
+/// Protects against DNS rebinding.
 #[tokio::test]
 async fn loopback_listener_rejects_other_host_names() {
     let sandbox = support::sandbox().await;

@@ -1,4 +1,4 @@
-//! The sandbox as a program: what it prints, what it can be told, how it ends.
+//! The command line program: its output and its options.
 
 #![allow(
     clippy::zombie_processes,
@@ -14,7 +14,7 @@ use serde_json::json;
 use support::{answer, client};
 use url::Url;
 
-/// A running program, ended with the test.
+/// A running program, which is killed when it is dropped.
 struct Program {
     child: Child,
     printed: Vec<String>,
@@ -29,7 +29,7 @@ impl Program {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        let output = BufReader::new(child.stdout.take().expect("its output is ours"));
+        let output = BufReader::new(child.stdout.take().expect("stdout is captured"));
         let mut printed = Vec::new();
         for line in output.lines() {
             let line = line.expect("it prints text");
@@ -50,7 +50,7 @@ impl Program {
         }
     }
 
-    fn says(&self, line: &str) -> bool {
+    fn printed_line(&self, line: &str) -> bool {
         self.printed.iter().any(|printed| printed == line)
     }
 }
@@ -65,10 +65,10 @@ impl Drop for Program {
 #[tokio::test]
 async fn program_prints_constant_credentials() {
     let program = Program::start(&[]);
-    assert!(program.says("OPENHUMANS_CLIENT_ID=sandbox-client-id"));
-    assert!(program.says("OPENHUMANS_CLIENT_SECRET=sandbox-client-secret"));
-    assert!(program.says("OPENHUMANS_MASTER_TOKEN=sandbox-master-token"));
-    assert!(program.says("OPENHUMANS_WEBHOOK_SECRET=sandbox-webhook-secret"));
+    assert!(program.printed_line("OPENHUMANS_CLIENT_ID=sandbox-client-id"));
+    assert!(program.printed_line("OPENHUMANS_CLIENT_SECRET=sandbox-client-secret"));
+    assert!(program.printed_line("OPENHUMANS_MASTER_TOKEN=sandbox-master-token"));
+    assert!(program.printed_line("OPENHUMANS_WEBHOOK_SECRET=sandbox-webhook-secret"));
     let (status, members) =
         answer(client().get(program.url.join("/sandbox/members").unwrap())).await;
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Projects of other kinds, formats in paths, who fetched what, and the page that shows it.
+//! Kinds of projects, formats in paths, access logs and member pages.
 
 mod support;
 
@@ -6,6 +6,8 @@ use oh_sandbox::{AuthorizeError, Sandbox, SandboxBuilder};
 use serde_json::{Value, json};
 use std::time::Duration;
 use support::{ALICE, BOB, answer, api, at, authorization_url, client, post_json, token};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 async fn start(builder: SandboxBuilder) -> Sandbox {
     builder.start().await.expect("the sandbox starts")
@@ -59,13 +61,13 @@ async fn path_format_is_accepted_except_for_file_posts() {
         let path = format!("{path}.json");
         let posted = post_json(api(&sandbox, &path), &alice, &json!({"all_files": true}));
         assert_eq!(answer(posted).await.0, 500, "{path}");
-        let stranger = post_json(api(&sandbox, &path), "bogus", &json!({}));
-        assert_eq!(answer(stranger).await.0, 401, "{path}");
+        let unauthorized = post_json(api(&sandbox, &path), "bogus", &json!({}));
+        assert_eq!(answer(unauthorized).await.0, 401, "{path}");
     }
 }
 
 #[tokio::test]
-async fn what_is_not_there_crashes_the_server_where_it_looks_for_more() {
+async fn public_subpaths_crash_for_unknown_names() {
     let sandbox = start(Sandbox::builder()).await;
     for path in [
         "project/999/datafiles/",
@@ -95,14 +97,14 @@ async fn unapproved_project_is_unlisted_and_accepts_twenty_members() {
     assert!(!sandbox.is_joined(BOB));
     let (_, text) = page(&sandbox, "/direct-sharing/authorize-full/").await;
     assert!(text.contains("exceeded the 20 member limit"), "{text}");
-    // Who is in stays in, and there is room again when someone leaves.
+    // Members can log in again, and a departure makes room for another member.
     assert!(sandbox.authorize(ALICE, &ask).await.is_ok());
     sandbox.leave(ALICE, false).await;
     assert!(sandbox.authorize(BOB, &ask).await.is_ok());
 
     let project = "/api/direct-sharing/project/";
-    let (_, ours) = get(&sandbox, project, Some(sandbox.master_token())).await;
-    assert_eq!(ours["approved"], false);
+    let (_, record) = get(&sandbox, project, Some(sandbox.master_token())).await;
+    assert_eq!(record["approved"], false);
     assert_eq!(get(&sandbox, "/api/public/project/2/", None).await.0, 404);
     assert_eq!(
         get(&sandbox, "/api/public/project/2/members/", None)
@@ -171,8 +173,8 @@ async fn on_site_project_rejects_oauth_and_accepts_master_token() {
     let (status, body) = token(&sandbox, &form).await;
     assert_eq!((status, &body["error"]), (401, &json!("invalid_client")));
     let project = "/api/direct-sharing/project/";
-    let (_, ours) = get(&sandbox, project, Some(sandbox.master_token())).await;
-    assert_eq!(ours["type"], "on-site");
+    let (_, record) = get(&sandbox, project, Some(sandbox.master_token())).await;
+    assert_eq!(record["type"], "on-site");
     let who = format!("{project}exchange-member/?project_member_id={ALICE}");
     assert_eq!(
         get(&sandbox, &who, Some(sandbox.master_token())).await.0,
@@ -214,8 +216,14 @@ async fn access_logs_are_readable_by_permitted_project_only() {
         assert_eq!(other["count"], 0, "only the member's own");
         let date = if log.contains("aws") { "time" } else { "date" };
         let at = body["results"][0][date].as_str().unwrap();
+        let time = OffsetDateTime::parse(at, &Rfc3339).unwrap() - Duration::from_secs(86_000);
+        let day_before = time.format(&Rfc3339).unwrap();
         for (query, count) in [
             (format!("start_date={at}&end_date={at}"), 1),
+            // Measured: equal limits select 24 hours, and `date` or `time` selects one entry.
+            (format!("start_date={day_before}&end_date={day_before}"), 1),
+            (format!("{date}={at}"), 1),
+            (format!("{date}=2000-01-01T00:00:00Z"), 0),
             ("start_date=2100-01-01T00:00:00Z".into(), 0),
             ("end_date=2000-01-01T00:00:00Z".into(), 0),
             ("end_date=nonsense&datafile_id=nonsense".into(), 1),
@@ -269,13 +277,13 @@ async fn member_page_shows_files_and_messages() {
     let (status, text) = page(&sandbox, "/member/alice/").await;
     assert_eq!(status, 200);
     for shown in [
-        "Takes part in the project. The project holds an access token that works.",
+        "Takes part in the project. The project has a valid access token.",
         "Steps &amp; &lt;b&gt;more&lt;/b&gt; [steps]",
         "round: 3",
         "direct-sharing-1",
         "<h3>Results</h3>",
         &format!("For {ALICE}:"),
-        "never arrives",
+        "does not deliver",
     ] {
         assert!(text.contains(shown), "{shown}: {text}");
     }
@@ -290,10 +298,10 @@ async fn member_page_shows_files_and_messages() {
     sandbox.leave(ALICE, true).await;
     let (_, text) = page(&sandbox, "/member/alice/").await;
     assert!(
-        text.contains("Has left the project. The project holds no access token"),
+        text.contains("Has left the project. The project has no valid access token"),
         "{text}"
     );
-    // Who does not share a name has a page as well, and nobody else has.
+    // Members who do not share their username have a page as well.
     assert_eq!(page(&sandbox, "/member/member-15546131/").await.0, 200);
     assert_eq!(page(&sandbox, "/member/nobody/").await.0, 404);
 }

@@ -1,10 +1,10 @@
-//! The sandbox held against recorded exchanges with the real server, where they are at hand.
+//! Compares the sandbox with recorded exchanges with the real server.
 //!
-//! Each request is sent as it was recorded, save for what cannot be the same: tokens, codes and
-//! file ids are those that the sandbox gave in their place. Status, the headers that matter and
-//! the body are compared: error bodies to the letter, others by their shape.
+//! Each recorded request is sent to the sandbox with the tokens, codes and file ids of the sandbox.
+//! The status, the relevant headers and the body are compared: error bodies exactly, other bodies by
+//! their structure.
 
-#![allow(clippy::print_stderr, reason = "a check that is skipped says so")]
+#![allow(clippy::print_stderr, reason = "reports skipped exchanges")]
 
 #[path = "support/replay.rs"]
 mod replay;
@@ -14,8 +14,8 @@ use replay::{Exchange, Replay, field, recording};
 use serde_json::Value;
 use support::{ALICE, BOB, metadata};
 
-/// What needs more than one project, or a body that was not recorded.
-fn out_of_reach(replay: &Replay, exchange: &Exchange) -> Option<&'static str> {
+/// Returns why an exchange cannot be replayed.
+fn not_replayable(replay: &Replay, exchange: &Exchange) -> Option<&'static str> {
     let request = &exchange.request;
     let bearer = request
         .headers
@@ -37,16 +37,16 @@ fn out_of_reach(replay: &Replay, exchange: &Exchange) -> Option<&'static str> {
         || name.contains("other project")
         || name.contains("another project")
     {
-        return Some("it takes several projects");
+        return Some("requires several projects");
     }
     if name.contains("without username access") {
-        return Some("it takes several projects");
+        return Some("requires several projects");
     }
     if request.body.starts_with('(') || request.body.contains("...[truncated") {
         return Some("the body was not recorded");
     }
     if request.path.starts_with("/open-humans-testing") {
-        return Some("the object store's links are the sandbox's own");
+        return Some("the links of the object store differ");
     }
     None
 }
@@ -59,14 +59,17 @@ async fn authorize() {
     };
     for exchange in &exchanges {
         let name = &exchange.name;
-        if let Some(why) = out_of_reach(&replay, exchange) {
+        if let Some(why) = not_replayable(&replay, exchange) {
             replay.skip(exchange, why);
         } else if name.contains("not logged in") {
-            replay.skip(exchange, "logging in and allowing are one page here");
+            replay.skip(
+                exchange,
+                "login and authorization are one page in the sandbox",
+            );
         } else if exchange.request.path.starts_with("/oauth2/") {
-            replay.skip(exchange, "it is a page of another view");
+            replay.skip(exchange, "belongs to another view");
         } else if exchange.request.method == "POST" && !name.contains("CSRF") {
-            replay.skip(exchange, "the form has fields of its own here");
+            replay.skip(exchange, "the form of the sandbox has other fields");
         } else {
             let inactive = name.contains("inactive");
             replay.sandbox.set_active(!inactive);
@@ -97,7 +100,7 @@ async fn tokens() {
         .and_then(|exchange| field(&exchange.request.body, "code_verifier"))
         .expect("a verifier");
     for exchange in &exchanges {
-        if let Some(why) = out_of_reach(&replay, exchange) {
+        if let Some(why) = not_replayable(&replay, exchange) {
             replay.skip(exchange, why);
             continue;
         }
@@ -106,10 +109,10 @@ async fn tokens() {
             .or_else(|| field(&exchange.request.query, "code"))
             .or_else(|| multipart.map(|rest| rest.chars().take(30).collect()));
         if let Some(recorded) =
-            recorded.filter(|code| code.len() == 30 && !replay.stands_for.contains_key(code))
+            recorded.filter(|code| code.len() == 30 && !replay.substitutes.contains_key(code))
         {
             let code = replay.new_code(exchange, &verifier).await;
-            replay.stands_for.insert(recorded, code);
+            replay.substitutes.insert(recorded, code);
         }
         if exchange.name.contains("expired code") {
             replay.sandbox.expire_codes();
@@ -127,12 +130,12 @@ async fn refreshes() {
     };
     for exchange in &exchanges {
         let name = &exchange.name;
-        if let Some(why) = out_of_reach(&replay, exchange) {
+        if let Some(why) = not_replayable(&replay, exchange) {
             replay.skip(exchange, why);
             continue;
         }
         if name.contains("parallel") {
-            replay.skip(exchange, "who wins a race is chance");
+            replay.skip(exchange, "the result of a race is random");
             continue;
         }
         let revoking = exchange.request.path.contains("revoke");
@@ -158,14 +161,14 @@ async fn refreshes() {
                         .then(|| field(&other.request.body, "refresh_token"))
                 });
             replay
-                .stands_for
+                .substitutes
                 .insert(access, tokens.access_token.clone());
             if refresh {
-                replay.stands_for.insert(recorded, tokens.refresh_token);
+                replay.substitutes.insert(recorded, tokens.refresh_token);
             } else {
-                replay.stands_for.insert(recorded, tokens.access_token);
+                replay.substitutes.insert(recorded, tokens.access_token);
                 if let Some(Some(next)) = next {
-                    replay.stands_for.insert(next, tokens.refresh_token);
+                    replay.substitutes.insert(next, tokens.refresh_token);
                 }
             }
         }
@@ -175,7 +178,7 @@ async fn refreshes() {
             replay.sandbox.expire_tokens(ALICE);
         }
         if name.contains("old access token") || name.contains("old refresh token") {
-            // What the first refresh replaced.
+            // The tokens that the first refresh replaced.
             let recorded = field(&exchange.request.body, "refresh_token");
             let bearer = exchange
                 .request
@@ -186,7 +189,7 @@ async fn refreshes() {
                 .or_else(|| bearer.map(str::to_owned))
                 .expect("a token");
             replay
-                .stands_for
+                .substitutes
                 .entry(recorded)
                 .or_insert_with(|| "replacedreplacedreplacedreplac".into());
         }
@@ -199,13 +202,13 @@ async fn refreshes() {
     replay.done(20);
 }
 
-/// Replays a topic of the project API after its files have been seeded.
+/// Replays a topic of the project API.
 async fn api(topic: &str, at_least: usize, skip: impl Fn(&Exchange) -> Option<&'static str>) {
     let (Some(mut replay), Some(exchanges)) = (Replay::new().await, recording(topic)) else {
         return;
     };
     for exchange in &exchanges {
-        let why = out_of_reach(&replay, exchange).or_else(|| skip(exchange));
+        let why = not_replayable(&replay, exchange).or_else(|| skip(exchange));
         if let Some(why) = why {
             replay.skip(exchange, why);
             continue;
@@ -221,18 +224,20 @@ async fn api(topic: &str, at_least: usize, skip: impl Fn(&Exchange) -> Option<&'
         {
             let tokens = replay.sandbox.issue_tokens(BOB);
             replay
-                .stands_for
+                .substitutes
                 .insert(token.to_owned(), tokens.access_token);
         }
         if name.contains("expired master") {
             replay.sandbox.expire_master_token();
         } else if name.contains("master token is expired") {
-            // The member's token is good all the same.
+            // The member's token remains valid.
         } else {
             replay.sandbox.renew_master_token();
         }
         if name.contains("expired member token") {
-            replay.stands_for.retain(|recorded, _| recorded.len() != 30);
+            replay
+                .substitutes
+                .retain(|recorded, _| recorded.len() != 30);
             let bearer = exchange
                 .request
                 .headers
@@ -244,7 +249,9 @@ async fn api(topic: &str, at_least: usize, skip: impl Fn(&Exchange) -> Option<&'
             replay.token(&token.expect("a token"), false);
             replay.sandbox.expire_tokens(ALICE);
         } else if name.starts_with("project/ inactive") {
-            replay.stands_for.retain(|recorded, _| recorded.len() != 30);
+            replay
+                .substitutes
+                .retain(|recorded, _| recorded.len() != 30);
         }
         if topic.starts_with("09") {
             seed(&mut replay, exchange);
@@ -254,7 +261,7 @@ async fn api(topic: &str, at_least: usize, skip: impl Fn(&Exchange) -> Option<&'
     replay.done(at_least);
 }
 
-/// Makes sure that the files named by a request are there, and of the kind its answer tells of.
+/// Adds the file that a request is about.
 fn seed(replay: &mut Replay, exchange: &Exchange) {
     let request: Value = serde_json::from_str(&exchange.request.body).unwrap_or(Value::Null);
     let form = field(&exchange.request.body, "file_id");
@@ -266,7 +273,7 @@ fn seed(replay: &mut Replay, exchange: &Exchange) {
     let Some(id) = id.filter(|id| id.len() == 3 && id.parse::<u64>().is_ok()) else {
         return;
     };
-    if replay.stands_for.contains_key(&id) {
+    if replay.substitutes.contains_key(&id) {
         return;
     }
     let name = &exchange.name;
@@ -278,9 +285,9 @@ fn seed(replay: &mut Replay, exchange: &Exchange) {
     let file = file.expect("a file").to_string();
     if name.contains("incomplete") {
         replay.sandbox.delete_account("nobody");
-        replay.stands_for.insert(id, "99999998".into());
+        replay.substitutes.insert(id, "99999998".into());
     } else {
-        replay.stands_for.insert(id, file);
+        replay.substitutes.insert(id, file);
     }
 }
 
@@ -289,16 +296,16 @@ async fn project_and_authentication() {
     api("04_project_and_auth_errors.json", 28, |exchange| {
         let name = exchange.name.to_lowercase();
         if name.contains("preflight") {
-            return Some("the headers that make it one were not recorded");
+            return Some("the headers of the preflight request were not recorded");
         }
         if name.contains("gptbot") {
-            return Some("all user agents are welcome here");
+            return Some("the sandbox does not block user agents");
         }
         if name.contains("post form body") {
-            return Some("its challenge has a cause that the sandbox does not have");
+            return Some("the cause of its challenge does not exist in the sandbox");
         }
         name.contains("inactive project")
-            .then_some("the record is the same but for one flag")
+            .then_some("only one flag differs")
     })
     .await;
 }
@@ -319,7 +326,7 @@ async fn direct_uploads() {
         let name = exchange.name.to_lowercase();
         let put = exchange.request.path.ends_with("/complete/") && exchange.response.status == 200;
         (put || name.contains("(count)"))
-            .then_some("its file was put by a request that is not replayed")
+            .then_some("the upload to the object store is not replayed")
     })
     .await;
 }
@@ -348,7 +355,7 @@ async fn messages() {
 async fn public_data() {
     api("15_public_api.json", 25, |exchange| {
         let named = exchange.request.path.contains("/datafile/");
-        (named && exchange.response.status == 200).then_some("there is no such file here")
+        (named && exchange.response.status == 200).then_some("the sandbox has no such file")
     })
     .await;
 }

@@ -145,11 +145,11 @@ class DjangoApp:
         """the app removes a member, and hears its own webhook"""
         self.members.get(oh_id=ERIN).deauth()
         assert self.members.get(oh_id=ERIN).oh_deauth, "the member is not marked"
-        standing = {
-            member["project_member_id"]: member["standing"]
+        membership = {
+            member["project_member_id"]: member["membership"]
             for member in self.sandbox.get("/sandbox/members")
         }
-        same("at Open Humans", standing[ERIN], "left")
+        same("at Open Humans", membership[ERIN], "left")
 
     def wrong_secret(self):
         """a webhook signed with another secret is refused twice, the second time unsigned"""

@@ -304,15 +304,15 @@ impl PublicClient {
     }
 
     /// The public members of one source, such as `direct-sharing-2`, in the older form: nothing
-    /// for a source nobody has made public. The filter `source` is documented and the newest server
-    /// ignores it, so what it gives is filtered here once more.
+    /// for a source nobody has made public. The list is filtered here, because the newest server
+    /// responds with an error to an unknown source.
     ///
     /// # Errors
     ///
     /// When the list cannot be read up to the source.
     pub async fn members_of_source(&self, source: &str) -> Result<Option<MembersOfSource>, Error> {
+        // Without the filter `source`: the newest server responds 500 for an unknown source.
         let call = Call::page("members by source", "/api/public-data/members-by-source/");
-        let call = call.query("source", source);
         let mut list: List<MembersOfSource> = self.listed(call);
         while let Some(found) = list.try_next().await? {
             if found.source == source {

@@ -1,7 +1,7 @@
-//! Who has fetched a member's files, for the one project that may know.
+//! The access logs of members' files, which one project may read.
 //!
-//! After the server's public source; nothing of it was recorded. The store's log is complete at once
-//! here, where the real server reads Amazon's own logs hours later.
+//! Implemented from the server's public source and measured filters. The log of the object store is
+//! complete immediately; the real server imports Amazon's logs hours later.
 
 use axum::response::Response;
 use http::StatusCode;
@@ -18,7 +18,7 @@ use crate::state::database::{Access, AccessKind, PROJECT, source};
 use crate::web::call::Call;
 use crate::web::respond::detail;
 
-/// From where everything is asked in a sandbox.
+/// The address in every log entry.
 const CLIENT_IP: &str = "127.0.0.1";
 
 /// `GET /data-management/newdatafileaccesslog/`

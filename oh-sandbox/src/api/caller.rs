@@ -1,4 +1,4 @@
-//! Who is asking: a member by their token, or the project by its master token.
+//! Authentication: a member's access token or the project's master token.
 
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
@@ -11,19 +11,19 @@ use crate::web::call::Call;
 use crate::web::params::Params;
 use crate::web::respond::{ErrorResponse, detail, field_error, json_error};
 
-/// Who is asking.
+/// The authenticated caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Caller {
     Project,
-    /// The member at this place in the list.
+    /// The member with this index.
     Member(usize),
 }
 
-/// Why somebody is sent away.
+/// An authentication error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AuthError {
     text: &'static str,
-    /// Whether the challenge says that the token is at fault.
+    /// Whether the challenge reports an invalid token.
     token_at_fault: bool,
 }
 
@@ -58,7 +58,7 @@ impl AuthError {
 }
 
 impl Caller {
-    /// Either kind of token.
+    /// Accepts either kind of token.
     pub(crate) fn anyone(shared: &Shared, call: &Call) -> Result<Self, AuthError> {
         let token = token(call)?;
         let now = shared.clock.now();
@@ -76,7 +76,7 @@ impl Caller {
         }
     }
 
-    /// Only the master token will do.
+    /// Accepts the master token only.
     pub(crate) fn project(shared: &Shared, call: &Call) -> Result<Self, AuthError> {
         match Self::anyone(shared, call)? {
             Self::Project => Ok(Self::Project),
@@ -84,7 +84,7 @@ impl Caller {
         }
     }
 
-    /// Only a member's own token will do.
+    /// Accepts a member's token only.
     pub(crate) fn own(shared: &Shared, call: &Call) -> Result<Self, AuthError> {
         match Self::anyone(shared, call)? {
             Self::Project => Err(AuthError::of_token("Invalid token.")),
@@ -92,7 +92,8 @@ impl Caller {
         }
     }
 
-    /// The member that a file is for: the caller's own, or the one the project names.
+    /// Returns the member whom a request is about: the caller, or the member whom the project
+    /// specifies.
     pub(crate) fn member(self, db: &Database, params: &Params) -> Result<usize, ErrorResponse> {
         let invalid = || {
             json_error(
@@ -114,13 +115,14 @@ impl Caller {
     }
 }
 
-/// The token sent. One in the query overrides one in the header, even if it is empty.
+/// Returns the token of the request. A token in the query overrides the header, even if it is
+/// empty.
 fn token(call: &Call) -> Result<String, AuthError> {
     let credentials = match call.query.get("access_token") {
         Some(token) => format!("Bearer {token}"),
         None => {
             let value = call.headers.get(header::AUTHORIZATION);
-            // Each byte is a character, as the server reads headers.
+            // The server decodes headers as Latin-1.
             value
                 .map(|value| {
                     value

@@ -1,4 +1,4 @@
-//! Data files as the API shows them, and the keys in their download links.
+//! The JSON representation of data files, and the keys in their download links.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -9,10 +9,10 @@ use crate::clock::iso;
 use crate::secret::{Key, constant_time_eq, uuid};
 use crate::state::database::{DataFile, source};
 
-/// How long a download link works.
+/// The lifetime of a download link, in seconds.
 const KEY_LIFETIME: i64 = 3600;
 
-/// A file among a member's.
+/// A file in the list of a member's files.
 #[derive(Serialize)]
 pub(crate) struct FileView<'a> {
     id: u64,
@@ -40,7 +40,7 @@ impl<'a> FileView<'a> {
     }
 }
 
-/// A time as the API writes it.
+/// Formats a time for the API.
 pub(crate) fn stamp(at: OffsetDateTime) -> String {
     format!("{}Z", iso(at))
 }
@@ -64,8 +64,7 @@ pub(crate) fn download_url(file: &DataFile, base: &str, key: &Key, now: OffsetDa
     )
 }
 
-/// A key for one file, made now. It holds its own age, so that nothing need be remembered of the
-/// many keys that a long list makes.
+/// Creates a key for one file. The key contains its creation time, so the sandbox stores no keys.
 fn download_key(key: &Key, id: u64, now: OffsetDateTime) -> String {
     let made = u32::try_from(now.unix_timestamp()).unwrap_or(u32::MAX);
     let mut bytes = [0; 16];
@@ -74,7 +73,7 @@ fn download_key(key: &Key, id: u64, now: OffsetDateTime) -> String {
     uuid(bytes)
 }
 
-/// When a key was made, if it opens a file now.
+/// Returns the creation time of a key if it is valid for the file.
 pub(crate) fn opens(
     key: &Key,
     id: u64,
@@ -93,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_opens_one_file_for_an_hour() {
+    fn download_key_opens_one_file_for_one_hour() {
         let key = Key::generate();
         let now = OffsetDateTime::UNIX_EPOCH + time::Duration::days(10_000);
         let presented = download_key(&key, 7, now);

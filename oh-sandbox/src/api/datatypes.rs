@@ -1,22 +1,21 @@
-//! The kinds of data there are.
+//! The data types.
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::web::respond::{ErrorResponse, crash};
 
-/// A kind of data.
+/// A data type.
 #[derive(Debug)]
 pub(crate) struct DataType {
     pub(crate) id: u64,
     pub(crate) name: &'static str,
     pub(crate) parent: Option<u64>,
     pub(crate) uploadable: bool,
-    /// Whether the project is registered to bring such data.
+    /// Whether the project may upload files of this type.
     pub(crate) registered: bool,
 }
 
-/// All of them.
 pub(crate) const ALL: [DataType; 4] = [
     DataType {
         id: 1,
@@ -48,7 +47,7 @@ pub(crate) const ALL: [DataType; 4] = [
     },
 ];
 
-/// As the public API shows one.
+/// The JSON representation in the public API.
 #[derive(Serialize)]
 pub(crate) struct DataTypeView {
     id: u64,
@@ -91,13 +90,13 @@ impl DataType {
     }
 }
 
-/// What is wrong with the datatypes of an upload.
+/// The error for invalid data types of an upload.
 pub(crate) enum Invalid {
     Field(String),
     Crash(ErrorResponse),
 }
 
-/// The datatypes named by an upload, by id or by name.
+/// Parses the data types of an upload, which are ids or names.
 pub(crate) fn parse(text: &str) -> Result<Vec<u64>, Invalid> {
     let Ok(value) = serde_json::from_str::<Value>(text) else {
         return Err(Invalid::Field(format!(
@@ -156,7 +155,7 @@ fn find(item: &Value) -> Option<&'static DataType> {
     }
 }
 
-/// A list as Python shows it.
+/// Formats a list like Python's `repr`.
 fn list(items: &[Value]) -> String {
     format!(
         "[{}]",
@@ -175,15 +174,15 @@ fn repr(item: &Value) -> String {
 mod tests {
     use super::*;
 
-    fn complaint(text: &str) -> String {
+    fn field_error(text: &str) -> String {
         match parse(text) {
-            Err(Invalid::Field(complaint)) => complaint,
-            _ => panic!("no complaint about {text}"),
+            Err(Invalid::Field(error)) => error,
+            _ => panic!("expected a field error for {text}"),
         }
     }
 
     #[test]
-    fn datatypes_go_by_id_or_by_name() {
+    fn parse_accepts_ids_and_names() {
         for text in ["[2]", "[\"2\"]", "[\"gps\"]"] {
             assert!(matches!(parse(text).as_deref(), Ok([2])), "{text}");
         }
@@ -191,11 +190,11 @@ mod tests {
     }
 
     #[test]
-    fn complaints_show_lists_as_python_does() {
-        assert!(complaint("[4]").ends_with("aren't registered for this project: [4]"));
-        assert!(complaint("[999]").ends_with("don't match items in our database: [999]"));
-        assert!(complaint("{\"a\":1}").ends_with("in our database: ['a']"));
-        assert!(complaint("GPS").ends_with("datatypes from: 'GPS'"));
+    fn parse_error_formats_list_like_python() {
+        assert!(field_error("[4]").ends_with("aren't registered for this project: [4]"));
+        assert!(field_error("[999]").ends_with("don't match items in our database: [999]"));
+        assert!(field_error("{\"a\":1}").ends_with("in our database: ['a']"));
+        assert!(field_error("GPS").ends_with("datatypes from: 'GPS'"));
         assert!(matches!(parse("5"), Err(Invalid::Crash(_))));
     }
 }

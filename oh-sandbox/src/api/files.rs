@@ -1,4 +1,4 @@
-//! Downloading files and deleting them.
+//! Download and deletion of files.
 
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
@@ -12,7 +12,7 @@ use crate::web::params::Params;
 use crate::web::path::segment;
 use crate::web::respond::{field_error, html, json, json_error, not_found};
 
-/// `GET /data-management/datafile-download/<id>/`, which leads to the object store.
+/// `GET /data-management/datafile-download/<id>/`: redirects to the object store.
 pub(crate) fn download(shared: &Shared, call: &Call) -> Response {
     let id = segment(&call.path, "/data-management/datafile-download/")
         .and_then(|id| id.parse::<u64>().ok());
@@ -50,8 +50,8 @@ pub(crate) fn download(shared: &Shared, call: &Call) -> Response {
 
 /// `POST project/files/delete/`
 ///
-/// Only files that the project itself brought, and of those only complete ones, can be deleted;
-/// whatever else is named is as if it did not exist.
+/// Deletes only complete files that the project uploaded. Other files are ignored as if they did
+/// not exist.
 pub(crate) fn delete(shared: &Shared, caller: Caller, params: &Params) -> Response {
     let mut db = shared.db();
     let index = match caller.member(&db, params) {

@@ -1,4 +1,4 @@
-//! Sending messages to members, and the list of ids that this and removing share.
+//! Messages to members, and the validation of id lists, which `remove-members/` shares.
 
 use axum::response::Response;
 use http::StatusCode;
@@ -43,7 +43,7 @@ pub(crate) fn message(shared: &Shared, caller: Caller, params: &Params) -> Respo
 
 fn recipients(db: &Database, caller: Caller, params: &Params) -> Result<Vec<usize>, ErrorResponse> {
     if let Caller::Member(index) = caller {
-        // Whatever else a member's token names, it reaches that member only.
+        // With a member's token the message goes to that member only.
         let id = vec![db.members[index].id.clone()];
         return known(db, &id, Database::find_joined);
     }
@@ -62,7 +62,8 @@ fn recipients(db: &Database, caller: Caller, params: &Params) -> Result<Vec<usiz
     }
 }
 
-/// A list of ids: JSON strings in an array, or one text with commas. A number crashes the server.
+/// Parses a list of ids: a JSON array of strings, or ids separated by commas. A number crashes the
+/// server.
 fn ids(param: Option<Param<'_>>) -> Result<Vec<String>, ErrorResponse> {
     let texts: Vec<String> = match param {
         None | Some(Param::Json(Value::Null)) => Vec::new(),
@@ -80,7 +81,7 @@ fn split(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The strings of a JSON array.
+/// Returns the strings of a JSON array.
 pub(crate) fn strings(value: &Value) -> Result<Vec<String>, ErrorResponse> {
     let items = value.as_array().ok_or_else(crash)?;
     let texts: Option<_> = items
@@ -90,13 +91,14 @@ pub(crate) fn strings(value: &Value) -> Result<Vec<String>, ErrorResponse> {
     Ok(texts.ok_or_else(crash)?)
 }
 
-/// The members with these ids, if all of them take part and none is named twice.
+/// Returns the members with these ids. Fails if `find` does not know one of them or an id occurs
+/// twice.
 pub(crate) fn known(
     db: &Database,
     ids: &[String],
     find: fn(&Database, &str) -> Option<usize>,
 ) -> Result<Vec<usize>, ErrorResponse> {
-    // Measured: ids of 16 digits are accepted too, contrary to the message.
+    // Measured: ids of 16 digits are accepted as well, contrary to the error message.
     let is_valid =
         |id: &String| matches!(id.len(), 8 | 16) && id.bytes().all(|byte| byte.is_ascii_digit());
     if !ids.iter().all(is_valid) {
@@ -111,8 +113,8 @@ pub(crate) fn known(
     let mut distinct: Vec<&String> = ids.iter().collect();
     distinct.sort_unstable();
     distinct.dedup();
-    // The server counts what it found against what was named, and so refuses duplicates too,
-    // with nothing to say about them.
+    // The server compares the numbers of ids and of members, so it also rejects duplicates, with an
+    // empty list in the message.
     if !unknown.is_empty() || distinct.len() != ids.len() {
         let text = format!("Invalid project member ID(s): {}", unknown.join(", "));
         return Err(errors("project_member_ids", &text).into());

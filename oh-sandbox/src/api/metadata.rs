@@ -1,29 +1,29 @@
-//! What an upload has to say about its file, and what the server trips over.
+//! The metadata of an upload, and the values that crash the server.
 
 use serde_json::Value;
 
 use crate::web::respond::{ErrorResponse, crash};
 
-/// What is wrong with a file's metadata.
+/// The error for invalid metadata.
 #[derive(Debug)]
 pub(crate) enum Invalid {
     Field(&'static str),
-    /// The server answers with its error page.
+    /// The server responds with its error page.
     Crash(ErrorResponse),
 }
 
-/// What is said about metadata that is not JSON in a text.
+/// The error for metadata that is not a string with JSON.
 pub(crate) const UNREADABLE: Invalid = Invalid::Field("could not parse the uploaded metadata");
 
 fn crashed<T>() -> Result<T, Invalid> {
     Err(Invalid::Crash(crash().into()))
 }
 
-/// Reads the metadata of an upload, a JSON text.
+/// Parses the metadata of an upload, which is a string with JSON.
 pub(crate) fn parse(text: &str) -> Result<Value, Invalid> {
     let value: Value = match serde_json::from_str(text) {
         Ok(value) => value,
-        // Python reads these; the database does not.
+        // Python accepts these numbers, but the database does not.
         Err(_) if holds_python_numbers(text) => return crashed(),
         Err(_) => return Err(UNREADABLE),
     };
@@ -71,7 +71,7 @@ fn check(value: &Value) -> Result<(), Invalid> {
     if holds_nul(value) { crashed() } else { Ok(()) }
 }
 
-/// A number passes for a timestamp; what looks like a date and is none is tripped over.
+/// Checks a date. Numbers are accepted as timestamps. A malformed date crashes the server.
 fn check_date(date: &Value) -> Result<(), Invalid> {
     let text = match date {
         Value::Number(_) => return Ok(()),
@@ -111,7 +111,8 @@ fn holds_nul(value: &Value) -> bool {
     }
 }
 
-/// Whether a text would be JSON, were it not for numbers that only Python knows.
+/// Returns whether a text is JSON except for the numbers `NaN` and `Infinity`, which only Python
+/// accepts.
 fn holds_python_numbers(text: &str) -> bool {
     let mut plain = String::with_capacity(text.len());
     let (mut quoted, mut escaped, mut rest) = (false, false, text);
@@ -143,37 +144,40 @@ fn holds_python_numbers(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn complaint(text: &str) -> &'static str {
+    fn field_error(text: &str) -> &'static str {
         match parse(text) {
-            Err(Invalid::Field(complaint)) => complaint,
-            other => panic!("no complaint about {text}: {other:?}"),
+            Err(Invalid::Field(error)) => error,
+            other => panic!("expected a field error for {text}: {other:?}"),
         }
     }
 
     #[test]
-    fn description_and_tags_are_required_and_of_their_kind() {
+    fn parse_requires_description_and_tags() {
         assert!(parse(r#"{"tags": [1, null], "description": ""}"#).is_ok());
         assert_eq!(
-            complaint("[]"),
+            field_error("[]"),
             "\"description\" is a required field of the metadata"
         );
         assert_eq!(
-            complaint(r#"{"description": "x"}"#),
+            field_error(r#"{"description": "x"}"#),
             "\"tags\" is a required field of the metadata"
         );
         assert_eq!(
-            complaint(r#"{"tags": [], "description": 3}"#),
+            field_error(r#"{"tags": [], "description": 3}"#),
             "\"description\" must be a string"
         );
         assert_eq!(
-            complaint(r#"{"tags": "a", "description": ""}"#),
+            field_error(r#"{"tags": "a", "description": ""}"#),
             "\"tags\" must be an array of strings"
         );
-        assert_eq!(complaint("{nope"), "could not parse the uploaded metadata");
+        assert_eq!(
+            field_error("{nope"),
+            "could not parse the uploaded metadata"
+        );
     }
 
     #[test]
-    fn the_server_trips_over_these() {
+    fn parse_crashes_on_unexpected_types() {
         for text in [
             "null",
             "5",
@@ -189,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_and_md5_are_checked() {
+    fn parse_checks_dates_and_md5() {
         let with = |field: &str| format!(r#"{{"tags": [], "description": "d", {field}}}"#);
         for good in [
             r#""creation_date": "2020-01-02""#,
@@ -200,9 +204,12 @@ mod tests {
             assert!(parse(&with(good)).is_ok(), "{good}");
         }
         assert_eq!(
-            complaint(&with(r#""creation_date": "yesterday""#)),
+            field_error(&with(r#""creation_date": "yesterday""#)),
             "Dates must be in ISO 8601 format"
         );
-        assert_eq!(complaint(&with(r#""md5": "abc""#)), "Invalid MD5 specified");
+        assert_eq!(
+            field_error(&with(r#""md5": "abc""#)),
+            "Invalid MD5 specified"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! The project API and the public API: who may ask, in which form, and who answers.
+//! The project API and the public API: authentication, content negotiation and dispatch.
 
 mod access_log;
 mod caller;
@@ -30,7 +30,7 @@ use caller::Caller;
 pub(crate) use datafiles::download_url;
 pub(crate) use upload::{NewFile, store_file};
 
-/// Answers a request to the API, `None` if there is no such place.
+/// Handles a request to the API. Returns `None` for an unknown path.
 pub(crate) async fn dispatch(shared: &Arc<Shared>, call: &Call) -> Option<Response> {
     let endpoint = Endpoint::of(&call.path)?;
     if endpoint == Endpoint::Download {
@@ -125,7 +125,7 @@ async fn handle(
     Some(response)
 }
 
-/// Whether the client would rather have a page than JSON; the refusal if it wants neither.
+/// Returns whether the client prefers HTML to JSON. Fails if it accepts neither.
 fn wants_html(call: &Call) -> Result<bool, ErrorResponse> {
     match split_format(&call.path).1.or(call.query.get("format")) {
         Some("json") => return Ok(false),
@@ -153,7 +153,7 @@ fn wants_html(call: &Call) -> Result<bool, ErrorResponse> {
     Err(detail(StatusCode::NOT_ACCEPTABLE, text).into())
 }
 
-/// The answer as a page around its JSON.
+/// Wraps a JSON response in an HTML page.
 async fn browsable(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, usize::try_from(MAX_STORED_BODY).unwrap_or(usize::MAX))
@@ -173,7 +173,7 @@ async fn browsable(response: Response) -> Response {
 }
 
 fn finish(mut response: Response, methods: &'static str) -> Response {
-    // A crash is answered by another part of the server, which knows nothing of methods.
+    // The error page comes from another part of the server, which does not send `Allow`.
     if response.status() != StatusCode::INTERNAL_SERVER_ERROR {
         response
             .headers_mut()
@@ -192,7 +192,7 @@ fn allow_any_origin(mut response: Response) -> Response {
     response
 }
 
-/// What `OPTIONS` says about a place.
+/// Returns the response to `OPTIONS`.
 fn describe(endpoint: Endpoint) -> Response {
     let (name, description) = match endpoint {
         Endpoint::Project => (

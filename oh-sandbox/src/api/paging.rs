@@ -1,5 +1,5 @@
-//! Lists in pages: `limit` and `offset`, a hundred at a time, and links that hold whatever the
-//! query held, the token included.
+//! Pagination with `limit` and `offset`. Links to other pages repeat the query, including the
+//! token.
 
 use std::collections::BTreeMap;
 
@@ -48,7 +48,8 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// What a query asks for of a list of so many items. Values that make no sense count as absent.
+    /// Returns the page that a query requests from a list of `count` items. Invalid values are
+    /// ignored.
     pub(crate) fn of(call: &Call, count: usize) -> Self {
         let number = |name| {
             call.query
@@ -72,7 +73,7 @@ impl Page {
     }
 }
 
-/// The same place with another offset. Parameters come in the order of their names.
+/// Returns the URL of the same list with another offset. Parameters are sorted by name.
 fn link(call: &Call, limit: u64, offset: u64) -> String {
     let mut query: BTreeMap<&str, String> = BTreeMap::new();
     for (key, value) in &call.query.0 {
@@ -90,7 +91,7 @@ fn link(call: &Call, limit: u64, offset: u64) -> String {
     format!("{}{}?{query}", call.base, call.path)
 }
 
-/// The link, led to another host if a fault says so.
+/// Changes the host of the link if a fault requires it.
 fn elsewhere(call: &Call, link: String) -> String {
     match &call.fault {
         Some(Fault::NextLinkToOtherHost { host }) => match Url::parse(&link) {
@@ -104,7 +105,7 @@ fn elsewhere(call: &Call, link: String) -> String {
     }
 }
 
-/// Where a page really begins if members come and go meanwhile.
+/// Shifts the offset if a fault simulates a list that changes between pages.
 fn shifted(call: &Call, offset: u64) -> u64 {
     match call.fault {
         Some(Fault::ShiftingPages { by }) if offset > 0 => offset.saturating_add_signed(by),
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn links_hold_the_query_in_the_order_of_its_names() {
+    async fn page_links_repeat_query_sorted_by_name() {
         let page = Page::of(
             &call("limit=5&project_member_id=01026778&access_token=t&offset=5").await,
             127,
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nonsense_counts_as_absent() {
+    async fn page_ignores_invalid_values() {
         for query in [
             "limit=0",
             "limit=abc",
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn beyond_the_end_there_is_only_a_way_back() {
+    async fn page_beyond_end_has_previous_link_only() {
         let page = Page::of(&call("offset=9999").await, 127);
         assert_eq!(page.next, None);
         assert!(
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn faults_shift_pages_and_lead_elsewhere() {
+    async fn page_applies_list_faults() {
         let mut call = call("limit=5&offset=5").await;
         call.fault = Some(Fault::ShiftingPages { by: -2 });
         assert_eq!(Page::of(&call, 127).skip, 3);

@@ -1,4 +1,4 @@
-//! The project's own record, one member, and all members.
+//! The record of the project, one member, and the list of members.
 
 use axum::response::Response;
 use http::StatusCode;
@@ -13,10 +13,10 @@ use crate::state::database::{Database, Membership, OTHER_PROJECT, PROJECT, sourc
 use crate::web::call::Call;
 use crate::web::respond::{crash, json, json_error};
 
-/// How many files the list of members shows of each.
+/// The number of files per member in the list of members.
 const MAX_LISTED_FILES: usize = 10;
 
-/// A project as the API shows it.
+/// The JSON representation of a project.
 #[derive(Serialize)]
 pub(crate) struct Project {
     active: bool,
@@ -44,7 +44,7 @@ pub(crate) struct Project {
 }
 
 impl Project {
-    /// The project under test.
+    /// Returns the project under test.
     pub(crate) fn own(db: &Database) -> Self {
         let registered = datatypes::ALL.iter().filter(|datatype| datatype.registered);
         Self {
@@ -79,7 +79,7 @@ impl Project {
         }
     }
 
-    /// The other one, whose data ours may see.
+    /// Returns the other project, which shares its data with the project under test.
     pub(crate) fn other(db: &Database) -> Self {
         Self {
             active: true,
@@ -121,7 +121,7 @@ struct Exchange<'a> {
 
 /// `GET project/exchange-member/`
 ///
-/// The master token gets an answer even for a member who has left, files included.
+/// With the master token the response is 200, with files, even after the member has left.
 pub(crate) fn exchange_member(shared: &Shared, call: &Call, caller: Caller) -> Response {
     let now = shared.clock.now();
     let db = shared.db();
@@ -177,8 +177,8 @@ struct MemberView<'a> {
 
 /// `GET project/members/`
 ///
-/// Each entry links to the member's data with the token from the query. Without one there the
-/// server crashes making that link.
+/// Each entry contains a link with the token from the query. Without a token in the query the
+/// server crashes when it creates the link.
 pub(crate) fn members(shared: &Shared, call: &Call) -> Response {
     let Some(token) = call.query.get("access_token") else {
         return crash();

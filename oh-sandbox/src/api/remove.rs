@@ -1,4 +1,4 @@
-//! Removing members from the project by API, which takes the same way as their leaving.
+//! Removal of members by API, which has the same effects as a departure.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use crate::web::respond::{ErrorResponse, crash, json};
 
 /// `POST project/remove-members/`
 ///
-/// The project's own webhook is called during this. Should the server crash on the way, those
-/// before in the list are gone, and so is the one it crashed over.
+/// Calls the project's webhook before it responds. If the server crashes, the members up to and
+/// including the current one have been removed.
 pub(crate) async fn remove_members(
     shared: &Arc<Shared>,
     caller: Caller,
@@ -30,13 +30,13 @@ pub(crate) async fn remove_members(
         }
     };
     let shared = shared.clone();
-    // Runs to its end even if the client goes away.
+    // The removal continues when the client disconnects.
     let removing = tokio::spawn(async move {
         for id in ids {
             let outcome = leave(&shared, &id, false).await.unwrap_or_default();
             let settings = shared.db().settings.clone();
             let fails = settings.remove_members_fails && settings.webhook_url.is_some();
-            // Silence is a crash of its own, unless only the leave pages are to show it.
+            // With `silent_leave` alone, only the form shows the crash.
             if fails || outcome.crashed && !settings.silent_leave {
                 return crash();
             }

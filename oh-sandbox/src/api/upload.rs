@@ -1,4 +1,4 @@
-//! Bringing files: in one request, or in three through the object store.
+//! Uploads: in one request, or in three through the object store.
 
 use axum::response::Response;
 use http::StatusCode;
@@ -14,10 +14,10 @@ use crate::web::call::{Call, RequestBody};
 use crate::web::params::{MAX_REQUEST_BODY, Param, Params};
 use crate::web::respond::{ErrorResponse, crash, detail, field_error, json};
 
-/// What the database holds of a path.
+/// The maximum length of a path in the server's database.
 const MAX_PATH: usize = 1024;
 
-/// A form's complaints, field by field in the order of the form.
+/// The validation errors of a form, in the order of its fields.
 #[derive(Default)]
 struct FormErrors(Vec<(&'static str, [String; 1])>);
 
@@ -37,7 +37,7 @@ impl FormErrors {
     }
 }
 
-/// What both ways of uploading say about their file.
+/// The attributes of a file, which both kinds of upload send.
 struct Attributes {
     metadata: Value,
     datatypes: Vec<u64>,
@@ -48,7 +48,7 @@ fn attributes(params: &Params, errors: &mut FormErrors) -> Result<Attributes, Er
         metadata: Value::Null,
         datatypes: Vec::new(),
     };
-    // In a JSON body too, metadata is a text that holds JSON; an object is none.
+    // Metadata is a string with JSON even in a JSON body. An object is invalid.
     let object = matches!(params.get("metadata"), Some(Param::Json(Value::Object(_))));
     let text = params.text("metadata");
     match text.map(|text| {
@@ -151,8 +151,8 @@ pub(crate) fn store_file(shared: &Shared, file: NewFile<'_>) -> std::io::Result<
     }))
 }
 
-/// A file name as the server keeps it: the last part of a path, blanks as underscores, and no
-/// other characters than letters, digits and `-_.`.
+/// Sanitizes a file name like the server: keeps the last segment of a path, replaces blanks by
+/// underscores, and removes all characters except letters, digits and `-_.`.
 fn sanitized(name: &str) -> String {
     let name = name
         .rsplit(['/', '\\'])
@@ -222,7 +222,7 @@ struct Completed {
 
 /// `POST project/files/upload/complete/`
 ///
-/// Whose file it is, the server does not ask.
+/// The server does not check whether the file belongs to the caller.
 pub(crate) fn complete(shared: &Shared, caller: Caller, params: &Params) -> Response {
     let mut db = shared.db();
     if let Err(response) = caller.member(&db, params) {
@@ -254,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_names_lose_what_is_dangerous_or_strange() {
+    fn sanitized_removes_path_and_special_characters() {
         assert_eq!(sanitized("a b.txt"), "a_b.txt");
         assert_eq!(sanitized("../../etc/passwd"), "passwd");
         assert_eq!(sanitized("back\\slash.txt"), "slash.txt");

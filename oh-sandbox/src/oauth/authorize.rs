@@ -1,9 +1,8 @@
-//! Asking the member: the authorize page and what follows from it.
+//! The authorization endpoint.
 //!
-//! The real server asks who the person is first, on a page of its own. Here both questions are
-//! on one page, which then remembers the answer in a cookie, as a session at Open Humans would.
-//! For scripts there is `&sandbox_member=ID&sandbox_decision=allow` (or `refuse`), which answers
-//! at once.
+//! On the real server, login is a separate page. Here one page selects the member and asks for the
+//! authorization. A cookie then stores the member, like a session at Open Humans. For scripts,
+//! `&sandbox_member=ID&sandbox_decision=allow` (or `refuse`) skips the page.
 
 use axum::response::Response;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -16,7 +15,7 @@ use crate::state::grants::{Challenge, SCOPES, within};
 use crate::web::call::{Call, Fields};
 use crate::web::respond::{ErrorResponse, not_found, private_html, redirect};
 
-/// The cookie that says as whom a browser is logged in at this Open Humans.
+/// The cookie that stores the id of the logged-in member.
 pub(crate) const SESSION_COOKIE: &str = "oh_sandbox_member";
 
 /// `GET` and `POST /direct-sharing/projects/oauth2/authorize/`
@@ -47,10 +46,10 @@ pub(crate) fn authorize(shared: &Shared, call: &Call) -> Response {
     }
 }
 
-/// An authorization request that is in order.
+/// A valid authorization request.
 struct Request {
     redirect_uri: Url,
-    /// The address as it was written, which the exchange has to repeat.
+    /// The redirect URI as the client wrote it. The token request must repeat it.
     redirect_uri_text: String,
     state: Option<String>,
     scope: String,
@@ -59,8 +58,8 @@ struct Request {
 }
 
 impl Request {
-    /// Reads the query. What is wrong with the client or the address ends here; what is wrong
-    /// with the rest is told to the client.
+    /// Parses the query. Returns a page for an invalid client or redirect URI, and a redirect to
+    /// the client for all other errors.
     fn read(shared: &Shared, query: &Fields) -> Result<Self, ErrorResponse> {
         let get = |name| query.get(name).filter(|value| !value.is_empty());
         if query.get("client_id") != Some(shared.credentials.client_id.as_str()) {
@@ -144,14 +143,14 @@ impl Request {
     }
 }
 
-/// Answers at once if the script or an earlier authorization has decided, else asks.
+/// Decides without the form if the query or a live token permits it. Otherwise returns the form.
 fn ask(shared: &Shared, call: &Call, request: &Request) -> Response {
     let member = call
         .query
         .get("sandbox_member")
         .or_else(|| call.cookie(SESSION_COOKIE));
     match (member, call.query.get("sandbox_decision")) {
-        // Who it is that refuses makes no difference.
+        // A refusal needs no member.
         (_, Some("refuse")) => return redirect(request.refused().as_str()),
         (member, Some(decision)) => {
             return decide(shared, request, member.unwrap_or_default(), decision);
@@ -173,7 +172,7 @@ fn ask(shared: &Shared, call: &Call, request: &Request) -> Response {
     private_html(StatusCode::OK, page)
 }
 
-/// Sends the member back with a code, or with their refusal.
+/// Redirects to the client with a code or a refusal.
 fn decide(shared: &Shared, request: &Request, member: &str, decision: &str) -> Response {
     let now = shared.clock.now();
     let mut db = shared.db();
@@ -214,7 +213,7 @@ fn decide(shared: &Shared, request: &Request, member: &str, decision: &str) -> R
     redirect(with(request.redirect_uri.clone(), &added).as_str())
 }
 
-/// Remembers who decided, so that the next time the form need not ask.
+/// Stores the member in the cookie.
 fn remember_member(mut response: Response, member: &str) -> Response {
     let cookie = format!("{SESSION_COOKIE}={member}; Path=/; HttpOnly; SameSite=Lax");
     if response.status() == StatusCode::FOUND

@@ -1,4 +1,4 @@
-//! OAuth2 as Open Humans speaks it: asking the member, and everything about tokens.
+//! OAuth2 as Open Humans implements it.
 
 pub(crate) mod authorize;
 pub(crate) mod pkce;

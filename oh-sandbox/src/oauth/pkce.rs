@@ -1,4 +1,4 @@
-//! The proof key: optional, and enforced once it was used.
+//! PKCE: optional, but enforced once a client has used it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,8 +8,8 @@ use crate::secret::constant_time_eq;
 use crate::state::grants::Challenge;
 
 impl Challenge {
-    /// The challenge of an authorization request; `Err` for a method that does not exist.
-    /// Without a method it is `plain`.
+    /// Parses the challenge of an authorization request. Fails for an unknown method. The default
+    /// method is `plain`.
     pub(crate) fn of(value: Option<&str>, method: Option<&str>) -> Result<Option<Self>, ()> {
         let Some(value) = value.filter(|value| !value.is_empty()) else {
             return Ok(None);
@@ -25,7 +25,7 @@ impl Challenge {
         }))
     }
 
-    /// Whether a verifier belongs to this challenge.
+    /// Returns whether a verifier matches the challenge.
     pub(crate) fn accepts(&self, verifier: &str) -> bool {
         if self.hashed {
             constant_time_eq(
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_example_of_rfc_7636_is_accepted() {
+    fn challenge_accepts_example_of_rfc_7636() {
         let challenge = Challenge::of(
             Some("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"),
             Some("S256"),
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_is_what_is_meant_without_a_method() {
+    fn challenge_method_defaults_to_plain() {
         assert!(
             Challenge::of(Some("abc"), None)
                 .unwrap()

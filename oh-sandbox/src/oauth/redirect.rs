@@ -1,9 +1,9 @@
-//! Where a member may be sent back to, and what is added to that address.
+//! Redirect URIs.
 
 use url::Url;
 
-/// Whether an address is one that is registered: scheme, host, port and path must match to the
-/// letter, and it may have more query parameters than the registered one.
+/// Returns the redirect URI if it is registered: scheme, host, port and path must match exactly,
+/// and additional query parameters are allowed.
 pub(crate) fn registered(asked: &str, known: &[Url]) -> Option<Url> {
     let asked = Url::parse(asked).ok()?;
     if asked.fragment().is_some() {
@@ -20,7 +20,7 @@ pub(crate) fn registered(asked: &str, known: &[Url]) -> Option<Url> {
     matches.then_some(asked)
 }
 
-/// The address with parameters added, form-encoded as oauthlib does it.
+/// Appends form-encoded parameters to a URL, like oauthlib.
 pub(crate) fn with(mut url: Url, added: &[(&str, Option<&str>)]) -> Url {
     {
         let mut pairs = url.query_pairs_mut();
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_query_may_differ() {
+    fn registered_ignores_additional_query_parameters_only() {
         let known = known();
         assert!(registered("http://127.0.0.1:8000/openhumans/complete", &known).is_some());
         assert!(registered("http://127.0.0.1:8000/openhumans/complete?x=1", &known).is_some());
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_form_encoded_behind_those_there_are() {
+    fn redirect_appends_form_encoded_parameters() {
         let url = Url::parse("http://app.test/back?x=1").unwrap();
         let url = with(
             url,

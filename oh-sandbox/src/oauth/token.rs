@@ -1,4 +1,4 @@
-//! The token endpoint and its neighbours: exchange, refresh, revocation, introspection.
+//! The endpoints for tokens: exchange, refresh, revocation and introspection.
 
 use std::collections::HashMap;
 
@@ -40,7 +40,7 @@ pub(crate) fn token(shared: &Shared, call: &Call, params: &Params) -> Response {
     }
 }
 
-/// `POST /oauth2/revoke_token/`, RFC 7009: whatever the token was, it is no more.
+/// `POST /oauth2/revoke_token/`, RFC 7009. Succeeds for unknown tokens as well.
 pub(crate) fn revoke(shared: &Shared, call: &Call, params: &Params) -> Response {
     if call.method != Method::POST {
         return method_not_allowed();
@@ -83,7 +83,7 @@ pub(crate) fn introspect(shared: &Shared, call: &Call, params: &Params) -> Respo
 struct Refused {
     error: &'static str,
     description: Option<&'static str>,
-    /// JSON all the same, but served as `text/html`.
+    /// Whether the content type is `text/html`, although the body is JSON.
     as_page: bool,
 }
 
@@ -107,7 +107,7 @@ fn invalid_request(description: &'static str) -> Refused {
 
 type Form = HashMap<String, String>;
 
-/// What was asked for, and whether it is given. The order of the checks is oauthlib's.
+/// Returns the grant type and the result. The checks are in oauthlib's order.
 fn grant(
     shared: &Shared,
     call: &Call,
@@ -197,7 +197,7 @@ fn granted(tokens: &IssuedTokens) -> Response {
     )
 }
 
-/// HTTP Basic first, then the body: wrong credentials in one do not spoil right ones in the other.
+/// Checks the credentials in the header and in the body. One valid pair is sufficient.
 fn authenticate_client(shared: &Shared, call: &Call, form: &Form) -> bool {
     if shared.db().settings.on_site {
         return false;
@@ -211,7 +211,8 @@ fn authenticate_client(shared: &Shared, call: &Call, form: &Form) -> bool {
     })
 }
 
-/// The word `Basic` is case-sensitive here, and both parts are form-encoded.
+/// Parses HTTP Basic credentials. The server compares the scheme case-sensitively and form-decodes
+/// both parts.
 fn basic(header: &str) -> Option<(String, String)> {
     let decoded = STANDARD
         .decode(header.strip_prefix("Basic ")?.trim())
@@ -238,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn basic_credentials_are_form_encoded_and_the_scheme_is_case_sensitive() {
+    fn basic_decodes_form_encoding_and_compares_scheme_case() {
         let header = format!("Basic {}", STANDARD.encode("a%3Ab:s+%2B=&c"));
         assert_eq!(basic(&header), Some(("a:b".into(), "s +=&c".into())));
         assert_eq!(basic(&header.replacen("Basic", "basic", 1)), None);

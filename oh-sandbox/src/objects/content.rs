@@ -1,10 +1,10 @@
-//! What one object holds.
+//! The content of an object.
 
 use std::path::PathBuf;
 
 use time::OffsetDateTime;
 
-/// The content of one object. The file goes when nobody needs it any more.
+/// The content of one object. Dropping it deletes the file.
 #[derive(Debug)]
 pub(crate) struct Content {
     pub(crate) path: PathBuf,
@@ -15,7 +15,7 @@ pub(crate) struct Content {
 
 impl Drop for Content {
     fn drop(&mut self) {
-        // Best effort: the folder goes with the store anyway.
+        // Errors are ignored, because the store deletes its directory.
         let _ = std::fs::remove_file(&self.path);
     }
 }

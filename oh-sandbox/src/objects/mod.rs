@@ -1,9 +1,9 @@
-//! The object store: a second host that knows nothing of tokens, only of signed links.
+//! The object store: a second host, which accepts signed links instead of tokens.
 //!
-//! Contents lie in files of a temporary folder and stream through, so a file of any size takes
-//! little memory. Links are signed as S3's version 2 query authentication does it, which is why a
-//! `Content-Type` on a PUT spoils the signature, and an `Authorization` header is one mechanism
-//! too many.
+//! Contents are files in a temporary directory and are streamed, so large files need little memory.
+//! Links have signatures of S3's version 2 query authentication. A PUT with a `Content-Type`
+//! therefore has an invalid signature, and a request with an `Authorization` header uses two
+//! authentication mechanisms.
 
 mod content;
 mod receive;
@@ -28,20 +28,20 @@ use crate::web::path::{decode, encode};
 use crate::web::respond::{response, xml_error};
 use content::Content;
 
-/// Who the links say they are signed by.
+/// The access key id in the links.
 const ACCESS_KEY: &str = "SANDBOX";
 
-/// How long a link to put a file is good.
+/// The lifetime of an upload link, in seconds.
 const PUT_LIFETIME: i64 = 6 * 3600;
 
-/// How long a link to get a file is good.
+/// The lifetime of a download link, in seconds.
 const GET_LIFETIME: i64 = 3600;
 
-/// All objects, by the path they are asked for.
+/// All objects, by their path.
 pub(crate) struct ObjectStore {
     url: Url,
     key: Key,
-    /// Made when the first object comes: most sandboxes never see one.
+    /// Created for the first object, because most sandboxes store none.
     folder: OnceLock<TempDir>,
     last: AtomicU64,
     objects: Mutex<HashMap<String, Arc<Content>>>,
@@ -58,13 +58,13 @@ impl ObjectStore {
         }
     }
 
-    /// A path nothing lies at yet, for a file of a name.
+    /// Returns a new path for a file.
     pub(crate) fn new_path(source: &str, name: &str) -> String {
         let folder = crate::secret::uuid(crate::secret::random());
         format!("/open-humans-testing/member-files/{source}/{folder}/{name}")
     }
 
-    /// The link that a file can be put to.
+    /// Returns an upload link.
     pub(crate) fn put_link(&self, path: &str, now: OffsetDateTime) -> String {
         let expires = now.unix_timestamp() + PUT_LIFETIME;
         let path = encode(path);
@@ -75,7 +75,7 @@ impl ObjectStore {
         )
     }
 
-    /// The link that a file can be got from.
+    /// Returns a download link.
     pub(crate) fn get_link(&self, path: &str, download_key: &str, now: OffsetDateTime) -> String {
         let expires = now.unix_timestamp() + GET_LIFETIME;
         let path = encode(path);
@@ -97,7 +97,7 @@ impl ObjectStore {
         }
     }
 
-    /// Keeps what a simple upload brought, which is small.
+    /// Stores the small content of a simple upload.
     pub(crate) fn put_bytes(
         &self,
         path: &str,
@@ -109,7 +109,7 @@ impl ObjectStore {
         Ok(())
     }
 
-    /// Answers a request to the store.
+    /// Handles a request to the store.
     pub(crate) async fn answer(&self, request: Request, now: OffsetDateTime) -> Response {
         match *request.method() {
             Method::PUT | Method::GET | Method::HEAD => {}
@@ -170,7 +170,7 @@ impl ObjectStore {
         }
     }
 
-    /// Why a request is not even looked at.
+    /// Returns the error response for a request without a valid signature.
     fn refuse(&self, request: &Request, now: OffsetDateTime) -> Option<Response> {
         let headers = request.headers();
         if headers.contains_key(header::AUTHORIZATION) {
@@ -224,7 +224,7 @@ impl ObjectStore {
     fn new_file(&self) -> io::Result<PathBuf> {
         if self.folder.get().is_none() {
             let folder = tempfile::Builder::new().prefix("oh-sandbox-").tempdir()?;
-            // Whoever was faster made another; this one then goes again.
+            // Another thread may have set its directory first; this one is then deleted.
             let _ = self.folder.set(folder);
         }
         let folder = self.folder.get().ok_or(io::ErrorKind::NotFound)?;

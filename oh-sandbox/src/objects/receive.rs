@@ -1,7 +1,6 @@
-//! Taking in an object's content, at the speed of the disk.
+//! Receives the content of an object.
 //!
-//! The network side hands frames over a short queue to a thread that does nothing but write, so
-//! neither waits for the other, and memory stays at what the queue holds.
+//! A short queue connects the connection and a thread that writes, which bounds the memory.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -16,21 +15,21 @@ use tokio::sync::mpsc;
 
 use super::content::Content;
 
-/// Up to this size an object's tag is the MD5 of its content, as S3 has it for what was put in
-/// one piece. Beyond, it says nothing about the content, as for what was put in parts.
+/// Up to this size the ETag is the MD5 of the content, as for S3 objects that were uploaded in one
+/// part. For larger objects it is random, as for multipart uploads.
 const MAX_HASHED_SIZE: u64 = 16 << 20;
 
-/// Frames on their way to the disk.
+/// The capacity of the queue.
 const QUEUED_FRAMES: usize = 16;
 
-/// Writes what is already in memory.
+/// Writes content from memory.
 pub(crate) fn write(path: PathBuf, bytes: &[u8], now: OffsetDateTime) -> io::Result<Content> {
     let mut sink = Sink::create(path, now)?;
     sink.take(bytes)?;
     Ok(sink.finish())
 }
 
-/// Writes what a request brings. If less comes than was announced, nothing is kept.
+/// Writes the body of a request. Stores nothing if the body is shorter than its `Content-Length`.
 pub(crate) async fn receive(
     path: PathBuf,
     body: Body,
@@ -54,7 +53,7 @@ pub(crate) async fn receive(
     drop(sender);
     let content = writing.await.map_err(io::Error::other)??;
     if content.size != announced {
-        // Dropping the content removes its file.
+        // Dropping the content deletes the file.
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(content)
@@ -108,7 +107,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_comes_short_is_not_kept() {
+    async fn receive_discards_body_shorter_than_content_length() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
         let now = OffsetDateTime::UNIX_EPOCH;

@@ -1,4 +1,4 @@
-//! Giving out an object's content, whole or in part.
+//! Serves the content of an object, completely or in part.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -16,13 +16,13 @@ use tokio::sync::mpsc;
 use super::content::Content;
 use crate::web::respond::{response, xml_error};
 
-/// How much is read at a time.
+/// The size of one read.
 const CHUNK_BYTES: usize = 256 << 10;
 
-/// Pieces read ahead of the network.
+/// The number of chunks that are read ahead.
 const READ_AHEAD_CHUNKS: usize = 4;
 
-/// Answers a GET or HEAD.
+/// Handles a GET or HEAD request.
 pub(crate) async fn serve(
     content: Arc<Content>,
     method: &Method,
@@ -86,8 +86,8 @@ fn http_date(at: OffsetDateTime) -> String {
         .unwrap_or_default()
 }
 
-/// The part asked for, `None` for the whole, an error if there is no such part. Several parts at
-/// once are not given, nor is a part of another version than `If-Range` names.
+/// Returns the requested range, `None` for the complete content, or an error for a range outside of
+/// it. Ignores requests for several ranges and an `If-Range` of another version.
 fn range(headers: &HeaderMap, content: &Content) -> Result<Option<Range<u64>>, ()> {
     let get = |name| {
         headers
@@ -135,7 +135,7 @@ fn stream(content: Arc<Content>, part: Range<u64>) -> Body {
                 file.read_exact(&mut piece)?;
                 left -= size as u64;
                 if sender.blocking_send(Ok(Bytes::from(piece))).is_err() {
-                    // Nobody is listening any more.
+                    // The client disconnected.
                     return Ok(());
                 }
             }
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_of_all_kinds() {
+    fn range_parses_all_forms() {
         let of = |value| {
             range(
                 &HeaderMap::from_iter([(header::RANGE, HeaderValue::from_static(value))]),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_another_version_is_not_given() {
+    fn range_is_ignored_when_if_range_does_not_match() {
         assert_eq!(
             range(&asked(header::IF_RANGE, "\"other\""), &content()),
             Ok(None)
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_http_dates() {
+    fn http_date_has_format_of_rfc_9110() {
         assert_eq!(
             http_date(OffsetDateTime::UNIX_EPOCH),
             "Thu, 01 Jan 1970 00:00:00 GMT"

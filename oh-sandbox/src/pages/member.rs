@@ -1,4 +1,4 @@
-//! One member: the files the project sees, the messages it sent, and who fetched what.
+//! The page of one member: files, messages and the access log.
 
 use maud::{Markup, html};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use crate::state::database::{
     AccessKind, DataFile, Database, Membership, Message, PROJECT, source,
 };
 
-/// The page of the member at this place in the list.
+/// Renders the page of a member.
 pub(crate) fn page(shared: &Shared, db: &Database, base: &str, index: usize) -> String {
     let member = &db.members[index];
     let now = shared.clock.now();
@@ -35,23 +35,23 @@ pub(crate) fn page(shared: &Shared, db: &Database, base: &str, index: usize) -> 
                     Membership::NeverJoined | Membership::Deleted => { "Does not take part in the project." }
                 }
                 @if db.grants.has_live(index, "", now) {
-                    " The project holds an access token that works."
+                    " The project has a valid access token."
                 } @else {
-                    " The project holds no access token that works."
+                    " The project has no valid access token."
                 }
             }
             h2 { "Files" }
-            @if files.is_empty() { p id="no-files" { "There are none." } } @else {
+            @if files.is_empty() { p id="no-files" { "The member has no files." } } @else {
                 table id="files" {
-                    thead { tr { th { "Name" } th { "Bytes" } th { "From" } th { "Said of it" } th { "Uploaded" } } }
+                    thead { tr { th { "Name" } th { "Bytes" } th { "Source" } th { "Metadata" } th { "Uploaded" } } }
                     tbody { @for file in files { (row(shared, file, base, now)) } }
                 }
             }
             h2 { "Messages" }
-            @if messages.is_empty() { p id="no-messages" { "The project has sent none." } }
+            @if messages.is_empty() { p id="no-messages" { "The project has sent no messages." } }
             @for message in messages { (sent(message, &member.id)) }
             @if db.settings.access_logs { (accesses(db, index)) }
-            p { a href="/" { "To the sandbox's first page" } }
+            p { a href="/" { "Start page" } }
         },
     )
 }
@@ -80,7 +80,7 @@ fn row(shared: &Shared, file: &DataFile, base: &str, now: OffsetDateTime) -> Mar
     }
 }
 
-/// Description and tags, and whatever else was said.
+/// Renders the description, the tags and the other fields.
 fn metadata_text(metadata: &Value) -> Markup {
     let Some(fields) = metadata.as_object() else {
         return html! { (metadata.to_string()) };
@@ -104,10 +104,10 @@ fn text(value: &Value) -> String {
         .map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// A message as the member gets it: only the id is filled in here.
+/// Renders a message as the member receives it. Only the member id is substituted.
 fn sent(message: &Message, id: &str) -> Markup {
     let subject = if message.subject.is_empty() {
-        "(Open Humans' own subject)"
+        "(default subject)"
     } else {
         &message.subject
     };
@@ -117,7 +117,7 @@ fn sent(message: &Message, id: &str) -> Markup {
             h3 { (subject) }
             pre { (body) }
             @if body.contains("{{") || body.contains("{%") {
-                p { "Open Humans reads this as a template; if it is not well formed it never arrives." }
+                p { "Open Humans renders this message as a template. It does not deliver a message with invalid syntax." }
             }
         }
     }
@@ -127,15 +127,15 @@ fn accesses(db: &Database, index: usize) -> Markup {
     let accesses = db.accesses.iter().rev();
     let accesses = accesses.filter(|access| access.file.member == index);
     html! {
-        h2 { "Who fetched files" }
+        h2 { "File accesses" }
         ul id="accesses" {
             @for access in accesses {
                 li {
                     (moment(access.at)) " " (access.file.basename) ": "
                     @match &access.what {
-                        AccessKind::Site { .. } => { "asked for at Open Humans" }
+                        AccessKind::Site { .. } => { "requested at Open Humans" }
                         AccessKind::Store { size, agent, .. } => {
-                            "fetched from the object store, " (size) " bytes, by " (agent)
+                            "downloaded from the object store, " (size) " bytes, by " (agent)
                         }
                     }
                 }

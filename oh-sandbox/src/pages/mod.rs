@@ -1,7 +1,7 @@
-//! The pages a person sees: choosing a member, allowing, leaving, and what an app did for a member.
+//! The HTML pages: authorization, connections, members.
 //!
-//! Plain forms that work without scripts, with an `id` on everything a test clicks:
-//! `#member-<id>`, `#allow`, `#refuse`, `#leave-<id>`, `#leave-erase-<id>`, `#about-<id>`, `#logout`.
+//! The forms work without scripts. Every element that a test uses has an `id`: `#member-<id>`,
+//! `#allow`, `#refuse`, `#leave-<id>`, `#leave-erase-<id>`, `#about-<id>`, `#logout`.
 
 pub(crate) mod member;
 
@@ -16,7 +16,7 @@ use crate::web::path::encode;
 use crate::web::respond::private_html;
 use crate::webhook::Delivery;
 
-/// How many members a page shows. A sandbox may have very many.
+/// The number of members on a page.
 const MAX_LISTED_MEMBERS: usize = 50;
 
 const STYLE: &str = "
@@ -36,7 +36,7 @@ th, td { text-align: left; vertical-align: top; padding: .25rem .5rem .25rem 0; 
 form.inline { display: inline; }
 ";
 
-/// The token that keeps other sites from submitting the forms.
+/// Returns the CSRF token of the forms.
 pub(crate) fn csrf(shared: &Shared) -> String {
     hex::encode(shared.key.mac("csrf"))
 }
@@ -60,7 +60,7 @@ fn page(title: &str, content: &Markup) -> String {
             body {
                 p.note role="note" {
                     strong { "This is a sandbox." }
-                    " It stands in for Open Humans while an app is built. Nobody here is real, and nothing is kept."
+                    " It stands in for Open Humans during development. No data is real, and none is stored permanently."
                 }
                 main {
                     h1 { (title) }
@@ -72,26 +72,26 @@ fn page(title: &str, content: &Markup) -> String {
     .into_string()
 }
 
-/// A page that says one thing.
+/// Renders a page with one message.
 pub(crate) fn message(title: &str, text: &str) -> String {
     page(
         title,
-        &html! { p { (text) } p { a href="/" { "To the sandbox's first page" } } },
+        &html! { p { (text) } p { a href="/" { "Start page" } } },
     )
 }
 
-/// Who are you, and do you allow it?
+/// Renders the form that selects a member and asks for the authorization.
 pub(crate) fn authorize(db: &Database, csrf: &str, chosen: Option<usize>, cancel: &Url) -> String {
     let shown: Vec<usize> = choices(db, chosen);
-    let app = cancel.host_str().unwrap_or("the app");
+    let app = cancel.host_str().unwrap_or("unknown host");
     page(
-        "Authorize this app",
+        "Authorize this application",
         &html! {
-            p { "The app at " strong { (app) } " asks to take part as a member of Open Humans." }
+            p { "The application at " strong { (app) } " requests access to your Open Humans account." }
             form method="post" {
                 input type="hidden" name="csrfmiddlewaretoken" value=(csrf);
                 fieldset {
-                    legend { "Who are you?" }
+                    legend { "Select a member" }
                     @for (position, &index) in shown.iter().enumerate() {
                         @let member = &db.members[index];
                         @let checked = chosen.map_or(position == 0, |chosen| chosen == index);
@@ -102,7 +102,7 @@ pub(crate) fn authorize(db: &Database, csrf: &str, chosen: Option<usize>, cancel
                         }
                     }
                 }
-                p { "It will be able to read what you share, send you messages and store files for you." }
+                p { "The application can read the data that you share, send you messages and store files for you." }
                 button.main type="submit" id="allow" name="allow" value="Authorize project" { "Allow" }
                 button type="submit" id="refuse" { "Refuse" }
             }
@@ -110,7 +110,7 @@ pub(crate) fn authorize(db: &Database, csrf: &str, chosen: Option<usize>, cancel
     )
 }
 
-/// The projects a member takes part in, and the way out of them; here for all members at once.
+/// Renders the page on which members leave the project.
 pub(crate) fn connections(
     db: &Database,
     csrf: &str,
@@ -123,10 +123,10 @@ pub(crate) fn connections(
             @if let Some((id, deliveries, crashed)) = left {
                 div.card role="status" id="left" {
                     p { "Member " (id) " has left." }
-                    (announced(deliveries, crashed))
+                    (webhook_requests(deliveries, crashed))
                 }
             }
-            @if joined.is_empty() { p id="nobody" { "Nobody takes part in the project." } }
+            @if joined.is_empty() { p id="nobody" { "The project has no members." } }
             @for index in joined {
                 @let member = &db.members[index];
                 section.card aria-labelledby={ "name-" (member.id) } {
@@ -136,7 +136,7 @@ pub(crate) fn connections(
                     (leave_form(csrf, &member.id, true))
                 }
             }
-            p { a href="/" { "To the sandbox's first page" } }
+            p { a href="/" { "Start page" } }
         },
     )
 }
@@ -158,45 +158,45 @@ fn leave_form(csrf: &str, id: &str, erase: bool) -> Markup {
     }
 }
 
-fn announced(deliveries: &[Delivery], crashed: bool) -> Markup {
+fn webhook_requests(deliveries: &[Delivery], crashed: bool) -> Markup {
     html! {
-        @if deliveries.is_empty() { p { "The project was not told." } } @else {
-            p { "The project was told:" }
+        @if deliveries.is_empty() { p { "No webhook was sent." } } @else {
+            p { "Webhook requests:" }
             ul {
                 @for delivery in deliveries {
                     li {
                         @if delivery.signed { "signed" } @else { "unsigned" }
                         @match delivery.status {
-                            Some(status) => { ", answered " (status) }
-                            None => { ", not answered" }
+                            Some(status) => { ", response " (status) }
+                            None => { ", no response" }
                         }
                     }
                 }
             }
         }
-        @if crashed { p { "The real server shows its error page api." } }
+        @if crashed { p { "The real server shows its error page here." } }
     }
 }
 
-/// The first page: what this is and who is in it.
+/// Renders the start page: settings and members.
 pub(crate) fn index(shared: &Shared, db: &Database, logged_in: Option<&str>) -> String {
     let settings = &db.settings;
     page(
         "Open Humans sandbox",
         &html! {
             p { "Client id: " code { (shared.credentials.client_id) } }
-            p { "People come back to:" }
+            p { "Redirect URIs:" }
             ul { @for uri in &settings.redirect_uris { li { code { (uri) } } } }
             p {
-                "Leaving is announced to: "
+                "Webhook URL: "
                 @match &settings.webhook_url {
                     Some(url) => { code { (url) } }
-                    None => { "nobody" }
+                    None => { "none" }
                 }
             }
             @if let Some(id) = logged_in {
                 form method="post" action="/account/logout/" {
-                    p { "This browser is logged in here as member " (id) "." }
+                    p { "You are logged in as member " (id) "." }
                     input type="hidden" name="csrfmiddlewaretoken" value=(csrf(shared));
                     button type="submit" id="logout" { "Log out of Open Humans" }
                 }
@@ -221,12 +221,12 @@ pub(crate) fn index(shared: &Shared, db: &Database, logged_in: Option<&str>) -> 
     )
 }
 
-/// Where a member's page is.
+/// Returns the path of a member's page.
 fn profile(member: &Member) -> String {
     format!("/member/{}/", encode(&member.account_name()))
 }
 
-/// The members a page offers: the chosen one always, and the first of all others.
+/// Returns the members for a page: the selected member and the first of the others.
 fn choices(db: &Database, chosen: Option<usize>) -> Vec<usize> {
     let there = |index: &usize| db.members[*index].membership != Membership::Deleted;
     let mut shown: Vec<usize> = (0..db.members.len())

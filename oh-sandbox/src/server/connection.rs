@@ -1,8 +1,7 @@
-//! Connections that can be reset on purpose.
+//! Connections that can be reset.
 //!
-//! Closing a socket is not the failure a client meets in the wild; a reset is. Each connection
-//! carries a switch, handed to the request handlers, that makes the next read or write fail and
-//! sends an RST.
+//! A network failure is a reset, not an orderly close. Each connection has a handle, which request
+//! handlers use to make the next read or write fail and send an RST.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -16,14 +15,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-/// Resets the connection it belongs to.
+/// A handle that resets one connection.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ResetHandle(Arc<ConnectionState>);
 
 #[derive(Debug, Default)]
 struct ConnectionState {
     reset_requested: AtomicBool,
-    /// Bytes handed to the network so far.
+    /// The number of bytes written.
     written: AtomicU64,
     wrote: Notify,
 }
@@ -33,12 +32,12 @@ impl ResetHandle {
         self.0.reset_requested.store(true, Ordering::Release);
     }
 
-    /// How much has been handed to the network so far.
+    /// Returns the number of bytes written.
     pub(crate) fn written(&self) -> u64 {
         self.0.written.load(Ordering::Acquire)
     }
 
-    /// Waits until so much has been handed to the network.
+    /// Waits until this number of bytes has been written.
     pub(crate) async fn wait_until_written(&self, bytes: u64) {
         loop {
             let mut wrote = pin!(self.0.wrote.notified());
@@ -55,7 +54,7 @@ impl ResetHandle {
     }
 }
 
-/// A listener whose connections carry a [`Switch`].
+/// A listener whose connections have a [`ResetHandle`].
 #[derive(Debug)]
 pub(crate) struct ResettableListener(pub(crate) TcpListener);
 
@@ -65,7 +64,7 @@ impl Listener for ResettableListener {
 
     async fn accept(&mut self) -> (ResettableConnection, Self::Addr) {
         let (stream, peer) = Listener::accept(&mut self.0).await;
-        // Without it small answers wait for the client's delayed acknowledgement.
+        // Avoids waiting for delayed acknowledgements.
         let _ = stream.set_nodelay(true);
         (
             ResettableConnection {
@@ -87,7 +86,7 @@ impl Connected<IncomingStream<'_, ResettableListener>> for ResetHandle {
     }
 }
 
-/// A connection with its switch.
+/// A connection with its handle.
 #[derive(Debug)]
 pub(crate) struct ResettableConnection {
     stream: TcpStream,
@@ -97,7 +96,7 @@ pub(crate) struct ResettableConnection {
 impl ResettableConnection {
     fn check(&self) -> io::Result<()> {
         if self.reset.reset_requested() {
-            // Dropping the socket now sends an RST rather than a FIN.
+            // With zero linger, dropping the socket sends an RST.
             let _ = self.stream.set_zero_linger();
             return Err(io::ErrorKind::ConnectionReset.into());
         }

@@ -1,4 +1,4 @@
-//! What the planted faults do to a request and its answer.
+//! Applies faults to requests and responses.
 
 use std::io;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use super::connection::ResetHandle;
 use crate::fault::{Fault, ReleaseWaiter};
 use crate::web::respond::{crash, json, response};
 
-/// How much of an answer is held to cut it in half. Objects beyond it are cut there.
+/// The limit of a response body in memory. Longer bodies are truncated here.
 const MAX_BUFFERED_BODY: usize = 64 << 20;
 
-/// What happens before the request has any effect. An answer from here keeps it from having one.
+/// Applies a fault before the request takes effect. A response from here prevents the effect.
 pub(crate) async fn before_effect(
     waiter: &mut ReleaseWaiter,
     fault: Option<&Fault>,
@@ -47,7 +47,7 @@ pub(crate) async fn before_effect(
             reset.reset();
             Some(crash())
         }
-        // When the client goes away this future is dropped, and nothing comes after it.
+        // This future is dropped when the client disconnects.
         Fault::Hang => {
             waiter.wait().await;
             None
@@ -60,7 +60,7 @@ pub(crate) async fn before_effect(
     }
 }
 
-/// What happens to the answer once the request has taken effect.
+/// Applies a fault after the request has taken effect.
 pub(crate) async fn after_effect(
     waiter: &mut ReleaseWaiter,
     fault: Option<Fault>,
@@ -88,13 +88,13 @@ pub(crate) async fn after_effect(
     }
 }
 
-/// Reads a request's body to its end.
+/// Reads the body of a request to its end.
 pub(crate) async fn read_all(request: Request) {
     let mut body = request.into_body().into_data_stream();
     while let Some(Ok(_)) = body.next().await {}
 }
 
-/// Reads half of what a request announces, or its first frame if it announces nothing.
+/// Reads half of the body, or one frame if the length is unknown.
 pub(crate) async fn read_half(request: Request) {
     let content_length = request
         .headers()
@@ -158,8 +158,8 @@ async fn reset_mid_body(response: Response, reset: ResetHandle) -> Response {
     )
 }
 
-/// A body of one piece that ends as it is told to, once the piece has been handed to the network.
-/// Without the wait, a server that finds its answer spoilt throws all of it away.
+/// Returns a body that executes `end` after its only chunk was written. Without the wait, hyper
+/// would discard the chunk on an error.
 fn body_with_end(
     first: Bytes,
     reset: ResetHandle,
@@ -225,13 +225,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_is_split_without_losing_anything() {
+    fn split_preserves_all_bytes() {
         let chunks = split(Bytes::from_static(b"abcdefg"), 3);
         assert_eq!(chunks, ["abc", "def", "g"]);
     }
 
     #[tokio::test]
-    async fn truncated_json_is_complete_http() {
+    async fn truncated_response_is_complete_http() {
         let response = truncate(response(
             StatusCode::OK,
             "application/json",

@@ -1,4 +1,4 @@
-//! From a request to its answer: counted, made to fail if a fault says so, then answered.
+//! Request handling: counting, fault injection, dispatch.
 
 pub(crate) mod admin;
 pub(crate) mod connection;
@@ -22,10 +22,10 @@ use crate::web::respond::{add_slash, bad_request_page, crash, not_found, private
 use crate::{Endpoint, api, pages};
 use connection::ResetHandle;
 
-/// What the server's front end takes as a request line.
+/// The maximum length of a request line.
 const MAX_REQUEST_LINE: usize = 4094;
 
-/// Answers a request to the site.
+/// Handles a request to the site.
 pub(crate) async fn site(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(reset): ConnectInfo<ResetHandle>,
@@ -102,7 +102,7 @@ async fn dispatch(shared: &Arc<Shared>, call: &Call) -> Response {
     }
 }
 
-/// `GET /member/<name>/`: what the project has done for a member. The real one is the member's public
+/// `GET /member/<name>/`: the files and messages of a member. On the real server this is the public
 /// profile.
 fn member_page(shared: &Shared, call: &Call, name: &str) -> Response {
     let db = shared.db();
@@ -118,8 +118,8 @@ fn member_page(shared: &Shared, call: &Call, name: &str) -> Response {
     private_html(StatusCode::OK, page)
 }
 
-/// `POST /direct-sharing/projects/leave/<id>/`, where a person leaves. The real one goes back to
-/// the list of connections; this one shows what the project was told on the way.
+/// `POST /direct-sharing/projects/leave/<id>/`: a member leaves. The real server redirects to the
+/// list of connections; this page shows the webhook requests.
 async fn leave_page(shared: &Arc<Shared>, call: &Call, id: &str) -> Response {
     let params = Params::read(call).await;
     let csrf = pages::csrf(shared);
@@ -150,7 +150,7 @@ fn logout(shared: &Shared, call: &Call) -> Response {
     response
 }
 
-/// Answers a request to the object store, which is another host.
+/// Handles a request to the object store.
 pub(crate) async fn object_store(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(reset): ConnectInfo<ResetHandle>,
@@ -168,7 +168,7 @@ pub(crate) async fn object_store(
         return crash();
     }
     if let Some(response) = injection::before_effect(&mut waiter, fault.as_ref(), &reset).await {
-        // Whoever is still sending would not hear an answer before they are done.
+        // Clients read the response only after they have sent the body.
         injection::read_all(request).await;
         return response;
     }

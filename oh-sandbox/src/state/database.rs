@@ -1,7 +1,7 @@
-//! Everything the stand-in knows: its project, the members, their files.
+//! The state of the sandbox: the project, the members and their files.
 //!
-//! One lock guards it all, held only for as long as a request's effect takes, so that each
-//! request happens at one moment. What tokens do is in [`tokens`](crate::state::grants).
+//! One lock protects it and is held for the duration of one request's effect, so requests are
+//! atomic. The rules for tokens are in [`grants`](crate::state::grants).
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,49 +15,49 @@ use super::grants::Grants;
 /// The project under test.
 pub(crate) const PROJECT: u64 = 2;
 
-/// Another project, whose data members share with ours.
+/// The other project, which members share data from.
 pub(crate) const OTHER_PROJECT: u64 = 1;
 
-/// How a project is named as a source of data.
+/// Returns the name of a project as a data source.
 pub(crate) fn source(project: u64) -> String {
     format!("direct-sharing-{project}")
 }
 
-/// What can be changed while the sandbox runs.
+/// The settings that can change while the sandbox runs.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) redirect_uris: Vec<Url>,
     pub(crate) webhook_url: Option<Url>,
     pub(crate) webhook_secret: Option<String>,
-    /// Leaving without erasure is not announced.
+    /// No webhook is sent when a member leaves without an erasure request.
     pub(crate) silent_leave: bool,
-    /// Removing members by API answers 500 after the first one is gone.
+    /// Removal by API responds 500 after the first member was removed.
     pub(crate) remove_members_fails: bool,
     /// Deleting an account that takes part in the project responds 500 and has no effect.
     pub(crate) account_deletion_fails: bool,
-    /// Whether the project takes part at all.
+    /// Whether the project is active.
     pub(crate) active: bool,
-    /// Whether Open Humans has approved it. Without that it is in no public list and has few members.
+    /// Whether Open Humans has approved the project.
     pub(crate) approved: bool,
-    /// Whether members join it at Open Humans itself, so that it has no OAuth2 client.
+    /// Whether it is an on-site project, which has no OAuth2 client.
     pub(crate) on_site: bool,
-    /// Whether it is the one project that may see who has fetched its members' files.
+    /// Whether the project may read access logs.
     pub(crate) access_logs: bool,
-    /// When the master token stops working, if it does.
+    /// When the master token expires.
     pub(crate) master_token_expires: Option<OffsetDateTime>,
 }
 
-/// How many members a project may have that is not approved.
+/// The maximum number of members of an unapproved project.
 pub(crate) const MAX_UNAPPROVED_MEMBERS: usize = 20;
 
-/// How long a master token works where it expires.
+/// The lifetime of an expiring master token.
 pub(crate) const MASTER_TOKEN_LIFETIME: time::Duration = time::Duration::hours(24);
 
-/// A member of Open Humans, and what they are to the project.
+/// A member of Open Humans and the membership in the project.
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) id: String,
-    /// What the project is told; a member may keep it to themselves.
+    /// The username, if the member shares it with the project.
     pub(crate) username: Option<String>,
     pub(crate) membership: Membership,
     /// Whether the account is active. The tokens of an inactive account remain valid.
@@ -66,26 +66,26 @@ pub(crate) struct Member {
     pub(crate) hidden: bool,
     /// When the member first joined the project.
     pub(crate) created: OffsetDateTime,
-    /// All files, complete or not, in the order of their ids.
+    /// All files, including incomplete ones, by id.
     pub(crate) files: Vec<u64>,
 }
 
-/// What a member is to the project.
+/// The membership in the project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Membership {
-    /// Has never authorized it.
+    /// Has never authorized the project.
     NeverJoined,
-    /// Takes part.
+    /// Takes part in the project.
     Joined,
-    /// Took part once.
+    /// Has left the project.
     Left,
-    /// Has no account any more.
+    /// Has deleted the account.
     Deleted,
 }
 
 impl Member {
-    /// The name of the account, which exists even if the project is not told.
+    /// Returns the username, even if the member does not share it with the project.
     pub(crate) fn account_name(&self) -> String {
         self.username
             .clone()
@@ -97,7 +97,7 @@ impl Member {
     }
 }
 
-/// A data file, uploaded or in the middle of it.
+/// A data file.
 #[derive(Debug, Clone)]
 pub(crate) struct DataFile {
     pub(crate) id: u64,
@@ -107,9 +107,9 @@ pub(crate) struct DataFile {
     pub(crate) created: OffsetDateTime,
     pub(crate) datatypes: Vec<u64>,
     pub(crate) metadata: Value,
-    /// Where its content is in the object store.
+    /// The path in the object store.
     pub(crate) object: String,
-    /// A direct upload is listed only once it has been completed.
+    /// Whether the upload is complete. Incomplete files are not listed.
     pub(crate) complete: bool,
 }
 
@@ -117,29 +117,29 @@ pub(crate) struct DataFile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Message {
-    /// Its subject, empty if none was given.
+    /// The subject, or an empty string.
     pub subject: String,
-    /// Its text.
+    /// The text.
     pub message: String,
-    /// Who it goes to, by project member id.
+    /// The project member ids of the recipients.
     pub to: Vec<String>,
 }
 
-/// The state.
+/// The state of the sandbox.
 pub(crate) struct Database {
     pub(crate) settings: Settings,
-    /// Never shrinks, so that an index stays good.
+    /// Members are never removed, so indices remain valid.
     pub(crate) members: Vec<Member>,
     by_id: HashMap<String, usize>,
     pub(crate) grants: Grants,
     pub(crate) files: BTreeMap<u64, DataFile>,
     last_file: u64,
     pub(crate) messages: Vec<Message>,
-    /// Files that were asked for at the site, and files fetched from the store.
+    /// Accesses to files, at the site and at the object store.
     pub(crate) accesses: Vec<Access>,
 }
 
-/// One access to a file, with the file as it was then.
+/// One access to a file, with a copy of the file's record.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
     pub(crate) at: OffsetDateTime,
@@ -147,17 +147,17 @@ pub(crate) struct Access {
     pub(crate) what: AccessKind,
 }
 
-/// How a file was accessed.
+/// The kind of access.
 #[derive(Debug, Clone)]
 pub(crate) enum AccessKind {
-    /// At the site, which led to the object store.
+    /// A download request at the site, which redirects to the object store.
     Site {
         key: String,
-        /// When the key was made.
+        /// The creation time of the key.
         key_made: OffsetDateTime,
         link: String,
     },
-    /// At the object store.
+    /// A request at the object store.
     Store {
         status: u16,
         size: u64,
@@ -179,7 +179,7 @@ impl Database {
         }
     }
 
-    /// Adds a member, or gives an existing one another name.
+    /// Adds a member, or changes the username of an existing member.
     pub(crate) fn add_member(
         &mut self,
         id: &str,
@@ -206,12 +206,12 @@ impl Database {
         index
     }
 
-    /// The member with an id, whatever their standing, unless the account is gone.
+    /// Finds a member by id. The member may not have joined the project.
     pub(crate) fn find(&self, id: &str) -> Option<usize> {
         self.by_id.get(id).copied()
     }
 
-    /// A member who takes part in the project.
+    /// Finds a joined member by id.
     pub(crate) fn find_joined(&self, id: &str) -> Option<usize> {
         self.find(id).filter(|&index| self.members[index].joined())
     }
@@ -226,17 +226,17 @@ impl Database {
         (0..self.members.len()).filter(|&index| self.members[index].joined())
     }
 
-    /// The members that `members/` lists. It omits inactive accounts (measured).
+    /// Returns the members that `members/` lists. Measured: it omits inactive accounts.
     pub(crate) fn listed(&self) -> impl Iterator<Item = usize> + '_ {
         self.joined().filter(|&index| self.members[index].active)
     }
 
-    /// Whether somebody new may join.
+    /// Returns whether another member may join.
     pub(crate) fn accepts_members(&self) -> bool {
         self.settings.approved || self.joined().count() < MAX_UNAPPROVED_MEMBERS
     }
 
-    /// Lets a member take part; the id stays what it was if they did before.
+    /// Adds a member to the project. The id does not change when a member rejoins.
     pub(crate) fn join(&mut self, index: usize, now: OffsetDateTime) {
         let member = &mut self.members[index];
         if member.membership == Membership::NeverJoined {
@@ -245,7 +245,7 @@ impl Database {
         member.membership = Membership::Joined;
     }
 
-    /// Ends a member's part in the project. Their tokens are gone before this returns.
+    /// Removes a member from the project and revokes the member's tokens.
     pub(crate) fn leave(&mut self, index: usize) {
         self.members[index].membership = Membership::Left;
         self.grants.revoke_all(index);
@@ -268,7 +268,7 @@ impl Database {
         Some(files.map(|file| file.object).collect())
     }
 
-    /// Adds a file and gives it its id.
+    /// Adds a file and returns its id.
     pub(crate) fn add_file(&mut self, file: impl FnOnce(u64) -> DataFile) -> u64 {
         self.last_file += 1;
         let file = file(self.last_file);
@@ -277,14 +277,14 @@ impl Database {
         self.last_file
     }
 
-    /// Removes a member's file. Returns its object.
+    /// Removes a file and returns its object.
     pub(crate) fn remove_file(&mut self, id: u64) -> Option<String> {
         let file = self.files.remove(&id)?;
         self.members[file.member].files.retain(|&other| other != id);
         Some(file.object)
     }
 
-    /// A member's complete files, those of other sources included.
+    /// Returns a member's complete files, including files of the other project.
     pub(crate) fn files_of(&self, index: usize) -> impl DoubleEndedIterator<Item = &DataFile> {
         self.members[index]
             .files

@@ -1,7 +1,7 @@
-//! What becomes of codes and tokens: issued, rotated, expired, revoked.
+//! Authorization codes and tokens.
 //!
-//! The rules are django-oauth-toolkit's as Open Humans runs it. Rotation has no grace: the pair
-//! that a refresh replaces is dead at once. Refresh tokens do not age.
+//! Tokens behave like django-oauth-toolkit's in Open Humans' configuration. Rotation has no grace
+//! period: a refresh invalidates the previous pair immediately. Refresh tokens do not expire.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,26 +11,26 @@ use time::OffsetDateTime;
 
 use crate::secret::token;
 
-/// What every token may do unless less was asked for.
+/// The default scopes of a token.
 pub(crate) const SCOPES: &str = "read write american-gut go-viral pgp wildlife open-humans";
 
-/// How long a code can be exchanged.
+/// The lifetime of an authorization code.
 const CODE_LIFETIME: Duration = Duration::from_secs(1800);
 
-/// How long an access token lives.
+/// The lifetime of an access token.
 pub(crate) const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(36_000);
 
-/// A pair of tokens as the token endpoint gives it. Its `Debug` says nothing.
+/// A pair of tokens. The `Debug` output does not contain them.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct IssuedTokens {
-    /// Opens the member's data for ten hours.
+    /// The access token, valid for ten hours.
     pub access_token: String,
-    /// Gets the next pair, once.
+    /// The refresh token, valid once.
     pub refresh_token: String,
-    /// Seconds until the access token expires.
+    /// The remaining lifetime of the access token, in seconds.
     pub expires_in: u64,
-    /// What the tokens are for, separated by spaces.
+    /// The scopes, separated by spaces.
     pub scope: String,
 }
 
@@ -40,14 +40,14 @@ impl fmt::Debug for IssuedTokens {
     }
 }
 
-/// The proof key that an authorization was bound to.
+/// The PKCE challenge of an authorization.
 #[derive(Clone)]
 pub(crate) struct Challenge {
     pub(crate) value: String,
     pub(crate) hashed: bool,
 }
 
-/// An authorization that has not been exchanged yet.
+/// An authorization code.
 pub(crate) struct Code {
     pub(crate) member: usize,
     pub(crate) redirect_uri: String,
@@ -68,14 +68,14 @@ struct Refresh {
     access: Option<String>,
 }
 
-/// Why a refresh was refused.
+/// The error of a refresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RefreshRefused {
     Unknown,
     Scope,
 }
 
-/// What an access token turned out to be.
+/// The result of looking up an access token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bearer {
     Member(usize),
@@ -83,7 +83,7 @@ pub(crate) enum Bearer {
     Unknown,
 }
 
-/// All codes and tokens.
+/// All authorization codes and tokens.
 #[derive(Default)]
 pub(crate) struct Grants {
     codes: HashMap<String, Code>,
@@ -116,12 +116,12 @@ impl Grants {
         code
     }
 
-    /// A code that can still be exchanged. Looking does not use it up.
+    /// Returns a valid code without consuming it.
     pub(crate) fn code(&self, code: &str, now: OffsetDateTime) -> Option<&Code> {
         self.codes.get(code).filter(|code| now < code.expires)
     }
 
-    /// Exchanges a code, which then is no more.
+    /// Consumes a code and issues tokens.
     pub(crate) fn exchange(&mut self, code: &str, now: OffsetDateTime) -> Option<IssuedTokens> {
         let Code { member, scope, .. } = self.codes.remove(code)?;
         Some(self.issue(member, &scope, now))
@@ -168,10 +168,10 @@ impl Grants {
         tokens
     }
 
-    /// Replaces a pair by a new one; the old one is dead from then on.
+    /// Replaces a pair of tokens and invalidates the old pair.
     ///
-    /// The scope of the new pair is that of the old access token, so a refresh after only the
-    /// access token was revoked gives a pair without any.
+    /// The new pair has the scope of the old access token. If only the access token was revoked,
+    /// the new pair has no scope.
     pub(crate) fn rotate(
         &mut self,
         refresh_token: &str,
@@ -206,7 +206,8 @@ impl Grants {
         }
     }
 
-    /// Whether a member holds a token that is good for a scope: the form is skipped then.
+    /// Returns whether a member has a valid token with the scope. The authorization form is then
+    /// skipped.
     pub(crate) fn has_live(&self, member: usize, scope: &str, now: OffsetDateTime) -> bool {
         self.pairs(member)
             .any(|access| now < access.expires && within(scope, &access.scope))
@@ -222,7 +223,8 @@ impl Grants {
         }
     }
 
-    /// RFC 7009: revoking a refresh token takes its access token along, not the other way round.
+    /// Revokes a token (RFC 7009). Revoking a refresh token also revokes its access token, but not
+    /// the reverse.
     pub(crate) fn revoke(&mut self, any_token: &str) {
         if self.refresh.contains_key(any_token) {
             self.drop_refresh(any_token);
@@ -247,7 +249,7 @@ impl Grants {
         }
     }
 
-    /// For introspection: the scope of a live token and the second it expires in.
+    /// Returns the member, scope and expiry of a valid token, for introspection.
     pub(crate) fn describe(
         &self,
         access_token: &str,
@@ -282,7 +284,7 @@ impl Grants {
     }
 }
 
-/// Whether every scope asked for is among those there are.
+/// Returns whether all requested scopes are available.
 pub(crate) fn within(asked: &str, there_are: &str) -> bool {
     asked
         .split_whitespace()
@@ -300,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn rotation_has_no_grace_and_a_second_try_leaves_the_new_pair_alone() {
+    fn rotation_invalidates_old_pair_and_keeps_new_pair_on_reuse() {
         let mut grants = Grants::default();
         let old = grants.issue(ALICE, SCOPES, now());
         let new = grants.rotate(&old.refresh_token, None, now()).unwrap();
@@ -317,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn access_tokens_expire_and_refresh_tokens_do_not() {
+    fn access_token_expires_and_refresh_token_does_not() {
         let mut grants = Grants::default();
         let tokens = grants.issue(ALICE, SCOPES, now());
         let later = now() + ACCESS_TOKEN_LIFETIME;
@@ -331,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_works_once_and_for_half_an_hour() {
+    fn code_is_valid_once_for_thirty_minutes() {
         let mut grants = Grants::default();
         let code = grants.new_code(ALICE, String::new(), SCOPES.into(), None, now());
         assert!(grants.code(&code, now() + CODE_LIFETIME).is_none());
@@ -341,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn revoking_the_access_token_leaves_a_refresh_without_scope() {
+    fn revoking_access_token_keeps_refresh_token_without_scope() {
         let mut grants = Grants::default();
         let tokens = grants.issue(ALICE, SCOPES, now());
         grants.revoke(&tokens.access_token);
@@ -355,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn revoking_the_refresh_token_takes_the_access_token_along() {
+    fn revoking_refresh_token_revokes_access_token() {
         let mut grants = Grants::default();
         let tokens = grants.issue(ALICE, SCOPES, now());
         grants.revoke(&tokens.refresh_token);
@@ -363,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn revoking_all_of_a_member_spares_the_others() {
+    fn revoke_all_affects_one_member() {
         let mut grants = Grants::default();
         let (alice, bob) = (
             grants.issue(ALICE, SCOPES, now()),
@@ -375,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_may_ask_for_less_but_not_for_more() {
+    fn refresh_may_reduce_scope_only() {
         let mut grants = Grants::default();
         let tokens = grants.issue(ALICE, "read write", now());
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What all requests share, and what outlives them.
+//! The state that all requests share.
 
 pub(crate) mod database;
 pub(crate) mod grants;
@@ -16,7 +16,7 @@ use crate::stats::Counter;
 use crate::webhook::{self, Delivery};
 use database::{Access, AccessKind, Database, Settings};
 
-/// The project's credentials, which stay the same while the sandbox runs.
+/// The credentials of the project, which do not change while the sandbox runs.
 #[derive(Clone)]
 pub(crate) struct Credentials {
     pub(crate) client_id: String,
@@ -58,12 +58,12 @@ impl Shared {
         }
     }
 
-    /// The state, for as long as one request's effect takes.
+    /// Locks the database. Hold the lock for the duration of one request's effect.
     pub(crate) fn db(&self) -> MutexGuard<'_, Database> {
         self.db.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that an object was fetched from the store.
+    /// Logs an access to an object.
     pub(crate) fn fetched(&self, object: &str, status: u16, agent: String) {
         let size = self.objects.get(object).map_or(0, |content| content.size);
         let at = self.clock.now();
@@ -82,27 +82,27 @@ impl Shared {
         }
     }
 
-    /// `127.0.0.1:8001`, for links when the client did not say how it calls this host.
+    /// Returns the host and port for links, for requests without a `Host` header.
     pub(crate) fn host(&self) -> String {
         let host = self.url.host_str().unwrap_or("127.0.0.1");
         format!("{host}:{}", self.url.port_or_known_default().unwrap_or(80))
     }
 }
 
-/// What came of a member's leaving.
+/// The result of a member's departure.
 #[derive(Debug, Default)]
 pub(crate) struct LeaveOutcome {
     pub(crate) deliveries: Vec<Delivery>,
-    /// The real server crashes here, after the member is gone: the announcement could not be
-    /// sent, or got no answer.
+    /// Whether the real server crashes after the departure, because the webhook was not sent or not
+    /// answered.
     pub(crate) crashed: bool,
 }
 
-/// Lets a member leave, and tells the project as Open Humans would. `None` if the member takes
-/// no part in the project.
+/// Removes a member from the project and sends the webhook. Returns `None` if the member does not
+/// take part in the project.
 ///
-/// The member's tokens are gone before anything is sent. Once begun it runs to its end, even if
-/// whoever asked for it stops waiting. Has to be called on the sandbox's own runtime.
+/// The tokens are revoked before the webhook is sent. The delivery continues if the caller is
+/// dropped. Must be called on the sandbox's runtime.
 pub(crate) async fn leave(shared: &Arc<Shared>, id: &str, erasure: bool) -> Option<LeaveOutcome> {
     let now = shared.clock.now();
     let (settings, id) = {
@@ -136,7 +136,7 @@ pub(crate) async fn leave(shared: &Arc<Shared>, id: &str, erasure: bool) -> Opti
     })
 }
 
-/// Adds members who have joined, with ids nobody has.
+/// Adds members with new ids who have joined the project.
 pub(crate) fn populate(shared: &Shared, members: u32) -> Vec<String> {
     let now = shared.clock.now();
     let mut db = shared.db();

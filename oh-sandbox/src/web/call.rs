@@ -1,4 +1,4 @@
-//! A request, read as far as every endpoint needs it: query, headers, body.
+//! A request with its parsed query and its body.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -8,8 +8,8 @@ use http::{HeaderMap, Method, header};
 
 use crate::fault::Fault;
 
-/// How much of a body is kept. What is longer is read and thrown away, so that the client gets
-/// its answer rather than a broken pipe.
+/// The maximum size of a stored body. A longer body is read and discarded, so the client receives a
+/// response instead of a broken pipe.
 pub(crate) const MAX_STORED_BODY: u64 = 16 << 20;
 
 /// A request with its body in memory.
@@ -20,23 +20,23 @@ pub(crate) struct Call {
     pub(crate) query: Fields,
     pub(crate) headers: HeaderMap,
     pub(crate) body: RequestBody,
-    /// Scheme and host as the client wrote them, without a slash at the end.
+    /// The scheme and host of the request, without a trailing slash.
     pub(crate) base: String,
-    /// A planted fault that changes what a list says.
+    /// A fault that changes lists.
     pub(crate) fault: Option<Fault>,
 }
 
-/// What the client sent as a body.
+/// The body of a request.
 pub(crate) enum RequestBody {
     Whole(Bytes),
     TooLarge,
 }
 
-/// The client went away before its request was complete.
+/// The client disconnected before the request was complete.
 #[derive(Debug)]
 pub(crate) struct ClientDisconnected;
 
-/// Names and values of a query or form, in the order sent.
+/// The names and values of a query or form, in their order.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Fields(pub(crate) Vec<(String, String)>);
 
@@ -45,7 +45,7 @@ impl Fields {
         Self(url::form_urlencoded::parse(text).into_owned().collect())
     }
 
-    /// The last value of a name, as Django gives it.
+    /// Returns the last value of a name, like Django.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0
             .iter()
@@ -87,7 +87,7 @@ impl Call {
         text(&self.headers, name)
     }
 
-    /// The body's type without its parameters, in lower case.
+    /// Returns the media type of the body, without parameters and in lower case.
     pub(crate) fn content_type(&self) -> Option<String> {
         let value = self.header("content-type")?;
         Some(
@@ -107,7 +107,7 @@ impl Call {
         }
     }
 
-    /// The cookie of a name.
+    /// Returns the value of a cookie.
     pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
         let cookies = self
             .headers
@@ -125,8 +125,8 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Reads a body to its end. One sent in chunks arrives empty: the server behind the router
-/// knows no length for it and reads none of it.
+/// Reads a body to its end. A chunked body arrives empty, because the real server reads only the
+/// announced length.
 async fn read_body(body: Body, chunked: bool) -> Result<RequestBody, ClientDisconnected> {
     let mut kept = BytesMut::new();
     let mut length = 0_u64;
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_of_several_values_counts() {
+    fn fields_return_last_value() {
         let fields = Fields::parse(b"a=1&b=x+y&a=2");
         assert_eq!(fields.get("a"), Some("2"));
         assert_eq!(fields.get("b"), Some("x y"));
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_chunked_body_arrives_empty() {
+    async fn call_discards_chunked_body() {
         let request = http::Request::post("/oauth2/token/?a=1")
             .header("transfer-encoding", "chunked")
             .header("cookie", "x=1; oh=2")

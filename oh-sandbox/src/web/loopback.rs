@@ -1,7 +1,7 @@
-//! Which host a request is for.
+//! Protection against DNS rebinding.
 //!
-//! A name that some other site has led to 127.0.0.1 makes a browser take that site's scripts for the
-//! sandbox's own (DNS rebinding). What listens on loopback therefore answers to names of loopback only.
+//! A site can resolve its name to 127.0.0.1, so that browsers treat the sandbox as that site. A
+//! sandbox on a loopback address therefore accepts only loopback host names.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,7 +12,7 @@ use http::header;
 
 use crate::web::respond::bad_request_page;
 
-/// Turns away what is for another host, as the real server does.
+/// Rejects requests for other hosts, like the real server.
 pub(crate) async fn loopback_only(request: Request, next: Next) -> Response {
     let named = request.headers().get_all(header::HOST).iter();
     let named = named.map(|host| host.to_str().unwrap_or_default());
@@ -24,7 +24,7 @@ pub(crate) async fn loopback_only(request: Request, next: Next) -> Response {
     }
 }
 
-/// Whether a host, with its port or without, is this machine by its own word.
+/// Returns whether a host, with or without a port, is a loopback name or address.
 fn is_loopback(host: &str) -> bool {
     if let Ok(address) = host.parse::<SocketAddr>() {
         return address.ip().is_loopback();
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_loopback_are_told_from_others() {
+    fn is_loopback_accepts_loopback_names_only() {
         for good in [
             "localhost",
             "LOCALHOST:8001",

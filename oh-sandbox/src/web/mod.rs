@@ -1,4 +1,4 @@
-//! Requests and answers, as the site reads and writes them.
+//! Parsing requests and creating responses.
 
 pub(crate) mod call;
 pub(crate) mod loopback;

@@ -1,7 +1,7 @@
-//! A body's contents, whichever of the three ways it was written: JSON, form, multipart.
+//! The parameters in a body: JSON, form or multipart.
 //!
-//! The API takes all three everywhere. What it makes of a body that is none of them differs:
-//! a complaint, a page, or a crash; [`Params::accept`] gives that answer.
+//! The API accepts all three formats. It responds to other bodies with an error, a page, or a
+//! crash; see [`Params::accept`].
 
 use std::collections::HashMap;
 
@@ -14,16 +14,16 @@ use serde_json::{Map, Value};
 use crate::web::call::{Call, Fields, RequestBody};
 use crate::web::respond::{ErrorResponse, bad_request_page, crash, detail};
 
-/// What a request body, files included, may weigh at the most.
+/// The maximum size of a request body, including files.
 pub(crate) const MAX_REQUEST_BODY: usize = 2_621_440;
 
-/// How many fields a form may have.
+/// The maximum number of form fields.
 const MAX_FIELDS: usize = 1000;
 
-/// Beyond this a part's headers are not understood, and the part is as good as absent.
+/// The maximum size of a part's headers. The server ignores a part with larger headers.
 const MAX_PART_HEADER: usize = 1024;
 
-/// A file sent with a form.
+/// A file in a form.
 #[derive(Debug, Clone)]
 pub(crate) struct FilePart {
     pub(crate) name: String,
@@ -31,7 +31,7 @@ pub(crate) struct FilePart {
     pub(crate) content: Bytes,
 }
 
-/// The contents of a body.
+/// The parameters in a body.
 #[derive(Debug)]
 pub(crate) enum Params {
     Form {
@@ -39,10 +39,10 @@ pub(crate) enum Params {
         files: Vec<FilePart>,
     },
     Json(Map<String, Value>),
-    /// JSON, but neither an object nor nothing: the server trips over it.
+    /// JSON that is not an object, which crashes the server.
     NotAnObject,
     BrokenJson(String),
-    /// Form fields beyond all measure.
+    /// Too many or too large form fields.
     Excessive,
     Unsupported(String),
 }
@@ -55,7 +55,7 @@ pub(crate) enum Param<'a> {
 }
 
 impl Param<'_> {
-    /// As a form field reads it: trimmed text, `None` when there is nothing in it.
+    /// Returns the trimmed text, or `None` if it is empty.
     pub(crate) fn text(&self) -> Option<String> {
         let text = match self {
             Self::Text(text) => text.trim().to_owned(),
@@ -68,7 +68,7 @@ impl Param<'_> {
         (!text.is_empty()).then_some(text)
     }
 
-    /// As a checkbox reads it.
+    /// Returns the value as a checkbox.
     pub(crate) fn flag(&self) -> bool {
         match self {
             Self::Json(Value::Bool(flag)) => *flag,
@@ -107,7 +107,7 @@ impl Params {
         }
     }
 
-    /// The answer to a body that the API cannot take.
+    /// Returns the error response for a body that the API does not accept.
     pub(crate) fn accept(&self) -> Result<(), ErrorResponse> {
         match self {
             Self::Form { .. } | Self::Json(_) => Ok(()),
@@ -147,7 +147,7 @@ impl Params {
         }
     }
 
-    /// The form's fields, the last value of each. The OAuth2 views read nothing else.
+    /// Returns the last value of each form field. The OAuth2 views use only these.
     pub(crate) fn form(&self) -> HashMap<String, String> {
         match self {
             Self::Form { fields, .. } => fields.0.iter().cloned().collect(),
@@ -164,7 +164,7 @@ fn json(body: &[u8]) -> Params {
     }
 }
 
-/// What Python's parser says about the same mistake, as far as its place can be told.
+/// Approximates the message of Python's JSON parser.
 fn in_pythons_words(body: &[u8], error: &serde_json::Error) -> String {
     let text = String::from_utf8_lossy(body);
     let start = text.len() - text.trim_start().len();
@@ -219,7 +219,7 @@ async fn multipart(call: &Call, body: Bytes) -> Option<Params> {
     if fields.len() + files.len() > MAX_FIELDS || field_bytes > MAX_REQUEST_BODY {
         return Some(Params::Excessive);
     }
-    // A file input that was left empty sends a part without a name for its file.
+    // An empty file input sends a part with an empty file name.
     files.retain(|file| !file.file_name.is_empty());
     Some(Params::Form {
         fields: Fields(fields),
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn broken_json_is_complained_about_in_pythons_words() {
+    fn invalid_json_error_has_message_of_python() {
         let Params::BrokenJson(why) = json(b"{bad") else {
             panic!("not broken")
         };
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkbox_knows_the_word_false() {
+    fn flag_treats_false_as_unset() {
         assert!(!Param::Text("False").flag());
         assert!(!Param::Text("").flag());
         assert!(!Param::Json(&Value::Bool(false)).flag());
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn whitespace_is_nothing() {
+    fn text_is_none_for_blank_and_null() {
         assert_eq!(Param::Text("  ").text(), None);
         assert_eq!(Param::Json(&Value::Null).text(), None);
         assert_eq!(Param::Json(&Value::from(5)).text().as_deref(), Some("5"));

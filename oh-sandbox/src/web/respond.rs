@@ -1,20 +1,20 @@
-//! The answers' outer form: which headers and which JSON dialect each part of the server uses.
+//! Responses, with the headers and the JSON format of each part of the server.
 //!
-//! Three dialects meet on one host. The OAuth2 views write JSON with Python's spacing, the
-//! API writes it compact with caching forbidden, and whatever crashes answers with a page.
+//! The OAuth2 views write JSON with Python's spacing. The API writes compact JSON and forbids
+//! caching. Crashes produce HTML pages.
 
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-/// What the API sends so that nothing is ever cached.
+/// The `Cache-Control` header of the API.
 const NEVER_CACHE: &str = "max-age=0, no-cache, no-store, must-revalidate, private";
 
-/// The answer to whoever is sent away, on its way out as an error.
+/// An error response.
 pub(crate) type ErrorResponse = Box<Response>;
 
-/// Builds an answer whose headers are all known to be valid.
+/// Creates a response.
 pub(crate) fn response(status: StatusCode, content_type: &str, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
@@ -24,17 +24,17 @@ pub(crate) fn response(status: StatusCode, content_type: &str, body: impl Into<B
     response
 }
 
-/// A page.
+/// Creates an HTML response.
 pub(crate) fn html(status: StatusCode, body: impl Into<Body>) -> Response {
     response(status, "text/html; charset=utf-8", body)
 }
 
-/// A page that must not be cached, as the account pages are.
+/// Creates an HTML response that must not be cached.
 pub(crate) fn private_html(status: StatusCode, body: impl Into<Body>) -> Response {
     never_cached(html(status, body))
 }
 
-/// A redirect. The server sends an empty page with it.
+/// Creates a redirect with an empty HTML body.
 pub(crate) fn redirect(location: &str) -> Response {
     let mut response = private_html(StatusCode::FOUND, Body::empty());
     if let Ok(value) = HeaderValue::from_str(location) {
@@ -43,7 +43,7 @@ pub(crate) fn redirect(location: &str) -> Response {
     response
 }
 
-/// The redirect for a path that lacks its trailing slash.
+/// Creates the redirect for a missing trailing slash.
 pub(crate) fn add_slash(path: &str, query: Option<&str>) -> Response {
     let location = match query {
         Some(query) => format!("{path}/?{query}"),
@@ -56,7 +56,7 @@ pub(crate) fn add_slash(path: &str, query: Option<&str>) -> Response {
     response
 }
 
-/// What whoever asks for a page that is not there gets.
+/// Creates the response to an unknown path.
 pub(crate) fn not_found() -> Response {
     html(
         StatusCode::NOT_FOUND,
@@ -67,7 +67,7 @@ pub(crate) fn not_found() -> Response {
     )
 }
 
-/// What a crash looks like from outside.
+/// Creates the response of a crashed view.
 pub(crate) fn crash() -> Response {
     html(
         StatusCode::INTERNAL_SERVER_ERROR,
@@ -75,7 +75,7 @@ pub(crate) fn crash() -> Response {
     )
 }
 
-/// What the server makes of a request that it will not even look at.
+/// Creates the response to a request that the server does not process.
 pub(crate) fn bad_request_page() -> Response {
     response(
         StatusCode::BAD_REQUEST,
@@ -84,7 +84,7 @@ pub(crate) fn bad_request_page() -> Response {
     )
 }
 
-/// An API answer: compact JSON, never cached.
+/// Creates an API response.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
         Ok(body) => never_cached(response(status, "application/json", body)),
@@ -92,17 +92,17 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     }
 }
 
-/// `{"<key>": "<text>"}`, one of the shapes an API error takes.
+/// Creates the error `{"<key>": "<text>"}`.
 pub(crate) fn json_error(status: StatusCode, key: &str, text: &str) -> Response {
     json(status, &serde_json::json!({ key: text }))
 }
 
-/// `{"detail": "<text>"}`.
+/// Creates the error `{"detail": "<text>"}`.
 pub(crate) fn detail(status: StatusCode, text: &str) -> Response {
     json_error(status, "detail", text)
 }
 
-/// `{"<field>": ["<text>"]}`, a form's complaint about one field.
+/// Creates the validation error `{"<field>": ["<text>"]}`.
 pub(crate) fn field_error(field: &str, text: &str) -> Response {
     json(
         StatusCode::BAD_REQUEST,
@@ -110,7 +110,7 @@ pub(crate) fn field_error(field: &str, text: &str) -> Response {
     )
 }
 
-/// JSON in the words of the OAuth2 views: Python's spacing and no storing.
+/// Creates a response of the OAuth2 views.
 pub(crate) fn oauth_json(status: StatusCode, fields: &[(&str, serde_json::Value)]) -> Response {
     let mut response = response(status, "application/json", python_json(fields));
     let headers = response.headers_mut();
@@ -119,7 +119,7 @@ pub(crate) fn oauth_json(status: StatusCode, fields: &[(&str, serde_json::Value)
     response
 }
 
-/// An OAuth2 error, with its description where the server gives one.
+/// Creates an OAuth2 error.
 pub(crate) fn oauth_error(error: &str, description: Option<&str>) -> Response {
     let mut fields = vec![("error", error.into())];
     if let Some(description) = description {
@@ -140,7 +140,7 @@ pub(crate) fn oauth_error(error: &str, description: Option<&str>) -> Response {
     response
 }
 
-/// An object written as Python's `json.dumps` writes it, in the order given.
+/// Formats an object like Python's `json.dumps`, in this order.
 pub(crate) fn python_json(fields: &[(&str, serde_json::Value)]) -> String {
     let fields: Vec<String> = fields
         .iter()
@@ -149,7 +149,7 @@ pub(crate) fn python_json(fields: &[(&str, serde_json::Value)]) -> String {
     format!("{{{}}}", fields.join(", "))
 }
 
-/// An XML error in the object store's words.
+/// Creates an XML error of the object store.
 pub(crate) fn xml_error(status: StatusCode, code: &str, message: &str) -> Response {
     let body = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message>\
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn oauth_json_has_pythons_spacing() {
+    fn python_json_has_spacing_of_python() {
         let text = python_json(&[
             ("error", "invalid_grant".into()),
             ("expires_in", 36000.into()),
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_slash_is_added_before_the_query() {
+    fn add_slash_inserts_slash_before_query() {
         let response = add_slash("/api/direct-sharing/project", Some("access_token=t"));
         assert_eq!(response.status(), StatusCode::MOVED_PERMANENTLY);
         assert_eq!(
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_client_credentials_are_challenged() {
+    fn oauth_error_challenges_invalid_client() {
         let response = oauth_error("invalid_client", None);
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         assert_eq!(

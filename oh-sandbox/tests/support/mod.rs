@@ -1,4 +1,4 @@
-//! What the tests share: a client that follows nothing, and the requests they make most.
+//! Helpers for the tests: an HTTP client and common requests.
 
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
@@ -11,7 +11,7 @@ use url::Url;
 pub(crate) const ALICE: &str = "01026778";
 pub(crate) const BOB: &str = "00169953";
 
-/// A client that follows no redirects and knows no proxy.
+/// Returns a client that follows no redirects and uses no proxy.
 pub(crate) fn client() -> Client {
     Client::builder()
         .no_proxy()
@@ -20,7 +20,7 @@ pub(crate) fn client() -> Client {
         .expect("a client can be built")
 }
 
-/// A sandbox with its ready members.
+/// Starts a sandbox with the default members.
 pub(crate) async fn sandbox() -> Sandbox {
     Sandbox::builder()
         .start()
@@ -28,17 +28,17 @@ pub(crate) async fn sandbox() -> Sandbox {
         .expect("the sandbox starts")
 }
 
-/// A place at a sandbox.
+/// Returns a URL of the sandbox.
 pub(crate) fn at(sandbox: &Sandbox, path: &str) -> Url {
     sandbox.url().join(path).expect("the path is a path")
 }
 
-/// A place of the project API.
+/// Returns a URL of the project API.
 pub(crate) fn api(sandbox: &Sandbox, path: &str) -> Url {
     at(sandbox, &format!("/api/direct-sharing/project/{path}"))
 }
 
-/// An authorization URL with whatever is to be added.
+/// Returns an authorization URL with additional parameters.
 pub(crate) fn authorization_url(sandbox: &Sandbox, added: &[(&str, &str)]) -> Url {
     let mut url = at(sandbox, "/direct-sharing/projects/oauth2/authorize/");
     url.query_pairs_mut()
@@ -48,14 +48,14 @@ pub(crate) fn authorization_url(sandbox: &Sandbox, added: &[(&str, &str)]) -> Ur
     url
 }
 
-/// The parameter of a URL.
+/// Returns a query parameter of a URL.
 pub(crate) fn parameter(url: &Url, name: &str) -> Option<String> {
     url.query_pairs()
         .find(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned())
 }
 
-/// A code for a member.
+/// Returns an authorization code for a member.
 pub(crate) async fn code(sandbox: &Sandbox, member: &str, added: &[(&str, &str)]) -> String {
     let back = sandbox
         .authorize(member, authorization_url(sandbox, added))
@@ -64,7 +64,7 @@ pub(crate) async fn code(sandbox: &Sandbox, member: &str, added: &[(&str, &str)]
     parameter(&back, "code").expect("there is a code")
 }
 
-/// Asks the token endpoint with the client's credentials.
+/// Sends a request with the client's credentials to the token endpoint.
 pub(crate) async fn token(sandbox: &Sandbox, form: &[(&str, &str)]) -> (u16, Value) {
     let request = client()
         .post(at(sandbox, "/oauth2/token/"))
@@ -74,14 +74,14 @@ pub(crate) async fn token(sandbox: &Sandbox, form: &[(&str, &str)]) -> (u16, Val
     answer(request).await
 }
 
-/// A form's encoding.
+/// Encodes a form.
 pub(crate) fn encode(form: &[(&str, &str)]) -> String {
     url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(form)
         .finish()
 }
 
-/// A POST with a form.
+/// Creates a POST request with a form.
 pub(crate) fn post_form(url: Url, token: &str, form: &[(&str, &str)]) -> RequestBuilder {
     client()
         .post(url)
@@ -90,7 +90,7 @@ pub(crate) fn post_form(url: Url, token: &str, form: &[(&str, &str)]) -> Request
         .body(encode(form))
 }
 
-/// A POST with JSON.
+/// Creates a POST request with JSON.
 pub(crate) fn post_json(url: Url, token: &str, body: &Value) -> RequestBuilder {
     client()
         .post(url)
@@ -99,7 +99,7 @@ pub(crate) fn post_json(url: Url, token: &str, body: &Value) -> RequestBuilder {
         .body(body.to_string())
 }
 
-/// Status and JSON of the answer; null if it is not JSON.
+/// Sends a request and returns the status and the JSON of the response, or null if it is not JSON.
 pub(crate) async fn answer(request: RequestBuilder) -> (u16, Value) {
     let response = request.send().await.expect("there is an answer");
     read(response).await
@@ -111,7 +111,7 @@ pub(crate) async fn read(response: Response) -> (u16, Value) {
     (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
 }
 
-/// What `exchange-member` says to a token.
+/// Requests `exchange-member` with a token.
 pub(crate) async fn exchange_member(sandbox: &Sandbox, token: &str) -> (u16, Value) {
     answer(
         client()
@@ -121,12 +121,12 @@ pub(crate) async fn exchange_member(sandbox: &Sandbox, token: &str) -> (u16, Val
     .await
 }
 
-/// Metadata that is in order.
+/// Returns valid metadata.
 pub(crate) fn metadata() -> Value {
     json!({ "tags": ["survey", "csv"], "description": "Diet survey" })
 }
 
-/// The start of a direct upload: the file's id and where to put it.
+/// Starts a direct upload and returns the file id and the upload URL.
 pub(crate) async fn direct(sandbox: &Sandbox, token: &str, filename: &str) -> (u64, String) {
     let form = [
         ("filename", filename),
@@ -145,7 +145,7 @@ pub(crate) async fn direct(sandbox: &Sandbox, token: &str, filename: &str) -> (u
     )
 }
 
-/// The object store's link to a file, by way of its download URL.
+/// Returns the object store's link to a file.
 pub(crate) async fn download_link(sandbox: &Sandbox, token: &str, file_id: u64) -> String {
     let form = [("file_id", &*file_id.to_string())];
     answer(post_form(

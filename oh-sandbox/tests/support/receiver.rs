@@ -1,4 +1,4 @@
-//! Somebody who receives webhooks and answers as told.
+//! A server that receives webhooks and responds with configured statuses.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, StatusCode, Uri, header};
 use tokio::sync::watch;
 use url::Url;
 
-/// A webhook request as it arrived.
+/// A received webhook request.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub(crate) method: Method,
@@ -22,21 +22,21 @@ pub(crate) struct Received {
 }
 
 #[derive(Clone, Default)]
-struct Books {
+struct Log {
     arrived: Arc<watch::Sender<usize>>,
     received: Arc<Mutex<Vec<Received>>>,
-    answers: Arc<Mutex<VecDeque<u16>>>,
+    statuses: Arc<Mutex<VecDeque<u16>>>,
 }
 
 /// A server for webhooks.
 pub(crate) struct Receiver {
     pub(crate) url: Url,
-    books: Books,
+    log: Log,
 }
 
 impl Receiver {
-    /// Answers with these statuses in turn, then with 200. A redirect leads to `/elsewhere`.
-    pub(crate) async fn answering(statuses: &[u16]) -> Self {
+    /// Responds with these statuses in order, then with 200. Redirects point to `/elsewhere`.
+    pub(crate) async fn responding(statuses: &[u16]) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a free port");
@@ -44,19 +44,19 @@ impl Receiver {
             "http://{}/deauth",
             listener.local_addr().expect("an address")
         );
-        let books = Books::default();
-        books.answers.lock().expect("a lock").extend(statuses);
-        let app = Router::new().fallback(receive).with_state(books.clone());
+        let log = Log::default();
+        log.statuses.lock().expect("a lock").extend(statuses);
+        let app = Router::new().fallback(receive).with_state(log.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
         Self {
             url: Url::parse(&url).expect("a URL"),
-            books,
+            log,
         }
     }
 
-    /// Waits until so many requests have arrived.
+    /// Waits until this number of requests has arrived.
     pub(crate) async fn wait_for(&self, requests: usize) {
-        let mut arrived = self.books.arrived.subscribe();
+        let mut arrived = self.log.arrived.subscribe();
         arrived
             .wait_for(|&count| count >= requests)
             .await
@@ -64,12 +64,12 @@ impl Receiver {
     }
 
     pub(crate) fn received(&self) -> Vec<Received> {
-        self.books.received.lock().expect("a lock").clone()
+        self.log.received.lock().expect("a lock").clone()
     }
 }
 
 async fn receive(
-    State(books): State<Books>,
+    State(log): State<Log>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -81,16 +81,16 @@ async fn receive(
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned)
     };
-    books.received.lock().expect("a lock").push(Received {
+    log.received.lock().expect("a lock").push(Received {
         method,
         path: uri.path().to_owned(),
         signature: header(oh_sandbox::webhook::SIGNATURE_HEADER),
         content_type: header("content-type"),
         body: String::from_utf8_lossy(&body).into_owned(),
     });
-    books.arrived.send_modify(|count| *count += 1);
-    let status = books
-        .answers
+    log.arrived.send_modify(|count| *count += 1);
+    let status = log
+        .statuses
         .lock()
         .expect("a lock")
         .pop_front()

@@ -1,4 +1,4 @@
-//! Sending recorded requests to a sandbox, and comparing what comes back.
+//! Replays recorded requests against a sandbox and compares the responses.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ const HEADERS: [&str; 5] = [
 pub(crate) struct Exchange {
     pub(crate) name: String,
     pub(crate) request: Request,
-    pub(crate) response: Answer,
+    pub(crate) response: Response,
 }
 
 #[derive(Clone, Deserialize)]
@@ -39,7 +39,7 @@ pub(crate) struct Request {
 }
 
 #[derive(Clone, Deserialize)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: HashMap<String, String>,
     pub(crate) body: String,
@@ -58,14 +58,14 @@ pub(crate) fn recording(topic: &str) -> Option<Vec<Exchange>> {
     Some(serde_json::from_str(&text).expect("a recording is JSON"))
 }
 
-/// A sandbox that goes by the recorded names, and what stands for what.
+/// A sandbox with the recorded credentials.
 pub(crate) struct Replay {
     pub(crate) sandbox: Sandbox,
     pub(crate) credentials: (String, String),
     pub(crate) master: String,
     redirect_uri: String,
-    /// What the sandbox gave for a recorded token, code or file id.
-    pub(crate) stands_for: HashMap<String, String>,
+    /// The sandbox's tokens, codes and file ids by the recorded ones.
+    pub(crate) substitutes: HashMap<String, String>,
     checked: usize,
     skipped: Vec<String>,
 }
@@ -103,19 +103,19 @@ impl Replay {
         sandbox.join(ALICE);
         sandbox.join(BOB);
         let credentials = (id.to_owned(), secret.to_owned());
-        let (stands_for, skipped) = (HashMap::new(), Vec::new());
+        let (substitutes, skipped) = (HashMap::new(), Vec::new());
         Some(Self {
             sandbox,
             credentials,
             master,
             redirect_uri,
-            stands_for,
+            substitutes,
             checked: 0,
             skipped,
         })
     }
 
-    /// A code as the recorded one was made.
+    /// Creates a code like the recorded one.
     pub(crate) async fn new_code(&self, exchange: &Exchange, verifier: &str) -> String {
         let hashed = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier));
         let mut added = vec![("redirect_uri", self.redirect_uri.as_str())];
@@ -133,25 +133,25 @@ impl Replay {
         support::code(&self.sandbox, ALICE, &added).await
     }
 
-    /// What stands for a recorded token: itself if it never was one.
+    /// Returns the substitute for a recorded token. Other text is returned unchanged.
     pub(crate) fn token(&mut self, recorded: &str, refresh: bool) -> String {
         if recorded.len() != 30 || !recorded.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return recorded.to_owned();
         }
-        if let Some(ours) = self.stands_for.get(recorded) {
-            return ours.clone();
+        if let Some(actual) = self.substitutes.get(recorded) {
+            return actual.clone();
         }
         let tokens = self.sandbox.issue_tokens(ALICE);
-        let ours = if refresh {
+        let actual = if refresh {
             tokens.refresh_token
         } else {
             tokens.access_token
         };
-        self.stands_for.insert(recorded.to_owned(), ours.clone());
-        ours
+        self.substitutes.insert(recorded.to_owned(), actual.clone());
+        actual
     }
 
-    /// Puts what the sandbox gave into a text in the place of what was recorded.
+    /// Replaces recorded values in a text by their substitutes.
     pub(crate) fn translate(&self, text: &str) -> String {
         // The app's host was renamed in the recordings, but not where it is percent-encoded.
         let app = self
@@ -160,9 +160,9 @@ impl Replay {
             .next()
             .unwrap_or_default();
         let mut text = text.replace("http://app.test", app);
-        for (recorded, ours) in &self.stands_for {
+        for (recorded, actual) in &self.substitutes {
             if recorded.len() == 30 {
-                text = text.replace(recorded, ours);
+                text = text.replace(recorded, actual);
                 continue;
             }
             for form in [
@@ -175,7 +175,7 @@ impl Replay {
                 for end in ["}", "\"", "&", "]", ",", ""] {
                     let (old, new) = (
                         format!("{form}{recorded}{end}"),
-                        format!("{form}{ours}{end}"),
+                        format!("{form}{actual}{end}"),
                     );
                     if end.is_empty() {
                         if let Some(start) = text.strip_suffix(&old) {
@@ -250,36 +250,36 @@ impl Replay {
         let recorded = &exchange.response;
         assert_eq!(status, recorded.status, "{name}: {body}");
         for header in HEADERS {
-            let there = recorded
+            let header_value = recorded
                 .headers
                 .iter()
                 .find(|(name, _)| name.eq_ignore_ascii_case(header));
-            if let Some((_, value)) = there {
+            if let Some((_, value)) = header_value {
                 assert_eq!(headers.get(header), Some(value), "{name}: {header}");
             }
         }
         if let Some(location) = recorded.headers.get("Location") {
-            let ours = headers.get("location").cloned().unwrap_or_default();
+            let actual = headers.get("location").cloned().unwrap_or_default();
             assert_eq!(
-                query_shape(&ours),
+                query_shape(&actual),
                 query_shape(&self.translate(location)),
                 "{name}: location"
             );
         }
         self.remember(&recorded.body, &body);
-        let whole =
+        let is_complete =
             !recorded.body.contains(" characters in all)") && !recorded.body.starts_with('(');
         match serde_json::from_str::<Value>(&recorded.body) {
-            Ok(theirs) if whole => {
-                let ours: Value = serde_json::from_str(&body)
+            Ok(expected) if is_complete => {
+                let actual: Value = serde_json::from_str(&body)
                     .unwrap_or_else(|_| panic!("{name}: no JSON: {body}"));
                 if status >= 400 {
                     assert_eq!(body, recorded.body, "{name}");
                 } else {
-                    same_shape(name, &ours, &theirs);
+                    same_shape(name, &actual, &expected);
                 }
             }
-            _ if whole && !recorded.body.is_empty() && !recorded.body.starts_with('<') => {
+            _ if is_complete && !recorded.body.is_empty() && !recorded.body.starts_with('<') => {
                 assert_eq!(body, recorded.body, "{name}");
             }
             _ => {}
@@ -287,22 +287,23 @@ impl Replay {
         self.checked += 1;
     }
 
-    /// Remembers what the sandbox gave in the place of a recorded token or file id.
-    pub(crate) fn remember(&mut self, recorded: &str, ours: &str) {
-        let (Ok(recorded), Ok(ours)) = (
+    /// Stores the substitutes for the tokens and the file id in a recorded response.
+    pub(crate) fn remember(&mut self, recorded: &str, actual: &str) {
+        let (Ok(recorded), Ok(actual)) = (
             serde_json::from_str::<Value>(recorded),
-            serde_json::from_str::<Value>(ours),
+            serde_json::from_str::<Value>(actual),
         ) else {
             return;
         };
         for key in ["access_token", "refresh_token"] {
-            if let (Some(recorded), Some(ours)) = (recorded[key].as_str(), ours[key].as_str()) {
-                self.stands_for.insert(recorded.to_owned(), ours.to_owned());
+            if let (Some(recorded), Some(actual)) = (recorded[key].as_str(), actual[key].as_str()) {
+                self.substitutes
+                    .insert(recorded.to_owned(), actual.to_owned());
             }
         }
-        if let (Some(recorded), Some(ours)) = (recorded["id"].as_u64(), ours["id"].as_u64()) {
-            self.stands_for
-                .insert(recorded.to_string(), ours.to_string());
+        if let (Some(recorded), Some(actual)) = (recorded["id"].as_u64(), actual["id"].as_u64()) {
+            self.substitutes
+                .insert(recorded.to_string(), actual.to_string());
         }
     }
 
@@ -322,14 +323,14 @@ impl Replay {
     }
 }
 
-/// The field of a form.
+/// Returns a field of a form.
 pub(crate) fn field(form: &str, name: &str) -> Option<String> {
     url::form_urlencoded::parse(form.as_bytes())
         .find(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned())
 }
 
-/// A URL without what is new each time, and without its host.
+/// Returns the path and query of a URL, with random values replaced.
 pub(crate) fn query_shape(text: &str) -> (String, Vec<(String, String)>) {
     let base = Url::parse("http://any.test").expect("a URL");
     let url = base.join(text).expect("a location");
@@ -347,29 +348,33 @@ pub(crate) fn query_shape(text: &str) -> (String, Vec<(String, String)>) {
     (url.path().to_owned(), pairs.collect())
 }
 
-/// The same keys in the same order, and the same kinds of values. Null may stand for anything.
-pub(crate) fn same_shape(name: &str, ours: &Value, theirs: &Value) {
-    match (ours, theirs) {
+/// Asserts that two values have the same keys in the same order and values of the same types. Null
+/// matches every value.
+pub(crate) fn same_shape(name: &str, actual: &Value, expected: &Value) {
+    match (actual, expected) {
         (Value::Null, _) | (_, Value::Null) => {}
-        (Value::Object(ours), Value::Object(theirs)) => {
+        (Value::Object(actual), Value::Object(expected)) => {
             let keys = |object: &serde_json::Map<String, Value>| {
                 object.keys().cloned().collect::<Vec<_>>()
             };
-            assert_eq!(keys(ours), keys(theirs), "{name}");
-            for (key, theirs) in theirs {
+            assert_eq!(keys(actual), keys(expected), "{name}");
+            for (key, expected) in expected {
                 if key != "metadata" {
-                    same_shape(&format!("{name}.{key}"), &ours[key], theirs);
+                    same_shape(&format!("{name}.{key}"), &actual[key], expected);
                 }
             }
         }
-        (Value::Array(ours), Value::Array(theirs)) => {
-            if let (Some(ours), Some(theirs)) = (ours.first(), theirs.first()) {
-                same_shape(name, ours, theirs);
+        (Value::Array(actual), Value::Array(expected)) => {
+            if let (Some(actual), Some(expected)) = (actual.first(), expected.first()) {
+                same_shape(name, actual, expected);
             }
         }
-        (ours, theirs) => {
-            let same = std::mem::discriminant(ours) == std::mem::discriminant(theirs);
-            assert!(same, "{name}: {ours} is not of the kind of {theirs}");
+        (actual, expected) => {
+            let same = std::mem::discriminant(actual) == std::mem::discriminant(expected);
+            assert!(
+                same,
+                "{name}: {actual} does not have the type of {expected}"
+            );
         }
     }
 }
