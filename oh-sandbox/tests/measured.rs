@@ -18,9 +18,10 @@ async fn listed_members(sandbox: &Sandbox) -> Vec<String> {
     let token = sandbox.master_token();
     let path = format!("/api/direct-sharing/project/members/?access_token={token}");
     let (_, page) = get(sandbox, &path).await;
-    let members = page["results"].as_array().unwrap();
+    let members = page["results"].as_array().expect("a list");
     let ids = members.iter().map(|member| &member["project_member_id"]);
-    ids.map(|id| id.as_str().unwrap().to_owned()).collect()
+    ids.map(|id| id.as_str().expect("an id").to_owned())
+        .collect()
 }
 
 #[tokio::test]
