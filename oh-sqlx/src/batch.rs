@@ -1,20 +1,35 @@
-//! Events that arrive together, in pieces that one statement can take.
+//! Events that are accepted together.
 
-use std::borrow::Borrow;
 use std::collections::HashSet;
 
 use oh_core::deauth::{Accepted, DeauthEvent, TokenOutcome};
 
-/// Cuts a batch so that no member and no event is twice in one piece: one statement can change a
-/// row only once, and what comes second must find what came first.
-pub(crate) fn runs<E: Borrow<DeauthEvent>>(events: &[E]) -> impl Iterator<Item = &[E]> {
+use crate::errors::Failure;
+use crate::writer::{Job, Reply};
+
+/// An event to accept.
+pub(crate) struct AcceptJob {
+    pub(crate) event: DeauthEvent,
+    pub(crate) reply: Reply<Accepted>,
+}
+
+impl Job for AcceptJob {
+    fn reply(self, result: Result<(), Failure>) {
+        self.reply.send(result);
+    }
+}
+
+/// Splits events into runs in which no member and no event occurs twice. One statement can change a row
+/// only once, and the second event of a member must see the effect of the first.
+pub(crate) fn runs<'a>(
+    events: &'a [&'a DeauthEvent],
+) -> impl Iterator<Item = &'a [&'a DeauthEvent]> {
     let mut rest = events;
     std::iter::from_fn(move || {
         let (mut members, mut ids) = (HashSet::new(), HashSet::new());
         let end = rest
             .iter()
-            .map(Borrow::borrow)
-            .position(|e: &DeauthEvent| !members.insert(&e.member) || !ids.insert(&e.id))
+            .position(|event| !members.insert(&event.member) || !ids.insert(&event.id))
             .unwrap_or(rest.len());
         let (run, after) = rest.split_at(end);
         rest = after;
@@ -22,32 +37,30 @@ pub(crate) fn runs<E: Borrow<DeauthEvent>>(events: &[E]) -> impl Iterator<Item =
     })
 }
 
-/// Those of a run whose ids were `kept`: the others were there before.
-pub(crate) fn new<'a, E: Borrow<DeauthEvent>>(
-    run: &'a [E],
-    kept: &HashSet<String>,
+/// The events of a run whose ids were inserted. The others existed before.
+pub(crate) fn inserted<'a>(
+    run: &[&'a DeauthEvent],
+    inserted: &HashSet<String>,
 ) -> Vec<&'a DeauthEvent> {
-    let is_new = |event: &&DeauthEvent| kept.contains(event.id.as_str());
-    run.iter().map(Borrow::borrow).filter(is_new).collect()
+    let is_new = |event: &&&DeauthEvent| inserted.contains(event.id.as_str());
+    run.iter().filter(is_new).copied().collect()
 }
 
-/// What became of each event of a run. `left` are the members who have left by it, where their
-/// tokens live in this database.
-pub(crate) fn outcomes<E: Borrow<DeauthEvent>>(
-    run: &[E],
-    kept: &HashSet<String>,
+/// The outcome of each event of a run. `left` are the members whose tokens were destroyed; `None` if
+/// the tokens are in another database.
+pub(crate) fn outcomes(
+    run: &[&DeauthEvent],
+    inserted: &HashSet<String>,
     left: Option<&HashSet<String>>,
 ) -> impl Iterator<Item = Accepted> {
-    run.iter()
-        .map(Borrow::borrow)
-        .map(move |event: &DeauthEvent| {
-            if !kept.contains(event.id.as_str()) {
-                return Accepted::Duplicate;
-            }
-            Accepted::New(match left {
-                None => TokenOutcome::Untouched,
-                Some(left) if left.contains(event.member.as_str()) => TokenOutcome::Destroyed,
-                Some(_) => TokenOutcome::Stale,
-            })
+    run.iter().map(move |event| {
+        if !inserted.contains(event.id.as_str()) {
+            return Accepted::Duplicate;
+        }
+        Accepted::New(match left {
+            None => TokenOutcome::Untouched,
+            Some(left) if left.contains(event.member.as_str()) => TokenOutcome::Destroyed,
+            Some(_) => TokenOutcome::Stale,
         })
+    })
 }

@@ -1,9 +1,9 @@
-//! From what a database says to what the traits say.
+//! Errors of a database as errors of the traits.
 //!
-//! sqlx's own errors are kept as the source. They hold the database's message, which names tables
-//! and constraints, and never the values of a statement.
+//! sqlx's error stays the source. It contains the database's message, which names tables and
+//! constraints, and never the values of a statement.
 
-use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use oh_core::deauth::InboxError;
@@ -11,63 +11,71 @@ use oh_core::store::StoreError;
 use sqlx::Error as SqlError;
 use tokio::time::timeout;
 
-use crate::writer::Failure;
-
-/// Waits for the database only so long.
-pub(crate) async fn in_time<T>(
-    patience: Duration,
-    work: impl Future<Output = Result<T, SqlError>>,
-) -> Result<T, Failure> {
-    match timeout(patience, work).await {
-        Ok(done) => Ok(done?),
-        Err(_) => Err(Failure::Slow),
-    }
+/// Why a statement or a write failed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The database, or the queue of writes in front of it, did not respond in time.
+    #[error("the database did not respond in time")]
+    Timeout,
+    /// The writer thread ended without an answer, because it panicked.
+    #[error("the writer thread ended before it responded")]
+    WriterEnded,
+    #[error(transparent)]
+    Database(Arc<SqlError>),
 }
 
 impl From<SqlError> for Failure {
     fn from(error: SqlError) -> Self {
-        Self::Database(error.into())
+        Self::Database(Arc::new(error))
     }
 }
 
-/// For `map_err`: the store does not answer, or what it holds is not ours.
+/// Limits the time of work on the database.
+pub(crate) async fn with_timeout<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, SqlError>>,
+) -> Result<T, Failure> {
+    match timeout(limit, work).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(Failure::Timeout),
+    }
+}
+
 pub(crate) fn store_error(failure: Failure) -> StoreError {
     match &failure {
-        Failure::Database(error) if is_unreadable(error) => StoreError::unreadable(failure),
+        Failure::Database(error)
+            if matches!(**error, SqlError::ColumnDecode { .. } | SqlError::Decode(_)) =>
+        {
+            StoreError::unreadable(failure)
+        }
         _ => StoreError::unavailable(failure),
     }
 }
 
-/// For `map_err`.
 pub(crate) fn inbox_error(failure: Failure) -> InboxError {
     InboxError::new(failure)
-}
-
-fn is_unreadable(error: &SqlError) -> bool {
-    matches!(error, SqlError::ColumnDecode { .. } | SqlError::Decode(_))
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use std::borrow::Cow;
-    use std::sync::Arc;
 
     use sqlx::error::{DatabaseError, ErrorKind};
 
     use super::*;
 
-    /// A database's answer with this code.
-    pub(crate) fn said(code: &'static str) -> SqlError {
-        SqlError::Database(Box::new(Said(code)))
+    /// An error of a database with this code.
+    pub(crate) fn database_error(code: &'static str) -> SqlError {
+        SqlError::Database(Box::new(Code(code)))
     }
 
     #[derive(Debug, thiserror::Error)]
     #[error("code {0}")]
-    struct Said(&'static str);
+    struct Code(&'static str);
 
-    impl DatabaseError for Said {
+    impl DatabaseError for Code {
         fn message(&self) -> &str {
-            "no"
+            "failed"
         }
 
         fn code(&self) -> Option<Cow<'_, str>> {
@@ -92,15 +100,15 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_told_from_what_is_away() {
-        let told = |error| store_error(Failure::Database(Arc::new(error)));
+    fn store_error_is_retryable_unless_row_is_unreadable() {
+        let is_retryable = |error: SqlError| store_error(error.into()).is_retryable();
         let unreadable = SqlError::ColumnDecode {
             index: "username".into(),
             source: "not text".into(),
         };
-        assert!(!told(unreadable).is_retryable());
-        assert!(!told(SqlError::Decode("not text".into())).is_retryable());
-        assert!(told(SqlError::PoolTimedOut).is_retryable());
-        assert!(told(said("57P01")).is_retryable());
+        assert!(!is_retryable(unreadable));
+        assert!(!is_retryable(SqlError::Decode("not text".into())));
+        assert!(is_retryable(SqlError::PoolTimedOut));
+        assert!(is_retryable(database_error("57P01")));
     }
 }

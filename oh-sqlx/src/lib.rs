@@ -49,10 +49,12 @@
 //! [`DeauthInbox`]: oh_core::deauth::DeauthInbox
 
 mod batch;
+mod completion;
 mod errors;
 mod rows;
 mod schema;
-mod settlement;
+mod statement;
+mod statements;
 mod writer;
 
 #[cfg(feature = "postgres")]

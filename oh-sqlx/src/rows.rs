@@ -1,4 +1,4 @@
-//! Rows as both databases hand them out, and what they mean.
+//! Rows of both databases, and the records that they become.
 
 use oh_core::ProjectMemberId;
 use oh_core::Timestamp;
@@ -10,13 +10,13 @@ use oh_core::store::{Epoch, MemberRecord, RefreshLease, Tokens, Version};
 use oh_core::transport::BoxError;
 use sqlx::FromRow;
 
-/// A row that should not be there: someone else wrote into our tables.
+/// A column with an invalid value: another program wrote to the tables.
 #[derive(Debug, thiserror::Error)]
-#[error("column {0} holds what was never written there")]
-struct Damaged(&'static str);
+#[error("the column {0} has an invalid value")]
+struct InvalidColumn(&'static str);
 
-fn damaged(column: &'static str) -> BoxError {
-    Damaged(column).into()
+fn invalid(column: &'static str) -> BoxError {
+    InvalidColumn(column).into()
 }
 
 fn at(micros: i64) -> Timestamp {
@@ -24,38 +24,42 @@ fn at(micros: i64) -> Timestamp {
 }
 
 fn member_id(text: String) -> Result<ProjectMemberId, BoxError> {
-    text.try_into().map_err(|_| damaged("member"))
+    text.try_into().map_err(|_| invalid("member"))
 }
 
 fn count(number: i64) -> u32 {
     u32::try_from(number.max(0)).unwrap_or(u32::MAX)
 }
 
-/// A limit as SQL wants it.
+/// A limit as an SQL integer.
 pub(crate) fn limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// What is later than this was put off by a clock that was wrong.
-pub(crate) fn farthest(now: Timestamp) -> Timestamp {
+/// The size of a checkpoint as an SQL integer.
+pub(crate) fn size(size: u64) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+/// The latest time until which an event or a lock can wait. A later one was written by a wrong clock.
+pub(crate) fn latest(now: Timestamp) -> Timestamp {
     now + MAX_WAIT
 }
 
-/// Says that so many events were put off by a clock that was wrong.
+/// Logs how many events a wrong clock had postponed.
 pub(crate) fn warn_of_wrong_clock(events: u64) {
     if events > 0 {
         tracing::warn!(
             events,
-            "events of members leaving were put off for years, by a clock that was wrong: they \
-             are worked on now"
+            "requeued events that a wrong clock had postponed by more than a week"
         );
     }
 }
 
-/// So many events are put back into the queue in one commit.
-pub(crate) const CHUNK: u64 = 2_000;
+/// How many waiting events return to the queue in one commit.
+pub(crate) const REQUEUE_BATCH: u64 = 2_000;
 
-/// A random name for whoever holds a lease.
+/// A random holder for leases.
 pub(crate) fn holder() -> String {
     format!(
         "{:016x}{:016x}",
@@ -64,7 +68,7 @@ pub(crate) fn holder() -> String {
     )
 }
 
-/// A row of `oh_members`, with the tokens.
+/// A row of `oh_members`.
 #[derive(FromRow)]
 pub(crate) struct MemberRow {
     member: String,
@@ -89,7 +93,7 @@ impl MemberRow {
                 Some(Tokens::new(access, refresh, at(expires_at)))
             }
             (None, None, None) => None,
-            _ => return Err(damaged("access_token")),
+            _ => return Err(invalid("access_token")),
         };
         let refresh = match (self.refresh_holder, self.refresh_until) {
             (Some(holder), Some(until)) => Some(RefreshLease::new(holder, at(until))),
@@ -127,59 +131,18 @@ pub(crate) struct EventRow {
     requeued_at: Option<i64>,
 }
 
-/// What an [`EventRow`] is read from. By name, so that a column that a newer release adds does not
-/// disturb this one while both run.
-macro_rules! event_columns {
-    ($table:literal) => {
-        concat!(
-            $table,
-            "id, ",
-            $table,
-            "member, ",
-            $table,
-            "pseudonym, ",
-            $table,
-            "erasure, ",
-            $table,
-            "discovery, ",
-            $table,
-            "left_at, ",
-            $table,
-            "received_at, ",
-            $table,
-            "state, ",
-            $table,
-            "attempts, ",
-            $table,
-            "due_at, ",
-            $table,
-            "lease_until, ",
-            $table,
-            "settled_at, ",
-            $table,
-            "tokens_destroyed, ",
-            $table,
-            "requeued_at"
-        )
-    };
-}
-pub(crate) use event_columns;
-
-/// What a [`LedgerRow`] is read from.
-pub(crate) const LEDGER_COLUMNS: &str = "seq, event, member, at, step, attempt, note";
-
 impl EventRow {
     pub(crate) fn record(self) -> Result<EventRecord, BoxError> {
         let mut record = EventRecord::new(
             EventId::new(self.id),
             Pseudonym::new(self.pseudonym),
-            self.erasure.parse().map_err(|_| damaged("erasure"))?,
-            self.discovery.parse().map_err(|_| damaged("discovery"))?,
+            self.erasure.parse().map_err(|_| invalid("erasure"))?,
+            self.discovery.parse().map_err(|_| invalid("discovery"))?,
             at(self.left_at),
             at(self.received_at),
         );
         record.member = self.member.map(member_id).transpose()?;
-        record.state = self.state.parse().map_err(|_| damaged("state"))?;
+        record.state = self.state.parse().map_err(|_| invalid("state"))?;
         record.attempts = count(self.attempts);
         record.due_at = at(self.due_at);
         record.leased_until = self.lease_until.map(at);
@@ -195,14 +158,14 @@ impl EventRow {
         }
     }
 
-    /// The row of an event that `holder` has just leased.
+    /// Converts the row of an event that `holder` has just leased.
     pub(crate) fn leased(self, holder: &str) -> Result<LeasedEvent, BoxError> {
         let tokens = self.tokens();
         let record = self.record()?;
         let lease = Lease::new(record.id.clone(), holder);
         let event = DeauthEvent {
             id: record.id,
-            member: record.member.ok_or_else(|| damaged("member"))?,
+            member: record.member.ok_or_else(|| invalid("member"))?,
             pseudonym: record.pseudonym,
             erasure: record.erasure,
             discovery: record.discovery,
@@ -212,9 +175,9 @@ impl EventRow {
         Ok(LeasedEvent::new(lease, event, record.attempts, tokens))
     }
 
-    /// Where it stands in the order of the queue.
+    /// The position in the queue.
     #[cfg(feature = "sqlite")]
-    pub(crate) fn place(&self) -> (i64, &str) {
+    pub(crate) fn position(&self) -> (i64, &str) {
         (self.received_at, &self.id)
     }
 }
@@ -238,16 +201,11 @@ impl LedgerRow {
             EventId::new(self.event),
             Pseudonym::new(self.member),
             at(self.at),
-            self.step.parse().map_err(|_| damaged("step"))?,
+            self.step.parse().map_err(|_| invalid("step"))?,
             count(self.attempt),
             self.note,
         ))
     }
-}
-
-/// How many lines a checkpoint covers, as SQL wants it.
-pub(crate) fn size(size: u64) -> i64 {
-    i64::try_from(size).unwrap_or(i64::MAX)
 }
 
 /// A row of `oh_checkpoints`.
@@ -274,7 +232,7 @@ impl CheckpointRow {
     }
 }
 
-/// How many events there are in each state, and when the oldest pending one was received.
+/// The result of [`stats`](crate::statements::stats).
 #[derive(FromRow)]
 pub(crate) struct StatsRow {
     pending: i64,
@@ -306,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_clock_is_warned_of_if_it_did_something() {
+    fn wrong_clock_warning_is_logged_only_for_postponed_events() {
         let mut log = tempfile::tempfile().unwrap();
         let subscriber = tracing_subscriber::fmt()
             .with_ansi(false)
@@ -316,10 +274,10 @@ mod tests {
             warn_of_wrong_clock(0);
             warn_of_wrong_clock(3);
         });
-        let mut said = String::new();
+        let mut text = String::new();
         log.rewind().unwrap();
-        log.read_to_string(&mut said).unwrap();
-        assert_eq!(said.lines().count(), 1, "{said}");
-        assert!(said.contains("WARN") && said.contains("events=3"), "{said}");
+        log.read_to_string(&mut text).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.contains("WARN") && text.contains("events=3"), "{text}");
     }
 }

@@ -1,8 +1,8 @@
-//! The tables: versions, and how one follows another.
+//! The versions of the tables.
 //!
-//! A schema version is one SQL file, which also writes its number into `oh_schema`. So it makes
-//! no difference whether the store runs the files (`migrate`) or the app does, with its own
-//! migration tool, from `MIGRATIONS`. Released files never change; a new version is a new file.
+//! Each migration is one SQL file that also writes its version into `oh_schema`, so a store
+//! (`migrate`) and the application's own migration tool (`MIGRATIONS`) have the same effect. A
+//! released file never changes; a new version is a new file.
 
 use oh_core::transport::BoxError;
 
@@ -10,50 +10,50 @@ use oh_core::transport::BoxError;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Migration {
-    /// The version it leads to. The first is 1.
+    /// The version after the migration. The first one is 1.
     pub version: i64,
-    /// What it brings, for a file name.
+    /// A short description, suitable for a file name.
     pub name: &'static str,
-    /// The statements. To be run in one transaction.
+    /// The statements, to be executed in one transaction.
     pub sql: &'static str,
 }
 
-/// Why the tables cannot be brought up to date, or used.
+/// An error while the tables are created, migrated or checked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SchemaError {
-    /// The tables were made by a newer release of this crate.
-    #[error("the tables are at schema {found}, this release knows {known}: use the newer release")]
+    /// A newer release of this crate created the tables.
+    #[error("the tables have schema {found}, this release knows {known}: use the newer release")]
     Newer {
         /// The version in the database.
         found: i64,
-        /// The newest this release knows.
+        /// The newest version that this release knows.
         known: i64,
     },
     /// The tables are missing, or older than this release needs.
-    #[error("the tables are at schema {found}, this release needs {needed}: run the migrations")]
+    #[error("the tables have schema {found}, this release needs {needed}: run the migrations")]
     Older {
-        /// The version in the database; 0 if there are no tables.
+        /// The version in the database; 0 without tables.
         found: i64,
-        /// The version this release needs.
+        /// The version that this release needs.
         needed: i64,
     },
-    /// The database could not be opened.
-    #[error("the database {place} cannot be opened")]
+    /// The database cannot be opened.
+    #[error("failed to open the database {place}")]
     Open {
-        /// The path of its file, or its host, port and name.
+        /// The path of the file, or host, port and name.
         place: String,
-        /// Why not.
+        /// The cause.
         #[source]
         source: BoxError,
     },
-    /// The database did not do as told.
-    #[error("the database cannot be used")]
+    /// A statement failed.
+    #[error("failed to read or migrate the tables")]
     Database(#[source] BoxError),
 }
 
 impl SchemaError {
-    /// What was wrong while `place` was being opened.
+    /// Adds the place of the database to an error that occurred while it was opened.
     pub(crate) fn opening(self, place: impl FnOnce() -> String) -> Self {
         match self {
             Self::Database(source) => Self::Open {
@@ -71,12 +71,7 @@ impl From<sqlx::Error> for SchemaError {
     }
 }
 
-/// The newest version of a list.
-pub(crate) fn newest(migrations: &[Migration]) -> i64 {
-    migrations.iter().map(|m| m.version).max().unwrap_or(0)
-}
-
-/// What is left to run from `found`.
+/// The migrations that a database with schema `found` still needs.
 pub(crate) fn pending(
     migrations: &'static [Migration],
     found: i64,
@@ -88,15 +83,17 @@ pub(crate) fn pending(
     Ok(migrations.iter().filter(move |m| m.version > found))
 }
 
-/// Whether this release can work with what it found.
-pub(crate) fn check(migrations: &[Migration], found: i64) -> Result<(), SchemaError> {
-    let needed = newest(migrations);
-    match found {
-        found if found > needed => Err(SchemaError::Newer {
+/// Checks that a database with schema `found` needs no migration.
+pub(crate) fn check(migrations: &'static [Migration], found: i64) -> Result<(), SchemaError> {
+    match pending(migrations, found)?.next() {
+        Some(_) => Err(SchemaError::Older {
             found,
-            known: needed,
+            needed: newest(migrations),
         }),
-        found if found < needed => Err(SchemaError::Older { found, needed }),
-        _ => Ok(()),
+        None => Ok(()),
     }
+}
+
+fn newest(migrations: &[Migration]) -> i64 {
+    migrations.iter().map(|m| m.version).max().unwrap_or(0)
 }

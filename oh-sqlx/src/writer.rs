@@ -1,104 +1,109 @@
-//! Group commit: many callers, one transaction, one flush.
+//! Group commit: many callers share one transaction and one flush to disk.
 //!
-//! A durable commit waits for the disk. Sixty-four webhooks that each commit alone wait
-//! sixty-four times; here they queue up, one task takes whatever is queued, commits it as one
-//! transaction and answers all. While it waits for the disk the next batch gathers, so the batch
-//! size follows the load, and a lone caller waits for nobody.
+//! A durable commit waits for the disk. Sixty-four webhooks that commit one by one wait sixty-four
+//! times. Here callers queue jobs; one thread takes whatever is queued, commits it as one
+//! transaction, and replies to all callers. While it waits for the disk the next batch gathers, so the
+//! batch size follows the load, and a single caller does not wait for others.
 //!
-//! What a caller can rely on:
-//! - an answer comes after the commit, never before;
-//! - jobs take effect in the order in which they were queued;
-//! - a job that fails does not fail its neighbours: the batch is then done again one by one;
-//! - a caller that goes away does not disturb anyone; what it queued is still done;
-//! - if the task dies, those waiting get an error, and the next caller starts another.
+//! - A reply comes after the commit.
+//! - Jobs take effect in the order in which they were queued.
+//! - A job that fails does not fail the other jobs of its batch: the batch is retried one job at a time.
+//! - A job whose caller stopped waiting is done all the same.
+//! - If the thread panics, the waiting callers get an error, and the next caller starts another thread.
 //!
-//! The task has a thread of its own, and the backends give it a connection of its own: an app whose
-//! handlers block their threads, as one of actix-web's workers may, or hold all connections of the
-//! pool, does not keep the webhook from being written down.
+//! The thread has its own runtime, and backends give it a connection of its own. An application whose
+//! handlers block their threads or hold all connections of the pool therefore does not prevent
+//! webhooks from being stored.
 //!
-//! The task ends when the last handle to the writer is dropped.
+//! The thread ends when the last handle to the writer is dropped.
 
-use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::Error as SqlError;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 
-/// So many jobs share a commit at most.
-const BATCH: usize = 256;
-/// So many jobs may wait; then callers wait for room.
-const QUEUE: usize = 4 * BATCH;
-/// Under a load that never pauses, tidying waits this long for a pause.
-const OVERDUE: Duration = Duration::from_secs(10);
+use crate::errors::{Failure, with_timeout};
 
-/// What does the jobs.
+/// The maximum number of jobs in one commit.
+const MAX_BATCH: usize = 256;
+/// The capacity of the queue. When it is full, callers wait.
+const QUEUE_CAPACITY: usize = 4 * MAX_BATCH;
+
+/// Executes jobs.
 pub(crate) trait Backend: Send + Sync + 'static {
-    /// One write.
-    type Job: Send + Sync + 'static;
-    /// What became of it.
-    type Outcome: Send + 'static;
+    type Job: Job;
 
-    /// Does all jobs in one transaction and commits it; or does none.
-    fn commit(
-        &self,
-        jobs: &[Self::Job],
-    ) -> impl Future<Output = Result<Vec<Self::Outcome>, SqlError>> + Send;
-
-    /// What the thread is called that does the jobs.
+    /// The name of the writer thread.
     const THREAD: &str;
 
-    /// Has the task run that does the jobs.
-    fn spawn(task: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
-        on_own_thread(Self::THREAD, task)
-    }
+    /// Executes all jobs in one transaction and commits it, or changes nothing. Sets the output of
+    /// each job. May be called again with the same jobs after an error.
+    fn commit(&self, jobs: &mut [Self::Job]) -> impl Future<Output = Result<(), SqlError>>;
 
-    /// When to [`tidy`](Self::tidy), if there is something to tidy.
-    fn tidy_at(&self) -> Option<Instant> {
-        None
-    }
-
-    /// Called when the time is due and no jobs wait, or when it is long overdue. Must move
-    /// [`tidy_at`](Self::tidy_at) on.
-    fn tidy(&self) -> impl Future<Output = ()> + Send {
+    /// Called when the thread ends.
+    fn close(&self) -> impl Future<Output = ()> {
         async {}
     }
+
+    /// Starts the writer.
+    fn start(
+        self: Arc<Self>,
+        queue: mpsc::Receiver<Self::Job>,
+        limit: Duration,
+    ) -> std::io::Result<()>
+    where
+        Self: Sized,
+    {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        std::thread::Builder::new()
+            .name(Self::THREAD.into())
+            .spawn(move || runtime.block_on(write(self, queue, limit)))?;
+        Ok(())
+    }
 }
 
-/// Why a job was not done, or is not known to be done.
-#[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    /// The queue is full and does not move, or the database does not answer.
-    #[error("the database did not answer in time")]
-    Slow,
-    /// The writing task ended before it answered.
-    #[error("the writing task ended before it answered")]
-    Died,
-    /// What the database said.
-    #[error(transparent)]
-    Database(Arc<SqlError>),
+/// One write of one caller.
+pub(crate) trait Job: Send + 'static {
+    /// Replies to the caller: with the output if the job was committed.
+    fn reply(self, result: Result<(), Failure>);
 }
 
-struct Entry<B: Backend> {
-    job: B::Job,
-    answer: oneshot::Sender<Result<B::Outcome, Failure>>,
+/// The output of a job, and the caller who waits for it.
+pub(crate) struct Reply<T> {
+    output: Option<T>,
+    caller: oneshot::Sender<Result<T, Failure>>,
 }
 
-/// Where callers hand in their jobs.
+impl<T> Reply<T> {
+    pub(crate) fn set(&mut self, output: T) {
+        self.output = Some(output);
+    }
+
+    pub(crate) fn send(self, result: Result<(), Failure>) {
+        let output = || self.output.expect("a committed job has an output");
+        // The caller may have stopped waiting.
+        let _ = self.caller.send(result.map(|()| output()));
+    }
+}
+
+/// The handle with which callers queue jobs.
 pub(crate) struct Writer<B: Backend> {
     backend: Arc<B>,
-    patience: Duration,
-    // Filled by the first caller, so that a store can be made outside of a runtime.
-    queue: Mutex<Option<mpsc::Sender<Entry<B>>>>,
+    limit: Duration,
+    // Filled by the first caller.
+    queue: Mutex<Option<mpsc::Sender<B::Job>>>,
 }
 
 impl<B: Backend> Writer<B> {
-    /// `patience` is how long a batch, and a place in the queue, may take.
-    pub(crate) fn new(backend: B, patience: Duration) -> Self {
+    /// `limit` is the maximum duration of one commit, and of the wait for a place in the queue.
+    pub(crate) fn new(backend: B, limit: Duration) -> Self {
         Self {
             backend: Arc::new(backend),
-            patience,
+            limit,
             queue: Mutex::new(None),
         }
     }
@@ -108,33 +113,36 @@ impl<B: Backend> Writer<B> {
         &self.backend
     }
 
-    /// Hands in a job and waits until it is committed, for three times the patience at most. A job
-    /// that was not answered in time may still be done.
-    pub(crate) async fn run(&self, job: B::Job) -> Result<B::Outcome, Failure> {
-        let (answer, answered) = oneshot::channel();
+    /// Queues a job and waits until it is committed, for up to three times the limit. After a timeout
+    /// the job may still be done.
+    pub(crate) async fn run<T>(&self, job: impl FnOnce(Reply<T>) -> B::Job) -> Result<T, Failure> {
+        let (caller, reply) = oneshot::channel();
+        let job = job(Reply {
+            output: None,
+            caller,
+        });
         let queue = self.queue();
-        timeout(self.patience, queue.send(Entry { job, answer }))
+        timeout(self.limit, queue.send(job))
             .await
-            .map_err(|_| Failure::Slow)?
-            .map_err(|_| Failure::Died)?;
+            .map_err(|_| Failure::Timeout)?
+            .map_err(|_| Failure::WriterEnded)?;
         drop(queue);
-        // Behind a full queue there are a few batches before ours; more than one that took all
-        // its time is a database that does not answer.
-        match timeout(2 * self.patience, answered).await {
-            Ok(answer) => answer.map_err(|_| Failure::Died)?,
-            Err(_) => Err(Failure::Slow),
+        // Several batches can be ahead in a full queue. If more than one of them takes the whole
+        // limit, the database does not respond.
+        match timeout(2 * self.limit, reply).await {
+            Ok(reply) => reply.map_err(|_| Failure::WriterEnded)?,
+            Err(_) => Err(Failure::Timeout),
         }
     }
 
-    fn queue(&self) -> mpsc::Sender<Entry<B>> {
+    fn queue(&self) -> mpsc::Sender<B::Job> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         match &*queue {
             Some(sender) if !sender.is_closed() => sender.clone(),
             _ => {
-                let (sender, receiver) = mpsc::channel(QUEUE);
-                let task = write(Arc::clone(&self.backend), receiver, self.patience);
-                if let Err(error) = B::spawn(task) {
-                    tracing::error!(%error, "the writing task could not be started");
+                let (sender, receiver) = mpsc::channel(QUEUE_CAPACITY);
+                if let Err(error) = Arc::clone(&self.backend).start(receiver, self.limit) {
+                    tracing::error!(%error, "failed to start the writer thread");
                 }
                 *queue = Some(sender.clone());
                 sender
@@ -143,114 +151,57 @@ impl<B: Backend> Writer<B> {
     }
 }
 
-/// Has the task run apart from the app's runtime.
-fn on_own_thread(
-    name: &str,
-    task: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    std::thread::Builder::new()
-        .name(name.into())
-        .spawn(move || runtime.block_on(task))?;
-    Ok(())
+async fn write<B: Backend>(backend: Arc<B>, mut queue: mpsc::Receiver<B::Job>, limit: Duration) {
+    let mut jobs = Vec::with_capacity(MAX_BATCH);
+    while queue.recv_many(&mut jobs, MAX_BATCH).await > 0 {
+        commit(&*backend, std::mem::take(&mut jobs), limit).await;
+    }
+    backend.close().await;
 }
 
-async fn write<B: Backend>(
-    backend: Arc<B>,
-    mut queue: mpsc::Receiver<Entry<B>>,
-    patience: Duration,
-) {
-    let mut entries = Vec::with_capacity(BATCH);
-    loop {
-        let tidy_at = backend.tidy_at();
-        if tidy_at.is_some_and(|at| at.elapsed() > OVERDUE) {
-            backend.tidy().await;
-        }
-        let next = queue.recv_many(&mut entries, BATCH);
-        let taken = match tidy_at {
-            None => next.await,
-            Some(at) => match timeout_at(at, next).await {
-                Ok(taken) => taken,
-                Err(_) => {
-                    backend.tidy().await;
-                    continue;
-                }
-            },
+async fn commit<B: Backend>(backend: &B, mut jobs: Vec<B::Job>, limit: Duration) {
+    let result = with_timeout(limit, backend.commit(&mut jobs)).await;
+    if let Err(failure) = &result
+        && jobs.len() > 1
+        && !concerns_all_jobs(failure)
+    {
+        tracing::warn!(jobs = jobs.len(), error = %failure, "batch commit failed; retrying jobs one at a time");
+        return commit_one_at_a_time(backend, jobs, limit).await;
+    }
+    if let Err(failure) = &result {
+        tracing::warn!(jobs = jobs.len(), error = %failure, "commit failed");
+    }
+    for job in jobs {
+        job.reply(result.clone());
+    }
+}
+
+async fn commit_one_at_a_time<B: Backend>(backend: &B, jobs: Vec<B::Job>, limit: Duration) {
+    let mut abort = None;
+    for job in jobs {
+        let mut single = [job];
+        let result = match &abort {
+            Some(failure) => Err(Failure::clone(failure)),
+            None => with_timeout(limit, backend.commit(&mut single)).await,
         };
-        if taken == 0 {
-            break;
+        if let Err(failure) = &result
+            && concerns_all_jobs(failure)
+        {
+            // Each of the remaining jobs would wait and fail as well.
+            abort = Some(failure.clone());
         }
-        commit(&*backend, entries.drain(..), patience).await;
-    }
-    // The last handle is gone: leave things as they should be found.
-    let give_up = Instant::now() + OVERDUE;
-    while let Some(at) = backend.tidy_at().filter(|at| *at < give_up) {
-        tokio::time::sleep_until(at).await;
-        backend.tidy().await;
+        let [job] = single;
+        job.reply(result);
     }
 }
 
-async fn commit<B: Backend>(
-    backend: &B,
-    entries: impl Iterator<Item = Entry<B>>,
-    patience: Duration,
-) {
-    let (jobs, answers): (Vec<_>, Vec<_>) = entries.map(|e| (e.job, e.answer)).unzip();
-    match bounded(patience, backend.commit(&jobs)).await {
-        Ok(outcomes) => {
-            debug_assert_eq!(outcomes.len(), answers.len());
-            for (answer, outcome) in answers.into_iter().zip(outcomes) {
-                // Nobody is waiting any more: done all the same.
-                let _ = answer.send(Ok(outcome));
-            }
-        }
-        Err(failure) if jobs.len() == 1 || is_everybodys(&failure) => {
-            tracing::warn!(jobs = jobs.len(), error = %failure, "a commit failed");
-            for answer in answers {
-                let _ = answer.send(Err(failure.clone()));
-            }
-        }
-        Err(failure) => {
-            tracing::warn!(jobs = jobs.len(), error = %failure, "a commit failed; one by one now");
-            let mut everybodys = None;
-            for (job, answer) in jobs.chunks(1).zip(answers) {
-                let done = match &everybodys {
-                    Some(failure) => Err(Failure::clone(failure)),
-                    None => bounded(patience, backend.commit(job))
-                        .await
-                        .and_then(|mut one| one.pop().ok_or(Failure::Died)),
-                };
-                if let Err(failure) = &done
-                    && is_everybodys(failure)
-                {
-                    // The rest would meet it too, each after its own wait.
-                    everybodys = Some(failure.clone());
-                }
-                let _ = answer.send(done);
-            }
-        }
-    }
-}
-
-async fn bounded<T>(
-    patience: Duration,
-    work: impl Future<Output = Result<T, SqlError>>,
-) -> Result<T, Failure> {
-    match timeout(patience, work).await {
-        Ok(done) => done.map_err(|e| Failure::Database(Arc::new(e))),
-        Err(_) => Err(Failure::Slow),
-    }
-}
-
-/// Whether the failure would meet every job alike: then one by one would only take longer.
-fn is_everybodys(failure: &Failure) -> bool {
+/// Whether a failure is about the database rather than about one job.
+fn concerns_all_jobs(failure: &Failure) -> bool {
     match failure {
-        Failure::Slow | Failure::Died => true,
+        Failure::Timeout | Failure::WriterEnded => true,
         Failure::Database(error) => match &**error {
-            // SQLITE_BUSY and SQLITE_FULL; PostgreSQL's classes 53 (resources), 57 (shutdown).
-            SqlError::Database(said) => said.code().is_some_and(|code| {
+            // SQLITE_BUSY and SQLITE_FULL; PostgreSQL's classes 53 (resources), 57P (shutdown).
+            SqlError::Database(error) => error.code().is_some_and(|code| {
                 code == "5" || code == "13" || code.starts_with("53") || code.starts_with("57P")
             }),
             SqlError::Encode(_) | SqlError::Decode(_) | SqlError::ColumnDecode { .. } => false,
@@ -265,48 +216,64 @@ mod tests {
 
     use tokio::sync::Semaphore;
     use tokio::task::JoinSet;
+    use tokio::time::Instant;
 
     use super::*;
-    use crate::errors::tests::said;
+    use crate::errors::tests::database_error;
 
-    /// Commits when the gate lets it; 13 cannot be done, 404 finds the database gone, 666 kills the
-    /// task.
+    /// Commits when a test opens the gate. Job 13 fails, job 404 finds the database unreachable, job 666
+    /// panics.
     struct Gate {
         open: Semaphore,
         batches: AtomicUsize,
         done: Mutex<Vec<u32>>,
     }
 
-    impl Backend for Arc<Gate> {
-        type Job = u32;
-        type Outcome = u32;
+    struct Number(u32, Reply<u32>);
 
-        const THREAD: &str = "gate";
-
-        /// Where a test can stop the clock.
-        fn spawn(task: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
-            tokio::spawn(task);
-            Ok(())
-        }
-
-        async fn commit(&self, jobs: &[u32]) -> Result<Vec<u32>, SqlError> {
-            self.open.acquire().await.unwrap().forget();
-            self.batches.fetch_add(1, Ordering::SeqCst);
-            assert!(!jobs.contains(&666), "a panic in the writing task");
-            if jobs.contains(&13) {
-                return Err(SqlError::Encode("13 cannot be written".into()));
-            }
-            if jobs == [404] {
-                return Err(SqlError::PoolTimedOut);
-            }
-            self.done.lock().unwrap().extend(jobs);
-            Ok(jobs.iter().map(|job| job * 2).collect())
+    impl Job for Number {
+        fn reply(self, result: Result<(), Failure>) {
+            self.1.send(result);
         }
     }
 
-    fn gate(open: usize) -> (Arc<Gate>, Arc<Writer<Arc<Gate>>>) {
+    impl Backend for Arc<Gate> {
+        type Job = Number;
+
+        const THREAD: &str = "gate";
+
+        /// On the runtime of the test, where the clock can be paused.
+        fn start(
+            self: Arc<Self>,
+            queue: mpsc::Receiver<Number>,
+            limit: Duration,
+        ) -> std::io::Result<()> {
+            tokio::spawn(write(self, queue, limit));
+            Ok(())
+        }
+
+        async fn commit(&self, jobs: &mut [Number]) -> Result<(), SqlError> {
+            self.open.acquire().await.unwrap().forget();
+            self.batches.fetch_add(1, Ordering::SeqCst);
+            let numbers: Vec<u32> = jobs.iter().map(|job| job.0).collect();
+            assert!(!numbers.contains(&666), "a panic in the writer");
+            if numbers.contains(&13) {
+                return Err(SqlError::Encode("13 cannot be written".into()));
+            }
+            if numbers == [404] {
+                return Err(SqlError::PoolTimedOut);
+            }
+            self.done.lock().unwrap().extend(&numbers);
+            for job in jobs {
+                job.1.set(job.0 * 2);
+            }
+            Ok(())
+        }
+    }
+
+    fn gate(permits: usize) -> (Arc<Gate>, Arc<Writer<Arc<Gate>>>) {
         let gate = Arc::new(Gate {
-            open: Semaphore::new(open),
+            open: Semaphore::new(permits),
             batches: AtomicUsize::new(0),
             done: Mutex::new(Vec::new()),
         });
@@ -314,8 +281,12 @@ mod tests {
         (gate, writer)
     }
 
+    async fn run(writer: &Writer<Arc<Gate>>, job: u32) -> Result<u32, Failure> {
+        writer.run(|reply| Number(job, reply)).await
+    }
+
     /// Queues the jobs in this order while the gate is shut, and opens it.
-    async fn flood(
+    async fn run_together(
         gate: &Gate,
         writer: &Arc<Writer<Arc<Gate>>>,
         jobs: &[u32],
@@ -323,186 +294,116 @@ mod tests {
         let mut tasks = Vec::new();
         for &job in jobs {
             let writer = Arc::clone(writer);
-            let task = tokio::spawn(async move { writer.run(job).await });
-            // On one thread, a yield lets the new task run until it waits for its answer.
+            let task = tokio::spawn(async move { run(&writer, job).await });
+            // With one thread, a yield lets the new task run until it waits for its reply.
             tokio::task::yield_now().await;
             tasks.push(task);
         }
         gate.open.add_permits(1_000);
-        let mut answers = Vec::new();
+        let mut results = Vec::new();
         for task in tasks {
-            answers.push(task.await.unwrap());
+            results.push(task.await.unwrap());
         }
-        answers
+        results
     }
 
     #[tokio::test]
-    async fn those_who_come_together_share_a_commit() {
+    async fn writer_commits_queued_jobs_together_and_in_order() {
         let (gate, writer) = gate(0);
         let jobs: Vec<u32> = (100..200).collect();
-        let answers = flood(&gate, &writer, &jobs).await;
-        let answers: Vec<u32> = answers.into_iter().map(Result::unwrap).collect();
-        assert_eq!(answers, jobs.iter().map(|j| j * 2).collect::<Vec<_>>());
+        let outputs = run_together(&gate, &writer, &jobs).await;
+        let outputs: Vec<u32> = outputs.into_iter().map(Result::unwrap).collect();
+        assert_eq!(outputs, jobs.iter().map(|job| job * 2).collect::<Vec<_>>());
         assert_eq!(*gate.done.lock().unwrap(), jobs);
-        // The first alone, perhaps, and all others with it or after it.
+        // The first job may be committed before the others are queued.
         assert!(gate.batches.load(Ordering::SeqCst) <= 2);
     }
 
     #[tokio::test]
-    async fn one_that_fails_fails_alone() {
+    async fn writer_fails_only_the_failing_job_of_a_batch() {
         let (gate, writer) = gate(0);
-        let answers = flood(&gate, &writer, &[1, 2, 13, 3]).await;
-        assert!(matches!(answers[2], Err(Failure::Database(_))));
-        assert_eq!(answers.iter().filter(|a| a.is_ok()).count(), 3);
+        let results = run_together(&gate, &writer, &[1, 2, 13, 3]).await;
+        assert!(matches!(results[2], Err(Failure::Database(_))));
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 3);
         assert_eq!(*gate.done.lock().unwrap(), [1, 2, 3]);
     }
 
     #[tokio::test]
-    async fn what_would_meet_the_rest_is_not_tried_on_each() {
+    async fn writer_stops_retrying_when_database_is_unreachable() {
         let (gate, writer) = gate(0);
         let jobs = [1, 2, 13, 404, 5, 6, 7];
-        let answers = flood(&gate, &writer, &jobs).await;
-        let failed = |answer: &Result<u32, Failure>| answer.is_err();
-        assert_eq!(
-            answers.iter().map(failed).collect::<Vec<_>>(),
-            [false, false, true, true, true, true, true]
-        );
-        assert!(matches!(&answers[6], Err(Failure::Database(e))
-            if matches!(**e, SqlError::PoolTimedOut)));
+        let results = run_together(&gate, &writer, &jobs).await;
+        let failed: Vec<bool> = results.iter().map(Result::is_err).collect();
+        assert_eq!(failed, [false, false, true, true, true, true, true]);
+        assert!(matches!(&results[6], Err(Failure::Database(error))
+            if matches!(**error, SqlError::PoolTimedOut)));
         assert_eq!(*gate.done.lock().unwrap(), [1, 2]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_waits_for_ever_behind_others() {
+    async fn writer_times_out_every_caller_when_database_hangs() {
         let (gate, writer) = gate(0);
         let begun = Instant::now();
-        // So many batches, each of which takes all its time, that the last would wait for long.
+        // Enough batches that the last caller would wait for minutes.
         let mut tasks = JoinSet::new();
-        for job in (0..).take(QUEUE) {
+        for job in (0..).take(QUEUE_CAPACITY) {
             let writer = Arc::clone(&writer);
-            tasks.spawn(async move { writer.run(job).await });
+            tasks.spawn(async move { run(&writer, job).await });
         }
-        while let Some(answer) = tasks.join_next().await {
-            assert!(matches!(answer.unwrap(), Err(Failure::Slow)));
+        while let Some(result) = tasks.join_next().await {
+            assert!(matches!(result.unwrap(), Err(Failure::Timeout)));
         }
         assert!(begun.elapsed() <= 3 * Duration::from_secs(60));
         assert!(gate.done.lock().unwrap().is_empty());
     }
 
     #[tokio::test]
-    async fn one_that_goes_away_disturbs_nobody() {
+    async fn writer_finishes_job_of_caller_that_stopped_waiting() {
         let (gate, writer) = gate(0);
-        let mut gone = JoinSet::new();
-        let its = Arc::clone(&writer);
-        gone.spawn(async move { its.run(7).await });
+        let mut caller = JoinSet::new();
+        let own = Arc::clone(&writer);
+        caller.spawn(async move { run(&own, 7).await });
         tokio::task::yield_now().await;
-        gone.shutdown().await;
-        let answers = flood(&gate, &writer, &[8]).await;
-        assert_eq!(answers.len(), 1);
-        assert!(answers[0].is_ok());
+        caller.shutdown().await;
+        let results = run_together(&gate, &writer, &[8]).await;
+        assert!(results[0].is_ok());
         assert_eq!(*gate.done.lock().unwrap(), [7, 8]);
     }
 
     #[tokio::test]
-    async fn a_dead_task_is_told_and_replaced() {
+    async fn writer_restarts_after_panic() {
         let (_gate, writer) = gate(10);
-        assert!(matches!(writer.run(666).await, Err(Failure::Died)));
-        assert_eq!(writer.run(4).await.unwrap(), 8);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_database_that_hangs_is_waited_for_only_so_long() {
-        let (_gate, writer) = gate(0);
-        assert!(matches!(writer.run(1).await, Err(Failure::Slow)));
+        assert!(matches!(run(&writer, 666).await, Err(Failure::WriterEnded)));
+        assert_eq!(run(&writer, 4).await.unwrap(), 8);
     }
 
     #[tokio::test]
-    async fn one_that_is_alone_is_tried_once() {
+    async fn writer_tries_single_job_once() {
         let (gate, writer) = gate(10);
-        assert!(matches!(writer.run(13).await, Err(Failure::Database(_))));
+        assert!(matches!(run(&writer, 13).await, Err(Failure::Database(_))));
         assert_eq!(gate.batches.load(Ordering::SeqCst), 1);
     }
 
     #[test]
-    fn it_is_known_what_would_meet_the_rest() {
-        let said = |code: &'static str| Failure::Database(Arc::new(said(code)));
-        // Of SQLite: busy, full. Of PostgreSQL: too many connections, a shutdown.
+    fn failures_concern_all_jobs_when_database_is_busy_full_or_stopping() {
+        let failure = |code| Failure::from(database_error(code));
+        // SQLite: busy, full. PostgreSQL: too many connections, shutdown.
         for code in ["5", "13", "53300", "57P01"] {
-            assert!(is_everybodys(&said(code)), "{code}");
+            assert!(concerns_all_jobs(&failure(code)), "{code}");
         }
-        // Of SQLite: a constraint. Of PostgreSQL: a constraint, a statement that was cancelled.
+        // SQLite: constraint, error. PostgreSQL: constraint, cancelled statement.
         for code in ["19", "1", "23505", "57014"] {
-            assert!(!is_everybodys(&said(code)), "{code}");
+            assert!(!concerns_all_jobs(&failure(code)), "{code}");
         }
-        assert!(is_everybodys(&Failure::Slow));
-    }
-
-    /// Each commit takes four seconds, and there is something to tidy.
-    struct Untidy {
-        tidy_at: Mutex<Option<Instant>>,
-        done: Mutex<Vec<&'static str>>,
-    }
-
-    impl Backend for Untidy {
-        type Job = ();
-        type Outcome = ();
-
-        const THREAD: &str = "untidy";
-
-        async fn commit(&self, jobs: &[()]) -> Result<Vec<()>, SqlError> {
-            tokio::time::sleep(Duration::from_secs(4)).await;
-            self.done.lock().unwrap().push("commit");
-            Ok(jobs.to_vec())
-        }
-
-        fn tidy_at(&self) -> Option<Instant> {
-            *self.tidy_at.lock().unwrap()
-        }
-
-        async fn tidy(&self) {
-            *self.tidy_at.lock().unwrap() = None;
-            self.done.lock().unwrap().push("tidy");
-        }
-    }
-
-    /// What is done, in its order, with so many batches in the queue and no more to come, and
-    /// something to tidy in so many seconds.
-    async fn done_with(batches: usize, tidy_in: u64) -> Vec<&'static str> {
-        let tidy_at = Instant::now() + Duration::from_secs(tidy_in);
-        let backend = Arc::new(Untidy {
-            tidy_at: Mutex::new(Some(tidy_at)),
-            done: Mutex::default(),
-        });
-        let (sender, queue) = mpsc::channel(QUEUE);
-        for _ in 0..batches * BATCH {
-            let (answer, _) = oneshot::channel();
-            sender.try_send(Entry { job: (), answer }).ok().unwrap();
-        }
-        drop(sender);
-        write(Arc::clone(&backend), queue, Duration::from_secs(60)).await;
-        backend.done.lock().unwrap().clone()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn tidying_waits_for_a_pause_but_not_for_ever() {
-        let done = done_with(4, 0).await;
-        assert_eq!(done, ["commit", "commit", "commit", "tidy", "commit"]);
-        assert_eq!(done_with(2, 0).await, ["commit", "commit", "tidy"]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn at_the_end_what_is_soon_due_is_tidied() {
-        assert_eq!(done_with(0, 5).await, ["tidy"]);
-        assert!(done_with(0, 60).await.is_empty());
+        assert!(concerns_all_jobs(&Failure::Timeout));
     }
 
     #[tokio::test]
-    async fn the_task_ends_with_its_last_handle() {
+    async fn writer_ends_with_its_last_handle() {
         let (gate, writer) = gate(10);
-        assert_eq!(writer.run(1).await.unwrap(), 2);
+        assert_eq!(run(&writer, 1).await.unwrap(), 2);
         let backend = Arc::downgrade(&writer.backend);
         drop(writer);
-        // The task holds the last reference; it goes when the task has ended.
         while backend.strong_count() > 0 {
             tokio::task::yield_now().await;
         }

@@ -1,4 +1,4 @@
-//! Making the tables, finding them made, and opening those of each released schema.
+//! Creation, migration and checks of the tables.
 
 #![allow(clippy::unwrap_used, reason = "a test may, and so may its helpers")]
 
@@ -28,124 +28,7 @@ async fn empty_sqlite(file: &SqliteFile) -> SqlitePool {
     SqlitePool::connect_with(options).await.unwrap()
 }
 
-/// What was put into each released schema before it was dumped, and that it still works.
-async fn assert_schema_1_is_whole(store: &(impl TokenStore + DeauthInbox)) {
-    let members = store.page(None, 10).await.unwrap();
-    let ids: Vec<_> = members.iter().map(|m| m.member.as_str()).collect();
-    assert_eq!(ids, ["00000001", "00000002", "01026778"]);
-    let (live, busy, gone) = (&members[0], &members[1], &members[2]);
-    assert_eq!(live.username.as_deref(), Some("Zoë O'Hara 名前"));
-    let tokens = live.tokens.as_ref().unwrap();
-    assert_eq!(tokens.access_token.expose(), "schema-1-access");
-    assert_eq!(tokens.refresh_token.expose(), "schema-1-refresh");
-    assert_eq!(tokens.expires_at.as_micros(), 1_764_000_036_000_001);
-    assert_eq!(live.version.get(), 9_223_372_036_854_775_807);
-    assert_eq!(
-        busy.refresh.as_ref().unwrap().holder,
-        "0123456789abcdef0123456789abcdef"
-    );
-    assert!(busy.refresh_unanswered);
-    assert!(gone.tokens.is_none() && gone.deauthorized_at.is_some());
-    assert_eq!(gone.epoch.get(), 1_764_000_100_000_000);
-
-    let query = EventQuery::first(10);
-    let events = store.events(&query).await.unwrap();
-    let states: Vec<_> = events.iter().map(|e| e.state).collect();
-    assert_eq!(
-        states,
-        [
-            EventState::Done,
-            EventState::DeadLetter,
-            EventState::Stale,
-            EventState::Pending
-        ]
-    );
-    assert!(events[0].member.is_none());
-    let query = LedgerQuery::first(100);
-    let lines = store.ledger(&query).await.unwrap();
-    assert_eq!(lines.len(), 13);
-    assert_eq!(
-        lines
-            .iter()
-            .filter(|l| l.note.as_deref() == Some("it's full: 名前"))
-            .count(),
-        1
-    );
-
-    // And it can be worked with.
-    let next = {
-        let mut record = live.clone();
-        record.version = Version::fresh();
-        record
-    };
-    assert_eq!(
-        store.put(&next, Some(live.version)).await.unwrap(),
-        PutOutcome::Stored
-    );
-    let now = Timestamp::from_micros(1_764_100_000_000_000);
-    let leased = store.lease(now, now, 10).await.unwrap();
-    assert_eq!(leased.len(), 1);
-    assert_eq!(leased[0].attempt, 2);
-    let _ = store
-        .complete(&leased[0].lease, &Completion::Done { note: None }, now)
-        .await
-        .unwrap();
-    let after = lines.last().map(|line| line.seq);
-    let query = LedgerQuery::first(100).after(after);
-    assert_eq!(store.ledger(&query).await.unwrap().len(), 2);
-    let note = store
-        .acquire_lock("reconcile", "me", now, now)
-        .await
-        .unwrap();
-    assert_eq!(note.as_deref(), Some("{\"offset\":300}"));
-}
-
-/// The lines from before there were checkpoints are sealed with the first one.
-async fn assert_old_lines_are_sealed(store: &(impl TokenStore + DeauthInbox + Clone)) {
-    let names = Pseudonymizer::new(&KeyMaterial::new("k".repeat(32)));
-    let (tokens, inbox) = (Arc::new(store.clone()), Arc::new(store.clone()));
-    let deauthorizer = Deauthorizer::new(tokens, inbox, names, Clock::system());
-    let key = SigningKey::generate("app.example/erasure").unwrap();
-    let checkpointer = Checkpointer::new(deauthorizer.clone(), key.clone());
-    assert_eq!(checkpointer.sign_checkpoint().await.unwrap().lines, 15);
-    let mut export = Vec::new();
-    let ledger = Ledger::new(&deauthorizer);
-    assert_eq!(ledger.export(&mut export).await.unwrap(), 15);
-    let as_of = Timestamp::now().as_micros();
-    let verified = Verifier::new(vec![key.verifying_key().clone()], as_of).read(&*export);
-    assert_eq!(verified.unwrap().signed_lines, 15);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_sqlite_file_of_schema_1_is_opened() {
-    let file = SqliteFile::new();
-    let pool = empty_sqlite(&file).await;
-    let dump = include_str!("fixtures/schema-1.sqlite.sql");
-    sqlx::raw_sql(dump).execute(&pool).await.unwrap();
-    pool.close().await;
-    let store = file.open().await;
-    store.check_schema().await.unwrap();
-    assert_schema_1_is_whole(&store).await;
-    assert_old_lines_are_sealed(&store).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_postgres_database_of_schema_1_is_opened() {
-    let Some(schema) = PgSchema::new().await else {
-        return;
-    };
-    let dump = include_str!("fixtures/schema-1.postgres.sql");
-    sqlx::raw_sql(dump)
-        .execute(&schema.pool().await)
-        .await
-        .unwrap();
-    let store = schema.open().await;
-    store.check_schema().await.unwrap();
-    assert_schema_1_is_whole(&store).await;
-    assert_old_lines_are_sealed(&store).await;
-}
-
-/// All at once, as when many processes start together.
+/// Runs `migrate` eight times at once.
 async fn eight_times<F: Future<Output = Result<(), SchemaError>> + Send + 'static>(
     migrate: impl Fn() -> F,
 ) {
@@ -156,7 +39,7 @@ async fn eight_times<F: Future<Output = Result<(), SchemaError>> + Send + 'stati
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn processes_that_start_together_make_the_sqlite_tables_once() {
+async fn migrate_creates_sqlite_tables_once_when_processes_start_together() {
     let file = std::sync::Arc::new(SqliteFile::new());
     eight_times(|| {
         let file = std::sync::Arc::clone(&file);
@@ -170,7 +53,7 @@ async fn processes_that_start_together_make_the_sqlite_tables_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn processes_that_start_together_make_the_postgres_tables_once() {
+async fn migrate_creates_postgres_tables_once_when_processes_start_together() {
     let Some(schema) = PgSchema::new().await else {
         return;
     };
@@ -184,7 +67,7 @@ async fn processes_that_start_together_make_the_postgres_tables_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_app_can_run_the_migrations_itself() {
+async fn check_schema_accepts_migrations_run_by_application() {
     let file = SqliteFile::new();
     let pool = empty_sqlite(&file).await;
     sqlx::raw_sql("CREATE TABLE users (id INTEGER PRIMARY KEY)")
@@ -198,7 +81,7 @@ async fn an_app_can_run_the_migrations_itself() {
             missing,
             SchemaError::Older {
                 found: 0,
-                needed: 2,
+                needed: 1,
                 ..
             }
         ),
@@ -218,7 +101,7 @@ async fn an_app_can_run_the_migrations_itself() {
                 missing,
                 SchemaError::Older {
                     found: 0,
-                    needed: 2,
+                    needed: 1,
                     ..
                 }
             ),
@@ -233,17 +116,17 @@ async fn an_app_can_run_the_migrations_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tables_of_a_newer_release_are_left_alone() {
+async fn migrate_rejects_tables_of_newer_release() {
     let newer = "INSERT INTO oh_schema (version) VALUES (99)";
     let file = SqliteFile::new();
     let store = file.open().await;
     sqlx::raw_sql(newer).execute(store.pool()).await.unwrap();
-    for refused in [store.migrate().await, store.check_schema().await] {
+    for rejected in [store.migrate().await, store.check_schema().await] {
         assert!(matches!(
-            refused,
+            rejected,
             Err(SchemaError::Newer {
                 found: 99,
-                known: 2,
+                known: 1,
                 ..
             })
         ));
@@ -252,12 +135,12 @@ async fn tables_of_a_newer_release_are_left_alone() {
     if let Some(schema) = PgSchema::new().await {
         let store = schema.open().await;
         sqlx::raw_sql(newer).execute(store.pool()).await.unwrap();
-        for refused in [store.migrate().await, store.check_schema().await] {
+        for rejected in [store.migrate().await, store.check_schema().await] {
             assert!(matches!(
-                refused,
+                rejected,
                 Err(SchemaError::Newer {
                     found: 99,
-                    known: 2,
+                    known: 1,
                     ..
                 })
             ));
@@ -267,7 +150,7 @@ async fn tables_of_a_newer_release_are_left_alone() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_sqlite_file_is_readable_by_its_owner_only() {
+async fn connect_creates_files_readable_by_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let file = SqliteFile::new();
     let _store = file.open().await;
@@ -278,13 +161,13 @@ async fn the_sqlite_file_is_readable_by_its_owner_only() {
     }
 }
 
-/// Everything a running process does, once.
-async fn one_of_each(store: &(impl TokenStore + DeauthInbox), round: u64) {
+/// Calls every method of the store once.
+async fn call_every_method(store: &(impl TokenStore + DeauthInbox), round: u64) {
     let now = Timestamp::now();
     let until = now + Duration::from_secs(60);
-    let who: ProjectMemberId = format!("{:08}", round % 10).parse().unwrap();
-    let record = MemberRecord::authorized(who.clone(), Tokens::new("a", "r", until), now);
-    let before = store.load(&who).await.unwrap();
+    let member: ProjectMemberId = format!("{:08}", round % 10).parse().unwrap();
+    let record = MemberRecord::authorized(member.clone(), Tokens::new("a", "r", until), now);
+    let before = store.load(&member).await.unwrap();
     let put = store
         .put(&record, before.map(|record| record.version))
         .await;
@@ -292,13 +175,12 @@ async fn one_of_each(store: &(impl TokenStore + DeauthInbox), round: u64) {
     assert!(!store.page(None, 3).await.unwrap().is_empty());
     let pseudonym = Pseudonym::new(format!("{:032x}", round % 10));
     let id = |kind: u64| EventId::new(format!("{:032x}", 10 * round + kind));
-    let (told, wish) = (Discovery::Webhook, ErasureRequest::Requested);
     let event = |kind| DeauthEvent {
         id: id(kind),
-        member: who.clone(),
+        member: member.clone(),
         pseudonym: pseudonym.clone(),
-        erasure: wish,
-        discovery: told,
+        erasure: ErasureRequest::Requested,
+        discovery: Discovery::Webhook,
         left_at: now,
         received_at: now,
     };
@@ -345,31 +227,31 @@ async fn one_of_each(store: &(impl TokenStore + DeauthInbox), round: u64) {
     assert_eq!(store.ledger(&query).await.unwrap().len(), 5);
     let lock = store.acquire_lock("job", "me", now, until).await.unwrap();
     assert!(lock.is_some());
-    let held = store.update_lock("job", "me", now, "note").await.unwrap();
-    assert_eq!(held, LeaseOutcome::Applied);
+    let updated = store.update_lock("job", "me", now, "note").await.unwrap();
+    assert_eq!(updated, LeaseOutcome::Applied);
     let size = round + 1;
     let checkpoint = StoredCheckpoint::new(size, 1, "root", now, "note", "tree");
-    let fate = store.store_checkpoint(&checkpoint).await.unwrap();
-    assert_eq!(fate, CheckpointOutcome::Stored);
+    let outcome = store.store_checkpoint(&checkpoint).await.unwrap();
+    assert_eq!(outcome, CheckpointOutcome::Stored);
     let last = store.checkpoints(&CheckpointQuery::last()).await.unwrap();
     assert_eq!(last[0].size, size);
-    let record = store.load(&who).await.unwrap().unwrap();
+    let record = store.load(&member).await.unwrap().unwrap();
     assert_eq!(
-        store.remove(&who, record.version).await.unwrap(),
+        store.remove(&member, record.version).await.unwrap(),
         PutOutcome::Stored
     );
 }
 
-/// What a later schema may do is to add columns: a process of this release goes on beside it.
-async fn columns_can_be_added_under_load<S>(store: S, alter: impl AsyncFn(&str))
+/// A later release may add columns while processes of this release run.
+async fn add_columns_under_load<S>(store: S, alter: impl AsyncFn(&str))
 where
     S: TokenStore + DeauthInbox + Clone,
 {
-    let (rounds, mut made) = tokio::sync::watch::channel(0_u64);
+    let (rounds, mut completed) = tokio::sync::watch::channel(0_u64);
     let working = tokio::spawn(async move {
         while !rounds.is_closed() {
             let round = *rounds.borrow() + 1;
-            one_of_each(&store, round).await;
+            call_every_method(&store, round).await;
             rounds.send_replace(round);
         }
     });
@@ -380,24 +262,24 @@ where
         "oh_locks",
         "oh_checkpoints",
     ] {
-        // More often than it takes a driver or a server to settle on a plan.
-        let next = *made.borrow() + 8;
-        made.wait_for(|round| *round >= next).await.unwrap();
+        // Enough repetitions for the driver and the server to cache a plan.
+        let next = *completed.borrow() + 8;
+        completed.wait_for(|round| *round >= next).await.unwrap();
         alter(&format!("ALTER TABLE {table} ADD COLUMN later TEXT")).await;
-        let next = *made.borrow() + 2;
-        made.wait_for(|round| *round >= next).await.unwrap();
+        let next = *completed.borrow() + 2;
+        completed.wait_for(|round| *round >= next).await.unwrap();
     }
-    drop(made);
+    drop(completed);
     working.await.unwrap();
 }
 
 #[tokio::test]
-async fn columns_can_be_added_to_postgres_under_load() {
+async fn postgres_store_works_while_columns_are_added() {
     let Some(schema) = PgSchema::new().await else {
         return;
     };
     let (store, pool) = (schema.open().await, schema.pool().await);
-    columns_can_be_added_under_load(store, async |sql| {
+    add_columns_under_load(store, async |sql| {
         let sql = sqlx::AssertSqlSafe(sql);
         sqlx::raw_sql(sql).execute(&pool).await.unwrap();
     })
@@ -405,11 +287,11 @@ async fn columns_can_be_added_to_postgres_under_load() {
 }
 
 #[tokio::test]
-async fn columns_can_be_added_to_sqlite_under_load() {
+async fn sqlite_store_works_while_columns_are_added() {
     let file = SqliteFile::new();
     let store = file.open().await;
     let pool = empty_sqlite(&file).await;
-    columns_can_be_added_under_load(store, async |sql| {
+    add_columns_under_load(store, async |sql| {
         let sql = sqlx::AssertSqlSafe(sql);
         sqlx::raw_sql(sql).execute(&pool).await.unwrap();
     })
@@ -417,28 +299,27 @@ async fn columns_can_be_added_to_sqlite_under_load() {
 }
 
 #[tokio::test]
-async fn a_database_that_cannot_be_opened_is_named_without_its_password() {
+async fn connect_error_names_database_without_password() {
     let folder = tempfile::tempdir().unwrap();
-    let nowhere = folder.path().join("no/such/folder/openhumans.sqlite");
-    let no_database = folder.path().join("a text.sqlite");
+    let missing_folder = folder.path().join("no/such/folder/openhumans.sqlite");
+    let text_file = folder.path().join("text.sqlite");
     std::fs::write(
-        &no_database,
-        "not a database at all, but a text of some length",
+        &text_file,
+        "a text file that is not a database, of sufficient length",
     )
     .unwrap();
-    for path in [&nowhere, &no_database, &folder.path().to_owned()] {
+    for path in [&missing_folder, &text_file, &folder.path().to_owned()] {
         let error = SqliteStore::connect(path).await.unwrap_err();
-        let said = error.to_string();
+        let message = error.to_string();
         assert!(matches!(error, SchemaError::Open { .. }), "{error:?}");
-        assert!(said.contains(path.to_str().unwrap()), "{said}");
+        assert!(message.contains(path.to_str().unwrap()), "{message}");
     }
-    // The system's own word for it, too.
-    let error = SqliteStore::connect(&nowhere).await.unwrap_err();
+    let error = SqliteStore::connect(&missing_folder).await.unwrap_err();
     let SchemaError::Open { source, .. } = error else {
         panic!("{error:?}");
     };
     assert!(source.to_string().contains("os error"), "{source}");
-    // Nobody listens there.
+    // No server listens on the port.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -446,11 +327,14 @@ async fn a_database_that_cannot_be_opened_is_named_without_its_password() {
         .port();
     let url = format!("postgres://app:topsecret@127.0.0.1:{port}/nights");
     let error = PgStore::connect(&url).await.unwrap_err();
-    let said = error.to_string();
+    let message = error.to_string();
     assert!(matches!(error, SchemaError::Open { .. }), "{error:?}");
-    assert!(said.contains(&format!("127.0.0.1:{port}/nights")), "{said}");
     assert!(
-        !format!("{error:?} {said}").contains("topsecret"),
+        message.contains(&format!("127.0.0.1:{port}/nights")),
+        "{message}"
+    );
+    assert!(
+        !format!("{error:?} {message}").contains("topsecret"),
         "{error:?}"
     );
 }

@@ -1,56 +1,58 @@
-//! Events that arrive together, kept by two statements and one commit.
+//! Accepts a batch of events with two statements and one commit.
 
 use std::collections::HashSet;
 
-use oh_core::deauth::{Accepted, DeauthEvent};
+use oh_core::deauth::DeauthEvent;
 use oh_core::store::Version;
 use sqlx::{Connection, Error as SqlError, PgConnection};
 
-use super::inbox::BARRIER;
-use super::own::Own;
-use crate::batch::{new, outcomes, runs};
+use super::connection::Dedicated;
+use super::ledger::BARRIER;
+use crate::batch::{AcceptJob, inserted, outcomes, runs};
 use crate::writer::Backend;
 
-/// Keeps events.
 pub(super) struct AcceptBackend {
-    pub(super) own: Own,
-    pub(super) tokens_live_here: bool,
+    pub(super) conn: Dedicated,
+    pub(super) destroys_tokens: bool,
 }
 
 impl Backend for AcceptBackend {
-    type Job = DeauthEvent;
-    type Outcome = Accepted;
+    type Job = AcceptJob;
 
     const THREAD: &str = "oh-postgres-accept";
 
-    async fn commit(&self, events: &[DeauthEvent]) -> Result<Vec<Accepted>, SqlError> {
-        self.own
-            .write(async |conn| self.keep_all(conn, events).await)
+    async fn commit(&self, jobs: &mut [AcceptJob]) -> Result<(), SqlError> {
+        self.conn
+            .with(async |conn| self.accept_all(conn, jobs).await)
             .await
     }
 }
 
 impl AcceptBackend {
-    async fn keep_all(
+    async fn accept_all(
         &self,
         conn: &mut PgConnection,
-        events: &[DeauthEvent],
-    ) -> Result<Vec<Accepted>, SqlError> {
+        jobs: &mut [AcceptJob],
+    ) -> Result<(), SqlError> {
         let mut tx = conn.begin().await?;
+        let events: Vec<&DeauthEvent> = jobs.iter().map(|job| &job.event).collect();
         let mut accepted = Vec::with_capacity(events.len());
-        for run in runs(events) {
-            let kept = keep(&mut tx, run).await?;
-            let new = new(run, &kept);
+        for run in runs(&events) {
+            let ids = insert(&mut tx, run).await?;
+            let new = inserted(run, &ids);
             let mut left = None;
-            if self.tokens_live_here {
+            if self.destroys_tokens {
                 left = Some(destroy_tokens(&mut tx, &new).await?);
             } else {
-                note_received(&mut tx, &new).await?;
+                write_received_lines(&mut tx, &new).await?;
             }
-            accepted.extend(outcomes(run, &kept, left.as_ref()));
+            accepted.extend(outcomes(run, &ids, left.as_ref()));
         }
         tx.commit().await?;
-        Ok(accepted)
+        for (job, outcome) in jobs.iter_mut().zip(accepted) {
+            job.reply.set(outcome);
+        }
+        Ok(())
     }
 }
 
@@ -58,38 +60,37 @@ fn column<T>(events: &[&DeauthEvent], of: impl Fn(&DeauthEvent) -> T) -> Vec<T> 
     events.iter().map(|event| of(event)).collect()
 }
 
-/// Keeps those that are new, and tells which. In the order of their ids, so that two processes
-/// with the same events wait for one another rather than deadlock.
-async fn keep(
+/// Inserts the events that do not exist, and returns their ids. It inserts in the order of the ids, so
+/// that two processes with the same events do not deadlock.
+async fn insert(
     conn: &mut PgConnection,
-    events: &[DeauthEvent],
+    events: &[&DeauthEvent],
 ) -> Result<HashSet<String>, SqlError> {
-    let events: Vec<&DeauthEvent> = events.iter().collect();
-    let kept: Vec<String> = sqlx::query_scalar(concat!(
+    let sql = format!(
         "INSERT INTO oh_events (id, member, pseudonym, erasure, discovery, left_at, received_at, \
          due_at) \
          SELECT id, member, pseudonym, erasure, discovery, left_at, received_at, received_at \
          FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], \
          $7::bigint[]) AS t (id, member, pseudonym, erasure, discovery, left_at, received_at) \
-         WHERE ",
-        BARRIER!(),
-        " ORDER BY id ON CONFLICT (id) DO NOTHING RETURNING id",
-    ))
-    .bind(column(&events, |e| e.id.to_string()))
-    .bind(column(&events, |e| e.member.to_string()))
-    .bind(column(&events, |e| e.pseudonym.to_string()))
-    .bind(column(&events, |e| e.erasure.as_str()))
-    .bind(column(&events, |e| e.discovery.as_str()))
-    .bind(column(&events, |e| e.left_at.as_micros()))
-    .bind(column(&events, |e| e.received_at.as_micros()))
-    .fetch_all(conn)
-    .await?;
-    Ok(kept.into_iter().collect())
+         WHERE {BARRIER} ORDER BY id ON CONFLICT (id) DO NOTHING RETURNING id"
+    );
+    let ids: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+        .bind(column(events, |e| e.id.to_string()))
+        .bind(column(events, |e| e.member.to_string()))
+        .bind(column(events, |e| e.pseudonym.to_string()))
+        .bind(column(events, |e| e.erasure.as_str()))
+        .bind(column(events, |e| e.discovery.as_str()))
+        .bind(column(events, |e| e.left_at.as_micros()))
+        .bind(column(events, |e| e.received_at.as_micros()))
+        .fetch_all(conn)
+        .await?;
+    Ok(ids.into_iter().collect())
 }
 
-/// Destroys the tokens of the members of new events and advances their epochs, unless they have
-/// authorized again since; then the event is settled as stale, also when that authorization has
-/// ended as well: an event of an earlier membership says nothing about the latest. Tells who left.
+/// Destroys the tokens of the events' members, advances their epochs, writes the ledger lines, and
+/// returns the members. Unknown members get a tombstone. The event of a member who authorized the
+/// project after it is settled as stale, even if that authorization has ended as well: an event of an
+/// earlier membership says nothing about the latest one.
 async fn destroy_tokens(
     conn: &mut PgConnection,
     events: &[&DeauthEvent],
@@ -143,7 +144,10 @@ async fn destroy_tokens(
     Ok(left.into_iter().collect())
 }
 
-async fn note_received(conn: &mut PgConnection, events: &[&DeauthEvent]) -> Result<(), SqlError> {
+async fn write_received_lines(
+    conn: &mut PgConnection,
+    events: &[&DeauthEvent],
+) -> Result<(), SqlError> {
     if events.is_empty() {
         return Ok(());
     }

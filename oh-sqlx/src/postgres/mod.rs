@@ -1,24 +1,21 @@
-//! [`PgStore`]: a PostgreSQL database, for many machines.
+//! [`PgStore`]: a PostgreSQL database, for several machines.
 //!
-//! Tables are found through the connection's `search_path`, so they can live in a schema of their
-//! own.
+//! PostgreSQL finds the tables through the connection's `search_path`, so they can be in a schema of
+//! their own.
 //!
-//! # No trace of tokens
+//! # Deleted data
 //!
-//! PostgreSQL never overwrites: a deleted row version stays in the table's files until a vacuum,
-//! and its bytes can outlast a plain one. [`PgStore::purge`] rewrites the tables that hold
-//! tokens and ids (`VACUUM FULL`); run it from time to time, say once a day. They are small, but
-//! locked meanwhile. The server's write-ahead log, its backups and replicas keep what was written
-//! for as long as they are kept: for those, keep the tokens
-//! [sealed](oh_core::store::EncryptedStore).
+//! PostgreSQL does not overwrite deleted rows: they stay in the table's files until a vacuum, and their
+//! bytes even longer. Tokens are [encrypted](oh_core::store::EncryptedStore), so such rows are
+//! unreadable. To remove all traces of the ids and usernames of erased members as well, call
+//! [`PgStore::purge`], for example once a day. The write-ahead log, backups and replicas keep former
+//! contents as long as you retain them.
 
 mod accept;
-mod checkpoints;
+mod connection;
 mod inbox;
-mod members;
-mod own;
-mod settle;
-mod taken;
+mod leases;
+pub(crate) mod ledger;
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,38 +29,34 @@ use oh_core::deauth::{
 };
 use oh_core::store::{MemberRecord, PutOutcome, StoreError, TokenStore, Version};
 use oh_core::{ProjectMemberId, Timestamp};
-use sqlx::PgPool;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
+use sqlx::{Connection, Error as SqlError, FromRow, PgConnection, PgPool, Postgres};
 
-use crate::errors::{in_time, inbox_error, store_error};
+use crate::batch::AcceptJob;
+use crate::errors::{Failure, inbox_error, store_error, with_timeout};
+use crate::rows::{CheckpointRow, EventRow, LedgerRow, MemberRow, StatsRow};
 use crate::schema::{self, Migration, SchemaError};
+use crate::statement::{Dialect, Execute, Statement};
+use crate::statements;
 use crate::writer::Writer;
 use accept::AcceptBackend;
-use own::Own;
-use settle::{Ending, Job, LeaseBackend};
-use taken::Taken;
+use connection::{Dedicated, Pooled};
+use leases::{LeaseBackend, LeaseJob, Operation};
 
-/// The schema, version by version, for an app that runs migrations itself.
-pub const MIGRATIONS: &[Migration] = &[
-    Migration {
-        version: 1,
-        name: "members_and_inbox",
-        sql: include_str!("../../migrations/postgres/0001_members_and_inbox.sql"),
-    },
-    Migration {
-        version: 2,
-        name: "checkpoints",
-        sql: include_str!("../../migrations/postgres/0002_checkpoints.sql"),
-    },
-];
+/// The migrations, for applications that run migrations themselves.
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "members_and_inbox",
+    sql: include_str!("../../migrations/postgres.sql"),
+}];
 
-/// How long a caller waits before hearing that the database does not answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a caller waits for a connection.
-const ACQUIRE: Duration = Duration::from_secs(3);
-
-/// What the server is told of that, or it would go on with what nobody waits for any more.
-const LIMITS: &str = "SET statement_timeout = '5s'; SET lock_timeout = '4s'; \
+const POSTGRES: Dialect = Dialect::Postgres;
+/// How long a caller waits for the database.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a caller waits for a connection of the pool.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Makes the server stop statements for which no caller waits any more.
+const SESSION_LIMITS: &str = "SET statement_timeout = '5s'; SET lock_timeout = '4s'; \
     SET idle_in_transaction_session_timeout = '10s'";
 
 /// Members' tokens and the deauthorization inbox in PostgreSQL. Cheap to clone.
@@ -86,34 +79,34 @@ pub struct PgStore {
 }
 
 impl PgStore {
-    /// Connects with a pool of its own and brings the tables up to date.
+    /// Connects with a pool of its own, and creates or migrates the tables.
     ///
-    /// The URL is sqlx's and libpq's: `postgres://user:password@host/database`. Statements have
-    /// five seconds, and waiting for a lock four.
+    /// The URL has the form of sqlx and libpq: `postgres://user:password@host/database`. Statements time
+    /// out after five seconds, waits for a lock after four.
     ///
     /// # Errors
     ///
-    /// When the database cannot be reached, naming host, port and database, or its tables are of a
-    /// newer release.
+    /// When the database cannot be reached (the error names host, port and database), or a newer
+    /// release created the tables.
     pub async fn connect(url: &str) -> Result<Self, SchemaError> {
         let options: PgConnectOptions = url.parse()?;
-        // All but the password, and who it is for.
+        // Without user and password.
         let place = format!(
             "{}:{}/{}",
             options.get_host(),
             options.get_port(),
             options.get_database().unwrap_or_default()
         );
-        let opening = Self::open(options).await;
-        opening.map_err(|error| error.opening(|| place))
+        let opened = Self::open(options).await;
+        opened.map_err(|error| error.opening(|| place))
     }
 
     async fn open(options: PgConnectOptions) -> Result<Self, SchemaError> {
         let pool = PgPoolOptions::new()
-            .acquire_timeout(ACQUIRE)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
             .after_connect(|conn, _| {
                 Box::pin(async move {
-                    sqlx::raw_sql(LIMITS).execute(conn).await?;
+                    sqlx::raw_sql(SESSION_LIMITS).execute(conn).await?;
                     Ok(())
                 })
             })
@@ -124,42 +117,40 @@ impl PgStore {
         Ok(store)
     }
 
-    /// Over the app's own pool. Nothing is changed yet; see [`migrate`](Self::migrate).
+    /// Creates a store on the application's own pool. Changes nothing yet; see
+    /// [`migrate`](Self::migrate).
     ///
-    /// Two connections come on top of the pool's: what must be written down whatever the app's
-    /// handlers hold or block, webhooks and leases, goes over connections and threads of its own.
-    /// They are made with the pool's connect options, and know nothing of its `after_connect`: a
-    /// `search_path` belongs into the
-    /// [options](sqlx::postgres::PgConnectOptions::options).
+    /// The store opens two more connections: webhooks and leases have threads and connections of their
+    /// own, so that they are written whatever the application's handlers hold or block. These
+    /// connections use the pool's connect options but not its `after_connect`, so a `search_path`
+    /// belongs in the [options](sqlx::postgres::PgConnectOptions::options).
     ///
-    /// Give the pool an `acquire_timeout` of a few seconds, so that a webhook is refused before
-    /// its sender gives up, and its connections a `statement_timeout` and an
-    /// `idle_in_transaction_session_timeout`, so that the server ends what nobody waits for any
-    /// more. The isolation level must be PostgreSQL's default, `READ COMMITTED`. What the inbox
-    /// writes is flushed even where `synchronous_commit` is off; members' records then are not.
+    /// Set the pool's `acquire_timeout` to a few seconds, so that a webhook fails before its sender
+    /// stops waiting. Set `statement_timeout` and `idle_in_transaction_session_timeout`, so that the
+    /// server stops abandoned work. The isolation level must be `READ COMMITTED`, PostgreSQL's default.
+    /// The inbox flushes its commits even where `synchronous_commit` is off; member records do not.
     pub fn new(pool: PgPool) -> Self {
         Self::with(pool, true)
     }
 
-    /// For an app whose tokens live elsewhere: [`accept`](DeauthInbox::accept) then leaves
-    /// `oh_members` alone, and the library sees to the tokens in the store they are in.
+    /// Returns a store for applications whose tokens are in another store:
+    /// [`accept`](DeauthInbox::accept) then leaves `oh_members` unchanged, and the library destroys
+    /// the tokens where they are.
     #[must_use]
     pub fn inbox_only(self) -> Self {
         Self::with(self.pool, false)
     }
 
-    fn with(pool: PgPool, tokens_live_here: bool) -> Self {
+    fn with(pool: PgPool, destroys_tokens: bool) -> Self {
         let accepts = AcceptBackend {
-            own: Own::beside(pool.clone()),
-            tokens_live_here,
+            conn: Dedicated::new(pool.clone()),
+            destroys_tokens,
         };
-        let leases = LeaseBackend {
-            own: Own::beside(pool.clone()),
-        };
+        let leases = LeaseBackend(Dedicated::new(pool.clone()));
         Self {
             pool,
-            accepts: Arc::new(Writer::new(accepts, PATIENCE)),
-            leases: Arc::new(Writer::new(leases, PATIENCE)),
+            accepts: Arc::new(Writer::new(accepts, CALL_TIMEOUT)),
+            leases: Arc::new(Writer::new(leases, CALL_TIMEOUT)),
         }
     }
 
@@ -168,21 +159,20 @@ impl PgStore {
         &self.pool
     }
 
-    /// Brings the tables up to date. Does nothing where they are, and may be run by several
-    /// processes at once.
+    /// Creates or migrates the tables. Several processes can call it at the same time.
     ///
     /// # Errors
     ///
-    /// When the tables are of a newer release, or the database fails.
+    /// When a newer release created the tables, or the database fails.
     pub async fn migrate(&self) -> Result<(), SchemaError> {
-        // Making tables may take its time.
+        // A migration may take long.
         let begin = "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0";
         let mut tx = self.pool.begin_with(begin).await?;
-        // "ohschema" in ASCII. Whoever comes second waits here, and then finds everything done.
+        // "ohschema" in ASCII. The second process waits here until the first one is done.
         sqlx::query("SELECT pg_advisory_xact_lock(8027793206578343265)")
             .execute(&mut *tx)
             .await?;
-        let found = found_schema(&mut tx).await?;
+        let found = schema_version(&mut tx).await?;
         for migration in schema::pending(MIGRATIONS, found)? {
             sqlx::raw_sql(migration.sql).execute(&mut *tx).await?;
         }
@@ -190,28 +180,27 @@ impl PgStore {
         Ok(())
     }
 
-    /// Whether the tables are those this release works with, for an app that runs migrations
-    /// itself.
+    /// Checks that the tables need no migration, for applications that run migrations themselves.
     ///
     /// # Errors
     ///
-    /// When they are not, or the database fails.
+    /// When they do, when a newer release created them, or when the database fails.
     pub async fn check_schema(&self) -> Result<(), SchemaError> {
         let mut conn = self.pool.acquire().await?;
-        schema::check(MIGRATIONS, found_schema(&mut conn).await?)
+        schema::check(MIGRATIONS, schema_version(&mut conn).await?)
     }
 
-    /// Rewrites the tables that held tokens and member ids, so that their files hold no trace of
-    /// those deleted. See the [module](self).
+    /// Rewrites the tables with tokens and member ids (`VACUUM FULL`), so that their files contain no
+    /// deleted rows. The tables are locked meanwhile.
     ///
     /// # Errors
     ///
-    /// When the database cannot be reached, the user does not own the tables, or others had them
-    /// locked for two seconds (then try again: whoever comes after would have to wait as well).
+    /// When the database cannot be reached, the user does not own the tables, or another session
+    /// locked them for two seconds. The wait is short because other sessions wait behind it.
     pub async fn purge(&self) -> Result<(), StoreError> {
         let purged = async {
             let mut conn = self.pool.acquire().await?;
-            // What is set here is for this connection's life.
+            // The settings last as long as the connection.
             conn.close_on_drop();
             for statement in [
                 "SET statement_timeout = 0",
@@ -223,7 +212,67 @@ impl PgStore {
             }
             Ok(())
         };
-        purged.await.map_err(|e: sqlx::Error| store_error(e.into()))
+        purged.await.map_err(|e: SqlError| store_error(e.into()))
+    }
+
+    /// Calls `work` with a connection of the pool.
+    async fn with_connection<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, SqlError>,
+    ) -> Result<T, Failure> {
+        with_timeout(CALL_TIMEOUT, async {
+            let mut pooled = Pooled::acquire(&self.pool).await?;
+            let result = work(&mut pooled.conn).await;
+            pooled.release();
+            result
+        })
+        .await
+    }
+
+    /// Calls `work` with a transaction, and commits it.
+    async fn with_transaction<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, SqlError>,
+    ) -> Result<T, Failure> {
+        self.with_connection(async |conn| {
+            let mut tx = conn.begin().await?;
+            let output = work(&mut tx).await?;
+            tx.commit().await?;
+            Ok(output)
+        })
+        .await
+    }
+
+    async fn change_lease(
+        &self,
+        lease: &Lease,
+        operation: Operation,
+    ) -> Result<LeaseOutcome, InboxError> {
+        let lease = lease.clone();
+        let job = |reply| LeaseJob {
+            lease,
+            operation,
+            reply,
+        };
+        self.leases.run(job).await.map_err(inbox_error)
+    }
+
+    async fn fetch_all<T>(&self, statement: Statement) -> Result<Vec<T>, Failure>
+    where
+        T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        let query = statement.query_as::<Postgres, T>();
+        self.with_connection(async |conn| query.fetch_all(conn).await)
+            .await
+    }
+
+    async fn fetch_optional<T>(&self, statement: Statement) -> Result<Option<T>, Failure>
+    where
+        T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        let query = statement.query_as::<Postgres, T>();
+        self.with_connection(async |conn| query.fetch_optional(conn).await)
+            .await
     }
 }
 
@@ -233,40 +282,36 @@ impl fmt::Debug for PgStore {
     }
 }
 
-async fn found_schema(conn: &mut sqlx::PgConnection) -> Result<i64, SchemaError> {
-    let there: bool = sqlx::query_scalar("SELECT to_regclass('oh_schema') IS NOT NULL")
+/// The version of the tables; 0 without tables.
+async fn schema_version(conn: &mut PgConnection) -> Result<i64, SchemaError> {
+    let has_table: bool = sqlx::query_scalar("SELECT to_regclass('oh_schema') IS NOT NULL")
         .fetch_one(&mut *conn)
         .await?;
-    if !there {
+    if !has_table {
         return Ok(0);
     }
-    let found: Option<i64> = sqlx::query_scalar("SELECT max(version)::bigint FROM oh_schema")
+    let version: Option<i64> = sqlx::query_scalar("SELECT max(version)::bigint FROM oh_schema")
         .fetch_one(conn)
         .await?;
-    Ok(found.unwrap_or(0))
+    Ok(version.unwrap_or(0))
 }
 
-/// Does the work on a connection, and waits for it only so long.
-macro_rules! ask {
-    ($store:ident, $conn:ident => $work:expr) => {
-        in_time(PATIENCE, async {
-            let mut taken = Taken::from(&$store.pool).await?;
-            let $conn = &mut *taken.conn;
-            let done = $work.await;
-            taken.release();
-            done
-        })
-        .await
-    };
+/// Replaces NUL, which PostgreSQL's text cannot contain. Usernames and error messages come from outside
+/// and may have one.
+pub(crate) fn without_nul(text: String) -> String {
+    match text.contains('\0') {
+        true => text.replace('\0', "\u{fffd}"),
+        false => text,
+    }
 }
 
 #[async_trait]
 impl TokenStore for PgStore {
     async fn load(&self, member: &ProjectMemberId) -> Result<Option<MemberRecord>, StoreError> {
-        let row = ask!(self, conn => members::load(conn, member));
-        row.map_err(store_error)?
-            .map(|row| row.record().map_err(StoreError::unreadable))
-            .transpose()
+        let statement = statements::load_member(POSTGRES, member);
+        let row: Option<MemberRow> = self.fetch_optional(statement).await.map_err(store_error)?;
+        let record = row.map(|row| row.record().map_err(StoreError::unreadable));
+        record.transpose()
     }
 
     async fn put(
@@ -274,8 +319,9 @@ impl TokenStore for PgStore {
         record: &MemberRecord,
         expected: Option<Version>,
     ) -> Result<PutOutcome, StoreError> {
-        let put = ask!(self, conn => members::put(conn, record, expected));
-        put.map_err(store_error)
+        self.with_connection(async |conn| statements::put_member(conn, record, expected).await)
+            .await
+            .map_err(store_error)
     }
 
     async fn remove(
@@ -283,8 +329,9 @@ impl TokenStore for PgStore {
         member: &ProjectMemberId,
         expected: Version,
     ) -> Result<PutOutcome, StoreError> {
-        let put = ask!(self, conn => members::remove(conn, member, expected));
-        put.map_err(store_error)
+        self.with_connection(async |conn| statements::remove_member(conn, member, expected).await)
+            .await
+            .map_err(store_error)
     }
 
     async fn page(
@@ -292,10 +339,11 @@ impl TokenStore for PgStore {
         after: Option<&ProjectMemberId>,
         limit: usize,
     ) -> Result<Vec<MemberRecord>, StoreError> {
-        let rows = ask!(self, conn => members::page(conn, after, limit));
-        rows.map_err(store_error)?
-            .into_iter()
-            .map(|row| row.record().map_err(StoreError::unreadable))
+        let statement = statements::page_of_members(POSTGRES, after, limit);
+        let rows: Vec<MemberRow> = self.fetch_all(statement).await.map_err(store_error)?;
+        let records = rows.into_iter().map(MemberRow::record);
+        records
+            .map(|record| record.map_err(StoreError::unreadable))
             .collect()
     }
 }
@@ -303,7 +351,23 @@ impl TokenStore for PgStore {
 #[async_trait]
 impl DeauthInbox for PgStore {
     async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError> {
-        self.accepts.run(event.clone()).await.map_err(inbox_error)
+        let event = event.clone();
+        self.accepts
+            .run(|reply| AcceptJob { event, reply })
+            .await
+            .map_err(inbox_error)
+    }
+
+    async fn quarantine(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError> {
+        self.with_transaction(async |conn| statements::quarantine(conn, event, note).await)
+            .await
+            .map_err(inbox_error)
+    }
+
+    async fn release(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
+        self.with_transaction(async |conn| statements::release(conn, event, now).await)
+            .await
+            .map_err(inbox_error)
     }
 
     async fn lease(
@@ -312,15 +376,15 @@ impl DeauthInbox for PgStore {
         until: Timestamp,
         limit: usize,
     ) -> Result<Vec<LeasedEvent>, InboxError> {
-        while !ask!(self, conn => inbox::put_back(conn, now)).map_err(inbox_error)? {}
-        let leased = ask!(self, conn => inbox::lease(conn, now, until, limit));
-        leased.map_err(inbox_error)
+        let end_waits = async |conn: &mut PgConnection| inbox::end_waits(conn, now).await;
+        while !self.with_connection(end_waits).await.map_err(inbox_error)? {}
+        self.with_connection(async |conn| inbox::lease(conn, now, until, limit).await)
+            .await
+            .map_err(inbox_error)
     }
 
     async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<LeaseOutcome, InboxError> {
-        let lease = lease.clone();
-        let held = self.leases.run(Job::Extend { lease, until }).await;
-        held.map_err(inbox_error)
+        self.change_lease(lease, Operation::Renew(until)).await
     }
 
     async fn complete(
@@ -329,13 +393,8 @@ impl DeauthInbox for PgStore {
         completion: &Completion,
         now: Timestamp,
     ) -> Result<LeaseOutcome, InboxError> {
-        let ending = Ending {
-            lease: lease.clone(),
-            completion: completion.clone(),
-            now,
-        };
-        let held = self.leases.run(Job::Settle(ending)).await;
-        held.map_err(inbox_error)
+        let operation = Operation::Complete(completion.clone(), now);
+        self.change_lease(lease, operation).await
     }
 
     async fn mark_tokens_destroyed(
@@ -343,61 +402,75 @@ impl DeauthInbox for PgStore {
         event: &DeauthEvent,
         now: Timestamp,
     ) -> Result<(), InboxError> {
-        let noted = ask!(self, conn => inbox::mark_tokens_destroyed(conn, &event.id, now));
-        noted.map_err(inbox_error)
-    }
-
-    async fn quarantine(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError> {
-        let held = ask!(self, conn => inbox::quarantine(conn, event, note));
-        held.map_err(inbox_error)
-    }
-
-    async fn release(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
-        let released = ask!(self, conn => inbox::release(conn, event, now));
-        released.map_err(inbox_error)
+        let marked = self.with_transaction(async |conn| {
+            statements::mark_tokens_destroyed(conn, &event.id, now).await
+        });
+        marked.await.map(drop).map_err(inbox_error)
     }
 
     async fn requeue(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
-        let requeued = ask!(self, conn => inbox::requeue(conn, event, now));
-        requeued.map_err(inbox_error)
+        self.with_transaction(async |conn| statements::requeue(conn, event, now).await)
+            .await
+            .map_err(inbox_error)
     }
 
     async fn stats(&self) -> Result<InboxStats, InboxError> {
-        let row = ask!(self, conn => inbox::stats(conn));
-        row.map(|row| row.stats()).map_err(inbox_error)
+        let row: Option<StatsRow> = self
+            .fetch_optional(statements::stats(POSTGRES))
+            .await
+            .map_err(inbox_error)?;
+        Ok(row.map(StatsRow::stats).unwrap_or_default())
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Vec<EventRecord>, InboxError> {
-        let rows = ask!(self, conn => inbox::events(conn, query));
-        rows.map_err(inbox_error)?
-            .into_iter()
-            .map(|row| row.record().map_err(InboxError::new))
+        let statement = statements::list_events(POSTGRES, query);
+        let rows: Vec<EventRow> = self.fetch_all(statement).await.map_err(inbox_error)?;
+        let records = rows.into_iter().map(EventRow::record);
+        records
+            .map(|record| record.map_err(InboxError::new))
             .collect()
     }
 
     async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError> {
-        let rows = ask!(self, conn => inbox::ledger(conn, query));
-        rows.map_err(inbox_error)?
-            .into_iter()
-            .map(|row| row.line().map_err(InboxError::new))
-            .collect()
+        // One worker at a time writes about an event, so its lines need no barrier.
+        let mut last = None;
+        if query.event.is_none() {
+            let read = self.with_connection(async |conn| ledger::last_line(conn).await);
+            last = read.await.map_err(inbox_error)?;
+            if last.is_none() {
+                return Ok(Vec::new());
+            }
+        }
+        let statement = statements::list_ledger(POSTGRES, query, last);
+        let rows: Vec<LedgerRow> = self.fetch_all(statement).await.map_err(inbox_error)?;
+        let lines = rows.into_iter().map(LedgerRow::line);
+        lines.map(|line| line.map_err(InboxError::new)).collect()
     }
 
     async fn store_checkpoint(
         &self,
         checkpoint: &StoredCheckpoint,
     ) -> Result<CheckpointOutcome, InboxError> {
-        let fate = ask!(self, conn => checkpoints::keep(conn, checkpoint));
-        fate.map_err(inbox_error)
+        let insert = statements::insert_checkpoint(POSTGRES, checkpoint);
+        let inserted = self
+            .with_connection(async |conn| conn.execute(insert).await)
+            .await
+            .map_err(inbox_error)?;
+        if inserted > 0 {
+            return Ok(CheckpointOutcome::Stored);
+        }
+        let query = statements::same_size(checkpoint);
+        let stored = self.checkpoints(&query).await?;
+        Ok(statements::existing_checkpoint(checkpoint, &stored))
     }
 
     async fn checkpoints(
         &self,
         query: &CheckpointQuery,
     ) -> Result<Vec<StoredCheckpoint>, InboxError> {
-        let rows = ask!(self, conn => checkpoints::list(conn, query));
-        let rows = rows.map_err(inbox_error)?.into_iter();
-        Ok(rows.map(|row| row.checkpoint()).collect())
+        let statement = statements::list_checkpoints(POSTGRES, query);
+        let rows: Vec<CheckpointRow> = self.fetch_all(statement).await.map_err(inbox_error)?;
+        Ok(rows.into_iter().map(CheckpointRow::checkpoint).collect())
     }
 
     async fn acquire_lock(
@@ -407,8 +480,9 @@ impl DeauthInbox for PgStore {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<String>, InboxError> {
-        let note = ask!(self, conn => inbox::acquire_lock(conn, name, holder, now, until));
-        note.map_err(inbox_error)
+        let acquire = statements::acquire_lock(POSTGRES, name, holder, now, until);
+        let note: Option<(String,)> = self.fetch_optional(acquire).await.map_err(inbox_error)?;
+        Ok(note.map(|(note,)| note))
     }
 
     async fn update_lock(
@@ -418,22 +492,17 @@ impl DeauthInbox for PgStore {
         until: Timestamp,
         note: &str,
     ) -> Result<LeaseOutcome, InboxError> {
-        let held = ask!(self, conn => inbox::update_lock(conn, name, holder, until, note));
-        held.map_err(inbox_error)
+        self.with_connection(async |conn| {
+            statements::update_lock(conn, name, holder, until, note).await
+        })
+        .await
+        .map_err(inbox_error)
     }
 
     async fn lock_state(&self, name: &str, now: Timestamp) -> Result<LockState, InboxError> {
-        let state = ask!(self, conn => inbox::lock_state(conn, name, now));
-        state.map_err(inbox_error)
-    }
-}
-
-/// PostgreSQL's text holds every character but NUL. Where one comes from outside, in a username
-/// or an error's message, the replacement character stands for it.
-fn text(text: &str) -> std::borrow::Cow<'_, str> {
-    if text.contains('\0') {
-        text.replace('\0', "\u{fffd}").into()
-    } else {
-        text.into()
+        let statement = statements::lock_state(POSTGRES, name, now);
+        let state: Option<(bool, String)> =
+            self.fetch_optional(statement).await.map_err(inbox_error)?;
+        Ok(state.map_or_else(LockState::default, |(held, note)| LockState { held, note }))
     }
 }

@@ -1,39 +1,36 @@
-//! Events that arrive together, kept by a few statements.
+//! Accepts a batch of events with a few statements.
 
 use std::collections::HashSet;
 
 use oh_core::deauth::{Accepted, DeauthEvent, Step};
+use oh_core::store::Version;
 use sqlx::{Error as SqlError, QueryBuilder, Sqlite, SqliteConnection};
 
-use super::members;
-use crate::batch::{new, outcomes, runs};
+use crate::batch::{inserted, outcomes, runs};
 
-/// Keeps events. Also tells whether tokens were deleted.
 pub(super) async fn accept(
     conn: &mut SqliteConnection,
     events: &[&DeauthEvent],
-    tokens_live_here: bool,
-) -> Result<(Vec<Accepted>, bool), SqlError> {
+    destroys_tokens: bool,
+) -> Result<Vec<Accepted>, SqlError> {
     let mut accepted = Vec::with_capacity(events.len());
-    let mut traces = false;
     for run in runs(events) {
-        let kept = keep(conn, run).await?;
-        let new = new(run, &kept);
+        let ids = insert(conn, run).await?;
+        let new = inserted(run, &ids);
         let mut left = None;
-        if tokens_live_here {
-            let leaving = members::leave(conn, &new).await?;
-            traces |= leaving.had_tokens;
-            settle(conn, &new, &leaving.left).await?;
-            left = Some(leaving.left);
+        if destroys_tokens {
+            let members = destroy_tokens(conn, &new).await?;
+            settle(conn, &new, &members).await?;
+            left = Some(members);
         }
         write_lines(conn, &new, left.as_ref()).await?;
-        accepted.extend(outcomes(run, &kept, left.as_ref()));
+        accepted.extend(outcomes(run, &ids, left.as_ref()));
     }
-    Ok((accepted, traces))
+    Ok(accepted)
 }
 
-/// Keeps those that are new, and tells which.
-async fn keep(
+/// Inserts the events that do not exist, and returns their ids.
+async fn insert(
     conn: &mut SqliteConnection,
     events: &[&DeauthEvent],
 ) -> Result<HashSet<String>, SqlError> {
@@ -52,21 +49,55 @@ async fn keep(
             .push_bind(event.received_at.as_micros());
     });
     sql.push(" ON CONFLICT (id) DO NOTHING RETURNING id");
-    let kept: Vec<String> = sql.build_query_scalar().fetch_all(conn).await?;
-    Ok(kept.into_iter().collect())
+    let ids: Vec<String> = sql.build_query_scalar().fetch_all(conn).await?;
+    Ok(ids.into_iter().collect())
 }
 
-/// The tokens of those who left are gone. The events of the others are older than an authorization.
+/// Destroys the tokens of the events' members, advances their epochs, and returns the members. Unknown
+/// members get a tombstone. A member who authorized the project after the event is unchanged and not
+/// returned, even if that authorization has ended as well: an event of an earlier membership says
+/// nothing about the latest one.
+async fn destroy_tokens(
+    conn: &mut SqliteConnection,
+    events: &[&DeauthEvent],
+) -> Result<HashSet<String>, SqlError> {
+    if events.is_empty() {
+        return Ok(HashSet::new());
+    }
+    // SQLite cannot refer to `left_at` of the event in an upsert, so it is in a row of values.
+    let mut sql =
+        QueryBuilder::<Sqlite>::new("WITH event (member, received_at, left_at, version) AS (");
+    sql.push_values(events, |mut row, event| {
+        row.push_bind(event.member.as_str())
+            .push_bind(event.received_at.as_micros())
+            .push_bind(event.left_at.as_micros())
+            .push_bind(Version::fresh().get());
+    });
+    sql.push(
+        ") INSERT INTO oh_members (member, epoch, authorized_at, deauthorized_at, confirmed_at, \
+         refresh_unanswered, version) \
+         SELECT member, received_at, 0, received_at, received_at, 0, version FROM event WHERE TRUE \
+         ON CONFLICT (member) DO UPDATE SET username = NULL, access_token = NULL, \
+         refresh_token = NULL, expires_at = NULL, epoch = max(epoch + 1, excluded.epoch), \
+         deauthorized_at = excluded.deauthorized_at, refresh_holder = NULL, refresh_until = NULL, \
+         refresh_unanswered = 0, version = excluded.version WHERE oh_members.authorized_at <= \
+         (SELECT left_at FROM event WHERE event.member = oh_members.member) RETURNING member",
+    );
+    let left: Vec<String> = sql.build_query_scalar().fetch_all(conn).await?;
+    Ok(left.into_iter().collect())
+}
+
+/// Marks the events of members who left, and settles the others as stale.
 async fn settle(
     conn: &mut SqliteConnection,
     events: &[&DeauthEvent],
     left: &HashSet<String>,
 ) -> Result<(), SqlError> {
-    let (gone, stale): (Vec<&DeauthEvent>, Vec<_>) = events
+    let (destroyed, stale): (Vec<&DeauthEvent>, Vec<_>) = events
         .iter()
         .partition(|event| left.contains(event.member.as_str()));
     for (change, events) in [
-        ("tokens_destroyed = TRUE", gone),
+        ("tokens_destroyed = TRUE", destroyed),
         ("state = 'stale', settled_at = received_at", stale),
     ] {
         if events.is_empty() {
@@ -83,7 +114,6 @@ async fn settle(
     Ok(())
 }
 
-/// The first lines of each event in the ledger.
 async fn write_lines(
     conn: &mut SqliteConnection,
     events: &[&DeauthEvent],
@@ -93,11 +123,11 @@ async fn write_lines(
         return Ok(());
     }
     let lines = events.iter().flat_map(|event| {
-        let fate = left.map(|left| match left.contains(event.member.as_str()) {
+        let second = left.map(|left| match left.contains(event.member.as_str()) {
             true => Step::TokensDestroyed,
             false => Step::Stale,
         });
-        let steps = std::iter::once(Step::Received).chain(fate);
+        let steps = std::iter::once(Step::Received).chain(second);
         steps.map(move |step| (event, step))
     });
     let mut sql =

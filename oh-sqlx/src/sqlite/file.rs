@@ -1,8 +1,7 @@
-//! Whether the database is still the file that its path names.
+//! Detects that the database file was deleted or replaced.
 //!
-//! A process goes on writing into a file that was deleted or replaced, and SQLite reports success:
-//! what is committed then is gone with the process. So the file is looked at before an answer is
-//! given.
+//! A process keeps writing to a deleted file, SQLite reports success, and the data is lost when the
+//! process ends. So the backend checks the path before it replies.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,13 +9,13 @@ use std::sync::OnceLock;
 
 use sqlx::{Error as SqlError, SqlitePool};
 
-/// The file, as it was when it was first looked at.
+/// The database file and its identity at the first check.
 pub(super) struct DatabaseFile {
     path: PathBuf,
     identity: OnceLock<Identity>,
 }
 
-/// Device and inode, where there are such.
+/// Device and inode.
 #[cfg(unix)]
 type Identity = (u64, u64);
 #[cfg(not(unix))]
@@ -30,7 +29,7 @@ impl DatabaseFile {
         }
     }
 
-    /// Fails if the path no longer names the file that it named at first.
+    /// Fails if the path names another file than at the first check, or none.
     pub(super) fn check(&self) -> Result<(), SqlError> {
         let found = identity(&self.path);
         match (self.identity.get(), found) {
@@ -38,8 +37,8 @@ impl DatabaseFile {
             (Some(_), _) => Err(SqlError::Io(io::Error::new(
                 io::ErrorKind::NotFound,
                 format!(
-                    "{} was removed or replaced while it was in use: nothing that is written \
-                     would be kept; put it back, or start again",
+                    "{} was deleted or replaced while the process used it, and writes would be lost; \
+                     restore the file or restart the process",
                     self.path.display()
                 ),
             ))),
@@ -47,7 +46,7 @@ impl DatabaseFile {
                 let _ = self.identity.set(found);
                 Ok(())
             }
-            // Not there yet, or a database in memory.
+            // A database in memory, or a file that the pool has yet to create.
             (None, Err(_)) => Ok(()),
         }
     }

@@ -1,28 +1,21 @@
-//! [`SqliteStore`]: one file, for one machine.
+//! [`SqliteStore`]: an SQLite file, for one machine.
 //!
-//! Writes of one process go through one task that commits what has gathered as one transaction
-//! ([group commit](crate)); several processes may share the file. Reads go straight to the pool.
+//! One thread commits the writes of a process in batches; several processes can share the file. Reads
+//! go to the pool.
 //!
-//! # No trace of tokens
+//! # Deleted data
 //!
-//! The connection that writes has `secure_delete` on, so SQLite overwrites with zeros what a
-//! statement deletes. Copies can stay all the same: in the free space of pages, from when rows were
-//! moved, and in the write-ahead log. So about a second after a member's record was removed or its
-//! tokens destroyed the store begins to move its table of tokens to a second one and back, a
-//! thousand rows at a time with pauses in between: the table that is left is cleared as a whole. Then
-//! the log is cut. With a few thousand members that is done at once, with
-//! a million in some minutes; then no trace of the tokens is in the files. (While another process
-//! reads without pause the log cannot be cut; it is tried again, and nothing more is added to it.)
-//! [`SqliteStore::purge`] rewrites the whole file at once, and with it every trace of
-//! the ids and names of members whose erasure is done. What the file system or a backup keeps of a file's
-//! former content is beyond any database: for that, keep the tokens
-//! [sealed](oh_core::store::EncryptedStore).
+//! The writing connection uses `secure_delete`, so SQLite overwrites deleted rows with zeros. Copies of
+//! rows can remain in the free space of pages and in the write-ahead log until SQLite reuses them.
+//! Tokens are [encrypted](oh_core::store::EncryptedStore), so such copies are unreadable. To remove
+//! all traces of the ids and usernames of erased members as well, call [`SqliteStore::purge`]. Backups
+//! and the file system may still have former contents of the file.
+//!
+//! When the last clone of a store is dropped, the log is written back into the file and truncated.
 
 mod accept;
-mod checkpoints;
 mod file;
 mod inbox;
-mod members;
 mod write;
 
 use std::fmt;
@@ -39,32 +32,32 @@ use oh_core::deauth::{
 };
 use oh_core::store::{MemberRecord, PutOutcome, StoreError, TokenStore, Version};
 use oh_core::{ProjectMemberId, Timestamp};
-use sqlx::SqlitePool;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
+use sqlx::{Error as SqlError, FromRow, Sqlite, SqliteConnection, SqlitePool};
 
-use crate::errors::{in_time, inbox_error, store_error};
+use crate::batch::AcceptJob;
+use crate::errors::{Failure, inbox_error, store_error, with_timeout};
+use crate::rows::{CheckpointRow, EventRow, LedgerRow, MemberRow, StatsRow};
 use crate::schema::{self, Migration, SchemaError};
-use crate::writer::{Failure, Writer};
-use write::{Job, Op, Outcome, SqliteBackend};
+use crate::statement::{Dialect, Execute, Statement};
+use crate::statements;
+use crate::writer::Writer;
+use write::{SqliteBackend, WriteJob};
 
-/// The schema, version by version, for an app that runs migrations itself.
-pub const MIGRATIONS: &[Migration] = &[
-    Migration {
-        version: 1,
-        name: "members_and_inbox",
-        sql: include_str!("../../migrations/sqlite/0001_members_and_inbox.sql"),
-    },
-    Migration {
-        version: 2,
-        name: "checkpoints",
-        sql: include_str!("../../migrations/sqlite/0002_checkpoints.sql"),
-    },
-];
+/// The migrations, for applications that run migrations themselves.
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "members_and_inbox",
+    sql: include_str!("../../migrations/sqlite.sql"),
+}];
 
-/// How long a statement may wait for another process to finish writing.
+const SQLITE: Dialect = Dialect::Sqlite;
+/// How long a statement waits while another process writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(4);
-/// How long a caller waits before hearing that the database does not answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a caller waits for the database.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Members' tokens and the deauthorization inbox in an SQLite file. Cheap to clone.
 ///
@@ -85,71 +78,69 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct SqliteStore(Arc<Writer<SqliteBackend>>);
 
 impl SqliteStore {
-    /// Opens the file, made if it is not there (readable by its owner only), with a pool of its
-    /// own, and brings the tables up to date.
+    /// Opens the file with a pool of its own, and creates or migrates the tables. A missing file is
+    /// created, readable by its owner only.
     ///
-    /// Journal in WAL mode, every commit flushed (`synchronous=FULL`), `secure_delete` on.
+    /// The connections use WAL mode, `synchronous=FULL` and `secure_delete`.
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened, naming it, or its tables are of a newer release.
+    /// When the file cannot be opened (the error names it), or a newer release created the tables.
     pub async fn connect(path: impl AsRef<Path>) -> Result<Self, SchemaError> {
         let path = path.as_ref();
-        let opening = Self::open(path).await;
-        opening.map_err(|error| error.opening(|| path.display().to_string()))
+        let opened = Self::open(path).await;
+        opened.map_err(|error| error.opening(|| path.display().to_string()))
     }
 
     async fn open(path: &Path) -> Result<Self, SchemaError> {
         create_private(path).map_err(|e| SchemaError::Database(e.into()))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
-            // Made above; and never again, should it be deleted while it is in use.
+            // Created above, and never again if it is deleted while it is in use.
             .create_if_missing(false)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true)
             .pragma("secure_delete", "ON");
-        // Where several processes start together, one turns WAL mode on. SQLite tells the others that
-        // the file is busy without waiting.
+        // When several processes start at the same time, one of them turns WAL mode on, and SQLite
+        // reports to the others that the file is busy without waiting for the timeout.
         let open = || {
-            let pool = SqlitePoolOptions::new().acquire_timeout(PATIENCE);
+            let pool = SqlitePoolOptions::new().acquire_timeout(CALL_TIMEOUT);
             pool.connect_with(options.clone())
         };
-        let patient = ExponentialBuilder::new()
+        let backoff = ExponentialBuilder::new()
             .with_jitter()
             .with_min_delay(Duration::from_millis(5))
             .with_max_delay(Duration::from_millis(200))
             .without_max_times()
             .with_total_delay(Some(BUSY_TIMEOUT));
-        let pool = open.retry(patient).when(is_busy).await?;
+        let pool = open.retry(backoff).when(is_busy).await?;
         let store = Self::new(pool);
         store.migrate().await?;
         Ok(store)
     }
 
-    /// Over the app's own pool. Nothing is opened or changed yet; see [`migrate`](Self::migrate).
+    /// Creates a store on the application's own pool. Opens and changes nothing yet; see
+    /// [`migrate`](Self::migrate).
     ///
-    /// The file should be in WAL mode, and its connections should wait when another process
-    /// writes (sqlx's default `busy_timeout` of 5 s is good). What the store writes goes over a
-    /// connection of its own, made as the pool makes its own, with `synchronous=FULL` and
-    /// `secure_delete=ON`.
+    /// The file should be in WAL mode, and the connections should have a `busy_timeout` of some seconds
+    /// (sqlx's default is 5 s). The store writes through a connection of its own with the options of the
+    /// pool, `synchronous=FULL` and `secure_delete`.
     pub fn new(pool: SqlitePool) -> Self {
-        Self(Arc::new(Writer::new(
-            SqliteBackend::new(pool, true),
-            PATIENCE,
-        )))
+        Self::with(SqliteBackend::new(pool, true))
     }
 
-    /// For an app whose tokens live elsewhere: [`accept`](DeauthInbox::accept) then leaves
-    /// the members' tables alone, and the library sees to the tokens in the store they are in.
+    /// Returns a store for applications whose tokens are in another store:
+    /// [`accept`](DeauthInbox::accept) then leaves `oh_members` unchanged, and the library destroys
+    /// the tokens where they are.
     #[must_use]
     pub fn inbox_only(self) -> Self {
-        let pool = self.pool().clone();
-        Self(Arc::new(Writer::new(
-            SqliteBackend::new(pool, false),
-            PATIENCE,
-        )))
+        Self::with(SqliteBackend::new(self.pool().clone(), false))
+    }
+
+    fn with(backend: SqliteBackend) -> Self {
+        Self(Arc::new(Writer::new(backend, CALL_TIMEOUT)))
     }
 
     /// The pool.
@@ -157,16 +148,15 @@ impl SqliteStore {
         &self.0.backend().pool
     }
 
-    /// Brings the tables up to date. Does nothing where they are, and may be run by several
-    /// processes at once.
+    /// Creates or migrates the tables. Several processes can call it at the same time.
     ///
     /// # Errors
     ///
-    /// When the tables are of a newer release, or the database fails.
+    /// When a newer release created the tables, or the database fails.
     pub async fn migrate(&self) -> Result<(), SchemaError> {
-        // IMMEDIATE: whoever comes second waits here, and then finds everything done.
+        // IMMEDIATE makes the second process wait here until the first one is done.
         let mut tx = self.pool().begin_with("BEGIN IMMEDIATE").await?;
-        let found = found_schema(&mut tx).await?;
+        let found = schema_version(&mut tx).await?;
         for migration in schema::pending(MIGRATIONS, found)? {
             sqlx::raw_sql(migration.sql).execute(&mut *tx).await?;
         }
@@ -174,39 +164,57 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// Whether the tables are those this release works with, for an app that runs migrations
-    /// itself.
+    /// Checks that the tables need no migration, for applications that run migrations themselves.
     ///
     /// # Errors
     ///
-    /// When they are not, or the database fails.
+    /// When they do, when a newer release created them, or when the database fails.
     pub async fn check_schema(&self) -> Result<(), SchemaError> {
         let mut conn = self.pool().acquire().await?;
-        schema::check(MIGRATIONS, found_schema(&mut conn).await?)
+        schema::check(MIGRATIONS, schema_version(&mut conn).await?)
     }
 
-    /// Rewrites the whole file (`VACUUM`) and cuts the log, so that nothing deleted is left in
-    /// either. See the [module](self): of tokens this happens by itself.
+    /// Rewrites the file (`VACUUM`) and truncates the log, so that neither contains deleted data.
     ///
-    /// Nobody else can write meanwhile, which takes about a second for every few hundred megabytes.
+    /// No process can write meanwhile, about one second for some hundred megabytes.
     ///
     /// # Errors
     ///
-    /// When another process kept reading or writing all the time. Try again.
+    /// When other connections prevent it or the database fails. Try again.
     pub async fn purge(&self) -> Result<(), StoreError> {
         let backend = self.0.backend();
-        backend.vacuum().await.map_err(|e| store_error(e.into()))?;
-        let cut = backend.checkpoint(BUSY_TIMEOUT).await;
-        match cut.map_err(|e| store_error(e.into()))? {
+        let failed = |error: SqlError| store_error(error.into());
+        backend.vacuum().await.map_err(failed)?;
+        match backend.truncate_log().await.map_err(failed)? {
             true => Ok(()),
             false => Err(StoreError::unavailable(
-                "the write-ahead log is being read by another connection",
+                "another connection is reading the write-ahead log",
             )),
         }
     }
 
-    async fn write(&self, op: Op) -> Result<Outcome, Failure> {
-        self.0.run(Job::Op(op)).await
+    /// Queues a write and waits until it is committed.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl AsyncFn(&mut SqliteConnection) -> Result<T, SqlError> + Send + 'static,
+    ) -> Result<T, Failure> {
+        self.0.run(|reply| WriteJob::new(work, reply)).await
+    }
+
+    async fn fetch_all<T>(&self, statement: Statement) -> Result<Vec<T>, Failure>
+    where
+        T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+    {
+        let query = statement.query_as::<Sqlite, T>();
+        with_timeout(CALL_TIMEOUT, query.fetch_all(self.pool())).await
+    }
+
+    async fn fetch_optional<T>(&self, statement: Statement) -> Result<Option<T>, Failure>
+    where
+        T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+    {
+        let query = statement.query_as::<Sqlite, T>();
+        with_timeout(CALL_TIMEOUT, query.fetch_optional(self.pool())).await
     }
 }
 
@@ -216,29 +224,30 @@ impl fmt::Debug for SqliteStore {
     }
 }
 
-fn is_busy(error: &sqlx::Error) -> bool {
+fn is_busy(error: &SqlError) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
-    // The lowest byte says it; the others, what for.
+    // The lowest byte of an extended code is the primary code.
     let code = code.and_then(|code| code.parse::<u32>().ok());
     code.is_some_and(|code| code & 0xff == 5)
 }
 
-async fn found_schema(conn: &mut sqlx::SqliteConnection) -> Result<i64, SchemaError> {
-    let there: i64 = sqlx::query_scalar(
+/// The version of the tables; 0 without tables.
+async fn schema_version(conn: &mut SqliteConnection) -> Result<i64, SchemaError> {
+    let tables: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'oh_schema'",
     )
     .fetch_one(&mut *conn)
     .await?;
-    if there == 0 {
+    if tables == 0 {
         return Ok(0);
     }
-    let found: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM oh_schema")
+    let version: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM oh_schema")
         .fetch_one(conn)
         .await?;
-    Ok(found.unwrap_or(0))
+    Ok(version.unwrap_or(0))
 }
 
-/// SQLite gives its other files the permissions of the first.
+/// Creates the file with mode 0600. SQLite gives its other files the same mode.
 fn create_private(path: &Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -250,23 +259,13 @@ fn create_private(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// The outcome that belongs to the operation; the backend gives no other.
-macro_rules! expect {
-    ($outcome:expr, $variant:ident) => {
-        match $outcome {
-            Outcome::$variant(it) => Ok(it),
-            _ => Err(Failure::Died),
-        }
-    };
-}
-
 #[async_trait]
 impl TokenStore for SqliteStore {
     async fn load(&self, member: &ProjectMemberId) -> Result<Option<MemberRecord>, StoreError> {
-        let row = in_time(PATIENCE, members::load(self.pool(), member)).await;
-        row.map_err(store_error)?
-            .map(|row| row.record().map_err(StoreError::unreadable))
-            .transpose()
+        let statement = statements::load_member(SQLITE, member);
+        let row: Option<MemberRow> = self.fetch_optional(statement).await.map_err(store_error)?;
+        let record = row.map(|row| row.record().map_err(StoreError::unreadable));
+        record.transpose()
     }
 
     async fn put(
@@ -274,12 +273,10 @@ impl TokenStore for SqliteStore {
         record: &MemberRecord,
         expected: Option<Version>,
     ) -> Result<PutOutcome, StoreError> {
-        let op = Op::Put {
-            record: record.clone(),
-            expected,
-        };
-        let outcome = self.write(op).await.map_err(store_error)?;
-        expect!(outcome, Put).map_err(store_error)
+        let record = record.clone();
+        self.write(async move |conn| statements::put_member(conn, &record, expected).await)
+            .await
+            .map_err(store_error)
     }
 
     async fn remove(
@@ -287,12 +284,10 @@ impl TokenStore for SqliteStore {
         member: &ProjectMemberId,
         expected: Version,
     ) -> Result<PutOutcome, StoreError> {
-        let op = Op::Remove {
-            member: member.clone(),
-            expected,
-        };
-        let outcome = self.write(op).await.map_err(store_error)?;
-        expect!(outcome, Put).map_err(store_error)
+        let member = member.clone();
+        self.write(async move |conn| statements::remove_member(conn, &member, expected).await)
+            .await
+            .map_err(store_error)
     }
 
     async fn page(
@@ -300,10 +295,11 @@ impl TokenStore for SqliteStore {
         after: Option<&ProjectMemberId>,
         limit: usize,
     ) -> Result<Vec<MemberRecord>, StoreError> {
-        let rows = in_time(PATIENCE, members::page(self.pool(), after, limit)).await;
-        rows.map_err(store_error)?
-            .into_iter()
-            .map(|row| row.record().map_err(StoreError::unreadable))
+        let statement = statements::page_of_members(SQLITE, after, limit);
+        let rows: Vec<MemberRow> = self.fetch_all(statement).await.map_err(store_error)?;
+        let records = rows.into_iter().map(MemberRow::record);
+        records
+            .map(|record| record.map_err(StoreError::unreadable))
             .collect()
     }
 }
@@ -311,9 +307,25 @@ impl TokenStore for SqliteStore {
 #[async_trait]
 impl DeauthInbox for SqliteStore {
     async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError> {
-        let job = Job::Accept(event.clone());
-        let outcome = self.0.run(job).await.map_err(inbox_error)?;
-        expect!(outcome, Accepted).map_err(inbox_error)
+        let event = event.clone();
+        self.0
+            .run(|reply| WriteJob::Accept(AcceptJob { event, reply }))
+            .await
+            .map_err(inbox_error)
+    }
+
+    async fn quarantine(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError> {
+        let (event, note) = (event.clone(), note.to_owned());
+        self.write(async move |conn| statements::quarantine(conn, &event, &note).await)
+            .await
+            .map_err(inbox_error)
+    }
+
+    async fn release(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
+        let event = event.clone();
+        self.write(async move |conn| statements::release(conn, &event, now).await)
+            .await
+            .map_err(inbox_error)
     }
 
     async fn lease(
@@ -322,31 +334,26 @@ impl DeauthInbox for SqliteStore {
         until: Timestamp,
         limit: usize,
     ) -> Result<Vec<LeasedEvent>, InboxError> {
-        // Looking costs nothing; writing takes the file's one lock. Idle workers only look.
-        let work = in_time(PATIENCE, inbox::is_there_work(self.pool(), now)).await;
-        let (waiting, mut returning) = work.map_err(inbox_error)?;
-        if limit == 0 || !(waiting || returning) {
+        // A read does not need the file's write lock, so idle workers do not disturb writers.
+        let work = self.fetch_optional(inbox::has_work(now)).await;
+        let (queued, mut waiting) = work.map_err(inbox_error)?.unwrap_or((false, false));
+        if limit == 0 || !(queued || waiting) {
             return Ok(Vec::new());
         }
-        while returning {
-            let outcome = self.write(Op::PutBack { now }).await.map_err(inbox_error)?;
-            let all = expect!(outcome, PutBack).map_err(inbox_error)?;
-            returning = !all;
+        while waiting {
+            let ended = self.write(async move |conn| inbox::end_waits(conn, now).await);
+            waiting = !ended.await.map_err(inbox_error)?;
         }
-        let outcome = self
-            .write(Op::Lease { now, until, limit })
+        self.write(async move |conn| inbox::lease(conn, now, until, limit).await)
             .await
-            .map_err(inbox_error)?;
-        expect!(outcome, LeasedEvent).map_err(inbox_error)
+            .map_err(inbox_error)
     }
 
     async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<LeaseOutcome, InboxError> {
-        let op = Op::Extend {
-            lease: lease.clone(),
-            until,
-        };
-        let outcome = self.write(op).await.map_err(inbox_error)?;
-        expect!(outcome, LeaseOutcome).map_err(inbox_error)
+        let lease = lease.clone();
+        self.write(async move |conn| statements::renew(conn, &lease, until).await)
+            .await
+            .map_err(inbox_error)
     }
 
     async fn complete(
@@ -355,13 +362,10 @@ impl DeauthInbox for SqliteStore {
         completion: &Completion,
         now: Timestamp,
     ) -> Result<LeaseOutcome, InboxError> {
-        let op = Op::Settle {
-            lease: lease.clone(),
-            completion: completion.clone(),
-            now,
-        };
-        let outcome = self.write(op).await.map_err(inbox_error)?;
-        expect!(outcome, LeaseOutcome).map_err(inbox_error)
+        let (lease, completion) = (lease.clone(), completion.clone());
+        self.write(async move |conn| inbox::complete(conn, &lease, &completion, now).await)
+            .await
+            .map_err(inbox_error)
     }
 
     async fn mark_tokens_destroyed(
@@ -370,71 +374,70 @@ impl DeauthInbox for SqliteStore {
         now: Timestamp,
     ) -> Result<(), InboxError> {
         let event = event.id.clone();
-        let outcome = self.write(Op::TokensDestroyed { event, now }).await;
-        expect!(outcome.map_err(inbox_error)?, Recorded).map_err(inbox_error)
-    }
-
-    async fn quarantine(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError> {
-        let op = Op::Hold {
-            event: event.clone(),
-            note: note.to_owned(),
-        };
-        let outcome = self.write(op).await.map_err(inbox_error)?;
-        expect!(outcome, Accepted).map_err(inbox_error)
-    }
-
-    async fn release(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
-        let event = event.clone();
-        let outcome = self.write(Op::Release { event, now }).await;
-        expect!(outcome.map_err(inbox_error)?, Requeued).map_err(inbox_error)
+        self.write(async move |conn| statements::mark_tokens_destroyed(conn, &event, now).await)
+            .await
+            .map(drop)
+            .map_err(inbox_error)
     }
 
     async fn requeue(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
-        let op = Op::Requeue {
-            event: event.clone(),
-            now,
-        };
-        let outcome = self.write(op).await.map_err(inbox_error)?;
-        expect!(outcome, Requeued).map_err(inbox_error)
+        let event = event.clone();
+        self.write(async move |conn| statements::requeue(conn, &event, now).await)
+            .await
+            .map_err(inbox_error)
     }
 
     async fn stats(&self) -> Result<InboxStats, InboxError> {
-        let row = in_time(PATIENCE, inbox::stats(self.pool())).await;
-        row.map(|row| row.stats()).map_err(inbox_error)
+        let row: Option<StatsRow> = self
+            .fetch_optional(statements::stats(SQLITE))
+            .await
+            .map_err(inbox_error)?;
+        Ok(row.map(StatsRow::stats).unwrap_or_default())
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Vec<EventRecord>, InboxError> {
-        let rows = in_time(PATIENCE, inbox::events(self.pool(), query)).await;
-        rows.map_err(inbox_error)?
-            .into_iter()
-            .map(|row| row.record().map_err(InboxError::new))
+        let statement = statements::list_events(SQLITE, query);
+        let rows: Vec<EventRow> = self.fetch_all(statement).await.map_err(inbox_error)?;
+        let records = rows.into_iter().map(EventRow::record);
+        records
+            .map(|record| record.map_err(InboxError::new))
             .collect()
     }
 
     async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError> {
-        let rows = in_time(PATIENCE, inbox::ledger(self.pool(), query)).await;
-        rows.map_err(inbox_error)?
-            .into_iter()
-            .map(|row| row.line().map_err(InboxError::new))
-            .collect()
+        let statement = statements::list_ledger(SQLITE, query, None);
+        let rows: Vec<LedgerRow> = self.fetch_all(statement).await.map_err(inbox_error)?;
+        let lines = rows.into_iter().map(LedgerRow::line);
+        lines.map(|line| line.map_err(InboxError::new)).collect()
     }
 
     async fn store_checkpoint(
         &self,
         checkpoint: &StoredCheckpoint,
     ) -> Result<CheckpointOutcome, InboxError> {
-        let op = Op::KeepCheckpoint(checkpoint.clone());
-        let outcome = self.write(op).await.map_err(inbox_error)?;
-        expect!(outcome, Checkpoint).map_err(inbox_error)
+        let new = checkpoint.clone();
+        let inserted = self
+            .write(async move |conn| {
+                conn.execute(statements::insert_checkpoint(SQLITE, &new))
+                    .await
+            })
+            .await
+            .map_err(inbox_error)?;
+        if inserted > 0 {
+            return Ok(CheckpointOutcome::Stored);
+        }
+        let query = statements::same_size(checkpoint);
+        let stored = self.checkpoints(&query).await?;
+        Ok(statements::existing_checkpoint(checkpoint, &stored))
     }
 
     async fn checkpoints(
         &self,
         query: &CheckpointQuery,
     ) -> Result<Vec<StoredCheckpoint>, InboxError> {
-        let rows = in_time(PATIENCE, checkpoints::list(self.pool(), query)).await;
-        let rows = rows.map_err(inbox_error)?.into_iter();
-        Ok(rows.map(|row| row.checkpoint()).collect())
+        let statement = statements::list_checkpoints(SQLITE, query);
+        let rows: Vec<CheckpointRow> = self.fetch_all(statement).await.map_err(inbox_error)?;
+        Ok(rows.into_iter().map(CheckpointRow::checkpoint).collect())
     }
 
     async fn acquire_lock(
@@ -444,14 +447,15 @@ impl DeauthInbox for SqliteStore {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<String>, InboxError> {
-        let op = Op::AcquireLock {
-            name: name.to_owned(),
-            holder: holder.to_owned(),
-            now,
-            until,
-        };
-        let outcome = self.write(op).await.map_err(inbox_error)?;
-        expect!(outcome, Lock).map_err(inbox_error)
+        let (name, holder) = (name.to_owned(), holder.to_owned());
+        let note: Option<(String,)> = self
+            .write(async move |conn| {
+                let acquire = statements::acquire_lock(SQLITE, &name, &holder, now, until);
+                acquire.query_as::<Sqlite, _>().fetch_optional(conn).await
+            })
+            .await
+            .map_err(inbox_error)?;
+        Ok(note.map(|(note,)| note))
     }
 
     async fn update_lock(
@@ -461,36 +465,36 @@ impl DeauthInbox for SqliteStore {
         until: Timestamp,
         note: &str,
     ) -> Result<LeaseOutcome, InboxError> {
-        let op = Op::RenewLock {
-            name: name.to_owned(),
-            holder: holder.to_owned(),
-            until,
-            note: note.to_owned(),
-        };
-        let outcome = self.write(op).await.map_err(inbox_error)?;
-        expect!(outcome, LeaseOutcome).map_err(inbox_error)
+        let [name, holder, note] = [name, holder, note].map(str::to_owned);
+        self.write(async move |conn| {
+            statements::update_lock(conn, &name, &holder, until, &note).await
+        })
+        .await
+        .map_err(inbox_error)
     }
 
     async fn lock_state(&self, name: &str, now: Timestamp) -> Result<LockState, InboxError> {
-        let state = in_time(PATIENCE, inbox::lock_state(self.pool(), name, now)).await;
-        state.map_err(inbox_error)
+        let statement = statements::lock_state(SQLITE, name, now);
+        let state: Option<(bool, String)> =
+            self.fetch_optional(statement).await.map_err(inbox_error)?;
+        Ok(state.map_or_else(LockState::default, |(held, note)| LockState { held, note }))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::is_busy;
-    use crate::errors::tests::said;
+    use crate::errors::tests::database_error;
 
     #[test]
-    fn a_busy_file_is_told_from_other_trouble() {
-        // Busy, while it is recovered, in an old snapshot.
+    fn is_busy_recognizes_busy_codes_only() {
+        // Busy, busy during recovery, busy with an outdated snapshot.
         for code in ["5", "261", "517"] {
-            assert!(is_busy(&said(code)), "{code}");
+            assert!(is_busy(&database_error(code)), "{code}");
         }
-        // Locked within, full, not opened; and what is no number.
+        // Locked, full, cannot open, and a code of another database.
         for code in ["6", "13", "14", "HY000"] {
-            assert!(!is_busy(&said(code)), "{code}");
+            assert!(!is_busy(&database_error(code)), "{code}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Accepting an event and destroying the member's tokens is one commit.
+//! An accepted event and the destruction of the member's tokens are one commit.
 
 #![allow(clippy::unwrap_used, reason = "a test may, and so may its helpers")]
 
@@ -9,9 +9,7 @@ use oh_core::deauth::{
     Accepted, DeauthEvent, DeauthInbox, Discovery, ErasureRequest, EventId, EventQuery, EventState,
     LedgerQuery, Pseudonym, Step, TokenOutcome,
 };
-use oh_core::store::{
-    MemberRecord, MemoryStore, PutOutcome, RefreshLease, TokenStore, Tokens, Version,
-};
+use oh_core::store::{MemberRecord, PutOutcome, RefreshLease, TokenStore, Tokens, Version};
 use oh_core::{ProjectMemberId, Timestamp};
 use oh_sqlx::{PgStore, SqliteStore};
 
@@ -19,7 +17,7 @@ trait Both: TokenStore + DeauthInbox + Clone {}
 impl Both for SqliteStore {}
 impl Both for PgStore {}
 
-/// One test on each database.
+/// Defines each test for both databases.
 macro_rules! on_both {
     ($($test:ident)+) => {
         mod sqlite {
@@ -44,15 +42,15 @@ macro_rules! on_both {
 }
 
 on_both! {
-    tokens_go_with_the_event
-    a_member_never_seen_gets_a_tombstone
-    one_who_came_back_keeps_the_tokens
-    an_old_wish_is_stale_after_a_later_membership_too
-    leaving_twice_advances_the_epoch_twice
-    a_login_in_flight_comes_too_late
-    many_at_once_are_each_told_the_truth
-    the_same_member_many_times_in_one_batch
-    no_line_of_the_ledger_is_skipped
+    accept_destroys_tokens_in_the_same_commit
+    accept_stores_tombstone_for_unknown_member
+    accept_settles_event_as_stale_after_later_authorization
+    accept_settles_event_as_stale_after_later_membership_ended
+    accept_advances_epoch_for_each_event
+    put_conflicts_after_member_left
+    concurrent_accepts_report_outcome_of_each_event
+    accept_handles_one_member_many_times_in_one_batch
+    ledger_reader_misses_no_line_while_others_write
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -63,7 +61,7 @@ fn id(number: u32) -> ProjectMemberId {
     format!("{number:08}").parse().unwrap()
 }
 
-/// Member `number` left at `left` and it reached us a second later.
+/// Member `number` left at `left`; the webhook arrived a second later.
 fn event(name: &str, number: u32, left: i64) -> DeauthEvent {
     DeauthEvent {
         id: EventId::new(name),
@@ -110,8 +108,8 @@ async fn load(store: &impl TokenStore, number: u32) -> MemberRecord {
     store.load(&id(number)).await.unwrap().unwrap()
 }
 
-/// Everything but the version.
-fn assert_like(found: &MemberRecord, wanted: &MemberRecord) {
+/// Compares everything except the version.
+fn assert_same(found: &MemberRecord, expected: &MemberRecord) {
     let fields = |r: &MemberRecord| {
         (
             (
@@ -124,22 +122,22 @@ fn assert_like(found: &MemberRecord, wanted: &MemberRecord) {
             (r.refresh.clone(), r.refresh_unanswered),
         )
     };
-    assert_eq!(fields(found), fields(wanted));
+    assert_eq!(fields(found), fields(expected));
 }
 
-async fn tokens_go_with_the_event(store: impl Both) {
+async fn accept_destroys_tokens_in_the_same_commit(store: impl Both) {
     let before = authorized(1, 0);
     assert_eq!(store.put(&before, None).await.unwrap(), PutOutcome::Stored);
     let accepted = store.accept(&event("e", 1, 100)).await.unwrap();
     assert_eq!(accepted, Accepted::New(TokenOutcome::Destroyed));
     let after = load(&store, 1).await;
-    assert_like(&after, &before.deauthorized(at(101)));
+    assert_same(&after, &before.deauthorized(at(101)));
     assert_ne!(after.version, before.version);
     assert_eq!(
         steps(&store, "e").await,
         [Step::Received, Step::TokensDestroyed]
     );
-    // Again: nothing changes, not even the version.
+    // A duplicate changes nothing, not even the version.
     assert_eq!(
         store.accept(&event("e", 1, 100)).await.unwrap(),
         Accepted::Duplicate
@@ -151,16 +149,16 @@ async fn tokens_go_with_the_event(store: impl Both) {
     assert_eq!(leased[0].event, event("e", 1, 100));
 }
 
-async fn a_member_never_seen_gets_a_tombstone(store: impl Both) {
+async fn accept_stores_tombstone_for_unknown_member(store: impl Both) {
     let accepted = store.accept(&event("e", 2, 100)).await.unwrap();
     assert_eq!(accepted, Accepted::New(TokenOutcome::Destroyed));
-    assert_like(
+    assert_same(
         &load(&store, 2).await,
         &MemberRecord::tombstone(id(2), at(101)),
     );
 }
 
-async fn one_who_came_back_keeps_the_tokens(store: impl Both) {
+async fn accept_settles_event_as_stale_after_later_authorization(store: impl Both) {
     let back = authorized(3, 200);
     assert_eq!(store.put(&back, None).await.unwrap(), PutOutcome::Stored);
     let accepted = store.accept(&event("old", 3, 100)).await.unwrap();
@@ -169,48 +167,48 @@ async fn one_who_came_back_keeps_the_tokens(store: impl Both) {
     assert_eq!(state(&store, "old").await, EventState::Stale);
     assert_eq!(steps(&store, "old").await, [Step::Received, Step::Stale]);
     assert!(store.lease(at(500), at(600), 10).await.unwrap().is_empty());
-    // The same moment is not later.
+    // An authorization at the time of the departure is not later.
     let accepted = store.accept(&event("now", 3, 200)).await.unwrap();
     assert_eq!(accepted, Accepted::New(TokenOutcome::Destroyed));
-    // Someone decides that the old wish stands after all.
+    // An operator requeues the stale event.
     assert!(store.requeue(&EventId::new("old"), at(700)).await.unwrap());
     let leased = store.lease(at(700), at(800), 10).await.unwrap();
     assert_eq!(leased[0].event.id.as_str(), "old");
 }
 
-async fn an_old_wish_is_stale_after_a_later_membership_too(store: impl Both) {
+async fn accept_settles_event_as_stale_after_later_membership_ended(store: impl Both) {
     let back = authorized(7, 200);
     assert_eq!(store.put(&back, None).await.unwrap(), PutOutcome::Stored);
     let accepted = store.accept(&event("later", 7, 300)).await.unwrap();
     assert_eq!(accepted, Accepted::New(TokenOutcome::Destroyed));
-    let gone = load(&store, 7).await;
+    let left = load(&store, 7).await;
     let accepted = store.accept(&event("earlier", 7, 100)).await.unwrap();
     assert_eq!(accepted, Accepted::New(TokenOutcome::Stale));
-    assert_eq!(load(&store, 7).await.version, gone.version);
+    assert_eq!(load(&store, 7).await.version, left.version);
     assert_eq!(state(&store, "earlier").await, EventState::Stale);
-    // One who was never seen has no later membership.
+    // An unknown member has no later membership.
     let accepted = store.accept(&event("first", 8, 300)).await.unwrap();
     assert_eq!(accepted, Accepted::New(TokenOutcome::Destroyed));
     let accepted = store.accept(&event("second", 8, 100)).await.unwrap();
     assert_eq!(accepted, Accepted::New(TokenOutcome::Destroyed));
 }
 
-async fn leaving_twice_advances_the_epoch_twice(store: impl Both) {
+async fn accept_advances_epoch_for_each_event(store: impl Both) {
     let before = authorized(4, 0);
     assert_eq!(store.put(&before, None).await.unwrap(), PutOutcome::Stored);
     let _ = store.accept(&event("one", 4, 10)).await.unwrap();
     let first = load(&store, 4).await;
-    // Received in the same microsecond as the first: greater all the same.
+    // The epoch grows although both events were received in the same microsecond.
     let _ = store.accept(&event("two", 4, 10)).await.unwrap();
     let second = load(&store, 4).await;
     assert!(before.epoch < first.epoch && first.epoch < second.epoch);
-    // Only the first is taken; the second waits for it.
+    // The second event of the member waits for the first.
     let leased = store.lease(at(20), at(30), 10).await.unwrap();
     let names: Vec<_> = leased.iter().map(|l| l.event.id.as_str()).collect();
     assert_eq!(names, ["one"]);
 }
 
-async fn a_login_in_flight_comes_too_late(store: impl Both) {
+async fn put_conflicts_after_member_left(store: impl Both) {
     let before = authorized(5, 0);
     assert_eq!(store.put(&before, None).await.unwrap(), PutOutcome::Stored);
     let _ = store.accept(&event("e", 5, 10)).await.unwrap();
@@ -227,8 +225,8 @@ async fn a_login_in_flight_comes_too_late(store: impl Both) {
     assert!(!load(&store, 5).await.is_authorized());
 }
 
-async fn many_at_once_are_each_told_the_truth(store: impl Both) {
-    // A third is authorized, a third has come back since, a third was never seen.
+async fn concurrent_accepts_report_outcome_of_each_event(store: impl Both) {
+    // One third is authorized, one third authorized again later, one third is unknown.
     for n in 0..200 {
         match n % 3 {
             0 => assert_eq!(
@@ -242,7 +240,7 @@ async fn many_at_once_are_each_told_the_truth(store: impl Both) {
             _ => {}
         }
     }
-    // Each event three times.
+    // Each event is sent three times.
     let mut tasks = Vec::new();
     for n in (0..200).chain(0..200).chain(0..200) {
         let store = store.clone();
@@ -259,17 +257,17 @@ async fn many_at_once_are_each_told_the_truth(store: impl Both) {
     let mut new = std::collections::BTreeMap::new();
     for task in tasks {
         let (n, accepted) = task.await.unwrap();
-        if let Accepted::New(fate) = accepted {
-            assert!(new.insert(n, fate).is_none(), "accepted twice: {n}");
+        if let Accepted::New(outcome) = accepted {
+            assert!(new.insert(n, outcome).is_none(), "accepted twice: {n}");
         }
     }
     for n in 0..200 {
-        let wanted = if n % 3 == 1 {
+        let expected = if n % 3 == 1 {
             TokenOutcome::Stale
         } else {
             TokenOutcome::Destroyed
         };
-        assert_eq!(new[&n], wanted, "{n}");
+        assert_eq!(new[&n], expected, "{n}");
         assert_eq!(load(&store, n).await.is_authorized(), n % 3 == 1);
         assert_eq!(steps(&store, &format!("e{n:03}")).await.len(), 2);
     }
@@ -278,7 +276,7 @@ async fn many_at_once_are_each_told_the_truth(store: impl Both) {
     assert_eq!(stats.oldest_pending, Some(at(101)));
 }
 
-async fn the_same_member_many_times_in_one_batch(store: impl Both) {
+async fn accept_handles_one_member_many_times_in_one_batch(store: impl Both) {
     assert_eq!(
         store.put(&authorized(6, 50), None).await.unwrap(),
         PutOutcome::Stored
@@ -286,7 +284,7 @@ async fn the_same_member_many_times_in_one_batch(store: impl Both) {
     let mut tasks = Vec::new();
     for n in 0..40 {
         let store = store.clone();
-        // Half of them from before the authorization.
+        // Half of the events are older than the authorization.
         let event = event(&format!("e{n}"), 6, if n % 2 == 0 { 40 } else { 60 });
         tasks.push(tokio::spawn(
             async move { store.accept(&event).await.unwrap() },
@@ -303,8 +301,7 @@ async fn the_same_member_many_times_in_one_batch(store: impl Both) {
     assert!(!load(&store, 6).await.is_authorized());
 }
 
-/// Whoever follows the ledger by number sees every line, while many write.
-async fn no_line_of_the_ledger_is_skipped(store: impl Both) {
+async fn ledger_reader_misses_no_line_while_others_write(store: impl Both) {
     let mut writers = Vec::new();
     for n in 0..8 {
         let store = store.clone();
@@ -331,12 +328,7 @@ async fn no_line_of_the_ledger_is_skipped(store: impl Both) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_that_live_elsewhere_are_left_alone() {
-    let elsewhere = MemoryStore::new();
-    assert_eq!(
-        elsewhere.put(&authorized(1, 0), None).await.unwrap(),
-        PutOutcome::Stored
-    );
+async fn inbox_only_leaves_members_unchanged() {
     let file = SqliteFile::new();
     let inbox = file.open().await.inbox_only();
     let accepted = inbox.accept(&event("e", 1, 100)).await.unwrap();

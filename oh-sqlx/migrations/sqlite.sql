@@ -4,10 +4,13 @@ CREATE TABLE oh_schema (
     version INTEGER PRIMARY KEY
 ) STRICT;
 
--- One row for each member: oh_core::store::MemberRecord without the tokens.
+-- oh_core::store::MemberRecord: one row for each member.
 CREATE TABLE oh_members (
     member TEXT NOT NULL PRIMARY KEY,
     username TEXT,
+    access_token TEXT,
+    refresh_token TEXT,
+    expires_at INTEGER,
     epoch INTEGER NOT NULL,
     authorized_at INTEGER NOT NULL,
     deauthorized_at INTEGER,
@@ -16,39 +19,15 @@ CREATE TABLE oh_members (
     refresh_until INTEGER,
     refresh_unanswered INTEGER NOT NULL,
     version INTEGER NOT NULL,
+    CHECK ((access_token IS NULL) = (refresh_token IS NULL)),
+    CHECK ((access_token IS NULL) = (expires_at IS NULL)),
     CHECK ((refresh_holder IS NULL) = (refresh_until IS NULL))
 ) STRICT, WITHOUT ROWID;
 
--- One row for each member who is authorized, in one of these two tables. After tokens were deleted
--- all rows move from one table to the other, piece by piece. The one that is left empty is cleared
--- as a whole, and with it the copies that SQLite leaves in a page when it moves rows to others.
--- Other tables may reference oh_members, and none may reference these.
-CREATE TABLE oh_tokens (
-    member TEXT NOT NULL PRIMARY KEY,
-    access_token TEXT NOT NULL,
-    refresh_token TEXT NOT NULL,
-    expires_at INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE oh_tokens_moved (
-    member TEXT NOT NULL PRIMARY KEY,
-    access_token TEXT NOT NULL,
-    refresh_token TEXT NOT NULL,
-    expires_at INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-
--- How often one of them was cleared, and how often it must be until no trace of what was deleted is
--- left. Rows move to oh_tokens_moved while the first number is even, and back while it is odd.
-CREATE TABLE oh_tokens_moves (
-    cleared INTEGER NOT NULL,
-    needed INTEGER NOT NULL
-) STRICT;
-
-INSERT INTO oh_tokens_moves (cleared, needed) VALUES (0, 0);
-
--- One row for each member leaving: oh_core::deauth::EventRecord. member is NULL once done.
--- waits_until: not to be looked at before; NULL while in the queue.
--- tokens_destroyed, requeued_at: oh_core::deauth::TokenProgress. requeued_at is only set once stale.
+-- oh_core::deauth::EventRecord: one row for each departure. member is NULL once it is done.
+-- waits_until: the event cannot be leased before this time; NULL while it is in the queue.
+-- tokens_destroyed and requeued_at: oh_core::deauth::TokenProgress. Only events that were stale once
+-- have requeued_at.
 CREATE TABLE oh_events (
     id TEXT NOT NULL PRIMARY KEY,
     member TEXT,
@@ -76,13 +55,13 @@ CREATE INDEX oh_events_waiting ON oh_events (waits_until)
     WHERE state = 'pending' AND waits_until IS NOT NULL;
 CREATE INDEX oh_events_of_member ON oh_events (member, received_at, id)
     WHERE state = 'pending';
-CREATE INDEX oh_events_held ON oh_events (member, lease_until)
+CREATE INDEX oh_events_leased ON oh_events (member, lease_until)
     WHERE lease_until IS NOT NULL;
 CREATE INDEX oh_events_by_state ON oh_events (state, received_at, id);
 CREATE INDEX oh_events_by_time ON oh_events (received_at, id);
 CREATE INDEX oh_events_by_pseudonym ON oh_events (pseudonym, received_at, id);
 
--- Only ever added to: oh_core::deauth::LedgerLine. Holds no project member ids.
+-- oh_core::deauth::LedgerLine: append-only, without project member ids.
 CREATE TABLE oh_ledger (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     event TEXT NOT NULL,
@@ -96,7 +75,17 @@ CREATE TABLE oh_ledger (
 CREATE INDEX oh_ledger_by_event ON oh_ledger (event, seq);
 CREATE INDEX oh_ledger_by_member ON oh_ledger (member, seq);
 
--- Named locks, each held by one process of many for a while, with a note for the next holder.
+-- oh_core::deauth::StoredCheckpoint: append-only.
+CREATE TABLE oh_checkpoints (
+    size INTEGER NOT NULL PRIMARY KEY,
+    last_seq INTEGER NOT NULL,
+    root TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    note TEXT NOT NULL,
+    tree TEXT NOT NULL
+) STRICT;
+
+-- Named locks with the note of the last holder.
 CREATE TABLE oh_locks (
     name TEXT NOT NULL PRIMARY KEY,
     holder TEXT NOT NULL,

@@ -1,11 +1,11 @@
--- Schema 1 for PostgreSQL. Times are microseconds since 1970 in UTC.
--- Ids sort by their bytes, whatever the collation of the database.
+-- Schema 1 for PostgreSQL. Times are microseconds since 1970 in UTC. Ids sort by their bytes,
+-- whatever the collation of the database.
 
 CREATE TABLE oh_schema (
     version INTEGER PRIMARY KEY
 );
 
--- One row for each member: oh_core::store::MemberRecord.
+-- oh_core::store::MemberRecord: one row for each member.
 CREATE TABLE oh_members (
     member TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     username TEXT,
@@ -25,10 +25,11 @@ CREATE TABLE oh_members (
     CHECK ((refresh_holder IS NULL) = (refresh_until IS NULL))
 );
 
--- One row for each member leaving: oh_core::deauth::EventRecord. member is NULL once done.
--- waits_until: not to be looked at before; NULL while in the queue.
--- tokens_destroyed, requeued_at: oh_core::deauth::TokenProgress. requeued_at is only set once stale.
--- Vacuumed early: the front of the queue is where dead rows gather.
+-- oh_core::deauth::EventRecord: one row for each departure. member is NULL once it is done.
+-- waits_until: the event cannot be leased before this time; NULL while it is in the queue.
+-- tokens_destroyed and requeued_at: oh_core::deauth::TokenProgress. Only events that were stale once
+-- have requeued_at.
+-- Vacuumed early, because dead rows gather at the front of the queue.
 CREATE TABLE oh_events (
     id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     member TEXT COLLATE "C",
@@ -56,13 +57,13 @@ CREATE INDEX oh_events_waiting ON oh_events (waits_until)
     WHERE state = 'pending' AND waits_until IS NOT NULL;
 CREATE INDEX oh_events_of_member ON oh_events (member, received_at, id)
     WHERE state = 'pending';
-CREATE INDEX oh_events_held ON oh_events (member, lease_until)
+CREATE INDEX oh_events_leased ON oh_events (member, lease_until)
     WHERE lease_until IS NOT NULL;
 CREATE INDEX oh_events_by_state ON oh_events (state, received_at, id);
 CREATE INDEX oh_events_by_time ON oh_events (received_at, id);
 CREATE INDEX oh_events_by_pseudonym ON oh_events (pseudonym, received_at, id);
 
--- Only ever added to: oh_core::deauth::LedgerLine. Holds no project member ids.
+-- oh_core::deauth::LedgerLine: append-only, without project member ids.
 CREATE TABLE oh_ledger (
     seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     event TEXT COLLATE "C" NOT NULL,
@@ -76,7 +77,17 @@ CREATE TABLE oh_ledger (
 CREATE INDEX oh_ledger_by_event ON oh_ledger (event, seq);
 CREATE INDEX oh_ledger_by_member ON oh_ledger (member, seq);
 
--- Named locks, each held by one process of many for a while, with a note for the next holder.
+-- oh_core::deauth::StoredCheckpoint: append-only.
+CREATE TABLE oh_checkpoints (
+    size BIGINT NOT NULL PRIMARY KEY,
+    last_seq BIGINT NOT NULL,
+    root TEXT COLLATE "C" NOT NULL,
+    at BIGINT NOT NULL,
+    note TEXT NOT NULL,
+    tree TEXT NOT NULL
+);
+
+-- Named locks with the note of the last holder.
 CREATE TABLE oh_locks (
     name TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     holder TEXT NOT NULL,

@@ -1,27 +1,32 @@
-//! What a completion writes, said once for both databases.
+//! The change that a completed attempt makes, for both dialects.
 
 use oh_core::Timestamp;
 use oh_core::deauth::{Completion, EventState, Step};
 
-/// The columns that a [`Completion`] sets, and its line in the ledger.
+/// The columns that a [`Completion`] sets, and the step that it writes to the ledger.
 pub(crate) struct Change<'a> {
+    /// When the attempt was completed.
+    #[cfg(feature = "postgres")]
+    pub(crate) at: Timestamp,
     pub(crate) state: EventState,
-    /// When the next try is due, if there is one.
+    /// When the next attempt is due, if there is one.
     pub(crate) due_at: Option<i64>,
     pub(crate) settled_at: Option<i64>,
-    /// The project member id goes.
-    pub(crate) forget: bool,
+    /// Whether the project member id is removed.
+    pub(crate) remove_member: bool,
     pub(crate) step: Step,
     pub(crate) note: Option<&'a str>,
 }
 
 impl<'a> Change<'a> {
-    pub(crate) fn of(completion: &'a Completion, now: Timestamp) -> Self {
+    pub(crate) fn new(completion: &'a Completion, now: Timestamp) -> Self {
         let settled = |state, step, note| Self {
+            #[cfg(feature = "postgres")]
+            at: now,
             state,
             due_at: None,
             settled_at: Some(now.as_micros()),
-            forget: state == EventState::Done,
+            remove_member: state == EventState::Done,
             step,
             note,
         };
@@ -32,10 +37,12 @@ impl<'a> Change<'a> {
             }
             Completion::Stale => settled(EventState::Stale, Step::Stale, None),
             Completion::Retry { due_at, note } => Self {
+                #[cfg(feature = "postgres")]
+                at: now,
                 state: EventState::Pending,
                 due_at: Some(due_at.as_micros()),
                 settled_at: None,
-                forget: false,
+                remove_member: false,
                 step: Step::Failed,
                 note: Some(note),
             },

@@ -1,0 +1,35 @@
+//! The order of ledger lines on PostgreSQL.
+//!
+//! PostgreSQL assigns the number of a line before the transaction commits. A reader could see line 8
+//! before line 7 is committed, continue after 8, and never see 7. Therefore every transaction that
+//! writes lines shares an advisory lock from before its first row lock until its commit, and a reader
+//! first takes the lock exclusively for a moment: at that time no line is uncommitted, and no line
+//! will ever appear before the last one.
+
+use sqlx::{Error as SqlError, PgConnection, Row};
+
+/// A condition that is always true. It takes the shared advisory lock ("ohledger" in ASCII), and turns
+/// `synchronous_commit` on for the transaction if the database's default is off. PostgreSQL
+/// evaluates it once, before it reads a row.
+pub(crate) const BARRIER: &str = "(SELECT pg_advisory_xact_lock_shared(8027785518519903602) IS NOT NULL \
+     AND CASE current_setting('synchronous_commit') WHEN 'off' \
+     THEN set_config('synchronous_commit', 'on', true) IS NOT NULL ELSE true END)";
+
+/// Returns the number of the last line, before which no line will appear any more.
+///
+/// It is one round trip, so that the lock is released whatever happens to this process. The wait is
+/// limited, because writers wait behind it. Each statement sees what was committed when it began, so
+/// the last one sees the lines of all writers for which the second one waited.
+pub(super) async fn last_line(conn: &mut PgConnection) -> Result<Option<i64>, SqlError> {
+    let results = sqlx::raw_sql(
+        "SET LOCAL lock_timeout = '2s'; \
+         SELECT pg_advisory_xact_lock(8027785518519903602); \
+         SELECT max(seq) FROM oh_ledger",
+    )
+    .fetch_all(conn)
+    .await?;
+    match results.last() {
+        Some(row) => row.try_get(0),
+        None => Err(SqlError::RowNotFound),
+    }
+}
