@@ -5,18 +5,15 @@
 mod common;
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use common::{PgSchema, SqliteFile};
 use oh_core::deauth::{
-    Accepted, CheckpointOutcome, CheckpointQuery, Checkpointer, Completion, DeauthEvent,
-    DeauthInbox, Deauthorizer, Discovery, ErasureRequest, EventId, EventQuery, EventState,
-    LeaseOutcome, Ledger, LedgerQuery, Pseudonym, Pseudonymizer, StoredCheckpoint,
+    Accepted, CheckpointOutcome, CheckpointQuery, Completion, DeauthEvent, DeauthInbox, Discovery,
+    ErasureRequest, EventId, EventQuery, LeaseOutcome, LedgerQuery, Pseudonym, StoredCheckpoint,
 };
-use oh_core::ledger::{SigningKey, Verifier};
-use oh_core::store::{MemberRecord, PutOutcome, TokenStore, Tokens, Version};
-use oh_core::{Clock, KeyMaterial, ProjectMemberId, Timestamp};
+use oh_core::store::{MemberRecord, PutOutcome, TokenStore, Tokens};
+use oh_core::{ProjectMemberId, Timestamp};
 use oh_sqlx::{PgStore, SchemaError, SqliteStore, postgres, sqlite};
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteConnectOptions;
