@@ -1,8 +1,5 @@
 //! Conversion between actix-web's http 0.2 types and the core's http 1 types.
 
-use std::io;
-
-use actix_web::body::BodyStream;
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::http::StatusCode;
@@ -13,8 +10,7 @@ use futures_util::TryStreamExt;
 use http::request::Parts;
 use http::{Method, Uri};
 use http_body::{Body, Frame};
-use http_body_util::{BodyExt, StreamBody};
-use oh_core::routes::ResponseBody;
+use http_body_util::StreamBody;
 
 /// Converts the request without its body.
 ///
@@ -42,19 +38,6 @@ pub(crate) fn request(
 ) -> Result<http::Request<impl Body<Data = Bytes, Error = PayloadError> + Unpin>, http::Error> {
     let body = StreamBody::new(payload.map_ok(Frame::data));
     Ok(http::Request::from_parts(head(request)?, body))
-}
-
-/// Converts a response whose body may be a stream.
-pub(crate) fn streaming_response(original: http::Response<ResponseBody>) -> HttpResponse {
-    let (head, body) = original.into_parts();
-    match body.into_bytes() {
-        Ok(bytes) => response(&http::Response::from_parts(head, bytes)),
-        Err(stream) => {
-            let empty = response(&http::Response::from_parts(head, Bytes::new()));
-            let body = BodyStream::new(stream.into_data_stream().map_err(io::Error::other));
-            empty.set_body(body).map_into_boxed_body()
-        }
-    }
 }
 
 /// Converts a response whose body is in memory.

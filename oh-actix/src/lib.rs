@@ -61,6 +61,7 @@
 //!
 //! [`from_fn`]: actix_web::middleware::from_fn
 
+mod bridge;
 mod convert;
 mod extract;
 mod middleware;
@@ -68,7 +69,8 @@ mod rejection;
 mod scope;
 mod session;
 
+pub use bridge::RequestBody;
 pub use extract::{Handle, Member, VerifiedWebhook};
 pub use middleware::{require_member, verify_webhook};
 pub use rejection::Rejection;
-pub use scope::{configure, scope};
+pub use scope::{configure, configure_with, scope};

@@ -1,11 +1,20 @@
 //! The Open Humans routes as an actix-web scope.
 
+use std::convert::Infallible;
+use std::rc::Rc;
+
 use actix_web::guard::fn_guard;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Scope};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
 use oh_core::OpenHumans;
-use oh_core::routes::{Route, RouteOutcome};
+use oh_core::routes::Route;
+use oh_core::transport::BoxError;
+use tower_service::Service;
 
+use crate::bridge::{self, RequestBody};
 use crate::rejection::Rejection;
 use crate::{convert, session};
 
@@ -24,40 +33,55 @@ pub fn configure(openhumans: &OpenHumans) -> impl FnOnce(&mut ServiceConfig) + C
     }
 }
 
-/// Returns the Open Humans routes alone, each with and without a trailing slash, under the mount
-/// path.
+/// As [`configure`], and passes all other requests under the mount path to a tower service, such
+/// as the router of `oh-pages`.
+///
+/// Requests to `service` have the path below the mount path. They have a
+/// [`SessionReader`](oh_core::routes::SessionReader) among their extensions, and a
+/// [`SessionChange`](oh_core::SessionChange) among the extensions of a response is applied.
+pub fn configure_with<S, B>(
+    openhumans: &OpenHumans,
+    service: S,
+) -> impl FnOnce(&mut ServiceConfig) + Clone + use<S, B>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + 'static,
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<BoxError>,
+{
+    let openhumans = openhumans.clone();
+    move |config| {
+        let mount_path: Rc<str> = openhumans.settings().mount_path().into();
+        let handler = move |request: HttpRequest, payload: web::Payload| {
+            let (service, mount_path) = (service.clone(), Rc::clone(&mount_path));
+            async move { bridge::call(service, &mount_path, request, payload).await }
+        };
+        config
+            .service(scope(&openhumans).default_service(web::to(handler)))
+            .app_data(openhumans.clone());
+    }
+}
+
+/// Returns the Open Humans routes alone, each with and without a trailing
+/// slash, under the mount path.
 pub fn scope(openhumans: &OpenHumans) -> Scope {
-    openhumans.routes().into_iter().fold(
-        web::scope(openhumans.settings().mount_path()),
-        |scope, route| {
-            let mount = openhumans.settings().mount_path();
-            let pattern = format!("{mount}{}", route.path());
+    let mount_path = openhumans.settings().mount_path();
+    Route::ALL
+        .into_iter()
+        .fold(web::scope(mount_path), |scope, route| {
+            let path = format!("{mount_path}{}", route.path());
             let openhumans = openhumans.clone();
             let handler =
                 move |request, payload| respond(openhumans.clone(), route, request, payload);
-            let paths = match route.path() {
-                "/" => vec![String::new()],
-                path => vec![path.to_owned(), format!("{path}/")],
-            };
-            let undecoded =
-                fn_guard(move |request| matches_undecoded(request.head().uri.path(), &pattern));
-            scope.service(web::resource(paths).guard(undecoded).to(handler))
-        },
-    )
-}
-
-/// Returns whether the undecoded path ends with the segments of `route`.
-///
-/// A segment in braces matches any segment, and the application's scopes may add a prefix. actix-web
-/// percent-decodes a path before it matches, so `/%6Cogin` would reach the login here although
-/// proxies and the core treat it as another path.
-fn matches_undecoded(path: &str, route: &str) -> bool {
-    let mut path = path.strip_suffix('/').unwrap_or(path).rsplit('/');
-    let mut route = route.trim_matches('/').rsplit('/');
-    route.all(|expected| {
-        let segment = path.next();
-        segment == Some(expected) || segment.is_some() && expected.starts_with('{')
-    })
+            let paths = [route.path().to_owned(), format!("{}/", route.path())];
+            let as_written = fn_guard(move |request| {
+                let written = request.head().uri.path();
+                written
+                    .strip_suffix('/')
+                    .unwrap_or(written)
+                    .ends_with(&path)
+            });
+            scope.service(web::resource(paths).guard(as_written).to(handler))
+        })
 }
 
 /// Passes the request to the core and applies the session change that it returns.
@@ -69,10 +93,7 @@ async fn respond(
 ) -> Result<HttpResponse, Rejection> {
     let member = route.uses_session().then(|| session::member(&request));
     let converted = convert::request(&request, payload.into_inner())?;
-    let RouteOutcome {
-        response,
-        session: change,
-    } = openhumans.respond(route, converted, member.flatten()).await;
-    session::apply(&request, change)?;
-    Ok(convert::streaming_response(response))
+    let outcome = openhumans.respond(route, converted, member.flatten()).await;
+    session::apply(&request, outcome.session)?;
+    Ok(convert::response(&outcome.response))
 }

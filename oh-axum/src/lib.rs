@@ -93,6 +93,7 @@ mod session;
 #[cfg(test)]
 mod test_support;
 pub mod verify_webhook;
+mod with_session;
 
 pub use context::{OpenHumansLayer, OpenHumansService, layer_with_session};
 pub use extract::{Handle, VerifiedWebhook};
@@ -102,6 +103,7 @@ pub use require_member::RequireMemberLayer;
 pub use router::router_with_session;
 pub use session::HostSession;
 pub use verify_webhook::VerifyWebhookLayer;
+pub use with_session::with_host_session;
 
 #[cfg(feature = "tower-sessions")]
-pub use {context::layer, router::router};
+pub use {context::layer, router::router, with_session::with_session};

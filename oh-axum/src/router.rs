@@ -36,19 +36,13 @@ where
     S: Clone + Send + Sync + 'static,
 {
     let context = Context::new::<H>(openhumans);
-    openhumans
-        .routes()
-        .into_iter()
-        .fold(Router::new(), |router, route| {
-            let context = context.clone();
-            let handler = any(move |request| respond(context, route, request));
-            match route.path() {
-                "/" => router.route("/", handler),
-                path => router
-                    .route(&format!("{path}/"), handler.clone())
-                    .route(path, handler),
-            }
-        })
+    Route::ALL.into_iter().fold(Router::new(), |router, route| {
+        let context = context.clone();
+        let handler = any(move |request| respond(context, route, request));
+        router
+            .route(&format!("{}/", route.path()), handler.clone())
+            .route(route.path(), handler)
+    })
 }
 
 /// Passes the request to the core and applies the session change that it returns.
@@ -58,17 +52,17 @@ async fn respond(
     mut request: Request,
 ) -> Result<Response, Rejection> {
     // `Router::nest` strips the prefix from the URI, but the core needs the full path.
-    if let Some(OriginalUri(uri)) = request.extensions().get().cloned() {
-        *request.uri_mut() = uri;
+    if let Some(OriginalUri(original)) = request.extensions().get().cloned() {
+        *request.uri_mut() = original;
     }
     if !route.uses_session() {
         let outcome = context.openhumans.respond(route, request, None).await;
-        return Ok(outcome.response.map(Body::new));
+        return Ok(outcome.response.map(Body::from));
     }
     let member = context.session_member(request.extensions()).await?;
     let session = context.session(request.extensions())?;
     let outcome = context.openhumans.respond(route, request, member).await;
     let applied = session.apply(outcome.session).await;
     applied.map_err(|e| Rejection::session(&*e))?;
-    Ok(outcome.response.map(Body::new))
+    Ok(outcome.response.map(Body::from))
 }

@@ -59,7 +59,6 @@
 //! | [`deauth`] | members leaving: inbox, worker, reconciler, ledger, [`DeauthHandler`](deauth::DeauthHandler), and the [names of all metrics](deauth::metrics) |
 //! | [`webhook`] | verifying what Open Humans sends |
 //! | [`routes`] | the routes, written once for every framework |
-//! | `pages` | what people see: a member's page and files, the erasure desk (feature `pages`) |
 //! | [`api`] | the API client: files, messages, members, public data |
 //! | [`transport`] | how requests leave, for an application with an HTTP client of its own |
 //! | `acceptance` | suites for whoever writes a store or an inbox (feature `acceptance`) |
@@ -79,7 +78,6 @@
 //!   [`Transport`](transport::Transport).
 //! - `bulk`: whole directories of files up and down, in [`api`].
 //! - `metrics`: counters and gauges through the `metrics` facade, [listed here](deauth::metrics).
-//! - `pages`: pages for members and a desk for those who see to erasure, with the same as JSON.
 //! - `acceptance`: the acceptance suites.
 //!
 //! [`oh-api`]: https://docs.rs/oh-api
@@ -98,8 +96,6 @@ pub mod login;
 mod mount;
 mod open_humans;
 mod operations;
-#[cfg(feature = "pages")]
-pub mod pages;
 mod random;
 pub mod routes;
 mod session;

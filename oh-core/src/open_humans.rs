@@ -15,6 +15,7 @@ use crate::deauth::{
 use crate::login::pending::PendingLoginCookies;
 use crate::login::{AcceptAllLogins, Login, LoginHandler};
 use crate::mount::MountCheck;
+use crate::routes::LoginPages;
 use crate::session::{Member, SessionCache, SessionMember};
 use crate::settings::Warning;
 use crate::store::{EncryptedStore, MemoryStore, ReencryptReport, StoreError, TokenStore};
@@ -53,8 +54,7 @@ pub(crate) struct Inner {
     pub(crate) sessions: Arc<SessionCache>,
     pub(crate) tokens: TokenRefresher,
     pub(crate) mount_check: MountCheck,
-    #[cfg(feature = "pages")]
-    pub(crate) pages: Option<crate::pages::Pages>,
+    pub(crate) login_pages: Option<Arc<dyn LoginPages>>,
 }
 
 impl OpenHumans {
@@ -71,8 +71,7 @@ impl OpenHumans {
             deauth_handler: None,
             circuit_breaker: CircuitBreaker::default(),
             checkpoint_archive: None,
-            #[cfg(feature = "pages")]
-            pages: None,
+            login_pages: None,
         }
     }
 
@@ -273,8 +272,7 @@ pub struct OpenHumansBuilder {
     deauth_handler: Option<Arc<dyn DeauthHandler>>,
     circuit_breaker: CircuitBreaker,
     checkpoint_archive: Option<Arc<dyn CheckpointArchive>>,
-    #[cfg(feature = "pages")]
-    pages: Option<crate::pages::Pages>,
+    login_pages: Option<Arc<dyn LoginPages>>,
 }
 
 impl OpenHumansBuilder {
@@ -329,10 +327,9 @@ impl OpenHumansBuilder {
         self
     }
 
-    /// Adds pages for members and staff. Default: none.
-    #[cfg(feature = "pages")]
-    pub fn pages(mut self, pages: crate::pages::Pages) -> Self {
-        self.pages = Some(pages);
+    /// Replaces the built-in pages of the login routes. The crate `oh-pages` provides some.
+    pub fn login_pages(mut self, pages: impl LoginPages) -> Self {
+        self.login_pages = Some(Arc::new(pages));
         self
     }
 
@@ -431,8 +428,7 @@ impl OpenHumansBuilder {
             tokens,
             mount_check: MountCheck::default(),
             settings,
-            #[cfg(feature = "pages")]
-            pages: self.pages,
+            login_pages: self.login_pages,
         });
         Ok(OpenHumans { inner })
     }

@@ -111,7 +111,7 @@ async fn serve(oh: &OpenHumans) -> url::Url {
         let oh = oh.clone();
         async move {
             let outcome = oh.respond(Route::Deauth, request, None).await;
-            outcome.response.map(axum::body::Body::new)
+            outcome.response.map(axum::body::Body::from)
         }
     };
     let app = axum::Router::new().route("/openhumans/deauth", axum::routing::any(respond));

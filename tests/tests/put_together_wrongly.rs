@@ -12,7 +12,7 @@ use actix_web::test::init_service;
 use actix_web::web;
 use axum::Router;
 use oh_core::OpenHumans;
-use oh_core::pages::Pages;
+use oh_pages::Pages;
 use oh_test::Kit;
 use tower_sessions::{MemoryStore, SessionManagerLayer};
 use tracing::subscriber::DefaultGuard;
@@ -122,9 +122,10 @@ async fn so_they_are_in_actix() {
 #[tokio::test]
 async fn without_a_session_layer_the_webhook_is_taken_in_all_the_same() {
     let kit = Kit::start().await.unwrap();
-    let openhumans = kit.openhumans().pages(Pages::new("Sleep study"));
-    let openhumans = openhumans.build().unwrap();
-    let app = Router::new().nest("/openhumans", oh_axum::router(&openhumans));
+    let openhumans = kit.openhumans().build().unwrap();
+    let pages = oh_axum::with_session(Pages::new("Sleep study").router(&openhumans));
+    let routes = oh_axum::router(&openhumans).merge(pages);
+    let app = Router::new().nest("/openhumans", routes);
     let mut browser = kit.axum(&app);
     assert_eq!(browser.get("/openhumans/login").await.status(), 500);
     assert_eq!(browser.get("/openhumans/ready").await.status(), 200);

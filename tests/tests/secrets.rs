@@ -16,8 +16,8 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use futures_util::StreamExt;
 use oh_core::api::Upload;
 use oh_core::deauth::EventState;
-use oh_core::pages::Pages;
 use oh_core::{Member, OpenHumans, ProjectMemberId, Settings};
+use oh_pages::Pages;
 use oh_sandbox::{Endpoint, Fault, Sandbox};
 use oh_tests::cluster::skip;
 use oh_tests::place::{Place, Pool, Store};
@@ -97,12 +97,13 @@ async fn live(logs: &Logs, store: Store, database_url: Option<&str>) {
     let oh = OpenHumans::builder(settings)
         .token_store(opened.store)
         .deauth_inbox(opened.inbox)
-        .pages(Pages::new("Secrets").staff(|_: &http::request::Parts, _: Option<&Member>| true))
         .build()
         .unwrap();
     let background = oh.start_background();
+    let pages = Pages::new("Secrets").staff(|_: &http::request::Parts, _: Option<&Member>| true);
+    let pages = oh_axum::with_session(pages.router(&oh));
     let app = Router::new()
-        .nest("/openhumans", oh_axum::router(&oh))
+        .nest("/openhumans", oh_axum::router(&oh).merge(pages))
         .layer(oh_axum::layer(&oh))
         .layer(SessionManagerLayer::new(MemoryStore::default()));
     tokio::spawn(async move { axum::serve(listener, app).await });

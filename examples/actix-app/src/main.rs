@@ -23,14 +23,17 @@ use example_shared::users::Users;
 use http::request::Parts;
 use oh_actix::Member;
 use oh_core::OpenHumans;
-use oh_core::pages::Pages;
+use oh_pages::Pages;
 
 use crate::sessions::Sessions;
 
 /// Adds the routes of Open Humans and of the application.
-fn routes(config: &mut ServiceConfig, openhumans: &OpenHumans, users: &Users) {
+fn routes(config: &mut ServiceConfig, openhumans: &OpenHumans, pages: &Pages, users: &Users) {
     config
-        .configure(oh_actix::configure(openhumans))
+        .configure(oh_actix::configure_with(
+            openhumans,
+            pages.router(openhumans),
+        ))
         .app_data(Data::new(users.clone()))
         .route("/", get().to(home))
         .route("/static/brand.css", get().to(stylesheet))
@@ -71,13 +74,14 @@ async fn main() -> anyhow::Result<()> {
     let startup = Startup::new(listener.local_addr()?, start::sandbox_port()?).await?;
 
     let users = Users::default();
+    let pages = pages(startup.staff.clone());
     let openhumans = OpenHumans::builder(startup.settings.clone());
     let openhumans = startup
         .connect(openhumans)
         .await?
         .login_handler(users.clone())
         .deauth_handler(users.clone())
-        .pages(pages(startup.staff.clone()))
+        .login_pages(pages.clone())
         .build()?;
     let background = openhumans.start_background();
 
@@ -91,7 +95,7 @@ async fn main() -> anyhow::Result<()> {
             .add((CACHE_CONTROL, "no-store"))
             .add((CONTENT_SECURITY_POLICY, layout::CONTENT_SECURITY_POLICY));
         App::new()
-            .configure(|config| routes(config, &openhumans, &users))
+            .configure(|config| routes(config, &openhumans, &pages, &users))
             .wrap(SessionMiddleware::new(sessions.clone(), key.clone()))
             .wrap(headers)
     })

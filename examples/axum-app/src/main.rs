@@ -19,18 +19,19 @@ use example_shared::users::Users;
 use maud::Markup;
 use oh_axum::Member;
 use oh_core::OpenHumans;
-use oh_core::pages::Pages;
+use oh_pages::Pages;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_sessions::{MemoryStore, SessionManagerLayer};
 
 /// Returns all routes, of the application and of Open Humans, inside the session layer.
-fn app(openhumans: &OpenHumans, users: Users) -> Router {
+fn app(openhumans: &OpenHumans, pages: &Pages, users: Users) -> Router {
+    let pages = oh_axum::with_session(pages.router(openhumans));
     let stylesheet = ([(CONTENT_TYPE, "text/css")], layout::STYLESHEET);
     let logo = ([(CONTENT_TYPE, "image/svg+xml")], layout::LOGO);
     Router::new()
         .route("/", get(home))
         .with_state(users)
-        .nest("/openhumans", oh_axum::router(openhumans))
+        .nest("/openhumans", oh_axum::router(openhumans).merge(pages))
         .layer(oh_axum::layer(openhumans))
         .layer(SessionManagerLayer::new(MemoryStore::default()))
         // The Open Humans pages set these headers themselves.
@@ -69,18 +70,19 @@ async fn main() -> Result<()> {
     let startup = Startup::new(listener.local_addr()?, start::sandbox_port()?).await?;
 
     let users = Users::default();
+    let pages = pages(startup.staff.clone());
     let openhumans = OpenHumans::builder(startup.settings.clone());
     let openhumans = startup
         .connect(openhumans)
         .await?
         .login_handler(users.clone())
         .deauth_handler(users.clone())
-        .pages(pages(startup.staff.clone()))
+        .login_pages(pages.clone())
         .build()?;
     let background = openhumans.start_background();
 
     startup.print_urls();
-    axum::serve(listener, app(&openhumans, users))
+    axum::serve(listener, app(&openhumans, &pages, users))
         .with_graceful_shutdown(start::shutdown_signal())
         .await?;
     background.stop().await;

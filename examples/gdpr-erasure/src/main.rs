@@ -37,8 +37,8 @@ use oh_axum::{Handle, Member};
 use oh_core::Background;
 use oh_core::OpenHumans;
 use oh_core::deauth::CheckpointFile;
-use oh_core::pages::Pages;
 use oh_core::transport::BoxError;
+use oh_pages::Pages;
 use oh_sqlx::SqliteStore;
 use serde::Deserialize;
 use tower_http::csrf::CsrfLayer;
@@ -66,13 +66,14 @@ fn app(openhumans: &OpenHumans, diary: Diary, staff: Staff, with_sandbox: bool) 
     if with_sandbox {
         routes = routes.route("/failing", post(set_failing));
     }
+    let pages = oh_axum::with_session(pages(&staff).router(openhumans));
     routes
         .with_state(AppState {
             diary,
             staff,
             with_sandbox,
         })
-        .nest("/openhumans", oh_axum::router(openhumans))
+        .nest("/openhumans", oh_axum::router(openhumans).merge(pages))
         .layer(oh_axum::layer(openhumans))
         .layer(SessionManagerLayer::new(MemoryStore::default()))
         // Rejects forms from other sites. The webhook passes, because it has no Origin header.
@@ -93,12 +94,17 @@ struct AppState {
     with_sandbox: bool,
 }
 
+/// Configures the Open Humans pages, with the erasure dashboard for the staff.
+fn pages(staff: &Staff) -> Pages {
+    let staff = staff.clone();
+    Pages::new("Diary").staff(move |_: &Parts, member: Option<&oh_core::Member>| {
+        member.is_some_and(|member| staff.includes(member))
+    })
+}
+
 /// Opens tokens, inbox and diary in one database, so that a webhook is one transaction.
 async fn open(startup: &Startup) -> anyhow::Result<(OpenHumans, Diary)> {
     let staff = Staff(startup.staff.clone().into());
-    let pages = Pages::new("Diary").staff(move |_: &Parts, member: Option<&oh_core::Member>| {
-        member.is_some_and(|member| staff.includes(member))
-    });
     let database = Path::new(&startup.database);
     let store = SqliteStore::connect(database).await?;
     // A real application sends its checkpoints to an auditor.
@@ -109,7 +115,7 @@ async fn open(startup: &Startup) -> anyhow::Result<(OpenHumans, Diary)> {
         .deauth_inbox(store)
         .deauth_handler(diary.clone())
         .checkpoint_archive(archive)
-        .pages(pages)
+        .login_pages(pages(&staff))
         .build()?;
     Ok((openhumans, diary))
 }

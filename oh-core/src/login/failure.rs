@@ -85,8 +85,8 @@ impl LoginFailure {
         matches!(self, Self::DeauthPending).then_some(Duration::from_secs(60))
     }
 
-    /// A heading and an explanation for the member, in English.
-    pub(crate) fn explain(&self) -> (&'static str, &str) {
+    /// Returns a title and an explanation for the member, in English.
+    pub fn explain(&self) -> (&'static str, &str) {
         let Description { title, text, .. } = self.description();
         match self {
             Self::Rejected(rejected) => (title, &rejected.reason),

@@ -1,79 +1,83 @@
-//! The routes a person's browser goes through: `login`, `complete` and `logout`.
+//! The routes that a browser visits: `login`, `complete` and `logout`.
 
+use std::error::Error as StdError;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{HeaderMap, RETRY_AFTER, SET_COOKIE};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
-use maud::html;
 use oh_api::OAuthClient;
 use serde::Deserialize;
 
-use super::{RouteOutcome, origin, page, plain, private, see_other};
+use super::{LoginPage, RouteOutcome, origin, plain, plain_page, private, see_other};
 use crate::login::pending::{CookieLookup, PendingLogin};
 use crate::login::{FailedLogin, LoginFailure, LoginRequest, ReturnPath};
 use crate::open_humans::Inner;
 use crate::session::{SessionChange, SessionMember};
 use crate::{AuthorizationCode, OpenHumans};
 
-/// Names the login that failed, on the way to another like it.
-const AGAIN: &str = "again";
+/// The query parameter with the state of a failed login that is started again.
+const RETRY: &str = "again";
 
-/// Set on the second of two requests, where the first could not see the session.
+/// The query parameter of a second request that can read the session, after a first that could not.
 const RESUME: &str = "resume";
 
 pub(super) async fn login(
     oh: &OpenHumans,
-    head: &Parts,
+    request: &Parts,
     session: Option<SessionMember>,
 ) -> RouteOutcome {
     let inner = &oh.inner;
-    let query = head.uri.query().unwrap_or_default();
+    let headers = &request.headers;
+    let query = request.uri.query().unwrap_or_default();
     let next = parameter(query, "next").and_then(|next| ReturnPath::parse(&next).ok());
-    if origin::of(&head.headers, &inner.settings.app_base_url) == origin::RequestOrigin::CrossSite {
-        return RouteOutcome::keep(ask_first(oh, head, next));
+    if !oh.is_same_origin(headers) {
+        // Another site sent the person here, who may not want to log in.
+        let status = match request.method {
+            Method::POST => StatusCode::FORBIDDEN,
+            _ => StatusCode::OK,
+        };
+        let login_url = &login_url(inner, next.as_ref().map(ReturnPath::as_str), None);
+        let page = LoginPage::ConfirmLogin { login_url };
+        return RouteOutcome::keep(login_page(oh, headers, status, &page));
     }
-    // Again, after a login that failed: with what its cookie still holds.
-    if let Some(state) = parameter(query, AGAIN)
-        && let CookieLookup::Found(failed) = inner.login.cookies.find(&head.headers, &state)
+    if let Some(state) = parameter(query, RETRY)
+        && let CookieLookup::Found(failed) = inner.login.cookies.find(headers, &state)
     {
-        return RouteOutcome::keep(start_login(inner, failed.into_request(), &head.headers));
+        return RouteOutcome::keep(redirect_to_login(inner, failed.into_request(), headers));
     }
-    // Came through the page above. Its own request brings a strict session cookie along that the
-    // first one could not: the person may be logged in already.
+    // The request that the confirmation page sends carries a strict session cookie, which the
+    // first request could not. The person may be logged in already.
     if parameter(query, RESUME).is_some() && matches!(oh.member(session).await, Ok(Some(_))) {
-        let to = next
+        let target = next
             .as_ref()
             .map_or(inner.settings.login_redirect_url.as_str(), |n| n.as_str());
-        return RouteOutcome::keep(see_other(to));
+        return RouteOutcome::keep(see_other(target));
     }
-    let mut request = LoginRequest {
+    let mut login = LoginRequest {
         return_to: next,
         ..LoginRequest::new()
     };
-    if let Some(context) = inner.login.handler.context(head).await {
-        match request.clone().context(context) {
-            Ok(with_context) => request = with_context,
+    if let Some(context) = inner.login.handler.context(request).await {
+        match login.clone().context(context) {
+            Ok(with_context) => login = with_context,
             Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(
-                    error,
-                    "LoginHandler::context gave what cannot be told again"
-                );
+                let error = &error as &dyn StdError;
+                tracing::error!(error, "LoginHandler::context returned an invalid context");
             }
         }
     }
-    RouteOutcome::keep(start_login(inner, request, &head.headers))
+    RouteOutcome::keep(redirect_to_login(inner, login, headers))
 }
 
 impl OpenHumans {
-    /// Starts a login from a handler of the app's own: the answer to give, with its cookie.
-    /// `headers` are those of the request being answered.
+    /// Starts a login from a handler of the application, and returns the response to send.
+    /// `headers` are the headers of the request.
     ///
-    /// Let the handler be one of a POST, from a form of the app. A browser that says that another site
-    /// has led it here is asked first, by a page with a button, so that no link elsewhere connects an
-    /// account to whoever is logged in at Open Humans.
+    /// The handler should handle POST requests of a form of the application. If another site sent
+    /// the browser, the response is a page that asks for confirmation, so that no link on another
+    /// site can connect an account.
     ///
     /// ```
     /// # use oh_core::{OpenHumans, login::{LoginRequest, InvalidLoginRequest}};
@@ -83,32 +87,39 @@ impl OpenHumans {
     /// # Ok(()) }
     /// ```
     pub fn start_login(&self, request: LoginRequest, headers: &HeaderMap) -> Response<Bytes> {
-        if origin::of(headers, &self.inner.settings.app_base_url)
-            == origin::RequestOrigin::CrossSite
-        {
-            return ask_before(self, request, headers);
+        let inner = &self.inner;
+        if self.is_same_origin(headers) {
+            return redirect_to_login(inner, request, headers);
         }
-        start_login(&self.inner, request, headers)
+        // A cookie stores the request until the person confirms, as for a failed login.
+        let pending = PendingLogin::start(String::new(), request, inner.clock.now()).into_failed();
+        let login_url = &login_url(inner, pending.return_to.as_deref(), Some(&pending.state));
+        let page = LoginPage::ConfirmLogin { login_url };
+        let mut response = login_page(self, headers, StatusCode::OK, &page);
+        store_pending(inner, &pending, headers, &mut response);
+        private(&mut response);
+        response
     }
 }
 
-/// The page that asks before a login the app has begun. What the app gave along waits in a cookie,
-/// as that of a login that failed does.
-fn ask_before(oh: &OpenHumans, request: LoginRequest, headers: &HeaderMap) -> Response<Bytes> {
+/// Renders one of the pages of these routes: the application's, or the built-in plain one.
+fn login_page(
+    oh: &OpenHumans,
+    headers: &HeaderMap,
+    status: StatusCode,
+    page: &LoginPage<'_>,
+) -> Response<Bytes> {
     let inner = &oh.inner;
-    let now = inner.clock.now();
-    let (mut head, ()) = http::Request::new(()).into_parts();
-    head.headers = headers.clone();
-    let waiting = PendingLogin::start(String::new(), request, now).into_failed();
-    let url = login_url(inner, waiting.return_to.as_deref(), Some(&waiting.state));
-    let mut response = asked_first(oh, &head, StatusCode::OK, url);
-    remember(inner, &waiting, headers, &mut response);
-    private(&mut response);
+    let mut response = match &inner.login_pages {
+        Some(pages) => pages.render(page, headers, &inner.settings),
+        None => plain_page::render(page, &inner.settings),
+    };
+    *response.status_mut() = status;
     response
 }
 
-/// Has the browser keep a login, and forget what is too much.
-fn remember(
+/// Stores a pending login in a cookie, and removes the oldest cookies if there are too many.
+fn store_pending(
     inner: &Inner,
     pending: &PendingLogin,
     headers: &HeaderMap,
@@ -122,11 +133,10 @@ fn remember(
     response.headers_mut().append(SET_COOKIE, cookie);
 }
 
-/// Sends the person to Open Humans, and has the browser remember the login.
-fn start_login(inner: &Inner, request: LoginRequest, headers: &HeaderMap) -> Response<Bytes> {
-    let now = inner.clock.now();
+/// Redirects the browser to Open Humans, with a cookie for the pending login.
+fn redirect_to_login(inner: &Inner, request: LoginRequest, headers: &HeaderMap) -> Response<Bytes> {
     let verifier = OAuthClient::verifier();
-    let pending = PendingLogin::start(verifier, request, now);
+    let pending = PendingLogin::start(verifier, request, inner.clock.now());
     let oauth = &inner.login.oauth;
     let mut authorization = oauth.authorization_with(&*pending.state, &*pending.verifier);
     if pending.force_approval {
@@ -136,56 +146,16 @@ fn start_login(inner: &Inner, request: LoginRequest, headers: &HeaderMap) -> Res
         authorization = authorization.scope(scope);
     }
     let mut response = see_other(authorization.url().as_str());
-    remember(inner, &pending, headers, &mut response);
+    store_pending(inner, &pending, headers, &mut response);
     private(&mut response);
     response
 }
 
-/// Another site has led the person here, who may not have meant to log in.
-fn ask_first(oh: &OpenHumans, head: &Parts, next: Option<ReturnPath>) -> Response<Bytes> {
-    let status = if head.method == Method::POST {
-        StatusCode::FORBIDDEN
-    } else {
-        StatusCode::OK
-    };
-    let url = login_url(&oh.inner, next.as_ref().map(ReturnPath::as_str), None);
-    asked_first(oh, head, status, url)
-}
-
-/// The page that asks first; its button posts to `url`.
-fn asked_first(oh: &OpenHumans, head: &Parts, status: StatusCode, url: String) -> Response<Bytes> {
-    #[cfg(not(feature = "pages"))]
-    let _ = head;
-    #[cfg(feature = "pages")]
-    if let Some(page) = super::pages::ask_first(oh, head, status, url.clone()) {
-        return page;
-    }
-    let markup = page::page(
-        "Log in",
-        "This app asks you to log in with Open Humans.",
-        &login_button(&oh.inner, &url, "Log in with Open Humans"),
-    );
-    page::answer(status, markup, Some(&open_humans(&oh.inner)))
-}
-
-/// Where to POST to log in, by someone who means to. `failed` is the state of a login before.
+/// The URL that a form posts to in order to log in. `failed` is the state of a failed login.
 fn login_url(inner: &Inner, next: Option<&str>, failed: Option<&str>) -> String {
-    let pairs = [(RESUME, Some("1")), ("next", next), (AGAIN, failed)];
+    let pairs = [(RESUME, Some("1")), ("next", next), (RETRY, failed)];
     let query = serde_urlencoded::to_string(pairs).unwrap_or_default();
     format!("{}?{query}", inner.settings.route_path("login"))
-}
-
-fn login_button(inner: &Inner, url: &str, label: &str) -> maud::Markup {
-    let home = inner.settings.app_base_url.path();
-    html! {
-        form method="post" action=(url) { button type="submit" { (label) } }
-        p { a href=(home) { "Back to the start" } }
-    }
-}
-
-/// Forms on our pages end at Open Humans, by a redirect.
-fn open_humans(inner: &Inner) -> String {
-    inner.settings.oh_base_url.origin().ascii_serialization()
 }
 
 #[derive(Deserialize)]
@@ -195,33 +165,38 @@ struct Callback {
     error: Option<String>,
 }
 
-pub(super) async fn complete(oh: &OpenHumans, head: &Parts) -> RouteOutcome {
+pub(super) async fn complete(oh: &OpenHumans, request: &Parts) -> RouteOutcome {
     let inner = &oh.inner;
-    let query = head.uri.query().unwrap_or_default();
-    // A parameter that comes twice is an error here, as RFC 6749 section 3.1 has it.
+    let query = request.uri.query().unwrap_or_default();
+    // A repeated parameter is an error (RFC 6749, section 3.1).
     let Ok(Callback {
         state: Some(state),
         code,
         error,
     }) = serde_urlencoded::from_str(query)
     else {
-        return failed(oh, head, None, &LoginFailure::IncompleteCallback).await;
+        return failed(oh, request, None, &LoginFailure::IncompleteCallback).await;
     };
-    if code.is_none() && error.is_none() {
-        return failed(oh, head, None, &LoginFailure::IncompleteCallback).await;
+    // An empty parameter counts as missing (RFC 6749, section 3.1).
+    let code = code.filter(|code| !code.is_empty());
+    let error = error.filter(|error| !error.is_empty());
+    if state.is_empty() || code.is_none() && error.is_none() {
+        return failed(oh, request, None, &LoginFailure::IncompleteCallback).await;
     }
-    let pending = match inner.login.cookies.find(&head.headers, &state) {
+    let pending = match inner.login.cookies.find(&request.headers, &state) {
         CookieLookup::Found(pending) => pending,
         CookieLookup::OtherState => {
-            return failed(oh, head, None, &LoginFailure::StateMismatch).await;
+            return failed(oh, request, None, &LoginFailure::StateMismatch).await;
         }
-        CookieLookup::Missing => return failed(oh, head, None, &LoginFailure::StateMissing).await,
+        CookieLookup::Missing => {
+            return failed(oh, request, None, &LoginFailure::StateMissing).await;
+        }
     };
     if pending.has_expired(inner.clock.now()) {
-        return failed(oh, head, Some(pending), &LoginFailure::StateExpired).await;
+        return failed(oh, request, Some(pending), &LoginFailure::StateExpired).await;
     }
     if pending.used {
-        return failed(oh, head, Some(pending), &LoginFailure::StateUsed).await;
+        return failed(oh, request, Some(pending), &LoginFailure::StateUsed).await;
     }
     let Some(code) = code.map(AuthorizationCode::new) else {
         let failure = match error.as_deref() {
@@ -235,33 +210,33 @@ pub(super) async fn complete(oh: &OpenHumans, head: &Parts) -> RouteOutcome {
                 LoginFailure::AuthorizationError(error)
             }
         };
-        return failed(oh, head, Some(pending), &failure).await;
+        return failed(oh, request, Some(pending), &failure).await;
     };
-    if origin::keeps_strict_cookies_back(&head.headers) && parameter(query, RESUME).is_none() {
+    if origin::withholds_strict_cookies(&request.headers) && parameter(query, RESUME).is_none() {
         let path = inner.settings.redirect_uri.path();
         let url = format!("{path}?{query}&{RESUME}=1");
-        return RouteOutcome::keep(page::answer(StatusCode::OK, page::continue_to(&url), None));
+        return RouteOutcome::keep(plain_page::redirecting(&url));
     }
-    // A browser that puts an old cookie back does not make us ask again.
+    // A browser that restores an old cookie must not cause a second token request.
     if !inner.login.cookies.mark_used(&pending) {
-        return failed(oh, head, Some(pending), &LoginFailure::StateUsed).await;
+        return failed(oh, request, Some(pending), &LoginFailure::StateUsed).await;
     }
-    // A login that the browser gives up on is completed all the same: the code works only once.
+    // The code works only once, so the login is completed even if the browser disconnects.
     let task = {
         let (inner, pending) = (Arc::clone(inner), pending.clone());
         tokio::spawn(async move { inner.login.complete(&pending, &code).await })
     };
     match task.await {
         Ok(Ok(completed)) => {
-            tracing::info!("a member has logged in");
+            tracing::info!("a member logged in");
             let mut response = see_other(&completed.redirect_to);
-            spend(inner, &pending.into_completed(), &mut response);
+            set_cookie(inner, &pending.into_completed(), &mut response);
             RouteOutcome::new(response, SessionChange::LogIn(completed.session))
         }
-        Ok(Err(failure)) => failed(oh, head, Some(pending), &failure).await,
+        Ok(Err(failure)) => failed(oh, request, Some(pending), &failure).await,
         Err(error) => {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "a login panicked");
+            let error = &error as &dyn StdError;
+            tracing::error!(error, "the task of a login panicked");
             RouteOutcome::keep(plain(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the login failed\n",
@@ -270,34 +245,38 @@ pub(super) async fn complete(oh: &OpenHumans, head: &Parts) -> RouteOutcome {
     }
 }
 
-/// The app's answer to a login that failed, or the page that says why and lets the person try
-/// again: with the app's context and the way back, as far as they are known.
+/// Returns the application's response to a failed login, or the page that explains the failure.
+/// Its button starts the login again with the same context and return path.
 async fn failed(
     oh: &OpenHumans,
-    head: &Parts,
+    request: &Parts,
     pending: Option<PendingLogin>,
     failure: &LoginFailure,
 ) -> RouteOutcome {
     let inner = &oh.inner;
-    let status = failure.status();
+    let (status, reason) = (failure.status(), failure.reason());
     if status.is_server_error() {
-        let error = failure as &dyn std::error::Error;
-        tracing::error!(reason = failure.reason(), error, "a login failed");
+        let error = failure as &dyn StdError;
+        tracing::error!(reason, error, "a login failed");
     } else {
-        tracing::info!(reason = failure.reason(), "a login failed");
+        tracing::info!(reason, "a login failed");
     }
     let next = pending
         .as_ref()
         .and_then(|pending| pending.return_to.as_deref());
     let state = pending.as_ref().map(|pending| pending.state.as_str());
-    let url = login_url(inner, next, state);
+    let retry_url = login_url(inner, next, state);
     let login = FailedLogin {
         context: pending.as_ref().and_then(|pending| pending.context.clone()),
         return_to: next.and_then(|path| ReturnPath::parse(path).ok()),
-        retry_url: url.clone(),
+        retry_url: retry_url.clone(),
     };
-    let theirs = inner.login.handler.login_failed(failure, &login).await;
-    let mut response = theirs.unwrap_or_else(|| failure_page(oh, head, failure, url));
+    let custom = inner.login.handler.login_failed(failure, &login).await;
+    let mut response = custom.unwrap_or_else(|| {
+        let retry_url = &retry_url;
+        let page = LoginPage::Failed { failure, retry_url };
+        login_page(oh, &request.headers, status, &page)
+    });
     if let Some(wait) = failure.retry_after() {
         let headers = response.headers_mut();
         headers
@@ -305,46 +284,31 @@ async fn failed(
             .or_insert_with(|| wait.as_secs().into());
     }
     if let Some(pending) = pending {
-        spend(inner, &pending.into_failed(), &mut response);
+        set_cookie(inner, &pending.into_failed(), &mut response);
     }
     RouteOutcome::keep(response)
 }
 
-fn failure_page(
-    oh: &OpenHumans,
-    head: &Parts,
-    failure: &LoginFailure,
-    url: String,
-) -> Response<Bytes> {
-    #[cfg(feature = "pages")]
-    if let Some(page) = super::pages::login_failed(oh, head, failure, url.clone()) {
-        return page;
-    }
-    #[cfg(not(feature = "pages"))]
-    let _ = head;
-    let (title, text) = failure.explain();
-    let again = login_button(&oh.inner, &url, "Try again");
-    let markup = page::page(title, text, &again);
-    page::answer(failure.status(), markup, Some(&open_humans(&oh.inner)))
-}
-
-/// Has the browser keep what is left of a login that is over.
-fn spend(inner: &Inner, over: &PendingLogin, response: &mut Response<Bytes>) {
-    let cookie = inner.login.cookies.set_cookie(over, inner.clock.now());
+/// Updates the cookie of a login that ended.
+fn set_cookie(inner: &Inner, ended: &PendingLogin, response: &mut Response<Bytes>) {
+    let cookie = inner.login.cookies.set_cookie(ended, inner.clock.now());
     response.headers_mut().append(SET_COOKIE, cookie);
 }
 
 pub(super) async fn logout(
     oh: &OpenHumans,
-    head: &Parts,
+    request: &Parts,
     session: Option<SessionMember>,
 ) -> RouteOutcome {
-    let inner = &oh.inner;
-    if head.method == Method::GET {
-        return RouteOutcome::keep(ask_to_log_out(oh, head));
+    let settings = &oh.inner.settings;
+    if request.method == Method::GET {
+        // A link must not log anyone out, so it leads to a page with a button.
+        let logout_url = &settings.route_path("logout");
+        let page = LoginPage::ConfirmLogout { logout_url };
+        return RouteOutcome::keep(login_page(oh, &request.headers, StatusCode::OK, &page));
     }
-    if origin::of(&head.headers, &inner.settings.app_base_url) == origin::RequestOrigin::CrossSite {
-        let line = "only a page of this app may log a member out\n";
+    if !oh.is_same_origin(&request.headers) {
+        let line = "only a page of this application can log a member out\n";
         return RouteOutcome::keep(plain(StatusCode::FORBIDDEN, line));
     }
     let ended = match &session {
@@ -352,48 +316,18 @@ pub(super) async fn logout(
         None => Ok(()),
     };
     let response = match ended {
-        Ok(()) => see_other(&inner.settings.logout_redirect_url),
+        Ok(()) => see_other(&settings.logout_redirect_url),
         Err(error) => {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "the sessions of a member could not be ended");
-            let markup = page::page(
-                "You are logged out here",
-                "This browser is logged out. If you are logged in elsewhere, you still are: that \
-                 could not be ended right now. Log in and out again later to end it.",
-                &html! {},
-            );
-            page::answer(StatusCode::SERVICE_UNAVAILABLE, markup, None)
+            let error = &error as &dyn StdError;
+            tracing::error!(error, "failed to end the sessions of a member");
+            plain_page::logged_out_here_only()
         }
     };
-    // Whatever became of the others: this browser forgets.
+    // The session of this browser ends in either case.
     RouteOutcome::new(response, SessionChange::LogOut)
 }
 
-/// A link logs nobody out: it leads to a page with a button that does.
-fn ask_to_log_out(oh: &OpenHumans, head: &Parts) -> Response<Bytes> {
-    let settings = &oh.inner.settings;
-    let url = settings.route_path("logout");
-    #[cfg(feature = "pages")]
-    if let Some(page) = super::pages::ask_to_log_out(oh, head, url.clone()) {
-        return page;
-    }
-    #[cfg(not(feature = "pages"))]
-    let _ = head;
-    let next = html! {
-        form method="post" action=(url) { button type="submit" { "Log out" } }
-        p { a href=(settings.app_base_url.path()) { "Back to the start" } }
-    };
-    let text = "You can log in again at any time.";
-    let form_to = url::Url::parse(&settings.logout_redirect_url).ok();
-    let form_to = form_to.map(|url| url.origin().ascii_serialization());
-    page::answer(
-        StatusCode::OK,
-        page::page("Log out", text, &next),
-        form_to.as_deref(),
-    )
-}
-
-/// A parameter of a query, the first of its name.
+/// The value of a query parameter, the first one if it is repeated.
 fn parameter(query: &str, name: &str) -> Option<String> {
     url::form_urlencoded::parse(query.as_bytes())
         .find_map(|(key, value)| (key == name).then(|| value.into_owned()))

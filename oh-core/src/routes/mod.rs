@@ -1,18 +1,18 @@
-//! The routes, written once for every framework.
+//! The HTTP routes of a login, a logout and the deauthorization webhook.
 //!
-//! An adapter takes a request apart, asks the host's session who is logged in, and calls
-//! [`OpenHumans::respond`]. It gets back an answer and what to do to the session. It decides
-//! nothing: what is a 405, what is too large, who is sent where is all decided here.
+//! An adapter for a framework passes each request, with the member of the host's session, to
+//! [`OpenHumans::respond`] and receives a [`RouteOutcome`]: the response, and the change to apply to
+//! the session. The adapter itself decides nothing.
 //!
-//! | route | methods | does |
+//! | route | methods | purpose |
 //! |---|---|---|
-//! | `/login` | GET, POST | sends the person to Open Humans; `next` says where to come back to |
-//! | `/complete` | GET | where Open Humans sends the person back: logs in |
-//! | `/logout` | GET, POST | GET shows a page with a button; POST logs out, on every device |
-//! | `/deauth` | POST | Open Humans' webhook: a member has left |
+//! | `/login` | GET, POST | redirects to Open Humans; `next` is the path to return to |
+//! | `/complete` | GET | the redirect URI: completes the login |
+//! | `/logout` | GET, POST | GET shows a page with a button; POST ends the member's sessions |
+//! | `/deauth` | POST | the deauthorization webhook |
 //!
-//! With the feature `pages`, and `Pages` given to the builder, there are also
-//! the pages: see the module `pages`.
+//! Pages for members and staff are in the crate `oh-pages`. It also replaces the built-in pages of
+//! these routes through [`LoginPages`].
 //!
 //! ```
 //! use bytes::Bytes;
@@ -26,33 +26,32 @@
 //! let oh = OpenHumans::builder(settings).build()?;
 //!
 //! let request = http::Request::get("/openhumans/login?next=/files").body(Empty::<Bytes>::new())?;
-//! let answer = oh.respond(Route::Login, request, None).await;
-//! assert_eq!(answer.response.status(), 303);
+//! let outcome = oh.respond(Route::Login, request, None).await;
+//! assert_eq!(outcome.response.status(), 303);
 //! # Ok(()) }
 //! ```
 
-mod answer;
 mod body;
 mod deauth;
 mod login;
 mod origin;
-mod page;
-#[cfg(feature = "pages")]
-mod pages;
+mod plain_page;
 mod require;
 
-pub use answer::{ResponseBody, RouteOutcome};
 pub use deauth::VerifiedWebhook;
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
 use bytes::{Buf, Bytes};
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 
-use crate::OpenHumans;
-#[cfg(feature = "pages")]
-use crate::pages::PageRoute;
-use crate::session::SessionMember;
+use crate::login::LoginFailure;
+use crate::session::{SessionChange, SessionMember};
 use crate::transport::BoxError;
+use crate::{OpenHumans, Settings};
 
 /// One of the routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,43 +59,32 @@ use crate::transport::BoxError;
 pub enum Route {
     /// `/login`
     Login,
-    /// `/complete`: the redirect URI.
+    /// `/complete`, the redirect URI.
     Complete,
     /// `/logout`
     Logout,
-    /// `/deauth`: the webhook URL.
+    /// `/deauth`, the webhook URL.
     Deauth,
-    /// One of the pages: see the module `pages`.
-    #[cfg(feature = "pages")]
-    Page(PageRoute),
 }
 
 impl Route {
-    /// Those that are always there; [`OpenHumans::routes`] gives all that an app has. Each is
-    /// mounted with and without a trailing slash, but for `/`, which is the mount path itself.
+    /// All routes. Mount each with and without a trailing slash.
     pub const ALL: [Self; 4] = [Self::Login, Self::Complete, Self::Logout, Self::Deauth];
 
-    /// The path under the mount path, without a trailing slash; a segment in braces stands for any.
+    /// The path under the mount path, without a trailing slash.
     pub const fn path(self) -> &'static str {
         match self {
             Self::Login => "/login",
             Self::Complete => "/complete",
             Self::Logout => "/logout",
             Self::Deauth => "/deauth",
-            #[cfg(feature = "pages")]
-            Self::Page(page) => page.path(),
         }
     }
 
-    /// Whether it looks at the session. The webhook does not: it must be taken in also when
-    /// sessions do not work.
+    /// Whether the route reads the session. The webhook does not, so it works while the session
+    /// store is down.
     pub const fn uses_session(self) -> bool {
-        match self {
-            Self::Deauth => false,
-            #[cfg(feature = "pages")]
-            Self::Page(page) => page.uses_session(),
-            _ => true,
-        }
+        !matches!(self, Self::Deauth)
     }
 
     const fn methods(self) -> &'static [Method] {
@@ -104,35 +92,89 @@ impl Route {
             Self::Login | Self::Logout => &[Method::GET, Method::POST],
             Self::Complete => &[Method::GET],
             Self::Deauth => &[Method::POST],
-            #[cfg(feature = "pages")]
-            Self::Page(page) => page.methods(),
         }
     }
 
-    /// Whether HEAD is answered as GET is. A code is not used up for those who only look.
-    fn answers_head(self) -> bool {
+    /// Whether HEAD is handled as GET. A HEAD request must not use up an authorization code.
+    fn supports_head(self) -> bool {
         self != Self::Complete && self.methods().contains(&Method::GET)
     }
 }
 
-impl OpenHumans {
-    /// The routes to mount: those of [`Route::ALL`], and the pages' if the app has them.
-    pub fn routes(&self) -> Vec<Route> {
-        let routes = Route::ALL.into_iter();
-        #[cfg(feature = "pages")]
-        let routes = {
-            let pages = self.inner.pages.iter();
-            routes.chain(pages.flat_map(|pages| pages.routes().map(Route::Page)))
-        };
-        routes.collect()
+/// The result of a request to a route.
+#[derive(Debug)]
+pub struct RouteOutcome {
+    /// The response to send.
+    pub response: Response<Bytes>,
+    /// The change to apply to the host's session.
+    pub session: SessionChange,
+}
+
+impl RouteOutcome {
+    fn keep(response: Response<Bytes>) -> Self {
+        Self::new(response, SessionChange::Keep)
     }
 
-    /// Answers a request to one of the routes.
+    fn new(response: Response<Bytes>, session: SessionChange) -> Self {
+        Self { response, session }
+    }
+}
+
+/// A page that a login route shows.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum LoginPage<'a> {
+    /// A login failed.
+    Failed {
+        /// The reason.
+        failure: &'a LoginFailure,
+        /// Where a form posts to start the login again.
+        retry_url: &'a str,
+    },
+    /// Another site sent the browser to the login route, so the person must confirm the login.
+    ConfirmLogin {
+        /// Where a form posts to start the login.
+        login_url: &'a str,
+    },
+    /// A link led to the logout route, so the person must confirm the logout.
+    ConfirmLogout {
+        /// Where a form posts to log out.
+        logout_url: &'a str,
+    },
+}
+
+/// Renders the pages of the login routes in place of the built-in ones.
+///
+/// Set it with [`OpenHumansBuilder::login_pages`](crate::OpenHumansBuilder::login_pages).
+pub trait LoginPages: Send + Sync + 'static {
+    /// Renders `page` for a request with `headers`. The route sets the status.
+    fn render(
+        &self,
+        page: &LoginPage<'_>,
+        headers: &HeaderMap,
+        settings: &Settings,
+    ) -> Response<Bytes>;
+}
+
+/// Reads the member of the host's session when it is needed.
+///
+/// An adapter inserts one into the extensions of each request to a service that finds the session
+/// that way, such as `oh-pages`. The service returns a [`SessionChange`] in the extensions of its
+/// response.
+pub type SessionReader = Arc<
+    dyn Fn() -> Pin<Box<dyn Future<Output = Result<Option<SessionMember>, BoxError>> + Send>>
+        + Send
+        + Sync,
+>;
+
+impl OpenHumans {
+    /// Handles a request to one of the routes.
     ///
-    /// `session` is what the host's session holds under [`SESSION_KEY`](crate::SESSION_KEY). The
-    /// path is the one that came to the app, not one a router has shortened: the first request is
-    /// held against the settings' mount path, and a warning logged if it does not fit. The
-    /// body is read only by the routes that need one, up to a limit, and as raw as it is given.
+    /// `session` is the value that the host's session stores under
+    /// [`SESSION_KEY`](crate::SESSION_KEY). The URI of `request` must be the one that the
+    /// application received, not one that a router shortened; the first request is compared with
+    /// the mount path of the settings, and a mismatch is logged. The body is read only by routes that
+    /// need one, and up to a limit.
     pub async fn respond<B>(
         &self,
         route: Route,
@@ -144,34 +186,36 @@ impl OpenHumans {
         B::Data: Buf,
         B::Error: Into<BoxError>,
     {
-        // The server leaves the body away.
-        if request.method() == Method::HEAD && route.answers_head() {
+        // The server omits the body.
+        if request.method() == Method::HEAD && route.supports_head() {
             *request.method_mut() = Method::GET;
         }
         let check = &self.inner.mount_check;
         let mount = &self.inner.settings.mount;
         check.check(mount, route.path(), request.uri().path());
-        let mut answer = if route.methods().contains(request.method()) {
+        let mut outcome = if route.methods().contains(request.method()) {
             match route {
                 Route::Login => login::login(self, &request.into_parts().0, session).await,
                 Route::Complete => login::complete(self, &request.into_parts().0).await,
                 Route::Logout => login::logout(self, &request.into_parts().0, session).await,
                 Route::Deauth => RouteOutcome::keep(deauth::deauth(self, request).await),
-                #[cfg(feature = "pages")]
-                // On the heap: the other routes' futures would hold its place.
-                Route::Page(page) => {
-                    return Box::pin(pages::respond(self, page, request, session)).await;
-                }
             }
         } else {
             RouteOutcome::keep(method_not_allowed(route))
         };
-        private(&mut answer.response);
-        answer
+        private(&mut outcome.response);
+        outcome
+    }
+
+    /// Whether a request comes from a page of this application, the address bar, or a program that
+    /// is not a browser. Reject POST requests for which this is false.
+    pub fn is_same_origin(&self, headers: &HeaderMap) -> bool {
+        let app = &self.inner.settings.app_base_url;
+        origin::of(headers, app) == origin::RequestOrigin::SameOrigin
     }
 }
 
-/// No answer of these routes is for anyone but the one who asked, now.
+/// Marks a response as intended for one person and one moment.
 fn private<T>(response: &mut Response<T>) {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -184,7 +228,7 @@ fn private<T>(response: &mut Response<T>) {
 fn method_not_allowed(route: Route) -> Response<Bytes> {
     let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
     let mut allowed: Vec<&str> = route.methods().iter().map(Method::as_str).collect();
-    if route.answers_head() {
+    if route.supports_head() {
         allowed.insert(1, Method::HEAD.as_str());
     }
     if let Ok(allowed) = allowed.join(", ").parse() {
@@ -193,7 +237,7 @@ fn method_not_allowed(route: Route) -> Response<Bytes> {
     response
 }
 
-/// An answer for programs: one line.
+/// A response of one line, for programs.
 fn plain(status: StatusCode, line: &'static str) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from_static(line.as_bytes()));
     *response.status_mut() = status;
@@ -202,7 +246,7 @@ fn plain(status: StatusCode, line: &'static str) -> Response<Bytes> {
     response
 }
 
-/// Sends a browser elsewhere with a GET.
+/// Redirects a browser, which follows with GET.
 fn see_other(to: &str) -> Response<Bytes> {
     match HeaderValue::from_str(to) {
         Ok(location) => {
@@ -212,10 +256,10 @@ fn see_other(to: &str) -> Response<Bytes> {
             response
         }
         Err(_) => {
-            tracing::error!("the address to redirect to does not fit a header");
+            tracing::error!("the redirect URL is not a valid header value");
             plain(
                 StatusCode::INTERNAL_SERVER_ERROR,
-                "the app gave an address that cannot be used\n",
+                "the redirect URL is invalid\n",
             )
         }
     }

@@ -1,20 +1,20 @@
-//! Whether a request comes from this app's own pages.
+//! The origin of a request, as the browser states it.
 
 use http::HeaderMap;
 use http::header::ORIGIN;
 use url::Url;
 
-/// Where a browser says a request comes from.
+/// The origin of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestOrigin {
-    /// This app's pages, the address bar, or something that is not a browser.
+    /// A page of this application, the address bar, or a program that is not a browser.
     SameOrigin,
-    /// Another origin, be it one of the same site.
+    /// Another origin, even if it is of the same site.
     CrossSite,
 }
 
-/// Reads `Sec-Fetch-Site`, which pages cannot set, and `Origin` in browsers that lack it. A
-/// request with neither is not from a browser, or from one that would show its session to anyone.
+/// Reads `Sec-Fetch-Site`, which pages cannot set, and `Origin` if a browser lacks it. A request
+/// without either header does not come from a current browser.
 pub(super) fn of(headers: &HeaderMap, app: &Url) -> RequestOrigin {
     if let Some(site) = headers.get("sec-fetch-site") {
         return match site.as_bytes() {
@@ -25,8 +25,8 @@ pub(super) fn of(headers: &HeaderMap, app: &Url) -> RequestOrigin {
     match headers.get(ORIGIN) {
         None => RequestOrigin::SameOrigin,
         Some(origin) => {
-            let here = app.origin().ascii_serialization();
-            if origin.as_bytes() == here.as_bytes() {
+            let own = app.origin().ascii_serialization();
+            if origin.as_bytes() == own.as_bytes() {
                 RequestOrigin::SameOrigin
             } else {
                 RequestOrigin::CrossSite
@@ -35,14 +35,14 @@ pub(super) fn of(headers: &HeaderMap, app: &Url) -> RequestOrigin {
     }
 }
 
-/// Whether a browser may have kept `SameSite=Strict` cookies back from this request.
-pub(super) fn keeps_strict_cookies_back(headers: &HeaderMap) -> bool {
+/// Whether a browser may have withheld `SameSite=Strict` cookies from this request.
+pub(super) fn withholds_strict_cookies(headers: &HeaderMap) -> bool {
     headers
         .get("sec-fetch-site")
         .is_some_and(|site| site.as_bytes() == b"cross-site")
 }
 
-/// Whether a person is looking at the answer, rather than a program.
+/// Whether the response is shown to a person.
 pub(super) fn is_navigation(headers: &HeaderMap) -> bool {
     match headers.get("sec-fetch-mode") {
         Some(mode) => mode.as_bytes() == b"navigate",
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn the_browser_tells() {
+    fn origin_reads_sec_fetch_site_and_origin() {
         assert_eq!(from(&[]), RequestOrigin::SameOrigin);
         assert_eq!(
             from(&[("sec-fetch-site", "none")]),
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_browser_adds_itself_counts_more() {
+    fn origin_prefers_sec_fetch_site() {
         let pairs = [
             ("sec-fetch-site", "cross-site"),
             ("origin", "https://app.example"),

@@ -151,6 +151,11 @@ impl Settings {
         &self.oh_base_url
     }
 
+    /// Returns where browsers are redirected after a logout, as a path or a URL.
+    pub fn logout_redirect_url(&self) -> &str {
+        &self.logout_redirect_url
+    }
+
     /// Returns the path at which to mount the routes within the application, such as
     /// `/openhumans`.
     pub fn mount_path(&self) -> &str {

@@ -118,9 +118,7 @@ impl Browser {
             }
         }
         self.accept_cookies(&outcome.response);
-        outcome
-            .response
-            .map(|body| body.into_bytes().expect("a response in memory"))
+        outcome.response
     }
 
     pub(crate) fn accept_cookies<B>(&mut self, response: &Response<B>) {

@@ -32,7 +32,15 @@ pub(crate) fn start(parts: Parts) {
             .build();
         let meddle = DefaultHeaders::new().add(("x-different", "yes"));
         App::new()
-            .configure(oh_actix::configure(&parts.openhumans))
+            .configure(|config| match &parts.pages {
+                Some(pages) => {
+                    let pages = pages.router(&parts.openhumans);
+                    config.configure(oh_actix::configure_with(&parts.openhumans, pages));
+                }
+                None => {
+                    config.configure(oh_actix::configure(&parts.openhumans));
+                }
+            })
             .route("/", web::get().to(home))
             .route("/member", web::to(member))
             .route("/result", web::get().to(result))

@@ -9,6 +9,7 @@ use oh_core::store::{MemberRecord, MemoryStore, PutOutcome, StoreError, TokenSto
 use oh_core::{
     Clock, OpenHumans, OpenHumansBuilder, ProjectMemberId, Settings, SettingsBuilder, Timestamp,
 };
+use oh_pages::Pages;
 use oh_sandbox::Sandbox;
 use oh_tests::visitor::Visitor;
 use oh_tests::wire::{self, Answer, Request};
@@ -36,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) public: Option<&'static str>,
     pub(crate) settings: fn(SettingsBuilder) -> SettingsBuilder,
     pub(crate) build: fn(OpenHumansBuilder) -> OpenHumansBuilder,
+    /// The pages of the app, if it has some.
+    pub(crate) pages: Option<fn() -> Pages>,
     /// Makes the actix app differ by a header, to see that it is noticed.
     pub(crate) differ: bool,
 }
@@ -47,6 +50,7 @@ impl Default for Plan {
             public: None,
             settings: |settings| settings,
             build: |builder| builder,
+            pages: None,
             differ: false,
         }
     }
@@ -55,6 +59,7 @@ impl Default for Plan {
 /// What the frameworks' halves need to start.
 pub(crate) struct Parts {
     pub(crate) openhumans: OpenHumans,
+    pub(crate) pages: Option<Pages>,
     pub(crate) listener: TcpListener,
     pub(crate) same_site: SameSite,
     pub(crate) differ: bool,
@@ -200,6 +205,11 @@ async fn prepare(plan: &Plan, now: Timestamp) -> (App, Parts) {
     let builder = OpenHumans::builder(settings)
         .token_store(Arc::clone(&store) as Arc<dyn TokenStore>)
         .clock(clock.clone());
+    let pages = plan.pages.map(|pages| pages());
+    let builder = match &pages {
+        Some(pages) => builder.login_pages(pages.clone()),
+        None => builder,
+    };
     let openhumans = (plan.build)(builder).build().expect("a handle");
     let app = App {
         addr,
@@ -212,6 +222,7 @@ async fn prepare(plan: &Plan, now: Timestamp) -> (App, Parts) {
     };
     let parts = Parts {
         openhumans,
+        pages,
         listener,
         same_site: plan.same_site,
         differ: plan.differ,

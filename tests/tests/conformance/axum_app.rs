@@ -24,6 +24,11 @@ pub(crate) fn start(parts: Parts) {
 
 fn router(parts: &Parts) -> Router {
     let openhumans = &parts.openhumans;
+    let mut openhumans_routes = oh_axum::router(openhumans);
+    if let Some(pages) = &parts.pages {
+        let pages = oh_axum::with_session(pages.router(openhumans));
+        openhumans_routes = openhumans_routes.merge(pages);
+    }
     let same_site = match parts.same_site {
         SameSite::Strict => Cookie::Strict,
         SameSite::Lax => Cookie::Lax,
@@ -43,7 +48,7 @@ fn router(parts: &Parts) -> Router {
         .route("/webhook/extractor", post(extracted))
         .route("/webhook/layer", verified)
         .nest("/inner", Router::new().route("/member", any(member)))
-        .nest("/openhumans", oh_axum::router(openhumans))
+        .nest("/openhumans", openhumans_routes)
         .fallback(async || (StatusCode::NOT_FOUND, "nothing here"))
         .layer(oh_axum::layer(openhumans))
         .layer(SessionManagerLayer::new(MemoryStore::default()).with_same_site(same_site))

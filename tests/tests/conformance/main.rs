@@ -9,7 +9,7 @@
 mod actix_app;
 mod apps;
 mod axum_app;
-mod desk;
+mod dashboard;
 mod failures;
 mod login;
 mod members;

@@ -76,7 +76,7 @@ async fn only_a_page_of_this_app_can_log_a_member_out() {
 #[tokio::test]
 async fn a_link_to_the_logout_leads_to_a_page_with_a_button() {
     let with_pages = Plan {
-        build: |builder| builder.pages(oh_core::pages::Pages::new("Night log")),
+        pages: Some(|| oh_pages::Pages::new("Night log")),
         settings: |settings| settings.logout_redirect_url("https://elsewhere.example/bye"),
         ..Plan::default()
     };

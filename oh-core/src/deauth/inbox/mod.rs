@@ -219,7 +219,7 @@ pub struct EventRecord {
 
 impl EventRecord {
     /// Whether it has yet to be done: no later event has made up for it.
-    pub(crate) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         match self.state {
             EventState::Pending => true,
             EventState::DeadLetter | EventState::Quarantined => self.member.is_some(),

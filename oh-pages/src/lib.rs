@@ -1,0 +1,62 @@
+//! Ready-made pages for applications that use Open Humans.
+//!
+//! | route | for | content |
+//! |---|---|---|
+//! | `/` | anyone | who is connected, since when, what is shared; log in, log out |
+//! | `/files` … | members | the member's files: list, download, upload, edit, delete |
+//! | `/disconnect` | members | disconnects the account, with or without erasure |
+//! | `/staff` … | staff | the erasure dashboard: what is pending, what failed, what to do |
+//! | `/openapi.json` | programs | describes the routes |
+//! | `/health`, `/ready` | probes | whether the process responds, and whether its stores do |
+//!
+//! Mount [`Pages::router`] beside the routes of `oh-axum` or `oh-actix`. The pages are HTML that works
+//! without JavaScript, and JSON for clients that prefer it. POST requests must come from the
+//! application's own pages. The Content-Security-Policy allows nothing inline and nothing from other
+//! origins.
+//!
+//! [`Pages`] also replaces the built-in pages of the login routes, as
+//! [`LoginPages`](oh_core::routes::LoginPages).
+//!
+//! ```
+//! use oh_core::{Member, OpenHumans, Settings};
+//! use oh_pages::Pages;
+//!
+//! let staff = ["01026778"];
+//! let pages = Pages::new("Sleep study")
+//!     .logo("/static/logo.svg")
+//!     .stylesheet("/static/brand.css")
+//!     .staff(move |_: &http::request::Parts, member: Option<&Member>| {
+//!         member.is_some_and(|member| staff.contains(&member.id().as_str()))
+//!     });
+//! let settings = Settings::builder("client-id", "client-secret", "https://app.example").build()?;
+//! let openhumans = OpenHumans::builder(settings).login_pages(pages.clone()).build()?;
+//! let router: axum::Router = pages.router(&openhumans);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! An application changes single texts with [`Pages::texts`], adds a language with
+//! [`Pages::language`], restyles the pages with [`Pages::stylesheet`], and renders some or all pages
+//! itself with [`Pages::renderer`].
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod context;
+mod error;
+mod guard;
+mod input;
+mod layout;
+mod negotiation;
+mod openapi;
+mod pages;
+mod render;
+mod settings;
+mod texts;
+
+pub use error::ErrorPage;
+pub use pages::{
+    BackgroundStatus, CheckpointPage, DashboardPage, DeleteAllPage, DeletePage, DisconnectPage,
+    Durations, EditPage, EventCounts, EventEntry, EventList, EventPage, EventsPage, FileEntry,
+    FilesPage, HomePage, LedgerEntry, LoginPage, LogoutPage, MemberPage, Page, PlotInterval,
+    ReleaseAllPage, RunningEvent,
+};
+pub use settings::{PageContext, PageRenderer, Pages, StaffGuard};
+pub use texts::TextError;

@@ -1,0 +1,29 @@
+//! The erasure dashboard: what is pending, what failed, how long it takes, and what to do.
+//!
+//! It reads the inbox in pages of bounded size, and shows no names or ids of members.
+
+mod event;
+mod events;
+mod export;
+mod member;
+mod overview;
+mod plot;
+mod release;
+mod table;
+
+pub use self::event::{EventPage, LedgerEntry};
+pub use self::events::{EventEntry, EventList, EventsPage};
+pub use self::member::MemberPage;
+pub use self::overview::{
+    BackgroundStatus, CheckpointPage, DashboardPage, Durations, EventCounts, RunningEvent,
+};
+pub use self::plot::PlotInterval;
+pub use self::release::ReleaseAllPage;
+
+// `routes!` needs the items that utoipa generates beside each handler.
+pub(crate) use self::event::*;
+pub(crate) use self::events::*;
+pub(crate) use self::export::*;
+pub(crate) use self::member::*;
+pub(crate) use self::overview::*;
+pub(crate) use self::release::*;

@@ -1,0 +1,186 @@
+//! The route table: every page, who may use it, and what it shows.
+//!
+//! A new page is a module here, a line in [`table`] and, if it shows something, a variant of
+//! [`Page`].
+
+pub(crate) mod assets;
+mod dashboard;
+mod disconnect;
+mod files;
+mod home;
+mod login;
+mod probes;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use maud::Markup;
+use oh_core::OpenHumans;
+use serde::Serialize;
+use tokio::sync::OnceCell;
+use utoipa_axum::router::UtoipaMethodRouter;
+use utoipa_axum::routes;
+
+pub use self::dashboard::{
+    BackgroundStatus, CheckpointPage, DashboardPage, Durations, EventCounts, EventEntry, EventList,
+    EventPage, EventsPage, LedgerEntry, MemberPage, PlotInterval, ReleaseAllPage, RunningEvent,
+};
+pub use self::disconnect::DisconnectPage;
+pub use self::files::{DeleteAllPage, DeletePage, EditPage, FileEntry, FilesPage};
+pub use self::home::HomePage;
+pub use self::login::{LoginPage, LogoutPage};
+
+use crate::context::Context;
+use crate::error::{ErrorPage, PageError};
+use crate::guard::{Access, guard};
+use crate::layout::Frame;
+use crate::openapi;
+use crate::render::render;
+use crate::settings::Pages;
+
+/// Every page with the kind of requests that may use it. Each page is behind [`guard`].
+fn table() -> Vec<(Access, UtoipaMethodRouter<App>)> {
+    vec![
+        (Access::Public, routes!(assets::asset)),
+        (Access::Public, routes!(openapi::document)),
+        (Access::Public, routes!(probes::health)),
+        (Access::Public, routes!(probes::ready)),
+        (Access::Anyone, routes!(home::home)),
+        (Access::Member, routes!(files::list)),
+        (Access::Member, routes!(files::upload)),
+        (Access::Member, routes!(files::download)),
+        (Access::Member, routes!(files::edit_form, files::edit)),
+        (Access::Member, routes!(files::delete_form, files::delete)),
+        (
+            Access::Member,
+            routes!(files::delete_all_form, files::delete_all),
+        ),
+        (
+            Access::Member,
+            routes!(disconnect::form, disconnect::disconnect),
+        ),
+        (Access::Staff, routes!(dashboard::overview)),
+        (Access::Staff, routes!(dashboard::list_events)),
+        (Access::Staff, routes!(dashboard::show_event)),
+        (Access::Staff, routes!(dashboard::requeue)),
+        (Access::Staff, routes!(dashboard::release)),
+        (
+            Access::Staff,
+            routes!(dashboard::release_all_form, dashboard::release_all),
+        ),
+        (Access::Staff, routes!(dashboard::find_member)),
+        (Access::Staff, routes!(dashboard::export)),
+        (Access::Staff, routes!(dashboard::checkpoint)),
+    ]
+}
+
+macro_rules! pages {
+    ($($name:ident($view:ty),)+) => {
+        /// A page before it is rendered. Its JSON is the JSON of the view.
+        #[derive(Clone, Debug, Serialize)]
+        #[serde(untagged)]
+        #[non_exhaustive]
+        #[expect(missing_docs, reason = "each variant holds a documented type")]
+        pub enum Page {
+            $($name($view),)+
+        }
+
+        impl Page {
+            pub(crate) fn view(&self) -> &dyn View {
+                match self { $(Self::$name(view) => view,)+ }
+            }
+        }
+
+        $(impl From<$view> for Page {
+            fn from(view: $view) -> Self { Self::$name(view) }
+        })+
+    };
+}
+
+pages! {
+    Home(HomePage),
+    Login(LoginPage),
+    Logout(LogoutPage),
+    Files(FilesPage),
+    Edit(EditPage),
+    Delete(DeletePage),
+    DeleteAll(DeleteAllPage),
+    Disconnect(DisconnectPage),
+    Error(ErrorPage),
+    Dashboard(DashboardPage),
+    Events(EventsPage),
+    Event(EventPage),
+    ReleaseAll(ReleaseAllPage),
+    Member(MemberPage),
+}
+
+/// The HTML of a page.
+pub(crate) trait View {
+    fn frame(&self, cx: &Context<'_>) -> Frame;
+    fn html(&self, cx: &Context<'_>) -> Markup;
+}
+
+/// The state of the handlers.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Shared>);
+
+struct Shared {
+    openhumans: OpenHumans,
+    pages: Pages,
+    /// The name that the project's own files have as a source.
+    source: OnceCell<Option<String>>,
+    /// The OpenAPI document.
+    document: serde_json::Value,
+}
+
+impl App {
+    pub(crate) fn openhumans(&self) -> &OpenHumans {
+        &self.0.openhumans
+    }
+
+    pub(crate) fn pages(&self) -> &Pages {
+        &self.0.pages
+    }
+
+    pub(crate) fn source(&self) -> &OnceCell<Option<String>> {
+        &self.0.source
+    }
+
+    pub(crate) fn document(&self) -> &serde_json::Value {
+        &self.0.document
+    }
+}
+
+/// Builds the router: [`guard`] before each page, [`render`] around everything.
+pub(crate) fn router<S>(openhumans: &OpenHumans, pages: &Pages) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let routes = table().into_iter();
+    let routes = routes.filter(|(access, _)| *access != Access::Staff || pages.staff.is_some());
+    let (described, mounted): (Vec<_>, Vec<_>) = routes
+        .map(|(access, (schemas, paths, methods))| {
+            let path = paths.paths.keys().next().cloned().unwrap_or_default();
+            ((access, schemas, paths), (access, path, methods))
+        })
+        .unzip();
+    let app = App(Arc::new(Shared {
+        openhumans: openhumans.clone(),
+        pages: pages.clone(),
+        source: OnceCell::new(),
+        document: openapi::describe(openhumans.settings(), pages, described),
+    }));
+    let mut router = Router::new().fallback(async || PageError::not_found());
+    for (access, path, methods) in mounted {
+        let layer = from_fn_with_state((app.clone(), access), guard);
+        let methods = methods.route_layer(layer);
+        if path != "/" {
+            router = router.route(&format!("{path}/"), methods.clone());
+        }
+        router = router.route(&path, methods);
+    }
+    router
+        .layer(from_fn_with_state(app.clone(), render))
+        .with_state(app)
+}
