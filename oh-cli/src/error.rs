@@ -9,44 +9,7 @@ use oh_api::{Error, TokenError};
 use crate::output::one_line;
 
 /// The part of `oh --help` after the options. The only place that documents the exit codes.
-pub(crate) const AFTER_HELP: &str = "\
-Exit codes:
-   0  success
-   1  some files or members failed, the others succeeded; for doctor: a check failed
-   2  the command line is not valid
-   3  Open Humans rejected the token or the client id and secret, or forbids the request
-   4  the token has expired
-   5  the member has not authorized the project, or has left it
-   6  an argument or file has invalid content, or Open Humans rejected it
-   7  not found
-   8  too large
-   9  too many requests: try again later
-  10  Open Humans or its object store failed
-  11  no connection, or no response in time
-  12  a response could not be parsed, a file does not match its size or MD5, or a ledger does not
-      match its checkpoints
-  13  reading or writing a local file failed
-  14  not confirmed: the reply was not yes, or there was no terminal and no --yes
- 130  interrupted (SIGINT)
- 143  terminated (SIGTERM)
-
-Output:
-  Results go to standard output: one record per line, with tab-separated columns, or as JSON with
-  --json. Progress, status messages and errors go to standard error. Control characters in text from
-  outside are replaced, in JSON escaped.
-
-Tokens:
-  A member's token is read from --token-file or OPENHUMANS_ACCESS_TOKEN, the project's master token
-  from --master-token-file or OPENHUMANS_MASTER_TOKEN. Options take precedence over the environment.
-  Options that contain a token are visible to other users of the machine. Tokens are printed only by
-  the commands that obtain them.
-
-Example:
-  export OPENHUMANS_MASTER_TOKEN_FILE=master.txt
-  oh members
-  oh download --directory data --source direct-sharing-1
-
-`oh help migrate` lists the equivalents of the commands of open-humans-api.";
+pub(crate) const AFTER_HELP: &str = include_str!("help.txt");
 
 /// The reason why a command failed.
 #[derive(Debug)]
@@ -179,7 +142,10 @@ pub(crate) fn hint(error: &Error) -> Option<&'static str> {
              leaves. Pass a member's token with --token-file, the master token with \
              --master-token-file"
         }
-        Error::Forbidden { .. } => "the URL of a file is valid for one hour: list the files again",
+        Error::Forbidden { .. } => {
+            "the token does not permit this request, or the URL of a file has expired: they are \
+             valid for one hour"
+        }
         Error::Mismatch {
             what: "md5",
             saved_as: Some(_),
@@ -263,60 +229,5 @@ impl From<TokenError> for CliError {
 impl From<io::Error> for CliError {
     fn from(error: io::Error) -> Self {
         Error::from(error).into()
-    }
-}
-
-#[cfg(all(test, feature = "database"))]
-mod tests {
-    use std::error::Error as StdError;
-    use std::sync::Arc;
-
-    use sqlx::error::{DatabaseError, ErrorKind};
-
-    use super::*;
-
-    /// Formats like sqlx's error for PostgreSQL.
-    #[derive(Debug)]
-    struct PostgresError;
-
-    impl fmt::Display for PostgresError {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "{} at line 948", self.message())
-        }
-    }
-
-    impl StdError for PostgresError {}
-
-    impl DatabaseError for PostgresError {
-        fn message(&self) -> &str {
-            "permission denied for table oh_members"
-        }
-
-        fn as_error(&self) -> &(dyn StdError + Send + Sync + 'static) {
-            self
-        }
-
-        fn as_error_mut(&mut self) -> &mut (dyn StdError + Send + Sync + 'static) {
-            self
-        }
-
-        fn into_error(self: Box<Self>) -> Box<dyn StdError + Send + Sync + 'static> {
-            self
-        }
-
-        fn kind(&self) -> ErrorKind {
-            ErrorKind::Other
-        }
-    }
-
-    #[test]
-    fn database_error_is_described_without_source_line() {
-        let error = || sqlx::Error::Database(Box::new(PostgresError));
-        let message = "error returned from database: permission denied for table oh_members";
-        assert_eq!(with_sources(&error()), message);
-        let shared: Arc<sqlx::Error> = error().into();
-        let wrapped = oh_core::store::StoreError::unavailable(shared);
-        let text = with_sources(&wrapped);
-        assert!(text.ends_with(message), "{text}");
     }
 }

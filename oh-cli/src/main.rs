@@ -52,15 +52,16 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> Result<(), CliError> {
-    let mut signals = Signals::new()?;
     let signal = tokio::select! {
+        // Installs the signal handlers before the command starts.
+        biased;
+        signal = signal() => signal,
         result = commands::run(args) => return result,
-        signal = signals.recv() => signal,
     };
     // The command is dropped at this point. A second signal ends the cleanup.
     tokio::select! {
         _ = tokio::time::timeout(CLEANUP_TIMEOUT, background_tasks()) => {}
-        _ = signals.recv() => {}
+        _ = self::signal() => {}
     }
     Err(signal)
 }
@@ -74,42 +75,23 @@ async fn background_tasks() {
     }
 }
 
-/// The signals that end the program.
-struct Signals {
+/// Waits for a signal that ends the program.
+async fn signal() -> CliError {
+    let interrupt = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
     #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> std::io::Result<Self> {
+    {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn recv(&mut self) -> CliError {
-        tokio::select! {
-            _ = self.terminate.recv() => CliError::Terminated,
-            _ = self.interrupt.recv() => CliError::Interrupted,
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            return tokio::select! {
+                _ = terminate.recv() => CliError::Terminated,
+                () = interrupt => CliError::Interrupted,
+            };
         }
     }
-}
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {})
-    }
-
-    async fn recv(&mut self) -> CliError {
-        match tokio::signal::ctrl_c().await {
-            Ok(()) => CliError::Interrupted,
-            Err(_) => std::future::pending().await,
-        }
-    }
+    interrupt.await;
+    CliError::Interrupted
 }

@@ -117,7 +117,7 @@ fn remove_tokens(value: &mut Value) {
     }
 }
 
-/// Writes a document to a file as it is, or to standard output as printable text.
+/// Writes a document to a file without changes, or to standard output as printable text.
 pub(crate) fn document(path: Option<&Path>, bytes: &[u8]) -> Result<(), CliError> {
     match path {
         Some(path) => std::fs::write(path, bytes).map_err(|e| Error::from(e).at(path))?,

@@ -60,7 +60,13 @@ impl FileProgress {
         }
     }
 
-    pub(crate) fn update(&self, progress: Progress) {
+    /// Returns a callback that updates the bar.
+    pub(crate) fn callback(&self) -> impl Fn(Progress) + Send + Sync + 'static {
+        let this = self.clone();
+        move |progress| this.update(progress)
+    }
+
+    fn update(&self, progress: Progress) {
         if let Some(total) = progress.total {
             self.bar.set_length(total);
         }
@@ -128,7 +134,13 @@ impl BulkProgress {
         self
     }
 
-    pub(crate) fn event(&self, event: &BulkEvent<'_>) {
+    /// Returns a callback that updates the bar and reports each file.
+    pub(crate) fn callback(&self) -> impl Fn(&BulkEvent<'_>) + Send + Sync + 'static {
+        let this = self.clone();
+        move |event| this.event(event)
+    }
+
+    fn event(&self, event: &BulkEvent<'_>) {
         let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             BulkEvent::Listed(update) => {

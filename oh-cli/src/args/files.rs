@@ -50,7 +50,7 @@ pub(crate) struct Download {
     /// Download files from this source only, for example direct-sharing-1; repeatable
     #[arg(short, long, conflicts_with = "project_data")]
     pub(crate) source: Vec<String>,
-    /// Download the project's own files instead of those that members share with it
+    /// Download the project's own files instead of files that members share with it
     #[arg(long)]
     pub(crate) project_data: bool,
     /// A file with the ids of the members to download from, one per line

@@ -23,7 +23,7 @@ pub(crate) use members::{AccessLog, Message, Remove};
 pub(crate) use metadata::Metadata;
 pub(crate) use public::{Public, PublicDownload, PublicFilter};
 pub(crate) use tokens::{
-    AuthorizeUrl, ClientSecret, Exchange, Introspect, Login, Refresh, RefreshTokenArgs, Revoke,
+    AuthorizeUrl, ClientSecret, Credentials, Exchange, Login, Refresh, RefreshTokenArgs, Revoke,
 };
 
 use crate::access::Access;
@@ -74,7 +74,7 @@ pub(crate) enum Command {
     /// Revoke a member's tokens; the member stays in the project
     Revoke(Revoke),
     /// Print the token endpoint's information about a member's access token, as JSON
-    Introspect(Introspect),
+    Introspect(Credentials),
     /// Print the member that a token belongs to, as JSON
     Whoami(Whoami),
     /// Print the project's own record, as JSON

@@ -86,13 +86,20 @@ pub(crate) struct RefreshTokenArgs {
     pub(crate) refresh_token_file: Option<PathBuf>,
 }
 
+/// The client id and secret, for requests without a redirect URI.
 #[derive(Args)]
-pub(crate) struct Refresh {
+pub(crate) struct Credentials {
     /// The project's client id
     #[arg(long, env = "OPENHUMANS_CLIENT_ID")]
     pub(crate) client_id: String,
     #[command(flatten)]
     pub(crate) secret: ClientSecret,
+}
+
+#[derive(Args)]
+pub(crate) struct Refresh {
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
     #[command(flatten)]
     pub(crate) out: Out,
     #[command(flatten)]
@@ -101,20 +108,8 @@ pub(crate) struct Refresh {
 
 #[derive(Args)]
 pub(crate) struct Revoke {
-    /// The project's client id
-    #[arg(long, env = "OPENHUMANS_CLIENT_ID")]
-    pub(crate) client_id: String,
     #[command(flatten)]
-    pub(crate) secret: ClientSecret,
+    pub(crate) credentials: Credentials,
     #[command(flatten)]
     pub(crate) token: RefreshTokenArgs,
-}
-
-#[derive(Args)]
-pub(crate) struct Introspect {
-    /// The project's client id
-    #[arg(long, env = "OPENHUMANS_CLIENT_ID")]
-    pub(crate) client_id: String,
-    #[command(flatten)]
-    pub(crate) secret: ClientSecret,
 }

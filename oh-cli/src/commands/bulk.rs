@@ -5,6 +5,7 @@ use std::path::Path;
 use oh_api::bulk::{BulkDownload, BulkReport, BulkUpload, Manifest, Mode, UploadPlan};
 use oh_api::{Error, ProjectMemberId};
 
+use super::members::warn_if_left;
 use crate::access::{Access, Caller};
 use crate::args::{Download, ExistingFiles, Upload, member_id};
 use crate::confirm::confirm;
@@ -44,10 +45,7 @@ pub(crate) async fn download(access: &Access, args: Download) -> Result<(), CliE
     let progress = BulkProgress::start(Direction::Download);
     let download = with_existing(download, &args.existing)
         .concurrency(args.transfer.jobs)
-        .on_event({
-            let progress = progress.clone();
-            move |event| progress.event(event)
-        });
+        .on_event(progress.callback());
     let report = match caller {
         Caller::Member(member) => member.download_all(&args.directory, &download).await,
         Caller::Project(project) => project.download_all(&args.directory, &download).await,
@@ -56,6 +54,7 @@ pub(crate) async fn download(access: &Access, args: Download) -> Result<(), CliE
     let report = report?;
     let result = progress.conclude(&report);
     explain_empty(&report, args.project_data, &args.source);
+    warn_if_left(access, args.member.member.as_ref()).await?;
     result
 }
 
@@ -140,10 +139,7 @@ pub(crate) async fn upload(access: &Access, args: Upload) -> Result<(), CliError
     if args.ignore_md5 {
         upload = upload.ignore_md5();
     }
-    let upload = upload.on_event({
-        let progress = progress.clone();
-        move |event| progress.event(event)
-    });
+    let upload = upload.on_event(progress.callback());
     let directory = &args.directory;
     let plan = match access.caller(args.member.member.as_ref())? {
         Caller::Member(member) => member.plan_upload(directory, &manifest, &upload).await,

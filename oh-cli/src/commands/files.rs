@@ -7,6 +7,7 @@ use oh_api::{
 };
 use serde_json::json;
 
+use super::members::warn_if_left;
 use super::records;
 use crate::access::Access;
 use crate::args::{self, ExistingFiles, FileDetails, FileSelector, Target};
@@ -18,8 +19,9 @@ use crate::progress::FileProgress;
 pub(crate) async fn list(access: &Access, args: &args::Files) -> Result<(), CliError> {
     let member = access.member(args.member.member.as_ref())?;
     records::FILE
-        .print_list(member.files(), &args.listing, |_| true)
-        .await
+        .print_list(member.files(), &args.listing)
+        .await?;
+    warn_if_left(access, args.member.member.as_ref()).await
 }
 
 pub(crate) async fn download_file(
@@ -29,7 +31,8 @@ pub(crate) async fn download_file(
     let member = access.member(args.member.member.as_ref())?;
     let file = find(&member, &args.file, args.source.as_deref()).await?;
     let download = member.download(&file);
-    fetch(download, &file.basename, &args.target, &args.existing).await
+    fetch(download, &file.basename, &args.target, &args.existing).await?;
+    warn_if_left(access, args.member.member.as_ref()).await
 }
 
 /// Finds the file with the given id, or the newest file with the given name.
@@ -68,10 +71,7 @@ pub(crate) async fn fetch(
 ) -> Result<(), CliError> {
     let progress = FileProgress::start("");
     let max_size = target.max_size.map_or(u64::MAX, |size| size.as_u64());
-    let mut download = download.max_size(max_size).on_progress({
-        let progress = progress.clone();
-        move |update| progress.update(update)
-    });
+    let mut download = download.max_size(max_size).on_progress(progress.callback());
     if existing.ignore_md5 {
         download = download.ignore_md5();
     }
@@ -130,10 +130,7 @@ pub(crate) async fn upload_file(access: &Access, args: args::UploadFile) -> Resu
         .metadata(metadata(&args.details))
         .data_types(args.details.data_types)
         .with_md5()
-        .on_progress({
-            let progress = progress.clone();
-            move |update| progress.update(update)
-        });
+        .on_progress(progress.callback());
     let result = member.upload(upload).await;
     progress.finish();
     let uploaded = result?;

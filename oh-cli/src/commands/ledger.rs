@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufReader, BufWriter, ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use oh_api::{Error, Timestamp};
 use oh_ledger::{
@@ -10,6 +10,7 @@ use oh_ledger::{
     VerifyError, VerifyingKey, notes_in, report,
 };
 use serde_json::{Value, json};
+use tempfile::TempPath;
 
 use crate::args::{Check, Export, Keygen, Keys, Ledger, Prove, Report, Verify};
 use crate::error::CliError;
@@ -32,71 +33,47 @@ fn keygen(args: &Keygen) -> Result<(), CliError> {
     let key = SigningKey::generate(&args.name).map_err(|e| CliError::Invalid(e.to_string()))?;
     let secret = key.to_secret_text();
     let verifying = key.verifying_key().to_string();
-    let mut files = NewFiles(Vec::new());
-    for (path, is_secret) in [(&args.out, true), (&args.verifying_out, false)] {
-        if let Some(path) = path {
-            files.create(path, is_secret)?;
-        }
-    }
-    for (path, text) in [
-        (&args.out, secret.as_str()),
-        (&args.verifying_out, &verifying),
+    // Deletes the files on drop, so that an error leaves none of them.
+    let mut created = Vec::new();
+    for (path, text, is_secret) in [
+        (&args.out, secret.as_str(), true),
+        (&args.verifying_out, &verifying, false),
     ] {
         if let Some(path) = path {
-            files.write(path, text)?;
+            created.push(create_new(path, text, is_secret)?);
         }
     }
-    files.keep();
+    for path in created {
+        path.keep().map_err(|error| error.error)?;
+    }
     match &args.out {
         None => output::json(&json!({ "signing_key": *secret, "verifying_key": verifying })),
         Some(_) => output::json(&json!({ "verifying_key": verifying })),
     }
 }
 
-/// Files that are deleted on drop, so that an error leaves none of them.
-struct NewFiles(Vec<(PathBuf, File)>);
-
-impl NewFiles {
-    /// Creates a file, readable by the owner only if it is secret. Never overwrites one: a ledger
-    /// whose key is lost cannot be continued or verified.
-    fn create(&mut self, path: &Path, is_secret: bool) -> Result<(), CliError> {
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        if is_secret {
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+/// Creates a file, readable by the owner only if it is secret. Never overwrites one: a ledger whose
+/// key is lost cannot be continued or verified.
+fn create_new(path: &Path, line: &str, is_secret: bool) -> Result<TempPath, CliError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if is_secret {
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    }
+    #[cfg(not(unix))]
+    let _ = is_secret;
+    let mut file = options.open(path).map_err(|error| {
+        let exists = error.kind() == ErrorKind::AlreadyExists;
+        let error = CliError::from(Error::from(error).at(path));
+        match exists {
+            true => error.with_hint("keys are not overwritten: choose a new file"),
+            false => error,
         }
-        #[cfg(not(unix))]
-        let _ = is_secret;
-        let file = options.open(path).map_err(|error| {
-            let exists = error.kind() == ErrorKind::AlreadyExists;
-            let error = CliError::from(Error::from(error).at(path));
-            match exists {
-                true => error.with_hint("keys are not overwritten: choose a new file"),
-                false => error,
-            }
-        })?;
-        self.0.push((path.to_owned(), file));
-        Ok(())
-    }
-
-    fn write(&mut self, path: &Path, line: &str) -> Result<(), CliError> {
-        let file = self.0.iter_mut().find(|(created, _)| created == path);
-        let written = file.map_or(Ok(()), |(_, file)| writeln!(file, "{line}"));
-        Ok(written.map_err(|e| Error::from(e).at(path))?)
-    }
-
-    fn keep(mut self) {
-        self.0.clear();
-    }
-}
-
-impl Drop for NewFiles {
-    fn drop(&mut self) {
-        for (path, _) in self.0.drain(..) {
-            let _ = std::fs::remove_file(path);
-        }
-    }
+    })?;
+    let created = TempPath::try_from_path(path)?;
+    writeln!(file, "{line}").map_err(|e| Error::from(e).at(path))?;
+    Ok(created)
 }
 
 fn print_verified(args: &Verify) -> Result<(), CliError> {

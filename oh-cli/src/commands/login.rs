@@ -313,4 +313,27 @@ mod tests {
             assert!(loopback_url(uri).is_err(), "{uri}");
         }
     }
+
+    #[tokio::test]
+    async fn repeated_redirect_receives_the_same_page() {
+        let (redirects, mut codes) = mpsc::channel(1);
+        let (page, final_page) = watch::channel(None);
+        let callback = Callback {
+            path: "/done".into(),
+            state: "s".into(),
+            redirects,
+            final_page,
+        };
+        let get = || {
+            let uri = Uri::from_static("/done?code=c&state=s");
+            handle(State(callback.clone()), Method::GET, uri)
+        };
+        let (first, second, ()) = tokio::join!(get(), get(), async {
+            assert_eq!(codes.recv().await, Some(Ok("c".to_owned())));
+            page.send_replace(Some(Page::Authorized));
+        });
+        for page in [first, second] {
+            assert_eq!(page.into_response().status(), StatusCode::OK);
+        }
+    }
 }

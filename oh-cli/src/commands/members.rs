@@ -1,6 +1,6 @@
 //! The project and its members.
 
-use oh_api::{AccessLogFilter, Message as Text, Removal};
+use oh_api::{AccessLogFilter, Error, Message as Text, ProjectMemberId, Removal};
 use tokio::io::AsyncReadExt;
 
 use super::records;
@@ -13,7 +13,27 @@ use crate::output::{self, count};
 pub(crate) async fn whoami(access: &Access, args: &Whoami) -> Result<(), CliError> {
     let member = access.member(args.member.member.as_ref())?;
     let record = member.exchange_member().await?;
-    records::EXCHANGE_MEMBER.print(&record, args.raw.raw)
+    records::EXCHANGE_MEMBER.print(&record, args.raw.raw)?;
+    warn_if_left(access, args.member.member.as_ref()).await
+}
+
+/// Warns if a member has left the project: Open Humans still returns their data to the master token.
+pub(super) async fn warn_if_left(
+    access: &Access,
+    member: Option<&ProjectMemberId>,
+) -> Result<(), CliError> {
+    let Some(member) = member else { return Ok(()) };
+    let mut ids = access.project()?.member_ids();
+    while let Some(id) = ids.try_next().await? {
+        if id == *member {
+            return Ok(());
+        }
+    }
+    output::warning(format!(
+        "oh: warning: member {member} has left the project or has a deactivated account; Open \
+         Humans still returns their data to the master token"
+    ));
+    Ok(())
 }
 
 pub(crate) async fn project(access: &Access, args: &Raw) -> Result<(), CliError> {
@@ -26,9 +46,7 @@ pub(crate) async fn project(access: &Access, args: &Raw) -> Result<(), CliError>
 
 pub(crate) async fn members(access: &Access, args: &Listing) -> Result<(), CliError> {
     let members = access.project()?.members();
-    records::PROJECT_MEMBER
-        .print_list(members, args, |_| true)
-        .await
+    records::PROJECT_MEMBER.print_list(members, args).await
 }
 
 pub(crate) async fn access_log(access: &Access, args: &AccessLog) -> Result<(), CliError> {
@@ -47,15 +65,11 @@ pub(crate) async fn access_log(access: &Access, args: &AccessLog) -> Result<(), 
     match args.object_store {
         true => {
             let accesses = member.store_accesses(range);
-            records::STORE_ACCESS
-                .print_list(accesses, listing, |_| true)
-                .await
+            records::STORE_ACCESS.print_list(accesses, listing).await
         }
         false => {
             let accesses = member.file_accesses(range);
-            records::FILE_ACCESS
-                .print_list(accesses, listing, |_| true)
-                .await
+            records::FILE_ACCESS.print_list(accesses, listing).await
         }
     }
 }
@@ -110,7 +124,8 @@ pub(crate) async fn message(access: &Access, args: Message) -> Result<(), CliErr
     } else {
         let project = access.project()?;
         if !dry_run {
-            project.message(&args.members, &message).await?;
+            let sent = project.message(&args.members, &message).await;
+            sent.map_err(receiver_error)?;
         }
         count(args.members.len(), "member")
     };
@@ -121,6 +136,16 @@ pub(crate) async fn message(access: &Access, args: Message) -> Result<(), CliErr
         )),
     }
     Ok(())
+}
+
+/// Converts the error for receivers who have left to the one that uploads return.
+fn receiver_error(error: Error) -> CliError {
+    match error.field("project_member_ids") {
+        Some(problem) => CliError::from(Error::Deauthorized).with_hint(format!(
+            "no message was sent: Open Humans reports {problem}"
+        )),
+        None => error.into(),
+    }
 }
 
 pub(crate) async fn remove(access: &Access, args: &Remove) -> Result<(), CliError> {

@@ -46,8 +46,7 @@ async fn draft(
         )));
     }
     let progress = FileProgress::start("");
-    let watcher = progress.clone();
-    let draft = Manifest::draft(directory, max_size, move |p| watcher.update(p)).await;
+    let draft = Manifest::draft(directory, max_size, progress.callback()).await;
     progress.finish();
     let manifest = draft?;
     let mut csv = Vec::new();
@@ -66,8 +65,7 @@ async fn draft(
 async fn review(directory: &Path, csv: &Path) -> Result<(), CliError> {
     let manifest = read_manifest(csv)?;
     let progress = FileProgress::start("");
-    let watcher = progress.clone();
-    let review = manifest.review(directory, move |p| watcher.update(p)).await;
+    let review = manifest.review(directory, progress.callback()).await;
     progress.finish();
     let problems = review?;
     problems

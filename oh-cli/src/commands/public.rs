@@ -22,7 +22,7 @@ pub(crate) async fn run(access: &Access, args: Public) -> Result<(), CliError> {
                 (None, Some(name)) => public.projects_named(&name),
                 (None, None) => public.projects(),
             };
-            records::PROJECT.print_list(list, &listing, |_| true).await
+            records::PROJECT.print_list(list, &listing).await
         }
         Public::Project { number, raw } => {
             let project = public.project(number).await?;
@@ -38,9 +38,7 @@ pub(crate) async fn run(access: &Access, args: Public) -> Result<(), CliError> {
                 (None, Some(name)) => public.members_named(&name),
                 (None, None) => public.members(),
             };
-            records::PUBLIC_MEMBER
-                .print_list(list, &listing, |_| true)
-                .await
+            records::PUBLIC_MEMBER.print_list(list, &listing).await
         }
         Public::Member { username, raw } => {
             let member = public.member(&username).await?;
@@ -51,9 +49,7 @@ pub(crate) async fn run(access: &Access, args: Public) -> Result<(), CliError> {
                 Some(project) => public.data_types_of(project),
                 None => public.data_types(),
             };
-            records::DATA_TYPE
-                .print_list(list, &listing, |_| true)
-                .await
+            records::DATA_TYPE.print_list(list, &listing).await
         }
         Public::DataType { number, raw } => {
             let data_type = public.data_type(number).await?;
@@ -61,7 +57,7 @@ pub(crate) async fn run(access: &Access, args: Public) -> Result<(), CliError> {
         }
         Public::MembersBySource { source, listing } => {
             records::MEMBERS_OF_SOURCE
-                .print_list(public.members_by_source(), &listing, |record| {
+                .print_matching(public.members_by_source(), &listing, |record| {
                     source
                         .as_ref()
                         .is_none_or(|source| *source == record.source)
@@ -70,7 +66,7 @@ pub(crate) async fn run(access: &Access, args: Public) -> Result<(), CliError> {
         }
         Public::SourcesByMember { username, listing } => {
             records::SOURCES_OF_MEMBER
-                .print_list(public.sources_by_member(), &listing, |record| {
+                .print_matching(public.sources_by_member(), &listing, |record| {
                     username
                         .as_ref()
                         .is_none_or(|name| *name == record.username)
@@ -80,7 +76,7 @@ pub(crate) async fn run(access: &Access, args: Public) -> Result<(), CliError> {
         Public::Files { filter, listing } => {
             let (list, source) = select(&public, &filter)?;
             records::FILE
-                .print_list(list, &listing, |file| {
+                .print_matching(list, &listing, |file| {
                     source.is_none_or(|source| file.source.as_deref() == Some(source))
                 })
                 .await
@@ -162,10 +158,7 @@ async fn download(public: &PublicClient, args: &PublicDownload) -> Result<(), Cl
     let mut download = bulk::with_existing(BulkDownload::shared(), &args.existing)
         .max_size(args.max_size.as_u64())
         .concurrency(args.jobs)
-        .on_event({
-            let progress = progress.clone();
-            move |event| progress.event(event)
-        });
+        .on_event(progress.callback());
     if let Some(source) = source {
         download = download.source(source);
     }

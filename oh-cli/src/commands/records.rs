@@ -18,8 +18,17 @@ pub(super) struct Format<T> {
 }
 
 impl<T: Send + 'static> Format<T> {
-    /// Prints the records of a list for which `filter` returns true.
+    /// Prints the records of a list.
     pub(super) async fn print_list(
+        &self,
+        list: List<T>,
+        listing: &Listing,
+    ) -> Result<(), CliError> {
+        self.print_matching(list, listing, |_| true).await
+    }
+
+    /// Prints the records of a list for which `filter` returns true.
+    pub(super) async fn print_matching(
         &self,
         list: List<T>,
         listing: &Listing,
@@ -62,6 +71,13 @@ impl<T: Send + 'static> Format<T> {
     }
 }
 
+/// Builds a JSON object from fields of a record, and from other values after the semicolon.
+macro_rules! fields {
+    ($record:ident: $($field:ident),*; $($name:literal: $value:expr),*) => {
+        json!({ $((stringify!($field)): $record.$field,)* $($name: $value),* })
+    };
+}
+
 fn text<T: ToString>(value: Option<&T>) -> String {
     value.map(T::to_string).unwrap_or_default()
 }
@@ -69,23 +85,9 @@ fn text<T: ToString>(value: Option<&T>) -> String {
 pub(super) const PROJECT: Format<Project> = Format {
     raw: Project::raw,
     json: |project| {
-        json!({
-            "id": project.id,
-            "id_label": project.id_label,
-            "name": project.name,
-            "slug": project.slug,
-            "type": project.kind,
-            "active": project.active,
-            "approved": project.approved,
-            "authorized_members": project.authorized_members,
-            "leader": project.leader,
-            "organization": project.organization,
-            "info_url": project.info_url,
-            "short_description": project.short_description,
-            "registered_datatypes": project.registered_datatypes,
-            "request_sources_access": project.request_sources_access,
-            "request_username_access": project.request_username_access,
-        })
+        fields!(project: id, id_label, name, slug, active, approved, authorized_members, leader,
+            organization, info_url, short_description, registered_datatypes,
+            request_sources_access, request_username_access; "type": project.kind)
     },
     rows: |project| vec![vec![text(project.id.as_ref()), text(project.name.as_ref())]],
 };
@@ -93,28 +95,15 @@ pub(super) const PROJECT: Format<Project> = Format {
 pub(super) const EXCHANGE_MEMBER: Format<ExchangeMember> = Format {
     raw: ExchangeMember::raw,
     json: |member| {
-        json!({
-            "project_member_id": member.project_member_id,
-            "username": member.username,
-            "created": member.created,
-            "sources_shared": member.sources_shared,
-            "file_count": member.count,
-        })
+        fields!(member: project_member_id, username, created, sources_shared;
+            "file_count": member.count)
     },
     rows: |member| vec![vec![member.project_member_id.to_string()]],
 };
 
 pub(super) const PROJECT_MEMBER: Format<ProjectMember> = Format {
     raw: ProjectMember::raw,
-    json: |member| {
-        json!({
-            "project_member_id": member.project_member_id,
-            "username": member.username,
-            "created": member.created,
-            "sources_shared": member.sources_shared,
-            "file_count": member.file_count,
-        })
-    },
+    json: |member| fields!(member: project_member_id, username, created, sources_shared, file_count;),
     rows: |member| {
         vec![vec![
             member.project_member_id.to_string(),
@@ -126,13 +115,7 @@ pub(super) const PROJECT_MEMBER: Format<ProjectMember> = Format {
 
 pub(super) const PUBLIC_MEMBER: Format<PublicMember> = Format {
     raw: PublicMember::raw,
-    json: |member| {
-        json!({
-            "username": member.username,
-            "name": member.name,
-            "profile_url": member.profile_url,
-        })
-    },
+    json: |member| fields!(member: username, name, profile_url;),
     rows: |member| {
         vec![vec![
             text(member.username.as_ref()),
@@ -143,16 +126,7 @@ pub(super) const PUBLIC_MEMBER: Format<PublicMember> = Format {
 
 pub(super) const DATA_TYPE: Format<DataType> = Format {
     raw: DataType::raw,
-    json: |data_type| {
-        json!({
-            "id": data_type.id,
-            "name": data_type.name,
-            "parent": data_type.parent,
-            "children": data_type.children,
-            "description": data_type.description,
-            "uploadable": data_type.uploadable,
-        })
-    },
+    json: |data_type| fields!(data_type: id, name, parent, children, description, uploadable;),
     rows: |data_type| {
         vec![vec![
             text(data_type.id.as_ref()),
@@ -165,16 +139,9 @@ pub(super) const DATA_TYPE: Format<DataType> = Format {
 pub(super) const FILE: Format<DataFile> = Format {
     raw: DataFile::raw,
     json: |file| {
-        json!({
-            "id": file.id,
-            "basename": file.basename,
-            "created": file.created,
-            "source": file.source,
-            "source_project": file.source_project,
+        fields!(file: id, basename, created, source, source_project, datatypes;
             "username": file.user.as_ref().and_then(|user| user.username.as_ref()),
-            "datatypes": file.datatypes,
-            "metadata": file.metadata_map(),
-        })
+            "metadata": file.metadata_map())
     },
     rows: |file| {
         let source = file.source.as_ref().or(file.source_project.as_ref());
@@ -188,13 +155,7 @@ pub(super) const FILE: Format<DataFile> = Format {
 
 pub(super) const MEMBERS_OF_SOURCE: Format<MembersOfSource> = Format {
     raw: MembersOfSource::raw,
-    json: |source| {
-        json!({
-            "source": source.source,
-            "name": source.name,
-            "usernames": source.usernames,
-        })
-    },
+    json: |source| fields!(source: source, name, usernames;),
     rows: |source| {
         let row = |username: &String| vec![source.source.clone(), username.clone()];
         source.usernames.iter().map(row).collect()
@@ -203,7 +164,7 @@ pub(super) const MEMBERS_OF_SOURCE: Format<MembersOfSource> = Format {
 
 pub(super) const SOURCES_OF_MEMBER: Format<SourcesOfMember> = Format {
     raw: SourcesOfMember::raw,
-    json: |member| json!({ "username": member.username, "sources": member.sources }),
+    json: |member| fields!(member: username, sources;),
     rows: |member| {
         let row = |source: &String| vec![member.username.clone(), source.clone()];
         member.sources.iter().map(row).collect()
@@ -211,10 +172,7 @@ pub(super) const SOURCES_OF_MEMBER: Format<SourcesOfMember> = Format {
 };
 
 fn accessed_file(file: Option<&AccessedFile>) -> Value {
-    file.map_or(
-        Value::Null,
-        |file| json!({ "id": file.id, "basename": file.basename, "source": file.source }),
-    )
+    file.map_or(Value::Null, |file| fields!(file: id, basename, source;))
 }
 
 fn accessed_name(file: Option<&AccessedFile>) -> String {
@@ -224,42 +182,24 @@ fn accessed_name(file: Option<&AccessedFile>) -> String {
 pub(super) const FILE_ACCESS: Format<FileAccess> = Format {
     raw: FileAccess::raw,
     json: |access| {
-        json!({
-            "date": access.date,
-            "ip_address": access.ip_address,
-            "user": access.user,
+        fields!(access: date, ip_address, user;
             "file": accessed_file(access.datafile.as_ref()),
-            "project": access.key.as_ref().and_then(|key| key.project_id),
-        })
+            "project": access.key.as_ref().and_then(|key| key.project_id))
     },
     rows: |access| {
-        vec![vec![
-            text(access.date.as_ref()),
-            text(access.ip_address.as_ref()),
-            accessed_name(access.datafile.as_ref()),
-        ]]
+        let (date, address) = (text(access.date.as_ref()), text(access.ip_address.as_ref()));
+        vec![vec![date, address, accessed_name(access.datafile.as_ref())]]
     },
 };
 
 pub(super) const STORE_ACCESS: Format<StoreAccess> = Format {
     raw: StoreAccess::raw,
     json: |access| {
-        json!({
-            "time": access.time,
-            "remote_ip": access.remote_ip,
-            "operation": access.operation,
-            "status": access.status,
-            "bytes_sent": access.bytes_sent,
-            "object_size": access.object_size,
-            "user_agent": access.user_agent,
-            "file": accessed_file(access.datafile.as_ref()),
-        })
+        fields!(access: time, remote_ip, operation, status, bytes_sent, object_size, user_agent;
+            "file": accessed_file(access.datafile.as_ref()))
     },
     rows: |access| {
-        vec![vec![
-            text(access.time.as_ref()),
-            text(access.remote_ip.as_ref()),
-            accessed_name(access.datafile.as_ref()),
-        ]]
+        let (time, address) = (text(access.time.as_ref()), text(access.remote_ip.as_ref()));
+        vec![vec![time, address, accessed_name(access.datafile.as_ref())]]
     },
 };

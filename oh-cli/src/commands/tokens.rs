@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::access::Access;
 use crate::args::{
-    AuthorizeUrl, ClientSecret, Exchange, Introspect, Refresh, RefreshTokenArgs, Revoke,
+    AuthorizeUrl, ClientSecret, Credentials, Exchange, Refresh, RefreshTokenArgs, Revoke,
 };
 use crate::error::CliError;
 use crate::output;
@@ -79,9 +79,8 @@ pub(super) fn exchange_error(error: TokenError) -> CliError {
 }
 
 pub(crate) async fn refresh(access: &Access, args: &Refresh) -> Result<(), CliError> {
-    let secret = client_secret(&args.secret)?;
     let token = refresh_token(access, &args.token)?;
-    let client = client(access, &args.client_id, &secret, UNUSED_REDIRECT_URI)?;
+    let client = client_for(access, &args.credentials)?;
     let output = TokenOutput::prepare(args.out.out.as_deref())?;
     let tokens = request_tokens(output, async move {
         let granted = client.refresh(&token).await;
@@ -173,17 +172,15 @@ pub(super) fn report_location(tokens: &Tokens, out: Option<&Path>) {
 }
 
 pub(crate) async fn revoke(access: &Access, args: &Revoke) -> Result<(), CliError> {
-    let secret = client_secret(&args.secret)?;
     let token = refresh_token(access, &args.token)?;
-    let client = client(access, &args.client_id, &secret, UNUSED_REDIRECT_URI)?;
+    let client = client_for(access, &args.credentials)?;
     client.revoke(&token).await?;
     output::line("revoked the tokens; the member is still in the project")
 }
 
-pub(crate) async fn introspect(access: &Access, args: &Introspect) -> Result<(), CliError> {
-    let secret = client_secret(&args.secret)?;
+pub(crate) async fn introspect(access: &Access, args: &Credentials) -> Result<(), CliError> {
     let token = AccessToken::from(access.member_token()?);
-    let client = client(access, &args.client_id, &secret, UNUSED_REDIRECT_URI)?;
+    let client = client_for(access, args)?;
     let introspection = client.introspect(&token).await.map_err(introspect_error)?;
     output::json(&json!({
         "active": introspection.active,
@@ -219,6 +216,11 @@ pub(super) fn client(
         .server()?
         .oauth(client_id, client_secret, redirect_uri);
     client.map_err(|error| CliError::Usage(error.to_string()))
+}
+
+fn client_for(access: &Access, args: &Credentials) -> Result<OAuthClient, CliError> {
+    let secret = client_secret(&args.secret)?;
+    client(access, &args.client_id, &secret, UNUSED_REDIRECT_URI)
 }
 
 pub(super) fn client_secret(args: &ClientSecret) -> Result<String, CliError> {

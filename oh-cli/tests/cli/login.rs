@@ -121,36 +121,6 @@ fn login_prints_tokens_after_redirect() {
 }
 
 #[test]
-fn repeated_redirect_receives_the_same_page() {
-    let login = Login::new();
-    let (child, _stderr, url) = login.start(&[]);
-    login
-        .sandbox
-        .fault_next(oh_sandbox::Endpoint::Token, 1, oh_sandbox::Fault::HangAfter);
-    let redirect = login.decide(&url, true);
-    let first = std::thread::spawn({
-        let redirect = redirect.clone();
-        move || request("GET", &redirect)
-    });
-    block_on(login.sandbox.wait_for_hanging(1));
-    let (host, path) = redirect
-        .strip_prefix("http://")
-        .unwrap()
-        .split_once('/')
-        .unwrap();
-    let mut second = TcpStream::connect(host).unwrap();
-    write!(second, "GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
-    login.sandbox.release();
-    let mut page = String::new();
-    second.read_to_string(&mut page).unwrap();
-    for (status, page) in [(200, page), first.join().unwrap()] {
-        assert_eq!(status, 200);
-        assert!(page.contains("is authorized"), "{page}");
-    }
-    json(&child.wait_with_output().unwrap());
-}
-
-#[test]
 fn login_fails_when_member_declines() {
     let login = Login::new();
     let dir = tempfile::tempdir().unwrap();

@@ -189,6 +189,31 @@ fn messages_are_sent_and_members_removed() {
 }
 
 #[test]
+fn commands_for_member_who_left_warn_or_fail() {
+    let sandbox = sandbox();
+    sandbox.add_file(ALICE, "a", b"a", json!({}));
+    stdout(&run_master(&sandbox, &format!("remove -m {ALICE} --yes")));
+    let dir = tempfile::tempdir().unwrap();
+    let download = format!("download --project-data -d {}", text(dir.path()));
+    for command in ["whoami", "files", "download-file -b a -o -", &download] {
+        for (member, has_left) in [(ALICE, true), (BOB, false)] {
+            let output = run_master(&sandbox, &format!("{command} -m {member}"));
+            let warns = stderr(&output).contains("has left the project");
+            assert_eq!(warns, has_left, "{command}: {}", stderr(&output));
+        }
+    }
+    let file = dir.path().join("a");
+    for command in [
+        "message x",
+        "delete --all -y",
+        &format!("upload-file {}", text(&file)),
+    ] {
+        let output = run_master(&sandbox, &format!("{command} -m {ALICE}"));
+        assert_fails(&output, 5, &[]);
+    }
+}
+
+#[test]
 fn access_log_lists_downloads() {
     let sandbox = sandbox();
     let id = sandbox.add_file(ALICE, "a.txt", b"a", json!({})).unwrap();

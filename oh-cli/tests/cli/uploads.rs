@@ -1,4 +1,4 @@
-//! Uploads of directories: what is replaced, deleted, skipped and reported.
+//! Uploads of directories: replaced, deleted and skipped files, and the reports.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -49,7 +49,7 @@ pub(super) fn read(report: &mut Report, oh_base_url: &str, mount_path: &str) -> 
     Some(settings)
 }
 
-/// Checks the keys, and returns those that encrypt tokens.
+/// Checks the keys, and returns the keys that encrypt tokens.
 pub(super) fn keys(report: &mut Report, settings: Option<&Settings>) -> Option<Keyring> {
     signing_keys(report, settings);
     match is_set("OPENHUMANS_LEDGER_KEY") {
