@@ -1,59 +1,59 @@
-//! The background work of a handle: the worker, the reconciler that asks over the same handle, and
-//! the checkpointer that seals the ledger.
+//! Background work: the worker, the reconciler and the checkpointer of a handle.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+#[cfg(feature = "checkpoints")]
+use crate::deauth::Checkpointer;
 use crate::deauth::{
-    Checkpointer, CheckpointerHandle, Ledger, Membership, MembershipStatus, Reconciler,
-    ReconcilerHandle, Worker, WorkerHandle,
+    Ledger, Membership, MembershipStatus, Reconciler, ReconcilerSettings, TaskHandle, Worker,
+    WorkerSettings,
 };
 use crate::store::MemberRecord;
 use crate::{Error, OpenHumans, ProjectMemberId};
 
+/// How long [`Background::stop`] retries events that could not be stored before.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Settings of the background work. Change single values with `..BackgroundSettings::default()`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackgroundSettings {
+    /// The worker.
+    pub worker: WorkerSettings,
+    /// The reconciler.
+    pub reconciler: ReconcilerSettings,
+    /// How often a checkpoint of the ledger is signed if it has new lines. Takes effect with the
+    /// feature `checkpoints` and a signing key. Default: 60 s.
+    pub checkpoint_interval: Duration,
+}
+
+impl Default for BackgroundSettings {
+    fn default() -> Self {
+        Self {
+            worker: WorkerSettings::default(),
+            reconciler: ReconcilerSettings::default(),
+            checkpoint_interval: Duration::from_secs(60),
+        }
+    }
+}
+
 impl OpenHumans {
-    /// The worker that has the app's `DeauthHandler` act on members leaving, yet to be started.
-    pub fn worker(&self) -> Worker {
-        Worker::new(
-            self.inner.deauthorizer.clone(),
-            self.inner.deauth_handler.clone(),
-            self.inner.settings.deletion,
-        )
-    }
-
-    /// The reconciler that finds members who left unannounced, yet to be started.
-    pub fn reconciler(&self) -> Reconciler {
-        Reconciler::new(
-            self.inner.deauthorizer.clone(),
-            std::sync::Arc::new(self.clone()),
-        )
-    }
-
-    /// The checkpointer that seals the ledger, yet to be started. `None` without a
-    /// [signing key](crate::SettingsBuilder::ledger_signing_key).
-    pub fn checkpointer(&self) -> Option<Checkpointer> {
-        let mut keys = self.inner.settings.ledger_signing_keys.iter().cloned();
-        let first = Checkpointer::new(self.inner.deauthorizer.clone(), keys.next()?);
-        let checkpointer = keys.fold(first, Checkpointer::also_sign_with);
-        Some(match &self.inner.checkpoint_archive {
-            Some(archive) => checkpointer.archive(archive.clone()),
-            None => checkpointer,
-        })
-    }
-
-    /// Starts all three, as they come, on the current tokio runtime. Keep what is returned for as long
-    /// as the app runs.
+    /// Starts the worker, the reconciler and, with a signing key, the checkpointer on the current tokio
+    /// runtime.
+    ///
+    /// Keep the returned value while the application runs.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # use oh_core::{OpenHumans, Settings};
     /// # let settings = Settings::builder("id", "secret", "https://app.example").build()?;
-    /// let oh = OpenHumans::builder(settings).build()?;
-    /// let background = oh.start_background();
-    /// // The app serves, until it is told to stop.
+    /// let openhumans = OpenHumans::builder(settings).build()?;
+    /// let background = openhumans.start_background();
+    /// // Serve requests until the process must stop.
     /// background.stop().await;
     /// # Ok(())
     /// # }
@@ -63,17 +63,37 @@ impl OpenHumans {
     ///
     /// Outside of a tokio runtime.
     pub fn start_background(&self) -> Background {
-        self.start_background_with(self.worker(), self.reconciler())
+        self.start_background_with(BackgroundSettings::default())
     }
 
-    /// As [`start_background`](Self::start_background), with a worker and a reconciler that were set
-    /// up otherwise. What is returned holds the checkpointer's handle, for an app that starts
-    /// another in its place.
+    /// Starts the background work with other settings. See
+    /// [`start_background`](Self::start_background).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use std::time::Duration;
+    /// # use oh_core::{BackgroundSettings, OpenHumans, Settings};
+    /// use oh_core::deauth::WorkerSettings;
+    ///
+    /// # let settings = Settings::builder("id", "secret", "https://app.example").build()?;
+    /// # let openhumans = OpenHumans::builder(settings).build()?;
+    /// let background = openhumans.start_background_with(BackgroundSettings {
+    ///     worker: WorkerSettings {
+    ///         handler_timeout: Some(Duration::from_secs(600)),
+    ///         ..WorkerSettings::default()
+    ///     },
+    ///     ..BackgroundSettings::default()
+    /// });
+    /// # background.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub fn start_background_with(&self, worker: Worker, reconciler: Reconciler) -> Background {
+    pub fn start_background_with(&self, settings: BackgroundSettings) -> Background {
         let openhumans = self.clone();
         tokio::spawn(async move {
             if let Err(error) = openhumans.check_token_store().await {
@@ -84,47 +104,84 @@ impl OpenHumans {
                 );
             }
         });
+        let checkpointer = None;
+        #[cfg(feature = "checkpoints")]
+        let checkpointer = checkpointer.or(self
+            .checkpointer()
+            .map(|checkpointer| checkpointer.spawn(settings.checkpoint_interval)));
         Background {
+            worker: self.worker(settings.worker).spawn(),
+            reconciler: self.reconciler(settings.reconciler).spawn(),
+            checkpointer,
             openhumans: self.clone(),
-            worker: worker.spawn(),
-            reconciler: reconciler.spawn(),
-            checkpointer: self.checkpointer().map(Checkpointer::spawn),
         }
     }
 
-    /// What happened to members who left: what is pending, what is overdue, and the proof.
+    /// Creates a worker to [run until no event is due](Worker::run_until_idle).
+    pub fn worker(&self, settings: WorkerSettings) -> Worker {
+        Worker::new(
+            self.inner.deauthorizer.clone(),
+            self.inner.deauth_handler.clone(),
+            self.inner.settings.deletion,
+            settings,
+        )
+    }
+
+    /// Creates a reconciler to [run single passes](Reconciler::run_pass).
+    pub fn reconciler(&self, settings: ReconcilerSettings) -> Reconciler {
+        let membership = Arc::new(self.clone());
+        Reconciler::new(self.inner.deauthorizer.clone(), membership, settings)
+    }
+
+    /// Creates a checkpointer to [sign single checkpoints](Checkpointer::sign_checkpoint). Returns
+    /// `None` without a [signing key](crate::SettingsBuilder::ledger_signing_key).
+    #[cfg(feature = "checkpoints")]
+    pub fn checkpointer(&self) -> Option<Checkpointer> {
+        let keys = self.inner.settings.ledger_signing_keys.clone();
+        let archive = self.inner.checkpoint_archive.clone();
+        (!keys.is_empty())
+            .then(|| Checkpointer::new(self.inner.deauthorizer.clone(), keys, archive))
+    }
+
+    pub(crate) fn signs_checkpoints(&self) -> bool {
+        #[cfg(feature = "checkpoints")]
+        return !self.inner.settings.ledger_signing_keys.is_empty();
+        #[cfg(not(feature = "checkpoints"))]
+        false
+    }
+
+    /// Returns the ledger, which answers questions about events.
     pub fn ledger(&self) -> Ledger {
         Ledger::new(&self.inner.deauthorizer)
     }
 }
 
-/// Worker, reconciler and checkpointer at work. Dropping it ends all at once.
+/// Running background work. Dropping it aborts all tasks; their events are processed again after the
+/// leases have expired.
 #[derive(Debug)]
-#[must_use = "dropping it ends the background work"]
+#[must_use = "dropping it aborts the background work"]
 pub struct Background {
-    /// The worker.
-    pub worker: WorkerHandle,
-    /// The reconciler.
-    pub reconciler: ReconcilerHandle,
-    /// The checkpointer, if there is a key to seal the ledger with.
-    pub checkpointer: Option<CheckpointerHandle>,
+    worker: TaskHandle,
+    reconciler: TaskHandle,
+    checkpointer: Option<TaskHandle>,
     openhumans: OpenHumans,
 }
 
-/// How long the end waits for the inbox to take what it did not take yet.
-const FINISH: Duration = Duration::from_secs(10);
-
 impl Background {
-    /// Ends all, the worker after it has finished what it had begun, keeps what the inbox did not
-    /// take so far if it takes it now, and waits for
-    /// [refreshes that were sent](OpenHumans::wait_for_refreshes).
+    /// Stops the background work gracefully.
+    ///
+    /// Waits for running handlers, retries events that could not be stored before, waits for
+    /// [refreshes in flight](OpenHumans::wait_for_refreshes), and signs a last checkpoint.
     pub async fn stop(self) {
         tokio::join!(self.worker.stop(), self.reconciler.stop());
         tokio::join!(
-            self.openhumans.inner.deauthorizer.finish(FINISH),
+            self.openhumans
+                .inner
+                .deauthorizer
+                .flush_pending_accepts(FLUSH_TIMEOUT),
             self.openhumans.wait_for_refreshes(),
         );
-        // Last, so that it seals what the others wrote.
+        // Last, so that the checkpoint covers the lines that the others have written.
         if let Some(checkpointer) = self.checkpointer {
             checkpointer.stop().await;
         }
@@ -133,40 +190,32 @@ impl Background {
 
 #[async_trait]
 impl Membership for OpenHumans {
-    /// Asks `exchange-member` with the member's own token, refreshed if need be. With a master
-    /// token it would answer for members who have left as if they had not.
+    /// Calls `exchange-member` with the member's own token, refreshed if necessary. With a master token
+    /// Open Humans would respond for members who have left, too.
     async fn status(&self, member: &ProjectMemberId) -> Result<MembershipStatus, Error> {
         match self.member_client(member).project_member_id().await {
-            Ok(who) if who == *member => Ok(MembershipStatus::Authorized),
-            Ok(_) => Ok(MembershipStatus::Unsure),
-            Err(Error::Deauthorized) => Ok(MembershipStatus::Gone),
+            Ok(id) if id == *member => Ok(MembershipStatus::Authorized),
+            Ok(_) => Ok(MembershipStatus::Unknown),
+            Err(Error::Deauthorized) => Ok(MembershipStatus::Deauthorized),
             Err(error) => Err(error),
         }
     }
 
     async fn status_unrefreshed(&self, record: &MemberRecord) -> Result<MembershipStatus, Error> {
         let Some(tokens) = &record.tokens else {
-            return Ok(MembershipStatus::Unsure);
+            return Ok(MembershipStatus::Unknown);
         };
         let client = self.inner.client.member(tokens.access_token.clone());
         match client.project_member_id().await {
-            Ok(who) if who == record.member => Ok(MembershipStatus::Authorized),
+            Ok(id) if id == record.member => Ok(MembershipStatus::Authorized),
             Ok(_) | Err(Error::Unauthorized { .. } | Error::Expired) => {
-                Ok(MembershipStatus::Unsure)
+                Ok(MembershipStatus::Unknown)
             }
             Err(error) => Err(error),
         }
     }
 
-    async fn listed(&self) -> Result<Option<HashSet<ProjectMemberId>>, Error> {
-        let Some(token) = &self.inner.settings.master_token else {
-            return Ok(None);
-        };
-        let mut list = self.inner.client.project(token.clone()).member_ids();
-        let mut members = HashSet::new();
-        while let Some(member) = list.try_next().await? {
-            members.insert(member);
-        }
-        Ok(Some(members))
+    async fn list(&self) -> Result<Option<HashSet<ProjectMemberId>>, Error> {
+        self.inner.member_list.read().await
     }
 }

@@ -1,96 +1,83 @@
-//! The app itself lets a member go.
+//! Disconnecting a member from the application's side.
 
 use crate::api::Removal;
-use crate::deauth::{DeauthEvent, ErasureRequest, InboxError};
+use crate::deauth::{ErasureRequest, InboxError, erasure_requests};
 use crate::store::{MemberRecord, StoreError};
 use crate::{AccessToken, Error, OpenHumans, ProjectMemberId};
 
 impl OpenHumans {
-    /// Ends a member's authorization from the app's side, for instance when the person deletes
-    /// their account: removes the member from the project at Open Humans (unless
-    /// `OPENHUMANS_DEAUTH_ON_DELETE` is false), forgets the tokens, ends the sessions, and has the
-    /// `DeauthHandler` do with the data what `erasure` says.
+    /// Ends a member's authorization, for instance when a person deletes their account.
     ///
-    /// For a member whose tokens are gone already, it takes a master token to make sure of the
-    /// removal; without one the member is believed to have left.
+    /// Removes the member from the project at Open Humans (unless `OPENHUMANS_DEAUTH_ON_DELETE` is
+    /// false), destroys the tokens, ends the sessions, and has the `DeauthHandler` process the data
+    /// as `erasure` says. If the member's tokens are gone already, a master token is needed to confirm
+    /// the removal. Without one the member is assumed to have left.
     ///
-    /// Open Humans calls the project's webhook in the middle of this. That event is kept like any
-    /// other; if `erasure` adds nothing to it, it stays the only one.
+    /// Open Humans calls the project's webhook during the removal. That event is stored like any
+    /// other. No second event is stored unless `erasure` adds a request.
     ///
-    /// A wish to be erased is kept before anything is done. Where the rest is cut off, it is held
-    /// until the member turns out to have left, this is called again, or somebody releases it.
+    /// A request for erasure is stored first. If the process dies before the removal is certain, the
+    /// request stays quarantined until another event proves that the member has left, this method is
+    /// called again, or an operator releases it.
     ///
     /// # Errors
     ///
-    /// When it is not certain that Open Humans has removed the member, or the event could not be
-    /// kept. Nothing is forgotten then, and it is safe to call again.
+    /// When the removal at Open Humans is not certain, or the event could not be stored. The tokens
+    /// are kept in that case, and the call can be repeated.
     pub async fn disconnect(
         &self,
         member: &ProjectMemberId,
         erasure: ErasureRequest,
     ) -> Result<(), Error> {
+        let deauthorizer = &self.inner.deauthorizer;
         if self.inner.settings.deauth_on_delete {
-            // Their webhook tells of the removal, and not of this wish.
-            let wish = match erasure {
-                ErasureRequest::Requested => self.keep_wish(member).await?,
+            let stored = self.inner.store.load(member).await?;
+            let request = match stored.filter(MemberRecord::is_authorized) {
+                // The webhook will report the removal, but not the request.
+                Some(record) if erasure == ErasureRequest::Requested => {
+                    let request = erasure_requests::store(deauthorizer, &record).await;
+                    Some(request.map_err(unavailable)?)
+                }
                 _ => None,
             };
             self.remove_at_open_humans(member).await?;
-            if let Some(wish) = wish {
-                let acted = self.inner.deauthorizer.act_on_wish(&wish).await;
-                return acted.map_err(not_kept);
+            if let Some(request) = request {
+                let confirmed = erasure_requests::confirm(deauthorizer, &request).await;
+                return confirmed.map_err(unavailable);
             }
         }
         let record = match self.inner.store.load(member).await? {
             Some(record) => record,
-            // The member left long ago, and now asks for more than was done then.
+            // The member left long ago and now requests erasure as well.
             None if erasure == ErasureRequest::Requested => {
                 MemberRecord::tombstone(member.clone(), self.inner.clock.now())
             }
             None => return Ok(()),
         };
         if !record.is_authorized() && erasure != ErasureRequest::Requested {
-            // The webhook was faster, or the member had left before.
+            // The webhook has arrived meanwhile, or the member had left before.
             return Ok(());
         }
-        self.report(&record, erasure).await
+        let reported = deauthorizer.report_disconnected(&record, erasure).await;
+        reported.map(|_| ()).map_err(unavailable)
     }
 
-    /// `None` for a member who is not authorized: nothing is there to be told of.
-    async fn keep_wish(&self, member: &ProjectMemberId) -> Result<Option<DeauthEvent>, Error> {
-        let stored = self.inner.store.load(member).await?;
-        let Some(record) = stored.filter(MemberRecord::is_authorized) else {
-            return Ok(None);
-        };
-        let wish = self.inner.deauthorizer.keep_wish(&record).await;
-        wish.map(Some).map_err(not_kept)
-    }
-
-    async fn report(&self, record: &MemberRecord, erasure: ErasureRequest) -> Result<(), Error> {
-        let reported = self
-            .inner
-            .deauthorizer
-            .report_disconnected(record, erasure)
-            .await;
-        reported.map(|_| ()).map_err(not_kept)
-    }
-
-    /// Whoever is not there any more is as good as removed.
+    /// Removes the member. Succeeds if the member is not authorized any more.
     async fn remove_at_open_humans(&self, member: &ProjectMemberId) -> Result<(), Error> {
         let removed = async {
             let token = self.access_token(member).await?;
             match self.remove_with(&token).await {
-                // Another process may have refreshed in between, which kills this token.
+                // Another process may have refreshed meanwhile, which invalidates this token.
                 Err(Error::Unauthorized { .. } | Error::Expired) => {
                     let token = self.refreshed_access_token(member, &token).await?;
                     self.remove_with(&token).await
                 }
-                done => done,
+                result => result,
             }
         };
         match removed.await {
             Ok(_) => Ok(()),
-            // Or so it seems: tokens that we lost say nothing. Only the project can tell then.
+            // Tokens that were lost prove nothing. Only the project can confirm the removal then.
             Err(Error::Deauthorized) => match self.project_client() {
                 Ok(project) => project.remove(member).await.map(|_| ()),
                 Err(_) => Ok(()),
@@ -99,13 +86,13 @@ impl OpenHumans {
         }
     }
 
-    /// With this token and no other: after the removal none is alive, and a refresh would find a
-    /// member who has left.
+    /// Removes the member with this token and no other: a retry with a refreshed token would report a
+    /// member who has left, because the removal invalidates all tokens.
     async fn remove_with(&self, token: &AccessToken) -> Result<Removal, Error> {
         self.inner.client.member(token.clone()).remove().await
     }
 }
 
-fn not_kept(error: InboxError) -> Error {
+fn unavailable(error: InboxError) -> Error {
     StoreError::unavailable(error).into()
 }

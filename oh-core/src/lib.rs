@@ -76,6 +76,7 @@
 //!
 //! - `http-client` (default): the built-in HTTP client. Without it, bring a
 //!   [`Transport`](transport::Transport).
+//! - `checkpoints`: signed checkpoints of the ledger.
 //! - `bulk`: whole directories of files up and down, in [`api`].
 //! - `metrics`: counters and gauges through the `metrics` facade, [listed here](deauth::metrics).
 //! - `acceptance`: the acceptance suites.
@@ -111,9 +112,10 @@ pub use oh_api::{
     InvalidTimestamp, KeyMaterial, MasterToken, ProjectMemberId, RefreshToken, SecretUrl,
     Timestamp, WebhookSecret,
 };
+#[cfg(feature = "checkpoints")]
 pub use oh_ledger as ledger;
 
-pub use background::Background;
+pub use background::{Background, BackgroundSettings};
 pub use open_humans::{BuildError, OpenHumans, OpenHumansBuilder};
 pub use session::{Member, SESSION_KEY, SessionChange, SessionMember};
 pub use settings::{DeletionPolicy, Settings, SettingsBuilder, SettingsError};

@@ -1,16 +1,15 @@
 //! The handle [`OpenHumans`] and its builder.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-
 use crate::api::{Client, MemberClient, ProjectClient};
+#[cfg(feature = "checkpoints")]
+use crate::deauth::CheckpointArchive;
 use crate::deauth::{
-    Accepted, CheckpointArchive, CircuitBreaker, DeauthHandler, DeauthInbox, Deauthorizer,
-    ErasureRequest, Extras, InboxError, MemberList, MemoryInbox, Pseudonymizer, TokensOnly,
+    Accepted, CircuitBreaker, Context, DeauthHandler, DeauthInbox, Deauthorizer, ErasureRequest,
+    InboxError, MemberList, MemoryInbox, Pseudonymizer, TokensOnly,
 };
 use crate::login::pending::PendingLoginCookies;
 use crate::login::{AcceptAllLogins, Login, LoginHandler};
@@ -50,6 +49,8 @@ pub(crate) struct Inner {
     pub(crate) login: Login,
     pub(crate) deauth_handler: Arc<dyn DeauthHandler>,
     pub(crate) deauthorizer: Deauthorizer,
+    pub(crate) member_list: Arc<MemberList>,
+    #[cfg(feature = "checkpoints")]
     pub(crate) checkpoint_archive: Option<Arc<dyn CheckpointArchive>>,
     pub(crate) sessions: Arc<SessionCache>,
     pub(crate) tokens: TokenRefresher,
@@ -70,6 +71,7 @@ impl OpenHumans {
             login_handler: Arc::new(AcceptAllLogins),
             deauth_handler: None,
             circuit_breaker: CircuitBreaker::default(),
+            #[cfg(feature = "checkpoints")]
             checkpoint_archive: None,
             login_pages: None,
         }
@@ -119,11 +121,6 @@ impl OpenHumans {
     /// Returns the inbox of deauthorizations.
     pub fn inbox(&self) -> &Arc<dyn DeauthInbox> {
         self.inner.deauthorizer.inbox()
-    }
-
-    /// Returns the receiver of deauthorizations.
-    pub fn deauthorizer(&self) -> &Deauthorizer {
-        &self.inner.deauthorizer
     }
 
     /// Returns the member of a session, if the session is valid: the member is still authorized
@@ -179,7 +176,7 @@ impl OpenHumans {
         };
         self.inner
             .deauthorizer
-            .report_webhook_within(ACCEPT_TIMEOUT, webhook.member(), erasure, webhook.left_at())
+            .report_webhook(ACCEPT_TIMEOUT, webhook.member(), erasure, webhook.left_at())
             .await
     }
 
@@ -271,6 +268,7 @@ pub struct OpenHumansBuilder {
     login_handler: Arc<dyn LoginHandler>,
     deauth_handler: Option<Arc<dyn DeauthHandler>>,
     circuit_breaker: CircuitBreaker,
+    #[cfg(feature = "checkpoints")]
     checkpoint_archive: Option<Arc<dyn CheckpointArchive>>,
     login_pages: Option<Arc<dyn LoginPages>>,
 }
@@ -319,6 +317,7 @@ impl OpenHumansBuilder {
         self
     }
 
+    #[cfg(feature = "checkpoints")]
     /// Sets an archive that receives each checkpoint of the ledger. Default: checkpoints are stored
     /// in the inbox and logged. Needs a
     /// [signing key](crate::SettingsBuilder::ledger_signing_key).
@@ -386,16 +385,19 @@ impl OpenHumansBuilder {
             settings.session_cache_ttl,
         ));
         let on_deauthorized = Arc::clone(&sessions);
-        let deauthorizer = Deauthorizer::assemble(
-            Arc::clone(&store),
-            self.inbox.unwrap_or_else(|| Arc::new(MemoryInbox::new())),
-            pseudonymizer(&settings),
-            clock.clone(),
-            Extras {
-                brake: self.circuit_breaker,
-                roster: member_list(&client, &settings),
-                gone: Box::new(move |member| on_deauthorized.invalidate(member)),
+        let project = settings.master_token.clone();
+        let project = project.map(|token| client.project(token));
+        let member_list = Arc::new(MemberList::new(project, clock.clone()));
+        let deauthorizer = Deauthorizer::new(
+            Context {
+                store: Arc::clone(&store),
+                inbox: self.inbox.unwrap_or_else(|| Arc::new(MemoryInbox::new())),
+                pseudonymizer: pseudonymizer(&settings),
+                clock: clock.clone(),
             },
+            self.circuit_breaker,
+            Arc::clone(&member_list),
+            Box::new(move |member| on_deauthorized.invalidate(member)),
         );
         let tokens = TokenRefresher::new(
             oauth.clone(),
@@ -423,6 +425,8 @@ impl OpenHumansBuilder {
             encrypted_store,
             deauth_handler: self.deauth_handler.unwrap_or_else(|| Arc::new(TokensOnly)),
             deauthorizer,
+            member_list,
+            #[cfg(feature = "checkpoints")]
             checkpoint_archive: self.checkpoint_archive,
             sessions,
             tokens,
@@ -479,21 +483,4 @@ fn login_cookies(settings: &Settings) -> PendingLoginCookies {
         None => settings.client_secret.expose(),
     };
     PendingLoginCookies::new(key, settings.is_https())
-}
-
-/// A function that loads the ids of the project's members. `None` without a master token.
-fn member_list(client: &Client, settings: &Settings) -> Option<MemberList> {
-    let project = client.project(settings.master_token.clone()?);
-    let load = move || {
-        let mut ids = project.member_ids();
-        async move {
-            let mut members = HashSet::new();
-            while let Some(member) = ids.try_next().await? {
-                members.insert(member);
-            }
-            Ok(members)
-        }
-        .boxed()
-    };
-    Some(Box::new(load))
 }

@@ -1,7 +1,9 @@
 //! What operators do with deauthorization events, and the state of the background work.
 
 use crate::OpenHumans;
-use crate::deauth::{CheckpointStatus, EventId, Heartbeats, InboxError};
+use crate::deauth::{
+    CheckpointStatus, EventId, Heartbeats, InboxError, read_checkpoint_status, read_heartbeats,
+};
 
 impl OpenHumans {
     /// Makes a dead letter or a stale event pending again, due now.
@@ -41,7 +43,7 @@ impl OpenHumans {
     ///
     /// When the inbox cannot answer.
     pub async fn heartbeats(&self) -> Result<Heartbeats, InboxError> {
-        self.inner.deauthorizer.heartbeats().await
+        read_heartbeats(&self.inner.deauthorizer).await
     }
 
     /// Returns the last checkpoint of the ledger and any problem with signing the next one.
@@ -50,6 +52,9 @@ impl OpenHumans {
     ///
     /// When the inbox cannot answer.
     pub async fn checkpoint_status(&self) -> Result<CheckpointStatus, InboxError> {
-        self.inner.deauthorizer.checkpoint_status().await
+        Ok(CheckpointStatus {
+            enabled: self.signs_checkpoints(),
+            ..read_checkpoint_status(&self.inner.deauthorizer).await?
+        })
     }
 }

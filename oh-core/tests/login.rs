@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 use http::{HeaderMap, Request};
 use oh_core::deauth::{
     DeauthHandler, DeauthInbox, Departure, ErasureRequest, EventQuery, EventState, MemoryInbox,
+    WorkerSettings,
 };
 use oh_core::login::{AuthorizedMember, LoginAccepted, LoginHandler, LoginRejected, LoginRequest};
 use oh_core::routes::Route;
@@ -437,8 +438,7 @@ async fn deauthorization_ends_sessions_and_pending_logins() {
     // A third login has its code when the member is deauthorized.
     let mut late = Browser::default();
     let back = late.authorize(&oh, &sandbox, LOGIN).await;
-    let reported = oh.deauthorizer().report_missing(&record(&oh).await).await;
-    assert!(reported.unwrap().is_some());
+    deauthorize(&oh, oh.clock().now() + Duration::from_secs(5)).await;
     assert!(!laptop.is_logged_in(&oh).await && !phone.is_logged_in(&oh).await);
 
     assert_eq!(late.come_back(&oh, &back).await.status(), 409);
@@ -654,7 +654,7 @@ async fn login_waits_for_handler_of_earlier_deauthorization() {
     assert_eq!(browser.log_in(&oh, &sandbox).await.status(), 303);
     let disconnected = other.disconnect(&alice(), ErasureRequest::Requested).await;
     disconnected.unwrap();
-    let worker = other.worker().spawn();
+    let background = other.start_background();
     handlers.wait_for("erasure started", 1).await;
 
     let (response, ()) = tokio::join!(browser.log_in(&oh, &sandbox), async {
@@ -666,7 +666,7 @@ async fn login_waits_for_handler_of_earlier_deauthorization() {
     let erasure = ["erasure started", "erased"];
     assert_eq!(handlers.calls(), [login, erasure, login].concat());
     assert!(oh.access_token(&alice()).await.is_ok());
-    worker.stop().await;
+    background.stop().await;
 }
 
 #[tokio::test]
@@ -683,7 +683,7 @@ async fn login_fails_while_handler_of_earlier_deauthorization_runs() {
     assert_eq!(browser.log_in(&oh, &sandbox).await.status(), 303);
     let disconnected = oh.disconnect(&alice(), ErasureRequest::Requested).await;
     disconnected.unwrap();
-    let worker = oh.worker().spawn();
+    let background = oh.start_background();
     handlers.wait_for("erasure started", 1).await;
 
     browser.session = None;
@@ -700,9 +700,9 @@ async fn login_fails_while_handler_of_earlier_deauthorization_runs() {
 
     handlers.0.erasures.add_permits(1);
     handlers.0.logins.add_permits(1);
-    worker.drain().await;
+    oh.worker(WorkerSettings::default()).run_until_idle().await;
     assert_eq!(browser.log_in(&oh, &sandbox).await.status(), 303);
-    worker.stop().await;
+    background.stop().await;
 }
 
 #[tokio::test]
@@ -745,14 +745,12 @@ async fn login_submits_second_event_when_member_is_deauthorized_during_handler()
         .deauth_handler(handlers.clone())
         .build()
         .unwrap();
-    let worker = oh.worker().spawn();
+    let background = oh.start_background();
     let mut browser = Browser::default();
     let (response, ()) = tokio::join!(browser.log_in(&oh, &sandbox), async {
         handlers.wait_for("login started", 1).await;
         let left_at = Timestamp::now() + Duration::from_secs(5);
-        let (member, erasure) = (alice(), ErasureRequest::Requested);
-        let reported = oh.deauthorizer().report_webhook(&member, erasure, left_at);
-        let _ = reported.await.unwrap();
+        deauthorize(&oh, left_at).await;
         handlers.wait_for("erased", 1).await;
         handlers.0.logins.add_permits(1);
     });
@@ -767,8 +765,8 @@ async fn login_submits_second_event_when_member_is_deauthorized_during_handler()
         &erasure[..],
     ];
     assert_eq!(handlers.calls(), expected.concat());
-    worker.drain().await;
+    oh.worker(WorkerSettings::default()).run_until_idle().await;
     let done = EventQuery::first(10).state(EventState::Done);
     assert_eq!(oh.inbox().events(&done).await.unwrap().len(), 2);
-    worker.stop().await;
+    background.stop().await;
 }

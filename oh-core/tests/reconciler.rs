@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::time::Duration;
 
-use oh_core::deauth::{Discovery, ErasureRequest, EventState};
+use oh_core::deauth::{Discovery, ErasureRequest, EventState, ReconcilerSettings};
 use oh_core::routes::Route;
 use oh_core::store::{MemberRecord, MemoryStore, PutOutcome, Tokens};
 use oh_core::{Clock, OpenHumans, Settings, Timestamp};
@@ -14,6 +14,13 @@ use oh_sandbox::{Endpoint, Fault, Sandbox};
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+fn without_delay() -> ReconcilerSettings {
+    ReconcilerSettings {
+        min_delay: Duration::ZERO,
+        ..ReconcilerSettings::default()
+    }
+}
 
 struct Setup {
     sandbox: Sandbox,
@@ -97,7 +104,7 @@ async fn finds_all_departures(with_master_token: bool) -> Result {
     }
     setup.sandbox.delete_account(&id(7));
     setup.clock.advance(DAY);
-    let reconciler = setup.oh.reconciler().min_delay(Duration::ZERO);
+    let reconciler = setup.oh.reconciler(without_delay());
 
     // During the pass, other members join, leave and return, so that pages shift.
     setup
@@ -116,14 +123,14 @@ async fn finds_all_departures(with_master_token: bool) -> Result {
             tokio::task::yield_now().await;
         }
     };
-    let (round, ()) = tokio::join!(reconciler.round(), changes);
+    let (round, ()) = tokio::join!(reconciler.run_pass(), changes);
     let round = round.map_err(|error| error.to_string())?;
-    assert!(round.gone > 0, "{round:?}");
+    assert!(round.deauthorized > 0, "{round:?}");
     // Departures after the listing are found a day later.
     setup.sandbox.clear_faults();
     setup.clock.advance(DAY);
     reconciler
-        .round()
+        .run_pass()
         .await
         .map_err(|error| error.to_string())?;
 
@@ -161,17 +168,17 @@ async fn reconciler_deauthorizes_nobody_when_open_humans_fails() -> Result {
     for endpoint in [Endpoint::Members, Endpoint::ExchangeMember, Endpoint::Token] {
         setup.sandbox.fault(endpoint, Fault::json(400, "{}"));
     }
-    let reconciler = setup.oh.reconciler().min_delay(Duration::ZERO);
-    assert!(reconciler.round().await.is_err());
+    let reconciler = setup.oh.reconciler(without_delay());
+    assert!(reconciler.run_pass().await.is_err());
     let (stored, _) = setup.members().await?;
     assert_eq!(stored.len(), 20);
 
     setup.sandbox.clear_faults();
     let round = reconciler
-        .round()
+        .run_pass()
         .await
         .map_err(|error| error.to_string())?;
-    assert_eq!((round.due, round.listed, round.gone), (20, 20, 0));
+    assert_eq!((round.due, round.listed, round.deauthorized), (20, 20, 0));
     Ok(())
 }
 
@@ -201,7 +208,7 @@ async fn unsigned_notification_is_rejected_and_starts_inquiry() -> Result {
     let (stored, _) = setup.members().await?;
     assert_eq!(stored.len(), 2, "nothing is decided yet");
 
-    let reconciler = setup.oh.reconciler().spawn();
+    let background = setup.oh.start_background();
     // The reconciler asks about both members.
     let reported = async {
         while setup.oh.inbox().stats().await?.pending == 0 {
@@ -216,6 +223,6 @@ async fn unsigned_notification_is_rejected_and_starts_inquiry() -> Result {
     let event = setup.oh.ledger().events(EventState::Pending).await?;
     assert_eq!(event[0].discovery, Discovery::Reconciliation);
     assert_eq!(event[0].erasure, ErasureRequest::Unknown);
-    reconciler.stop().await;
+    background.stop().await;
     Ok(())
 }

@@ -186,9 +186,7 @@ async fn refresh_does_not_revive_deauthorized_member() {
     let setup = Setup::new().await;
     let oh = setup.process();
     let caller = setup.start_refresh(&oh, Fault::HangAfter).await;
-    let record = setup.record().await;
-    let reported = oh.deauthorizer().report_missing(&record).await;
-    assert!(reported.unwrap().is_some());
+    deauthorize(&oh, oh.clock().now()).await;
     setup.sandbox.release();
     assert!(matches!(caller.await.unwrap(), Err(Error::Deauthorized)));
     assert!(!setup.record().await.is_authorized());

@@ -10,7 +10,9 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use oh_core::OpenHumans;
-use oh_core::deauth::{Departure, Discovery, ErasureRequest, EventQuery, EventRecord, EventState};
+use oh_core::deauth::{
+    Departure, Discovery, ErasureRequest, EventQuery, EventRecord, EventState, WorkerSettings,
+};
 use oh_core::routes::Route;
 use oh_core::webhook::SIGNATURE_HEADER;
 use oh_sandbox::{Endpoint, Fault, webhook};
@@ -189,18 +191,17 @@ async fn erasure_request_survives_interrupted_disconnect() {
         () = stored => {}
     }
     drop(disconnect);
-    let worker = oh.worker().spawn();
-    worker.drain().await;
+    let run_worker = || oh.worker(WorkerSettings::default()).run_until_idle();
+    run_worker().await;
     assert!(calls.lock().unwrap().is_empty(), "the member is authorized");
     assert!(oh.access_token(&alice()).await.is_ok());
 
     assert_eq!(post_signed(&oh, &body(false)).await, 204);
-    worker.drain().await;
+    run_worker().await;
     let expected = [(Discovery::Webhook, false), (Discovery::Disconnected, true)];
     assert_eq!(*calls.lock().unwrap(), expected);
     let events = events(&oh).await;
     assert!(events.iter().all(|event| event.state == EventState::Done));
-    worker.stop().await;
 }
 
 #[tokio::test]

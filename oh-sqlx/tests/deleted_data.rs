@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::{PgSchema, SqliteFile};
+use futures_util::TryStreamExt;
 use oh_core::deauth::{
-    Accepted, Checkpointer, Completion, DeauthEvent, DeauthInbox, Deauthorizer, Departure,
-    Discovery, ErasureRequest, EventId, EventQuery, Ledger, Pseudonym, Pseudonymizer, Worker,
+    Completion, DeauthEvent, DeauthInbox, Departure, Discovery, ErasureRequest, EventId,
+    EventQuery, Pseudonym, WorkerSettings,
 };
 use oh_core::store::{EncryptedStore, MemberRecord, PutOutcome, TokenStore, Tokens, Version};
-use oh_core::{Clock, DeletionPolicy, KeyMaterial, ProjectMemberId, Settings, Timestamp};
+use oh_core::{OpenHumans, ProjectMemberId, Settings, Timestamp};
 use oh_ledger::{SigningKey, Verdict, Verifier, report};
 use oh_sqlx::SqliteStore;
 use sqlx::PgPool;
@@ -200,21 +201,6 @@ async fn dropped_store_leaves_all_data_in_the_database_file() {
 /// Members leave, a handler fails once and names the member in its error, the tombstones are removed,
 /// and a checkpoint is signed. Returns the export and the reports.
 async fn erase_members(store: &(impl TokenStore + DeauthInbox + Clone)) -> Vec<u8> {
-    let pseudonymizer = Pseudonymizer::new(&KeyMaterial::new("k".repeat(32)));
-    let (tokens, inbox) = (Arc::new(store.clone()), Arc::new(store.clone()));
-    let deauthorizer = Deauthorizer::new(tokens, inbox, pseudonymizer, Clock::system());
-    // Old webhooks would be quarantined.
-    let left_at = Timestamp::now();
-    let joined_at = left_at - Duration::from_secs(60);
-    for n in 0..ERASED {
-        let tokens = Tokens::new("access", "refresh", joined_at);
-        let mut record = MemberRecord::authorized(erased(n), tokens, joined_at);
-        record.username = Some(name(n));
-        assert_eq!(store.put(&record, None).await.unwrap(), PutOutcome::Stored);
-        let member = erased(n);
-        let accepted = deauthorizer.report_webhook(&member, ErasureRequest::Requested, left_at);
-        assert!(matches!(accepted.await.unwrap(), Accepted::New(_)));
-    }
     let failed = Arc::new(Mutex::new(BTreeSet::new()));
     let handler = move |departure: Departure| {
         let member = departure.event.member.to_string();
@@ -226,34 +212,48 @@ async fn erase_members(store: &(impl TokenStore + DeauthInbox + Clone)) -> Vec<u
             }
         }
     };
-    let interval = Duration::from_millis(1);
-    let worker = Worker::new(
-        deauthorizer.clone(),
-        Arc::new(handler),
-        DeletionPolicy::default(),
-    );
-    let worker = worker
-        .backoff(interval, interval)
-        .poll_interval(interval)
-        .spawn();
+    let key = SigningKey::generate("app.example/erasure").unwrap();
+    let settings = Settings::builder("id", "secret", "https://app.example")
+        .deauth_on_delete(false)
+        .ledger_signing_key(key.to_secret_text().to_string())
+        .build()
+        .unwrap();
+    let openhumans = OpenHumans::builder(settings)
+        .unencrypted_token_store(store.clone())
+        .deauth_inbox(store.clone())
+        .deauth_handler(handler)
+        .build()
+        .unwrap();
+    let joined_at = Timestamp::now() - Duration::from_secs(60);
+    for n in 0..ERASED {
+        let tokens = Tokens::new("access", "refresh", joined_at);
+        let mut record = MemberRecord::authorized(erased(n), tokens, joined_at);
+        record.username = Some(name(n));
+        assert_eq!(store.put(&record, None).await.unwrap(), PutOutcome::Stored);
+        let member = erased(n);
+        let disconnected = openhumans.disconnect(&member, ErasureRequest::Requested);
+        disconnected.await.unwrap();
+    }
+    let settings = WorkerSettings {
+        min_backoff: Duration::from_millis(1),
+        max_backoff: Duration::from_millis(1),
+        ..WorkerSettings::default()
+    };
     while store.stats().await.unwrap().pending > 0 {
-        worker.drain().await;
+        openhumans.worker(settings.clone()).run_until_idle().await;
         tokio::task::yield_now().await;
     }
     assert_eq!(store.stats().await.unwrap().done, u64::from(ERASED));
-    worker.stop().await;
     for n in 0..ERASED {
         // The worker's housekeeping does this an hour later.
         let record = store.load(&erased(n)).await.unwrap().unwrap();
         let removed = store.remove(&erased(n), record.version).await.unwrap();
         assert_eq!(removed, PutOutcome::Stored);
     }
-    let key = SigningKey::generate("app.example/erasure").unwrap();
-    let checkpointer = Checkpointer::new(deauthorizer.clone(), key.clone());
+    let checkpointer = openhumans.checkpointer().unwrap();
     assert!(checkpointer.sign_checkpoint().await.unwrap().lines >= u64::from(5 * ERASED));
-    let mut export = Vec::new();
-    let ledger = Ledger::new(&deauthorizer);
-    ledger.export(&mut export).await.unwrap();
+    let lines = openhumans.ledger().export_lines();
+    let export = lines.try_collect::<Vec<_>>().await.unwrap().join(&b'\n');
     let as_of = Timestamp::now().as_micros();
     let keys = vec![key.verifying_key().clone()];
     let verified = Verifier::new(keys, as_of).read(&*export).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use oh_core::deauth::MemoryInbox;
+use oh_core::deauth::{MemoryInbox, WorkerSettings};
 use oh_core::store::MemoryStore;
 use oh_core::{OpenHumans, OpenHumansBuilder, Settings, SettingsBuilder, SettingsError};
 use oh_sandbox::{Sandbox, SandboxBuilder, StartError, defaults};
@@ -146,9 +146,8 @@ impl Kit {
     /// A failed event becomes due again after its backoff; see [`advance`](Self::advance).
     pub async fn run_worker(&self, openhumans: &OpenHumans) {
         self.environment.sync_clock();
-        let worker = openhumans.worker().spawn();
-        worker.drain().await;
-        worker.stop().await;
+        let worker = openhumans.worker(WorkerSettings::default());
+        worker.run_until_idle().await;
     }
 }
 

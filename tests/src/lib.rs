@@ -5,4 +5,5 @@ pub mod cluster;
 mod guides;
 pub mod place;
 pub mod visitor;
+pub mod webhook;
 pub mod wire;

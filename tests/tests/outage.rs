@@ -11,10 +11,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use http::Request;
-use oh_core::deauth::{DeauthInbox, Departure, EventState};
+use oh_core::deauth::{DeauthInbox, Departure, EventState, WorkerSettings};
 use oh_core::store::TokenStore;
 use oh_core::transport::{Body, HttpClient, Transport};
-use oh_core::{OpenHumans, Settings};
+use oh_core::{BackgroundSettings, OpenHumans, Settings};
 use oh_sqlx::{PgStore, SqliteStore};
 use oh_tests::cluster::Cluster;
 use sqlx::postgres::PgPoolOptions;
@@ -156,11 +156,15 @@ where
             async { Ok(()) }
         })
         .build()?;
-    let worker = openhumans
-        .worker()
-        .lease(Duration::from_secs(3))
-        .poll_interval(Duration::from_millis(50))
-        .spawn();
+    let settings = WorkerSettings {
+        lease: Duration::from_secs(3),
+        poll_interval: Duration::from_millis(50),
+        ..WorkerSettings::default()
+    };
+    let background = openhumans.start_background_with(BackgroundSettings {
+        worker: settings.clone(),
+        ..BackgroundSettings::default()
+    });
     let app = Router::new()
         .nest("/openhumans", oh_axum::router(&openhumans))
         .layer(oh_axum::layer(&openhumans))
@@ -198,7 +202,7 @@ where
     // What a worker had begun when the database went away comes again when its lease is over.
     let settled = async {
         loop {
-            worker.drain().await;
+            openhumans.worker(settings.clone()).run_until_idle().await;
             if openhumans.inbox().stats().await?.pending == 0 {
                 return Ok::<_, Box<dyn Error + Send + Sync>>(());
             }
@@ -209,7 +213,7 @@ where
     let done = openhumans.ledger().events(EventState::Done).await?;
     assert_eq!(done.len(), accepted.len(), "each was kept once");
     assert!(accepted.is_subset(&lock(&handled)));
-    worker.stop().await;
+    background.stop().await;
     server.abort();
     Ok(())
 }

@@ -220,7 +220,8 @@ async fn live(logs: &Logs, store: Store, database_url: Option<&str>) {
     let mut kept = dump(&place, &opened.pool).await;
     assert!(contains(&kept, ALICE), "the database was not read");
     sandbox.leave(ALICE, true).await;
-    background.worker.drain().await;
+    let worker = oh.worker(oh_core::deauth::WorkerSettings::default());
+    worker.run_until_idle().await;
     let query = oh_core::deauth::EventQuery::first(10);
     let events = oh.inbox().events(&query).await.unwrap();
     assert_eq!(events[0].state, EventState::Done);

@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use oh_core::deauth::{Departure, ErasureRequest};
+use oh_core::deauth::{Departure, WorkerSettings};
 use oh_core::store::MemoryStore;
 use oh_core::{OpenHumans, OpenHumansBuilder, Settings, Timestamp};
 use tracing_subscriber::fmt::MakeWriter;
@@ -100,15 +100,8 @@ fn an_app_that_lacks_nothing_is_told_nothing() {
 }
 
 async fn leaves(openhumans: &OpenHumans, member: &str) {
-    let _ = openhumans
-        .deauthorizer()
-        .report_webhook(
-            &member.parse().unwrap(),
-            ErasureRequest::Requested,
-            Timestamp::now(),
-        )
-        .await
-        .unwrap();
+    let accepted = oh_tests::webhook::deauthorize(openhumans, member, Timestamp::now());
+    let _ = accepted.await.unwrap();
 }
 
 #[tokio::test]
@@ -125,9 +118,16 @@ async fn where_a_worker_works_nothing_is_said() {
     let (log, _guard) = Log::begin();
     let openhumans = whole(app("https://app.example"));
     let background = openhumans.start_background();
-    background.worker.drain().await;
+    // The worker has started once it sends heartbeats.
+    while openhumans.heartbeats().await.unwrap().worker.is_none() {
+        tokio::task::yield_now().await;
+    }
     leaves(&openhumans, "00000001").await;
-    background.worker.drain().await;
+    let worker = openhumans.worker(WorkerSettings::default());
+    worker.run_until_idle().await;
+    while openhumans.inbox().stats().await.unwrap().done == 0 {
+        tokio::task::yield_now().await;
+    }
     assert_eq!(openhumans.inbox().stats().await.unwrap().done, 1);
     background.stop().await;
     assert!(!log.says(NO_WORKER), "{}", log.text());

@@ -34,10 +34,10 @@ use axum::routing::{get, post};
 use example_shared::start::{self, Startup};
 use maud::Markup;
 use oh_axum::{Handle, Member};
-use oh_core::Background;
 use oh_core::OpenHumans;
-use oh_core::deauth::CheckpointFile;
+use oh_core::deauth::{CheckpointFile, WorkerSettings};
 use oh_core::transport::BoxError;
+use oh_core::{Background, BackgroundSettings};
 use oh_pages::Pages;
 use oh_sqlx::SqliteStore;
 use serde::Deserialize;
@@ -122,12 +122,16 @@ async fn open(startup: &Startup) -> anyhow::Result<(OpenHumans, Diary)> {
 
 /// Starts the background tasks, with short intervals so that you can watch them.
 fn start_background(openhumans: &OpenHumans) -> Background {
-    let (min, max) = (Duration::from_secs(1), Duration::from_secs(4));
-    let worker = openhumans.worker().max_attempts(4).backoff(min, max);
-    let mut background = openhumans.start_background_with(worker, openhumans.reconciler());
-    let checkpointer = openhumans.checkpointer();
-    background.checkpointer = checkpointer.map(|c| c.interval(Duration::from_secs(2)).spawn());
-    background
+    openhumans.start_background_with(BackgroundSettings {
+        worker: WorkerSettings {
+            poll_interval: Duration::from_secs(1),
+            max_attempts: 4,
+            max_backoff: Duration::from_secs(4),
+            ..WorkerSettings::default()
+        },
+        checkpoint_interval: Duration::from_secs(2),
+        ..BackgroundSettings::default()
+    })
 }
 
 async fn home(

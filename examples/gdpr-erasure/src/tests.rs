@@ -7,7 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::request::Builder;
 use axum::http::{Request, header};
 use oh_core::ProjectMemberId;
-use oh_core::deauth::{EventState, Step};
+use oh_core::deauth::{EventState, Step, WorkerSettings};
 use oh_core::ledger::{Verdict, Verifier, notes_in};
 use oh_sandbox::Sandbox;
 use tokio::net::TcpListener;
@@ -24,11 +24,15 @@ async fn failing_erasure_becomes_dead_letter_and_succeeds_when_requeued() -> Res
     let sandbox = sandbox(&startup)?;
     let staff = Staff(startup.staff.clone().into());
     let (openhumans, diary) = open(&startup).await?;
-    let worker = openhumans
-        .worker()
-        .max_attempts(3)
-        .backoff(Duration::from_millis(5), Duration::from_millis(10))
-        .spawn();
+    let run_worker = async || {
+        let settings = WorkerSettings {
+            max_attempts: 3,
+            min_backoff: Duration::from_millis(5),
+            max_backoff: Duration::from_millis(10),
+            ..WorkerSettings::default()
+        };
+        openhumans.worker(settings).run_until_idle().await;
+    };
     let routes = app(&openhumans, diary.clone(), staff, true);
     let server = tokio::spawn(axum::serve(listener, routes.clone()).into_future());
 
@@ -42,8 +46,8 @@ async fn failing_erasure_becomes_dead_letter_and_succeeds_when_requeued() -> Res
     let webhooks = sandbox.leave("01026778", true).await;
     assert!(webhooks[0].accepted(), "{webhooks:?}");
     let ledger = openhumans.ledger();
-    while ledger.stats().await?.dead_letters == 0 {
-        worker.drain().await;
+    while openhumans.inbox().stats().await?.dead_letters == 0 {
+        run_worker().await;
     }
     assert_eq!(diary.read(&leaving).await?.len(), 1);
 
@@ -56,7 +60,7 @@ async fn failing_erasure_becomes_dead_letter_and_succeeds_when_requeued() -> Res
     let shown = send(&routes, Request::get(&event), &bob).await?;
     assert!(shown.contains("Put back into the queue"), "{shown}");
     send(&routes, Request::post(format!("{event}/requeue")), &bob).await?;
-    worker.drain().await;
+    run_worker().await;
 
     assert!(diary.read(&leaving).await?.is_empty());
     assert_eq!(diary.read(&remaining).await?.len(), 1);
@@ -114,7 +118,6 @@ async fn failing_erasure_becomes_dead_letter_and_succeeds_when_requeued() -> Res
     let result = send(&routes, Request::get("/openhumans/staff"), &alice).await;
     assert!(result.unwrap_err().to_string().starts_with("403"));
 
-    worker.stop().await;
     server.abort();
     Ok(())
 }

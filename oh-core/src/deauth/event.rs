@@ -1,4 +1,4 @@
-//! The event of a member leaving, as the inbox keeps it.
+//! A deauthorization event.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,52 +7,47 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ProjectMemberId, Timestamp};
 
-/// Names one event: 32 lowercase hex digits. The same notification always gets the same id, so
-/// that a repeated one is recognised, also after the member's id was removed from it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct EventId(String);
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
 
-impl EventId {
-    /// From storage, or from what an operator typed.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
+        impl $name {
+            /// Wraps an id that was stored or entered by an operator. Its form is not checked.
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(text.into())
+            }
 
-    /// As text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+            /// Returns the id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
 }
 
-impl fmt::Display for EventId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+text_id! {
+    /// The id of an event: 32 lowercase hex digits.
+    ///
+    /// The same notification always gets the same id, so the inbox recognizes a repeated one, also
+    /// after the member's id was removed from the event.
+    EventId
 }
 
-/// Stands for a member in the ledger: a keyed hash of the project member id, 32 lowercase hex
-/// digits. Whoever has the key and the id can find the lines; the lines alone tell nothing.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Pseudonym(String);
-
-impl Pseudonym {
-    /// From storage.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// As text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Pseudonym {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+text_id! {
+    /// The pseudonym of a member in the ledger: a keyed hash of the project member id, as 32
+    /// lowercase hex digits.
+    ///
+    /// The holder of the key can compute it from the id. Nobody can compute the id from it.
+    Pseudonym
 }
 
 macro_rules! named {
@@ -66,7 +61,7 @@ macro_rules! named {
         }
 
         impl $name {
-            /// The name it is stored and shown under.
+            /// Returns the name under which the value is stored and displayed.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $text,)+
@@ -94,53 +89,55 @@ macro_rules! named {
 }
 pub(crate) use named;
 
-/// The text names nothing of this kind.
+/// An error for text that is not the name of any variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a known name")]
+#[error("unknown name")]
 pub struct UnknownName;
 
 named! {
-    /// What is known of the member's wish about the data.
+    /// Whether the member asked for the data to be erased.
     ErasureRequest {
-        /// The member asked for everything to be erased.
+        /// The member asked for erasure.
         Requested = "requested",
-        /// The member left without asking for that.
+        /// The member left without asking for erasure.
         NotRequested = "not_requested",
-        /// The member was found to have left; Open Humans does not tell the wish when asked.
+        /// Unknown: Open Humans reports the request in the webhook only, and not when asked.
         Unknown = "unknown",
     }
 }
 
 named! {
-    /// How we know that the member left.
+    /// The way in which the deauthorization was discovered.
     Discovery {
-        /// A signed webhook told us.
+        /// A signed webhook reported it.
         Webhook = "webhook",
-        /// We asked, and Open Humans no longer knows the member's authorization.
+        /// Open Humans, when asked, did not know the member's authorization any more.
         Reconciliation = "reconciliation",
-        /// We lost the tokens: a refresh got no answer, and may have used them up. Whether the
-        /// member has left is not known, so no policy deletes data for this alone.
+        /// The member's tokens were lost: the response to a refresh never arrived, and the refresh
+        /// may have consumed them. The member has not necessarily left, so no policy deletes data
+        /// for this reason alone.
         TokenLoss = "token_loss",
-        /// The app itself disconnected the member.
+        /// The application disconnected the member.
         Disconnected = "disconnected",
     }
 }
 
-/// One member leaving, once.
+/// The deauthorization of one member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeauthEvent {
-    /// Its name.
+    /// The id of the event.
     pub id: EventId,
-    /// Who left.
+    /// The member.
     pub member: ProjectMemberId,
-    /// Who left, as the ledger says it.
+    /// The member's pseudonym in the ledger.
     pub pseudonym: Pseudonym,
-    /// What is known of the member's wish.
+    /// Whether the member asked for erasure.
     pub erasure: ErasureRequest,
-    /// How we know.
+    /// The way in which the deauthorization was discovered.
     pub discovery: Discovery,
-    /// When the member left: by Open Humans' clock if told, by ours otherwise.
+    /// When the member left: by the clock of Open Humans if a webhook reported it, otherwise by the
+    /// clock of this process.
     pub left_at: Timestamp,
-    /// When the event reached us.
+    /// When this process received or created the event.
     pub received_at: Timestamp,
 }

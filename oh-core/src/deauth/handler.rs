@@ -1,6 +1,4 @@
-//! What leaving means to the app: the [`DeauthHandler`] trait.
-//!
-//! The library sees to tokens and sessions; what else there is of a member only the app knows.
+//! What the application does when a member leaves: the [`DeauthHandler`] trait.
 
 use std::future::Future;
 
@@ -10,21 +8,20 @@ use super::event::{DeauthEvent, Discovery, ErasureRequest};
 use crate::settings::DeletionPolicy;
 use crate::transport::BoxError;
 
-/// A member has left: what the handler is told.
+/// A deauthorization that the handler must process.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Departure {
-    /// Who, when, and what is known of the member's wish.
+    /// The event: the member, the time, and whether erasure was requested.
     pub event: DeauthEvent,
-    /// Which attempt this is, from 1.
+    /// The number of this attempt, counted from 1.
     pub attempt: u32,
-    /// Whether the member's data should be deleted: the [`DeletionPolicy`] applied to the wish.
+    /// Whether to delete the member's data: the [`DeletionPolicy`] applied to the event.
     pub delete_data: bool,
 }
 
 impl Departure {
-    /// What a handler is told of `event` under `policy`. The worker makes these; so can an app's
-    /// tests.
+    /// Applies `policy` to `event`. The worker does this; so can an application's tests.
     pub fn new(event: DeauthEvent, attempt: u32, policy: DeletionPolicy) -> Self {
         let delete_data = match event.erasure {
             ErasureRequest::Requested => policy.on_erasure,
@@ -39,19 +36,19 @@ impl Departure {
     }
 }
 
-/// What leaving means to the app.
+/// Processes deauthorizations for the application, usually by deleting the member's data.
 ///
-/// The worker calls it for each event, after the member's tokens are gone, and again until it
-/// succeeds. It is called at least once: a process that dies after the handler succeeded and
-/// before that was recorded leaves the next process to call it again. So deleting what is already
-/// deleted must succeed.
+/// The library destroys tokens and ends sessions itself. The worker then calls the handler for each
+/// event, and calls it again later if it fails. Delivery is at least once: if a process dies after the
+/// handler succeeded and before that was recorded, another process calls the handler again.
+/// Deleting data that is already deleted must therefore succeed.
 ///
 /// ```
 /// use async_trait::async_trait;
 /// use oh_core::deauth::{DeauthHandler, Departure};
 /// use oh_core::transport::BoxError;
 ///
-/// struct Diaries { /* the app's own database */ }
+/// struct Diaries { /* the application's database */ }
 ///
 /// impl Diaries {
 ///     async fn delete_all(&self, member: &str) -> Result<(), BoxError> { Ok(()) }
@@ -71,21 +68,21 @@ impl Departure {
 /// }
 /// ```
 ///
-/// A member may come back at any time, and log in while the handler is at work. Where rows have a
-/// time, delete those from before the event's [`received_at`](DeauthEvent::received_at) only: the
-/// later ones belong to the new authorization.
+/// A member may log in again while the handler runs. If your rows have a creation time, delete only
+/// rows older than the event's [`received_at`](DeauthEvent::received_at): newer rows belong to the new
+/// authorization.
 ///
-/// A function from [`Departure`] to a future of a `Result` is one too.
+/// Functions from [`Departure`] to a future of a `Result` implement the trait.
 #[async_trait]
 pub trait DeauthHandler: Send + Sync + 'static {
-    /// Does what the app does when a member leaves. Must succeed when it was all done before.
+    /// Processes one deauthorization. Must succeed if an earlier call has done all of the work.
     ///
-    /// Events of one member come one at a time, in the order they were received. The future is
-    /// dropped at an await when the worker loses its lease on the event, or is dropped itself.
+    /// Events of one member arrive one at a time, in the order in which they were received. The
+    /// future is dropped at an await point if the worker loses its lease on the event or is dropped.
     ///
-    /// It must not block its thread: with one thread, as in each of actix-web's workers, nobody
-    /// prolongs the lease meanwhile, and another process begins the same. Work that blocks goes to
-    /// `tokio::task::spawn_blocking`:
+    /// The future must not block its thread. On a single-threaded runtime, such as each of
+    /// actix-web's workers, a blocked thread cannot renew the lease, and another process starts to
+    /// process the same event. Move blocking work to `tokio::task::spawn_blocking`:
     ///
     /// ```
     /// # use oh_core::deauth::Departure;
@@ -102,12 +99,12 @@ pub trait DeauthHandler: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Any, to be called again later. Its text goes into the ledger, without the member's id; it
-    /// must hold nothing else about the member.
+    /// Any error makes the worker retry later. The ledger records its text with the member's id
+    /// replaced by the pseudonym, so the text must contain no other personal data.
     async fn deauthorized(&self, departure: &Departure) -> Result<(), BoxError>;
 
-    /// Whether it deletes data that should be deleted. Where nothing does, the ledger says of an
-    /// event that only the tokens are gone.
+    /// Whether the handler deletes data when [`Departure::delete_data`] is set. If not, the ledger
+    /// records that only the tokens were destroyed. Default: true.
     fn erases(&self) -> bool {
         true
     }
@@ -124,9 +121,9 @@ where
     }
 }
 
-/// The default handler: the tokens are gone, and a warning says that nothing else was deleted.
+/// The default handler. It deletes nothing, and warns where data should have been deleted.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct TokensOnly;
+pub(crate) struct TokensOnly;
 
 #[async_trait]
 impl DeauthHandler for TokensOnly {
@@ -134,10 +131,8 @@ impl DeauthHandler for TokensOnly {
         if departure.delete_data {
             tracing::warn!(
                 event = %departure.event.id,
-                "a member's data should be deleted, and the app has no DeauthHandler that would"
+                "no DeauthHandler is configured to delete the member's data"
             );
-        } else {
-            tracing::info!(event = %departure.event.id, "a member has left");
         }
         Ok(())
     }
@@ -149,70 +144,61 @@ impl DeauthHandler for TokensOnly {
 
 #[cfg(test)]
 mod tests {
-    use super::super::event::{EventId, Pseudonym};
+    use super::super::test_support::{Log, event};
     use super::*;
-    use crate::Timestamp;
-    use crate::deauth::test_support::Log;
-
-    fn event(erasure: ErasureRequest) -> DeauthEvent {
-        DeauthEvent {
-            id: EventId::new("e"),
-            member: "01026778".parse().unwrap(),
-            pseudonym: Pseudonym::new("p"),
-            erasure,
-            discovery: Discovery::Webhook,
-            left_at: Timestamp::UNIX_EPOCH,
-            received_at: Timestamp::UNIX_EPOCH,
-        }
-    }
 
     #[test]
-    fn the_policy_decides_by_what_is_known_of_the_wish() {
-        let delete = |erasure, policy| Departure::new(event(erasure), 1, policy).delete_data;
-        let usual = DeletionPolicy::default();
-        assert!(delete(ErasureRequest::Requested, usual));
-        assert!(!delete(ErasureRequest::NotRequested, usual));
-        assert!(!delete(ErasureRequest::Unknown, usual));
-        let other = DeletionPolicy {
+    fn departure_applies_policy_to_erasure_request() {
+        use ErasureRequest::{NotRequested, Requested, Unknown};
+        let inverted = DeletionPolicy {
             on_erasure: false,
             on_deauth: true,
             on_unknown: true,
         };
-        assert!(!delete(ErasureRequest::Requested, other));
-        assert!(delete(ErasureRequest::NotRequested, other));
-        assert!(delete(ErasureRequest::Unknown, other));
-        let lost = DeauthEvent {
-            discovery: Discovery::TokenLoss,
-            ..event(ErasureRequest::Unknown)
-        };
-        assert!(!Departure::new(lost, 1, other).delete_data);
+        for (erasure, discovery, by_default, by_inverted) in [
+            (Requested, Discovery::Webhook, true, false),
+            (NotRequested, Discovery::Webhook, false, true),
+            (Unknown, Discovery::Webhook, false, true),
+            (Unknown, Discovery::TokenLoss, false, false),
+        ] {
+            let event = DeauthEvent {
+                erasure,
+                discovery,
+                ..event(1)
+            };
+            let delete = |policy| Departure::new(event.clone(), 1, policy).delete_data;
+            assert_eq!(delete(DeletionPolicy::default()), by_default, "{erasure}");
+            assert_eq!(delete(inverted), by_inverted, "{erasure} {discovery}");
+        }
     }
 
     #[tokio::test]
-    async fn a_function_is_a_handler() {
+    async fn function_implements_handler() {
         let handler = |departure: Departure| async move {
-            if departure.attempt == 1 {
-                Err(BoxError::from("not today"))
-            } else {
-                Ok(())
+            match departure.attempt {
+                1 => Err(BoxError::from("first attempt fails")),
+                _ => Ok(()),
             }
         };
-        let policy = DeletionPolicy::default();
-        let first = Departure::new(event(ErasureRequest::Requested), 1, policy);
-        let second = Departure::new(event(ErasureRequest::Requested), 2, policy);
-        assert!(handler.deauthorized(&first).await.is_err());
-        assert!(handler.deauthorized(&second).await.is_ok());
+        for (attempt, succeeds) in [(1, false), (2, true)] {
+            let departure = Departure::new(event(1), attempt, DeletionPolicy::default());
+            assert_eq!(handler.deauthorized(&departure).await.is_ok(), succeeds);
+        }
     }
 
     #[tokio::test]
-    async fn without_a_handler_a_warning_says_that_data_stays() {
+    async fn default_handler_warns_where_data_should_be_deleted() {
         for (erasure, warnings) in [
             (ErasureRequest::Requested, 1),
             (ErasureRequest::NotRequested, 0),
         ] {
             let log = Log::default();
-            let _here = tracing::subscriber::set_default(log.clone());
-            let departure = Departure::new(event(erasure), 1, DeletionPolicy::default());
+            let _guard = tracing::subscriber::set_default(log.clone());
+            let event = DeauthEvent {
+                erasure,
+                ..event(1)
+            };
+            let departure = Departure::new(event, 1, DeletionPolicy::default());
             assert!(TokensOnly.deauthorized(&departure).await.is_ok());
             assert_eq!(log.warnings(), warnings, "{erasure}");
         }

@@ -1,4 +1,4 @@
-//! What tests of this module share: an inbox that can be made to fail or panic, and a small setting.
+//! Shared by the tests of this module: a deauthorizer over stores in memory that can fail.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,12 +8,17 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::store::{MemberRecord, MemoryStore, PutOutcome, TokenStore, Tokens};
+use crate::store::{MemberRecord, MemoryStore, PutOutcome, TokenStore, Tokens, Version};
 use crate::{Clock, DeletionPolicy, KeyMaterial, ProjectMemberId, Timestamp};
 
 mod log;
 
 pub(crate) use log::Log;
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_micros(1_600_000_000_000_000 + seconds * 1_000_000)
@@ -23,86 +28,164 @@ pub(crate) fn member(number: usize) -> ProjectMemberId {
     format!("{number:08}").parse().unwrap()
 }
 
-/// The record of a member who authorized at `authorized_at`.
-pub(crate) fn authorized(member: &ProjectMemberId, authorized_at: Timestamp) -> MemberRecord {
-    let tokens = Tokens::new(
-        format!("token of {member}"),
-        "r",
-        authorized_at + Duration::from_secs(36_000),
-    );
-    MemberRecord::authorized(member.clone(), tokens, authorized_at)
+pub(crate) fn pseudonymizer() -> Pseudonymizer {
+    Pseudonymizer::new(&KeyMaterial::new("k".repeat(32)))
 }
 
-/// Stores, a deauthorizer over them, and a clock that stands at second 100.
+/// A webhook that requests erasure, sent at second 50 and received at second 60.
+pub(crate) fn event(number: usize) -> DeauthEvent {
+    pseudonymizer().webhook_event(&member(number), ErasureRequest::Requested, at(50), at(60))
+}
+
+/// The record of a member who authorized at `authorized_at`.
+pub(crate) fn authorized(number: usize, authorized_at: Timestamp) -> MemberRecord {
+    let member = member(number);
+    let access_token = format!("token of {member}");
+    let tokens = Tokens::new(access_token, "r", authorized_at + 10 * HOUR);
+    MemberRecord::authorized(member, tokens, authorized_at)
+}
+
+/// Changes a stored record.
+pub(crate) async fn change(
+    store: &dyn TokenStore,
+    number: usize,
+    change: impl FnOnce(&mut MemberRecord),
+) {
+    let mut record = store.load(&member(number)).await.unwrap().unwrap();
+    let expected = record.version;
+    change(&mut record);
+    record.version = Version::fresh();
+    let put = store.put(&record, Some(expected)).await;
+    assert_eq!(put.unwrap(), PutOutcome::Stored);
+}
+
+/// Stores in memory, a deauthorizer over them, and a clock that stands at second 100.
 pub(crate) struct Setting {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) inbox: Arc<FaultyInbox>,
     pub(crate) clock: Clock,
     pub(crate) deauthorizer: Deauthorizer,
+    /// The members whose sessions were ended.
+    pub(crate) ended: Arc<Mutex<Vec<ProjectMemberId>>>,
 }
 
 impl Setting {
     pub(crate) fn new() -> Self {
+        Self::with_store(|store, _, _| store.clone())
+    }
+
+    /// Uses a store that wraps the one in memory.
+    pub(crate) fn with_store<S: TokenStore>(
+        wrap: impl FnOnce(&Arc<MemoryStore>, &Arc<FaultyInbox>, &Clock) -> Arc<S>,
+    ) -> Self {
         let store = Arc::new(MemoryStore::new());
         let inbox = Arc::new(FaultyInbox::default());
         let clock = Clock::manual(at(100));
-        let names = Pseudonymizer::new(&KeyMaterial::new("k".repeat(32)));
-        let deauthorizer = Deauthorizer::new(store.clone(), inbox.clone(), names, clock.clone());
+        let ended = Arc::new(Mutex::new(Vec::new()));
+        let on_deauthorized = ended.clone();
+        let deauthorizer = Deauthorizer::new(
+            Context {
+                store: wrap(&store, &inbox, &clock),
+                inbox: inbox.clone(),
+                pseudonymizer: pseudonymizer(),
+                clock: clock.clone(),
+            },
+            CircuitBreaker::default(),
+            Arc::new(MemberList::new(None, clock.clone())),
+            Box::new(move |member| on_deauthorized.lock().unwrap().push(member.clone())),
+        );
         Self {
             store,
             inbox,
             clock,
             deauthorizer,
+            ended,
         }
     }
 
     pub(crate) async fn authorize(&self, number: usize, authorized_at: Timestamp) {
-        let record = authorized(&member(number), authorized_at);
+        let mut record = authorized(number, authorized_at);
         let before = self.store.load(&record.member).await.unwrap();
+        if let Some(before) = &before {
+            record.epoch = before.epoch;
+        }
         let put = self.store.put(&record, before.map(|r| r.version)).await;
         assert_eq!(put.unwrap(), PutOutcome::Stored);
-    }
-
-    pub(crate) async fn report_webhook(&self, number: usize, left_at: Timestamp) -> Accepted {
-        self.deauthorizer
-            .report_webhook(&member(number), ErasureRequest::Requested, left_at)
-            .await
-            .unwrap()
-    }
-
-    pub(crate) fn worker(&self, handler: impl DeauthHandler) -> Worker {
-        Worker::new(
-            self.deauthorizer.clone(),
-            Arc::new(handler),
-            DeletionPolicy::default(),
-        )
     }
 
     pub(crate) async fn record(&self, number: usize) -> Option<MemberRecord> {
         self.store.load(&member(number)).await.unwrap()
     }
 
-    /// The next member about whom the reconciler is asked to look sooner.
-    pub(crate) async fn hint(&self) -> ProjectMemberId {
-        let hints = self.deauthorizer.hints();
-        hints.receiver().await.recv().await.unwrap()
+    pub(crate) async fn is_authorized(&self, number: usize) -> bool {
+        self.record(number).await.unwrap().is_authorized()
+    }
+
+    pub(crate) async fn change(&self, number: usize, how: impl FnOnce(&mut MemberRecord)) {
+        change(&*self.store, number, how).await;
+    }
+
+    pub(crate) async fn report_webhook(&self, number: usize, left_at: Timestamp) -> Accepted {
+        self.deauthorizer
+            .report_webhook(MINUTE, &member(number), ErasureRequest::Requested, left_at)
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn report_missing(&self, number: usize) -> Option<Accepted> {
+        let record = self.record(number).await.unwrap();
+        self.deauthorizer.report_missing(&record).await.unwrap()
+    }
+
+    pub(crate) async fn report_token_loss(&self, number: usize) {
+        let record = self.record(number).await.unwrap();
+        let reported = self.deauthorizer.report_token_loss(&record).await;
+        assert!(reported.unwrap().is_some());
+    }
+
+    /// Leases up to `limit` events for a minute.
+    pub(crate) async fn lease(&self, limit: usize) -> Vec<LeasedEvent> {
+        let now = self.clock.now();
+        self.inbox.lease(now, now + MINUTE, limit).await.unwrap()
+    }
+
+    pub(crate) async fn complete(&self, leased: &LeasedEvent, completion: Completion) {
+        let now = self.clock.now();
+        let completed = self.inbox.complete(&leased.lease, &completion, now).await;
+        assert_eq!(completed.unwrap(), LeaseOutcome::Applied);
+    }
+
+    pub(crate) fn worker(&self, handler: impl DeauthHandler, settings: WorkerSettings) -> Worker {
+        Worker::new(
+            self.deauthorizer.clone(),
+            Arc::new(handler),
+            DeletionPolicy::default(),
+            settings,
+        )
+    }
+
+    /// Runs a worker until no event is due.
+    pub(crate) async fn run_worker(&self, handler: impl DeauthHandler) {
+        let worker = self.worker(handler, WorkerSettings::default());
+        worker.run_until_idle().await;
+    }
+
+    /// Returns the next member about whom Open Humans is to be asked soon.
+    pub(crate) async fn next_inquiry(&self) -> ProjectMemberId {
+        let mut inquiries = self.deauthorizer.inquiries().receiver().await;
+        inquiries.recv().await.unwrap()
     }
 
     pub(crate) async fn events(&self, state: EventState) -> Vec<EventRecord> {
-        let query = EventQuery {
-            state: Some(state),
-            limit: 10_000,
-            ..EventQuery::default()
-        };
+        let query = EventQuery::first(10_000).state(state);
         self.inbox.events(&query).await.unwrap()
     }
 
     pub(crate) async fn lines(&self) -> Vec<LedgerLine> {
-        let query = LedgerQuery {
-            limit: 10_000,
-            ..LedgerQuery::default()
-        };
-        self.inbox.ledger(&query).await.unwrap()
+        self.inbox
+            .ledger(&LedgerQuery::first(10_000))
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn steps(&self) -> Vec<Step> {
@@ -114,27 +197,25 @@ impl Setting {
     }
 }
 
-/// An inbox in memory that is down, or panics, when told to.
+/// An inbox in memory that fails or panics on demand, and counts some calls.
 #[derive(Default)]
 pub(crate) struct FaultyInbox {
     inner: Mutex<Arc<MemoryInbox>>,
     down: AtomicBool,
     panics: AtomicBool,
-    /// Says of tokens that they went with the acceptance.
+    /// Reports tokens as destroyed by the acceptance.
     pub(crate) destroys: AtomicBool,
-    /// Told of each call that failed.
-    pub(crate) refused: Notify,
-    /// How often a lease was prolonged, and told of each time.
-    pub(crate) extended: AtomicUsize,
-    pub(crate) extending: Notify,
-    /// After which line each reading of the ledger began.
-    readings: Mutex<Vec<Option<i64>>>,
-    /// How often it was asked for checkpoints.
-    pub(crate) asked_for_checkpoints: AtomicUsize,
-    /// How often a lock was asked for.
-    pub(crate) locks_asked: AtomicUsize,
-    /// How many events were read from it.
+    /// Notified of each failed call.
+    pub(crate) call_failed: Notify,
+    /// The number of renewed leases.
+    pub(crate) renewals: AtomicUsize,
+    pub(crate) lease_renewed: Notify,
+    /// The line after which each page of the ledger began.
+    ledger_reads: Mutex<Vec<Option<i64>>>,
+    pub(crate) checkpoint_reads: AtomicUsize,
+    /// The number of events that were read.
     pub(crate) read: AtomicUsize,
+    pub(crate) lock_acquisitions: AtomicUsize,
 }
 
 impl FaultyInbox {
@@ -146,24 +227,25 @@ impl FaultyInbox {
         self.panics.store(panics, Ordering::SeqCst);
     }
 
-    /// Has what the other has, as if a backup were restored.
+    /// Replaces the content with that of another inbox, as if a backup were restored.
+    #[cfg(feature = "checkpoints")]
     pub(crate) fn restore(&self, backup: &Self) {
         let inner = backup.inner.lock().unwrap().clone();
         *self.inner.lock().unwrap() = inner;
     }
 
-    /// After which line each reading of the ledger began, since this was asked last.
-    pub(crate) fn readings(&self) -> Vec<Option<i64>> {
-        std::mem::take(&mut self.readings.lock().unwrap())
+    /// Returns the lines after which pages of the ledger began since the last call.
+    pub(crate) fn ledger_reads(&self) -> Vec<Option<i64>> {
+        std::mem::take(&mut self.ledger_reads.lock().unwrap())
     }
 
-    fn up(&self) -> Result<Arc<MemoryInbox>, InboxError> {
+    fn inner(&self) -> Result<Arc<MemoryInbox>, InboxError> {
         if self.down.load(Ordering::SeqCst) {
-            self.refused.notify_one();
+            self.call_failed.notify_one();
             return Err(InboxError::new("the database is down"));
         }
         if self.panics.load(Ordering::SeqCst) {
-            self.refused.notify_one();
+            self.call_failed.notify_one();
             panic!("a panic in the inbox");
         }
         Ok(self.inner.lock().unwrap().clone())
@@ -173,7 +255,7 @@ impl FaultyInbox {
 #[async_trait]
 impl DeauthInbox for FaultyInbox {
     async fn accept(&self, event: &DeauthEvent) -> Result<Accepted, InboxError> {
-        match self.up()?.accept(event).await? {
+        match self.inner()?.accept(event).await? {
             Accepted::New(_) if self.destroys.load(Ordering::SeqCst) => {
                 Ok(Accepted::New(TokenOutcome::Destroyed))
             }
@@ -182,11 +264,11 @@ impl DeauthInbox for FaultyInbox {
     }
 
     async fn quarantine(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError> {
-        self.up()?.quarantine(event, note).await
+        self.inner()?.quarantine(event, note).await
     }
 
     async fn release(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
-        self.up()?.release(event, now).await
+        self.inner()?.release(event, now).await
     }
 
     async fn lease(
@@ -195,14 +277,14 @@ impl DeauthInbox for FaultyInbox {
         until: Timestamp,
         limit: usize,
     ) -> Result<Vec<LeasedEvent>, InboxError> {
-        self.up()?.lease(now, until, limit).await
+        self.inner()?.lease(now, until, limit).await
     }
 
     async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<LeaseOutcome, InboxError> {
-        let held = self.up()?.renew(lease, until).await?;
-        self.extended.fetch_add(1, Ordering::SeqCst);
-        self.extending.notify_one();
-        Ok(held)
+        let renewed = self.inner()?.renew(lease, until).await?;
+        self.renewals.fetch_add(1, Ordering::SeqCst);
+        self.lease_renewed.notify_one();
+        Ok(renewed)
     }
 
     async fn complete(
@@ -211,7 +293,7 @@ impl DeauthInbox for FaultyInbox {
         completion: &Completion,
         now: Timestamp,
     ) -> Result<LeaseOutcome, InboxError> {
-        self.up()?.complete(lease, completion, now).await
+        self.inner()?.complete(lease, completion, now).await
     }
 
     async fn mark_tokens_destroyed(
@@ -219,41 +301,41 @@ impl DeauthInbox for FaultyInbox {
         event: &DeauthEvent,
         now: Timestamp,
     ) -> Result<(), InboxError> {
-        self.up()?.mark_tokens_destroyed(event, now).await
+        self.inner()?.mark_tokens_destroyed(event, now).await
     }
 
     async fn requeue(&self, event: &EventId, now: Timestamp) -> Result<bool, InboxError> {
-        self.up()?.requeue(event, now).await
+        self.inner()?.requeue(event, now).await
     }
 
     async fn stats(&self) -> Result<InboxStats, InboxError> {
-        self.up()?.stats().await
+        self.inner()?.stats().await
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Vec<EventRecord>, InboxError> {
-        let events = self.up()?.events(query).await?;
+        let events = self.inner()?.events(query).await?;
         self.read.fetch_add(events.len(), Ordering::SeqCst);
         Ok(events)
     }
 
     async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError> {
-        self.readings.lock().unwrap().push(query.after);
-        self.up()?.ledger(query).await
+        self.ledger_reads.lock().unwrap().push(query.after);
+        self.inner()?.ledger(query).await
     }
 
     async fn store_checkpoint(
         &self,
         checkpoint: &StoredCheckpoint,
     ) -> Result<CheckpointOutcome, InboxError> {
-        self.up()?.store_checkpoint(checkpoint).await
+        self.inner()?.store_checkpoint(checkpoint).await
     }
 
     async fn checkpoints(
         &self,
         query: &CheckpointQuery,
     ) -> Result<Vec<StoredCheckpoint>, InboxError> {
-        self.asked_for_checkpoints.fetch_add(1, Ordering::SeqCst);
-        self.up()?.checkpoints(query).await
+        self.checkpoint_reads.fetch_add(1, Ordering::SeqCst);
+        self.inner()?.checkpoints(query).await
     }
 
     async fn acquire_lock(
@@ -263,8 +345,8 @@ impl DeauthInbox for FaultyInbox {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<String>, InboxError> {
-        self.locks_asked.fetch_add(1, Ordering::SeqCst);
-        self.up()?.acquire_lock(job, holder, now, until).await
+        self.lock_acquisitions.fetch_add(1, Ordering::SeqCst);
+        self.inner()?.acquire_lock(job, holder, now, until).await
     }
 
     async fn update_lock(
@@ -274,10 +356,10 @@ impl DeauthInbox for FaultyInbox {
         until: Timestamp,
         note: &str,
     ) -> Result<LeaseOutcome, InboxError> {
-        self.up()?.update_lock(job, holder, until, note).await
+        self.inner()?.update_lock(job, holder, until, note).await
     }
 
     async fn lock_state(&self, job: &str, now: Timestamp) -> Result<LockState, InboxError> {
-        self.up()?.lock_state(job, now).await
+        self.inner()?.lock_state(job, now).await
     }
 }

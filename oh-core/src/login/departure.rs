@@ -48,7 +48,7 @@ pub(super) async fn wait_until_idle(
 ) -> Result<bool, InboxError> {
     let deadline = Instant::now() + timeout;
     let pending = EventQuery::first(MAX_EVENTS)
-        .pseudonym(deauthorizer.names().pseudonym(member))
+        .pseudonym(deauthorizer.pseudonymizer().pseudonym(member))
         .state(EventState::Pending);
     loop {
         let events = deauthorizer.inbox().events(&pending).await?;
@@ -75,7 +75,7 @@ pub(super) async fn submit_again(
     deauthorizer: &Deauthorizer,
     record: &MemberRecord,
 ) -> Result<(), InboxError> {
-    let pseudonym = deauthorizer.names().pseudonym(&record.member);
+    let pseudonym = deauthorizer.pseudonymizer().pseudonym(&record.member);
     let query = EventQuery::first(MAX_EVENTS).pseudonym(pseudonym);
     let events = deauthorizer.inbox().events(&query).await?;
     let during_login = |request: &ErasureRequest| {

@@ -124,7 +124,7 @@ impl OpenHumans {
         let once = serde_json::from_slice::<String>(&body);
         let text = once.as_ref().map_or(&body[..], |text| text.as_bytes());
         if let Ok(told) = Deauthorization::parse_unverified(text) {
-            self.inner.deauthorizer.hint(told.member());
+            self.inner.deauthorizer.report_unsigned(told.member());
         }
     }
 }
@@ -237,7 +237,10 @@ mod tests {
             let answer = oh.respond(Route::Deauth, request, None).await;
             assert_eq!(answer.response.status(), StatusCode::UNAUTHORIZED);
             // One member is hinted at once in a while.
-            let is_new = oh.deauthorizer().hint(&"01026778".parse().unwrap());
+            let is_new = oh
+                .inner
+                .deauthorizer
+                .report_unsigned(&"01026778".parse().unwrap());
             assert_eq!(is_new, !is_hint, "{announced} {len}");
         }
     }

@@ -233,6 +233,15 @@ impl SettingsBuilder {
             &redirect_uri,
             "the redirect URL registered with the project",
         )?;
+        #[cfg(not(feature = "checkpoints"))]
+        if self.ledger_signing_key.is_some() {
+            return Err(SettingsError::invalid(
+                "OPENHUMANS_LEDGER_SIGNING_KEY",
+                "this application was built without signed checkpoints",
+                "no value, or the feature `checkpoints` of oh-core",
+            ));
+        }
+        #[cfg(feature = "checkpoints")]
         let ledger_signing_keys = match &self.ledger_signing_key {
             Some(keys) => check::signing_keys(keys.expose())?,
             None => Vec::new(),
@@ -268,6 +277,7 @@ impl SettingsBuilder {
             store_keys,
             cookie_key: self.cookie_key,
             ledger_key: self.ledger_key,
+            #[cfg(feature = "checkpoints")]
             ledger_signing_keys,
             session_cache_ttl: self.session_cache_ttl,
             session_max_age: self.session_max_age.filter(|age| !age.is_zero()),

@@ -5,6 +5,7 @@ use url::Url;
 
 use super::SettingsError;
 use crate::ClientSecret;
+#[cfg(feature = "checkpoints")]
 use crate::ledger::{KeyError, SigningKey};
 use crate::login::ReturnPath;
 
@@ -17,6 +18,7 @@ pub(super) const EXPECTED_APP_BASE_URL: &str =
 const EXPECTED_KEY: &str = "at least 32 random characters";
 
 /// Parses signing keys separated by commas. All must have the same name.
+#[cfg(feature = "checkpoints")]
 pub(super) fn signing_keys(text: &str) -> Result<Vec<SigningKey>, SettingsError> {
     let invalid = |reason: String| {
         SettingsError::invalid(

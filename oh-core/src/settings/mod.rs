@@ -54,6 +54,7 @@ pub(crate) use environment::{read_variable, split_list};
 pub use error::SettingsError;
 pub use warning::Warning;
 
+#[cfg(feature = "checkpoints")]
 use crate::ledger::SigningKey;
 use crate::mount::MountPath;
 use crate::store::Keyring;
@@ -78,6 +79,7 @@ pub struct Settings {
     pub(crate) store_keys: Keyring,
     pub(crate) cookie_key: Option<KeyMaterial>,
     pub(crate) ledger_key: Option<KeyMaterial>,
+    #[cfg(feature = "checkpoints")]
     pub(crate) ledger_signing_keys: Vec<SigningKey>,
     pub(crate) session_cache_ttl: Duration,
     pub(crate) session_max_age: Option<Duration>,
@@ -186,6 +188,7 @@ impl Settings {
     }
 
     /// Returns the keys that sign checkpoints of the ledger.
+    #[cfg(feature = "checkpoints")]
     pub fn ledger_signing_keys(&self) -> &[SigningKey] {
         &self.ledger_signing_keys
     }

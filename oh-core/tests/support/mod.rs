@@ -15,6 +15,7 @@ use http_body_util::Full;
 use oh_core::routes::Route;
 use oh_core::store::{MemberRecord, MemoryStore, PutOutcome, StoreError, TokenStore, Version};
 use oh_core::transport::BoxError;
+use oh_core::webhook::{SIGNATURE_HEADER, verify};
 use oh_core::{
     Clock, OpenHumans, OpenHumansBuilder, ProjectMemberId, SessionChange, SessionMember, Settings,
 };
@@ -48,6 +49,18 @@ pub(crate) fn settings(sandbox: &Sandbox) -> oh_core::SettingsBuilder {
 
 pub(crate) fn app(sandbox: &Sandbox) -> OpenHumansBuilder {
     OpenHumans::builder(settings(sandbox).build().unwrap())
+}
+
+/// Reports by a signed webhook that a member left at `left_at` and requested erasure.
+pub(crate) async fn deauthorize(oh: &OpenHumans, left_at: oh_core::Timestamp) {
+    let body = format!(
+        r#"{{"project_member_id": "{ALICE}", "erasure_requested": true, "timestamp": "{left_at}"}}"#
+    );
+    let signature = oh_sandbox::webhook::sign(WEBHOOK_SECRET, &body);
+    let headers = http::HeaderMap::from_iter([(SIGNATURE_HEADER, signature.parse().unwrap())]);
+    let secret = oh_core::WebhookSecret::new(WEBHOOK_SECRET);
+    let webhook = verify(&[secret], &headers, body.as_bytes()).unwrap();
+    let _ = oh.deauthorize(&webhook).await.unwrap();
 }
 
 /// An application with default options against a sandbox.

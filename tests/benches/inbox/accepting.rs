@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use http::Request;
 use http_body_util::Full;
-use oh_core::deauth::Checkpointer;
+use oh_core::deauth::Departure;
 use oh_core::ledger::SigningKey;
 use oh_core::routes::Route;
 use oh_core::transport::{Body, HttpClient, Transport};
@@ -23,12 +23,15 @@ use crate::{Result, SENDERS, rate};
 const SECRET: &str = "abcdefghijklmnop";
 
 pub(crate) fn handle(database: &Database) -> Result<OpenHumans> {
+    let key = SigningKey::generate("app.example/erasure")?;
     let settings = Settings::builder("id", "secret", "http://localhost:8000")
         .webhook_secret(SECRET)
+        .ledger_signing_key(key.to_secret_text().to_string())
         .build()?;
     Ok(OpenHumans::builder(settings)
         .token_store(database.store.clone())
         .deauth_inbox(database.inbox.clone())
+        .deauth_handler(|_: Departure| async { Ok(()) })
         .build()?)
 }
 
@@ -62,22 +65,30 @@ pub(crate) struct Sealing {
 }
 
 pub(crate) async fn sealing(place: &Place, count: usize) -> Result<Sealing> {
-    let key = SigningKey::generate("app.example/erasure")?;
     let (mut unsealed, mut sealed, mut shares) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..5 {
         let openhumans = handle(&place.fresh().await?)?;
         let took = accept(&openhumans, count).await?;
         unsealed.push(rate(count, took));
-        let checkpointer = Checkpointer::new(openhumans.deauthorizer().clone(), key.clone());
+        let checkpointer = openhumans.checkpointer().ok_or("there is no key")?;
         let began = Instant::now();
         while checkpointer.sign_checkpoint().await?.more {}
         shares.push(began.elapsed().as_secs_f64() / took.as_secs_f64());
 
         let openhumans = handle(&place.fresh().await?)?;
-        let checkpointer = Checkpointer::new(openhumans.deauthorizer().clone(), key.clone());
-        let running = checkpointer.interval(Duration::from_secs(1)).spawn();
-        sealed.push(rate(count, accept(&openhumans, count).await?));
-        running.stop().await;
+        let checkpointer = openhumans.checkpointer().ok_or("there is no key")?;
+        let signing = async {
+            let mut interval = tokio::time::interval(Duration::from_secs(1));
+            loop {
+                interval.tick().await;
+                checkpointer.sign_checkpoint().await?;
+            }
+        };
+        let took = tokio::select! {
+            took = accept(&openhumans, count) => took?,
+            failed = signing => return failed,
+        };
+        sealed.push(rate(count, took));
     }
     let median = |mut values: Vec<f64>| {
         values.sort_by(f64::total_cmp);

@@ -25,9 +25,9 @@ mod working;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use oh_core::deauth::{DeauthEvent, Discovery, ErasureRequest, Pseudonymizer};
+use oh_core::Timestamp;
+use oh_core::deauth::{DeauthEvent, Discovery, ErasureRequest, EventId, Pseudonym};
 use oh_core::transport::BoxError;
-use oh_core::{ClientSecret, Timestamp};
 
 use crate::place::Place;
 
@@ -73,13 +73,11 @@ fn rate(count: usize, took: Duration) -> f64 {
 
 /// The event of member number `number`, who left just now.
 fn event(number: usize) -> Result<DeauthEvent> {
-    let names = Pseudonymizer::from_client_secret(&ClientSecret::new("secret"));
-    let member = format!("{number:08}").parse()?;
     let now = Timestamp::now();
     Ok(DeauthEvent {
-        id: names.webhook_event_id(&member, now, ErasureRequest::Requested),
-        member: member.clone(),
-        pseudonym: names.pseudonym(&member),
+        id: EventId::new(format!("{:016x}{number:016x}", now.as_micros())),
+        member: format!("{number:08}").parse()?,
+        pseudonym: Pseudonym::new(format!("{number:032x}")),
         erasure: ErasureRequest::Requested,
         discovery: Discovery::Webhook,
         left_at: now,

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use oh_core::deauth::{Departure, EventState};
+use oh_core::deauth::{EventState, WorkerSettings};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinSet;
@@ -25,14 +25,6 @@ pub(crate) async fn be_worker(store: Store, name: &str) -> Result {
     BufReader::new(tokio::io::stdin())
         .read_line(&mut line)
         .await?;
-    let handler = |_: Departure| async { Ok(()) };
-    let worker = oh_core::deauth::Worker::new(
-        openhumans.deauthorizer().clone(),
-        std::sync::Arc::new(handler),
-        openhumans.settings().deletion(),
-    )
-    .concurrency(SENDERS)
-    .spawn();
     let saying = async {
         let mut every = tokio::time::interval(Duration::from_millis(200));
         loop {
@@ -41,9 +33,13 @@ pub(crate) async fn be_worker(store: Store, name: &str) -> Result {
         }
     };
     let working = async {
-        // Draining does not wait for events that the other process holds.
+        // An idle worker does not wait for events that are leased to the other process.
         loop {
-            worker.drain().await;
+            let settings = WorkerSettings {
+                concurrency: SENDERS,
+                ..WorkerSettings::default()
+            };
+            openhumans.worker(settings).run_until_idle().await;
             if openhumans.inbox().stats().await?.pending == 0 {
                 return Ok::<(), crate::BoxError>(());
             }

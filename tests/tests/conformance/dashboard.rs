@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
+use oh_core::BackgroundSettings;
 use oh_core::deauth::{
-    Checkpointer, DEADLINE, DeauthEvent, Departure, Discovery, ErasureRequest, EventState,
+    DeauthEvent, Departure, Discovery, ERASURE_DEADLINE, ErasureRequest, EventId, EventState,
+    WorkerSettings,
 };
 use oh_core::ledger::{SigningKey, Verifier};
 use oh_pages::Pages;
@@ -32,10 +35,8 @@ async fn staff_json(app: &mut App, path: &str) -> Value {
 
 async fn leaves(app: &App, member: &str) {
     let left_at = app.clock.now();
-    let deauthorizer = app.openhumans.deauthorizer();
-    let member = member.parse().expect("a project member id");
-    let told = deauthorizer.report_webhook(&member, ErasureRequest::Requested, left_at);
-    let _ = told.await.expect("the inbox is in memory");
+    let accepted = oh_tests::webhook::deauthorize(&app.openhumans, member, left_at);
+    let _ = accepted.await.expect("the inbox is in memory");
     app.clock.advance(Duration::from_secs(1));
 }
 
@@ -55,16 +56,24 @@ fn with_handler() -> Plan {
 }
 
 async fn work(app: &App) {
-    let worker = app.openhumans.worker().max_attempts(1).spawn();
-    worker.drain().await;
-    let heard = async || {
-        let signs = app.openhumans.deauthorizer().heartbeats().await;
-        signs.expect("the inbox is in memory").worker.is_some()
+    let settings = WorkerSettings {
+        max_attempts: 1,
+        ..WorkerSettings::default()
     };
-    while !heard().await {
+    let worker = app.openhumans.worker(settings.clone());
+    worker.run_until_idle().await;
+    let background = app.openhumans.start_background_with(BackgroundSettings {
+        worker: settings,
+        ..BackgroundSettings::default()
+    });
+    let heartbeat = async || {
+        let heartbeats = app.openhumans.heartbeats().await;
+        heartbeats.expect("the inbox is in memory").worker
+    };
+    while heartbeat().await.is_none() {
         tokio::task::yield_now().await;
     }
-    worker.stop().await;
+    background.stop().await;
 }
 
 /// The routes of the dashboard, with their methods.
@@ -238,7 +247,7 @@ async fn event_lists_are_paged_newest_first_without_duplicates() {
                 .unwrap()
                 .is_empty()
         );
-        app.clock.advance(DEADLINE);
+        app.clock.advance(ERASURE_DEADLINE);
         let overdue = staff_json(app, "/events?list=overdue").await;
         assert_eq!(overdue["events"].as_array().unwrap().len(), 50);
         assert_eq!(overdue["events"][0]["overdue"], true);
@@ -257,10 +266,10 @@ async fn export_streams_the_complete_ledger() {
         let answer = staff(app, "/ledger.jsonl").await;
         assert_eq!(answer.status, 200);
         assert_eq!(answer.header("content-length"), None, "it is a stream");
-        let mut whole = Vec::new();
-        let count = app.openhumans.ledger().export(&mut whole).await.unwrap();
-        assert_eq!(count, 800);
-        assert_eq!(answer.body, whole);
+        let lines = app.openhumans.ledger().export_lines();
+        let lines: Vec<_> = lines.try_collect().await.unwrap();
+        assert_eq!(lines.len(), 800);
+        assert_eq!(answer.body, [lines.join(&b'\n'), b"\n".to_vec()].concat());
         assert!(!answer.text().contains("\"00000007\""));
     })
     .await;
@@ -289,19 +298,23 @@ async fn dashboard_explains_why_nothing_is_signed_yet() {
 
 #[tokio::test]
 async fn dashboard_shows_the_latest_checkpoint_for_download() {
-    // One key for both, so that what is signed is the same.
-    let key = SigningKey::generate("app.example/erasure").unwrap();
-    both(plan(), async |app| {
+    let with_key = Plan {
+        settings: |settings| {
+            let key = SigningKey::generate("app.example/erasure").unwrap();
+            settings.ledger_signing_key(key.to_secret_text().to_string())
+        },
+        ..plan()
+    };
+    both(with_key, async |app| {
+        let key = app.openhumans.settings().ledger_signing_keys()[0].clone();
         leaves(app, "01026778").await;
         let unsigned = staff_json(app, "").await;
         assert_eq!(unsigned["checkpoint"]["lines"], Value::Null);
         assert!(staff(app, "").await.text().contains("not signed"));
         assert_eq!(staff(app, "/checkpoint").await.status, 404);
 
-        let deauthorizer = app.openhumans.deauthorizer().clone();
-        let sealed = Checkpointer::new(deauthorizer, key.clone())
-            .sign_checkpoint()
-            .await;
+        let checkpointer = app.openhumans.checkpointer().expect("there is a key");
+        let sealed = checkpointer.sign_checkpoint().await;
         let checkpoint = sealed.unwrap().checkpoint.unwrap();
         let dashboard = staff_json(app, "").await;
         assert_eq!(dashboard["checkpoint"]["lines"], 2);
@@ -326,20 +339,19 @@ async fn dashboard_shows_the_latest_checkpoint_for_download() {
 
 /// Quarantines the event of a departure, as the circuit breaker does.
 async fn quarantine(app: &App, member: &str) -> String {
-    let deauthorizer = app.openhumans.deauthorizer();
-    let member = member.parse().expect("a project member id");
+    let member: oh_core::ProjectMemberId = member.parse().expect("a project member id");
     let now = app.clock.now();
-    let names = deauthorizer.names();
     let event = DeauthEvent {
-        id: names.webhook_event_id(&member, now, ErasureRequest::Unknown),
-        member: member.clone(),
-        pseudonym: names.pseudonym(&member),
+        id: EventId::new(format!("{:0>32}", member.as_str())),
+        pseudonym: app.openhumans.ledger().pseudonym(&member),
+        member,
         erasure: ErasureRequest::Unknown,
         discovery: Discovery::Reconciliation,
         left_at: now,
         received_at: now,
     };
-    let held = deauthorizer
+    let held = app
+        .openhumans
         .inbox()
         .quarantine(&event, "too many at once")
         .await;

@@ -1,25 +1,23 @@
-//! Where checkpoints go besides the inbox, so that not only its keeper holds them.
+//! Archives that store checkpoints outside of the inbox's database.
 
 use std::fs::{File, OpenOptions};
 use std::future::Future;
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::ledger::{SignedCheckpoint, checkpoint_record, notes_in};
 use crate::transport::BoxError;
 
-/// Takes each new checkpoint of the ledger: to post it, to mail it, to put it where those who keep
-/// the database cannot reach.
+/// Stores each new checkpoint where the administrators of the database cannot change it, for instance
+/// by sending it to an auditor.
 ///
-/// A ledger that was written again from its beginning is consistent with itself. Only a checkpoint
-/// that was given away before shows it. An archive that can also say which it was given
-/// [last](Self::last) has the sealing stop, and say so, when the ledger no longer agrees with it:
-/// as after a backup was restored that is older than that checkpoint.
+/// A ledger that was rewritten from its beginning is consistent with itself. Only a checkpoint that was
+/// stored elsewhere reveals it. If the archive can return its [last](Self::last) checkpoint, signing
+/// stops with an error when the ledger contradicts it, as after a restored backup.
 ///
-/// A function from [`SignedCheckpoint`] to a future of a `Result` is one:
+/// Functions from [`SignedCheckpoint`] to a future of a `Result` implement the trait:
 ///
 /// ```
 /// use oh_core::ledger::SignedCheckpoint;
@@ -34,19 +32,19 @@ use crate::transport::BoxError;
 /// ```
 #[async_trait]
 pub trait CheckpointArchive: Send + Sync + 'static {
-    /// Keeps a checkpoint, or passes it on. May be given the same one again: after a restart, and
-    /// after an error.
+    /// Stores or forwards a checkpoint. The same one may arrive again after a restart or an error.
     ///
     /// # Errors
     ///
-    /// Any; it is tried again with the next checkpoint, or after the interval.
-    async fn keep(&self, checkpoint: &SignedCheckpoint) -> Result<(), BoxError>;
+    /// Any error makes the checkpointer retry with the next checkpoint or after its interval.
+    async fn store(&self, checkpoint: &SignedCheckpoint) -> Result<(), BoxError>;
 
-    /// The last checkpoint it was given, as text, if it can say.
+    /// Returns the note of the last checkpoint, or `None` if the archive is empty or cannot be read,
+    /// which is the default.
     ///
     /// # Errors
     ///
-    /// When it cannot answer now. Nothing is sealed before it has.
+    /// While this fails, nothing is signed.
     async fn last(&self) -> Result<Option<String>, BoxError> {
         Ok(None)
     }
@@ -58,33 +56,22 @@ where
     F: Fn(SignedCheckpoint) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<(), BoxError>> + Send,
 {
-    async fn keep(&self, checkpoint: &SignedCheckpoint) -> Result<(), BoxError> {
+    async fn store(&self, checkpoint: &SignedCheckpoint) -> Result<(), BoxError> {
         self(checkpoint.clone()).await
     }
 }
 
-/// A shared archive is an archive.
-#[async_trait]
-impl CheckpointArchive for Arc<dyn CheckpointArchive> {
-    async fn keep(&self, checkpoint: &SignedCheckpoint) -> Result<(), BoxError> {
-        (**self).keep(checkpoint).await
-    }
-
-    async fn last(&self) -> Result<Option<String>, BoxError> {
-        (**self).last().await
-    }
-}
-
-/// A file that checkpoints are added to, a line each, as `oh ledger verify --checkpoint` reads it.
-/// Best on another disk than the database, or on a share that can only be added to.
+/// An archive in a file, one checkpoint on each line, as `oh ledger verify --checkpoint` reads it.
+///
+/// The file belongs on another disk than the database, or on a share that only permits appending.
 #[derive(Clone, Debug)]
 pub struct CheckpointFile(PathBuf);
 
-/// The last line of the file is within so many bytes of its end.
-const TAIL: u64 = 64 * 1024;
+/// The last line is read from the last bytes of the file.
+const TAIL_BYTES: u64 = 64 * 1024;
 
 impl CheckpointFile {
-    /// At this path. It is made when there is something to keep.
+    /// Uses the file at this path, which is created with the first checkpoint.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
@@ -92,52 +79,52 @@ impl CheckpointFile {
 
 #[async_trait]
 impl CheckpointArchive for CheckpointFile {
-    async fn keep(&self, checkpoint: &SignedCheckpoint) -> Result<(), BoxError> {
+    async fn store(&self, checkpoint: &SignedCheckpoint) -> Result<(), BoxError> {
         let (path, note) = (self.0.clone(), checkpoint.note().to_owned());
-        tokio::task::spawn_blocking(move || add(&path, &note)).await??;
+        tokio::task::spawn_blocking(move || append(&path, &note)).await??;
         Ok(())
     }
 
     async fn last(&self) -> Result<Option<String>, BoxError> {
         let path = self.0.clone();
-        Ok(tokio::task::spawn_blocking(move || last(&path)).await??)
+        let tail = tokio::task::spawn_blocking(move || read_tail(&path)).await??;
+        Ok(last_note(&tail))
     }
 }
 
-fn add(path: &Path, note: &str) -> io::Result<()> {
-    if last(path)?.as_deref() == Some(note) {
+fn append(path: &Path, note: &str) -> io::Result<()> {
+    let tail = read_tail(path)?;
+    if last_note(&tail).as_deref() == Some(note) {
         return Ok(());
     }
+    // An earlier write may have been cut off within a line.
+    let separator = match tail.last() {
+        None | Some(b'\n') => "",
+        Some(_) => "\n",
+    };
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-    // In one write, and after a break if an earlier one was cut in the middle.
-    let begin = if ends_in_a_break(path)? { "" } else { "\n" };
-    file.write_all(format!("{begin}{}\n", checkpoint_record(note)).as_bytes())?;
+    file.write_all(format!("{separator}{}\n", checkpoint_record(note)).as_bytes())?;
     file.sync_data()
 }
 
-fn tail(path: &Path) -> io::Result<Vec<u8>> {
+fn read_tail(path: &Path) -> io::Result<Vec<u8>> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
     let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
     let mut tail = Vec::new();
-    io::Read::read_to_end(&mut file, &mut tail)?;
+    file.read_to_end(&mut tail)?;
     Ok(tail)
 }
 
-fn ends_in_a_break(path: &Path) -> io::Result<bool> {
-    Ok(matches!(tail(path)?.last(), None | Some(b'\n')))
-}
-
-fn last(path: &Path) -> io::Result<Option<String>> {
-    let tail = tail(path)?;
-    let lines = BufReader::new(tail.as_slice()).split(b'\n');
-    let whole = lines.filter_map(|line| String::from_utf8(line.ok()?).ok());
-    let notes = whole.filter(|line| line.starts_with('{'));
-    Ok(notes.flat_map(|line| notes_in(&line)).last())
+fn last_note(tail: &[u8]) -> Option<String> {
+    let lines = tail.split(|byte| *byte == b'\n');
+    let lines = lines.filter_map(|line| std::str::from_utf8(line).ok());
+    let records = lines.filter(|line| line.starts_with('{'));
+    records.flat_map(notes_in).last()
 }
 
 #[cfg(test)]
@@ -156,61 +143,64 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_keeps_each_checkpoint_once_and_knows_the_last() {
+    async fn checkpoint_file_stores_each_checkpoint_once_and_returns_last() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("checkpoints.jsonl");
         let file = CheckpointFile::new(&path);
         assert_eq!(file.last().await.unwrap(), None);
         let all = checkpoints(400);
         for checkpoint in &all {
-            file.keep(checkpoint).await.unwrap();
-            file.keep(checkpoint).await.unwrap();
+            file.store(checkpoint).await.unwrap();
+            file.store(checkpoint).await.unwrap();
         }
-        assert!(std::fs::metadata(&path).unwrap().len() > TAIL);
+        assert!(std::fs::metadata(&path).unwrap().len() > TAIL_BYTES);
         let last = file.last().await.unwrap();
         assert_eq!(last.as_deref(), Some(all[399].note()));
         let text = std::fs::read_to_string(&path).unwrap();
-        let notes: Vec<_> = all.iter().map(|kept| kept.note().to_owned()).collect();
+        let notes: Vec<_> = all
+            .iter()
+            .map(|checkpoint| checkpoint.note().to_owned())
+            .collect();
         assert_eq!(notes_in(&text), notes);
-        assert_eq!(text.lines().count(), notes.len(), "a line each");
+        assert_eq!(text.lines().count(), notes.len(), "one line for each");
     }
 
     #[tokio::test]
-    async fn a_long_checkpoint_is_found_again() {
+    async fn checkpoint_file_returns_long_checkpoint() {
         let folder = tempfile::tempdir().unwrap();
         let file = CheckpointFile::new(folder.path().join("checkpoints.jsonl"));
-        // As with many keys while they are replaced.
+        // Signed by many keys.
         let keys: Vec<_> = (0..500)
             .map(|_| SigningKey::generate("app.example/erasure").unwrap())
             .collect();
         let long = Checkpoint::of(keys[0].name(), &Frontier::new()).sign(&keys);
         assert!(long.note().len() > 32 * 1024);
-        file.keep(&long).await.unwrap();
+        file.store(&long).await.unwrap();
         let last = file.last().await.unwrap();
         assert_eq!(last.as_deref(), Some(long.note()));
     }
 
     #[tokio::test]
-    async fn a_file_that_cannot_be_opened_is_not_taken_for_one_that_is_not_there_yet() {
+    async fn checkpoint_file_fails_if_it_cannot_be_opened() {
         let folder = tempfile::tempdir().unwrap();
-        let no_folder = folder.path().join("a file");
-        std::fs::write(&no_folder, "").unwrap();
-        let file = CheckpointFile::new(no_folder.join("checkpoints.jsonl"));
+        let not_a_folder = folder.path().join("file");
+        std::fs::write(&not_a_folder, "").unwrap();
+        let file = CheckpointFile::new(not_a_folder.join("checkpoints.jsonl"));
         assert!(file.last().await.is_err());
     }
 
     #[tokio::test]
-    async fn a_line_that_was_cut_in_the_middle_spoils_no_other() {
+    async fn checkpoint_file_recovers_from_truncated_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("checkpoints.jsonl");
         let file = CheckpointFile::new(&path);
         let all = checkpoints(2);
-        file.keep(&all[0]).await.unwrap();
-        let whole = std::fs::read(&path).unwrap();
-        let torn = [&whole[..], &whole[..40]].concat();
-        std::fs::write(&path, torn).unwrap();
+        file.store(&all[0]).await.unwrap();
+        let complete = std::fs::read(&path).unwrap();
+        let truncated = [&complete[..], &complete[..40]].concat();
+        std::fs::write(&path, truncated).unwrap();
         assert_eq!(file.last().await.unwrap().as_deref(), Some(all[0].note()));
-        file.keep(&all[1]).await.unwrap();
+        file.store(&all[1]).await.unwrap();
         assert_eq!(file.last().await.unwrap().as_deref(), Some(all[1].note()));
     }
 }

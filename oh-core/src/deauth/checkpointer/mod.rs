@@ -1,284 +1,197 @@
-//! Sealing the ledger: the [`Checkpointer`].
+//! The checkpointer, which signs checkpoints of the ledger.
 //!
-//! The lines of the ledger are the leaves of a Merkle tree. From time to time its root over all
-//! lines that can no longer move is signed, kept in the inbox, said in the log and given away. The
-//! tree goes on from what was kept with the last checkpoint, so a round costs what the new lines
-//! cost, however many there are. What it is good for and how it is checked: [`crate::ledger`].
+//! The lines of the ledger are the leaves of a Merkle tree. Each signing pass signs the root over all
+//! lines that can no longer change, stores the checkpoint in the inbox, logs it and passes it to an
+//! archive. The tree is stored with the checkpoint, so a pass reads new lines only. See
+//! [`crate::ledger`] for verification.
 //!
-//! A tree must not fork. Where the last checkpoint that an archive, or this process, was given does not
-//! lie on the way of the ledger as it is now, nothing is sealed, and that is said as an error in
-//! the log and at the desk. After a backup was restored that is how it stands: what was sealed and
-//! is gone cannot be had back. Whoever has looked then seals on under a new name, with a new key:
-//! the lines that are there stay proved by the checkpoints of the old one.
+//! A ledger must not fork. If it does not contain the lines that a checkpoint covers, which the archive
+//! or this process knows, nothing is signed any more, and the log and the dashboard show the problem.
+//! The usual cause is a restored backup: the lines after it are lost. After an investigation the
+//! operator continues under a new ledger name with a new key. Checkpoints of the old name still prove
+//! the lines that exist.
 
 mod archive;
-mod round;
+mod pass;
 
 pub use archive::{CheckpointArchive, CheckpointFile};
-pub use round::{Sealed, SigningError};
+pub use pass::{SigningError, SigningReport};
 
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
-use super::caught::caught;
+use super::checkpoint_status::{JOB, Note};
 use super::deauthorizer::Deauthorizer;
-use super::inbox::{CheckpointQuery, InboxError};
-use crate::Timestamp;
+use super::job_lock::JobLock;
+use super::task::{TaskHandle, catch_panic};
 use crate::ledger::{Checkpoint, SigningKey};
 use crate::transport::BoxError;
-use round::Round;
+use pass::Pass;
 
-/// The lock of the one process that seals.
-const JOB: &str = "checkpoint";
-/// How long it stays with a process that died.
-const LOCK: Duration = Duration::from_secs(120);
+/// How long the lock stays with a process that has died.
+const LOCK_TTL: Duration = Duration::from_secs(120);
 
-/// Seals the ledger, one process of many at a time.
-#[derive(Clone)]
-#[must_use = "a checkpointer does nothing until it is started"]
+/// A checkpointer that has not started yet.
+///
+/// [`OpenHumans::start_background`](crate::OpenHumans::start_background) runs one in the background if
+/// a [signing key](crate::SettingsBuilder::ledger_signing_key) is configured. One process at a time
+/// signs.
+#[must_use = "a checkpointer does nothing until it runs"]
 pub struct Checkpointer {
     deauthorizer: Deauthorizer,
     keys: Vec<SigningKey>,
     archive: Option<Arc<dyn CheckpointArchive>>,
-    interval: Duration,
-    memory: Arc<Mutex<Memory>>,
+    known: Mutex<Known>,
 }
 
-/// What this process knows of the ledger.
+/// What this process knows apart from the inbox.
 #[derive(Default)]
-struct Memory {
-    /// Whether the archive was asked.
-    asked: bool,
-    /// The largest checkpoint that is known of outside of the inbox.
-    known: Option<Checkpoint>,
-    /// The note that the archive took last.
+struct Known {
+    archive_was_read: bool,
+    /// The largest checkpoint that the archive or this process has seen.
+    largest: Option<Checkpoint>,
+    /// The last note that was stored in the archive.
     archived: Option<String>,
 }
 
-/// When to seal again.
-#[derive(Clone, Copy)]
-enum Next {
-    Usual,
-    Later,
-}
-
-/// What the note of the lock says.
-#[derive(Default, Serialize, Deserialize)]
-struct Note {
-    trouble: Option<String>,
-}
-
-/// How the sealing of a ledger stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CheckpointStatus {
-    /// The last checkpoint, as a signed note.
-    pub checkpoint: Option<String>,
-    /// How many lines it covers.
-    pub size: u64,
-    /// When it was made.
-    pub at: Option<Timestamp>,
-    /// Why nothing is sealed any more: the ledger does not agree with what was given away.
-    pub trouble: Option<String>,
-}
-
 impl Checkpointer {
-    /// One that signs with this key, whose name is the ledger's.
-    pub fn new(deauthorizer: Deauthorizer, key: SigningKey) -> Self {
+    /// Signs with all keys, which must have the same name: the name of the ledger.
+    pub(crate) fn new(
+        deauthorizer: Deauthorizer,
+        keys: Vec<SigningKey>,
+        archive: Option<Arc<dyn CheckpointArchive>>,
+    ) -> Self {
         Self {
             deauthorizer,
-            keys: vec![key],
-            archive: None,
-            interval: Duration::from_secs(60),
-            memory: Arc::default(),
+            keys,
+            archive,
+            known: Mutex::default(),
         }
     }
 
-    /// Signs with another key as well, of the same name: while one replaces the other. A key of
-    /// another name signs nothing.
-    pub fn also_sign_with(mut self, key: SigningKey) -> Self {
-        self.keys.push(key);
-        self
+    /// Runs the checkpointer as a background task, which signs new lines every `interval` and once
+    /// more when it is stopped.
+    pub(crate) fn spawn(self, interval: Duration) -> TaskHandle {
+        TaskHandle::spawn("checkpointer", move |stop| self.run_until(interval, stop))
     }
 
-    /// Gives each checkpoint to an archive, too.
-    pub fn archive(mut self, archive: impl CheckpointArchive) -> Self {
-        self.archive = Some(Arc::new(archive));
-        self
-    }
-
-    /// How often the ledger is sealed if it has new lines. Default 60 s.
-    pub fn interval(mut self, interval: Duration) -> Self {
-        self.interval = interval;
-        self
-    }
-
-    /// Starts it on the current tokio runtime.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a tokio runtime.
-    pub fn spawn(self) -> CheckpointerHandle {
-        let stop = CancellationToken::new();
-        let stopped = stop.clone().cancelled_owned();
-        let task = tokio::spawn(self.run_until(stopped));
-        CheckpointerHandle {
-            stop,
-            task: AbortOnDropHandle::new(task),
-        }
-    }
-
-    /// Seals, again and again, until `stop` is ready; then once more, so that what was written
-    /// before is sealed. Ends by itself if the inbox keeps no checkpoints.
-    pub async fn run_until(self, stop: impl Future<Output = ()> + Send) {
-        let holder = crate::random::hex();
+    async fn run_until(self, interval: Duration, stop: impl Future<Output = ()> + Send) {
+        let lock = JobLock::new(&self.deauthorizer, JOB, LOCK_TTL);
         let work = async {
             loop {
-                match self.try_to_seal(&holder).await {
-                    Next::Usual => tokio::time::sleep(self.interval).await,
-                    // All lines are read again to find that out.
-                    Next::Later => tokio::time::sleep(10 * self.interval).await,
-                }
+                let pause = match self.sign_all(&lock).await {
+                    // Each attempt reads all lines again.
+                    Err(SigningError::Forked { .. }) => 10 * interval,
+                    _ => interval,
+                };
+                tokio::time::sleep(pause).await;
             }
         };
         tokio::select! {
             () = stop => {}
-            () = work => return,
+            () = work => {}
         }
-        self.try_to_seal(&holder).await;
+        let _ = self.sign_all(&lock).await;
     }
 
-    async fn try_to_seal(&self, holder: &str) -> Next {
-        let sealed = match caught(self.seal_if_free(holder)).await {
-            Ok(Ok(())) => return Next::Usual,
-            Ok(Err(error)) => error,
+    /// Signs all lines, unless another process holds the lock, and logs errors.
+    async fn sign_all(&self, lock: &JobLock) -> Result<(), SigningError> {
+        match catch_panic(self.sign_all_if_free(lock)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                match &error {
+                    SigningError::Forked { .. } => {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::error!(error, "the ledger contradicts an earlier checkpoint");
+                    }
+                    other => {
+                        let error = other as &dyn std::error::Error;
+                        tracing::warn!(error, "failed to sign a checkpoint");
+                    }
+                }
+                Err(error)
+            }
             Err(error) => {
-                tracing::warn!(error = &*error, "the ledger could not be sealed for now");
-                return Next::Usual;
-            }
-        };
-        let error = &sealed as &dyn std::error::Error;
-        match &sealed {
-            SigningError::Forked { .. } => {
-                tracing::error!(error, "the ledger does not agree with what was sealed");
-                Next::Later
-            }
-            _ => {
-                tracing::warn!(error, "the ledger could not be sealed for now");
-                Next::Usual
+                tracing::warn!(error = &*error, "failed to sign a checkpoint");
+                Ok(())
             }
         }
     }
 
-    /// Seals all there is, if no other process is at it.
-    async fn seal_if_free(&self, holder: &str) -> Result<Result<(), SigningError>, BoxError> {
-        let inbox = self.deauthorizer.inbox();
+    async fn sign_all_if_free(&self, lock: &JobLock) -> Result<Result<(), SigningError>, BoxError> {
         loop {
-            let now = self.deauthorizer.clock().now();
-            let free = inbox.acquire_lock(JOB, holder, now, now + LOCK).await?;
-            let Some(note) = free else {
+            let Some(note) = lock.acquire().await? else {
                 return Ok(Ok(()));
             };
-            let sealed = self.sign_checkpoint().await;
-            if sealed.as_ref().is_ok_and(|sealed| sealed.more) {
+            let result = self.sign_checkpoint().await;
+            if result.as_ref().is_ok_and(|report| report.more) {
                 continue;
             }
-            // What passes says nothing of what was found before.
-            let note = match &sealed {
+            let note = match &result {
                 Ok(_) => serde_json::to_string(&Note::default())?,
-                Err(error) if error.is_alarming() => serde_json::to_string(&Note {
-                    trouble: Some(error.to_string()),
+                Err(error @ SigningError::Forked { .. }) => serde_json::to_string(&Note {
+                    problem: Some(error.to_string()),
                 })?,
+                // A temporary error does not disprove a problem that was found before.
                 Err(_) => note,
             };
-            let now = self.deauthorizer.clock().now();
-            let _ = inbox.update_lock(JOB, holder, now, &note).await?;
-            return Ok(sealed.map(drop));
+            lock.release(&note).await?;
+            return Ok(result.map(drop));
         }
     }
 
-    /// Seals once, now, whoever holds the lock: up to 50,000 lines. For tests, and for those who have a scheduler
-    /// of their own.
+    /// Performs one signing pass, which signs up to 50,000 new lines, whichever process holds the lock.
     ///
     /// # Errors
     ///
-    /// When the inbox or the archive does not answer, or the ledger is not the one that was sealed.
-    pub async fn sign_checkpoint(&self) -> Result<Sealed, SigningError> {
-        let mut memory = self.memory.lock().await;
-        if let (false, Some(archive)) = (memory.asked, &self.archive) {
-            memory.known = round::known_by(&**archive).await?;
-            memory.asked = true;
+    /// When the inbox or the archive fails, or the ledger contradicts an earlier checkpoint.
+    pub async fn sign_checkpoint(&self) -> Result<SigningReport, SigningError> {
+        let mut known = self.known.lock().await;
+        if let (false, Some(archive)) = (known.archive_was_read, &self.archive) {
+            known.largest = pass::last_archived(&**archive).await?;
+            known.archive_was_read = true;
         }
-        let round = Round {
+        let pass = Pass {
             deauthorizer: &self.deauthorizer,
             keys: &self.keys,
-            origin: self.keys[0].name(),
+            known: known.largest.as_ref(),
         };
-        let sealed = round.make(memory.known.as_ref()).await?;
-        let Some(signed) = &sealed.checkpoint else {
-            return Ok(sealed);
+        let report = pass.run().await?;
+        let Some(signed) = &report.checkpoint else {
+            return Ok(report);
         };
         let checkpoint = signed.checkpoint();
-        if sealed.lines > 0 {
+        if report.lines > 0 {
             tracing::info!(
                 lines = checkpoint.size,
                 checkpoint = signed.note(),
-                "the ledger was sealed"
+                "signed a checkpoint"
             );
         }
-        if memory
-            .known
-            .as_ref()
-            .is_none_or(|known| known.size < checkpoint.size || known.origin != checkpoint.origin)
-        {
-            memory.known = Some(checkpoint.clone());
+        let is_larger = known.largest.as_ref().is_none_or(|largest| {
+            largest.size < checkpoint.size || largest.origin != checkpoint.origin
+        });
+        if is_larger {
+            known.largest = Some(checkpoint.clone());
         }
         if let Some(archive) = &self.archive
-            && memory.archived.as_deref() != Some(signed.note())
+            && known.archived.as_deref() != Some(signed.note())
         {
-            match archive.keep(signed).await {
-                Ok(()) => memory.archived = Some(signed.note().to_owned()),
-                Err(error) => tracing::warn!(
-                    error = &*error,
-                    "a checkpoint could not be archived; it is tried again"
-                ),
+            match archive.store(signed).await {
+                Ok(()) => known.archived = Some(signed.note().to_owned()),
+                Err(error) => {
+                    tracing::warn!(
+                        error = &*error,
+                        "failed to archive a checkpoint; will retry"
+                    );
+                }
             }
         }
-        Ok(sealed)
-    }
-}
-
-impl Deauthorizer {
-    /// How the sealing of the ledger stands, whichever process does it.
-    ///
-    /// # Errors
-    ///
-    /// When the inbox cannot answer.
-    pub async fn checkpoint_status(&self) -> Result<CheckpointStatus, InboxError> {
-        let last = self.inbox().checkpoints(&CheckpointQuery::last()).await?;
-        let now = self.clock().now();
-        let lock = self.inbox().lock_state(JOB, now).await?;
-        let note = match lock.held {
-            true => None,
-            false => serde_json::from_str::<Note>(&lock.note).ok(),
-        };
-        let mut state = CheckpointStatus {
-            trouble: note.and_then(|note| note.trouble),
-            ..CheckpointStatus::default()
-        };
-        if let Some(last) = last.into_iter().next() {
-            state.size = last.size;
-            state.at = Some(last.at);
-            state.checkpoint = Some(last.note);
-        }
-        Ok(state)
+        Ok(report)
     }
 }
 
@@ -286,28 +199,7 @@ impl fmt::Debug for Checkpointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Checkpointer")
             .field("keys", &self.keys)
-            .field("interval", &self.interval)
             .finish_non_exhaustive()
-    }
-}
-
-/// A checkpointer at work. Dropping it ends it at once; [`stop`](Self::stop) seals what is there
-/// first.
-#[derive(Debug)]
-#[must_use = "dropping it ends the checkpointer"]
-pub struct CheckpointerHandle {
-    stop: CancellationToken,
-    task: AbortOnDropHandle<()>,
-}
-
-impl CheckpointerHandle {
-    /// Ends it, after it has sealed what there is.
-    pub async fn stop(self) {
-        self.stop.cancel();
-        if let Err(error) = self.task.await {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "the checkpointer panicked");
-        }
     }
 }
 

@@ -1,19 +1,24 @@
-mod going_on;
-mod saying;
+mod resuming;
+mod status;
 
+use std::ops::Range;
 use std::sync::Mutex as StdMutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::TryStreamExt;
+use tokio::sync::Notify;
 
-use super::super::test_support::{Setting, at};
 use super::*;
-use crate::deauth::{CheckpointOutcome, Ledger, StoredCheckpoint};
+use crate::deauth::inbox::{CheckpointOutcome, CheckpointQuery, DeauthInbox, StoredCheckpoint};
+use crate::deauth::test_support::{MINUTE, SECOND, Setting, at, member};
+use crate::deauth::{CheckpointStatus, Completion, Ledger, read_checkpoint_status};
 use crate::ledger::{LineProof, SignedCheckpoint, Verified, Verifier, VerifyError, VerifyingKey};
 
 const NAME: &str = "app.example/erasure";
+const NEW_NAME: &str = "app.example/erasure-2";
 
 fn key(name: &str) -> SigningKey {
     SigningKey::generate(name).unwrap()
@@ -23,11 +28,36 @@ fn verifying(keys: &[&SigningKey]) -> Vec<VerifyingKey> {
     keys.iter().map(|key| key.verifying_key().clone()).collect()
 }
 
+fn checkpointer(setting: &Setting, keys: &[&SigningKey]) -> Checkpointer {
+    let keys = keys.iter().map(|key| (*key).clone()).collect();
+    Checkpointer::new(setting.deauthorizer.clone(), keys, None)
+}
+
+fn archiving(setting: &Setting, key: &SigningKey, archive: &MemoryArchive) -> Checkpointer {
+    let archive = Arc::new(archive.clone());
+    Checkpointer::new(
+        setting.deauthorizer.clone(),
+        vec![key.clone()],
+        Some(archive),
+    )
+}
+
+/// Performs one signing pass and returns the number of new lines.
+async fn sign(checkpointer: &Checkpointer) -> Result<u64, SigningError> {
+    checkpointer
+        .sign_checkpoint()
+        .await
+        .map(|report| report.lines)
+}
+
+fn is_forked(signed: &Result<u64, SigningError>, name: &str, lines: u64) -> bool {
+    matches!(signed, Err(SigningError::Forked { origin, size }) if origin == name && *size == lines)
+}
+
 async fn export(setting: &Setting) -> Vec<u8> {
-    let mut out = Vec::new();
-    let ledger = Ledger::new(&setting.deauthorizer);
-    ledger.export(&mut out).await.unwrap();
-    out
+    let lines = Ledger::new(&setting.deauthorizer).export_lines();
+    let lines: Vec<_> = lines.try_collect().await.unwrap();
+    lines.join(&b'\n')
 }
 
 async fn verify(setting: &Setting, keys: &[&SigningKey]) -> Result<Verified, VerifyError> {
@@ -35,111 +65,107 @@ async fn verify(setting: &Setting, keys: &[&SigningKey]) -> Result<Verified, Ver
     Verifier::new(verifying(keys), as_of).read(export(setting).await.as_slice())
 }
 
-/// Each leaves two lines.
-async fn reports(setting: &Setting, numbers: std::ops::Range<usize>) {
+/// Reports webhooks. Each adds two lines.
+async fn report(setting: &Setting, numbers: Range<usize>) {
     for number in numbers {
         let _ = setting.report_webhook(number, at(50)).await;
     }
 }
 
-async fn last_kept(setting: &Setting) -> StoredCheckpoint {
-    let inbox = setting.deauthorizer.inbox();
-    let mut last = inbox.checkpoints(&CheckpointQuery::last()).await.unwrap();
-    last.remove(0)
+async fn setting_with(numbers: Range<usize>) -> Setting {
+    let setting = Setting::new();
+    report(&setting, numbers).await;
+    setting
 }
 
-async fn keep(setting: &Setting, kept: &StoredCheckpoint) {
-    let fate = setting.deauthorizer.inbox().store_checkpoint(kept).await;
-    assert_eq!(fate.unwrap(), CheckpointOutcome::Stored);
+async fn status(setting: &Setting) -> CheckpointStatus {
+    read_checkpoint_status(&setting.deauthorizer).await.unwrap()
 }
 
-/// Keeps what it is given, and can be away.
+async fn last_stored(setting: &Setting) -> StoredCheckpoint {
+    let last = setting.inbox.checkpoints(&CheckpointQuery::last()).await;
+    last.unwrap().remove(0)
+}
+
+async fn store(setting: &Setting, checkpoint: &StoredCheckpoint) {
+    let stored = setting.inbox.store_checkpoint(checkpoint).await;
+    assert_eq!(stored.unwrap(), CheckpointOutcome::Stored);
+}
+
+/// An archive in memory that can fail.
 #[derive(Clone, Default)]
-struct Shelf(Arc<ShelfInner>);
-
-#[derive(Default)]
-struct ShelfInner {
-    away: AtomicBool,
-    kept: StdMutex<Vec<SignedCheckpoint>>,
+struct MemoryArchive {
+    down: Arc<AtomicBool>,
+    checkpoints: Arc<StdMutex<Vec<SignedCheckpoint>>>,
 }
 
-impl Shelf {
-    fn set_away(&self, away: bool) {
-        self.0.away.store(away, Ordering::SeqCst);
+impl MemoryArchive {
+    fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::SeqCst);
     }
 
-    fn here(&self) -> Result<(), BoxError> {
-        match self.0.away.load(Ordering::SeqCst) {
-            true => Err("the archive is away".into()),
+    fn check(&self) -> Result<(), BoxError> {
+        match self.down.load(Ordering::SeqCst) {
+            true => Err("the archive is down".into()),
             false => Ok(()),
         }
     }
 
     fn sizes(&self) -> Vec<u64> {
-        let kept = self.0.kept.lock().unwrap();
-        kept.iter().map(|kept| kept.checkpoint().size).collect()
+        let checkpoints = self.checkpoints.lock().unwrap();
+        checkpoints.iter().map(|c| c.checkpoint().size).collect()
+    }
+
+    fn truncate(&self, len: usize) {
+        self.checkpoints.lock().unwrap().truncate(len);
     }
 }
 
 #[async_trait]
-impl CheckpointArchive for Shelf {
-    async fn keep(&self, checkpoint: &SignedCheckpoint) -> Result<(), BoxError> {
-        self.here()?;
-        self.0.kept.lock().unwrap().push(checkpoint.clone());
+impl CheckpointArchive for MemoryArchive {
+    async fn store(&self, checkpoint: &SignedCheckpoint) -> Result<(), BoxError> {
+        self.check()?;
+        self.checkpoints.lock().unwrap().push(checkpoint.clone());
         Ok(())
     }
 
     async fn last(&self) -> Result<Option<String>, BoxError> {
-        self.here()?;
-        let kept = self.0.kept.lock().unwrap();
-        Ok(kept.last().map(|kept| kept.note().to_owned()))
+        self.check()?;
+        let checkpoints = self.checkpoints.lock().unwrap();
+        Ok(checkpoints.last().map(|last| last.note().to_owned()))
     }
 }
 
 #[tokio::test]
-async fn what_was_written_before_there_was_a_key_is_sealed_and_so_is_what_comes_after() {
-    let setting = Setting::new();
-    reports(&setting, 0..2_500).await;
+async fn checkpoints_cover_old_and_new_lines_and_prove_lines_of_a_member() {
+    let setting = setting_with(0..2_500).await;
     let key = key(NAME);
-    let checkpointer = Checkpointer::new(setting.deauthorizer.clone(), key.clone());
-    let sealed = checkpointer.sign_checkpoint().await.unwrap();
-    assert_eq!((sealed.lines, sealed.more), (5_000, false));
-    // Nothing new: nothing to do.
-    assert_eq!(checkpointer.sign_checkpoint().await.unwrap().lines, 0);
-    reports(&setting, 2_500..2_503).await;
-    // Another process goes on.
-    let other = Checkpointer::new(setting.deauthorizer.clone(), key.clone());
-    assert_eq!(other.sign_checkpoint().await.unwrap().lines, 6);
-    reports(&setting, 2_503..2_504).await;
+    let first = checkpointer(&setting, &[&key]);
+    let signed = first.sign_checkpoint().await.unwrap();
+    assert_eq!((signed.lines, signed.more), (5_000, false));
+    assert_eq!(sign(&first).await.unwrap(), 0);
+    report(&setting, 2_500..2_503).await;
+    let other_process = checkpointer(&setting, &[&key]);
+    assert_eq!(sign(&other_process).await.unwrap(), 6);
+    report(&setting, 2_503..2_504).await;
 
     let verified = verify(&setting, &[&key]).await.unwrap();
     assert_eq!((verified.lines, verified.signed_lines), (5_008, 5_006));
     assert_eq!(verified.checkpoints, 2);
     assert_eq!(verified.attention.len(), 2_504);
-    let state = setting.deauthorizer.checkpoint_status().await.unwrap();
+    let status = status(&setting).await;
     assert_eq!(
-        (state.size, state.at, state.trouble),
+        (status.size, status.at, status.problem),
         (5_006, Some(at(100)), None)
     );
-    assert_eq!(
-        state.checkpoint.as_deref(),
-        verified
-            .last_checkpoint
-            .as_ref()
-            .map(SignedCheckpoint::note)
-    );
+    let last = verified.last_checkpoint.unwrap();
+    assert_eq!(status.checkpoint.as_deref(), Some(last.note()));
 
-    // And the lines of one member are proved.
-    let member = setting
-        .deauthorizer
-        .names()
-        .pseudonym(&super::super::test_support::member(7));
+    let pseudonym = setting.deauthorizer.pseudonymizer().pseudonym(&member(7));
     let export = export(&setting).await;
-    let proofs = LineProof::find(
-        export.as_slice(),
-        &verified.last_checkpoint.unwrap(),
-        |line| line.member == member.as_str(),
-    );
+    let proofs = LineProof::find(export.as_slice(), &last, |line| {
+        line.member == pseudonym.as_str()
+    });
     let proofs = proofs.unwrap();
     assert_eq!(proofs.len(), 2);
     for proof in proofs {
@@ -148,283 +174,173 @@ async fn what_was_written_before_there_was_a_key_is_sealed_and_so_is_what_comes_
 }
 
 #[tokio::test]
-async fn erasing_changes_no_line_that_was_sealed() {
-    let setting = Setting::new();
-    reports(&setting, 0..3).await;
+async fn erasure_changes_no_signed_line() {
+    let setting = setting_with(0..3).await;
     let key = key(NAME);
-    let checkpointer = Checkpointer::new(setting.deauthorizer.clone(), key.clone());
-    let _ = checkpointer.sign_checkpoint().await.unwrap();
-    let inbox = setting.deauthorizer.inbox();
-    let done = crate::deauth::Completion::Done { note: None };
-    for leased in inbox.lease(at(101), at(161), 10).await.unwrap() {
-        let held = inbox.complete(&leased.lease, &done, at(102)).await.unwrap();
-        assert_eq!(held, crate::deauth::LeaseOutcome::Applied);
+    let checkpointer = checkpointer(&setting, &[&key]);
+    sign(&checkpointer).await.unwrap();
+    for leased in setting.lease(10).await {
+        setting
+            .complete(&leased, Completion::Done { note: None })
+            .await;
     }
-    let _ = checkpointer.sign_checkpoint().await.unwrap();
+    sign(&checkpointer).await.unwrap();
     let verified = verify(&setting, &[&key]).await.unwrap();
     assert_eq!((verified.signed_lines, verified.attention.len()), (12, 0));
 }
 
 #[tokio::test]
-async fn an_archive_gets_each_checkpoint_and_those_it_missed() {
+async fn archive_receives_last_checkpoint_after_it_recovers() {
     let setting = Setting::new();
-    let shelf = Shelf::default();
-    let checkpointer = Checkpointer::new(setting.deauthorizer.clone(), key(NAME));
-    let checkpointer = checkpointer.archive(shelf.clone());
-    assert_eq!(
-        checkpointer.sign_checkpoint().await.unwrap().checkpoint,
-        None
-    );
-    for (number, away) in [(0, false), (1, true), (2, true)] {
-        reports(&setting, number..number + 1).await;
-        shelf.set_away(away);
-        let _ = checkpointer.sign_checkpoint().await.unwrap();
+    let archive = MemoryArchive::default();
+    let checkpointer = archiving(&setting, &key(NAME), &archive);
+    let empty = checkpointer.sign_checkpoint().await.unwrap();
+    assert_eq!(empty.checkpoint, None);
+    for (number, down) in [(0, false), (1, true), (2, true)] {
+        report(&setting, number..number + 1).await;
+        archive.set_down(down);
+        sign(&checkpointer).await.unwrap();
     }
-    assert_eq!(shelf.sizes(), [2]);
-    shelf.set_away(false);
-    // There is nothing new, and still it gets what it missed.
-    assert_eq!(checkpointer.sign_checkpoint().await.unwrap().lines, 0);
-    assert_eq!(checkpointer.sign_checkpoint().await.unwrap().lines, 0);
-    assert_eq!(shelf.sizes(), [2, 6]);
+    assert_eq!(archive.sizes(), [2]);
+    archive.set_down(false);
+    for _ in 0..2 {
+        assert_eq!(sign(&checkpointer).await.unwrap(), 0);
+    }
+    assert_eq!(archive.sizes(), [2, 6]);
 }
 
 #[tokio::test]
-async fn a_ledger_that_is_not_the_one_that_was_given_away_is_not_sealed() {
-    let key_1 = key(NAME);
-    let shelf = Shelf::default();
-    let before = Setting::new();
-    reports(&before, 0..5).await;
-    let seal = async |setting: &Setting, key: &SigningKey| {
-        let checkpointer = Checkpointer::new(setting.deauthorizer.clone(), key.clone());
-        checkpointer.archive(shelf.clone()).sign_checkpoint().await
-    };
-    let _ = seal(&before, &key_1).await.unwrap();
-    assert_eq!(shelf.sizes(), [10]);
+async fn restored_ledger_that_contradicts_archive_is_not_signed() {
+    let (old_key, new_key) = (key(NAME), key(NEW_NAME));
+    let archive = MemoryArchive::default();
+    let before = setting_with(0..5).await;
+    sign(&archiving(&before, &old_key, &archive)).await.unwrap();
+    assert_eq!(archive.sizes(), [10]);
 
-    // A backup from before that, with nothing since; with fewer lines since; with other lines.
-    for (old, new) in [(0..3, 3..3), (0..3, 3..4), (0..3, 6..20)] {
-        let restored = Setting::new();
-        reports(&restored, old).await;
-        reports(&restored, new).await;
-        match seal(&restored, &key_1).await.unwrap_err() {
-            SigningError::Forked { size, origin } => assert_eq!((size, &*origin), (10, NAME)),
-            other => panic!("{other}"),
-        }
-        assert!(setting_is_unsealed(&restored).await);
-        // Under a new name it is another ledger's.
-        let _ = seal(&restored, &key("app.example/erasure-2"))
-            .await
-            .unwrap();
-        shelf.0.kept.lock().unwrap().truncate(1);
+    // The backup has the first three events. Then come no, fewer or other events.
+    for later in [3..3, 3..4, 6..20] {
+        let restored = setting_with(0..3).await;
+        report(&restored, later).await;
+        let signed = sign(&archiving(&restored, &old_key, &archive)).await;
+        assert!(is_forked(&signed, NAME, 10));
+        assert!(status(&restored).await.checkpoint.is_none());
+        // Under a new name it is another ledger.
+        let signed = sign(&archiving(&restored, &new_key, &archive)).await;
+        assert!(signed.is_ok());
+        archive.truncate(1);
     }
 
-    // A backup that lost nothing that was given away.
-    let restored = Setting::new();
-    reports(&restored, 0..9).await;
-    assert_eq!(seal(&restored, &key_1).await.unwrap().lines, 18);
-}
-
-async fn setting_is_unsealed(setting: &Setting) -> bool {
-    let state = setting.deauthorizer.checkpoint_status().await.unwrap();
-    state.checkpoint.is_none()
+    // This backup has all lines of the checkpoint.
+    let restored = setting_with(0..9).await;
+    let signed = sign(&archiving(&restored, &old_key, &archive)).await;
+    assert_eq!(signed.unwrap(), 18);
 }
 
 #[tokio::test]
-async fn a_database_restored_under_a_running_process_is_noticed_though_it_has_grown_since() {
-    // The process remembers a checkpoint that the inbox does not have, but has gone beyond.
-    let (key, shelf) = (key(NAME), Shelf::default());
-    let before = Setting::new();
-    reports(&before, 0..4).await;
-    let first = Checkpointer::new(before.deauthorizer.clone(), key.clone()).archive(shelf.clone());
-    let _ = first.sign_checkpoint().await.unwrap();
-    for (numbers, fits) in [(0..4, true), (1..5, false)] {
-        let after = Setting::new();
-        reports(&after, numbers).await;
-        reports(&after, 10..12).await;
-        // Sealed by someone who was not told of what was given away.
-        let careless = Checkpointer::new(after.deauthorizer.clone(), key.clone());
-        let _ = careless.sign_checkpoint().await.unwrap();
-        let careful = Checkpointer::new(after.deauthorizer.clone(), key.clone());
-        let sealed = careful.archive(shelf.clone()).sign_checkpoint().await;
-        assert_eq!(sealed.is_ok(), fits);
-        shelf.0.kept.lock().unwrap().truncate(1);
-    }
-}
-
-#[tokio::test]
-async fn one_key_can_follow_another() {
-    let setting = Setting::new();
-    let (old, new) = (key(NAME), key(NAME));
-    reports(&setting, 0..2).await;
-    let deauthorizer = || setting.deauthorizer.clone();
-    let _ = Checkpointer::new(deauthorizer(), old.clone())
-        .sign_checkpoint()
-        .await
-        .unwrap();
-    reports(&setting, 2..3).await;
-    let both = Checkpointer::new(deauthorizer(), new.clone()).also_sign_with(old.clone());
-    let _ = both.sign_checkpoint().await.unwrap();
-    assert_eq!(verify(&setting, &[&old]).await.unwrap().signed_lines, 6);
-    reports(&setting, 3..4).await;
-    // At once, too: what a key that is not known has signed is read again.
-    let third = key(NAME);
-    let _ = Checkpointer::new(deauthorizer(), third.clone())
-        .sign_checkpoint()
-        .await
-        .unwrap();
+async fn one_key_can_replace_another() {
+    let setting = setting_with(0..2).await;
+    let (old, new, third) = (key(NAME), key(NAME), key(NAME));
+    sign(&checkpointer(&setting, &[&old])).await.unwrap();
+    report(&setting, 2..3).await;
+    sign(&checkpointer(&setting, &[&new, &old])).await.unwrap();
+    let verified = verify(&setting, &[&old]).await.unwrap();
+    assert_eq!(verified.signed_lines, 6);
+    report(&setting, 3..4).await;
+    // Without an overlap the lines are read again.
+    sign(&checkpointer(&setting, &[&third])).await.unwrap();
     assert!(verify(&setting, &[&old, &new]).await.is_err());
     let verified = verify(&setting, &[&old, &new, &third]).await.unwrap();
     let uses: Vec<_> = verified.keys.iter().map(|k| (k.first, k.last)).collect();
     assert_eq!(uses, [(4, 6), (6, 6), (8, 8)]);
 }
 
-#[tokio::test]
-async fn a_kept_tree_that_was_changed_is_not_gone_on_from() {
-    let setting = Setting::new();
-    reports(&setting, 0..3).await;
-    let key = key(NAME);
-    let sealed = Checkpointer::new(setting.deauthorizer.clone(), key.clone())
-        .sign_checkpoint()
-        .await;
-    let _ = sealed.unwrap();
-    let mut kept = last_kept(&setting).await;
-    // The last has as many nodes as there should be.
-    for tree in ["", "AAAA", &STANDARD.encode([0; 64])] {
-        let other = Setting::new();
-        reports(&other, 0..4).await;
-        kept.tree = tree.to_owned();
-        keep(&other, &kept).await;
-        // The lines are those that were sealed: they are read again, and it goes on.
-        let again = Checkpointer::new(other.deauthorizer.clone(), key.clone());
-        assert_eq!(again.sign_checkpoint().await.unwrap().lines, 2);
-        assert_eq!(verify(&other, &[&key]).await.unwrap().signed_lines, 8);
-
-        let forged = Setting::new();
-        reports(&forged, 1..5).await;
-        keep(&forged, &kept).await;
-        let again = Checkpointer::new(forged.deauthorizer.clone(), key.clone());
-        assert!(matches!(
-            again.sign_checkpoint().await,
-            Err(SigningError::Forked { size: 6, .. })
-        ));
-    }
-}
-
 #[tokio::test(start_paused = true)]
-async fn it_seals_in_the_background_and_once_more_at_the_end() {
-    let setting = Setting::new();
+async fn task_signs_every_interval_and_when_it_is_stopped() {
+    let setting = setting_with(0..1).await;
     let key = key(NAME);
-    let checkpointer = Checkpointer::new(setting.deauthorizer.clone(), key.clone());
-    reports(&setting, 0..1).await;
-    let running = checkpointer.interval(Duration::from_secs(60)).spawn();
-    let size = async || setting.deauthorizer.checkpoint_status().await.unwrap().size;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let task = checkpointer(&setting, &[&key]).spawn(MINUTE);
+    let size = async || status(&setting).await.size;
+    tokio::time::sleep(SECOND).await;
     assert_eq!(size().await, 2);
-    reports(&setting, 1..2).await;
-    tokio::time::sleep(Duration::from_secs(58)).await;
+    report(&setting, 1..2).await;
+    tokio::time::sleep(58 * SECOND).await;
     assert_eq!(size().await, 2);
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(2 * SECOND).await;
     assert_eq!(size().await, 4);
-    // What cannot be done now is done later, whatever went wrong.
-    reports(&setting, 2..3).await;
+    // A panic of the inbox delays the next checkpoint.
+    report(&setting, 2..3).await;
     setting.inbox.set_panics(true);
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(MINUTE).await;
     setting.inbox.set_panics(false);
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(MINUTE).await;
     assert_eq!(size().await, 6);
-    reports(&setting, 3..4).await;
-    running.stop().await;
+    report(&setting, 3..4).await;
+    task.stop().await;
     assert_eq!(size().await, 8);
     assert_eq!(verify(&setting, &[&key]).await.unwrap().checkpoints, 4);
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_process_seals_at_a_time() {
-    let setting = Setting::new();
-    reports(&setting, 0..1).await;
-    let inbox = setting.deauthorizer.inbox();
-    let (now, until) = (at(100), at(400));
-    let lock = inbox
-        .acquire_lock(JOB, "another", now, until)
-        .await
-        .unwrap();
-    assert!(lock.is_some());
-    let running = Checkpointer::new(setting.deauthorizer.clone(), key(NAME)).spawn();
-    tokio::time::sleep(Duration::from_secs(150)).await;
-    assert!(setting_is_unsealed(&setting).await);
-    setting.clock.advance(Duration::from_secs(301));
-    tokio::time::sleep(Duration::from_secs(61)).await;
-    assert!(!setting_is_unsealed(&setting).await);
-    running.stop().await;
+async fn one_process_signs_at_a_time() {
+    let setting = setting_with(0..1).await;
+    let other = JobLock::new(&setting.deauthorizer, JOB, 300 * SECOND);
+    assert!(other.acquire().await.unwrap().is_some());
+    let task = checkpointer(&setting, &[&key(NAME)]).spawn(MINUTE);
+    tokio::time::sleep(150 * SECOND).await;
+    assert_eq!(status(&setting).await.size, 0);
+    setting.clock.advance(301 * SECOND);
+    tokio::time::sleep(61 * SECOND).await;
+    assert_eq!(status(&setting).await.size, 2);
+    task.stop().await;
 }
 
-/// Takes as long as it is told to.
-struct Slow {
-    asked: Arc<tokio::sync::Notify>,
-    goes_on: Arc<tokio::sync::Notify>,
+/// An archive that waits.
+#[derive(Clone, Default)]
+struct SlowArchive {
+    called: Arc<Notify>,
+    finish: Arc<Notify>,
 }
 
 #[async_trait]
-impl CheckpointArchive for Slow {
-    async fn keep(&self, _: &SignedCheckpoint) -> Result<(), BoxError> {
-        self.asked.notify_one();
-        self.goes_on.notified().await;
+impl CheckpointArchive for SlowArchive {
+    async fn store(&self, _: &SignedCheckpoint) -> Result<(), BoxError> {
+        self.called.notify_one();
+        self.finish.notified().await;
         Ok(())
-    }
-
-    async fn last(&self) -> Result<Option<String>, BoxError> {
-        Ok(None)
     }
 }
 
 #[tokio::test]
-async fn the_lock_is_held_while_it_seals() {
-    let setting = Setting::new();
-    reports(&setting, 0..1).await;
-    let (asked, goes_on) = Default::default();
-    let slow = Slow { asked, goes_on };
-    let (asked, goes_on) = (slow.asked.clone(), slow.goes_on.clone());
-    let checkpointer = Checkpointer::new(setting.deauthorizer.clone(), key(NAME)).archive(slow);
-    let running = checkpointer.spawn();
-    asked.notified().await;
-    let inbox = setting.deauthorizer.inbox();
-    let lock = inbox.acquire_lock(JOB, "another", at(101), at(400)).await;
-    assert_eq!(lock.unwrap(), None);
-    goes_on.notify_one();
-    running.stop().await;
+async fn lock_is_held_while_archive_stores_checkpoint() {
+    let setting = setting_with(0..1).await;
+    let archive = SlowArchive::default();
+    let task = Checkpointer::new(
+        setting.deauthorizer.clone(),
+        vec![key(NAME)],
+        Some(Arc::new(archive.clone())),
+    )
+    .spawn(MINUTE);
+    archive.called.notified().await;
+    let other = JobLock::new(&setting.deauthorizer, JOB, MINUTE);
+    assert_eq!(other.acquire().await.unwrap(), None);
+    archive.finish.notify_one();
+    task.stop().await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn trouble_is_shown_until_it_is_over() {
-    let (key_1, shelf) = (key(NAME), Shelf::default());
-    let before = Setting::new();
-    reports(&before, 0..2).await;
-    let first = Checkpointer::new(before.deauthorizer.clone(), key_1.clone());
-    let _ = first
-        .archive(shelf.clone())
-        .sign_checkpoint()
-        .await
-        .unwrap();
-    let restored = Setting::new();
-    reports(&restored, 0..1).await;
-    let trouble = async || {
-        restored
-            .deauthorizer
-            .checkpoint_status()
-            .await
-            .unwrap()
-            .trouble
+#[tokio::test]
+async fn function_implements_archive() {
+    let setting = setting_with(0..1).await;
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+    let archive = move |checkpoint: SignedCheckpoint| {
+        let sender = sender.clone();
+        async move { Ok::<(), BoxError>(sender.send(checkpoint)?) }
     };
-    let run = async |key: SigningKey| {
-        let checkpointer = Checkpointer::new(restored.deauthorizer.clone(), key);
-        let running = checkpointer.archive(shelf.clone()).spawn();
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        running.stop().await;
-    };
-    run(key_1).await;
-    let said = trouble().await.unwrap();
-    assert!(said.contains(NAME) && said.contains("4 lines"), "{said}");
-    run(key("app.example/erasure-2")).await;
-    assert_eq!(trouble().await, None);
-    assert!(!setting_is_unsealed(&restored).await);
+    let checkpointer = Checkpointer::new(
+        setting.deauthorizer.clone(),
+        vec![key(NAME)],
+        Some(Arc::new(archive)),
+    );
+    let signed = checkpointer.sign_checkpoint().await.unwrap();
+    assert!(signed.checkpoint.is_some());
+    assert_eq!(receiver.try_recv().ok(), signed.checkpoint);
 }

@@ -1,11 +1,10 @@
-//! A brake on mass departure.
+//! A circuit breaker for mass deauthorization.
 //!
-//! A restored backup holds tokens that were replaced long ago, and a staging copy under another
-//! client's credentials holds tokens that are not its own: Open Humans answers `invalid_grant` for
-//! every member, as it does for those who have left. Where more members turn out gone within an
-//! hour than is to be believed, the rest are held until someone has looked.
+//! After a backup was restored, or in a staging copy with another client's credentials, Open Humans
+//! rejects the tokens of every member, as it does after members have left. If more members appear
+//! deauthorized within an hour than is plausible, the events of the rest are quarantined until an
+//! operator has looked.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -14,25 +13,24 @@ use crate::Timestamp;
 use crate::store::{MemberRecord, StoreError, TokenStore};
 
 const WINDOW: Duration = Duration::from_secs(3_600);
-const PAGE: usize = 1_000;
+const PAGE_SIZE: usize = 1_000;
 
-/// How many members may turn out gone within an hour, in one process, before the others are held.
+/// Limits for deauthorizations that one process may discover within an hour.
 ///
-/// Only those count who were found to be gone, or whose tokens were lost. What a signed webhook
-/// tells is acted on, however many there are.
+/// The limit is the larger of both values. It applies to members whom Open Humans no longer knows and
+/// to lost tokens. Signed webhooks are always accepted.
 ///
 /// ```
 /// use oh_core::deauth::CircuitBreaker;
 ///
-/// let brake = CircuitBreaker::default();
-/// assert_eq!((brake.share, brake.at_least), (0.1, 10));
+/// let breaker = CircuitBreaker::default();
+/// assert_eq!((breaker.share, breaker.at_least), (0.1, 10));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct CircuitBreaker {
-    /// The share of all members. Default 0.1.
+    /// The share of all members, from 0 to 1. Default: 0.1.
     pub share: f64,
-    /// So many are believed in any case. Default 10.
+    /// The number of members that is always accepted. Default: 10.
     pub at_least: u32,
 }
 
@@ -46,87 +44,76 @@ impl Default for CircuitBreaker {
 }
 
 impl CircuitBreaker {
-    /// With limits of one's own.
-    pub fn new(share: f64, at_least: u32) -> Self {
-        Self { share, at_least }
-    }
-
-    /// None: every departure that is found is acted on.
-    pub fn off() -> Self {
-        Self::new(1.0, u32::MAX)
-    }
+    /// Disables the circuit breaker.
+    pub const OFF: Self = Self {
+        share: 1.0,
+        at_least: u32::MAX,
+    };
 }
 
-/// The brake at work.
-pub(super) struct Braking {
-    brake: CircuitBreaker,
+/// The state of the circuit breaker.
+pub(super) struct Breaker {
+    limits: CircuitBreaker,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// When members turned out gone, within the last hour.
-    recent: VecDeque<Timestamp>,
-    /// How many members there are, and as of when.
+    /// The deauthorizations of the last hour.
+    recent: Vec<Timestamp>,
+    /// The number of members, and when they were counted.
     members: Option<(Timestamp, u64)>,
-    on: bool,
+    open: bool,
 }
 
-/// What the brake says of one more departure.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What to do with one more deauthorization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    Believe,
-    /// It has just gone on.
-    HoldFirst,
-    Hold,
+    Accept,
+    /// This one has opened the breaker.
+    JustOpened,
+    Open,
 }
 
-impl Braking {
-    pub(super) fn new(brake: CircuitBreaker) -> Self {
+impl Breaker {
+    pub(super) fn new(limits: CircuitBreaker) -> Self {
         Self {
-            brake,
+            limits,
             state: Mutex::default(),
         }
     }
 
-    pub(super) async fn is_on(&self) -> bool {
-        self.state.lock().await.on
+    pub(super) async fn is_open(&self) -> bool {
+        self.state.lock().await.open
     }
 
-    /// Nothing is held any more: whoever looked has decided.
-    pub(super) async fn release(&self) {
+    pub(super) async fn close(&self) {
         let mut state = self.state.lock().await;
-        state.on = false;
+        state.open = false;
         state.recent.clear();
     }
 
-    /// One more member turned out gone.
-    pub(super) async fn one_more(
+    /// Counts one more deauthorization.
+    pub(super) async fn count_one(
         &self,
         store: &dyn TokenStore,
         now: Timestamp,
     ) -> Result<Verdict, StoreError> {
         let mut state = self.state.lock().await;
-        if state.on {
-            return Ok(Verdict::Hold);
+        if state.open {
+            return Ok(Verdict::Open);
         }
-        while state
-            .recent
-            .front()
-            .is_some_and(|at| *at + WINDOW < now || *at > now)
-        {
-            state.recent.pop_front();
-        }
-        state.recent.push_back(now);
-        let gone = state.recent.len() as u64;
-        if gone <= u64::from(self.brake.at_least) {
-            return Ok(Verdict::Believe);
+        state.recent.retain(|at| *at + WINDOW >= now && *at <= now);
+        state.recent.push(now);
+        let recent = state.recent.len() as u64;
+        if recent <= u64::from(self.limits.at_least) {
+            return Ok(Verdict::Accept);
         }
         let members = match state.members {
             Some((at, members)) if now.since(at) < WINDOW && at <= now => members,
             _ => {
-                // Those who are gone already count as members of an hour ago.
-                let members = count(store).await? + gone;
+                // The recently deauthorized were members an hour ago.
+                let members = count_authorized(store).await? + recent;
                 state.members = Some((now, members));
                 members
             }
@@ -135,19 +122,19 @@ impl Braking {
             clippy::cast_precision_loss,
             reason = "members are far fewer than 2^52"
         )]
-        if gone as f64 <= self.brake.share * members as f64 {
-            return Ok(Verdict::Believe);
+        if recent as f64 <= self.limits.share * members as f64 {
+            return Ok(Verdict::Accept);
         }
-        state.on = true;
-        Ok(Verdict::HoldFirst)
+        state.open = true;
+        Ok(Verdict::JustOpened)
     }
 }
 
-async fn count(store: &dyn TokenStore) -> Result<u64, StoreError> {
+async fn count_authorized(store: &dyn TokenStore) -> Result<u64, StoreError> {
     let mut members = 0;
     let mut after = None;
     loop {
-        let page = store.page(after.as_ref(), PAGE).await?;
+        let page = store.page(after.as_ref(), PAGE_SIZE).await?;
         members += page
             .iter()
             .filter(|r| MemberRecord::is_authorized(r))

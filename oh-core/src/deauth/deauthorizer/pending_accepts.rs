@@ -1,84 +1,85 @@
-//! Events that are verified and could not be kept yet.
+//! Verified events that could not be stored yet.
 //!
-//! Open Humans tells of a wish once. While the inbox is away the webhook is answered with 503, and
-//! the event stays here, in memory, and is tried again: for a day, and no more than a thousand.
+//! Open Humans sends a webhook once. While the inbox is unreachable the route responds with 503, and the
+//! event is retried in memory.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Deauthorizer;
-use crate::deauth::backoff::Backoff;
-use crate::deauth::caught::caught;
+use crate::deauth::backoff::exponential;
 use crate::deauth::event::DeauthEvent;
 use crate::deauth::inbox::Accepted;
 use crate::deauth::metrics;
+use crate::deauth::task::catch_panic;
 
-const MOST: usize = 1_000;
-const LONGEST: Duration = Duration::from_secs(24 * 3_600);
-const WAITS: Backoff = Backoff {
-    first: Duration::from_millis(200),
-    longest: Duration::from_secs(60),
-};
+const MAX_PENDING: usize = 1_000;
+const MAX_AGE: Duration = Duration::from_secs(24 * 3_600);
+const BACKOFF: ExponentialBuilder =
+    exponential(Duration::from_millis(200), Duration::from_secs(60));
 
-/// What is to be kept, each in a task of its own.
+/// Retries events in a task for each.
 pub(super) struct PendingAccepts {
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     tasks: TaskTracker,
-    hurry: CancellationToken,
-}
-
-impl Default for PendingAccepts {
-    fn default() -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(MOST)),
-            tasks: TaskTracker::new(),
-            hurry: CancellationToken::new(),
-        }
-    }
+    flush: CancellationToken,
 }
 
 impl PendingAccepts {
-    /// Goes on trying to keep the event, and tells when it is. `None` if there is no room.
-    pub(super) fn keep_trying(
+    pub(super) fn new() -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(MAX_PENDING)),
+            tasks: TaskTracker::new(),
+            flush: CancellationToken::new(),
+        }
+    }
+
+    /// Retries the event for up to [`MAX_AGE`]. The receiver returns the result once it is stored.
+    /// Returns `None` if too many events are pending.
+    pub(super) fn retry(
         &self,
         deauthorizer: Deauthorizer,
         event: DeauthEvent,
     ) -> Option<oneshot::Receiver<Accepted>> {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            tracing::error!(event = %event.id, "a verified event was not kept: too many wait already");
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+            tracing::error!(event = %event.id, "abandoned a verified event: too many are pending");
             metrics::abandoned();
             return None;
         };
-        let (tell, told) = oneshot::channel();
-        let hurry = self.hurry.clone();
+        let (sender, receiver) = oneshot::channel();
+        let flush = self.flush.clone();
         self.tasks.spawn(async move {
-            let _place = place;
-            let give_up = Instant::now() + LONGEST;
-            for failures in 1.. {
-                // At the end of the process there is one more try, at once.
+            let _permit = permit;
+            let deadline = Instant::now() + MAX_AGE;
+            let mut attempts = 1_u32;
+            for delay in BACKOFF.build() {
+                attempts += 1;
+                // A flush means one last attempt, immediately.
                 let last = tokio::select! {
-                    () = hurry.cancelled() => true,
-                    () = tokio::time::sleep(WAITS.wait(failures)) => false,
+                    () = flush.cancelled() => true,
+                    () = tokio::time::sleep(delay) => Instant::now() >= deadline,
                 };
-                match caught(deauthorizer.accept(event.clone())).await {
+                match catch_panic(deauthorizer.accept(event.clone())).await {
                     Ok(accepted) => {
-                        tracing::info!(event = %event.id, failures, "a verified event was kept late");
+                        tracing::info!(event = %event.id, attempts, "stored a pending event");
                         metrics::accepted_late();
-                        let _ = tell.send(accepted);
+                        let _ = sender.send(accepted);
                         return;
                     }
-                    Err(_) if !last && Instant::now() < give_up => {}
+                    Err(_) if !last => {}
                     Err(error) => {
                         tracing::error!(
                             event = %event.id,
                             erasure = %event.erasure,
+                            attempts,
                             error = &*error,
-                            "a verified event could not be kept and is lost"
+                            "abandoned a verified event: it could not be stored"
                         );
                         metrics::abandoned();
                         return;
@@ -86,21 +87,21 @@ impl PendingAccepts {
                 }
             }
         });
-        Some(told)
+        Some(receiver)
     }
 
-    pub(super) async fn finish(&self, deadline: Duration) {
-        self.hurry.cancel();
+    /// Retries all events once more, immediately, and waits for the results up to `timeout`.
+    pub(super) async fn flush(&self, timeout: Duration) {
+        self.flush.cancel();
         self.tasks.close();
-        if tokio::time::timeout(deadline, self.tasks.wait())
-            .await
-            .is_err()
-        {
-            tracing::error!(
-                events = self.tasks.len(),
-                "verified events could not be kept and are lost"
-            );
+        let finished = tokio::time::timeout(timeout, self.tasks.wait()).await;
+        if finished.is_err() {
+            let events = self.tasks.len();
+            tracing::error!(events, "abandoned verified events: shutdown timed out");
         }
         self.tasks.reopen();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,77 +1,126 @@
-//! What becomes of a member's tokens once the departure is in the inbox.
+//! Destroys a member's tokens once the event is in the inbox.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Deauthorizer, Ready, ReportError};
-use crate::Timestamp;
+use super::{Context, OnDeauthorized, ReportError};
 use crate::deauth::event::{DeauthEvent, Discovery};
 use crate::deauth::inbox::TokenProgress;
 use crate::store::{MemberRecord, PutOutcome, StoreError, Version};
+use crate::{ProjectMemberId, Timestamp};
 
-impl Deauthorizer {
-    /// Whether the inbox deletes tokens in its own tables while the store's are somewhere else.
-    pub(super) async fn tokens_are_elsewhere(&self, event: &DeauthEvent) -> bool {
-        if self.0.one_database.load(Ordering::Relaxed) {
+/// Destroys tokens in the token store and ends sessions.
+pub(super) struct TokenDestroyer {
+    context: Context,
+    on_deauthorized: OnDeauthorized,
+    // Set once the inbox was seen to destroy tokens in the token store.
+    shares_database: AtomicBool,
+}
+
+/// The result of destroying tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::deauth) enum TokenDestruction {
+    /// The tokens are destroyed and the ledger records it.
+    Complete,
+    /// The member has authorized again after the event, so the tokens were kept.
+    Stale,
+}
+
+impl TokenDestroyer {
+    pub(super) fn new(context: Context, on_deauthorized: OnDeauthorized) -> Self {
+        Self {
+            context,
+            on_deauthorized,
+            shares_database: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn end_sessions(&self, member: &ProjectMemberId) {
+        (self.on_deauthorized)(member);
+    }
+
+    /// Whether the token store still has tokens although the inbox has reported them as destroyed: the
+    /// inbox destroys tokens in its own tables, while the store keeps them in another database.
+    pub(super) async fn has_live_tokens(&self, event: &DeauthEvent) -> bool {
+        if self.shares_database.load(Ordering::Relaxed) {
             return false;
         }
-        let Ok(record) = self.0.store.load(&event.member).await else {
+        let Ok(record) = self.context.store.load(&event.member).await else {
             return false;
         };
-        let lives = record.is_some_and(|record| {
-            record.is_authorized() && !took_it_back(TokenProgress::Untouched, &record, event)
+        let live = record.is_some_and(|record| {
+            record.is_authorized() && !is_stale(event, TokenProgress::Untouched, &record)
         });
-        if lives {
+        if live {
             tracing::error!(
-                "the inbox says that it has deleted a member's tokens, and the token store still \
-                 has them: an inbox beside another store must be told so (oh-sqlx: inbox_only), or \
-                 wishes to be erased are taken for stale"
+                "the inbox destroys tokens in another database than the token store's: construct \
+                 the inbox with oh-sqlx's `inbox_only`"
             );
         } else {
-            self.0.one_database.store(true, Ordering::Relaxed);
+            self.shares_database.store(true, Ordering::Relaxed);
         }
-        lives
+        live
     }
 
-    pub(super) async fn ready_if_possible(&self, event: &DeauthEvent) {
-        if let Err(error) = self.ready(event, TokenProgress::Untouched).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the tokens are left to the worker"
-            );
-        }
-    }
-
-    /// Makes sure that the member's tokens are gone and the ledger says so, unless the member has
-    /// authorized again since. `tokens` is how far that has come.
-    pub(in crate::deauth) async fn ready(
+    /// Destroys the member's tokens and records it in the ledger, unless the event is stale.
+    /// `progress` is the state that the inbox has recorded.
+    pub(super) async fn destroy(
         &self,
         event: &DeauthEvent,
-        tokens: TokenProgress,
-    ) -> Result<Ready, ReportError> {
-        if self.destroy(event, tokens).await? == Ready::Stale {
-            return Ok(Ready::Stale);
+        progress: TokenProgress,
+    ) -> Result<TokenDestruction, ReportError> {
+        if self.write_tombstone(event, progress).await? == TokenDestruction::Stale {
+            return Ok(TokenDestruction::Stale);
         }
-        (self.0.gone)(&event.member);
-        if tokens != TokenProgress::Destroyed {
-            let now = self.0.clock.now();
-            self.0.inbox.mark_tokens_destroyed(event, now).await?;
+        self.end_sessions(&event.member);
+        if progress != TokenProgress::Destroyed {
+            let now = self.context.clock.now();
+            self.context.inbox.mark_tokens_destroyed(event, now).await?;
         }
         if event.discovery == Discovery::TokenLoss {
-            self.mark_lost(event, tokens).await?;
+            self.mark_lost(event, progress).await?;
         }
-        Ok(Ready::Yes)
+        Ok(TokenDestruction::Complete)
     }
 
-    /// Writes down that the member may be there still, unless something has been heard since the
-    /// event.
+    async fn write_tombstone(
+        &self,
+        event: &DeauthEvent,
+        progress: TokenProgress,
+    ) -> Result<TokenDestruction, StoreError> {
+        let at = tombstone_time(event, progress);
+        loop {
+            let (next, expected) = match self.context.store.load(&event.member).await? {
+                Some(record) if is_stale(event, progress, &record) => {
+                    return Ok(TokenDestruction::Stale);
+                }
+                Some(record) if record.is_authorized() => {
+                    (record.deauthorized(at), Some(record.version))
+                }
+                _ if progress == TokenProgress::Destroyed => return Ok(TokenDestruction::Complete),
+                // This tombstone already keeps a pending login from restoring the member.
+                Some(record) if record.deauthorized_at >= Some(at) => {
+                    return Ok(TokenDestruction::Complete);
+                }
+                Some(record) => (record.deauthorized(at), Some(record.version)),
+                None => (MemberRecord::tombstone(event.member.clone(), at), None),
+            };
+            if self.context.store.put(&next, expected).await? == PutOutcome::Stored {
+                return Ok(TokenDestruction::Complete);
+            }
+        }
+    }
+
+    /// Records that the member may still be authorized, unless a later event has written another
+    /// tombstone.
     async fn mark_lost(
         &self,
         event: &DeauthEvent,
-        tokens: TokenProgress,
+        progress: TokenProgress,
     ) -> Result<(), StoreError> {
-        while let Some(record) = self.0.store.load(&event.member).await? {
-            let heard_since = record.deauthorized_at != Some(destroyed_at(event, tokens));
-            if record.has_lost_tokens() || heard_since {
+        let store = &self.context.store;
+        while let Some(record) = store.load(&event.member).await? {
+            let is_ours = record.deauthorized_at == Some(tombstone_time(event, progress));
+            if record.has_lost_tokens() || !is_ours {
                 break;
             }
             let next = MemberRecord {
@@ -79,60 +128,34 @@ impl Deauthorizer {
                 version: Version::fresh(),
                 ..record.clone()
             };
-            if self.0.store.put(&next, Some(record.version)).await? == PutOutcome::Stored {
+            if store.put(&next, Some(record.version)).await? == PutOutcome::Stored {
                 break;
             }
         }
         Ok(())
     }
-
-    async fn destroy(
-        &self,
-        event: &DeauthEvent,
-        tokens: TokenProgress,
-    ) -> Result<Ready, StoreError> {
-        let at = destroyed_at(event, tokens);
-        loop {
-            let (next, expected) = match self.0.store.load(&event.member).await? {
-                Some(record) if took_it_back(tokens, &record, event) => {
-                    return Ok(Ready::Stale);
-                }
-                Some(record) if record.is_authorized() => {
-                    (record.deauthorized(at), Some(record.version))
-                }
-                _ if tokens == TokenProgress::Destroyed => return Ok(Ready::Yes),
-                // The tombstone keeps a login that is under way from bringing the member back.
-                Some(record) if record.deauthorized_at >= Some(at) => {
-                    return Ok(Ready::Yes);
-                }
-                Some(record) => (record.deauthorized(at), Some(record.version)),
-                None => (MemberRecord::tombstone(event.member.clone(), at), None),
-            };
-            if self.0.store.put(&next, expected).await? == PutOutcome::Stored {
-                return Ok(Ready::Yes);
-            }
-        }
-    }
 }
 
-/// The time the tombstone of this event bears.
-fn destroyed_at(event: &DeauthEvent, tokens: TokenProgress) -> Timestamp {
-    match tokens {
-        // The event may be weeks old, and a login may be under way now.
+/// The time of the event's tombstone.
+fn tombstone_time(event: &DeauthEvent, progress: TokenProgress) -> Timestamp {
+    match progress {
+        // The event may be weeks old while a login is pending now.
         TokenProgress::Requeued(at) => at,
         TokenProgress::Untouched | TokenProgress::Destroyed => event.received_at,
     }
 }
 
-/// Whether the member has authorized again after the departure that the event tells of, which
-/// takes the departure back.
-fn took_it_back(tokens: TokenProgress, record: &MemberRecord, event: &DeauthEvent) -> bool {
-    match tokens {
+/// Whether the member has authorized again after the event.
+fn is_stale(event: &DeauthEvent, progress: TokenProgress, record: &MemberRecord) -> bool {
+    match progress {
         TokenProgress::Untouched => record.authorized_at > event.left_at,
-        // The tokens that were there are gone, so these are of a later login, whatever the clocks
+        // The event's tokens were destroyed, so these are from a later login, whatever the clocks
         // say.
         TokenProgress::Destroyed => record.is_authorized(),
-        // Whoever put it back knew of the authorizations there were.
+        // The operator who requeued the event knew of earlier authorizations.
         TokenProgress::Requeued(at) => record.is_authorized() && record.authorized_at > at,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -227,9 +227,9 @@ impl EventRecord {
         }
     }
 
-    /// Whether the event is open although it was received more than [`DEADLINE`](super::DEADLINE) ago.
+    /// Whether the event is open although it was received more than [`DEADLINE`](super::ERASURE_DEADLINE) ago.
     pub fn is_overdue(&self, now: Timestamp) -> bool {
-        self.is_open() && now.since(self.received_at) > super::DEADLINE
+        self.is_open() && now.since(self.received_at) > super::ERASURE_DEADLINE
     }
 
     /// The record of an event that has just been accepted: pending, due at once, not attempted.

@@ -1,24 +1,24 @@
-//! Counters and gauges of members leaving, through the `metrics` facade.
+//! Metrics of deauthorization, through the `metrics` facade.
 //!
-//! Behind the `metrics` feature; without it each of these is nothing. No label holds anything
-//! about a member.
+//! Available with the feature `metrics`; without it nothing is recorded. No label contains personal
+//! data.
 //!
-//! | name | kind | counts |
+//! | name | type | value |
 //! |---|---|---|
-//! | `openhumans_deauth_received_total` | counter, by `discovery` | events newly accepted |
-//! | `openhumans_deauth_duplicates_total` | counter | events that were there already |
-//! | `openhumans_deauth_quarantined_total` | counter | events held until someone releases them |
-//! | `openhumans_deauth_accepted_late_total` | counter | verified events kept only after the webhook was answered with 503, or nearly |
-//! | `openhumans_deauth_abandoned_total` | counter | verified events that could not be kept at all |
-//! | `openhumans_deauth_rejected_total` | counter, by `reason` | webhooks not accepted |
-//! | `openhumans_deauth_failed_total` | counter | attempts of the handler that failed |
-//! | `openhumans_deauth_slow_total` | counter | times a handler was found at work on one event for another ten minutes |
+//! | `openhumans_deauth_received_total` | counter, by `discovery` | events stored |
+//! | `openhumans_deauth_duplicates_total` | counter | events that were stored already |
+//! | `openhumans_deauth_quarantined_total` | counter | events quarantined until an operator releases them |
+//! | `openhumans_deauth_accepted_late_total` | counter | verified events stored by a retry, usually after the webhook was answered with 503 |
+//! | `openhumans_deauth_abandoned_total` | counter | verified events that were never stored |
+//! | `openhumans_deauth_rejected_total` | counter, by `reason` | webhooks rejected |
+//! | `openhumans_deauth_failed_total` | counter | failed attempts |
+//! | `openhumans_deauth_slow_total` | counter | ten-minute periods that a handler has run for one event |
 //! | `openhumans_deauth_done_total` | counter | events done |
-//! | `openhumans_deauth_dead_letters_total` | counter | events given up |
-//! | `openhumans_deauth_stale_total` | counter | events found older than an authorization |
-//! | `openhumans_deauth_reconciled_total` | counter, by `standing` | members asked about |
-//! | `openhumans_deauth_pending` | gauge | events pending |
-//! | `openhumans_deauth_oldest_pending_seconds` | gauge | the age of the oldest of them |
+//! | `openhumans_deauth_dead_letters_total` | counter | events that became dead letters |
+//! | `openhumans_deauth_stale_total` | counter | events older than the member's latest authorization |
+//! | `openhumans_deauth_reconciled_total` | counter, by `status` | members about whom Open Humans was asked |
+//! | `openhumans_deauth_pending` | gauge | pending events |
+//! | `openhumans_deauth_oldest_pending_seconds` | gauge | the age of the oldest pending event |
 
 use super::event::Discovery;
 use super::inbox::InboxStats;
@@ -53,7 +53,7 @@ pub(crate) fn abandoned() {
     count!("openhumans_deauth_abandoned_total");
 }
 
-/// A webhook was not accepted. The reason is one of a fixed few words.
+/// Counts a rejected webhook. `reason` comes from a fixed set of words.
 pub(crate) fn rejected(reason: &'static str) {
     count!("openhumans_deauth_rejected_total", "reason" => reason);
 }
@@ -78,13 +78,13 @@ pub(crate) fn stale() {
     count!("openhumans_deauth_stale_total");
 }
 
-pub(crate) fn reconciled(standing: &'static str) {
-    count!("openhumans_deauth_reconciled_total", "standing" => standing);
+pub(crate) fn reconciled(status: &'static str) {
+    count!("openhumans_deauth_reconciled_total", "status" => status);
 }
 
 #[cfg(feature = "metrics")]
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-pub(crate) fn stand(stats: &InboxStats, now: Timestamp) {
+pub(crate) fn update_gauges(stats: &InboxStats, now: Timestamp) {
     let age = stats
         .oldest_pending
         .map_or(0.0, |at| now.since(at).as_secs_f64());
@@ -92,7 +92,7 @@ pub(crate) fn stand(stats: &InboxStats, now: Timestamp) {
     metrics::gauge!("openhumans_deauth_oldest_pending_seconds").set(age);
 }
 #[cfg(not(feature = "metrics"))]
-pub(crate) fn stand(_: &InboxStats, _: Timestamp) {}
+pub(crate) fn update_gauges(_: &InboxStats, _: Timestamp) {}
 
 #[cfg(all(test, feature = "metrics"))]
 mod tests;

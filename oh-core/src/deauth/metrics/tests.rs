@@ -9,13 +9,17 @@ use metrics::{
     Unit,
 };
 
-use crate::deauth::test_support::{Setting, at, member};
-use crate::deauth::{Departure, Membership, MembershipStatus, Reconciler, Worker};
-use crate::{DeletionPolicy, Error, ProjectMemberId};
+use crate::deauth::test_support::{DAY, MINUTE, SECOND, Setting, at, member};
+use crate::deauth::{
+    Departure, ErasureRequest, Membership, MembershipStatus, Reconciler, ReconcilerSettings,
+    WorkerSettings,
+};
+use crate::store::MemberRecord;
+use crate::{Error, ProjectMemberId};
 
-/// Keeps what it is told, by name and labels.
+/// Records metrics by name and labels.
 #[derive(Default)]
-struct Told(Mutex<BTreeMap<String, Arc<Number>>>);
+struct Metrics(Mutex<BTreeMap<String, Arc<Number>>>);
 
 #[derive(Default)]
 struct Number(AtomicU64);
@@ -40,17 +44,17 @@ impl GaugeFn for Number {
     }
 }
 
-impl Told {
+impl Metrics {
     fn number(&self, key: &Key) -> Arc<Number> {
         let labels = key.labels().map(|label| format!(" {label:?}"));
         let name = format!("{}{}", key.name(), labels.collect::<String>());
-        let mut told = self.0.lock().expect("nobody panics");
-        told.entry(name).or_default().clone()
+        let mut metrics = self.0.lock().unwrap();
+        metrics.entry(name).or_default().clone()
     }
 
     fn count(&self, name: &str) -> u64 {
-        let told = self.0.lock().expect("nobody panics");
-        let of_name = told.iter().filter(|(key, _)| key.starts_with(name));
+        let metrics = self.0.lock().unwrap();
+        let of_name = metrics.iter().filter(|(key, _)| key.starts_with(name));
         of_name.map(|(_, n)| n.0.load(Ordering::SeqCst)).sum()
     }
 
@@ -59,7 +63,7 @@ impl Told {
     }
 }
 
-impl Recorder for Told {
+impl Recorder for Metrics {
     fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
 
     fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
@@ -80,31 +84,26 @@ impl Recorder for Told {
 }
 
 #[tokio::test]
-async fn what_happens_is_counted_and_names_nobody() {
-    let told = Told::default();
-    let _here = metrics::set_default_local_recorder(&told);
+async fn events_and_attempts_are_counted_without_member_ids() {
+    let metrics = Metrics::default();
+    let _guard = metrics::set_default_local_recorder(&metrics);
     let setting = Setting::new();
     setting.authorize(3, at(60)).await;
-    for number in 1..=3 {
+    for number in [1, 2, 3, 1] {
         let _ = setting.report_webhook(number, at(50)).await;
     }
-    let _ = setting.report_webhook(1, at(50)).await;
     super::rejected("missing");
-    let only_the_first = |departure: Departure| async move {
+    let handler = |departure: Departure| async move {
         match departure.event.member.as_str() {
             "00000001" => Ok(()),
-            _ => Err("no".into()),
+            _ => Err("fails".into()),
         }
     };
-    let policy = DeletionPolicy::default();
-    let worker = Worker::new(
-        setting.deauthorizer.clone(),
-        Arc::new(only_the_first),
-        policy,
-    )
-    .max_attempts(1)
-    .spawn();
-    worker.drain().await;
+    let settings = WorkerSettings {
+        max_attempts: 1,
+        ..WorkerSettings::default()
+    };
+    setting.worker(handler, settings).run_until_idle().await;
 
     for (name, count) in [
         ("openhumans_deauth_received_total", 3),
@@ -115,111 +114,109 @@ async fn what_happens_is_counted_and_names_nobody() {
         ("openhumans_deauth_dead_letters_total", 1),
         ("openhumans_deauth_stale_total", 1),
     ] {
-        assert_eq!(told.count(name), count, "{name}");
+        assert_eq!(metrics.count(name), count, "{name}");
     }
-    let names: Vec<_> = told.0.lock().unwrap().keys().cloned().collect();
+    let names: Vec<_> = metrics.0.lock().unwrap().keys().cloned().collect();
     assert!(!names.concat().contains("0000000"), "{names:?}");
-    worker.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_takes_long_waits_or_is_given_up_is_counted() {
-    let told = Told::default();
-    let _here = metrics::set_default_local_recorder(&told);
+async fn slow_quarantined_late_and_abandoned_events_are_counted() {
+    let metrics = Metrics::default();
+    let _guard = metrics::set_default_local_recorder(&metrics);
     let setting = Setting::new();
-    // Its two warnings come after ten minutes and after twenty.
+    // Counted after ten minutes and after twenty.
     let slow = |_: Departure| async {
-        tokio::time::sleep(Duration::from_secs(25 * 60)).await;
+        tokio::time::sleep(25 * MINUTE).await;
         Ok(())
     };
-    let policy = DeletionPolicy::default();
-    let worker = Worker::new(setting.deauthorizer.clone(), Arc::new(slow), policy).spawn();
     let _ = setting.report_webhook(1, at(50)).await;
-    worker.drain().await;
-    worker.stop().await;
+    setting.run_worker(slow).await;
 
     let _ = setting.report_webhook(2, at(-4 * 24 * 3_600)).await;
-    let late = async |number| {
+    for (number, recovers) in [(3, true), (4, false)] {
         setting.inbox.set_down(true);
-        let patience = Duration::from_millis(1);
-        let who = member(number);
-        let told = setting.deauthorizer.report_webhook_within(
-            patience,
-            &who,
-            crate::deauth::ErasureRequest::Requested,
+        let member = member(number);
+        let reported = setting.deauthorizer.report_webhook(
+            Duration::from_millis(1),
+            &member,
+            ErasureRequest::Requested,
             at(50),
         );
-        assert!(told.await.is_err());
-    };
-    late(3).await;
-    setting.inbox.set_down(false);
-    setting.deauthorizer.finish(Duration::from_secs(1)).await;
-    late(4).await;
-    setting.deauthorizer.finish(Duration::from_secs(1)).await;
+        assert!(reported.await.is_err());
+        setting.inbox.set_down(!recovers);
+        setting.deauthorizer.flush_pending_accepts(SECOND).await;
+    }
     for (name, count) in [
         ("openhumans_deauth_slow_total", 2),
         ("openhumans_deauth_quarantined_total", 1),
         ("openhumans_deauth_accepted_late_total", 1),
         ("openhumans_deauth_abandoned_total", 1),
     ] {
-        assert_eq!(told.count(name), count, "{name}");
+        assert_eq!(metrics.count(name), count, "{name}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_tells_how_many_events_wait_and_for_how_long() {
-    let told = Told::default();
-    let _here = metrics::set_default_local_recorder(&told);
+async fn worker_updates_gauges() {
+    let metrics = Metrics::default();
+    let _guard = metrics::set_default_local_recorder(&metrics);
     let setting = Setting::new();
     for number in [1, 2] {
         let _ = setting.report_webhook(number, at(50)).await;
     }
-    let worker = setting
-        .worker(|_: Departure| std::future::pending())
-        .spawn();
+    let handler = |_: Departure| std::future::pending();
+    let _worker = setting.worker(handler, WorkerSettings::default()).spawn();
     for age in [60.0, 90.0] {
         setting.clock.set(at(100) + Duration::from_secs_f64(age));
-        tokio::time::sleep(Duration::from_secs(16)).await;
-        let waits = told.gauge("openhumans_deauth_oldest_pending_seconds");
-        assert!((waits - age).abs() < 1e-6, "{waits}");
-        let pending = told.gauge("openhumans_deauth_pending");
+        tokio::time::sleep(16 * SECOND).await;
+        let oldest = metrics.gauge("openhumans_deauth_oldest_pending_seconds");
+        assert!((oldest - age).abs() < 1e-6, "{oldest}");
+        let pending = metrics.gauge("openhumans_deauth_pending");
         assert!((pending - 2.0).abs() < 1e-6, "{pending}");
     }
-    drop(worker);
 }
 
-/// Open Humans knows the first member, and says nothing certain of others.
-struct KnowsTheFirst;
+/// Knows the first member.
+struct FirstMember;
 
 #[async_trait]
-impl Membership for KnowsTheFirst {
+impl Membership for FirstMember {
     async fn status(&self, asked: &ProjectMemberId) -> Result<MembershipStatus, Error> {
         Ok(match *asked == member(1) {
             true => MembershipStatus::Authorized,
-            false => MembershipStatus::Unsure,
+            false => MembershipStatus::Unknown,
         })
     }
 
-    async fn listed(&self) -> Result<Option<HashSet<ProjectMemberId>>, Error> {
+    async fn status_unrefreshed(&self, _: &MemberRecord) -> Result<MembershipStatus, Error> {
+        Ok(MembershipStatus::Unknown)
+    }
+
+    async fn list(&self) -> Result<Option<HashSet<ProjectMemberId>>, Error> {
         Ok(None)
     }
 }
 
-#[tokio::test]
-async fn members_asked_about_are_counted_by_what_was_answered() {
-    let told = Told::default();
-    let _here = metrics::set_default_local_recorder(&told);
+#[tokio::test(start_paused = true)]
+async fn reconciled_members_are_counted_by_status() {
+    let metrics = Metrics::default();
+    let _guard = metrics::set_default_local_recorder(&metrics);
     let setting = Setting::new();
     for number in 1..=3 {
         setting.authorize(number, at(0)).await;
     }
-    setting.clock.advance(Duration::from_secs(24 * 3_600));
-    let membership = Arc::new(KnowsTheFirst);
-    let reconciler = Reconciler::new(setting.deauthorizer.clone(), membership);
-    let reconciler = reconciler.min_delay(Duration::ZERO);
-    reconciler.round().await.unwrap();
-    let asked = told.0.lock().unwrap().clone();
-    let counts: Vec<_> = asked
+    setting.clock.advance(DAY);
+    let reconciler = Reconciler::new(
+        setting.deauthorizer.clone(),
+        Arc::new(FirstMember),
+        ReconcilerSettings::default(),
+    );
+    reconciler.run_pass().await.unwrap();
+    let counts: Vec<_> = metrics
+        .0
+        .lock()
+        .unwrap()
         .iter()
         .filter(|(name, _)| name.starts_with("openhumans_deauth_reconciled_total"))
         .map(|(name, n)| (name.contains("authorized"), n.0.load(Ordering::SeqCst)))

@@ -1,13 +1,11 @@
-//! Finding members who left unannounced: the [`Reconciler`].
-//!
-//! Here is when it asks, and what it makes of an answer; a round over all members is in
-//! [`Walk`].
+//! The reconciler, which finds members who left without a webhook.
 
-mod inquiry;
-mod round;
+mod membership;
+mod pass;
 
-pub use inquiry::{Membership, MembershipStatus, ReconcileError};
-pub use round::ReconcileReport;
+pub use membership::ReconcileError;
+pub(crate) use membership::{Membership, MembershipStatus};
+pub use pass::PassReport;
 
 use std::fmt;
 use std::future::Future;
@@ -15,45 +13,87 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
-use super::backoff::TROUBLE;
-use super::caught::caught;
+use super::backoff::{self, INBOX_BACKOFF};
 use super::deauthorizer::Deauthorizer;
+use super::job_lock::JobLock;
+use super::task::{TaskHandle, catch_panic};
 use crate::transport::BoxError;
 use crate::{ProjectMemberId, Timestamp};
-use inquiry::Inquiry;
-pub(super) use round::JOB;
-use round::{Absences, Pace, Walk};
+use membership::Inquirer;
+use pass::{Absences, Pass};
 
-/// Between two questions that hints led to.
-const HINT_PACE: Duration = Duration::from_secs(1);
-/// So often a hint is tried before it is left to the rounds: about a minute and a half.
-const HINT_PATIENCE: u32 = 20;
+/// The name of the reconciler's lock.
+pub(super) const JOB: &str = "reconciler";
 
-/// Asks about members not heard of for a while.
+/// The pause after an inquiry that an unsigned notification or a stale event has caused.
+const INQUIRY_PAUSE: Duration = Duration::from_secs(1);
+/// Attempts at such an inquiry, which take about two minutes. After that the next pass covers the
+/// member.
+const INQUIRY_ATTEMPTS: u32 = 20;
+/// The longest pause after a pass that failed.
+const MAX_FAILURE_PAUSE: Duration = Duration::from_secs(300);
+
+/// Settings of a [`Reconciler`]. Change single values with `..ReconcilerSettings::default()`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReconcilerSettings {
+    /// How long after Open Humans has confirmed a member the member is due again. Passes run 24 times
+    /// as often. Default: 24 h.
+    pub interval: Duration,
+    /// The minimum delay between two requests. Default: 200 ms.
+    pub min_delay: Duration,
+    /// How long the lock stays with a process that has died, from 1 s to 1 day. A live process renews
+    /// the lock during a pass. Default: 120 s.
+    pub lock_ttl: Duration,
+}
+
+impl Default for ReconcilerSettings {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(24 * 3_600),
+            min_delay: Duration::from_millis(200),
+            lock_ttl: Duration::from_secs(120),
+        }
+    }
+}
+
+impl ReconcilerSettings {
+    /// Whether a member who was last confirmed at that time is due. A time far ahead comes from a
+    /// wrong clock and does not count.
+    fn is_due(&self, confirmed_at: Timestamp, now: Timestamp) -> bool {
+        confirmed_at + self.interval <= now || confirmed_at > now + self.interval
+    }
+
+    /// The pause between two passes.
+    fn pass_interval(&self) -> Duration {
+        (self.interval / 24).max(Duration::from_millis(10))
+    }
+}
+
+/// A reconciler that has not started yet.
 ///
-/// Open Humans announces a member leaving once, if at all. So each member who has not been heard
-/// of for a while is asked about, with the member's own token: the one question whose answer
-/// means something for one member. With a master token the project's list of members comes first,
-/// and spares the questions about those who are on it. The list has no order, so a page can miss
-/// someone while others come and go: absence counts only if it is seen in two whole readings, and
-/// then the direct question decides. Where that cannot be decided so, because a refresh got no
-/// answer and may have used the tokens up, absence in a later round does; without a list the
-/// tokens are given up as [lost](super::Discovery::TokenLoss), and nobody is said to have left. Of such
-/// members only the list can tell, and it is asked about them as well. A list of nobody, while
-/// members are stored, counts as not read.
+/// Open Humans sends at most one webhook for a departure. The reconciler therefore asks about each
+/// member whom Open Humans has not confirmed recently, with the member's own token. With a master
+/// token it reads the project's member list first and skips the members on it. The list has no order,
+/// so reading it page by page can miss a member while others join and leave. A member who is absent
+/// from two complete readings is asked about directly.
 ///
-/// The record's `confirmed_at` is where the work stands, so a restart forgets nothing. One process of
-/// many asks at a time; the next takes over when it dies. Besides that every process asks about
-/// the members it has a hint about: those named by the legacy unsigned POST, and those with a
-/// stale event.
+/// The direct question decides nothing if an unanswered refresh may have consumed the member's tokens.
+/// Then a member who is also absent in a later pass has left. Without a list the tokens are reported as
+/// [lost](super::Discovery::TokenLoss), and later passes look the member up in the list when there is
+/// one. An empty list counts as unreadable while members are stored.
+///
+/// Progress is stored in the members' records (`confirmed_at`), so a restart loses nothing. One process
+/// at a time performs passes; another takes over if it dies. Every process asks about members whom an
+/// unsigned notification names and members with a stale event.
+///
+/// [`OpenHumans::start_background`](crate::OpenHumans::start_background) runs a reconciler in the
+/// background. A scheduled job can call [`run_pass`](Self::run_pass) instead.
 #[derive(Clone)]
-#[must_use = "a reconciler does nothing until it is started"]
+#[must_use = "a reconciler does nothing until it runs"]
 pub struct Reconciler {
-    inquiry: Inquiry,
-    pace: Pace,
+    inquirer: Inquirer,
+    settings: ReconcilerSettings,
     absences: Arc<Absences>,
 }
 
@@ -65,172 +105,132 @@ pub(super) struct Note {
 }
 
 impl Reconciler {
-    /// One that asks `membership`, and reports to `deauthorizer`.
-    pub fn new(deauthorizer: Deauthorizer, membership: Arc<dyn Membership>) -> Self {
+    pub(crate) fn new(
+        deauthorizer: Deauthorizer,
+        membership: Arc<dyn Membership>,
+        mut settings: ReconcilerSettings,
+    ) -> Self {
+        let day = Duration::from_secs(24 * 3_600);
+        settings.lock_ttl = settings.lock_ttl.clamp(Duration::from_secs(1), day);
         Self {
-            inquiry: Inquiry {
+            inquirer: Inquirer {
                 deauthorizer,
                 membership,
             },
-            pace: Pace {
-                interval: Duration::from_secs(24 * 3_600),
-                min_delay: Duration::from_millis(200),
-                lock_ttl: Duration::from_secs(120),
-            },
+            settings,
             absences: Arc::default(),
         }
     }
 
-    /// How long a member may go unheard of before being asked about. Default 24 h.
-    pub fn interval(mut self, interval: Duration) -> Self {
-        self.pace.interval = interval;
-        self
-    }
-
-    /// How long to wait between two questions. Default 200 ms, so that at most five are asked a
-    /// second.
-    pub fn min_delay(mut self, delay: Duration) -> Self {
-        self.pace.min_delay = delay;
-        self
-    }
-
-    /// How long the lock stays with a process that died; one that lives renews it for as
-    /// long as a round takes. Default 120 s, at least 1 s and at most a day.
-    pub fn lock_ttl(mut self, ttl: Duration) -> Self {
-        self.pace.lock_ttl = ttl.clamp(Duration::from_secs(1), Duration::from_secs(86_400));
-        self
-    }
-
-    /// Starts it on the current tokio runtime.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a tokio runtime.
-    pub fn spawn(self) -> ReconcilerHandle {
-        let stop = CancellationToken::new();
-        let stopped = stop.clone().cancelled_owned();
-        let task = tokio::spawn(self.run_until(stopped));
-        ReconcilerHandle {
-            stop,
-            task: AbortOnDropHandle::new(task),
-        }
-    }
-
-    /// Asks in rounds, and as hints come in, until `stop` is ready. A question that is under way
-    /// then is given up: it will be asked again.
-    pub async fn run_until(self, stop: impl Future<Output = ()> + Send) {
-        let holder = crate::random::hex();
-        tokio::select! {
-            () = stop => {}
-            ((), ()) = async { tokio::join!(self.rounds(&holder), self.hints()) } => {}
-        }
-        // Nobody need wait for the end of a lock that is not used.
-        let now = self.inquiry.deauthorizer.clock().now();
-        if let Ok(Some(note)) = self
-            .inquiry
-            .deauthorizer
-            .inbox()
-            .acquire_lock(JOB, &holder, now, now)
-            .await
-        {
-            let _ = self
-                .inquiry
-                .deauthorizer
-                .inbox()
-                .update_lock(JOB, &holder, now, &note)
-                .await;
-        }
-    }
-
-    /// One round over all members who are due, now, whoever holds the lock. For tests, and for
-    /// those who have a scheduler of their own.
+    /// Performs one pass over all members who are due, whichever process holds the lock.
     ///
     /// # Errors
     ///
-    /// When a store or the inbox cannot answer, or Open Humans does not for too long.
-    pub async fn round(&self) -> Result<ReconcileReport, ReconcileError> {
-        self.walk(None).await
+    /// When the token store or the inbox fails, or ten requests to Open Humans fail in a row.
+    pub async fn run_pass(&self) -> Result<PassReport, ReconcileError> {
+        self.pass(None).await
     }
 
-    async fn rounds(&self, holder: &str) {
-        let rest = self.pace.rest();
+    /// Runs the reconciler as a background task.
+    pub(crate) fn spawn(self) -> TaskHandle {
+        TaskHandle::spawn("reconciler", |stop| self.run_until(stop))
+    }
+
+    /// Cancels the request that is in flight when `stop` completes. It will be repeated.
+    async fn run_until(self, stop: impl Future<Output = ()> + Send) {
+        let lock = self.lock();
+        tokio::select! {
+            () = stop => {}
+            ((), ()) = async { tokio::join!(self.run_passes(&lock), self.run_inquiries()) } => {}
+        }
+        // Other processes need not wait until the lock expires.
+        if let Ok(Some(note)) = lock.acquire().await {
+            let _ = lock.release(&note).await;
+        }
+    }
+
+    fn lock(&self) -> JobLock {
+        JobLock::new(&self.inquirer.deauthorizer, JOB, self.settings.lock_ttl)
+    }
+
+    async fn run_passes(&self, lock: &JobLock) {
         loop {
-            let wait = match caught(self.round_if_due(holder)).await {
-                Ok(wait) => wait,
+            let pause = match catch_panic(self.run_pass_if_due(lock)).await {
+                Ok(pause) => pause,
                 Err(error) => {
-                    tracing::warn!(error = &*error, "asking about members was given up for now");
-                    rest.min(Duration::from_secs(300))
+                    tracing::warn!(error = &*error, "reconciliation pass failed");
+                    self.settings.pass_interval().min(MAX_FAILURE_PAUSE)
                 }
             };
-            tokio::time::sleep(wait).await;
+            tokio::time::sleep(pause).await;
         }
     }
 
-    /// Makes a round if it is time and no other process has the lock. Gives how long to wait until the next look.
-    async fn round_if_due(&self, holder: &str) -> Result<Duration, BoxError> {
-        let inbox = self.inquiry.deauthorizer.inbox();
-        let now = self.inquiry.deauthorizer.clock().now();
-        let Some(note) = inbox
-            .acquire_lock(JOB, holder, now, now + self.pace.lock_ttl)
-            .await?
-        else {
-            return Ok(self.pace.lock_ttl.min(self.pace.rest()));
+    /// Performs a pass if one is due and no other process holds the lock. Returns the pause until the
+    /// next call.
+    async fn run_pass_if_due(&self, lock: &JobLock) -> Result<Duration, BoxError> {
+        let pass_interval = self.settings.pass_interval();
+        let Some(note) = lock.acquire().await? else {
+            return Ok(self.settings.lock_ttl.min(pass_interval));
         };
-        // A note from later than now was left by a clock that was wrong, and says nothing.
+        let now = self.inquirer.deauthorizer.clock().now();
+        // A time in the future comes from a wrong clock and does not count.
         if let Ok(last) = serde_json::from_str::<Note>(&note)
-            && last.finished <= now + self.pace.lock_ttl
+            && last.finished <= now + self.settings.lock_ttl
         {
-            let rested = now.since(last.finished);
-            if rested < self.pace.rest() {
-                let _ = inbox.update_lock(JOB, holder, now, &note).await?;
-                return Ok(self.pace.rest() - rested);
+            let elapsed = now.since(last.finished);
+            if elapsed < pass_interval {
+                lock.release(&note).await?;
+                return Ok(pass_interval - elapsed);
             }
         }
-        let round = self.walk(Some(holder)).await?;
-        tracing::info!(?round, "members were asked about");
-        let now = self.inquiry.deauthorizer.clock().now();
-        let note = serde_json::to_string(&Note { finished: now })?;
-        let _ = inbox.update_lock(JOB, holder, now, &note).await?;
-        Ok(self.pace.rest())
+        let report = self.pass(Some(lock)).await?;
+        tracing::info!(?report, "finished reconciliation pass");
+        let finished = self.inquirer.deauthorizer.clock().now();
+        lock.release(&serde_json::to_string(&Note { finished })?)
+            .await?;
+        Ok(pass_interval)
     }
 
     #[tracing::instrument(name = "deauth.reconcile", skip_all)]
-    async fn walk(&self, holder: Option<&str>) -> Result<ReconcileReport, ReconcileError> {
-        Walk::new(&self.inquiry, self.pace, &self.absences, holder)
-            .make()
+    async fn pass(&self, lock: Option<&JobLock>) -> Result<PassReport, ReconcileError> {
+        Pass::new(&self.inquirer, self.settings, &self.absences, lock)
+            .run()
             .await
     }
 
-    async fn hints(&self) {
-        // Another reconciler of this process may have it, and then goes on having it.
-        let mut hints = self.inquiry.deauthorizer.hints().receiver().await;
-        while let Some(member) = hints.recv().await {
-            // A hint often comes because the database was down for the webhook before it. What
-            // cannot be followed now can be in a while; the others have the same trouble.
-            for failures in 1..=HINT_PATIENCE {
-                match caught(self.ask_about(&member)).await {
+    async fn run_inquiries(&self) {
+        // One reconciler of a process receives all inquiries.
+        let mut inquiries = self.inquirer.deauthorizer.inquiries().receiver().await;
+        while let Some(member) = inquiries.recv().await {
+            // A failure does not concern this member alone, so the others wait.
+            for attempt in 1..=INQUIRY_ATTEMPTS {
+                match catch_panic(self.inquire(&member)).await {
                     Ok(None) => break,
                     Ok(Some(_)) => {
-                        tokio::time::sleep(HINT_PACE).await;
+                        tokio::time::sleep(INQUIRY_PAUSE).await;
                         break;
                     }
                     Err(error) => {
-                        tracing::warn!(error = &*error, "a hint could not be followed");
-                        tokio::time::sleep(HINT_PACE + TROUBLE.wait(failures)).await;
+                        tracing::warn!(error = &*error, attempt, "failed to ask about a member");
+                        let delay = backoff::delay(INBOX_BACKOFF, attempt);
+                        tokio::time::sleep(INQUIRY_PAUSE + delay).await;
                     }
                 }
             }
         }
     }
 
-    async fn ask_about(
+    /// Asks about one member, unless the answer would mean nothing.
+    async fn inquire(
         &self,
         member: &ProjectMemberId,
     ) -> Result<Option<MembershipStatus>, ReconcileError> {
-        match self.inquiry.deauthorizer.token_store().load(member).await? {
-            // Whose tokens may be dead by our fault cannot be asked about: see the rounds.
+        let store = self.inquirer.deauthorizer.token_store();
+        match store.load(member).await? {
+            // An unanswered refresh may have consumed the tokens: passes handle such members.
             Some(record) if record.is_authorized() && !record.refresh_unanswered => {
-                Ok(Some(self.inquiry.about(&record).await?))
+                Ok(Some(self.inquirer.ask(&record).await?))
             }
             _ => Ok(None),
         }
@@ -240,29 +240,8 @@ impl Reconciler {
 impl fmt::Debug for Reconciler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reconciler")
-            .field("interval", &self.pace.interval)
-            .field("min_delay", &self.pace.min_delay)
+            .field("settings", &self.settings)
             .finish_non_exhaustive()
-    }
-}
-
-/// A reconciler at work. Dropping it ends it at once; [`stop`](Self::stop) lets it give its lock
-/// to another process.
-#[derive(Debug)]
-#[must_use = "dropping it ends the reconciler"]
-pub struct ReconcilerHandle {
-    stop: CancellationToken,
-    task: AbortOnDropHandle<()>,
-}
-
-impl ReconcilerHandle {
-    /// Ends it.
-    pub async fn stop(self) {
-        self.stop.cancel();
-        if let Err(error) = self.task.await {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "the reconciler panicked");
-        }
     }
 }
 

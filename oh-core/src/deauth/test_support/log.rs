@@ -1,4 +1,4 @@
-//! What is logged, counted.
+//! A log that counts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Counts warnings and errors. Made the default subscriber, it hears its own thread only.
+/// Counts warnings and errors of the current thread as its default subscriber.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Counts>);
 

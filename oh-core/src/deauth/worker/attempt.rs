@@ -1,224 +1,217 @@
-//! One attempt at one event: tokens first, then the handler, then the completion, all under a
-//! lease that is prolonged while the handler runs.
+//! One attempt to process one event: destroy the tokens, call the handler, record the result.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::BackoffBuilder;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
-use super::note;
-use crate::deauth::backoff::{Backoff, TROUBLE};
-use crate::deauth::deauthorizer::{Deauthorizer, Ready};
+use super::{WorkerSettings, failure_note};
+use crate::deauth::backoff::{self, INBOX_BACKOFF};
+use crate::deauth::deauthorizer::{Deauthorizer, TokenDestruction, erasure_requests};
 use crate::deauth::handler::{DeauthHandler, Departure};
-use crate::deauth::inbox::{Completion, Lease, LeaseOutcome, LeasedEvent};
+use crate::deauth::inbox::{Completion, InboxError, Lease, LeaseOutcome, LeasedEvent};
 use crate::deauth::metrics;
 use crate::settings::DeletionPolicy;
 use crate::transport::BoxError;
-use crate::{Clock, Timestamp};
 
-/// How attempts are made: shared by all of a worker.
+/// The interval between two warnings about a handler that is still running.
+const SLOW_HANDLER_INTERVAL: Duration = Duration::from_secs(600);
+
+/// The ledger note where data should have been deleted.
+const TOKENS_ONLY: &str = "only the tokens were destroyed: the app has no DeauthHandler";
+
+/// Runs attempts. All attempts of a worker share it.
 pub(super) struct Attempts {
     pub(super) deauthorizer: Deauthorizer,
     pub(super) handler: Arc<dyn DeauthHandler>,
     pub(super) policy: DeletionPolicy,
-    pub(super) lease: Duration,
-    pub(super) max_attempts: u32,
-    pub(super) backoff: Backoff,
-    pub(super) handler_timeout: Option<Duration>,
+    pub(super) settings: WorkerSettings,
 }
 
-/// After so long, and each time again, it is said that a handler is still at work.
-const LONG: Duration = Duration::from_secs(600);
-
-/// What the ledger says where data should have been deleted and nobody is there to do it.
-const TOKENS_ONLY: &str = "only the tokens were destroyed: the app has no DeauthHandler";
-
-fn task<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> AbortOnDropHandle<T> {
+fn spawn<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> AbortOnDropHandle<T> {
     AbortOnDropHandle::new(tokio::spawn(work.in_current_span()))
 }
 
 impl Attempts {
-    /// Makes the attempt. Gives the time of the next one, if there is to be one.
-    pub(super) async fn make(self: Arc<Self>, leased: LeasedEvent) -> Option<Timestamp> {
+    pub(super) async fn run(self: Arc<Self>, leased: LeasedEvent) {
         let span = tracing::info_span!(
             "deauth.handle",
             event = %leased.event.id,
             attempt = leased.attempt,
         );
-        self.attempt(leased).instrument(span).await
+        self.run_in_span(leased).instrument(span).await;
     }
 
-    /// Handler and lease are tasks of their own: a handler that keeps its thread busy keeps nobody
-    /// from prolonging the lease, and a lease that is lost ends the handler.
-    async fn attempt(self: Arc<Self>, leased: LeasedEvent) -> Option<Timestamp> {
+    /// The handler and the renewal of the lease are separate tasks: a handler that blocks its thread
+    /// does not stop the renewal, and a lost lease cancels the handler.
+    async fn run_in_span(self: Arc<Self>, leased: LeasedEvent) {
         let (this, lease) = (self.clone(), leased.lease.clone());
-        let mut lost = task(async move { this.hold(&lease).await });
-        let (this, one) = (self.clone(), leased.clone());
-        let mut work = task(async move { this.work(&one).await });
-        let outcome = tokio::select! {
+        let mut lease_lost = spawn(async move { this.renew_until_lost(&lease).await });
+        let (this, event) = (self.clone(), leased.clone());
+        let mut processing = spawn(async move { this.process(&event).await });
+        let result = tokio::select! {
             biased;
-            outcome = &mut work => outcome,
-            _ = &mut lost => {
-                tracing::warn!("the lease on the event was lost: the handler was stopped");
-                return None;
-            }
-            () = self.overtime() => {
-                work.abort();
-                Ok(Err("the handler took longer than it may".into()))
-            }
-        };
-        let completion = match outcome {
-            Ok(Ok(completion)) => completion,
-            Ok(Err(error)) => self.failed(&leased, note::of_error(&*error, &leased.event)),
-            Err(ended) => match ended.try_into_panic() {
-                Ok(panic) => self.failed(&leased, note::of_panic(&*panic, &leased.event)),
-                // The runtime is going down: the event comes again when its lease runs out.
-                Err(_) => return None,
-            },
-        };
-        self.settle(&leased, &completion).await;
-        match completion {
-            Completion::Retry { due_at, .. } => Some(due_at),
-            _ => None,
-        }
-    }
-
-    /// Says every ten minutes that the handler is still at it. Returns when it may go on no longer.
-    async fn overtime(&self) {
-        let began = Instant::now();
-        let end = self.handler_timeout.map(|timeout| began + timeout);
-        loop {
-            let next = Instant::now() + LONG;
-            tokio::time::sleep_until(end.map_or(next, |end| next.min(end))).await;
-            if end.is_some_and(|end| Instant::now() >= end) {
+            result = &mut processing => result,
+            _ = &mut lease_lost => {
+                tracing::warn!("lost the lease; cancelled the handler");
                 return;
             }
-            metrics::slow();
-            tracing::warn!(
-                seconds = began.elapsed().as_secs(),
-                "a handler has been working on one event for long"
-            );
+            () = self.handler_timeout() => {
+                processing.abort();
+                Ok(Err("the handler exceeded its timeout".into()))
+            }
+        };
+        let completion = match result {
+            Ok(Ok(completion)) => completion,
+            Ok(Err(error)) => {
+                self.on_failure(&leased, failure_note::of_error(&*error, &leased.event))
+            }
+            Err(ended) => match ended.try_into_panic() {
+                Ok(panic) => {
+                    self.on_failure(&leased, failure_note::of_panic(&*panic, &leased.event))
+                }
+                // The runtime shuts down. Another worker continues when the lease has expired.
+                Err(_) => return,
+            },
+        };
+        self.complete(&leased, &completion).await;
+    }
+
+    /// Returns when the handler has run for too long. Warns about slow handlers meanwhile.
+    async fn handler_timeout(&self) {
+        let started = Instant::now();
+        let timeout = self.settings.handler_timeout;
+        loop {
+            let elapsed = started.elapsed();
+            let remaining = timeout.map(|timeout| timeout.saturating_sub(elapsed));
+            if remaining.is_some_and(|remaining| remaining.is_zero()) {
+                return;
+            }
+            let wait = remaining.unwrap_or(Duration::MAX);
+            tokio::time::sleep(wait.min(SLOW_HANDLER_INTERVAL)).await;
+            if wait > SLOW_HANDLER_INTERVAL {
+                metrics::slow();
+                let seconds = started.elapsed().as_secs();
+                tracing::warn!(seconds, "handler is still running");
+            }
         }
     }
 
-    async fn work(&self, leased: &LeasedEvent) -> Result<Completion, BoxError> {
-        if leased.attempt > self.max_attempts {
-            // Each attempt was counted before it began, and none came to an end.
-            return Err("every attempt ended with its process".into());
+    async fn process(&self, leased: &LeasedEvent) -> Result<Completion, BoxError> {
+        if leased.attempt > self.settings.max_attempts {
+            // Attempts are counted when they begin, and none of them reached its end.
+            return Err("the process ended during every attempt".into());
         }
-        let ready = self
+        let destruction = self
             .deauthorizer
-            .ready(&leased.event, leased.tokens)
+            .destroy_tokens(&leased.event, leased.tokens)
             .await?;
-        if ready == Ready::Stale {
+        if destruction == TokenDestruction::Stale {
             return Ok(Completion::Stale);
         }
-        self.deauthorizer.release_wishes(&leased.event).await?;
+        erasure_requests::release_for(&self.deauthorizer, &leased.event).await?;
         let departure = Departure::new(leased.event.clone(), leased.attempt, self.policy);
         self.handler.deauthorized(&departure).await?;
         let note = (departure.delete_data && !self.handler.erases()).then(|| TOKENS_ONLY.into());
         Ok(Completion::Done { note })
     }
 
-    fn failed(&self, leased: &LeasedEvent, note: String) -> Completion {
+    fn on_failure(&self, leased: &LeasedEvent, note: String) -> Completion {
         metrics::failed();
-        if leased.attempt >= self.max_attempts {
+        if leased.attempt >= self.settings.max_attempts {
             return Completion::DeadLetter { note };
         }
-        let wait = self.backoff.wait(leased.attempt);
-        Completion::Retry {
-            due_at: self.clock().now() + wait,
-            note,
-        }
+        let WorkerSettings {
+            min_backoff,
+            max_backoff,
+            ..
+        } = self.settings;
+        let backoff = backoff::exponential(min_backoff, max_backoff);
+        let due_at = self.deauthorizer.clock().now() + backoff::delay(backoff, leased.attempt);
+        Completion::Retry { due_at, note }
     }
 
-    /// Prolongs the lease for as long as it can be. Returns once it is lost, or has run out because
-    /// the inbox could not be reached.
-    async fn hold(&self, lease: &Lease) {
-        let mut holds_until = Instant::now() + self.lease;
-        let mut beat = tokio::time::interval(self.lease / 3);
-        beat.tick().await;
+    /// Renews the lease. Returns once it is lost, or has expired because the inbox was unreachable.
+    async fn renew_until_lost(&self, lease: &Lease) {
+        let ttl = self.settings.lease;
+        let mut expires = Instant::now() + ttl;
+        let mut interval = tokio::time::interval(ttl / 3);
+        interval.tick().await;
         loop {
             tokio::select! {
-                _ = beat.tick() => {}
-                () = tokio::time::sleep_until(holds_until) => return,
+                _ = interval.tick() => {}
+                () = tokio::time::sleep_until(expires) => return,
             }
-            let asked = Instant::now();
-            let until = self.clock().now() + self.lease;
+            let renewed_at = Instant::now();
+            let until = self.deauthorizer.clock().now() + ttl;
             match self.deauthorizer.inbox().renew(lease, until).await {
-                Ok(LeaseOutcome::Applied) => holds_until = asked + self.lease,
+                Ok(LeaseOutcome::Applied) => expires = renewed_at + ttl,
                 Ok(LeaseOutcome::Lost) => return,
-                Err(error) => tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "a lease could not be prolonged"
-                ),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "failed to renew a lease");
+                }
             }
         }
     }
 
-    /// Writes the end of the attempt down. While the inbox cannot be reached it tries for as long
-    /// as a lease is; after that the event comes again by itself, and the handler with it.
-    async fn settle(&self, leased: &LeasedEvent, completion: &Completion) {
-        let give_up = Instant::now() + self.lease;
-        let mut failures = 0;
-        loop {
-            let now = self.clock().now();
-            let result = self
-                .deauthorizer
-                .inbox()
-                .complete(&leased.lease, completion, now)
-                .await;
-            match result {
-                Ok(LeaseOutcome::Applied) => return self.tell(leased, completion),
+    /// Records the result. While the inbox is unreachable it retries for the length of a lease. After
+    /// that the event is processed again, which calls the handler once more.
+    async fn complete(&self, leased: &LeasedEvent, completion: &Completion) {
+        let deadline = Instant::now() + self.settings.lease;
+        for delay in INBOX_BACKOFF.build() {
+            let now = self.deauthorizer.clock().now();
+            let inbox = self.deauthorizer.inbox();
+            let error = match inbox.complete(&leased.lease, completion, now).await {
+                Ok(LeaseOutcome::Applied) => return self.on_completed(leased, completion),
                 Ok(LeaseOutcome::Lost) => {
-                    tracing::warn!("the lease on the event was lost before its end was kept");
+                    tracing::warn!("lost the lease before the result was recorded");
                     return;
                 }
-                Err(error) => {
-                    failures += 1;
-                    let wait = TROUBLE.wait(failures);
-                    if Instant::now() + wait >= give_up {
-                        tracing::error!(
-                            error = &error as &dyn std::error::Error,
-                            "the end of an attempt could not be kept"
-                        );
-                        return;
-                    }
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "the end of an attempt could not be kept yet"
-                    );
-                    tokio::time::sleep(wait).await;
-                }
+                Err(error) => error,
+            };
+            let last = Instant::now() + delay >= deadline;
+            log_failure(&error, last);
+            if last {
+                return;
             }
+            tokio::time::sleep(delay).await;
         }
     }
 
-    fn tell(&self, leased: &LeasedEvent, completion: &Completion) {
+    fn on_completed(&self, leased: &LeasedEvent, completion: &Completion) {
         match completion {
             Completion::Done { note: None } => {
                 metrics::done();
-                tracing::info!("the handler succeeded");
+                tracing::info!("event is done");
             }
             Completion::Done { note: Some(note) } => {
                 metrics::done();
-                tracing::warn!(%note, "an event is done");
+                tracing::warn!(%note, "event is done, but no data was deleted");
             }
             Completion::Retry { due_at, note } => {
-                tracing::warn!(%note, %due_at, "the handler failed; there will be another try");
+                tracing::warn!(%note, %due_at, "attempt failed; will retry");
             }
             Completion::DeadLetter { note } => {
                 metrics::dead_lettered();
-                tracing::error!(%note, "the handler failed too often: the event is a dead letter, someone must look");
+                tracing::error!(%note, "event became a dead letter: every attempt failed");
             }
-            Completion::Stale => self.deauthorizer.found_stale(&leased.event),
+            Completion::Stale => self.deauthorizer.on_stale(&leased.event),
         }
     }
+}
 
-    fn clock(&self) -> &Clock {
-        self.deauthorizer.clock()
+fn log_failure(error: &InboxError, last: bool) {
+    let error = error as &dyn std::error::Error;
+    if last {
+        tracing::error!(error, "failed to record the result of an attempt");
+    } else {
+        tracing::warn!(error, "failed to record the result of an attempt; retrying");
     }
 }
 

@@ -1,463 +1,281 @@
-//! The worker: takes events from the inbox and has the app's handler act on them.
-//!
-//! [`Shift`] is the loop: it takes leases as places get free, and nothing that goes wrong with the
-//! database or a handler ends it. What happens to one event is in [`Attempts`].
+//! The worker, which leases events from the inbox and calls the application's handler.
 
 mod attempt;
-mod housekeeping;
-mod note;
+mod failure_note;
+mod tombstones;
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
-use super::backoff::{Backoff, TROUBLE};
-use super::caught::caught;
+use super::backoff::{self, INBOX_BACKOFF};
 use super::deauthorizer::Deauthorizer;
 use super::handler::DeauthHandler;
 use super::heartbeat;
 use super::metrics;
-use crate::Timestamp;
+use super::task::{TaskHandle, catch_panic};
 use crate::settings::DeletionPolicy;
 use attempt::Attempts;
 
-/// No lease and no pause is longer: see [`MAX_WAIT`](super::MAX_WAIT).
+/// The longest lease and backoff. Must be shorter than [`MAX_WAIT`](super::MAX_WAIT).
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// A worker that is yet to be started.
-///
-/// Several workers, in one process or in many, share the work by lease; one that dies loses
-/// nothing. Each event gets its tokens destroyed first if that is still to do, then the handler,
-/// then a line in the ledger. What fails is tried again after a while, and becomes a dead letter in the end,
-/// where [`Ledger::events`](super::Ledger::events) shows it and
-/// [`Deauthorizer::requeue`] brings it back.
-///
-/// ```
-/// use std::sync::Arc;
-/// use oh_core::{Clock, DeletionPolicy, KeyMaterial};
-/// use oh_core::deauth::{
-///     Deauthorizer, Departure, ErasureRequest, MemoryInbox, Pseudonymizer, Worker,
-/// };
-/// use oh_core::store::MemoryStore;
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let names = Pseudonymizer::new(&KeyMaterial::new("0123456789abcdef0123456789abcdef"));
-/// let inbox = Arc::new(MemoryInbox::new());
-/// let deauthorizer = Deauthorizer::new(Arc::new(MemoryStore::new()), inbox, names, Clock::system());
-///
-/// let handler = |departure: Departure| async move {
-///     println!("delete: {}", departure.delete_data);
-///     Ok(())
-/// };
-/// let worker = Worker::new(deauthorizer.clone(), Arc::new(handler), DeletionPolicy::default()).spawn();
-///
-/// let left_at = oh_core::Timestamp::now();
-/// let _ = deauthorizer.report_webhook(&"01026778".parse()?, ErasureRequest::Requested, left_at).await?;
-/// worker.drain().await;
-/// assert_eq!(deauthorizer.inbox().stats().await?.done, 1);
-/// worker.stop().await;
-/// # Ok(())
-/// # }
-/// ```
-#[must_use = "a worker does nothing until it is started"]
-pub struct Worker {
-    deauthorizer: Deauthorizer,
-    handler: Arc<dyn DeauthHandler>,
-    policy: DeletionPolicy,
-    concurrency: usize,
-    lease: Duration,
-    poll_interval: Duration,
-    max_attempts: u32,
-    backoff: Backoff,
-    handler_timeout: Option<Duration>,
-    stop_timeout: Duration,
+/// Settings of a [`Worker`]. Change single values with `..WorkerSettings::default()`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerSettings {
+    /// The number of events that are processed at once, at least 1. Default: 8.
+    pub concurrency: usize,
+    /// How long an event stays leased to a worker that has died, from 100 ms to 1 day. A live worker
+    /// renews its leases, however long a handler runs. Default: 60 s.
+    pub lease: Duration,
+    /// How often the worker polls the inbox for events that other processes have accepted and for
+    /// retries, at least 10 ms. Events that this process accepts wake the worker. Default: 5 s.
+    pub poll_interval: Duration,
+    /// How often the handler is called before the event becomes a dead letter, at least once.
+    /// Default: 36, which with the default backoff takes between one and two days.
+    pub max_attempts: u32,
+    /// The backoff after the first failed attempt, which doubles with each further one. Jitter
+    /// extends each backoff by up to its own length. Default: 1 s.
+    pub min_backoff: Duration,
+    /// The longest backoff before jitter, at most 1 day. Default: 1 h.
+    pub max_backoff: Duration,
+    /// How long a handler may run before it is cancelled and the attempt fails. Default: unlimited,
+    /// with a warning every ten minutes.
+    pub handler_timeout: Option<Duration>,
+    /// How long running handlers may take to finish when the worker stops. The events of the others
+    /// are processed again after their leases have expired. Default: 30 s.
+    pub stop_timeout: Duration,
 }
 
-impl Worker {
-    /// One that has `handler` act on what `deauthorizer` took note of.
-    pub fn new(
-        deauthorizer: Deauthorizer,
-        handler: Arc<dyn DeauthHandler>,
-        policy: DeletionPolicy,
-    ) -> Self {
+impl Default for WorkerSettings {
+    fn default() -> Self {
         Self {
-            deauthorizer,
-            handler,
-            policy,
             concurrency: 8,
             lease: Duration::from_secs(60),
             poll_interval: Duration::from_secs(5),
             max_attempts: 36,
-            backoff: Backoff {
-                first: Duration::from_secs(1),
-                longest: Duration::from_secs(3_600),
-            },
+            min_backoff: Duration::from_secs(1),
+            max_backoff: Duration::from_secs(3_600),
             handler_timeout: None,
             stop_timeout: Duration::from_secs(30),
         }
     }
+}
 
-    /// How many events to work on at once, at least one. Default 8.
-    pub fn concurrency(mut self, events: usize) -> Self {
-        self.concurrency = events.max(1);
-        self
+impl WorkerSettings {
+    /// Moves each value into its documented range.
+    fn clamped(self) -> Self {
+        Self {
+            concurrency: self.concurrency.max(1),
+            lease: self.lease.clamp(Duration::from_millis(100), DAY),
+            poll_interval: self.poll_interval.max(Duration::from_millis(10)),
+            max_attempts: self.max_attempts.max(1),
+            min_backoff: self.min_backoff.min(DAY),
+            max_backoff: self.max_backoff.min(DAY),
+            ..self
+        }
     }
+}
 
-    /// How long an event stays with a worker that died. A worker that lives prolongs its leases,
-    /// however long a handler takes. Default 60 s, at least 100 ms and at most a day.
-    pub fn lease(mut self, lease: Duration) -> Self {
-        self.lease = lease.clamp(Duration::from_millis(100), DAY);
-        self
-    }
+/// A worker that has not started yet.
+///
+/// For each event the worker first makes sure that the member's tokens are destroyed, then calls the
+/// [`DeauthHandler`], and then records the result in the ledger. Failed attempts are retried with
+/// backoff. An event that fails too often becomes a dead letter until an operator
+/// [requeues](crate::OpenHumans::requeue_event) it.
+///
+/// Any number of workers, in one process or in several, share the events by lease. If a worker dies,
+/// another one processes its events after the leases have expired.
+///
+/// [`OpenHumans::start_background`](crate::OpenHumans::start_background) runs a worker in the
+/// background. In a test or a scheduled job, run one until no event is due:
+///
+/// ```
+/// use oh_core::deauth::WorkerSettings;
+/// use oh_core::{OpenHumans, Settings};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let settings = Settings::builder("client-id", "client-secret", "https://app.example").build()?;
+/// let openhumans = OpenHumans::builder(settings).build()?;
+/// openhumans.worker(WorkerSettings::default()).run_until_idle().await;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a worker does nothing until it runs"]
+pub struct Worker {
+    deauthorizer: Deauthorizer,
+    attempts: Arc<Attempts>,
+    settings: WorkerSettings,
+}
 
-    /// How often to look for events that other processes accepted or left behind; those of this
-    /// process are seen at once. Default 5 s, at least 10 ms.
-    pub fn poll_interval(mut self, every: Duration) -> Self {
-        self.poll_interval = every.max(Duration::from_millis(10));
-        self
-    }
-
-    /// How often the handler is called before an event is a dead letter, at least once. Default 36, which
-    /// with the default waits is about a day.
-    pub fn max_attempts(mut self, attempts: u32) -> Self {
-        self.max_attempts = attempts.max(1);
-        self
-    }
-
-    /// How long to wait after a first failure, and at most: the wait doubles with each failure, and
-    /// varies by a quarter. Default 1 s and 1 h; neither is more than a day.
-    pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
-        self.backoff = Backoff {
-            first: first.min(DAY),
-            longest: longest.min(DAY),
-        };
-        self
-    }
-
-    /// How long a handler may take. What takes longer is stopped, at its next await, and counts as
-    /// a failure. Default: as long as it likes, with a warning and a count in
-    /// `openhumans_deauth_slow_total` every ten minutes.
-    pub fn handler_timeout(mut self, timeout: Duration) -> Self {
-        self.handler_timeout = Some(timeout);
-        self
-    }
-
-    /// How long [`WorkerHandle::stop`] waits for handlers that are at work. Those that are not done
-    /// by then are stopped, and their events come again when the leases run out. Default 30 s.
-    pub fn stop_timeout(mut self, timeout: Duration) -> Self {
-        self.stop_timeout = timeout;
-        self
-    }
-
-    /// Starts it on the current tokio runtime.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a tokio runtime.
-    pub fn spawn(self) -> WorkerHandle {
-        let stop = CancellationToken::new();
-        let (drain, drains) = mpsc::channel(16);
-        let deauthorizer = self.deauthorizer.clone();
-        let task = tokio::spawn(self.work(drains, stop.clone().cancelled_owned()));
-        WorkerHandle {
+impl Worker {
+    pub(crate) fn new(
+        deauthorizer: Deauthorizer,
+        handler: Arc<dyn DeauthHandler>,
+        policy: DeletionPolicy,
+        settings: WorkerSettings,
+    ) -> Self {
+        let settings = settings.clamped();
+        let attempts = Arc::new(Attempts {
+            deauthorizer: deauthorizer.clone(),
+            handler,
+            policy,
+            settings: settings.clone(),
+        });
+        Self {
             deauthorizer,
-            stop,
-            drain,
-            task: AbortOnDropHandle::new(task),
+            attempts,
+            settings,
         }
     }
 
-    /// Works until `stop` is ready, then finishes what has been begun. For a process that does
-    /// nothing else.
-    pub async fn run_until(self, stop: impl Future<Output = ()> + Send) {
-        let (_drain, drains) = mpsc::channel(1);
-        self.work(drains, stop).await;
+    /// Processes events until none is due and none is being processed by this worker.
+    ///
+    /// Events that wait for a retry or are leased to another worker stay pending. While the inbox is
+    /// unreachable, this waits.
+    pub async fn run_until_idle(self) {
+        EventLoop::new(self).run(std::future::pending(), true).await;
     }
 
-    async fn work(
-        self,
-        drains: mpsc::Receiver<oneshot::Sender<()>>,
-        stop: impl Future<Output = ()> + Send,
-    ) {
-        self.deauthorizer.works();
-        let attempts = Arc::new(Attempts {
-            deauthorizer: self.deauthorizer.clone(),
-            handler: self.handler,
-            policy: self.policy,
-            lease: self.lease,
-            max_attempts: self.max_attempts,
-            backoff: self.backoff,
-            handler_timeout: self.handler_timeout,
-        });
-        let shift = Shift {
-            deauthorizer: self.deauthorizer,
-            attempts,
-            concurrency: self.concurrency,
-            poll_interval: self.poll_interval,
-            stop_timeout: self.stop_timeout,
-            running: JoinSet::new(),
-            chores: JoinSet::new(),
-            due: BinaryHeap::new(),
-            look: Look::Now,
-            failures: 0,
-            waiting: Vec::new(),
-        };
-        shift.work(drains, stop).await;
+    /// Runs the worker as a background task.
+    pub(crate) fn spawn(self) -> TaskHandle {
+        TaskHandle::spawn("worker", |stop| self.run_until(stop))
+    }
+
+    async fn run_until(self, stop: impl Future<Output = ()> + Send) {
+        let mut side_tasks = JoinSet::new();
+        side_tasks.spawn(heartbeat::run(self.deauthorizer.clone()));
+        side_tasks.spawn(tombstones::run(self.deauthorizer.clone()));
+        if cfg!(feature = "metrics") {
+            side_tasks.spawn(update_gauges(self.deauthorizer.clone()));
+        }
+        EventLoop::new(self).run(stop, false).await;
     }
 }
 
 impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Worker")
-            .field("concurrency", &self.concurrency)
-            .field("lease", &self.lease)
-            .field("poll_interval", &self.poll_interval)
-            .field("max_attempts", &self.max_attempts)
-            .field("backoff", &self.backoff)
+            .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
 }
 
-/// A worker at work.
-///
-/// Dropping it aborts the worker at once: handlers end at their next await, and their events come
-/// again when the leases run out. [`stop`](Self::stop) ends it gracefully.
-#[derive(Debug)]
-#[must_use = "dropping it aborts the worker"]
-pub struct WorkerHandle {
-    deauthorizer: Deauthorizer,
-    stop: CancellationToken,
-    drain: mpsc::Sender<oneshot::Sender<()>>,
-    task: AbortOnDropHandle<()>,
-}
-
-impl WorkerHandle {
-    /// Has it look for events now.
-    pub fn wake(&self) {
-        self.deauthorizer.wake();
-    }
-
-    /// Waits until no event that is due is left, and none is being worked on here. Events that wait
-    /// for another try, or are held by other workers, are not waited for.
-    pub async fn drain(&self) {
-        let (done, drained) = oneshot::channel();
-        if self.drain.send(done).await.is_ok() {
-            // An error means that the worker has ended.
-            let _ = drained.await;
-        }
-    }
-
-    /// Takes no more events, finishes those begun, and ends; after
-    /// [`stop_timeout`](Worker::stop_timeout) at the latest.
-    pub async fn stop(self) {
-        self.stop.cancel();
-        if let Err(error) = self.task.await {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "the worker panicked"
-            );
-        }
-    }
-}
-
-/// Whether there may be events to take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Look {
-    /// Something says so.
-    Now,
-    /// The last lease was full, or an event of a member made way for the next: worth a look once
-    /// half of the places are free, so that a flood is taken in batches.
-    Soon,
-    /// Not until something happens.
-    No,
-}
-
-struct Shift {
+/// Leases events and runs an attempt for each.
+struct EventLoop {
     deauthorizer: Deauthorizer,
     attempts: Arc<Attempts>,
-    concurrency: usize,
-    poll_interval: Duration,
-    stop_timeout: Duration,
-    running: JoinSet<Option<Timestamp>>,
-    chores: JoinSet<()>,
-    due: BinaryHeap<Reverse<Timestamp>>,
-    look: Look,
-    // How often in a row the inbox could not be asked.
+    settings: WorkerSettings,
+    running: JoinSet<()>,
+    poll_due: bool,
+    next_poll: Instant,
+    /// Consecutive failures to poll the inbox.
     failures: u32,
-    waiting: Vec<oneshot::Sender<()>>,
 }
 
-impl Shift {
-    async fn work(
-        mut self,
-        mut drains: mpsc::Receiver<oneshot::Sender<()>>,
-        stop: impl Future<Output = ()> + Send,
-    ) {
+impl EventLoop {
+    fn new(worker: Worker) -> Self {
+        worker.deauthorizer.mark_worker_started();
+        Self {
+            deauthorizer: worker.deauthorizer,
+            attempts: worker.attempts,
+            settings: worker.settings,
+            running: JoinSet::new(),
+            poll_due: true,
+            next_poll: Instant::now(),
+            failures: 0,
+        }
+    }
+
+    async fn run(mut self, stop: impl Future<Output = ()> + Send, until_idle: bool) {
         let mut stop = std::pin::pin!(stop);
-        let mut stopping = false;
-        let mut give_up = Instant::now();
-        let mut sweeps = tokio::time::interval(housekeeping::HOUR);
-        self.chores
-            .spawn(heartbeat::beat(self.deauthorizer.clone()));
-        if cfg!(feature = "metrics") {
-            self.chores.spawn(measure(self.deauthorizer.clone()));
-        }
-        let mut again = Instant::now();
         loop {
-            if !stopping && self.wants_more() {
-                self.take().await;
-                again = Instant::now() + self.until_next_look();
+            if self.poll_due && self.running.len() < self.settings.concurrency {
+                self.poll().await;
             }
-            if self.look == Look::No && self.running.is_empty() && self.failures == 0 {
-                for drained in self.waiting.drain(..) {
-                    let _ = drained.send(());
-                }
+            let idle = !self.poll_due && self.running.is_empty() && self.failures == 0;
+            if until_idle && idle {
+                return;
             }
-            if stopping && self.running.is_empty() {
-                break;
-            }
+            // After a failure only the timer polls again, so that the backoff takes effect.
+            let reachable = self.failures == 0;
             tokio::select! {
-                () = &mut stop, if !stopping => {
-                    stopping = true;
-                    give_up = Instant::now() + self.stop_timeout;
-                }
-                () = tokio::time::sleep_until(give_up), if stopping => {
-                    tracing::error!(
-                        handlers = self.running.len(),
-                        "handlers that did not end in time were stopped"
-                    );
-                    break;
-                }
+                () = &mut stop => break,
                 Some(ended) = self.running.join_next() => {
-                    self.note_end(ended);
+                    log_panic(ended);
                     while let Some(ended) = self.running.try_join_next() {
-                        self.note_end(ended);
+                        log_panic(ended);
                     }
-                    again = again.min(Instant::now() + self.until_next_look());
+                    // The member of that event may have another one, which had to wait.
+                    self.poll_due |= reachable;
                 }
-                // While the inbox cannot be asked only time helps.
-                () = self.deauthorizer.woken(), if !stopping && self.failures == 0 => self.look = Look::Now,
-                Some(drained) = drains.recv(), if !stopping => {
-                    self.waiting.push(drained);
-                    if self.failures == 0 {
-                        self.look = Look::Now;
-                    }
+                () = self.deauthorizer.wake_requested(), if reachable => self.poll_due = true,
+                () = tokio::time::sleep_until(self.next_poll), if !self.poll_due => {
+                    self.poll_due = true;
                 }
-                () = tokio::time::sleep_until(again), if !stopping => {
-                    self.look = Look::Now;
-                    again = Instant::now() + self.poll_interval;
-                }
-                _ = sweeps.tick(), if !stopping => self.sweep(),
             }
         }
-        tracing::debug!("the worker has stopped");
+        self.finish_running().await;
     }
 
-    fn wants_more(&self) -> bool {
-        let free = self.concurrency - self.running.len();
-        match self.look {
-            Look::Now => free > 0,
-            Look::Soon => free * 2 >= self.concurrency,
-            Look::No => false,
-        }
-    }
-
-    async fn take(&mut self) {
-        let free = self.concurrency - self.running.len();
+    /// Leases as many events as may be processed in addition to the running ones.
+    async fn poll(&mut self) {
+        self.poll_due = false;
+        let limit = self.settings.concurrency - self.running.len();
         let now = self.deauthorizer.clock().now();
-        while self.due.peek().is_some_and(|Reverse(due)| *due <= now) {
-            self.due.pop();
-        }
-        let until = now + self.attempts.lease;
-        match caught(self.deauthorizer.inbox().lease(now, until, free)).await {
+        let until = now + self.settings.lease;
+        let leased = catch_panic(self.deauthorizer.inbox().lease(now, until, limit)).await;
+        let delay = match leased {
             Ok(leased) => {
                 self.failures = 0;
-                self.look = if leased.len() < free {
-                    Look::No
-                } else {
-                    Look::Soon
-                };
-                for leased in leased {
-                    self.running.spawn(self.attempts.clone().make(leased));
+                for event in leased {
+                    self.running.spawn(self.attempts.clone().run(event));
                 }
+                self.settings.poll_interval
             }
             Err(error) => {
                 self.failures += 1;
-                self.look = Look::No;
-                tracing::warn!(
-                    error = &*error,
-                    failures = self.failures,
-                    "the inbox could not be asked for events"
-                );
+                let failures = self.failures;
+                tracing::warn!(error = &*error, failures, "failed to poll the inbox");
+                backoff::delay(INBOX_BACKOFF, failures)
             }
-        }
+        };
+        self.next_poll = Instant::now() + delay;
     }
 
-    fn note_end(&mut self, ended: Result<Option<Timestamp>, JoinError>) {
-        match ended {
-            Ok(Some(due)) => self.due.push(Reverse(due)),
-            Ok(None) => {}
-            // A panic of the handler is caught sooner; this one would be our own.
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the task of an attempt panicked"
-                );
-            }
+    async fn finish_running(mut self) {
+        let deadline = Instant::now() + self.settings.stop_timeout;
+        while let Ok(Some(ended)) =
+            tokio::time::timeout_at(deadline, self.running.join_next()).await
+        {
+            log_panic(ended);
         }
-        if self.look == Look::No && self.failures == 0 {
-            self.look = Look::Soon;
+        if !self.running.is_empty() {
+            let handlers = self.running.len();
+            tracing::error!(handlers, "cancelled handlers: worker stop timed out");
         }
-    }
-
-    fn until_next_look(&self) -> Duration {
-        if self.failures > 0 {
-            return TROUBLE.wait(self.failures);
-        }
-        match self.due.peek() {
-            Some(Reverse(due)) => {
-                let wait = due.since(self.deauthorizer.clock().now());
-                // A timer may fire a little early.
-                self.poll_interval.min(wait + Duration::from_millis(1))
-            }
-            None => self.poll_interval,
-        }
-    }
-
-    /// Clears tombstones away, on the side. Cut off when the worker ends.
-    fn sweep(&mut self) {
-        while self.chores.try_join_next().is_some() {}
-        let deauthorizer = self.deauthorizer.clone();
-        self.chores.spawn(async move {
-            let holder = crate::random::hex();
-            match housekeeping::sweep(&deauthorizer, &holder).await {
-                Ok(Some(removed)) => tracing::debug!(removed, "tombstones were cleared away"),
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::warn!(error = &*error, "tombstones could not be cleared away");
-                }
-            }
-        });
     }
 }
 
-/// Keeps the gauges right for as long as the worker works.
-async fn measure(deauthorizer: Deauthorizer) {
-    let mut every = tokio::time::interval(Duration::from_secs(15));
+/// Logs a panic of the attempt itself. Panics of handlers are failed attempts.
+fn log_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(error, "worker attempt panicked");
+    }
+}
+
+async fn update_gauges(deauthorizer: Deauthorizer) {
+    let mut interval = tokio::time::interval(heartbeat::HEARTBEAT_INTERVAL);
     loop {
-        every.tick().await;
+        interval.tick().await;
         if let Ok(stats) = deauthorizer.inbox().stats().await {
-            metrics::stand(&stats, deauthorizer.clock().now());
+            metrics::update_gauges(&stats, deauthorizer.clock().now());
         }
     }
 }

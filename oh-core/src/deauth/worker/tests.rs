@@ -1,52 +1,104 @@
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
 use super::*;
-use crate::deauth::test_support::{FaultyInbox, Setting, at, member};
-use crate::deauth::{DeauthInbox, Departure, EventState, Step};
+use crate::deauth::test_support::{DAY, FaultyInbox, HOUR, SECOND, Setting, at, event, member};
+use crate::deauth::{DeauthInbox, Departure, EventState, MAX_WAIT, Step, TokensOnly};
 use crate::store::TokenStore;
 
-mod looks;
-mod wishes;
+/// A handler that records its calls and fails the first `failures` times.
+#[derive(Clone, Default)]
+struct Recorder {
+    calls: Arc<Mutex<Vec<Departure>>>,
+    failures: usize,
+}
 
-/// A handler that says what it was called with, and fails the first `failures` times.
-fn failing(failures: usize) -> (Arc<Mutex<Vec<Departure>>>, impl DeauthHandler) {
-    let calls = Arc::new(Mutex::new(Vec::<Departure>::new()));
-    let seen = calls.clone();
-    let handler = move |departure: Departure| {
-        let mut calls = calls.lock().unwrap();
-        calls.push(departure.clone());
-        let fail = calls.len() <= failures;
-        async move {
-            if fail {
-                Err(format!("cannot delete {}", departure.event.member).into())
-            } else {
-                Ok(())
-            }
+impl Recorder {
+    fn failing(failures: usize) -> Self {
+        Self {
+            failures,
+            ..Self::default()
         }
-    };
-    (seen, handler)
+    }
+
+    fn attempts(&self) -> Vec<u32> {
+        let calls = self.calls.lock().unwrap();
+        calls.iter().map(|departure| departure.attempt).collect()
+    }
+}
+
+#[async_trait::async_trait]
+impl DeauthHandler for Recorder {
+    async fn deauthorized(&self, departure: &Departure) -> Result<(), crate::transport::BoxError> {
+        let mut calls = self.calls.lock().unwrap();
+        calls.push(departure.clone());
+        match calls.len() <= self.failures {
+            true => Err(format!("cannot delete {}", departure.event.member).into()),
+            false => Ok(()),
+        }
+    }
+}
+
+/// A handler that signals when it starts and waits until it may finish.
+#[derive(Clone, Default)]
+struct Gate {
+    started: Arc<Notify>,
+    starts: Arc<AtomicUsize>,
+    finish: Arc<Notify>,
+    /// Notified when a running handler ends or is cancelled.
+    ended: Arc<Notify>,
+}
+
+struct NotifyOnDrop(Arc<Notify>);
+
+impl Drop for NotifyOnDrop {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+impl Gate {
+    fn starts(&self) -> usize {
+        self.starts.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait::async_trait]
+impl DeauthHandler for Gate {
+    async fn deauthorized(&self, _: &Departure) -> Result<(), crate::transport::BoxError> {
+        let _ended = NotifyOnDrop(self.ended.clone());
+        self.starts.fetch_add(1, Ordering::SeqCst);
+        self.started.notify_one();
+        self.finish.notified().await;
+        Ok(())
+    }
+}
+
+fn polling_daily() -> WorkerSettings {
+    WorkerSettings {
+        poll_interval: DAY,
+        ..WorkerSettings::default()
+    }
 }
 
 #[tokio::test]
-async fn what_fails_is_tried_again_when_it_is_due() {
+async fn worker_retries_failed_event_when_due() {
     let setting = Setting::new();
-    let (calls, handler) = failing(2);
-    let worker = setting.worker(handler).spawn();
+    let handler = Recorder::failing(2);
     setting.authorize(1, at(0)).await;
     let _ = setting.report_webhook(1, at(50)).await;
-    worker.drain().await;
-    assert_eq!(calls.lock().unwrap().len(), 1);
-    for expected in [2, 3] {
-        setting.clock.advance(Duration::from_secs(5));
-        worker.drain().await;
-        assert_eq!(calls.lock().unwrap().len(), expected);
+    for attempts in 1..=3 {
+        for _ in 0..2 {
+            setting.run_worker(handler.clone()).await;
+            assert_eq!(handler.attempts().len(), attempts);
+        }
+        setting.clock.advance(5 * SECOND);
     }
-    let attempts: Vec<_> = calls.lock().unwrap().iter().map(|d| d.attempt).collect();
-    assert_eq!(attempts, [1, 2, 3]);
-    assert!(calls.lock().unwrap()[0].delete_data);
+    assert_eq!(handler.attempts(), [1, 2, 3]);
+    assert!(handler.calls.lock().unwrap()[0].delete_data);
     assert_eq!(
         setting.steps().await,
         [
@@ -63,104 +115,82 @@ async fn what_fails_is_tried_again_when_it_is_due() {
     let ledger = format!("{:?}", setting.lines().await);
     assert!(ledger.contains("cannot delete"), "{ledger}");
     assert!(!ledger.contains(member(1).as_str()), "{ledger}");
-    worker.stop().await;
 }
 
 #[tokio::test]
-async fn an_event_of_this_process_is_acted_on_at_once() {
+async fn worker_dead_letters_event_after_last_attempt() {
     let setting = Setting::new();
-    let called = Arc::new(Notify::new());
-    let calls = called.clone();
-    let handler = move |_: Departure| {
-        calls.notify_one();
-        async { Ok(()) }
+    let handler = Recorder::failing(3);
+    let _ = setting.report_webhook(1, at(50)).await;
+    let settings = WorkerSettings {
+        max_attempts: 3,
+        ..WorkerSettings::default()
     };
-    let worker = setting.worker(handler);
-    let worker = worker
-        .poll_interval(Duration::from_secs(24 * 3_600))
-        .spawn();
-    worker.drain().await;
-    let _ = setting.report_webhook(1, at(50)).await;
-    let patience = Duration::from_secs(60);
-    let called = tokio::time::timeout(patience, called.notified()).await;
-    assert!(called.is_ok(), "nobody woke the worker");
-    worker.stop().await;
-}
-
-#[tokio::test]
-async fn what_fails_too_often_is_a_dead_letter_and_can_be_requeued() {
-    let setting = Setting::new();
-    let (calls, handler) = failing(3);
-    let worker = setting.worker(handler).max_attempts(3).spawn();
-    let _ = setting.report_webhook(1, at(50)).await;
     for _ in 0..5 {
-        worker.drain().await;
-        setting.clock.advance(Duration::from_secs(3_600));
+        let worker = setting.worker(handler.clone(), settings.clone());
+        worker.run_until_idle().await;
+        setting.clock.advance(HOUR);
     }
-    assert_eq!(calls.lock().unwrap().len(), 3);
+    assert_eq!(handler.attempts(), [1, 2, 3]);
     let dead_letters = setting.events(EventState::DeadLetter).await;
     assert_eq!(dead_letters.len(), 1);
-    let requeued = setting
-        .inbox
-        .requeue(&dead_letters[0].id, setting.clock.now())
-        .await;
+    let requeued = setting.deauthorizer.requeue(&dead_letters[0].id).await;
     assert!(requeued.unwrap());
-    worker.drain().await;
-    assert_eq!(calls.lock().unwrap().last().unwrap().attempt, 1);
+    setting.run_worker(handler.clone()).await;
+    assert_eq!(handler.attempts(), [1, 2, 3, 1]);
     assert_eq!(setting.events(EventState::Done).await.len(), 1);
-    worker.stop().await;
 }
 
 #[tokio::test]
-async fn a_panic_is_a_failure() {
+async fn worker_dead_letters_event_whose_attempts_all_ended_with_their_process() {
     let setting = Setting::new();
-    let worker = setting
-        .worker(|departure: Departure| async move { panic!("no {}", departure.event.member) })
-        .spawn();
     let _ = setting.report_webhook(1, at(50)).await;
-    worker.drain().await;
+    for _ in 0..3 {
+        let now = setting.clock.now();
+        assert_eq!(setting.inbox.lease(now, now, 1).await.unwrap().len(), 1);
+    }
+    let handler = Recorder::default();
+    let settings = WorkerSettings {
+        max_attempts: 3,
+        ..WorkerSettings::default()
+    };
+    let worker = setting.worker(handler.clone(), settings);
+    worker.run_until_idle().await;
+    assert!(handler.attempts().is_empty());
+    assert_eq!(setting.events(EventState::DeadLetter).await.len(), 1);
+}
+
+#[tokio::test]
+async fn worker_records_panic_as_failed_attempt() {
+    let setting = Setting::new();
+    let _ = setting.report_webhook(1, at(50)).await;
+    let handler = |departure: Departure| async move { panic!("no {}", departure.event.member) };
+    setting.run_worker(handler).await;
     let last = setting.lines().await.pop().unwrap();
     assert_eq!(last.step, Step::Failed);
     let note = last.note.unwrap();
     assert!(note.starts_with("the handler panicked: no "), "{note}");
     assert!(!note.contains(member(1).as_str()), "{note}");
-    worker.stop().await;
 }
 
+/// The process that stored the event died before it destroyed the tokens.
 #[tokio::test]
-async fn tokens_that_were_left_go_before_the_handler_is_called() {
+async fn worker_destroys_tokens_before_it_calls_handler() {
     let setting = Setting::new();
     setting.authorize(1, at(0)).await;
-    // As a process leaves it that dies right after the event was kept.
-    let id = setting.deauthorizer.names().webhook_event_id(
-        &member(1),
-        at(50),
-        crate::deauth::ErasureRequest::Requested,
-    );
-    let event = crate::deauth::DeauthEvent {
-        id,
-        member: member(1),
-        pseudonym: setting.deauthorizer.names().pseudonym(&member(1)),
-        erasure: crate::deauth::ErasureRequest::Requested,
-        discovery: crate::deauth::Discovery::Webhook,
-        left_at: at(50),
-        received_at: at(60),
-    };
-    let _ = setting.inbox.accept(&event).await.unwrap();
+    let _ = setting.inbox.accept(&event(1)).await.unwrap();
     let store = setting.store.clone();
-    let worker = setting
-        .worker(move |departure: Departure| {
-            let store = store.clone();
-            async move {
-                let record = store.load(&departure.event.member).await?;
-                match record {
-                    Some(record) if !record.is_authorized() => Ok(()),
-                    _ => Err("the tokens were still there".into()),
-                }
+    let handler = move |departure: Departure| {
+        let store = store.clone();
+        async move {
+            let record = store.load(&departure.event.member).await?;
+            match record {
+                Some(record) if !record.is_authorized() => Ok(()),
+                _ => Err("the tokens still exist".into()),
             }
-        })
-        .spawn();
-    worker.drain().await;
+        }
+    };
+    setting.run_worker(handler).await;
     assert_eq!(
         setting.steps().await,
         [
@@ -170,396 +200,278 @@ async fn tokens_that_were_left_go_before_the_handler_is_called() {
             Step::Done
         ]
     );
-    worker.stop().await;
 }
 
 #[tokio::test]
-async fn a_member_who_came_back_is_left_alone_and_asked_about() {
+async fn worker_skips_event_of_member_who_authorized_again() {
     let setting = Setting::new();
-    let (calls, handler) = failing(0);
+    let handler = Recorder::default();
     setting.authorize(1, at(60)).await;
     let _ = setting.report_webhook(1, at(50)).await;
-    let worker = setting.worker(handler).spawn();
-    worker.drain().await;
-    assert!(calls.lock().unwrap().is_empty());
-    assert!(setting.record(1).await.unwrap().is_authorized());
+    setting.run_worker(handler.clone()).await;
+    assert!(handler.attempts().is_empty());
+    assert!(setting.is_authorized(1).await);
     assert_eq!(setting.events(EventState::Stale).await.len(), 1);
-    let hint = setting.hint().await;
-    assert_eq!(hint, member(1));
-    worker.stop().await;
+    assert_eq!(setting.next_inquiry().await, member(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_more_than_asked_for_run_at_once_and_all_are_done() {
+async fn worker_limits_concurrency_and_orders_events_of_a_member() {
     let setting = Setting::new();
-    let running = Arc::new(AtomicUsize::new(0));
-    let most = Arc::new(AtomicUsize::new(0));
-    let last_of = Arc::new(Mutex::new(std::collections::HashMap::new()));
-    for i in 0..300 {
-        let left_at = at(i64::try_from(i).unwrap());
-        let _ = setting.report_webhook(i % 100, left_at).await;
+    for number in 0..300 {
+        let left_at = at(i64::try_from(number).unwrap());
+        let _ = setting.report_webhook(number % 100, left_at).await;
         setting.clock.advance(Duration::from_micros(1));
     }
-    let (counted, highest, order) = (running.clone(), most.clone(), last_of.clone());
-    let worker = setting
-        .worker(move |departure: Departure| {
-            let (running, most, last_of) = (counted.clone(), highest.clone(), order.clone());
-            async move {
-                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                tokio::task::yield_now().await;
-                let event = departure.event;
-                let before = last_of
-                    .lock()
-                    .unwrap()
-                    .insert(event.member, event.received_at);
-                assert!(before.is_none_or(|before| before < event.received_at));
-                running.fetch_sub(1, Ordering::SeqCst);
-                Ok(())
-            }
-        })
-        .concurrency(5)
-        .spawn();
-    worker.drain().await;
-    assert_eq!(setting.inbox.stats().await.unwrap().done, 300);
-    assert!(most.load(Ordering::SeqCst) <= 5);
-    worker.stop().await;
-}
-
-#[tokio::test]
-async fn a_slow_handler_keeps_its_event() {
-    let setting = Setting::new();
-    let go = Arc::new(Notify::new());
-    let waiting = go.clone();
-    let worker = setting
-        .worker(move |_: Departure| {
-            let go = waiting.clone();
-            async move {
-                go.notified().await;
-                Ok(())
-            }
-        })
-        .lease(Duration::from_millis(100))
-        .spawn();
-    let _ = setting.report_webhook(1, at(50)).await;
-    while setting.inbox.extended.load(Ordering::SeqCst) < 5 {
-        setting.inbox.extending.notified().await;
-    }
-    go.notify_one();
-    worker.drain().await;
-    let done = setting.events(EventState::Done).await;
-    assert_eq!(done[0].attempts, 1);
-    worker.stop().await;
-}
-
-#[tokio::test]
-async fn a_handler_whose_event_was_taken_over_is_stopped() {
-    struct Told(Arc<Notify>);
-    impl Drop for Told {
-        fn drop(&mut self) {
-            self.0.notify_one();
+    let running = Arc::new(AtomicUsize::new(0));
+    let max_running = Arc::new(AtomicUsize::new(0));
+    let last_of = Arc::new(Mutex::new(HashMap::new()));
+    let highest = max_running.clone();
+    let handler = move |departure: Departure| {
+        let (running, highest, last_of) = (running.clone(), highest.clone(), last_of.clone());
+        async move {
+            let now_running = running.fetch_add(1, Ordering::SeqCst) + 1;
+            highest.fetch_max(now_running, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            let event = departure.event;
+            let mut last_of = last_of.lock().unwrap();
+            let before = last_of.insert(event.member, event.received_at);
+            assert!(before.is_none_or(|before| before < event.received_at));
+            running.fetch_sub(1, Ordering::SeqCst);
+            Ok(())
         }
-    }
-    let setting = Setting::new();
-    let (begun, dropped) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (begin, drop_told) = (begun.clone(), dropped.clone());
-    let worker = setting
-        .worker(move |_: Departure| {
-            let (begin, told) = (begin.clone(), Told(drop_told.clone()));
+    };
+    let settings = WorkerSettings {
+        concurrency: 5,
+        ..WorkerSettings::default()
+    };
+    setting.worker(handler, settings).run_until_idle().await;
+    assert_eq!(setting.inbox.stats().await.unwrap().done, 300);
+    assert!(max_running.load(Ordering::SeqCst) <= 5);
+}
+
+/// One handler is asynchronous. The other blocks its thread.
+#[tokio::test(flavor = "multi_thread")]
+async fn worker_renews_lease_while_handler_runs() {
+    for blocks in [false, true] {
+        let setting = Setting::new();
+        let inbox = setting.inbox.clone();
+        let handler = move |_: Departure| {
+            let inbox = inbox.clone();
             async move {
-                let _told = told;
-                begin.notify_one();
-                std::future::pending().await
+                while inbox.renewals.load(Ordering::SeqCst) < 5 {
+                    match blocks {
+                        true => std::thread::yield_now(),
+                        false => inbox.lease_renewed.notified().await,
+                    }
+                }
+                Ok(())
             }
-        })
-        .lease(Duration::from_millis(300))
-        .spawn();
+        };
+        let settings = WorkerSettings {
+            lease: Duration::from_millis(100),
+            ..WorkerSettings::default()
+        };
+        let _ = setting.report_webhook(1, at(50)).await;
+        setting.worker(handler, settings).run_until_idle().await;
+        assert_eq!(setting.events(EventState::Done).await[0].attempts, 1);
+    }
+}
+
+#[tokio::test]
+async fn worker_cancels_handler_when_lease_is_lost() {
+    let setting = Setting::new();
+    let gate = Gate::default();
+    let settings = WorkerSettings {
+        lease: Duration::from_millis(300),
+        ..WorkerSettings::default()
+    };
+    let worker = setting.worker(gate.clone(), settings).spawn();
     let _ = setting.report_webhook(1, at(50)).await;
-    begun.notified().await;
-    setting.clock.advance(Duration::from_secs(1));
-    let now = setting.clock.now();
-    let taken = setting
-        .inbox
-        .lease(now, now + Duration::from_secs(60), 1)
-        .await
-        .unwrap();
-    assert_eq!(taken[0].attempt, 2);
-    dropped.notified().await;
+    gate.started.notified().await;
+    setting.clock.advance(SECOND);
+    assert_eq!(setting.lease(1).await[0].attempt, 2);
+    gate.ended.notified().await;
     worker.stop().await;
     assert_eq!(setting.events(EventState::Pending).await.len(), 1);
 }
 
 #[tokio::test]
-async fn an_event_outlives_a_worker_that_dies() {
+async fn worker_continues_after_another_worker_died() {
     let setting = Setting::new();
-    let begun = Arc::new(Notify::new());
-    let begin = begun.clone();
-    let worker = setting
-        .worker(move |_: Departure| {
-            let begin = begin.clone();
-            async move {
-                begin.notify_one();
-                std::future::pending().await
-            }
-        })
-        .spawn();
+    let gate = Gate::default();
+    let worker = setting.worker(gate.clone(), polling_daily()).spawn();
     let _ = setting.report_webhook(1, at(50)).await;
-    begun.notified().await;
+    gate.started.notified().await;
     drop(worker);
 
-    let (calls, handler) = failing(0);
-    let worker = setting.worker(handler).spawn();
-    worker.drain().await;
-    assert!(calls.lock().unwrap().is_empty(), "the lease still runs");
-    setting.clock.advance(Duration::from_secs(61));
-    worker.drain().await;
-    assert_eq!(calls.lock().unwrap()[0].attempt, 2);
+    let handler = Recorder::default();
+    setting.run_worker(handler.clone()).await;
+    assert!(handler.attempts().is_empty(), "the lease has not expired");
+    setting.clock.advance(61 * SECOND);
+    setting.run_worker(handler.clone()).await;
+    assert_eq!(handler.attempts(), [2]);
     assert_eq!(setting.events(EventState::Done).await.len(), 1);
-    worker.stop().await;
 }
 
-#[tokio::test]
-async fn events_that_end_every_process_are_dead_letters_in_the_end() {
-    let setting = Setting::new();
-    let _ = setting.report_webhook(1, at(50)).await;
-    for _ in 0..3 {
-        let now = setting.clock.now();
-        let leased = setting.inbox.lease(now, now, 1).await.unwrap();
-        assert_eq!(leased.len(), 1);
+#[tokio::test(start_paused = true)]
+async fn worker_survives_failures_and_panics_of_inbox() {
+    for set_faulty in [FaultyInbox::set_down, FaultyInbox::set_panics] {
+        let setting = Setting::new();
+        let handler = Recorder::default();
+        let _ = setting.report_webhook(1, at(50)).await;
+        set_faulty(&setting.inbox, true);
+        let worker = setting.worker(handler.clone(), polling_daily());
+        let mut idle = std::pin::pin!(worker.run_until_idle());
+        tokio::select! {
+            biased;
+            () = &mut idle => panic!("it is unknown whether events are due"),
+            () = tokio::time::sleep(600 * SECOND) => {}
+        }
+        set_faulty(&setting.inbox, false);
+        let recovered = tokio::time::timeout(10 * SECOND, idle).await;
+        assert!(recovered.is_ok(), "the backoff exceeds its limit");
+        assert_eq!(handler.attempts(), [1]);
     }
-    let (calls, handler) = failing(0);
-    let worker = setting.worker(handler).max_attempts(3).spawn();
-    worker.drain().await;
-    assert!(calls.lock().unwrap().is_empty());
-    assert_eq!(setting.events(EventState::DeadLetter).await.len(), 1);
-    worker.stop().await;
-}
-
-async fn a_worker_outlives(trouble: impl Fn(&FaultyInbox, bool)) {
-    let setting = Setting::new();
-    let (calls, handler) = failing(0);
-    let _ = setting.report_webhook(1, at(50)).await;
-    trouble(&setting.inbox, true);
-    let worker = setting.worker(handler).spawn();
-    for _ in 0..3 {
-        setting.inbox.refused.notified().await;
-    }
-    trouble(&setting.inbox, false);
-    worker.drain().await;
-    assert_eq!(calls.lock().unwrap().len(), 1);
-    worker.stop().await;
 }
 
 #[tokio::test]
-async fn a_worker_outlives_its_database() {
-    a_worker_outlives(FaultyInbox::set_down).await;
-}
-
-#[tokio::test]
-async fn a_worker_outlives_an_inbox_that_panics() {
-    a_worker_outlives(FaultyInbox::set_panics).await;
-}
-
-#[tokio::test]
-async fn success_is_written_down_once_the_database_is_back() {
+async fn worker_records_success_after_inbox_recovers() {
     let setting = Setting::new();
     let calls = Arc::new(AtomicUsize::new(0));
     let (count, inbox) = (calls.clone(), setting.inbox.clone());
-    let worker = setting
-        .worker(move |_: Departure| {
-            let (count, inbox) = (count.clone(), inbox.clone());
-            async move {
-                count.fetch_add(1, Ordering::SeqCst);
-                inbox.set_down(true);
-                Ok(())
-            }
-        })
-        .spawn();
+    let handler = move |_: Departure| {
+        count.fetch_add(1, Ordering::SeqCst);
+        inbox.set_down(true);
+        async { Ok(()) }
+    };
     let _ = setting.report_webhook(1, at(50)).await;
-    for _ in 0..2 {
-        setting.inbox.refused.notified().await;
-    }
-    setting.inbox.set_down(false);
-    worker.drain().await;
+    let recovery = async {
+        for _ in 0..2 {
+            setting.inbox.call_failed.notified().await;
+        }
+        setting.inbox.set_down(false);
+    };
+    tokio::join!(setting.run_worker(handler), recovery);
     assert_eq!(calls.load(Ordering::SeqCst), 1);
     assert_eq!(setting.events(EventState::Done).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stop_finishes_running_handlers_and_starts_no_others() {
+    let setting = Setting::new();
+    let gate = Gate::default();
+    let settings = WorkerSettings {
+        concurrency: 1,
+        ..WorkerSettings::default()
+    };
+    let worker = setting.worker(gate.clone(), settings).spawn();
+    for number in [1, 2] {
+        let _ = setting.report_webhook(number, at(50)).await;
+    }
+    gate.started.notified().await;
+    let stopped = tokio::spawn(worker.stop());
+    tokio::task::yield_now().await;
+    gate.finish.notify_one();
+    stopped.await.unwrap();
+    let stats = setting.inbox.stats().await.unwrap();
+    assert_eq!((stats.done, stats.pending), (1, 1));
+    assert_eq!(gate.starts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stop_cancels_handlers_after_timeout() {
+    let setting = Setting::new();
+    let gate = Gate::default();
+    let worker = setting.worker(gate.clone(), polling_daily()).spawn();
+    let _ = setting.report_webhook(1, at(50)).await;
+    gate.started.notified().await;
+    let started = Instant::now();
+    worker.stop().await;
+    assert_eq!(started.elapsed(), WorkerSettings::default().stop_timeout);
+    assert_eq!(setting.events(EventState::Pending).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn worker_polls_for_events_of_other_processes() {
+    let setting = Setting::new();
+    let handler = Recorder::default();
+    let settings = WorkerSettings {
+        poll_interval: 600 * SECOND,
+        ..WorkerSettings::default()
+    };
+    let worker = setting.worker(handler.clone(), settings).spawn();
+    tokio::time::sleep(SECOND).await;
+    let _ = setting.inbox.accept(&event(1)).await.unwrap();
+    for (seconds, attempts) in [(598, 0), (2, 1)] {
+        tokio::time::sleep(seconds * SECOND).await;
+        assert_eq!(handler.attempts().len(), attempts);
+    }
     worker.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn stopping_finishes_what_was_begun_and_begins_nothing() {
+async fn worker_starts_waiting_event_when_a_handler_ends() {
     let setting = Setting::new();
-    let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let calls = Arc::new(AtomicUsize::new(0));
-    let (begin, wait, count) = (begun.clone(), go.clone(), calls.clone());
-    let worker = setting
-        .worker(move |_: Departure| {
-            let (begin, wait) = (begin.clone(), wait.clone());
-            count.fetch_add(1, Ordering::SeqCst);
-            async move {
-                begin.notify_one();
-                wait.notified().await;
-                Ok(())
-            }
-        })
-        .concurrency(1)
-        .spawn();
-    let _ = setting.report_webhook(1, at(50)).await;
-    let _ = setting.report_webhook(2, at(50)).await;
-    begun.notified().await;
-    let stopped = tokio::spawn(worker.stop());
-    tokio::task::yield_now().await;
-    go.notify_one();
-    stopped.await.unwrap();
-    let stats = setting.inbox.stats().await.unwrap();
-    assert_eq!((stats.done, stats.pending), (1, 1));
-    assert_eq!(calls.load(Ordering::SeqCst), 1);
-}
-
-#[tokio::test]
-async fn tombstones_are_cleared_away_by_one_process_an_hour_later() {
-    let setting = Setting::new();
-    setting.authorize(1, at(0)).await;
-    setting.authorize(2, at(0)).await;
-    setting.authorize(3, at(0)).await;
-    let _ = setting.report_webhook(1, at(50)).await;
-    let _ = setting.report_webhook(2, at(50)).await;
-    let lease = setting
-        .inbox
-        .lease(at(100), at(160), 1)
-        .await
-        .unwrap()
-        .remove(0);
-    let settled = setting
-        .inbox
-        .complete(
-            &lease.lease,
-            &crate::deauth::Completion::Done { note: None },
-            at(101),
-        )
-        .await;
-    assert_eq!(settled.unwrap(), crate::deauth::LeaseOutcome::Applied);
-    let sweep = async |holder: &str| {
-        housekeeping::sweep(&setting.deauthorizer, holder)
-            .await
-            .unwrap()
+    let gate = Gate::default();
+    let settings = WorkerSettings {
+        concurrency: 4,
+        ..polling_daily()
     };
-    assert_eq!(sweep("a").await, Some(0), "an hour has not passed");
-    assert_eq!(sweep("a").await, None, "it was done lately");
-
-    setting.authorize(4, at(0)).await;
-    let observed = setting.record(4).await.unwrap();
-    let reported = setting.deauthorizer.report_token_loss(&observed).await;
-    assert!(reported.unwrap().is_some());
-    let leased = setting
-        .inbox
-        .lease(at(102), at(160), 9)
-        .await
-        .unwrap()
-        .into_iter()
-        .find(|leased| leased.event.member == member(4))
-        .unwrap();
-    let done = crate::deauth::Completion::Done { note: None };
-    let settled = setting.inbox.complete(&leased.lease, &done, at(103)).await;
-    assert_eq!(settled.unwrap(), crate::deauth::LeaseOutcome::Applied);
-
-    setting.clock.advance(Duration::from_secs(3_700));
-    assert_eq!(sweep("b").await, Some(1));
-    assert!(
-        setting.record(4).await.unwrap().has_lost_tokens(),
-        "whoever may be there still is kept in mind"
-    );
-    let done = usize::from(lease.event.member == member(2)) + 1;
-    assert!(
-        setting.record(done).await.is_none(),
-        "the done one's is gone"
-    );
-    assert!(
-        setting.record(3 - done).await.is_some(),
-        "the pending one's stays"
-    );
-    assert!(setting.record(3).await.unwrap().is_authorized());
+    let _worker = setting.worker(gate.clone(), settings).spawn();
+    for number in 1..=4 {
+        let _ = setting.report_webhook(number, at(50)).await;
+    }
+    tokio::time::sleep(SECOND).await;
+    let _ = setting.report_webhook(5, at(50)).await;
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(gate.starts(), 4);
+    gate.finish.notify_one();
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(gate.starts(), 5);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_handler_that_blocks_its_thread_keeps_its_event() {
-    let setting = Setting::new();
-    let inbox = setting.inbox.clone();
-    let worker = setting
-        .worker(move |_: Departure| {
-            let inbox = inbox.clone();
-            async move {
-                // Not asynchronous, and longer than the lease.
-                while inbox.extended.load(Ordering::SeqCst) < 5 {
-                    std::thread::yield_now();
-                }
-                Ok(())
-            }
-        })
-        .lease(Duration::from_millis(100))
-        .spawn();
-    let _ = setting.report_webhook(1, at(50)).await;
-    worker.drain().await;
-    let done = setting.events(EventState::Done).await;
-    assert_eq!(done[0].attempts, 1);
-    worker.stop().await;
-}
-
-#[tokio::test]
-async fn a_handler_that_takes_too_long_has_failed() {
+#[tokio::test(start_paused = true)]
+async fn worker_removes_tombstones_every_hour() {
     let setting = Setting::new();
     let worker = setting
-        .worker(|_: Departure| std::future::pending())
-        .handler_timeout(Duration::from_millis(20))
-        .max_attempts(1)
+        .worker(TokensOnly, WorkerSettings::default())
         .spawn();
     let _ = setting.report_webhook(1, at(50)).await;
-    worker.drain().await;
-    assert_eq!(setting.events(EventState::DeadLetter).await.len(), 1);
-    let note = setting.lines().await.pop().unwrap().note.unwrap();
-    assert_eq!(note, "the handler took longer than it may");
+    tokio::time::sleep(SECOND).await;
+    assert!(setting.record(1).await.is_some());
+    setting.clock.advance(HOUR + 60 * SECOND);
+    tokio::time::sleep(HOUR + 60 * SECOND).await;
+    assert!(setting.record(1).await.is_none());
     worker.stop().await;
 }
 
-#[tokio::test]
-async fn stopping_does_not_wait_for_ever() {
-    let setting = Setting::new();
-    let begun = Arc::new(Notify::new());
-    let begin = begun.clone();
-    let worker = setting
-        .worker(move |_: Departure| {
-            begin.notify_one();
-            std::future::pending()
-        })
-        .stop_timeout(Duration::from_millis(20))
-        .spawn();
-    let _ = setting.report_webhook(1, at(50)).await;
-    begun.notified().await;
-    worker.stop().await;
-    // Whoever comes next takes it up.
-    assert_eq!(setting.events(EventState::Pending).await.len(), 1);
-}
-
-#[tokio::test]
-async fn the_ledger_says_where_only_the_tokens_were_destroyed() {
-    let setting = Setting::new();
-    let worker = setting.worker(crate::deauth::TokensOnly).spawn();
-    let _ = setting.report_webhook(1, at(50)).await;
-    worker.drain().await;
-    worker.stop().await;
-    let last = setting.lines().await.pop().unwrap();
-    assert_eq!(last.step, Step::Done);
-    assert!(last.note.unwrap().contains("no DeauthHandler"));
-}
-
-#[tokio::test]
-async fn the_ledger_says_no_such_thing_of_a_handler_that_deletes() {
-    let setting = Setting::new();
-    let (calls, handler) = failing(0);
-    let worker = setting.worker(handler).spawn();
-    let _ = setting.report_webhook(1, at(50)).await;
-    worker.drain().await;
-    worker.stop().await;
-    assert!(calls.lock().unwrap()[0].delete_data);
-    let last = setting.lines().await.pop().unwrap();
-    assert_eq!((last.step, last.note), (Step::Done, None));
+#[test]
+fn worker_settings_are_limited() {
+    let settings = WorkerSettings {
+        concurrency: 0,
+        lease: Duration::MAX,
+        poll_interval: Duration::ZERO,
+        max_attempts: 0,
+        min_backoff: Duration::MAX,
+        max_backoff: Duration::MAX,
+        ..WorkerSettings::default()
+    };
+    let expected = WorkerSettings {
+        concurrency: 1,
+        lease: DAY,
+        poll_interval: Duration::from_millis(10),
+        max_attempts: 1,
+        min_backoff: DAY,
+        max_backoff: DAY,
+        ..WorkerSettings::default()
+    };
+    assert_eq!(settings.clamped(), expected);
+    let short = WorkerSettings {
+        lease: Duration::ZERO,
+        ..WorkerSettings::default()
+    };
+    assert_eq!(short.clamped().lease, Duration::from_millis(100));
+    // Inboxes treat longer waits as errors of a wrong clock. Jitter doubles a backoff at most.
+    assert!(2 * DAY < MAX_WAIT);
 }

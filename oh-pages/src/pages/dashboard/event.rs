@@ -142,7 +142,7 @@ pub(crate) async fn requeue(
     Path(id): Path<String>,
 ) -> Result<Done, PageError> {
     let event = EventId::new(id.as_str());
-    if !app.openhumans().deauthorizer().requeue(&event).await? {
+    if !app.openhumans().requeue_event(&event).await? {
         return Err(PageError::new(StatusCode::CONFLICT, "not_requeued"));
     }
     tracing::info!(%event, "requeued an event on the dashboard");

@@ -34,7 +34,7 @@ pub enum EventList {
     Pending,
     /// Needs a decision before it is processed.
     Quarantined,
-    /// Not done within [`DEADLINE`](oh_core::deauth::DEADLINE).
+    /// Not done within [`ERASURE_DEADLINE`](oh_core::deauth::ERASURE_DEADLINE).
     Overdue,
     /// Abandoned after too many attempts.
     DeadLetter,

@@ -40,7 +40,7 @@ pub(crate) async fn export(State(app): State<App>) -> Response {
     (status = 200, description = "The checkpoint", body = String, content_type = "text/plain"),
 ))]
 pub(crate) async fn checkpoint(State(app): State<App>) -> Result<Response, PageError> {
-    let status = app.openhumans().deauthorizer().checkpoint_status().await?;
+    let status = app.openhumans().checkpoint_status().await?;
     let note = status.checkpoint.ok_or_else(PageError::not_found)?;
     Ok(attachment(
         Body::from(note),

@@ -50,12 +50,12 @@ pub(crate) async fn find_member(
     Query(query): Query<MemberQuery>,
 ) -> Result<Page, PageError> {
     let openhumans = app.openhumans();
-    let deauthorizer = openhumans.deauthorizer();
-    let pseudonym = |id: &ProjectMemberId| deauthorizer.names().pseudonym(id);
+    let ledger = openhumans.ledger();
+    let pseudonym = |id: &ProjectMemberId| ledger.pseudonym(id);
     let Some(pseudonym) = parse_member(&query.who, pseudonym) else {
         return Ok(MemberPage::default().into());
     };
-    let inbox = &**deauthorizer.inbox();
+    let inbox = &**openhumans.inbox();
     let events = EventQuery::first(MAX_EVENTS)
         .pseudonym(pseudonym.clone())
         .newest_first();

@@ -144,8 +144,7 @@ pub struct Durations {
 ))]
 pub(crate) async fn overview(State(app): State<App>) -> Result<Page, PageError> {
     let openhumans = app.openhumans();
-    let deauthorizer = openhumans.deauthorizer();
-    let inbox = &**deauthorizer.inbox();
+    let inbox = &**openhumans.inbox();
     let now = openhumans.clock().now();
     let ledger = openhumans.ledger();
     let overdue = EventQuery::first(MAX_OVERDUE_COUNT + 1);
@@ -153,8 +152,8 @@ pub(crate) async fn overview(State(app): State<App>) -> Result<Page, PageError> 
         inbox.stats(),
         ledger.overdue(overdue),
         running(inbox, now),
-        deauthorizer.heartbeats(),
-        deauthorizer.checkpoint_status(),
+        openhumans.heartbeats(),
+        openhumans.checkpoint_status(),
         newest(inbox, None),
         newest(inbox, Some(EventState::Done)),
     )?;
@@ -165,19 +164,19 @@ pub(crate) async fn overview(State(app): State<App>) -> Result<Page, PageError> 
         background: BackgroundStatus {
             worker_alive: heartbeats.worker.is_some_and(is_alive),
             worker_heartbeat_at: heartbeats.worker,
-            reconciler_active: heartbeats.reconciler_asking,
+            reconciler_active: heartbeats.reconciler_running,
             reconciler_finished_at: heartbeats.reconciler,
         },
         checkpoint: CheckpointPage {
             lines: checkpoint.checkpoint.is_some().then_some(checkpoint.size),
             signed_at: checkpoint.at,
             note: checkpoint.checkpoint,
-            conflict: checkpoint.trouble,
+            conflict: checkpoint.problem,
         },
         durations: durations(&done),
         plotted: sample.len(),
         plot: plot::intervals(&sample, now),
-        has_signing_key: !openhumans.settings().ledger_signing_keys().is_empty(),
+        has_signing_key: checkpoint.enabled,
     }
     .into())
 }

@@ -34,7 +34,7 @@ pub(crate) async fn release(
     Path(id): Path<String>,
 ) -> Result<Done, PageError> {
     let event = EventId::new(id.as_str());
-    if !app.openhumans().deauthorizer().release(&event).await? {
+    if !app.openhumans().release_event(&event).await? {
         return Err(PageError::new(StatusCode::CONFLICT, "not_quarantined"));
     }
     tracing::info!(%event, "released an event on the dashboard");
@@ -58,7 +58,7 @@ pub(crate) async fn release_all_form(State(app): State<App>) -> Result<Page, Pag
     (status = 200, description = "The events are released", body = Confirmation),
 ))]
 pub(crate) async fn release_all(State(app): State<App>) -> Result<Done, PageError> {
-    let released = app.openhumans().deauthorizer().release_all().await?;
+    let released = app.openhumans().release_all_events().await?;
     tracing::info!(released, "released all quarantined events on the dashboard");
     Ok(Done::new("released-all", "/staff"))
 }

@@ -67,8 +67,9 @@ impl Audit {
 
         let ledger = openhumans.ledger();
         let mut lives: HashMap<EventId, Vec<LedgerLine>> = HashMap::new();
-        let mut lines = std::pin::pin!(ledger.lines());
+        let mut lines = std::pin::pin!(ledger.export_lines());
         while let Some(line) = lines.try_next().await? {
+            let line: LedgerLine = serde_json::from_slice(&line)?;
             lives.entry(line.event.clone()).or_default().push(line);
         }
         let unknown = accepted

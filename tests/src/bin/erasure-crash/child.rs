@@ -14,8 +14,9 @@ use axum::routing::post;
 use oh_axum::Handle;
 use oh_core::deauth::{
     CircuitBreaker, DeauthHandler, DeauthInbox, Departure, ErasureRequest, EventQuery, EventState,
+    ReconcilerSettings, WorkerSettings,
 };
-use oh_core::{Clock, OpenHumans};
+use oh_core::{BackgroundSettings, Clock, OpenHumans};
 use oh_tests::place::Place;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
@@ -85,25 +86,28 @@ pub(crate) async fn serve(place: &Place, open_humans: &str, clock: Clock) -> Res
         .deauth_inbox(opened.inbox.clone())
         .clock(clock)
         // In this play most members leave, and most of them unannounced.
-        .circuit_breaker(CircuitBreaker::off())
+        .circuit_breaker(CircuitBreaker::OFF)
         .deauth_handler(Erase {
             rows: Rows::from(opened.pool),
             inbox: opened.inbox,
         })
         .build()?;
-    let _worker = openhumans
-        .worker()
-        .lease(Duration::from_secs(2))
-        .poll_interval(Duration::from_millis(100))
-        .backoff(Duration::from_millis(20), Duration::from_secs(1))
-        .max_attempts(1_000)
-        .spawn();
-    let _reconciler = openhumans
-        .reconciler()
-        .interval(Duration::from_secs(4))
-        .min_delay(Duration::from_millis(1))
-        .lock_ttl(Duration::from_secs(2))
-        .spawn();
+    let _background = openhumans.start_background_with(BackgroundSettings {
+        worker: WorkerSettings {
+            lease: Duration::from_secs(2),
+            poll_interval: Duration::from_millis(100),
+            min_backoff: Duration::from_millis(20),
+            max_backoff: Duration::from_secs(1),
+            max_attempts: 1_000,
+            ..WorkerSettings::default()
+        },
+        reconciler: ReconcilerSettings {
+            interval: Duration::from_secs(4),
+            min_delay: Duration::from_millis(1),
+            lock_ttl: Duration::from_secs(2),
+        },
+        ..BackgroundSettings::default()
+    });
     let app = Router::new()
         .route("/disconnect/{member}", post(disconnect))
         .nest("/openhumans", oh_axum::router(&openhumans))

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use http::Request;
-use oh_core::deauth::{ErasureRequest, EventId};
+use oh_core::deauth::{Discovery, ErasureRequest, EventId, EventQuery};
 use oh_core::store::{MemberRecord, PutOutcome, Tokens};
 use oh_core::transport::{Body, BoxError, HttpClient, Transport};
 use oh_core::{OpenHumans, ProjectMemberId, Timestamp};
@@ -120,7 +120,8 @@ impl Stage<'_> {
         };
         let told: serde_json::Value = serde_json::from_str(&accepted.body)?;
         let left_at = told["timestamp"].as_str().ok_or("a timestamp")?.parse()?;
-        Ok(Some(self.event(member, left_at, ErasureRequest::Requested)))
+        let event = self.event(member, left_at, ErasureRequest::Requested);
+        event.await.map(Some)
     }
 
     /// Presses the app's button until it has worked, or Open Humans has no such member any more, or
@@ -162,7 +163,7 @@ impl Stage<'_> {
         if random(10) == 0 {
             self.post(&body).await?;
         }
-        Ok(self.event(member, left_at, erasure))
+        self.event(member, left_at, erasure).await
     }
 
     /// One request. Whether it was answered 2xx.
@@ -190,13 +191,28 @@ impl Stage<'_> {
         Url::parse(&format!("http://127.0.0.1:{port}/openhumans/deauth")).ok()
     }
 
-    fn event(
+    /// Finds the stored event of a webhook that was answered with success.
+    async fn event(
         &self,
         member: &ProjectMemberId,
         left_at: Timestamp,
         erasure: ErasureRequest,
-    ) -> EventId {
-        let names = self.openhumans.deauthorizer().names();
-        names.webhook_event_id(member, left_at, erasure)
+    ) -> Result<EventId> {
+        let pseudonym = self.openhumans.ledger().pseudonym(member);
+        let query = EventQuery::first(1_000).pseudonym(pseudonym);
+        loop {
+            match self.openhumans.inbox().events(&query).await {
+                Ok(events) => {
+                    let stored = events.into_iter().find(|event| {
+                        event.discovery == Discovery::Webhook
+                            && event.left_at == left_at
+                            && event.erasure == erasure
+                    });
+                    let stored = stored.ok_or("an accepted webhook is not stored")?;
+                    return Ok(stored.id);
+                }
+                Err(error) => self.bears(error.into()).await?,
+            }
+        }
     }
 }

@@ -220,7 +220,7 @@ async fn run(arguments: &mut Arguments) -> Result<bool> {
     };
     tokio::try_join!(killing, stage.play())?;
     // What a process with a wrong clock found too old to believe, someone has looked at.
-    let released = openhumans.deauthorizer().release_all().await?;
+    let released = openhumans.release_all_events().await?;
     let settled = settle(&openhumans, &cast).await?;
     drop(pair);
 
@@ -256,9 +256,9 @@ async fn settle(openhumans: &OpenHumans, cast: &Cast) -> Result<bool> {
     loop {
         // In this order: an event may say that a member's tokens are lost, and who is noticed has
         // an event, so once nobody is unnoticed no more come.
-        let before = openhumans.ledger().stats().await?.pending;
+        let before = openhumans.inbox().stats().await?.pending;
         let unnoticed = cast.unnoticed(openhumans).await?;
-        let stats = openhumans.ledger().stats().await?;
+        let stats = openhumans.inbox().stats().await?;
         let (pending, dead_letters) = (before.max(stats.pending), stats.dead_letters);
         if pending == 0 && unnoticed == 0 {
             return Ok(dead_letters == 0);

@@ -1,118 +1,88 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use super::*;
-use crate::deauth::test_support::{Setting, at, member};
-use crate::deauth::{DeauthInbox, ErasureRequest, EventState, Step, TokensOnly};
+use crate::deauth::test_support::{MINUTE, SECOND, Setting, at, member};
+use crate::deauth::{ErasureRequest, EventState, Step, TokensOnly};
 
-const SECOND: Duration = Duration::from_secs(1);
-
-#[tokio::test(start_paused = true)]
-async fn what_failed_is_tried_again_when_due_however_seldom_the_worker_looks() {
+/// Returns whether an attempt succeeds with a handler that takes `seconds`, and the ledger note.
+async fn run_slow_handler(seconds: u32) -> (bool, Option<String>) {
     let setting = Setting::new();
-    let calls = Arc::new(AtomicUsize::new(0));
-    let count = calls.clone();
-    let handler = move |_: Departure| {
-        let first = count.fetch_add(1, Ordering::SeqCst) == 0;
-        async move {
-            match first {
-                true => Err("not yet".into()),
-                false => Ok(()),
-            }
-        }
-    };
-    let worker = setting
-        .worker(handler)
-        .backoff(5 * SECOND, 5 * SECOND)
-        .poll_interval(24 * 3_600 * SECOND)
-        .spawn();
-    let _ = setting.report_webhook(1, at(50)).await;
-    for _ in 0..60 {
-        tokio::time::sleep(SECOND).await;
-        setting.clock.advance(SECOND);
-    }
-    assert_eq!(calls.load(Ordering::SeqCst), 2);
-    worker.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_handler_may_take_as_long_as_it_is_given() {
-    let setting = Setting::new();
-    let handler = |_: Departure| async {
-        tokio::time::sleep(59 * SECOND).await;
+    let handler = move |_: Departure| async move {
+        tokio::time::sleep(seconds * SECOND).await;
         Ok(())
     };
-    let worker = setting
-        .worker(handler)
-        .handler_timeout(60 * SECOND)
-        .max_attempts(1)
-        .spawn();
+    let settings = WorkerSettings {
+        handler_timeout: Some(MINUTE),
+        max_attempts: 1,
+        ..WorkerSettings::default()
+    };
     let _ = setting.report_webhook(1, at(50)).await;
-    worker.drain().await;
-    assert_eq!(setting.events(EventState::Done).await.len(), 1);
-    worker.stop().await;
+    setting.worker(handler, settings).run_until_idle().await;
+    let note = setting.lines().await.pop().unwrap().note;
+    (setting.events(EventState::Done).await.len() == 1, note)
 }
 
-/// What the ledger says of an event that is done.
-async fn note_of_done(handler: impl DeauthHandler, erasure: ErasureRequest) -> Option<String> {
-    let setting = Setting::new();
-    let _ = setting
-        .deauthorizer
-        .report_webhook(&member(1), erasure, at(50))
-        .await
-        .unwrap();
-    let worker = setting.worker(handler).spawn();
-    worker.drain().await;
-    worker.stop().await;
-    let last = setting.lines().await.pop().unwrap();
-    assert_eq!(last.step, Step::Done);
-    last.note
+#[tokio::test(start_paused = true)]
+async fn attempt_fails_when_handler_exceeds_timeout() {
+    assert_eq!(run_slow_handler(59).await, (true, None));
+    let note = "the handler exceeded its timeout".to_owned();
+    assert_eq!(run_slow_handler(61).await, (false, Some(note)));
 }
 
 #[tokio::test]
-async fn nothing_is_missing_where_the_handler_erases_or_nothing_was_to_be_erased() {
-    let erasing = |_: Departure| async { Ok(()) };
-    assert_eq!(note_of_done(erasing, ErasureRequest::Requested).await, None);
-    assert_eq!(
-        note_of_done(TokensOnly, ErasureRequest::NotRequested).await,
-        None
-    );
-    let missing = note_of_done(TokensOnly, ErasureRequest::Requested).await;
-    assert_eq!(missing.as_deref(), Some(TOKENS_ONLY));
+async fn ledger_notes_erasure_request_without_erasing_handler() {
+    let erasing: Arc<dyn DeauthHandler> = Arc::new(|_: Departure| async { Ok(()) });
+    let default: Arc<dyn DeauthHandler> = Arc::new(TokensOnly);
+    for (handler, erasure, note) in [
+        (&erasing, ErasureRequest::Requested, None),
+        (&default, ErasureRequest::NotRequested, None),
+        (&default, ErasureRequest::Requested, Some(TOKENS_ONLY)),
+    ] {
+        let setting = Setting::new();
+        let member = member(1);
+        let reported = setting
+            .deauthorizer
+            .report_webhook(MINUTE, &member, erasure, at(50));
+        let _ = reported.await.unwrap();
+        let worker = super::super::Worker::new(
+            setting.deauthorizer.clone(),
+            handler.clone(),
+            DeletionPolicy::default(),
+            WorkerSettings::default(),
+        );
+        worker.run_until_idle().await;
+        let last = setting.lines().await.pop().unwrap();
+        assert_eq!((last.step, last.note.as_deref()), (Step::Done, note));
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_that_cannot_be_kept_is_tried_ever_less_often_while_the_lease_lasts() {
+async fn result_is_retried_with_backoff_until_lease_expires() {
     let setting = Setting::new();
     let _ = setting.report_webhook(1, at(50)).await;
-    let lease = 60 * SECOND;
-    let now = setting.clock.now();
-    let leased = setting.inbox.lease(now, now + lease, 1).await.unwrap();
+    let leased = setting.lease(1).await.remove(0);
     let attempts = Attempts {
         deauthorizer: setting.deauthorizer.clone(),
         handler: Arc::new(TokensOnly),
         policy: DeletionPolicy::default(),
-        lease,
-        max_attempts: 1,
-        backoff: TROUBLE,
-        handler_timeout: None,
+        settings: WorkerSettings::default(),
     };
+    let lease = attempts.settings.lease;
     setting.inbox.set_down(true);
-    let began = Instant::now();
-    let mut settling = tokio::spawn(async move {
+    let started = Instant::now();
+    let mut completing = tokio::spawn(async move {
         let done = Completion::Done { note: None };
-        attempts.settle(&leased[0], &done).await;
+        attempts.complete(&leased, &done).await;
     });
     let mut tries = 0;
     loop {
         tokio::select! {
             biased;
-            () = setting.inbox.refused.notified() => tries += 1,
-            ended = &mut settling => break ended.unwrap(),
+            () = setting.inbox.call_failed.notified() => tries += 1,
+            ended = &mut completing => break ended.unwrap(),
         }
     }
-    // From a tenth of a second to five, each a quarter more or less.
-    assert!((15..=23).contains(&tries), "{tries}");
-    assert!(began.elapsed() < lease, "{:?}", began.elapsed());
+    // Delays double from 0.1 s to 5 s, and jitter extends each by up to its own length.
+    assert!((11..=18).contains(&tries), "{tries}");
+    assert!(started.elapsed() < lease, "{:?}", started.elapsed());
     setting.inbox.set_down(false);
     assert_eq!(setting.events(EventState::Pending).await.len(), 1);
 }
