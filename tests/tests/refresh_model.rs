@@ -1,76 +1,76 @@
-//! A model of the refresh across processes, and a walk through every order of its steps.
+//! A model of the token refresh across processes, checked for every order of its steps.
 //!
-//! Two processes, one store, one server that rotates with no grace. Either process may die at any
-//! step, stall, lose an answer, or be cut off from the store; a request that nobody waits for any
-//! more may still be worked on; the member may leave; the clocks differ by up to the bound. Time
-//! passes in steps. What must hold in every state:
+//! The model has two processes, one store and one server that rotates tokens without a grace
+//! period. Either process may die at any step, stall, lose a response or lose its connection to the
+//! store. The server may still process a request after its client has gone. The member may leave.
+//! The clocks differ by up to the bound. Time passes in steps. In every state:
 //!
-//! - no two processes wait for the answer to the same refresh token;
-//! - nobody is declared gone who has not left;
-//! - nobody is declared lost while a process still holds the living pair;
-//! - who is gone or lost stays so.
+//! - two processes never wait for responses to the same refresh token;
+//! - a member is reported as departed only after leaving;
+//! - tokens are reported as lost only if no process has the current pair;
+//! - a reported member is never authorized again by a refresh.
 //!
-//! The model follows `oh-core/src/tokens`, step by step and name by name. Each rule of the protocol
-//! can be left out here, and a second test shows that the walk then finds what goes wrong: a model
-//! that finds nothing proves something only if it can find something.
+//! The model follows `oh-core/src/tokens` in its steps and names. Each rule of the protocol can be
+//! disabled, and a second test shows that the checker then finds a violation, so that the first test
+//! is meaningful.
 
 #![allow(clippy::unwrap_used)]
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
-/// How long a request may take. All times in steps of the model.
+/// Timeout of a request. All times are in steps of the model.
 const TIMEOUT: u8 = 1;
-/// How long after writing the lease a request may still begin.
-const FRESH: u8 = 1;
-const LEASE: u8 = TIMEOUT + FRESH + 1;
-/// By how much the clocks may differ.
-const MAX_SKEW: u8 = 2;
-/// How long a pair is held on to that the store does not take.
-const KEEP: u8 = 2;
-const GRACE: u8 = LEASE + KEEP + 1;
-/// Pairs after this one are not refreshed: the walk must end.
+/// Maximum time between writing the lease and starting the request.
+const START_WITHIN: u8 = 1;
+const LEASE: u8 = TIMEOUT + START_WITHIN + 1;
+/// Maximum difference between the clocks.
+const MAX_CLOCK_SKEW: u8 = 2;
+/// How long a process retries to store a new pair.
+const STORE_RETRY_TIME: u8 = 2;
+const GRACE_PERIOD: u8 = LEASE + STORE_RETRY_TIME + 1;
+/// Later pairs are not refreshed, so that the state space is finite.
 const LAST_PAIR: u8 = 3;
 
-/// The rules, each of which can be left out.
+/// The rules of the protocol. Each can be disabled.
 #[derive(Clone, Copy, Debug)]
 struct Rules {
-    /// Leases of others are respected.
+    /// A process respects the leases of other processes.
     lease: bool,
-    /// They are waited out on one's own monotonic clock.
+    /// It measures their duration on its own monotonic clock.
     monotonic: bool,
-    /// A lease that took long to write is not used.
-    fresh: bool,
-    /// That a refresh is under way is written down before it is sent.
-    unanswered: bool,
-    /// A refusal is doubted when another process has taken the lease meanwhile.
-    alone: bool,
-    /// A doubtful refusal is believed after a while only.
+    /// It discards its own lease if the write was slow.
+    discard_slow_lease: bool,
+    /// It marks the record before it sends the request.
+    mark: bool,
+    /// A rejection is undecided if another process has taken over the lease.
+    check_holder: bool,
+    /// Token loss is reported only after the grace period.
     grace: bool,
-    /// A new pair is written only over the pair it came from.
+    /// A new pair replaces only the pair that it came from.
     compare: bool,
 }
 
 const ALL: Rules = Rules {
     lease: true,
     monotonic: true,
-    fresh: true,
-    unanswered: true,
-    alone: true,
+    discard_slow_lease: true,
+    mark: true,
+    check_holder: true,
     grace: true,
     compare: true,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Fate {
-    Gone,
-    Lost,
+enum Report {
+    Departure,
+    TokenLoss,
 }
 
-/// Who wrote a lease. Each process has one turn at a time.
+/// The process that wrote a lease. Each process has one attempt at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Holder {
     Process(u8),
-    /// A process that died since.
+    /// A process that died afterwards.
     Dead(u8),
 }
 
@@ -85,7 +85,7 @@ impl Holder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Lease {
     holder: Holder,
-    /// Since it was written.
+    /// Time since it was written.
     age: u8,
 }
 
@@ -94,140 +94,140 @@ struct Record {
     pair: u8,
     lease: Option<Lease>,
     unanswered: bool,
-    fate: Option<Fate>,
+    report: Option<Report>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Doing {
-    Nothing,
-    /// Watches the lease of this holder, for so long.
-    Watching {
+enum Activity {
+    Idle,
+    /// Observes the lease of another process.
+    Observing {
         holder: Holder,
         age: u8,
     },
-    /// Has read the record and may take the lease. `stale`: someone has written since.
+    /// Has read the record before writing a lease. `stale`: the record has changed since.
     Read {
         record: Record,
         stale: bool,
     },
-    /// Holds the lease; nothing is sent.
-    LeasedEvent {
+    /// Has the lease and has sent nothing.
+    Leased {
         pair: u8,
         before: bool,
         age: u8,
     },
-    /// Waits for the answer; the server has not looked at the request.
+    /// Waits for the response; the server has not processed the request.
     Sent {
         pair: u8,
         before: bool,
         age: u8,
     },
-    /// Waits for the answer, which is on its way: a new pair, or a refusal.
-    Answered {
+    /// Waits for the response, which the server has sent: a new pair, or a rejection.
+    Responded {
         pair: u8,
         before: bool,
         age: u8,
         new: Option<u8>,
     },
-    /// Holds a new pair that is not stored.
-    Keeping {
+    /// Has a new pair that is not stored.
+    Storing {
         pair: u8,
         new: u8,
         age: u8,
     },
-    /// As `Keeping`, between reading the record and writing it.
-    KeepRead {
+    /// As `Storing`, between reading the record and writing it.
+    StoringRead {
         pair: u8,
         new: u8,
         age: u8,
         stale: bool,
     },
-    /// Was refused, and waits for whoever may explain it.
-    Doubting {
+    /// Was rejected and waits for a process that may have the new pair.
+    Undecided {
         pair: u8,
         age: u8,
     },
-    /// Is about to say what has become of the member.
+    /// Is about to report the member.
     Reporting {
-        fate: Fate,
+        report: Report,
     },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct State {
-    /// By how much the clock of the second process is ahead of the first one's.
+    /// Lead of the second process's clock over that of the first process.
     ahead: i8,
-    /// The pair that is alive at the server.
-    living: u8,
+    /// The pair that is valid at the server.
+    current: u8,
     left: bool,
     record: Record,
-    doing: [Doing; 2],
-    /// A request nobody waits for, which the server may still work on.
-    stray: Option<u8>,
+    activities: [Activity; 2],
+    /// A request without client, which the server may still process.
+    orphan: Option<u8>,
     crashes: u8,
     losses: u8,
-    /// Someone who was gone or lost was written back.
-    resurrected: bool,
+    /// A refresh has authorized a reported member again.
+    revived: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     Tick,
-    /// The process does what comes next.
+    /// The process takes its next step.
     Step(usize),
-    /// The server works on the request of a process, or on the stray one.
+    /// The server processes the request of a process, or the orphaned one.
     Serve(usize),
-    ServeStray,
-    /// The answer does not arrive, or not in time.
+    ServeOrphan,
+    /// The response does not arrive in time.
     Lose(usize),
     Crash(usize),
     Leave,
-    /// The webhook tells that the member has left.
-    Tell,
+    /// The webhook reports the departure.
+    Webhook,
 }
 
 struct Protocol(Rules);
 
 impl State {
-    /// A lease is of one turn, not of one process: who watches the last one begins anew.
+    /// Another attempt of the same process is another lease, which is observed from its start.
     fn leased(&mut self, process: usize) {
-        if let Doing::Watching { .. } = self.doing[1 - process] {
-            self.doing[1 - process] = Doing::Nothing;
+        if let Activity::Observing { .. } = self.activities[1 - process] {
+            self.activities[1 - process] = Activity::Idle;
         }
-        self.wrote(process);
+        self.mark_stale(process);
     }
 
-    fn wrote(&mut self, writer: usize) {
-        let other = &mut self.doing[1 - writer];
+    fn mark_stale(&mut self, writer: usize) {
+        let other = &mut self.activities[1 - writer];
         match other {
-            Doing::Read { stale, .. } | Doing::KeepRead { stale, .. } => *stale = true,
+            Activity::Read { stale, .. } | Activity::StoringRead { stale, .. } => *stale = true,
             _ => {}
         }
     }
 
-    /// Whether the server takes the refresh token of this pair, which then rotates.
+    /// The server rotates this pair if it is the current one.
     fn serve(&mut self, pair: u8) -> Option<u8> {
-        if self.left || pair != self.living {
+        if self.left || pair != self.current {
             return None;
         }
-        self.living += 1;
-        Some(self.living)
+        self.current += 1;
+        Some(self.current)
     }
 
-    fn holds(&self, process: usize) -> bool {
+    fn has_lease(&self, process: usize) -> bool {
         let me = Holder::Process(u8::try_from(process).unwrap());
         self.record.lease.is_some_and(|lease| lease.holder == me)
     }
 
-    fn give_back(&mut self, process: usize, unanswered: bool) {
-        if self.holds(process) {
+    fn release_lease(&mut self, process: usize, unanswered: bool) {
+        if self.has_lease(process) {
             self.record.lease = None;
             self.record.unanswered = unanswered;
-            self.wrote(process);
+            self.mark_stale(process);
         }
     }
 
-    /// By how much this process's clock is ahead of the one of the lease's writer.
+    /// Lead of this process's clock over that of the process that wrote the lease.
     fn ahead_of(&self, process: usize, lease: Lease) -> i8 {
         match (process, lease.holder.process()) {
             (1, 0) => self.ahead,
@@ -236,8 +236,8 @@ impl State {
         }
     }
 
-    /// What the clock of this process says of the lease's end: how long ago it was.
-    fn over_by(&self, process: usize, lease: Lease) -> i8 {
+    /// Time since the end of the lease on the clock of this process.
+    fn expired_for(&self, process: usize, lease: Lease) -> i8 {
         let age = i8::try_from(lease.age).unwrap() + self.ahead_of(process, lease);
         age - i8::try_from(LEASE).unwrap()
     }
@@ -247,84 +247,86 @@ impl Protocol {
     fn step(&self, state: &mut State, process: usize) -> bool {
         let rules = self.0;
         let record = state.record;
-        match state.doing[process] {
-            Doing::Nothing | Doing::Watching { .. } => {
-                if record.fate.is_some() || record.pair >= LAST_PAIR {
-                    let idle = state.doing[process] == Doing::Nothing;
-                    state.doing[process] = Doing::Nothing;
+        match state.activities[process] {
+            Activity::Idle | Activity::Observing { .. } => {
+                if record.report.is_some() || record.pair >= LAST_PAIR {
+                    let idle = state.activities[process] == Activity::Idle;
+                    state.activities[process] = Activity::Idle;
                     return !idle;
                 }
                 if let Some(lease) = record.lease
                     && rules.lease
-                    && !self.is_over(state, process, lease)
+                    && !self.has_expired(state, process, lease)
                 {
-                    let seen = match state.doing[process] {
-                        Doing::Watching { holder, age } if holder == lease.holder => age,
+                    let seen = match state.activities[process] {
+                        Activity::Observing { holder, age } if holder == lease.holder => age,
                         _ => 0,
                     };
-                    let watching = Doing::Watching {
+                    let observing = Activity::Observing {
                         holder: lease.holder,
                         age: seen,
                     };
-                    let news = state.doing[process] != watching;
-                    state.doing[process] = watching;
+                    let news = state.activities[process] != observing;
+                    state.activities[process] = observing;
                     return news;
                 }
-                state.doing[process] = Doing::Read {
+                state.activities[process] = Activity::Read {
                     record,
                     stale: false,
                 };
             }
-            Doing::Read { stale: true, .. } => state.doing[process] = Doing::Nothing,
-            Doing::Read { record: read, .. } => {
+            Activity::Read { stale: true, .. } => state.activities[process] = Activity::Idle,
+            Activity::Read { record: read, .. } => {
                 let holder = Holder::Process(u8::try_from(process).unwrap());
                 state.record.lease = Some(Lease { holder, age: 0 });
-                state.record.unanswered = read.unanswered || rules.unanswered;
+                state.record.unanswered = read.unanswered || rules.mark;
                 state.leased(process);
-                state.doing[process] = Doing::LeasedEvent {
+                state.activities[process] = Activity::Leased {
                     pair: read.pair,
                     before: read.unanswered,
                     age: 0,
                 };
             }
-            Doing::LeasedEvent { pair, before, age } => {
-                if rules.fresh && age > FRESH {
-                    state.give_back(process, before);
-                    state.doing[process] = Doing::Nothing;
+            Activity::Leased { pair, before, age } => {
+                if rules.discard_slow_lease && age > START_WITHIN {
+                    state.release_lease(process, before);
+                    state.activities[process] = Activity::Idle;
                 } else {
                     let age = 0;
-                    state.doing[process] = Doing::Sent { pair, before, age };
+                    state.activities[process] = Activity::Sent { pair, before, age };
                 }
             }
-            Doing::Sent { .. } => return false,
-            Doing::Answered {
+            Activity::Sent { .. } => return false,
+            Activity::Responded {
                 pair,
                 new: Some(new),
                 ..
             } => {
-                state.doing[process] = Doing::Keeping { pair, new, age: 0 };
+                state.activities[process] = Activity::Storing { pair, new, age: 0 };
             }
-            Doing::Answered {
+            Activity::Responded {
                 pair,
                 before,
                 new: None,
                 ..
             } => {
-                if record.fate.is_some() || record.pair != pair {
-                    state.doing[process] = Doing::Nothing;
-                } else if !before && (state.holds(process) || !rules.alone) {
-                    state.doing[process] = Doing::Reporting { fate: Fate::Gone };
+                if record.report.is_some() || record.pair != pair {
+                    state.activities[process] = Activity::Idle;
+                } else if !before && (state.has_lease(process) || !rules.check_holder) {
+                    state.activities[process] = Activity::Reporting {
+                        report: Report::Departure,
+                    };
                 } else {
-                    state.give_back(process, true);
-                    state.doing[process] = Doing::Doubting { pair, age: 0 };
+                    state.release_lease(process, true);
+                    state.activities[process] = Activity::Undecided { pair, age: 0 };
                 }
             }
-            Doing::Keeping { pair, new, age } => {
-                if rules.compare && (record.fate.is_some() || record.pair != pair) {
-                    state.doing[process] = Doing::Nothing;
+            Activity::Storing { pair, new, age } => {
+                if rules.compare && (record.report.is_some() || record.pair != pair) {
+                    state.activities[process] = Activity::Idle;
                 } else {
                     let stale = false;
-                    state.doing[process] = Doing::KeepRead {
+                    state.activities[process] = Activity::StoringRead {
                         pair,
                         new,
                         age,
@@ -332,107 +334,113 @@ impl Protocol {
                     };
                 }
             }
-            Doing::KeepRead {
+            Activity::StoringRead {
                 pair,
                 new,
                 age,
                 stale,
             } => {
                 if stale && rules.compare {
-                    state.doing[process] = Doing::Keeping { pair, new, age };
+                    state.activities[process] = Activity::Storing { pair, new, age };
                 } else {
-                    state.resurrected |= record.fate.is_some();
+                    state.revived |= record.report.is_some();
                     state.record = Record {
                         pair: new,
                         lease: None,
                         unanswered: false,
-                        fate: None,
+                        report: None,
                     };
-                    state.wrote(process);
-                    state.doing[process] = Doing::Nothing;
+                    state.mark_stale(process);
+                    state.activities[process] = Activity::Idle;
                 }
             }
-            Doing::Doubting { pair, age } => {
-                if record.fate.is_some() || record.pair != pair {
-                    state.doing[process] = Doing::Nothing;
-                } else if age >= GRACE || !rules.grace {
-                    state.doing[process] = Doing::Reporting { fate: Fate::Lost };
+            Activity::Undecided { pair, age } => {
+                if record.report.is_some() || record.pair != pair {
+                    state.activities[process] = Activity::Idle;
+                } else if age >= GRACE_PERIOD || !rules.grace {
+                    state.activities[process] = Activity::Reporting {
+                        report: Report::TokenLoss,
+                    };
                 } else {
                     return false;
                 }
             }
-            Doing::Reporting { fate } => {
-                if record.fate.is_none() {
-                    state.record.fate = Some(fate);
+            Activity::Reporting { report } => {
+                if record.report.is_none() {
+                    state.record.report = Some(report);
                     state.record.lease = None;
-                    state.wrote(process);
+                    state.mark_stale(process);
                 }
-                state.doing[process] = Doing::Nothing;
+                state.activities[process] = Activity::Idle;
             }
         }
         true
     }
 
-    fn is_over(&self, state: &State, process: usize, lease: Lease) -> bool {
-        let over_by = state.over_by(process, lease);
+    fn has_expired(&self, state: &State, process: usize, lease: Lease) -> bool {
+        let expired_for = state.expired_for(process, lease);
         if !self.0.monotonic {
-            return over_by >= 0;
+            return expired_for >= 0;
         }
-        if over_by > i8::try_from(MAX_SKEW).unwrap() {
+        if expired_for > i8::try_from(MAX_CLOCK_SKEW).unwrap() {
             return true;
         }
         matches!(
-            state.doing[process],
-            Doing::Watching { holder, age } if holder == lease.holder && age >= LEASE
+            state.activities[process],
+            Activity::Observing { holder, age } if holder == lease.holder && age >= LEASE
         )
     }
 
-    /// One step of time, unless someone has to do something before.
+    /// Advances time by one step, unless a process must act first.
     fn tick(state: &mut State) -> bool {
-        for doing in &mut state.doing {
-            match doing {
-                Doing::Sent { age, .. } | Doing::Answered { age, .. } if *age >= TIMEOUT => {
+        for activity in &mut state.activities {
+            match activity {
+                Activity::Sent { age, .. } | Activity::Responded { age, .. } if *age >= TIMEOUT => {
                     return false;
                 }
-                Doing::Keeping { age, .. } | Doing::KeepRead { age, .. } if *age >= KEEP => {
+                Activity::Storing { age, .. } | Activity::StoringRead { age, .. }
+                    if *age >= STORE_RETRY_TIME =>
+                {
                     return false;
                 }
-                // Between two reads and writes that follow each other no time passes that counts.
-                Doing::Reporting { .. } => return false,
+                // Consecutive reads and writes take no time.
+                Activity::Reporting { .. } => return false,
                 _ => {}
             }
         }
-        for doing in &mut state.doing {
-            let (age, most) = match doing {
-                Doing::Watching { age, .. } => (age, LEASE),
-                Doing::LeasedEvent { age, .. } => (age, LEASE + 1),
-                Doing::Sent { age, .. } | Doing::Answered { age, .. } => (age, TIMEOUT),
-                Doing::Keeping { age, .. } | Doing::KeepRead { age, .. } => (age, KEEP),
-                Doing::Doubting { age, .. } => (age, GRACE),
+        for activity in &mut state.activities {
+            let (age, max) = match activity {
+                Activity::Observing { age, .. } => (age, LEASE),
+                Activity::Leased { age, .. } => (age, LEASE + 1),
+                Activity::Sent { age, .. } | Activity::Responded { age, .. } => (age, TIMEOUT),
+                Activity::Storing { age, .. } | Activity::StoringRead { age, .. } => {
+                    (age, STORE_RETRY_TIME)
+                }
+                Activity::Undecided { age, .. } => (age, GRACE_PERIOD),
                 _ => continue,
             };
-            *age = most.min(*age + 1);
+            *age = max.min(*age + 1);
         }
         if let Some(lease) = &mut state.record.lease {
-            lease.age = (LEASE + 2 * MAX_SKEW + 1).min(lease.age + 1);
+            lease.age = (LEASE + 2 * MAX_CLOCK_SKEW + 1).min(lease.age + 1);
         }
         true
     }
 
     fn crash(state: &mut State, process: usize) {
-        if let Doing::Sent { pair, .. } = state.doing[process] {
-            state.stray = Some(pair);
+        if let Activity::Sent { pair, .. } = state.activities[process] {
+            state.orphan = Some(pair);
         }
         let number = u8::try_from(process).unwrap();
         if let Some(lease) = &mut state.record.lease
             && lease.holder == Holder::Process(number)
         {
             lease.holder = Holder::Dead(number);
-            if let Doing::Watching { holder, .. } = &mut state.doing[1 - process] {
+            if let Activity::Observing { holder, .. } = &mut state.activities[1 - process] {
                 *holder = Holder::Dead(number);
             }
         }
-        state.doing[process] = Doing::Nothing;
+        state.activities[process] = Activity::Idle;
         state.crashes -= 1;
     }
 }
@@ -442,23 +450,23 @@ impl Model for Protocol {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let skew = i8::try_from(MAX_SKEW).unwrap();
+        let skew = i8::try_from(MAX_CLOCK_SKEW).unwrap();
         [-skew, skew]
             .map(|ahead| State {
                 ahead,
-                living: 1,
+                current: 1,
                 left: false,
                 record: Record {
                     pair: 1,
                     lease: None,
                     unanswered: false,
-                    fate: None,
+                    report: None,
                 },
-                doing: [Doing::Nothing; 2],
-                stray: None,
+                activities: [Activity::Idle; 2],
+                orphan: None,
                 crashes: 1,
                 losses: 1,
-                resurrected: false,
+                revived: false,
             })
             .to_vec()
     }
@@ -466,9 +474,9 @@ impl Model for Protocol {
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         actions.extend([
             Action::Tick,
-            Action::ServeStray,
+            Action::ServeOrphan,
             Action::Leave,
-            Action::Tell,
+            Action::Webhook,
         ]);
         for process in 0..2 {
             actions.extend([
@@ -476,7 +484,7 @@ impl Model for Protocol {
                 Action::Serve(process),
                 Action::Lose(process),
             ]);
-            if state.crashes > 0 && state.doing[process] != Doing::Nothing {
+            if state.crashes > 0 && state.activities[process] != Activity::Idle {
                 actions.push(Action::Crash(process));
             }
         }
@@ -487,10 +495,10 @@ impl Model for Protocol {
         let happened = match action {
             Action::Tick => Self::tick(&mut state),
             Action::Step(process) => self.step(&mut state, process),
-            Action::Serve(process) => match state.doing[process] {
-                Doing::Sent { pair, before, age } => {
+            Action::Serve(process) => match state.activities[process] {
+                Activity::Sent { pair, before, age } => {
                     let new = state.serve(pair);
-                    state.doing[process] = Doing::Answered {
+                    state.activities[process] = Activity::Responded {
                         pair,
                         before,
                         age,
@@ -500,31 +508,33 @@ impl Model for Protocol {
                 }
                 _ => false,
             },
-            Action::ServeStray => match state.stray.take() {
+            Action::ServeOrphan => match state.orphan.take() {
                 Some(pair) => {
                     let _ = state.serve(pair);
                     true
                 }
                 None => false,
             },
-            Action::Lose(process) => match state.doing[process] {
-                // Not in time, or lost on the way.
-                Doing::Sent { pair, age, .. } if age >= TIMEOUT || state.losses > 0 => {
+            Action::Lose(process) => match state.activities[process] {
+                // Timed out or lost.
+                Activity::Sent { pair, age, .. } if age >= TIMEOUT || state.losses > 0 => {
                     state.losses = state.losses.saturating_sub(u8::from(age < TIMEOUT));
-                    state.stray = Some(pair);
-                    state.give_back(process, true);
-                    state.doing[process] = Doing::Nothing;
+                    state.orphan = Some(pair);
+                    state.release_lease(process, true);
+                    state.activities[process] = Activity::Idle;
                     true
                 }
-                Doing::Answered { age, .. } if age >= TIMEOUT || state.losses > 0 => {
+                Activity::Responded { age, .. } if age >= TIMEOUT || state.losses > 0 => {
                     state.losses = state.losses.saturating_sub(u8::from(age < TIMEOUT));
-                    state.give_back(process, true);
-                    state.doing[process] = Doing::Nothing;
+                    state.release_lease(process, true);
+                    state.activities[process] = Activity::Idle;
                     true
                 }
-                // The store was away for too long.
-                Doing::Keeping { age, .. } | Doing::KeepRead { age, .. } if age >= KEEP => {
-                    state.doing[process] = Doing::Nothing;
+                // The store failed for too long.
+                Activity::Storing { age, .. } | Activity::StoringRead { age, .. }
+                    if age >= STORE_RETRY_TIME =>
+                {
+                    state.activities[process] = Activity::Idle;
                     true
                 }
                 _ => false,
@@ -534,66 +544,66 @@ impl Model for Protocol {
                 true
             }
             Action::Leave => !std::mem::replace(&mut state.left, true),
-            Action::Tell if state.left && state.record.fate.is_none() => {
-                state.record.fate = Some(Fate::Gone);
+            Action::Webhook if state.left && state.record.report.is_none() => {
+                state.record.report = Some(Report::Departure);
                 state.record.lease = None;
-                state.wrote(0);
-                state.wrote(1);
+                state.mark_stale(0);
+                state.mark_stale(1);
                 true
             }
-            Action::Tell => false,
+            Action::Webhook => false,
         };
         (happened && state != *last).then_some(state)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        fn awaited(doing: Doing) -> Option<u8> {
-            match doing {
-                Doing::Sent { pair, .. } | Doing::Answered { pair, .. } => Some(pair),
+        fn awaited(activity: Activity) -> Option<u8> {
+            match activity {
+                Activity::Sent { pair, .. } | Activity::Responded { pair, .. } => Some(pair),
                 _ => None,
             }
         }
-        fn held(doing: Doing) -> Option<u8> {
-            match doing {
-                Doing::Keeping { new, .. } | Doing::KeepRead { new, .. } => Some(new),
-                Doing::Answered { new, .. } => new,
+        fn new_pair(activity: Activity) -> Option<u8> {
+            match activity {
+                Activity::Storing { new, .. } | Activity::StoringRead { new, .. } => Some(new),
+                Activity::Responded { new, .. } => new,
                 _ => None,
             }
         }
         vec![
-            Property::always("one use of a token at a time", |_, state: &State| {
-                let [one, other] = state.doing.map(awaited);
+            Property::always("a token has one use at a time", |_, state: &State| {
+                let [one, other] = state.activities.map(awaited);
                 one.is_none() || one != other
             }),
-            Property::always("gone means left", |_, state: &State| {
-                state.record.fate != Some(Fate::Gone) || state.left
+            Property::always("a reported departure is real", |_, state: &State| {
+                state.record.report != Some(Report::Departure) || state.left
             }),
-            Property::always("lost means that nobody has the pair", |_, state: &State| {
-                let anyone = state.doing.map(held).contains(&Some(state.living));
-                let lost = state.record.fate == Some(Fate::Lost);
-                !lost || state.left || !anyone && state.record.pair != state.living
+            Property::always("lost tokens exist nowhere", |_, state: &State| {
+                let any_process = state.activities.map(new_pair).contains(&Some(state.current));
+                let is_lost = state.record.report == Some(Report::TokenLoss);
+                !is_lost || state.left || !any_process && state.record.pair != state.current
             }),
-            Property::always("nobody is written back", |_, state: &State| {
-                !state.resurrected
+            Property::always("no reported member is revived", |_, state: &State| {
+                !state.revived
             }),
-            Property::sometimes("a pair is kept", |_, state: &State| {
+            Property::sometimes("a pair is stored", |_, state: &State| {
                 state.record.pair == LAST_PAIR
             }),
-            Property::sometimes("who left is found", |_, state: &State| {
-                state.record.fate == Some(Fate::Gone)
+            Property::sometimes("a departure is reported", |_, state: &State| {
+                state.record.report == Some(Report::Departure)
             }),
-            Property::sometimes("a lost pair is found out", |_, state: &State| {
-                state.record.fate == Some(Fate::Lost) && !state.left
+            Property::sometimes("token loss is reported", |_, state: &State| {
+                state.record.report == Some(Report::TokenLoss) && !state.left
             }),
         ]
     }
 }
 
 #[test]
-fn no_order_of_steps_uses_a_token_twice_or_forgets_a_member() {
+fn refresh_protocol_is_safe_in_every_order_of_steps() {
     let checked = Protocol(ALL).checker().threads(2).spawn_bfs().join();
     checked.assert_properties();
-    // Not a walk that ended at the first corner.
+    // The checker has explored a large state space.
     assert!(
         checked.unique_state_count() > 10_000,
         "{}",
@@ -602,7 +612,7 @@ fn no_order_of_steps_uses_a_token_twice_or_forgets_a_member() {
 }
 
 #[test]
-fn each_rule_is_needed() {
+fn refresh_protocol_is_unsafe_without_each_rule() {
     for (what, rules, broken) in [
         (
             "leases",
@@ -610,7 +620,7 @@ fn each_rule_is_needed() {
                 lease: false,
                 ..ALL
             },
-            "one use of a token at a time",
+            "a token has one use at a time",
         ),
         (
             "the monotonic clock",
@@ -618,40 +628,37 @@ fn each_rule_is_needed() {
                 monotonic: false,
                 ..ALL
             },
-            "one use of a token at a time",
+            "a token has one use at a time",
         ),
         (
-            "the look at the time",
+            "discarding slow leases",
             Rules {
-                fresh: false,
+                discard_slow_lease: false,
                 ..ALL
             },
-            "one use of a token at a time",
+            "a token has one use at a time",
         ),
         (
-            "writing down first",
+            "the mark",
+            Rules { mark: false, ..ALL },
+            "a reported departure is real",
+        ),
+        (
+            "checking the holder",
             Rules {
-                unanswered: false,
+                discard_slow_lease: false,
+                check_holder: false,
                 ..ALL
             },
-            "gone means left",
+            "a reported departure is real",
         ),
         (
-            "the doubt about a lease that was taken over",
-            Rules {
-                fresh: false,
-                alone: false,
-                ..ALL
-            },
-            "gone means left",
-        ),
-        (
-            "the grace",
+            "the grace period",
             Rules {
                 grace: false,
                 ..ALL
             },
-            "lost means that nobody has the pair",
+            "lost tokens exist nowhere",
         ),
         (
             "the comparison",
@@ -659,7 +666,7 @@ fn each_rule_is_needed() {
                 compare: false,
                 ..ALL
             },
-            "nobody is written back",
+            "no reported member is revived",
         ),
     ] {
         let checked = Protocol(rules)
@@ -670,7 +677,7 @@ fn each_rule_is_needed() {
             .join();
         assert!(
             checked.discovery(broken).is_some(),
-            "without {what} nothing was found"
+            "the checker found no violation without {what}"
         );
     }
 }
