@@ -1,14 +1,20 @@
-//! Open Humans for Rust web applications.
+//! Login, tokens, webhooks and erasure for web applications on Open Humans.
 //!
-//! [Open Humans](https://www.openhumans.org) lets people share personal data with projects they
-//! choose. With this crate a web application is such a project: members log in with Open Humans,
-//! their tokens are kept alive, and when one of them leaves, that is noticed, acted on, and proved.
+//! On [Open Humans](https://www.openhumans.org), people share personal data with projects. This
+//! crate turns a web application into such a project:
 //!
-//! Most applications take it through an adapter, [`oh-axum`] or [`oh-actix`], and keep their tokens
-//! with [`oh-sqlx`]. A job or a tool without logins needs [`oh-api`] alone, which is [`api`] here.
+//! - Members log in with Open Humans (OAuth 2.0 with PKCE), and sessions end when they leave.
+//! - Access tokens are stored encrypted and refreshed once across all tasks and processes.
+//! - Deauthorizations, from the webhook or found by a reconciler, are stored durably, processed
+//!   with retries and recorded in a ledger.
 //!
-//! One handle, [`OpenHumans`], does everything. This is a whole application's part in it, without
-//! a framework:
+//! Most applications use it through an adapter, [`oh-axum`] or [`oh-actix`], and store tokens and
+//! deauthorizations with [`oh-sqlx`]. [`oh-pages`] has pages for members and staff. A job or tool without logins needs only [`oh-api`], which is
+//! re-exported as [`api`].
+//!
+//! # Example
+//!
+//! The whole integration, without a framework:
 //!
 //! ```
 //! use bytes::Bytes;
@@ -19,71 +25,80 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // What Open Humans' project page shows; `Settings::from_env` reads it from the environment.
+//! // The values are on the project's page at Open Humans. `Settings::from_env` reads them from
+//! // environment variables.
 //! let settings = Settings::builder("client-id", "client-secret", "https://app.example")
 //!     .webhook_secret("abcdefghijklmnop")
 //!     .build()?;
 //!
 //! let openhumans = OpenHumans::builder(settings)
-//!     // What leaving means to this application.
+//!     // Deletes the member's data after a deauthorization.
 //!     .deauth_handler(|departure: Departure| async move {
 //!         if departure.delete_data {
-//!             // Delete the rows of `departure.event.member`. Having none is no error.
+//!             // Delete the rows of `departure.event.member`, if there are any.
 //!         }
 //!         Ok(())
 //!     })
 //!     .build()?;
 //!
-//! // The worker calls the handler; the reconciler finds members who left unannounced.
+//! // Starts the worker that calls the handler, and the reconciler that finds members who left
+//! // without a webhook.
 //! let background = openhumans.start_background();
 //!
-//! // An adapter does this for every request to one of the four routes: it asks the host's session
-//! // who is logged in, and does to the session what the answer says.
+//! // An adapter calls `respond` for each request to a route, with the member of the host's
+//! // session, and applies the change to the session.
 //! let request = http::Request::get("/openhumans/login?next=/files").body(Empty::<Bytes>::new())?;
-//! let answer = openhumans.respond(Route::Login, request, None).await;
-//! assert_eq!(answer.response.status(), 303); // on the way to Open Humans
-//! assert_eq!(answer.session, SessionChange::Keep);
+//! let outcome = openhumans.respond(Route::Login, request, None).await;
+//! assert_eq!(outcome.response.status(), 303); // redirects to Open Humans
+//! assert_eq!(outcome.session, SessionChange::Keep);
 //!
 //! background.stop().await;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # The map
+//! # Main types
 //!
-//! | module | what for |
+//! [`OpenHumans`] is the handle for everything; it is cheap to clone. Four traits have working
+//! defaults that an application can replace:
+//!
+//! | trait | purpose | default | provided |
+//! |---|---|---|---|
+//! | [`LoginHandler`](login::LoginHandler) | accepts or rejects logins | accepts all | |
+//! | [`TokenStore`](store::TokenStore) | stores tokens | in memory | [`oh-sqlx`]: SQLite, PostgreSQL |
+//! | [`DeauthInbox`](deauth::DeauthInbox) | stores deauthorizations | in memory | [`oh-sqlx`]: SQLite, PostgreSQL |
+//! | [`DeauthHandler`](deauth::DeauthHandler) | deletes a member's data | deletes only tokens | |
+//!
+//! | module | contents |
 //! |---|---|
-//! | [`settings`] | what the library needs to know, and the table of environment variables |
-//! | [`login`] | who may come in and where to: [`LoginHandler`](login::LoginHandler), [`LoginRequest`](login::LoginRequest) |
-//! | [`store`] | where tokens live: [`TokenStore`](store::TokenStore), sealed or not |
-//! | [`deauth`] | members leaving: inbox, worker, reconciler, ledger, [`DeauthHandler`](deauth::DeauthHandler), and the [names of all metrics](deauth::metrics) |
-//! | [`webhook`] | verifying what Open Humans sends |
-//! | [`routes`] | the routes, written once for every framework |
-//! | [`api`] | the API client: files, messages, members, public data |
-//! | [`transport`] | how requests leave, for an application with an HTTP client of its own |
-//! | `acceptance` | suites for whoever writes a store or an inbox (feature `acceptance`) |
-//!
-//! An application replaces what it must, by four traits that each have a default that works:
-//!
-//! | trait | default | ready-made |
-//! |---|---|---|
-//! | [`LoginHandler`](login::LoginHandler) | everyone is welcome | |
-//! | [`TokenStore`](store::TokenStore) | in memory | [`oh-sqlx`]: SQLite, PostgreSQL |
-//! | [`DeauthInbox`](deauth::DeauthInbox) | in memory | [`oh-sqlx`]: SQLite, PostgreSQL |
-//! | [`DeauthHandler`](deauth::DeauthHandler) | the tokens go, nothing else | |
+//! | [`settings`] | settings and their environment variables |
+//! | [`login`] | login handler, logins started by the application |
+//! | [`store`] | token store, member records, encryption |
+//! | [`deauth`] | inbox, worker, reconciler, circuit breaker, ledger, [metrics](deauth::metrics) |
+//! | [`webhook`] | verification of webhooks |
+//! | [`routes`] | the HTTP routes, independent of a framework |
+//! | [`api`] | the API client: members, files, messages, public data |
+//! | [`transport`] | the interface to an HTTP client |
 //!
 //! # Features
 //!
-//! - `http-client` (default): the built-in HTTP client. Without it, bring a
+//! - `http-client` (default): the built-in HTTP client. Without it, set a
 //!   [`Transport`](transport::Transport).
 //! - `checkpoints`: signed checkpoints of the ledger.
-//! - `bulk`: whole directories of files up and down, in [`api`].
+//! - `bulk`: upload and download of directories, in [`api`].
 //! - `metrics`: counters and gauges through the `metrics` facade, [listed here](deauth::metrics).
-//! - `acceptance`: the acceptance suites.
+//! - `acceptance`: acceptance suites for stores and inboxes.
+//!
+//! # Where to read on
+//!
+//! The guides are in the repository's folder `docs`: start with `start.md`; `production.md`,
+//! `erasure.md` and `many-machines.md` explain operation. [`Settings`](settings) lists all
+//! environment variables.
 //!
 //! [`oh-api`]: https://docs.rs/oh-api
 //! [`oh-axum`]: https://docs.rs/oh-axum
 //! [`oh-actix`]: https://docs.rs/oh-actix
+//! [`oh-pages`]: https://docs.rs/oh-pages
 //! [`oh-sqlx`]: https://docs.rs/oh-sqlx
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -1,13 +1,11 @@
-//! Random values for states, versions and lease holders, from the operating system.
+//! Random values from the operating system, for states, versions and lease holders.
 
-/// Fills an array with random bytes.
-///
 /// # Panics
 ///
-/// When the operating system has no randomness to give: then nothing here could be trusted.
+/// If the operating system provides no random bytes, because nothing would be secure then.
 pub(crate) fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    getrandom::fill(&mut bytes).expect("the operating system provides random bytes");
     bytes
 }
 
@@ -16,7 +14,7 @@ pub(crate) fn i63() -> i64 {
     i64::from_le_bytes(bytes()) & i64::MAX
 }
 
-/// 32 random lowercase hex digits.
+/// 32 random lowercase hexadecimal digits.
 pub(crate) fn hex() -> String {
     hex::encode(bytes::<16>())
 }

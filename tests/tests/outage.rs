@@ -1,5 +1,5 @@
-//! The database stopped in the middle of a flood of webhooks: 503 while it is down, no 2xx for
-//! what was not kept, and everything done once it is back.
+//! A database outage during many webhooks: the route responds with 503 during the outage, with 2xx
+//! only to stored events, and the worker processes all of them afterwards.
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -31,7 +31,7 @@ const SENDERS: usize = 16;
 
 const SECRET: &str = "abcdefghijklmnop";
 
-/// A database that can be taken away.
+/// A database that can be stopped.
 #[async_trait]
 trait Database: Send {
     async fn stop(&mut self) -> Result;
@@ -49,7 +49,7 @@ impl Database for Cluster {
     }
 }
 
-/// An SQLite file that somebody else keeps locked.
+/// An SQLite file that another connection keeps locked.
 struct Locked(SqliteConnection);
 
 #[async_trait]
@@ -69,7 +69,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the senders see.
+/// The results of all senders.
 #[derive(Default)]
 struct Flood {
     next: AtomicUsize,
@@ -77,15 +77,15 @@ struct Flood {
     down: AtomicBool,
     accepted: Mutex<HashSet<String>>,
     refused_while_down: AtomicUsize,
-    /// Answers that were neither 2xx nor 503.
-    odd: Mutex<Vec<u16>>,
-    /// 2xx for a request that was begun and answered while the database was away.
-    lies: AtomicUsize,
+    /// Statuses other than 204 and 503.
+    unexpected: Mutex<Vec<u16>>,
+    /// 2xx for requests that started and ended during the outage.
+    accepted_while_down: AtomicUsize,
     progress: Notify,
 }
 
 impl Flood {
-    /// Sends webhooks of one member after another, each until it is accepted.
+    /// Sends a webhook for one member after another, each until it is accepted.
     async fn send(self: Arc<Self>, client: HttpClient, url: String) -> Result {
         while !self.over.load(Ordering::SeqCst) {
             let member = format!("{:08}", self.next.fetch_add(1, Ordering::SeqCst));
@@ -104,7 +104,8 @@ impl Flood {
                 self.progress.notify_one();
                 match status {
                     204 => {
-                        self.lies.fetch_add(usize::from(was_down), Ordering::SeqCst);
+                        self.accepted_while_down
+                            .fetch_add(usize::from(was_down), Ordering::SeqCst);
                         lock(&self.accepted).insert(member);
                         break;
                     }
@@ -112,7 +113,7 @@ impl Flood {
                         self.refused_while_down
                             .fetch_add(usize::from(was_down), Ordering::SeqCst);
                     }
-                    other => lock(&self.odd).push(other),
+                    other => lock(&self.unexpected).push(other),
                 }
             }
         }
@@ -137,7 +138,7 @@ impl Flood {
     }
 }
 
-async fn survive<S>(store: S, database: &mut dyn Database) -> Result
+async fn check_outage<S>(store: S, database: &mut dyn Database) -> Result
 where
     S: TokenStore + DeauthInbox + Clone,
 {
@@ -193,14 +194,14 @@ where
         sender??;
     }
 
-    assert_eq!(*lock(&flood.odd), [0_u16; 0], "other answers");
+    assert_eq!(*lock(&flood.unexpected), [0_u16; 0], "other statuses");
     assert_eq!(
-        flood.lies.load(Ordering::SeqCst),
+        flood.accepted_while_down.load(Ordering::SeqCst),
         0,
-        "2xx while it was down"
+        "2xx during the outage"
     );
-    // What a worker had begun when the database went away comes again when its lease is over.
-    let settled = async {
+    // Events that the worker had leased at the outage return when their leases expire.
+    let processed = async {
         loop {
             openhumans.worker(settings.clone()).run_until_idle().await;
             if openhumans.inbox().stats().await?.pending == 0 {
@@ -208,10 +209,10 @@ where
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), settled).await??;
+    tokio::time::timeout(Duration::from_secs(60), processed).await??;
     let accepted = lock(&flood.accepted).clone();
     let done = openhumans.ledger().events(EventState::Done).await?;
-    assert_eq!(done.len(), accepted.len(), "each was kept once");
+    assert_eq!(done.len(), accepted.len(), "each event was stored once");
     assert!(accepted.is_subset(&lock(&handled)));
     background.stop().await;
     server.abort();
@@ -219,7 +220,7 @@ where
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_locked_sqlite_file() -> Result {
+async fn sqlite_outage_loses_no_accepted_webhook() -> Result {
     let folder = tempfile::tempdir()?;
     let options = SqliteConnectOptions::new()
         .filename(folder.path().join("app.sqlite"))
@@ -234,11 +235,11 @@ async fn a_locked_sqlite_file() -> Result {
     let mut lock = Locked(
         SqliteConnection::connect_with(&options.busy_timeout(Duration::from_secs(30))).await?,
     );
-    survive(store, &mut lock).await
+    check_outage(store, &mut lock).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crashed_postgresql() -> Result {
+async fn postgres_outage_loses_no_accepted_webhook() -> Result {
     let Some(mut cluster) = Cluster::start()? else {
         return Ok(());
     };
@@ -248,5 +249,5 @@ async fn a_crashed_postgresql() -> Result {
         .await?;
     let store = PgStore::new(pool);
     store.migrate().await?;
-    survive(store, &mut cluster).await
+    check_outage(store, &mut cluster).await
 }

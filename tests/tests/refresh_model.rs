@@ -579,7 +579,10 @@ impl Model for Protocol {
                 state.record.report != Some(Report::Departure) || state.left
             }),
             Property::always("lost tokens exist nowhere", |_, state: &State| {
-                let any_process = state.activities.map(new_pair).contains(&Some(state.current));
+                let any_process = state
+                    .activities
+                    .map(new_pair)
+                    .contains(&Some(state.current));
                 let is_lost = state.record.report == Some(Report::TokenLoss);
                 !is_lost || state.left || !any_process && state.record.pair != state.current
             }),

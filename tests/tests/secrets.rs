@@ -32,11 +32,11 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 const ALICE: &str = "01026778";
 
-/// All that is logged.
+/// The log of the process.
 #[derive(Clone, Default)]
-struct Logs(Arc<Mutex<Vec<u8>>>);
+struct Log(Arc<Mutex<Vec<u8>>>);
 
-impl io::Write for Logs {
+impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -47,7 +47,7 @@ impl io::Write for Logs {
     }
 }
 
-impl<'a> MakeWriter<'a> for Logs {
+impl<'a> MakeWriter<'a> for Log {
     type Writer = Self;
 
     fn make_writer(&'a self) -> Self {
@@ -56,17 +56,17 @@ impl<'a> MakeWriter<'a> for Logs {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_is_logged_shown_or_kept_in_the_clear() {
-    let logs = Logs::default();
+async fn secrets_appear_in_no_log_error_response_or_database() {
+    let logs = Log::default();
     tracing_subscriber::fmt()
         .with_max_level(Level::TRACE)
         .with_span_events(FmtSpan::FULL)
         .with_ansi(false)
         .with_writer(logs.clone())
         .init();
-    live(&logs, Store::Sqlite, None).await;
+    check(&logs, Store::Sqlite, None).await;
     match std::env::var("DATABASE_URL") {
-        Ok(url) => live(&logs, Store::Postgres, Some(&url)).await,
+        Ok(url) => check(&logs, Store::Postgres, Some(&url)).await,
         Err(_) => {
             assert!(std::env::var_os("CI").is_none(), "DATABASE_URL is not set");
             skip("the search through PostgreSQL: set DATABASE_URL");
@@ -74,8 +74,8 @@ async fn no_secret_is_logged_shown_or_kept_in_the_clear() {
     }
 }
 
-/// One whole life of a member, and the search after it.
-async fn live(logs: &Logs, store: Store, database_url: Option<&str>) {
+/// Runs through the life of a member and searches for secrets.
+async fn check(logs: &Log, store: Store, database_url: Option<&str>) {
     let place = Place::fresh(store, "secrets", database_url).await.unwrap();
     let opened = place.open().await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -112,14 +112,14 @@ async fn live(logs: &Logs, store: Store, database_url: Option<&str>) {
         sandbox.webhook_secret(),
         sandbox.master_token().to_owned(),
     ];
-    let mut shown: Vec<Answer> = Vec::new();
+    let mut responses: Vec<Answer> = Vec::new();
     let mut errors: Vec<String> = Vec::new();
 
     // Login.
     let mut visitor = Visitor::new(address);
     let begun = visitor.get("/openhumans/login").await;
     let back = sandbox.authorize(ALICE, begun.location()).await.unwrap();
-    shown.push(begun);
+    responses.push(begun);
     let code = back
         .query_pairs()
         .find(|(name, _)| name == "code")
@@ -130,23 +130,23 @@ async fn live(logs: &Logs, store: Store, database_url: Option<&str>) {
     let callback = &back[url::Position::BeforePath..];
     let answer = visitor.get(callback).await;
     assert_eq!(answer.status, 303);
-    shown.push(answer);
-    // The same again, which fails and says so.
+    responses.push(answer);
+    // A second use fails with an error page.
     let answer = visitor.get(callback).await;
     assert!((400..500).contains(&answer.status));
-    shown.push(answer);
+    responses.push(answer);
     let member: ProjectMemberId = ALICE.parse().unwrap();
     let tokens = async || {
         let record = oh.token_store().load(&member).await.unwrap().unwrap();
         record.tokens.unwrap()
     };
-    let mut note = |tokens: &oh_core::store::Tokens| {
+    let mut record_tokens = |tokens: &oh_core::store::Tokens| {
         secrets.push(tokens.access_token.expose().to_owned());
         secrets.push(tokens.refresh_token.expose().to_owned());
         errors.push(format!("{tokens:?}"));
     };
     let first = tokens().await;
-    note(&first);
+    record_tokens(&first);
 
     // Refresh.
     oh.refreshed_access_token(&member, &first.access_token)
@@ -154,9 +154,9 @@ async fn live(logs: &Logs, store: Store, database_url: Option<&str>) {
         .unwrap();
     let second = tokens().await;
     assert_ne!(first.access_token.expose(), second.access_token.expose());
-    note(&second);
+    record_tokens(&second);
 
-    // Upload, list, and the members with the master token in the address.
+    // Upload, list, and the members with the master token in the URL.
     let client = oh.member_client(&member);
     client
         .upload(Upload::bytes("steps.csv", "1,2,3"))
@@ -168,7 +168,7 @@ async fn live(logs: &Logs, store: Store, database_url: Option<&str>) {
     errors.push(format!("{:?}", members.try_next().await.unwrap().unwrap()));
     errors.push(format!("{:?} {files:?}", oh.settings()));
 
-    // Everything one can look at, and then the same while Open Humans fails.
+    // All pages, and then the same while Open Humans fails.
     let failures = [
         None,
         Some(Fault::Html500),
@@ -197,7 +197,7 @@ async fn live(logs: &Logs, store: Store, database_url: Option<&str>) {
             "/ready",
             "/complete?code=wrong&state=wrong",
         ] {
-            shown.push(visitor.get(&format!("/openhumans{path}")).await);
+            responses.push(visitor.get(&format!("/openhumans{path}")).await);
         }
         let quick = oh_core::api::RetryPolicy::none();
         let server = oh_core::api::Client::new(sandbox.url().as_str()).unwrap();
@@ -214,20 +214,20 @@ async fn live(logs: &Logs, store: Store, database_url: Option<&str>) {
         }
     }
     sandbox.clear_faults();
-    assert!(errors.len() >= 9, "hardly anything failed: {errors:?}");
+    assert!(errors.len() >= 9, "too few errors: {errors:?}");
 
-    // Leaving; what the database holds before and after.
-    let mut kept = dump(&place, &opened.pool).await;
-    assert!(contains(&kept, ALICE), "the database was not read");
+    // The departure, with the content of the database before and after.
+    let mut stored = dump(&place, &opened.pool).await;
+    assert!(contains(&stored, ALICE), "the database was not read");
     sandbox.leave(ALICE, true).await;
     let worker = oh.worker(oh_core::deauth::WorkerSettings::default());
     worker.run_until_idle().await;
     let query = oh_core::deauth::EventQuery::first(10);
     let events = oh.inbox().events(&query).await.unwrap();
     assert_eq!(events[0].state, EventState::Done);
-    shown.push(visitor.get("/openhumans/staff/ledger.jsonl").await);
+    responses.push(visitor.get("/openhumans/staff/ledger.jsonl").await);
     background.stop().await;
-    kept.extend(dump(&place, &opened.pool).await);
+    stored.extend(dump(&place, &opened.pool).await);
 
     let logged = logs.0.lock().unwrap().clone();
     assert!(
@@ -236,25 +236,25 @@ async fn live(logs: &Logs, store: Store, database_url: Option<&str>) {
     );
     assert!(
         contains(&logged, "TRACE"),
-        "the dependencies were not heard"
+        "the dependencies logged nothing"
     );
     if let Some(at) = find(&logged, ALICE) {
         let line = logged[..at].rsplit(|b| *b == b'\n').next().unwrap();
         let line = String::from_utf8_lossy(line);
         panic!("the member's id was logged after: {line}");
     }
-    let mut answers = Vec::new();
-    for answer in &shown {
-        answers.extend(format!("{} {:?}\n", answer.status, answer.headers).into_bytes());
-        answers.extend_from_slice(&answer.body);
-        answers.push(b'\n');
+    let mut shown = Vec::new();
+    for answer in &responses {
+        shown.extend(format!("{} {:?}\n", answer.status, answer.headers).into_bytes());
+        shown.extend_from_slice(&answer.body);
+        shown.push(b'\n');
     }
     let errors = errors.join("\n").into_bytes();
     for (what, bytes) in [
         ("logged", &logged),
-        ("shown", &answers),
+        ("in a response", &shown),
         ("in an error", &errors),
-        ("in the database", &kept),
+        ("in the database", &stored),
     ] {
         for secret in &secrets {
             for form in forms(secret) {
@@ -272,8 +272,8 @@ async fn live(logs: &Logs, store: Store, database_url: Option<&str>) {
     }
 }
 
-/// How a secret may look: as it is, in an address, in JSON, in hexadecimal digits, and in base64,
-/// where what stands before it moves it by none, one or two bytes.
+/// The forms of a secret: plain, URL-encoded, in JSON, in hexadecimal, and in base64 with each of
+/// the three alignments.
 fn forms(secret: &str) -> Vec<String> {
     let mut forms = vec![
         secret.to_owned(),
@@ -288,13 +288,13 @@ fn forms(secret: &str) -> Vec<String> {
         hex::encode_upper(secret),
     ];
     for before in 0..3 {
-        let moved = [&b"\0\0"[..before], secret.as_bytes()].concat();
-        // Only the characters that hold nothing but the secret.
+        let aligned = [&b"\0\0"[..before], secret.as_bytes()].concat();
+        // Only the characters that encode nothing but the secret.
         let from = (before * 8).div_ceil(6);
-        let to = moved.len() * 8 / 6;
+        let to = aligned.len() * 8 / 6;
         for text in [
-            STANDARD_NO_PAD.encode(&moved),
-            URL_SAFE_NO_PAD.encode(&moved),
+            STANDARD_NO_PAD.encode(&aligned),
+            URL_SAFE_NO_PAD.encode(&aligned),
         ] {
             forms.push(text[from..to].to_owned());
         }
@@ -302,7 +302,7 @@ fn forms(secret: &str) -> Vec<String> {
     forms
 }
 
-/// All that the database holds, as bytes.
+/// The content of the database.
 async fn dump(place: &Place, pool: &Pool) -> Vec<u8> {
     match (place, pool) {
         (Place::Sqlite { file, .. }, _) => ["", "-wal", "-shm"]
@@ -340,7 +340,7 @@ async fn tables(pool: &PgPool) -> Vec<u8> {
 }
 
 #[test]
-fn a_secret_is_found_in_each_of_its_forms() {
+fn secret_is_found_in_each_form() {
     let secret = "a+b/c=d?e\"f-0123456789";
     for text in [
         format!("token={secret}"),
