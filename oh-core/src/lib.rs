@@ -41,8 +41,8 @@
 //!     })
 //!     .build()?;
 //!
-//! // Starts the worker that calls the handler, and the reconciler that finds members who left
-//! // without a webhook.
+//! // Starts the worker that calls the handler, and the reconciler that finds departures without
+//! // a webhook.
 //! let background = openhumans.start_background();
 //!
 //! // An adapter calls `respond` for each request to a route, with the member of the host's

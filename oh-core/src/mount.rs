@@ -59,7 +59,7 @@ impl MountPath {
 
     /// The path and query of a request, as the browser sent them. A proxy may have removed the
     /// prefix.
-    pub(crate) fn as_seen_by_browser(&self, path_and_query: &str) -> String {
+    pub(crate) fn browser_path(&self, path_and_query: &str) -> String {
         let rest = path_and_query.strip_prefix(&self.prefix);
         match rest {
             Some(rest) if rest.is_empty() || rest.starts_with(['/', '?']) => {
@@ -70,7 +70,7 @@ impl MountPath {
     }
 
     fn is_route(&self, route: &str, request_path: &str) -> bool {
-        self.as_seen_by_browser(request_path.trim_end_matches('/')) == self.route(route)
+        self.browser_path(request_path.trim_end_matches('/')) == self.route(route)
     }
 }
 
@@ -80,7 +80,7 @@ pub(crate) struct MountCheck(AtomicBool);
 
 impl MountCheck {
     /// Logs a warning if the first request for `route` arrived at another path than configured,
-    /// because links, forms and the redirect URI lead to the configured path.
+    /// because links, forms and the redirect URI contain the configured path.
     pub(crate) fn check(&self, mount: &MountPath, route: &str, request_path: &str) {
         // Every request passes here, and a load is cheaper than a swap.
         if self.0.load(Ordering::Relaxed) || self.0.swap(true, Ordering::Relaxed) {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn request_path_has_prefix_once_as_seen_by_browser() {
+    fn request_path_has_prefix_once_browser_path() {
         let mount = mount("https://example.org/app", "/oh");
         for (request, browser) in [
             ("/app/files", "/app/files"),
@@ -144,7 +144,7 @@ mod tests {
             ("/", "/app/"),
             ("/apples", "/app/apples"),
         ] {
-            assert_eq!(mount.as_seen_by_browser(request), browser);
+            assert_eq!(mount.browser_path(request), browser);
         }
         assert_eq!(
             (mount.home(), mount.route("login")),

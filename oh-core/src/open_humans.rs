@@ -147,8 +147,8 @@ impl OpenHumans {
 
     /// Ends all current sessions of a member, on every device and in every copy of a cookie. Other
     /// processes accept them for up to
-    /// [`session_cache_ttl`](crate::SettingsBuilder::session_cache_ttl). Only a logout route of
-    /// your own needs it; the [routes](crate::routes) call it.
+    /// [`session_cache_ttl`](crate::SettingsBuilder::session_cache_ttl). Call it only in your own
+    /// logout route; the [routes](crate::routes) call it.
     ///
     /// # Errors
     ///
@@ -159,7 +159,7 @@ impl OpenHumans {
     }
 
     /// Stores the event of a verified webhook and ends the member's authorization in this
-    /// application. Only a webhook route of your own needs it; the [routes](crate::routes) call it.
+    /// application. Call it only in your own webhook route; the [routes](crate::routes) call it.
     ///
     /// Returns after 8 seconds at the latest, because Open Humans waits about 30 seconds for a
     /// response and sends each erasure request only once. An event that is not stored in that time

@@ -65,7 +65,7 @@ pub enum SessionChange {
     LogOut,
 }
 
-/// A member who is logged in and authorized.
+/// A logged-in, authorized member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     id: ProjectMemberId,
@@ -119,8 +119,8 @@ impl SessionCache {
         if self.is_too_old(&session) {
             return Ok(None);
         }
-        // Only a match is used from the cache: a member who has just logged in through another
-        // process must not be rejected.
+        // Only a match is used from the cache, because a new login through another process must not
+        // be rejected.
         let cached = self.epochs.as_ref().and_then(|c| c.get(&session.member));
         if cached != Some(session.epoch)
             && self.load_epoch(store, &session.member).await? != Some(session.epoch)

@@ -74,7 +74,7 @@ impl Setup {
         Ok(())
     }
 
-    /// The members who are stored as authorized, and the stored members who are joined.
+    /// The ids that are stored as authorized, and the stored ids that are joined.
     async fn members(&self) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
         let records = self.oh.token_store().page(None, 100_000).await?;
         let ids = records.iter().map(|record| record.member.to_string());

@@ -1,9 +1,9 @@
-//! Searches logs at every level, errors, pages, headers and the database for secrets.
+//! Secrets appear neither in logs, errors and responses nor in the database.
 //!
-//! One whole life of a member: login, refresh, upload, list, a round of failures, leaving. Everything
-//! the process logs at TRACE, dependencies included, every answer of the app, every error, and
-//! everything the database holds, are searched for every secret that was used: as it is, and as it
-//! looks in an address, in JSON, in hexadecimal digits and in base64, wherever it begins there.
+//! The test runs through the life of a member: login, refresh, upload, list, failures, departure. It
+//! searches the log at level TRACE, including dependencies, all responses, all errors and the
+//! content of the database for every secret: in plain text, URL-encoded, in JSON, in hexadecimal and
+//! in base64 with any alignment.
 
 #![allow(clippy::unwrap_used)]
 

@@ -240,7 +240,7 @@ impl Login {
     }
 
     /// Undoes [`store`](Self::store) for a member whose earlier deauthorization is still being
-    /// processed. A member who was authorized before stays authorized, with the new pair.
+    /// processed. A returning member stays authorized, with the new pair.
     async fn restore(&self, stored: StoredAuthorization) {
         let StoredAuthorization { record, replaced } = stored;
         let restored = match replaced {

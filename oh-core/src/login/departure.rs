@@ -69,8 +69,8 @@ fn is_leased(event: &EventRecord, now: Timestamp) -> bool {
         .is_some_and(|until| until + CLOCK_SKEW > now && until < now + MAX_LEASE)
 }
 
-/// Submits another deauthorization of a member who was deauthorized during the login, so that the
-/// worker deletes what the login created. It carries the erasure request of the first.
+/// Submits another deauthorization after one that happened during the login, so that the worker
+/// deletes the rows that the login created. It repeats the erasure request of the first.
 pub(super) async fn submit_again(
     deauthorizer: &Deauthorizer,
     record: &MemberRecord,

@@ -8,7 +8,7 @@ use http::{Response, StatusCode};
 use super::{LoginFailure, ReturnPath};
 use crate::ProjectMemberId;
 
-/// A member who has authorized the project and is about to be logged in.
+/// An authorized member about to be logged in.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AuthorizedMember {
@@ -28,7 +28,7 @@ pub struct AuthorizedMember {
 /// Accepts or rejects members who log in, and connects them to the application's users.
 ///
 /// The member's tokens are stored before the handler is called, so it can use the API. If it
-/// rejects a member who was not authorized before, the tokens are revoked and deleted.
+/// rejects a new member, the tokens are revoked and deleted.
 ///
 /// ```
 /// use oh_core::login::{AuthorizedMember, LoginAccepted, LoginHandler, LoginRejected};

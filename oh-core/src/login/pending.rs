@@ -1,6 +1,6 @@
 //! Logins in progress, stored in encrypted cookies.
 //!
-//! Each login has a cookie of its own, named after its `state`, so that several tabs can log in at
+//! Each login has a separate cookie, named after its `state`, so that several tabs can log in at
 //! the same time. It is separate from the host's session because a session cookie with
 //! `SameSite=Strict` is not sent on the redirect from Open Humans. After use, the cookie remains
 //! for its lifetime and is marked as used, so that a second use is recognized.

@@ -11,7 +11,7 @@ pub(super) const MAX_SCOPE: usize = 128;
 /// Options of a login that the application starts with
 /// [`OpenHumans::start_login`](crate::OpenHumans::start_login).
 ///
-/// Open Humans does not show the authorization page to a member who has a valid access token: the
+/// Open Humans does not show the authorization page to members with a valid access token: the
 /// login completes immediately, with the account of the browser's Open Humans session and the
 /// permissions granted before. To offer another account or request more permissions, force the
 /// page:
@@ -36,7 +36,7 @@ pub struct LoginRequest {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidLoginRequest {
-    /// The return path could lead to another site.
+    /// The return path is not a path of this application.
     #[error(
         "the return path must be a path of this application with at most {} bytes",
         ReturnPath::MAX_LEN

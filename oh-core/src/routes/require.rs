@@ -60,7 +60,7 @@ impl OpenHumans {
             return login;
         }
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let path = self.inner.settings.mount.as_seen_by_browser(path);
+        let path = self.inner.settings.mount.browser_path(path);
         match ReturnPath::parse(&path) {
             Ok(path) => {
                 format!(

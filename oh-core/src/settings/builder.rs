@@ -93,7 +93,7 @@ impl SettingsBuilder {
         self
     }
 
-    /// Accepts unsigned webhooks if there is no webhook secret. Anyone who can reach the route can
+    /// Accepts unsigned webhooks if there is no webhook secret. Anyone with access to the route can
     /// then deauthorize members and have their data deleted. Use it only if something else
     /// authenticates the sender.
     pub fn dangerously_accept_unsigned_webhooks(mut self) -> Self {

@@ -88,7 +88,7 @@ pub struct Settings {
 
 /// Whether to delete a member's data after a deauthorization, depending on the erasure request.
 ///
-/// The names and defaults are those of django-open-humans. The result is passed to the
+/// The names and defaults come from django-open-humans. The result is passed to the
 /// application's `DeauthHandler` with each event. Tokens are always deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeletionPolicy {
@@ -180,8 +180,8 @@ impl Settings {
         &self.webhook_secrets
     }
 
-    /// Returns the keys that encrypt stored tokens: those of `OPENHUMANS_STORE_KEYS`, then the key
-    /// derived from the client secret, then those derived from previous client secrets. The first
+    /// Returns the keys that encrypt stored tokens: the keys in `OPENHUMANS_STORE_KEYS`, the key
+    /// derived from the client secret, and the keys derived from previous client secrets. The first
     /// key encrypts, all decrypt.
     pub fn store_keys(&self) -> Keyring {
         self.store_keys.clone()

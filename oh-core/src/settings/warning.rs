@@ -7,7 +7,7 @@ use super::Settings;
 /// A likely mistake in the configuration.
 ///
 /// [`OpenHumansBuilder::build`](crate::OpenHumansBuilder::build) logs these warnings, and
-/// `oh doctor` prints those that concern [settings](Settings::warnings).
+/// `oh doctor` prints the [warnings about settings](Settings::warnings).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Warning {

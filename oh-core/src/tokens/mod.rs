@@ -3,13 +3,13 @@
 //! Open Humans rotates refresh tokens without a grace period: once a refresh token is used, the old
 //! pair is invalid, and a second use returns `invalid_grant`, as if the member had left. Therefore:
 //!
-//! - Within a process, callers for the same member share one refresh. It runs in a task of its own,
+//! - Within a process, callers for the same member share one refresh. It runs in a separate task,
 //!   so that it continues if a caller is canceled.
 //! - Between processes, the one that refreshes first writes a lease into the member's record. The
 //!   others wait for the new pair or for the end of the lease; [`lease`] explains how they determine
 //!   that end despite different clocks.
-//! - A new pair is stored only while the record contains the old one, so a member who was
-//!   deauthorized meanwhile remains so. If the store fails, writing is retried for five minutes.
+//! - A new pair is stored only while the record contains the old one, so that a refresh never
+//!   revives a deauthorized member. If the store fails, writing is retried for five minutes.
 //!   Waiting callers receive the new access token before that.
 //! - `invalid_grant` counts only if the store still contains the refresh token that was sent. If
 //!   this application may have used the token itself, the refresher waits until no process can be

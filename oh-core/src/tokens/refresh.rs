@@ -113,8 +113,8 @@ impl Refresher {
                     holder.clone(),
                     now + self.lease_duration(),
                 )),
-                // Written before the request: if this process dies, the next one knows that the
-                // pair may be used.
+                // Written before the request: if this process dies, other processes know
+                // that the pair may be used.
                 refresh_unanswered: true,
                 version: Version::fresh(),
                 ..record.clone()

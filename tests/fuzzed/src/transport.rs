@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use oh_core::transport::{Body, Transport, TransportError};
 use url::Url;
 
-/// Returns its responses in order, repeats the last one, and records the URLs of requests.
+/// Returns its responses in order, repeats the last response, and records the URLs of requests.
 #[derive(Clone, Default)]
 pub(crate) struct FixedResponses(Arc<Mutex<State>>);
 
