@@ -87,7 +87,6 @@
 //! - `checkpoints`: signed checkpoints of the ledger.
 //! - `bulk`: upload and download of directories, in [`api`].
 //! - `metrics`: counters and gauges through the `metrics` facade, [listed here](deauth::metrics).
-//! - `acceptance`: acceptance suites for stores and inboxes.
 //!
 //! # Where to read on
 //!
@@ -102,8 +101,6 @@
 //! [`oh-sqlx`]: https://docs.rs/oh-sqlx
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(any(test, feature = "acceptance"))]
-pub mod acceptance;
 mod background;
 pub mod deauth;
 mod disconnect;

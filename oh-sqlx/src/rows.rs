@@ -99,16 +99,18 @@ impl MemberRow {
             (Some(holder), Some(until)) => Some(RefreshLease::new(holder, at(until))),
             _ => None,
         };
-        let mut record = MemberRecord::tombstone(member_id(self.member)?, at(self.confirmed_at));
-        record.username = self.username;
-        record.tokens = tokens;
-        record.epoch = Epoch::from_stored(self.epoch);
-        record.authorized_at = at(self.authorized_at);
-        record.deauthorized_at = self.deauthorized_at.map(at);
-        record.refresh = refresh;
-        record.refresh_unanswered = self.refresh_unanswered;
-        record.version = Version::from_stored(self.version);
-        Ok(record)
+        Ok(MemberRecord {
+            member: member_id(self.member)?,
+            username: self.username,
+            tokens,
+            epoch: Epoch::from_stored(self.epoch),
+            authorized_at: at(self.authorized_at),
+            deauthorized_at: self.deauthorized_at.map(at),
+            confirmed_at: at(self.confirmed_at),
+            refresh,
+            refresh_unanswered: self.refresh_unanswered,
+            version: Version::from_stored(self.version),
+        })
     }
 }
 
@@ -133,21 +135,20 @@ pub(crate) struct EventRow {
 
 impl EventRow {
     pub(crate) fn record(self) -> Result<EventRecord, BoxError> {
-        let mut record = EventRecord::new(
-            EventId::new(self.id),
-            Pseudonym::new(self.pseudonym),
-            self.erasure.parse().map_err(|_| invalid("erasure"))?,
-            self.discovery.parse().map_err(|_| invalid("discovery"))?,
-            at(self.left_at),
-            at(self.received_at),
-        );
-        record.member = self.member.map(member_id).transpose()?;
-        record.state = self.state.parse().map_err(|_| invalid("state"))?;
-        record.attempts = count(self.attempts);
-        record.due_at = at(self.due_at);
-        record.leased_until = self.lease_until.map(at);
-        record.settled_at = self.settled_at.map(at);
-        Ok(record)
+        Ok(EventRecord {
+            id: EventId::new(self.id),
+            member: self.member.map(member_id).transpose()?,
+            pseudonym: Pseudonym::new(self.pseudonym),
+            erasure: self.erasure.parse().map_err(|_| invalid("erasure"))?,
+            discovery: self.discovery.parse().map_err(|_| invalid("discovery"))?,
+            left_at: at(self.left_at),
+            received_at: at(self.received_at),
+            state: self.state.parse().map_err(|_| invalid("state"))?,
+            attempts: count(self.attempts),
+            due_at: at(self.due_at),
+            leased_until: self.lease_until.map(at),
+            settled_at: self.settled_at.map(at),
+        })
     }
 
     fn tokens(&self) -> TokenProgress {
@@ -162,17 +163,23 @@ impl EventRow {
     pub(crate) fn leased(self, holder: &str) -> Result<LeasedEvent, BoxError> {
         let tokens = self.tokens();
         let record = self.record()?;
-        let lease = Lease::new(record.id.clone(), holder);
-        let event = DeauthEvent {
-            id: record.id,
-            member: record.member.ok_or_else(|| invalid("member"))?,
-            pseudonym: record.pseudonym,
-            erasure: record.erasure,
-            discovery: record.discovery,
-            left_at: record.left_at,
-            received_at: record.received_at,
-        };
-        Ok(LeasedEvent::new(lease, event, record.attempts, tokens))
+        Ok(LeasedEvent {
+            lease: Lease {
+                event: record.id.clone(),
+                holder: holder.to_owned(),
+            },
+            event: DeauthEvent {
+                id: record.id,
+                member: record.member.ok_or_else(|| invalid("member"))?,
+                pseudonym: record.pseudonym,
+                erasure: record.erasure,
+                discovery: record.discovery,
+                left_at: record.left_at,
+                received_at: record.received_at,
+            },
+            attempt: record.attempts,
+            tokens,
+        })
     }
 
     /// The position in the queue.
@@ -196,15 +203,15 @@ pub(crate) struct LedgerRow {
 
 impl LedgerRow {
     pub(crate) fn line(self) -> Result<LedgerLine, BoxError> {
-        Ok(LedgerLine::new(
-            self.seq,
-            EventId::new(self.event),
-            Pseudonym::new(self.member),
-            at(self.at),
-            self.step.parse().map_err(|_| invalid("step"))?,
-            count(self.attempt),
-            self.note,
-        ))
+        Ok(LedgerLine {
+            seq: self.seq,
+            event: EventId::new(self.event),
+            member: Pseudonym::new(self.member),
+            at: at(self.at),
+            step: self.step.parse().map_err(|_| invalid("step"))?,
+            attempt: count(self.attempt),
+            note: self.note,
+        })
     }
 }
 
@@ -221,14 +228,14 @@ pub(crate) struct CheckpointRow {
 
 impl CheckpointRow {
     pub(crate) fn checkpoint(self) -> StoredCheckpoint {
-        StoredCheckpoint::new(
-            self.size.unsigned_abs(),
-            self.last_seq,
-            self.root,
-            at(self.at),
-            self.note,
-            self.tree,
-        )
+        StoredCheckpoint {
+            size: self.size.unsigned_abs(),
+            last_seq: self.last_seq,
+            root: self.root,
+            at: at(self.at),
+            note: self.note,
+            tree: self.tree,
+        }
     }
 }
 
@@ -245,14 +252,14 @@ pub(crate) struct StatsRow {
 
 impl StatsRow {
     pub(crate) fn stats(self) -> InboxStats {
-        let mut stats = InboxStats::default();
-        stats.pending = self.pending.unsigned_abs();
-        stats.oldest_pending = self.oldest_pending.map(at);
-        stats.done = self.done.unsigned_abs();
-        stats.dead_letters = self.dead_letters.unsigned_abs();
-        stats.stale = self.stale.unsigned_abs();
-        stats.quarantined = self.quarantined.unsigned_abs();
-        stats
+        InboxStats {
+            pending: self.pending.unsigned_abs(),
+            oldest_pending: self.oldest_pending.map(at),
+            done: self.done.unsigned_abs(),
+            dead_letters: self.dead_letters.unsigned_abs(),
+            stale: self.stale.unsigned_abs(),
+            quarantined: self.quarantined.unsigned_abs(),
+        }
     }
 }
 

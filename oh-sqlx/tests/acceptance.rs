@@ -1,4 +1,4 @@
-//! The public acceptance suites on SQLite and PostgreSQL.
+//! The acceptance suites on SQLite and PostgreSQL.
 
 #![allow(clippy::unwrap_used, reason = "a test may, and so may its helpers")]
 
@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::{PgSchema, SqliteFile};
-use oh_core::acceptance::deauth_inbox;
-use oh_core::acceptance::token_store::Subject;
 use oh_core::deauth::DeauthInbox;
-use oh_core::store::{EncryptedStore, Keyring, TokenStore};
+use oh_core::store::TokenStore;
+use oh_test::acceptance::deauth_inbox;
+use oh_test::acceptance::token_store::{Encrypted, Subject};
 
 struct OnSqlite(SqliteFile);
 
@@ -35,43 +35,28 @@ impl Subject for OnPostgres {
     }
 }
 
-/// Another subject, sealed.
-struct Sealed<S>(S);
-
-#[async_trait]
-impl<S: Subject> Subject for Sealed<S> {
-    async fn open(&self) -> Arc<dyn TokenStore> {
-        let keys = Keyring::parse("test:tLZ4OThwsQVVCEPB5z8QsFBR8nzVXZ4k6Kv1EIUcyZo=");
-        Arc::new(EncryptedStore::new(self.0.open().await, keys.unwrap()))
-    }
-
-    fn skip(&self) -> Option<String> {
-        self.0.skip()
-    }
-}
-
 mod sqlite {
     use super::*;
 
-    mod sealed {
-        use super::{Sealed, subject as plain};
+    mod encrypted {
+        use super::{Encrypted, subject as plain};
 
-        async fn subject() -> Sealed<super::OnSqlite> {
-            Sealed(plain().await)
+        async fn subject() -> Encrypted<super::OnSqlite> {
+            Encrypted(plain().await)
         }
 
-        oh_core::token_store_acceptance!(subject);
+        oh_test::token_store_acceptance!(subject);
     }
 
     async fn subject() -> OnSqlite {
         OnSqlite(SqliteFile::new())
     }
 
-    oh_core::token_store_acceptance!(subject);
+    oh_test::token_store_acceptance!(subject);
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn inbox() {
-        // Inboxes outlive the check that uses them, and so must their files.
+    async fn inbox_passes_acceptance_suite() {
+        // The files must outlive the inboxes.
         let files = std::sync::Mutex::new(Vec::new());
         deauth_inbox::all(async || {
             let file = SqliteFile::new();
@@ -85,7 +70,7 @@ mod sqlite {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn inbox_only() {
+    async fn inbox_only_passes_acceptance_suite() {
         let files = std::sync::Mutex::new(Vec::new());
         deauth_inbox::all(async || {
             let file = SqliteFile::new();
@@ -100,24 +85,24 @@ mod sqlite {
 mod postgres {
     use super::*;
 
-    mod sealed {
-        use super::{Sealed, subject as plain};
+    mod encrypted {
+        use super::{Encrypted, subject as plain};
 
-        async fn subject() -> Sealed<super::OnPostgres> {
-            Sealed(plain().await)
+        async fn subject() -> Encrypted<super::OnPostgres> {
+            Encrypted(plain().await)
         }
 
-        oh_core::token_store_acceptance!(subject);
+        oh_test::token_store_acceptance!(subject);
     }
 
     async fn subject() -> OnPostgres {
         OnPostgres(PgSchema::new().await)
     }
 
-    oh_core::token_store_acceptance!(subject);
+    oh_test::token_store_acceptance!(subject);
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn inbox() {
+    async fn inbox_passes_acceptance_suite() {
         let Some(schema) = PgSchema::new().await else {
             return;
         };
@@ -133,8 +118,8 @@ mod postgres {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn inbox_only() {
-        let Some(_here) = PgSchema::new().await else {
+    async fn inbox_only_passes_acceptance_suite() {
+        let Some(_schema) = PgSchema::new().await else {
             return;
         };
         let schemas = std::sync::Mutex::new(Vec::new());

@@ -317,7 +317,7 @@ async fn nothing_is_accepted_into_a_file_that_was_deleted_or_replaced() {
     for number in 1..4 {
         let error = store.accept(&event(number)).await.unwrap_err();
         let why = std::error::Error::source(&error).unwrap().to_string();
-        assert!(why.contains("removed or replaced"), "{why}");
+        assert!(why.contains("deleted or replaced"), "{why}");
     }
     assert!(
         !file.path().exists(),

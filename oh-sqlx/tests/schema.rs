@@ -227,7 +227,14 @@ async fn call_every_method(store: &(impl TokenStore + DeauthInbox), round: u64) 
     let updated = store.update_lock("job", "me", now, "note").await.unwrap();
     assert_eq!(updated, LeaseOutcome::Applied);
     let size = round + 1;
-    let checkpoint = StoredCheckpoint::new(size, 1, "root", now, "note", "tree");
+    let checkpoint = StoredCheckpoint {
+        size,
+        last_seq: 1,
+        root: "root".into(),
+        at: now,
+        note: "note".into(),
+        tree: "tree".into(),
+    };
     let outcome = store.store_checkpoint(&checkpoint).await.unwrap();
     assert_eq!(outcome, CheckpointOutcome::Stored);
     let last = store.checkpoints(&CheckpointQuery::last()).await.unwrap();

@@ -78,6 +78,7 @@
 //! - `actix`: `Kit::actix`, for actix-web applications.
 #![forbid(unsafe_code)]
 
+pub mod acceptance;
 mod app;
 mod browser;
 mod environment;

@@ -6,9 +6,9 @@ use std::process::{Child, Command};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use oh_core::acceptance::token_store::Subject;
 use oh_core::store::{Epoch, MemberRecord, PutOutcome, StoreError, TokenStore, Tokens, Version};
 use oh_core::{ProjectMemberId, Timestamp};
+use oh_test::acceptance::token_store::Subject;
 use tempfile::TempDir;
 
 use crate::store::FileStore;
@@ -26,28 +26,18 @@ async fn empty() -> FileSubject {
     FileSubject(tempfile::tempdir().unwrap())
 }
 
-oh_core::token_store_acceptance!(empty);
+oh_test::token_store_acceptance!(empty);
 
 mod encrypted {
-    use oh_core::store::{EncryptedStore, Keyring};
+    use oh_test::acceptance::token_store::Encrypted;
 
-    use super::{Arc, FileSubject, Subject, TokenStore, empty};
+    use super::{FileSubject, empty};
 
-    struct EncryptedSubject(FileSubject);
-
-    #[async_trait::async_trait]
-    impl Subject for EncryptedSubject {
-        async fn open(&self) -> Arc<dyn TokenStore> {
-            let keys = Keyring::parse("test:tLZ4OThwsQVVCEPB5z8QsFBR8nzVXZ4k6Kv1EIUcyZo=");
-            Arc::new(EncryptedStore::new(self.0.open().await, keys.unwrap()))
-        }
+    async fn subject() -> Encrypted<FileSubject> {
+        Encrypted(empty().await)
     }
 
-    async fn subject() -> EncryptedSubject {
-        EncryptedSubject(empty().await)
-    }
-
-    oh_core::token_store_acceptance!(subject);
+    oh_test::token_store_acceptance!(subject);
 }
 
 const ALICE: &str = "01026778";

@@ -93,19 +93,20 @@ pub(super) async fn submit_again(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deauth::{Discovery, EventId, Pseudonym};
+    use crate::deauth::{DeauthEvent, Discovery, EventId, Pseudonym};
 
     #[test]
     fn lease_counts_only_within_clock_skew_and_maximum_length() {
         let now = Timestamp::from_micros(1_700_000_000_000_000);
-        let mut event = EventRecord::new(
-            EventId::new("e"),
-            Pseudonym::new("p"),
-            ErasureRequest::Requested,
-            Discovery::Webhook,
-            now,
-            now,
-        );
+        let mut event = EventRecord::pending(&DeauthEvent {
+            id: EventId::new("e"),
+            member: "01026778".parse().unwrap(),
+            pseudonym: Pseudonym::new("p"),
+            erasure: ErasureRequest::Requested,
+            discovery: Discovery::Webhook,
+            left_at: now,
+            received_at: now,
+        });
         assert!(!is_leased(&event, now));
         for (until, counts) in [
             (now + Duration::from_secs(60), true),

@@ -11,7 +11,6 @@ use crate::{ProjectMemberId, Timestamp};
 /// The fields are public so that a store can write them to columns. Only the library decides what
 /// they contain.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct MemberRecord {
     /// The project member id.
     pub member: ProjectMemberId,
@@ -161,7 +160,6 @@ impl Version {
 
 /// A time-limited lease to refresh one member's tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
 pub struct RefreshLease {
     /// The process that holds the lease: up to 32 random characters.
     pub holder: String,

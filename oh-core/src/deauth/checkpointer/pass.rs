@@ -90,14 +90,14 @@ impl Pass<'_> {
             });
         }
         let signed = Checkpoint::of(self.origin(), &position.tree).sign(self.keys);
-        let stored = StoredCheckpoint::new(
+        let stored = StoredCheckpoint {
             size,
-            position.last_seq.unwrap_or(0),
-            STANDARD.encode(signed.checkpoint().root),
-            self.deauthorizer.clock().now(),
-            signed.note(),
-            STANDARD.encode(position.tree.nodes().concat()),
-        );
+            last_seq: position.last_seq.unwrap_or(0),
+            root: STANDARD.encode(signed.checkpoint().root),
+            at: self.deauthorizer.clock().now(),
+            note: signed.note().to_owned(),
+            tree: STANDARD.encode(position.tree.nodes().concat()),
+        };
         match inbox.store_checkpoint(&stored).await? {
             CheckpointOutcome::Stored | CheckpointOutcome::Known => Ok(SigningReport {
                 lines: size - size_before,

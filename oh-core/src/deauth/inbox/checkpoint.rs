@@ -1,77 +1,53 @@
-//! Checkpoints of the ledger, as an inbox keeps them.
+//! Checkpoints of the ledger, as an inbox stores them.
 
 use crate::Timestamp;
 
-/// A checkpoint as an inbox keeps it: what was signed, and what is needed to go on from there.
+/// A signed checkpoint of the ledger, with the state that is needed to add lines to it.
 ///
-/// The texts are up to 4,096 characters long and mean nothing to the inbox.
+/// The texts have up to 4,096 characters, and the inbox does not interpret them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct StoredCheckpoint {
-    /// How many lines of the ledger it covers: the first ones, in their order.
+    /// The number of ledger lines that the checkpoint covers, from the first one on.
     pub size: u64,
-    /// The number of the last of them; 0 if there is none.
+    /// The sequence number of the last covered line; 0 if there is none.
     pub last_seq: i64,
-    /// The root of the tree over them.
+    /// The root hash of the Merkle tree over the lines.
     pub root: String,
-    /// When it was made.
+    /// When the checkpoint was created.
     pub at: Timestamp,
     /// The signed note.
     pub note: String,
-    /// The tree, as far as is needed to go on with it.
+    /// The nodes of the tree that are needed to append lines.
     pub tree: String,
 }
 
-impl StoredCheckpoint {
-    /// The checkpoint over the first `size` lines, the last of which has the number `last_seq`: its
-    /// root, when it was made, the signed note, and the tree as far as is needed to go on with it.
-    pub fn new(
-        size: u64,
-        last_seq: i64,
-        root: impl Into<String>,
-        at: Timestamp,
-        note: impl Into<String>,
-        tree: impl Into<String>,
-    ) -> Self {
-        Self {
-            size,
-            last_seq,
-            root: root.into(),
-            at,
-            note: note.into(),
-            tree: tree.into(),
-        }
-    }
-}
-
-/// What became of a checkpoint that was handed in.
+/// The outcome of [`DeauthInbox::store_checkpoint`](super::DeauthInbox::store_checkpoint).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum CheckpointOutcome {
-    /// It is durably kept.
+    /// The checkpoint is stored durably.
     Stored,
-    /// One over so many lines, with the same root, was there already; nothing changed.
+    /// A checkpoint of this size with the same root exists. Nothing changed.
     Known,
-    /// One over so many lines, with another root, is there: the ledger was written again. Nothing
-    /// changed.
+    /// A checkpoint of this size with another root exists: the ledger was rewritten. Nothing changed.
     Forked,
 }
 
-/// Which checkpoints to list, by how many lines they cover.
+/// Selects and orders checkpoints by size.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 #[must_use]
 pub struct CheckpointQuery {
-    /// From the largest to the smallest, rather than from the smallest on.
+    /// Whether the largest checkpoint comes first.
     pub newest_first: bool,
-    /// Only those that cover more lines than this; fewer, if [`newest_first`](Self::newest_first).
+    /// Only checkpoints after the one of this size, in the order of the list.
     pub after: Option<u64>,
-    /// How many at most.
+    /// The maximum number of checkpoints.
     pub limit: usize,
 }
 
 impl CheckpointQuery {
-    /// The first `limit` checkpoints.
+    /// Selects the first `limit` checkpoints.
     pub fn first(limit: usize) -> Self {
         Self {
             limit,
@@ -79,18 +55,18 @@ impl CheckpointQuery {
         }
     }
 
-    /// The last one.
+    /// Selects the largest checkpoint.
     pub fn last() -> Self {
         Self::first(1).newest_first()
     }
 
-    /// From the largest to the smallest.
+    /// Orders from the largest to the smallest checkpoint.
     pub fn newest_first(mut self) -> Self {
         self.newest_first = true;
         self
     }
 
-    /// Only those after the one of this size, in the order of the list.
+    /// Selects checkpoints after the one of this size, in the order of the list.
     pub fn after(mut self, size: impl Into<Option<u64>>) -> Self {
         self.after = size.into();
         self

@@ -1,7 +1,7 @@
-//! The ledger: one line for each step of each event, only ever added to.
+//! The ledger: an append-only list with one line for each step of each event.
 //!
-//! Lines carry the pseudonym, never the project member id, so the proof outlives the data and
-//! holds none of it.
+//! Lines contain the pseudonym and never the project member id, so they can be retained after the
+//! member's data is erased.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,77 +14,54 @@ use std::str::FromStr;
 use crate::deauth::event::UnknownName;
 
 named! {
-    /// What happened to an event.
+    /// A step in the life of an event.
     Step {
-        /// It is durably in the inbox.
+        /// The event is stored in the inbox.
         Received = "received",
-        /// The member's tokens are gone and the epoch has advanced.
+        /// The member's tokens were destroyed, and the epoch advanced.
         TokensDestroyed = "tokens_destroyed",
-        /// The app's handler was called.
+        /// An attempt began: a worker leased the event.
         Tried = "tried",
-        /// The handler failed; there will be another try.
+        /// The attempt failed, and another one will follow.
         Failed = "failed",
-        /// The handler succeeded. From here on only the pseudonym is kept.
+        /// The handler succeeded. The member id was removed from the event.
         Done = "done",
-        /// The handler failed too often. Someone must look.
+        /// The last attempt failed. An operator must act.
         DeadLettered = "dead_lettered",
-        /// Someone put a dead letter or a stale event back.
+        /// An operator requeued a dead letter or a stale event.
         Requeued = "requeued",
-        /// It is older than the member's latest authorization: not acted on.
+        /// The event is older than the member's latest authorization, so the handler is not called.
         Stale = "stale",
-        /// It is not acted on until someone releases it; the note says why.
+        /// The event waits for an operator; the note contains the reason.
         Quarantined = "quarantined",
-        /// Someone released it.
+        /// An operator released the event.
         Released = "released",
     }
 }
 
 /// One line of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
 pub struct LedgerLine {
-    /// Its place: lines of one inbox are numbered upwards, with gaps.
+    /// The sequence number. Numbers ascend, with gaps.
     pub seq: i64,
-    /// The event it belongs to.
+    /// The event.
     pub event: EventId,
-    /// The member, by pseudonym.
+    /// The member's pseudonym.
     pub member: Pseudonym,
-    /// When.
+    /// When the step happened.
     pub at: Timestamp,
-    /// What happened.
+    /// The step.
     pub step: Step,
-    /// Which attempt of the handler this is about, from 1; 0 before any.
+    /// The number of the attempt, from 1; 0 before the first one.
     pub attempt: u32,
-    /// Why, where there is a why. Never holds the project member id.
+    /// The reason of the step, if it has one. Never contains the project member id.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub note: Option<String>,
 }
 
 impl LedgerLine {
-    /// Line number `seq`: what happened to which event of whom, when, in which attempt (0 before
-    /// any), and why.
-    pub fn new(
-        seq: i64,
-        event: EventId,
-        member: Pseudonym,
-        at: Timestamp,
-        step: Step,
-        attempt: u32,
-        note: Option<String>,
-    ) -> Self {
-        Self {
-            seq,
-            event,
-            member,
-            at,
-            step,
-            attempt,
-            note,
-        }
-    }
-
-    /// The line as it stands in an export, without its line break. These bytes are what is sealed:
-    /// they are the same from whatever store the line is read, and in every release.
+    /// Returns the line as in an export, without line break. Checkpoints cover these bytes, which are
+    /// the same for every store and in every release.
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("numbers and texts can be written as JSON")
     }
@@ -95,24 +72,24 @@ mod tests {
     use super::*;
 
     fn line(micros: i64, step: Step, attempt: u32, note: Option<&str>) -> String {
-        let line = LedgerLine::new(
-            7,
-            EventId::new("0123456789abcdef0123456789abcdef"),
-            Pseudonym::new("fedcba9876543210fedcba9876543210"),
-            Timestamp::from_micros(micros),
+        let line = LedgerLine {
+            seq: 7,
+            event: EventId::new("0123456789abcdef0123456789abcdef"),
+            member: Pseudonym::new("fedcba9876543210fedcba9876543210"),
+            at: Timestamp::from_micros(micros),
             step,
             attempt,
-            note.map(str::to_owned),
-        );
+            note: note.map(str::to_owned),
+        };
         let bytes = line.to_json();
         assert_eq!(serde_json::from_slice::<LedgerLine>(&bytes).unwrap(), line);
         String::from_utf8(bytes).unwrap()
     }
 
-    /// What was sealed must be found again, byte for byte: these texts never change. A field that
-    /// is added later is left out of the lines that do not have it.
+    /// Checkpoints cover these bytes, so they never change. A field that is added later is left out of the
+    /// lines without it.
     #[test]
-    fn lines_are_written_as_they_were_sealed() {
+    fn to_json_writes_the_signed_bytes() {
         let names = "\"event\":\"0123456789abcdef0123456789abcdef\",\
                      \"member\":\"fedcba9876543210fedcba9876543210\"";
         assert_eq!(
@@ -143,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_keep_their_names() {
+    fn step_names_never_change() {
         let names = [
             (Step::Received, "received"),
             (Step::TokensDestroyed, "tokens_destroyed"),

@@ -1,6 +1,4 @@
-//! An inbox in memory: for tests, and for trying things out.
-//!
-//! It keeps every promise of the trait but one: what it accepts is gone when the process ends.
+//! An inbox in memory, for tests and first steps.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,19 +14,19 @@ use super::{
 use crate::Timestamp;
 use crate::deauth::event::{DeauthEvent, ErasureRequest, EventId, Pseudonym};
 
-/// A [`DeauthInbox`](super::DeauthInbox) in memory. One process, and events that wait are lost when it ends: not for
-/// an app whose members can ask to be erased.
+/// A [`DeauthInbox`] in memory. It works in one process, and pending events are lost when the process
+/// ends, so it is not suitable for production.
 #[derive(Debug, Default)]
 pub struct MemoryInbox(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     events: HashMap<EventId, Entry>,
-    // The pending ones, oldest first.
+    // Pending events, oldest first.
     pending: BTreeSet<(Timestamp, EventId)>,
-    // Those with a lease, run out or not.
+    // Events with a lease, expired or not.
     leased: HashSet<EventId>,
-    // The stale ones, dead letters and held ones that still have the member's id.
+    // Stale, dead-letter and quarantined events that have a member id, by member.
     settled: HashMap<Pseudonym, HashSet<EventId>>,
     ledger: Vec<LedgerLine>,
     checkpoints: BTreeMap<u64, StoredCheckpoint>,
@@ -51,12 +49,12 @@ struct Lock {
 }
 
 impl MemoryInbox {
-    /// An empty one.
+    /// Creates an empty inbox.
     pub fn new() -> Self {
         Self::default()
     }
 
-    // No code can panic half way through a change while it holds this lock.
+    // No code panics while it changes the state.
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -79,8 +77,8 @@ impl State {
         });
     }
 
-    /// Removes the member's id from what a done event makes up for.
-    fn forget_settled(&mut self, done: &EventId) {
+    /// Removes the member id from the settled events that a done event supersedes.
+    fn remove_member_from_superseded(&mut self, done: &EventId) {
         let Some(done) = self.events.get(done).map(|entry| &entry.record) else {
             return;
         };
@@ -92,9 +90,9 @@ impl State {
             let Some(Entry { record, .. }) = self.events.get_mut(id) else {
                 return false;
             };
-            let asks_for_more = record.erasure == ErasureRequest::Requested && !erased;
+            let is_unmet_request = record.erasure == ErasureRequest::Requested && !erased;
             let stays =
-                record.state != EventState::Stale && (record.left_at > left_at || asks_for_more);
+                record.state != EventState::Stale && (record.left_at > left_at || is_unmet_request);
             if !stays {
                 record.member = None;
             }
@@ -102,11 +100,11 @@ impl State {
         });
     }
 
-    /// The event, if the lease still is the latest one on it.
-    fn held(&mut self, lease: &Lease) -> Option<&mut Entry> {
+    /// Returns the event if the lease is the latest one on it.
+    fn leased_entry(&mut self, lease: &Lease) -> Option<&mut Entry> {
         let entry = self.events.get_mut(&lease.event)?;
-        let held = matches!(&entry.lease, Some((holder, _)) if *holder == lease.holder);
-        held.then_some(entry)
+        let is_latest = matches!(&entry.lease, Some((holder, _)) if *holder == lease.holder);
+        is_latest.then_some(entry)
     }
 }
 
@@ -124,7 +122,7 @@ impl Entry {
         })
     }
 
-    /// Whether the lease still runs, for one who wants to take the event.
+    /// Whether the lease prevents another worker from leasing the event.
     fn is_busy(&self, now: Timestamp) -> bool {
         matches!(&self.lease, Some((_, until)) if is_ahead(*until, now))
     }
@@ -133,12 +131,12 @@ impl Entry {
         matches!(&self.lease, Some((_, until)) if *until > at)
     }
 
-    fn place(&self) -> (Timestamp, EventId) {
+    fn queue_position(&self) -> (Timestamp, EventId) {
         (self.record.received_at, self.record.id.clone())
     }
 }
 
-/// Whether a time is to be waited for: what is too far ahead was written by a wrong clock.
+/// Whether a time is in the future. A time too far ahead was written by a wrong clock.
 fn is_ahead(at: Timestamp, now: Timestamp) -> bool {
     at > now && at <= now + MAX_WAIT
 }
@@ -156,7 +154,7 @@ impl DeauthInbox for MemoryInbox {
             tokens: TokenProgress::Untouched,
             was_stale: false,
         };
-        state.pending.insert(entry.place());
+        state.pending.insert(entry.queue_position());
         state.events.insert(event.id.clone(), entry);
         state.write(&event.id, Step::Received, event.received_at, None);
         Ok(Accepted::New(TokenOutcome::Untouched))
@@ -194,8 +192,8 @@ impl DeauthInbox for MemoryInbox {
         }
         entry.record.state = EventState::Pending;
         entry.record.due_at = now;
-        let (place, pseudonym) = (entry.place(), entry.record.pseudonym.clone());
-        state.pending.insert(place);
+        let (position, pseudonym) = (entry.queue_position(), entry.record.pseudonym.clone());
+        state.pending.insert(position);
         if let Some(settled) = state.settled.get_mut(&pseudonym) {
             settled.remove(event);
         }
@@ -220,14 +218,14 @@ impl DeauthInbox for MemoryInbox {
                 .filter(|entry| entry.is_busy(now))
                 .map(|entry| &entry.record.pseudonym)
                 .collect();
-            // The first pending event of a member that is met stands for the member.
-            let mut met = HashSet::new();
+            // Only the first pending event of each member is available.
+            let mut seen = HashSet::new();
             for (_, id) in &state.pending {
                 if chosen.len() == limit {
                     break;
                 }
                 let entry = &state.events[id];
-                let first = met.insert(&entry.record.pseudonym);
+                let first = seen.insert(&entry.record.pseudonym);
                 let free = !busy.contains(&entry.record.pseudonym);
                 let due = entry.record.attempts == 0 || !is_ahead(entry.record.due_at, now);
                 if first && free && due {
@@ -260,7 +258,7 @@ impl DeauthInbox for MemoryInbox {
     }
 
     async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<LeaseOutcome, InboxError> {
-        match self.state().held(lease) {
+        match self.state().leased_entry(lease) {
             Some(entry) => {
                 entry.lease = Some((lease.holder.clone(), until));
                 entry.record.leased_until = Some(until);
@@ -277,10 +275,10 @@ impl DeauthInbox for MemoryInbox {
         now: Timestamp,
     ) -> Result<LeaseOutcome, InboxError> {
         let mut state = self.state();
-        let Some(entry) = state.held(lease) else {
+        let Some(entry) = state.leased_entry(lease) else {
             return Ok(LeaseOutcome::Lost);
         };
-        let place = entry.place();
+        let position = entry.queue_position();
         let pseudonym = entry.record.pseudonym.clone();
         entry.lease = None;
         entry.record.leased_until = None;
@@ -306,10 +304,10 @@ impl DeauthInbox for MemoryInbox {
         entry.record.state = to;
         if to != EventState::Pending {
             entry.record.settled_at = Some(now);
-            state.pending.remove(&place);
+            state.pending.remove(&position);
         }
         match to {
-            EventState::Done => state.forget_settled(&lease.event),
+            EventState::Done => state.remove_member_from_superseded(&lease.event),
             EventState::DeadLetter | EventState::Stale => {
                 let of_member = state.settled.entry(pseudonym).or_default();
                 of_member.insert(lease.event.clone());
@@ -355,8 +353,8 @@ impl DeauthInbox for MemoryInbox {
         if entry.was_stale {
             entry.tokens = TokenProgress::Requeued(now);
         }
-        let (place, pseudonym) = (entry.place(), entry.record.pseudonym.clone());
-        state.pending.insert(place);
+        let (position, pseudonym) = (entry.queue_position(), entry.record.pseudonym.clone());
+        state.pending.insert(position);
         if let Some(settled) = state.settled.get_mut(&pseudonym) {
             settled.remove(event);
         }
@@ -375,7 +373,7 @@ impl DeauthInbox for MemoryInbox {
                 EventState::Pending => stats.pending += 1,
                 EventState::Done => stats.done += 1,
                 EventState::Stale => stats.stale += 1,
-                // A later event has made up for it.
+                // Superseded.
                 _ if entry.record.member.is_none() => {}
                 EventState::DeadLetter => stats.dead_letters += 1,
                 EventState::Quarantined => stats.quarantined += 1,
@@ -434,8 +432,9 @@ impl DeauthInbox for MemoryInbox {
             Some(known) if known.root == checkpoint.root => Ok(CheckpointOutcome::Known),
             Some(_) => Ok(CheckpointOutcome::Forked),
             None => {
-                let kept = checkpoint.clone();
-                state.checkpoints.insert(checkpoint.size, kept);
+                state
+                    .checkpoints
+                    .insert(checkpoint.size, checkpoint.clone());
                 Ok(CheckpointOutcome::Stored)
             }
         }
@@ -449,13 +448,13 @@ impl DeauthInbox for MemoryInbox {
         let checkpoints = state.checkpoints.values();
         Ok(match (query.newest_first, query.after) {
             (false, after) => checkpoints
-                .filter(|kept| after.is_none_or(|size| kept.size > size))
+                .filter(|stored| after.is_none_or(|size| stored.size > size))
                 .take(query.limit)
                 .cloned()
                 .collect(),
             (true, after) => checkpoints
                 .rev()
-                .filter(|kept| after.is_none_or(|size| kept.size < size))
+                .filter(|stored| after.is_none_or(|size| stored.size < size))
                 .take(query.limit)
                 .cloned()
                 .collect(),
@@ -509,31 +508,5 @@ impl DeauthInbox for MemoryInbox {
                 held: is_ahead(lock.until, now),
                 note: lock.note.clone(),
             }))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::acceptance::deauth_inbox;
-    use crate::deauth::DeauthInbox;
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn keeps_every_promise() {
-        deauth_inbox::all(async || Arc::new(MemoryInbox::new()) as Arc<dyn DeauthInbox>).await;
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn keeps_every_promise_when_it_is_shared() {
-        let shared = || Arc::new(MemoryInbox::new());
-        deauth_inbox::all(async || Arc::new(shared()) as Arc<dyn DeauthInbox>).await;
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn is_one_inbox_however_often_it_is_shared() {
-        let inbox = Arc::new(MemoryInbox::new());
-        deauth_inbox::durable(async || inbox.clone() as Arc<dyn DeauthInbox>).await;
     }
 }

@@ -1,14 +1,13 @@
-//! What must survive a crash: the [`DeauthInbox`] trait.
+//! Durable storage of deauthorization events: the [`DeauthInbox`] trait.
 //!
-//! The webhook answers 2xx once [`DeauthInbox::accept`] has returned, and not before. From then on
-//! the event is the inbox's to keep until a worker has settled it. Each change of an event and the
-//! ledger line that records it are one commit.
+//! The webhook responds with 2xx after [`DeauthInbox::accept`] returned, and not before. From then on the
+//! inbox keeps the event until a worker completes it. Each change of an event and the ledger line about
+//! it are one commit.
 //!
-//! An event is *pending* until it is settled as done, a dead letter or stale. A worker takes pending
-//! events by lease; when the lease runs out, because its holder died, anyone may take them again.
+//! An event is *pending* until it is done, a dead letter or stale. Workers lease pending events. When a
+//! lease expires, for example because the worker crashed, another worker can lease the event.
 //!
-//! The acceptance suite for whoever writes one is `oh_core::acceptance::deauth_inbox`, behind the
-//! `acceptance` feature.
+//! Test your inbox with the acceptance suite `oh_test::acceptance::deauth_inbox`.
 
 mod checkpoint;
 mod ledger;
@@ -32,193 +31,167 @@ use super::event::{
 use crate::transport::BoxError;
 use crate::{ProjectMemberId, Timestamp};
 
-/// Why an inbox could not answer. Trying again can help.
+/// An error of an inbox. A retry can help.
 #[derive(Debug, thiserror::Error)]
-#[error("the deauthorization inbox is not available")]
+#[error("the deauthorization inbox is unavailable")]
 pub struct InboxError(#[source] BoxError);
 
 impl InboxError {
-    /// Wraps what the database said.
+    /// Wraps the error of the database.
     pub fn new(source: impl Into<BoxError>) -> Self {
         Self(source.into())
     }
 }
 
-/// What became of an event that was handed in.
+/// The outcome of accepting an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Accepted {
-    /// It is new, and durably kept.
+    /// The event is new and stored durably.
     New(TokenOutcome),
-    /// It was there already; nothing changed.
+    /// An event with this id exists. Nothing changed.
     Duplicate,
 }
 
-/// What an inbox did about the member's tokens in the commit that kept the event.
+/// What an inbox did with the member's tokens in the commit that stored the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenOutcome {
-    /// It destroyed them and advanced the epoch, leaving a tombstone, and wrote the ledger line
-    /// [`Step::TokensDestroyed`]. Only for an inbox that shares a database with the token store.
+    /// It destroyed the tokens, advanced the epoch, and wrote [`Step::TokensDestroyed`]. Only an inbox
+    /// that shares a database with the token store can do so.
     Destroyed,
-    /// It found the member to have authorized again after the event, whether or not that
-    /// authorization has ended since: the event is settled as [`EventState::Stale`], the tokens
-    /// are untouched.
+    /// The member authorized the project again after the departure, whether or not that authorization
+    /// has ended since. The event is [`EventState::Stale`], and the tokens are unchanged.
     Stale,
-    /// Nothing: the tokens live elsewhere. The library sees to them next.
+    /// Nothing: the tokens are in another store, where the library destroys them next.
     Untouched,
 }
 
 named! {
-    /// Where an event stands.
+    /// The state of an event.
     EventState {
-        /// Waiting for its turn, being worked on, or waiting for another try.
+        /// Waits for a worker or for the next attempt, or is leased.
         Pending = "pending",
         /// The handler succeeded.
         Done = "done",
-        /// The handler failed too often.
+        /// The last attempt failed. An operator must act.
         DeadLetter = "dead_letter",
-        /// Older than the member's latest authorization; not acted on.
+        /// Older than the member's latest authorization. The handler is not called.
         Stale = "stale",
-        /// Not acted on until someone releases it: the member's tokens are untouched.
+        /// Waits until an operator releases it. The member's tokens are untouched.
         Quarantined = "quarantined",
     }
 }
 
-/// The right to work on one event, for a while.
+/// A time-limited lease on one event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
 pub struct Lease {
     /// The event.
     pub event: EventId,
-    /// Random text, up to 32 characters, that only the holder knows.
+    /// Up to 32 random characters that identify the holder.
     pub holder: String,
 }
 
-impl Lease {
-    /// The right of `holder` to work on `event`.
-    pub fn new(event: EventId, holder: impl Into<String>) -> Self {
-        Self {
-            event,
-            holder: holder.into(),
-        }
-    }
-}
-
-/// How far the library has come with the member's tokens for an event.
+/// The state of the member's tokens with respect to an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenProgress {
-    /// They were not seen to yet.
+    /// The library has not destroyed them for this event.
     #[default]
     Untouched,
-    /// They were destroyed, and the ledger says so.
+    /// The library destroyed them, and the ledger contains the step.
     Destroyed,
-    /// The event was stale once, and was put back at this time by someone who decided that it is
-    /// to be acted on; since then they were not seen to.
+    /// The event was stale, and an operator requeued it at this time. The library has not destroyed the
+    /// tokens since.
     Requeued(Timestamp),
 }
 
-/// An event to work on.
+/// A leased event.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct LeasedEvent {
-    /// The right to.
+    /// The lease.
     pub lease: Lease,
     /// The event.
     pub event: DeauthEvent,
-    /// Which attempt this is, from 1.
+    /// The number of this attempt, from 1.
     pub attempt: u32,
-    /// How far the library has come with the member's tokens.
+    /// The state of the member's tokens.
     pub tokens: TokenProgress,
 }
 
-impl LeasedEvent {
-    /// An event under a lease, for its attempt number `attempt`, from 1.
-    pub fn new(lease: Lease, event: DeauthEvent, attempt: u32, tokens: TokenProgress) -> Self {
-        Self {
-            lease,
-            event,
-            attempt,
-            tokens,
-        }
-    }
-}
-
-/// Whether the lease still held when something was to be done under it.
+/// Whether an operation under a lease or lock was applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum LeaseOutcome {
-    /// It did, and it was done.
+    /// The lease was valid, and the operation was applied.
     Applied,
-    /// It did not: another worker has the event, or it is settled. Nothing was done.
+    /// The lease was lost: another worker leased the event, or the event is completed. Nothing changed.
     Lost,
 }
 
-/// How work on an event ends. Every inbox must know every end, so a further one would be a breaking
-/// change.
+/// How an attempt ends. Every inbox must implement every variant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Completion {
-    /// The handler succeeded. The member's id is removed from the event; the pseudonym stays. So
-    /// is it, in the same commit, from the member's stale events, and from those dead letters and
-    /// held events with a [`left_at`](DeauthEvent::left_at) not later than this one's: they cannot
-    /// be requeued any more, and need not be. Not from those that ask for erasure where this one
-    /// does not: it has not made up for them. Writes [`Step::Done`] with the note.
+    /// The handler succeeded. Writes [`Step::Done`] with the note, and removes the member id from the event;
+    /// the pseudonym remains.
+    ///
+    /// In the same commit the member id is removed from the member's events that this one supersedes, so
+    /// that they cannot be requeued: all stale events, and dead letters and quarantined events with a
+    /// [`left_at`](DeauthEvent::left_at) that is not later. An event with an erasure request is superseded
+    /// only by an event with an erasure request.
     Done {
-        /// What is to be said of it, such as that nobody was there to delete data.
+        /// A remark, for example that the application has no handler.
         note: Option<String>,
     },
-    /// Another try at `due_at`. Writes [`Step::Failed`] with the note.
+    /// The attempt failed, and the next one is due at `due_at`. Writes [`Step::Failed`] with the note.
     Retry {
-        /// When.
+        /// When the next attempt is due.
         due_at: Timestamp,
-        /// Why the last one failed.
+        /// Why the attempt failed.
         note: String,
     },
-    /// No more tries. Writes [`Step::DeadLettered`] with the note.
+    /// The last attempt failed. Writes [`Step::DeadLettered`] with the note.
     DeadLetter {
-        /// Why the last one failed.
+        /// Why the attempt failed.
         note: String,
     },
-    /// Not to be acted on. Writes [`Step::Stale`].
+    /// The event is older than the member's latest authorization. Writes [`Step::Stale`].
     Stale,
 }
 
-/// An event and where it stands.
+/// An event and its state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
 pub struct EventRecord {
-    /// Its name.
+    /// The event id.
     pub id: EventId,
-    /// Who left; `None` once done, or once an event of the same member is done that makes up for
-    /// this one.
+    /// The member; `None` once this event, or one that supersedes it, is done.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub member: Option<ProjectMemberId>,
-    /// Who left, by pseudonym.
+    /// The member's pseudonym.
     pub pseudonym: Pseudonym,
-    /// What is known of the member's wish.
+    /// Whether the member requested erasure.
     pub erasure: ErasureRequest,
-    /// How we know.
+    /// How the departure was discovered.
     pub discovery: Discovery,
     /// When the member left.
     pub left_at: Timestamp,
-    /// When the event reached us.
+    /// When the event was received.
     pub received_at: Timestamp,
-    /// Where it stands.
+    /// The state.
     pub state: EventState,
-    /// How often the handler was called.
+    /// The number of attempts.
     pub attempts: u32,
-    /// Not to be worked on before.
+    /// When the next attempt is due.
     pub due_at: Timestamp,
-    /// Until when a worker has it, if one does. May have passed: the worker died.
+    /// When the lease of a worker expires, if there is one. A past time means that the worker crashed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub leased_until: Option<Timestamp>,
-    /// When it was done, given up or found stale.
+    /// When the event became done, a dead letter or stale.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub settled_at: Option<Timestamp>,
 }
 
 impl EventRecord {
-    /// Whether it has yet to be done: no later event has made up for it.
+    /// Whether the event must still be done: it is not done, stale or superseded.
     pub fn is_open(&self) -> bool {
         match self.state {
             EventState::Pending => true,
@@ -232,71 +205,48 @@ impl EventRecord {
         self.is_open() && now.since(self.received_at) > super::ERASURE_DEADLINE
     }
 
-    /// The record of an event that has just been accepted: pending, due at once, not attempted.
+    /// Creates the record of an event that was just accepted: pending, due, without attempts.
     pub fn pending(event: &DeauthEvent) -> Self {
-        let mut record = Self::new(
-            event.id.clone(),
-            event.pseudonym.clone(),
-            event.erasure,
-            event.discovery,
-            event.left_at,
-            event.received_at,
-        );
-        record.member = Some(event.member.clone());
-        record
-    }
-
-    /// A record with what is always known of an event: its name, who left by pseudonym, the wish,
-    /// how the departure was learned of, when the member left, and when that reached us. Pending,
-    /// due at once, not attempted.
-    pub fn new(
-        id: EventId,
-        pseudonym: Pseudonym,
-        erasure: ErasureRequest,
-        discovery: Discovery,
-        left_at: Timestamp,
-        received_at: Timestamp,
-    ) -> Self {
         Self {
-            id,
-            member: None,
-            pseudonym,
-            erasure,
-            discovery,
-            left_at,
-            received_at,
+            id: event.id.clone(),
+            member: Some(event.member.clone()),
+            pseudonym: event.pseudonym.clone(),
+            erasure: event.erasure,
+            discovery: event.discovery,
+            left_at: event.left_at,
+            received_at: event.received_at,
             state: EventState::Pending,
             attempts: 0,
-            due_at: received_at,
+            due_at: event.received_at,
             leased_until: None,
             settled_at: None,
         }
     }
 }
 
-/// Which events to list.
+/// Selects and orders events.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 #[must_use]
 pub struct EventQuery {
-    /// Only those in this state.
+    /// Only events in this state.
     pub state: Option<EventState>,
-    /// Only this member's.
+    /// Only events of this member.
     pub pseudonym: Option<Pseudonym>,
-    /// Only those received before.
+    /// Only events received before this time.
     pub received_before: Option<Timestamp>,
-    /// Only those that are being worked on at this time: under a lease that ends later.
+    /// Only events with a lease that ends after this time.
     pub leased_at: Option<Timestamp>,
-    /// From the newest to the oldest, rather than from the oldest on.
+    /// Whether the newest event comes first.
     pub newest_first: bool,
-    /// Only those after this one in the order of the list: by time received, then by id.
+    /// Only events after this position, in the order of the list: by time received, then by id.
     pub after: Option<(Timestamp, EventId)>,
-    /// How many at most.
+    /// The maximum number of events.
     pub limit: usize,
 }
 
 impl EventQuery {
-    /// The first `limit` events.
+    /// Selects the first `limit` events.
     pub fn first(limit: usize) -> Self {
         Self {
             limit,
@@ -304,62 +254,62 @@ impl EventQuery {
         }
     }
 
-    /// Only those in this state.
+    /// Selects events in this state.
     pub fn state(mut self, state: impl Into<Option<EventState>>) -> Self {
         self.state = state.into();
         self
     }
 
-    /// Only this member's.
+    /// Selects events of this member.
     pub fn pseudonym(mut self, pseudonym: impl Into<Option<Pseudonym>>) -> Self {
         self.pseudonym = pseudonym.into();
         self
     }
 
-    /// Only those received before.
+    /// Selects events received before this time.
     pub fn received_before(mut self, at: impl Into<Option<Timestamp>>) -> Self {
         self.received_before = at.into();
         self
     }
 
-    /// Only those that are being worked on at this time.
+    /// Selects events with a lease that ends after this time.
     pub fn leased_at(mut self, at: impl Into<Option<Timestamp>>) -> Self {
         self.leased_at = at.into();
         self
     }
 
-    /// From the newest to the oldest.
+    /// Orders from the newest to the oldest event.
     pub fn newest_first(mut self) -> Self {
         self.newest_first = true;
         self
     }
 
-    /// Only those after this one in the order of the list.
-    pub fn after(mut self, place: impl Into<Option<(Timestamp, EventId)>>) -> Self {
-        self.after = place.into();
+    /// Selects events after this position, in the order of the list.
+    pub fn after(mut self, position: impl Into<Option<(Timestamp, EventId)>>) -> Self {
+        self.after = position.into();
         self
     }
 }
 
-/// Which lines of the ledger to list, in the order they were written or from the newest on.
+/// Selects and orders ledger lines.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 #[must_use]
 pub struct LedgerQuery {
-    /// Only this event's.
+    /// Only lines about this event.
     pub event: Option<EventId>,
-    /// Only this member's.
+    /// Only lines about this member.
     pub member: Option<Pseudonym>,
-    /// From the newest to the oldest, rather than from the oldest on.
+    /// Whether the newest line comes first.
     pub newest_first: bool,
-    /// Only those after the line of this number in the order of the list.
+    /// Only lines after this sequence number, in the order of the list.
     pub after: Option<i64>,
-    /// How many at most.
+    /// The maximum number of lines.
     pub limit: usize,
 }
 
 impl LedgerQuery {
-    /// The first `limit` lines.
+    /// Selects the first `limit` lines.
     pub fn first(limit: usize) -> Self {
         Self {
             limit,
@@ -367,51 +317,49 @@ impl LedgerQuery {
         }
     }
 
-    /// Only this event's.
+    /// Selects lines about this event.
     pub fn event(mut self, event: impl Into<Option<EventId>>) -> Self {
         self.event = event.into();
         self
     }
 
-    /// Only this member's.
+    /// Selects lines about this member.
     pub fn member(mut self, member: impl Into<Option<Pseudonym>>) -> Self {
         self.member = member.into();
         self
     }
 
-    /// From the newest to the oldest.
+    /// Orders from the newest to the oldest line.
     pub fn newest_first(mut self) -> Self {
         self.newest_first = true;
         self
     }
 
-    /// Only those after the line of this number in the order of the list.
+    /// Selects lines after this sequence number, in the order of the list.
     pub fn after(mut self, seq: impl Into<Option<i64>>) -> Self {
         self.after = seq.into();
         self
     }
 }
 
-/// How the inbox stands.
+/// The number of events in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
 pub struct InboxStats {
-    /// Events waiting, being worked on, or waiting for another try.
+    /// Pending events.
     pub pending: u64,
-    /// When the oldest of them was received.
+    /// When the oldest pending event was received.
     pub oldest_pending: Option<Timestamp>,
-    /// Events done.
+    /// Done events.
     pub done: u64,
-    /// Dead letters: the handler failed too often. Not those that a later event has made up for,
-    /// whose member's id is gone: nobody need see to them.
+    /// Dead letters, without superseded ones.
     pub dead_letters: u64,
-    /// Events found stale.
+    /// Stale events.
     pub stale: u64,
-    /// Events held until someone releases them. Not those that a later event has made up for.
+    /// Quarantined events, without superseded ones.
     pub quarantined: u64,
 }
 
-/// No lease or lock lasts longer, and no event waits longer for its next attempt: a week.
+/// The maximum duration of a lease, a lock, or the wait for the next attempt: one week.
 pub const MAX_WAIT: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// Durable storage for deauthorization events, their ledger, and named locks.

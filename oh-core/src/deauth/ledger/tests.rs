@@ -102,7 +102,14 @@ async fn export_places_checkpoint_after_its_last_line() {
     for number in 0..2 {
         let _ = setting.report_webhook(number, at(50)).await;
     }
-    let checkpoint = StoredCheckpoint::new(2, 1, "root", at(100), "a\nnote", "tree");
+    let checkpoint = StoredCheckpoint {
+        size: 2,
+        last_seq: 1,
+        root: "root".into(),
+        at: at(100),
+        note: "a\nnote".into(),
+        tree: "tree".into(),
+    };
     let stored = setting.inbox.store_checkpoint(&checkpoint).await.unwrap();
     assert_eq!(stored, CheckpointOutcome::Stored);
     let ledger = Ledger::new(&setting.deauthorizer);

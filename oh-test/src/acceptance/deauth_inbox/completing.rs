@@ -1,7 +1,7 @@
-//! Settling: once, by the holder, and in the ledger.
+//! Completed attempts, requeued and released events, and their ledger lines.
 
 use super::*;
-use crate::deauth::{EventState, InboxStats, TokenOutcome, TokenProgress};
+use oh_core::deauth::{EventState, InboxStats, TokenOutcome, TokenProgress};
 
 fn retry(due: i64) -> Completion {
     Completion::Retry {
@@ -16,7 +16,7 @@ fn dead_letter() -> Completion {
     }
 }
 
-async fn late(
+async fn try_complete(
     inbox: &Inbox,
     leased: &LeasedEvent,
     completion: &Completion,
@@ -25,40 +25,39 @@ async fn late(
     inbox
         .complete(&leased.lease, completion, now)
         .await
-        .expect("the inbox answers")
+        .expect("the inbox responds")
 }
 
-/// After success the member's id is nowhere in what the inbox tells.
-pub async fn done_leaves_only_the_pseudonym(inbox: Arc<dyn DeauthInbox>) {
+/// After `Done` the inbox contains the member's pseudonym, and not the member id.
+pub(super) async fn done_removes_member_id(inbox: Inbox) {
     let (event, other) = (event(1, 87_654_321, 1), event(2, 2, 2));
     accept(&inbox, &event).await;
     accept(&inbox, &other).await;
     let leased = lease_one(&inbox, at(10)).await;
-    settle(&inbox, &leased, &Completion::Done { note: None }, at(11)).await;
+    complete(&inbox, &leased, &Completion::Done { note: None }, at(11)).await;
     let record = find(&inbox, &event).await;
     assert_eq!(record.member, None);
     assert_eq!(record.pseudonym, event.pseudonym);
     assert_eq!(record.state, EventState::Done);
     assert_eq!(record.settled_at, Some(at(11)));
     assert_eq!(record.attempts, 1);
-    let told = format!("{:?} {record:?}", lines(&inbox).await);
-    assert!(!told.contains(event.member.as_str()), "{told}");
+    let text = format!("{:?} {record:?}", lines(&inbox).await);
+    assert!(!text.contains(event.member.as_str()), "{text}");
     assert!(find(&inbox, &other).await.member.is_some());
     assert!(
         !inbox
             .requeue(&event.id, at(12))
             .await
-            .expect("the inbox answers"),
-        "what is done stays done"
+            .expect("the inbox responds"),
+        "a done event cannot be requeued"
     );
 }
 
-/// Nor is the id in the member's events that were settled otherwise, once one is done that makes
-/// up for them: all that are stale, and those dead letters that are not of a later leaving, be it
-/// of the same moment.
-pub async fn done_forgets_what_it_makes_up_for(inbox: Arc<dyn DeauthInbox>) {
+/// `Done` also removes the member id from the member's stale events, and from dead letters and
+/// quarantined events of departures that were not later.
+pub(super) async fn done_removes_member_id_from_superseded_events(inbox: Inbox) {
     let stale = event(1, 87_654_321, 1);
-    // Left when the one that is done did.
+    // The same time of departure as the done event.
     let dead_letters = DeauthEvent {
         left_at: at(3),
         ..event(2, 87_654_321, 2)
@@ -74,87 +73,96 @@ pub async fn done_forgets_what_it_makes_up_for(inbox: Arc<dyn DeauthInbox>) {
     }
     let requeue = async |event: &DeauthEvent, now| {
         let requeued = inbox.requeue(&event.id, now).await;
-        requeued.expect("the inbox answers")
+        requeued.expect("the inbox responds")
     };
-    let held = event(7, 87_654_321, 2);
-    let kept = inbox.quarantine(&held, "told late").await;
-    assert!(matches!(kept.expect("the inbox answers"), Accepted::New(_)));
-    let waiting = async || {
-        let stats = inbox.stats().await.expect("the inbox answers");
+    let quarantined = event(7, 87_654_321, 2);
+    let accepted = inbox.quarantine(&quarantined, "late").await;
+    assert!(matches!(
+        accepted.expect("the inbox responds"),
+        Accepted::New(_)
+    ));
+    let counts = async || {
+        let stats = inbox.stats().await.expect("the inbox responds");
         (stats.dead_letters, stats.quarantined)
     };
     let leased = lease(&inbox, at(10), 10).await;
     assert_eq!(leased.len(), 2);
-    settle(&inbox, &leased[0], &Completion::Stale, at(11)).await;
-    settle(&inbox, &leased[1], &Completion::Stale, at(11)).await;
+    complete(&inbox, &leased[0], &Completion::Stale, at(11)).await;
+    complete(&inbox, &leased[1], &Completion::Stale, at(11)).await;
     for _ in [&dead_letters, &later] {
         let leased = lease_one(&inbox, at(12)).await;
-        settle(&inbox, &leased, &dead_letter(), at(13)).await;
+        complete(&inbox, &leased, &dead_letter(), at(13)).await;
     }
-    for settled in [&stale, &dead_letters, &later, &held] {
+    for settled in [&stale, &dead_letters, &later, &quarantined] {
         assert!(find(&inbox, settled).await.member.is_some());
     }
-    assert_eq!(waiting().await, (2, 1));
+    assert_eq!(counts().await, (2, 1));
 
     let leased = lease_one(&inbox, at(14)).await;
     assert_eq!(leased.event, done);
-    // Another try forgets nothing.
-    settle(&inbox, &leased, &retry(15), at(14)).await;
+    // A retry removes nothing.
+    complete(&inbox, &leased, &retry(15), at(14)).await;
     assert!(find(&inbox, &stale).await.member.is_some());
     let leased = lease_one(&inbox, at(15)).await;
-    settle(&inbox, &leased, &Completion::Done { note: None }, at(16)).await;
-    for (forgotten, state) in [
+    complete(&inbox, &leased, &Completion::Done { note: None }, at(16)).await;
+    for (superseded, state) in [
         (&stale, EventState::Stale),
         (&dead_letters, EventState::DeadLetter),
-        (&held, EventState::Quarantined),
+        (&quarantined, EventState::Quarantined),
     ] {
-        let record = find(&inbox, forgotten).await;
+        let record = find(&inbox, superseded).await;
         assert_eq!(record.member, None);
-        assert_eq!(record.pseudonym, forgotten.pseudonym);
+        assert_eq!(record.pseudonym, superseded.pseudonym);
         assert_eq!(record.state, state);
-        assert!(!requeue(forgotten, at(17)).await, "nobody is left to erase");
-        assert!(!steps(&inbox, forgotten).await.contains(&Step::Requeued));
+        assert!(
+            !requeue(superseded, at(17)).await,
+            "an event without a member id cannot be requeued"
+        );
+        assert!(!steps(&inbox, superseded).await.contains(&Step::Requeued));
     }
-    let released = inbox.release(&held.id, at(17)).await;
-    assert!(!released.expect("the inbox answers"));
-    assert_eq!(waiting().await, (1, 0), "nobody need see to the others");
-    for kept in [&later, &others, &last] {
-        assert!(find(&inbox, kept).await.member.is_some());
+    let released = inbox.release(&quarantined.id, at(17)).await;
+    assert!(!released.expect("the inbox responds"));
+    assert_eq!(counts().await, (1, 0), "superseded events are not counted");
+    for unchanged in [&later, &others, &last] {
+        assert!(find(&inbox, unchanged).await.member.is_some());
     }
     assert!(requeue(&later, at(18)).await);
     assert!(requeue(&others, at(18)).await);
 }
 
-/// An end without erasure does not make up for a wish to be erased that failed, or waits.
-pub async fn done_keeps_wishes_it_does_not_make_up_for(inbox: Arc<dyn DeauthInbox>) {
-    let wish = event(1, 1, 1);
-    let held = event(2, 1, 2);
+/// A done event without erasure request does not supersede events with one.
+pub(super) async fn done_without_erasure_keeps_erasure_requests(inbox: Inbox) {
+    let request = event(1, 1, 1);
+    let quarantined = event(2, 1, 2);
     let less = DeauthEvent {
         erasure: ErasureRequest::NotRequested,
         ..event(3, 1, 3)
     };
     let again = event(4, 1, 4);
-    accept(&inbox, &wish).await;
-    let kept = inbox.quarantine(&held, "told late").await;
-    assert!(matches!(kept.expect("the inbox answers"), Accepted::New(_)));
+    accept(&inbox, &request).await;
+    let accepted = inbox.quarantine(&quarantined, "late").await;
+    assert!(matches!(
+        accepted.expect("the inbox responds"),
+        Accepted::New(_)
+    ));
     let leased = lease_one(&inbox, at(10)).await;
-    settle(&inbox, &leased, &dead_letter(), at(11)).await;
-    for (event, wishes_stay) in [(&less, true), (&again, false)] {
+    complete(&inbox, &leased, &dead_letter(), at(11)).await;
+    for (event, keeps_member) in [(&less, true), (&again, false)] {
         accept(&inbox, event).await;
         let leased = lease_one(&inbox, at(12)).await;
-        settle(&inbox, &leased, &Completion::Done { note: None }, at(13)).await;
-        for wish in [&wish, &held] {
-            assert_eq!(find(&inbox, wish).await.member.is_some(), wishes_stay);
+        complete(&inbox, &leased, &Completion::Done { note: None }, at(13)).await;
+        for request in [&request, &quarantined] {
+            assert_eq!(find(&inbox, request).await.member.is_some(), keeps_member);
         }
     }
 }
 
-/// Not before, and with the count of attempts kept.
-pub async fn a_retry_waits_until_it_is_due(inbox: Arc<dyn DeauthInbox>) {
+/// A failed attempt is retried when it is due, and the attempts are counted.
+pub(super) async fn retry_waits_until_due(inbox: Inbox) {
     let event = event(1, 1, 1);
     accept(&inbox, &event).await;
     let leased = lease_one(&inbox, at(10)).await;
-    settle(&inbox, &leased, &retry(50), at(11)).await;
+    complete(&inbox, &leased, &retry(50), at(11)).await;
     let record = find(&inbox, &event).await;
     assert_eq!(record.state, EventState::Pending);
     assert_eq!(record.due_at, at(50));
@@ -168,26 +176,26 @@ pub async fn a_retry_waits_until_it_is_due(inbox: Arc<dyn DeauthInbox>) {
         .await
         .into_iter()
         .find(|line| line.step == Step::Failed)
-        .expect("the failure is in the ledger");
+        .expect("the ledger contains the failure");
     assert_eq!(failed.attempt, 1);
     assert_eq!(failed.at, at(11));
     assert_eq!(failed.note.as_deref(), Some("the disk is full"));
     assert_eq!(failed.member, event.pseudonym);
 }
 
-/// A dead letter is out of the way until someone requeues it, with all attempts before it.
-pub async fn a_dead_letter_can_be_requeued(inbox: Arc<dyn DeauthInbox>) {
+/// A dead letter is not leased until it is requeued, with its attempts reset.
+pub(super) async fn requeue_restarts_dead_letter(inbox: Inbox) {
     let event = event(1, 1, 1);
     accept(&inbox, &event).await;
     assert!(
         !inbox
             .requeue(&event.id, at(2))
             .await
-            .expect("the inbox answers"),
+            .expect("the inbox responds"),
         "a pending event cannot be requeued"
     );
     let leased = lease_one(&inbox, at(10)).await;
-    settle(&inbox, &leased, &dead_letter(), at(11)).await;
+    complete(&inbox, &leased, &dead_letter(), at(11)).await;
     let record = find(&inbox, &event).await;
     assert_eq!(record.state, EventState::DeadLetter);
     assert_eq!(record.settled_at, Some(at(11)));
@@ -198,17 +206,17 @@ pub async fn a_dead_letter_can_be_requeued(inbox: Arc<dyn DeauthInbox>) {
         inbox
             .requeue(&event.id, at(20))
             .await
-            .expect("the inbox answers")
+            .expect("the inbox responds")
     );
     assert!(
         !inbox
             .requeue(&event.id, at(20))
             .await
-            .expect("the inbox answers"),
-        "it was requeued already"
+            .expect("the inbox responds"),
+        "a pending event cannot be requeued"
     );
     assert_eq!(
-        late(&inbox, &leased, &Completion::Done { note: None }, at(20)).await,
+        try_complete(&inbox, &leased, &Completion::Done { note: None }, at(20)).await,
         LeaseOutcome::Lost
     );
     let record = find(&inbox, &event).await;
@@ -217,7 +225,7 @@ pub async fn a_dead_letter_can_be_requeued(inbox: Arc<dyn DeauthInbox>) {
     assert_eq!(record.settled_at, None);
     let leased = lease_one(&inbox, at(20)).await;
     assert_eq!(leased.attempt, 1);
-    settle(&inbox, &leased, &Completion::Done { note: None }, at(21)).await;
+    complete(&inbox, &leased, &Completion::Done { note: None }, at(21)).await;
     assert_eq!(
         steps(&inbox, &event).await,
         [
@@ -234,16 +242,16 @@ pub async fn a_dead_letter_can_be_requeued(inbox: Arc<dyn DeauthInbox>) {
         !inbox
             .requeue(&unknown, at(22))
             .await
-            .expect("the inbox answers")
+            .expect("the inbox responds")
     );
 }
 
-/// Flagged, not forgotten.
-pub async fn a_stale_event_is_kept(inbox: Arc<dyn DeauthInbox>) {
+/// A stale event is not leased until it is requeued.
+pub(super) async fn requeue_restarts_stale_event(inbox: Inbox) {
     let event = event(1, 1, 1);
     accept(&inbox, &event).await;
     let leased = lease_one(&inbox, at(10)).await;
-    settle(&inbox, &leased, &Completion::Stale, at(11)).await;
+    complete(&inbox, &leased, &Completion::Stale, at(11)).await;
     let record = find(&inbox, &event).await;
     assert_eq!(record.state, EventState::Stale);
     assert_eq!(record.settled_at, Some(at(11)));
@@ -253,13 +261,13 @@ pub async fn a_stale_event_is_kept(inbox: Arc<dyn DeauthInbox>) {
         inbox
             .requeue(&event.id, at(20))
             .await
-            .expect("the inbox answers")
+            .expect("the inbox responds")
     );
     assert_eq!(lease_one(&inbox, at(20)).await.event, event);
 }
 
-/// Whoever lost the event changes nothing, whatever it wants, before and after the other is done.
-pub async fn settling_after_a_takeover_does_nothing(inbox: Arc<dyn DeauthInbox>) {
+/// A worker with a lost lease changes nothing, before and after the new holder completes the attempt.
+pub(super) async fn complete_with_lost_lease_changes_nothing(inbox: Inbox) {
     let event = event(1, 1, 1);
     accept(&inbox, &event).await;
     let first = lease_one(&inbox, at(10)).await;
@@ -273,39 +281,39 @@ pub async fn settling_after_a_takeover_does_nothing(inbox: Arc<dyn DeauthInbox>)
     let before = (find(&inbox, &event).await, lines(&inbox).await);
     for completion in &all {
         assert_eq!(
-            late(&inbox, &first, completion, at(21)).await,
+            try_complete(&inbox, &first, completion, at(21)).await,
             LeaseOutcome::Lost
         );
     }
     let after = (find(&inbox, &event).await, lines(&inbox).await);
-    assert_eq!(before, after, "whoever lost the event changed it");
-    settle(&inbox, &second, &Completion::Done { note: None }, at(22)).await;
+    assert_eq!(before, after, "a lost lease changed the event");
+    complete(&inbox, &second, &Completion::Done { note: None }, at(22)).await;
     let before = (find(&inbox, &event).await, lines(&inbox).await);
     for completion in &all {
         assert_eq!(
-            late(&inbox, &first, completion, at(23)).await,
+            try_complete(&inbox, &first, completion, at(23)).await,
             LeaseOutcome::Lost
         );
         assert_eq!(
-            late(&inbox, &second, completion, at(23)).await,
+            try_complete(&inbox, &second, completion, at(23)).await,
             LeaseOutcome::Lost
         );
     }
     let after = (find(&inbox, &event).await, lines(&inbox).await);
-    assert_eq!(before, after, "a settled event was changed");
+    assert_eq!(before, after, "a completed event was changed");
 }
 
-/// Work that took too long is not thrown away while nobody repeats it.
-pub async fn settling_late_counts_if_nobody_took_over(inbox: Arc<dyn DeauthInbox>) {
+/// An attempt with an expired lease completes if no other worker leased the event.
+pub(super) async fn complete_applies_after_expiry_without_new_holder(inbox: Inbox) {
     let event = event(1, 1, 1);
     accept(&inbox, &event).await;
     let leased = lease_one(&inbox, at(10)).await;
-    settle(&inbox, &leased, &Completion::Done { note: None }, at(500)).await;
+    complete(&inbox, &leased, &Completion::Done { note: None }, at(500)).await;
     assert_eq!(find(&inbox, &event).await.state, EventState::Done);
 }
 
-/// Of a completion sent twice at once, one counts.
-pub async fn of_two_settlements_one_counts(inbox: Arc<dyn DeauthInbox>) {
+/// Of several concurrent completions one applies.
+pub(super) async fn concurrent_completions_apply_once(inbox: Inbox) {
     let event = event(1, 1, 1);
     accept(&inbox, &event).await;
     let leased = lease_one(&inbox, at(10)).await;
@@ -317,23 +325,23 @@ pub async fn of_two_settlements_one_counts(inbox: Arc<dyn DeauthInbox>) {
             } else {
                 retry(99)
             };
-            tokio::spawn(async move { late(&inbox, &leased, &completion, at(11)).await })
+            tokio::spawn(async move { try_complete(&inbox, &leased, &completion, at(11)).await })
         })
         .collect();
-    let mut held = 0;
+    let mut applied = 0;
     for task in tasks {
-        if task.await.expect("the task ends") == LeaseOutcome::Applied {
-            held += 1;
+        if task.await.expect("the task finishes") == LeaseOutcome::Applied {
+            applied += 1;
         }
     }
-    assert_eq!(held, 1, "one completion counts");
+    assert_eq!(applied, 1, "one completion applies");
     assert_eq!(steps(&inbox, &event).await.len(), 3);
 }
 
-/// What became of the member's tokens is written down, and told with each lease from then on.
-pub async fn leases_tell_what_became_of_the_tokens(inbox: Arc<dyn DeauthInbox>) {
+/// The inbox records the destruction of tokens, and each later lease reports it.
+pub(super) async fn leases_report_token_progress(inbox: Inbox) {
     let event = event(1, 1, 1);
-    let accepted = inbox.accept(&event).await.expect("the inbox answers");
+    let accepted = inbox.accept(&event).await.expect("the inbox responds");
     let first = lease_one(&inbox, at(2)).await;
     let expected = match accepted {
         Accepted::New(TokenOutcome::Destroyed) => TokenProgress::Destroyed,
@@ -341,87 +349,94 @@ pub async fn leases_tell_what_became_of_the_tokens(inbox: Arc<dyn DeauthInbox>) 
     };
     assert_eq!(first.tokens, expected);
     let before = find(&inbox, &event).await;
-    destroyed(&inbox, &event, at(5)).await;
-    let last = lines(&inbox).await.pop().expect("a line");
+    mark_destroyed(&inbox, &event, at(5)).await;
+    let last = lines(&inbox).await.pop().expect("the ledger has a line");
     assert_eq!(last.step, Step::TokensDestroyed);
     assert_eq!(last.at, at(5));
     assert_eq!(last.event, event.id);
     assert_eq!(last.member, event.pseudonym);
     assert_eq!(last.note, None);
     assert_eq!(find(&inbox, &event).await, before);
-    settle(&inbox, &first, &retry(6), at(6)).await;
+    complete(&inbox, &first, &retry(6), at(6)).await;
     let second = lease_one(&inbox, at(7)).await;
     assert_eq!(second.tokens, TokenProgress::Destroyed);
 
-    // A dead letter that is put back stands where it stood.
-    settle(&inbox, &second, &dead_letter(), at(8)).await;
+    // A requeued dead letter keeps the progress.
+    complete(&inbox, &second, &dead_letter(), at(8)).await;
     assert!(requeue(&inbox, &event, at(9)).await);
     let third = lease_one(&inbox, at(10)).await;
     assert_eq!(third.tokens, TokenProgress::Destroyed);
 
-    // Whoever puts a stale event back has decided that it counts, from that moment on.
-    settle(&inbox, &third, &Completion::Stale, at(11)).await;
+    // A requeued stale event counts from the time at which it was requeued.
+    complete(&inbox, &third, &Completion::Stale, at(11)).await;
     assert!(requeue(&inbox, &event, at(12)).await);
     let fourth = lease_one(&inbox, at(13)).await;
     assert_eq!(fourth.tokens, TokenProgress::Requeued(at(12)));
-    destroyed(&inbox, &event, at(14)).await;
-    settle(&inbox, &fourth, &dead_letter(), at(15)).await;
+    mark_destroyed(&inbox, &event, at(14)).await;
+    complete(&inbox, &fourth, &dead_letter(), at(15)).await;
     assert!(requeue(&inbox, &event, at(16)).await);
     let fifth = lease_one(&inbox, at(17)).await;
     assert_eq!(fifth.tokens, TokenProgress::Requeued(at(16)));
 
-    // A process that was slow to say it, after another has ended the event.
-    settle(&inbox, &fifth, &Completion::Done { note: None }, at(18)).await;
-    let ended = lines(&inbox).await;
-    destroyed(&inbox, &event, at(19)).await;
+    // Another process completed the event before.
+    complete(&inbox, &fifth, &Completion::Done { note: None }, at(18)).await;
+    let before = lines(&inbox).await;
+    mark_destroyed(&inbox, &event, at(19)).await;
     assert_eq!(
         lines(&inbox).await,
-        ended,
-        "a line after the end of the event"
+        before,
+        "a completed event gets no more lines"
     );
 }
 
-/// What is held is nobody's to work on, and leaves the member's tokens alone, until it is released.
-pub async fn a_held_event_waits_to_be_released(inbox: Arc<dyn DeauthInbox>) {
+/// A quarantined event is not leased, and the member's tokens are unchanged, until it is released.
+pub(super) async fn release_restarts_quarantined_event(inbox: Inbox) {
     let (event, other) = (event(1, 1, 1), event(2, 1, 2));
-    let held = inbox.quarantine(&event, "too many").await;
+    let accepted = inbox.quarantine(&event, "too many").await;
     assert_eq!(
-        held.expect("the inbox answers"),
+        accepted.expect("the inbox responds"),
         Accepted::New(TokenOutcome::Untouched)
     );
     let again = inbox.quarantine(&event, "too many").await;
-    assert_eq!(again.expect("the inbox answers"), Accepted::Duplicate);
+    assert_eq!(again.expect("the inbox responds"), Accepted::Duplicate);
     let again = inbox.accept(&event).await;
-    assert_eq!(again.expect("the inbox answers"), Accepted::Duplicate);
+    assert_eq!(again.expect("the inbox responds"), Accepted::Duplicate);
     assert_eq!(find(&inbox, &event).await.state, EventState::Quarantined);
     assert_eq!(
-        inbox.stats().await.expect("the inbox answers").quarantined,
+        inbox.stats().await.expect("the inbox responds").quarantined,
         1
     );
     assert_eq!(
         steps(&inbox, &event).await,
         [Step::Received, Step::Quarantined]
     );
-    let note = lines(&inbox).await.pop().expect("a line").note;
+    let note = lines(&inbox)
+        .await
+        .pop()
+        .expect("the ledger has a line")
+        .note;
     assert_eq!(note.as_deref(), Some("too many"));
     assert!(lease(&inbox, at(1_000), 10).await.is_empty());
-    assert!(!requeue(&inbox, &event, at(20)).await, "that is for others");
+    assert!(
+        !requeue(&inbox, &event, at(20)).await,
+        "a quarantined event cannot be requeued"
+    );
 
     assert!(release(&inbox, &event, at(30)).await);
     let released = [Step::Received, Step::Quarantined, Step::Released];
     assert_eq!(steps(&inbox, &event).await, released);
     assert!(
         !release(&inbox, &event, at(30)).await,
-        "it was released already"
+        "a pending event cannot be released"
     );
     assert!(
         !release(&inbox, &other, at(30)).await,
-        "there is no such event"
+        "an unknown event cannot be released"
     );
     let leased = lease_one(&inbox, at(31)).await;
     assert_eq!(leased.event, event);
     assert_eq!(leased.tokens, TokenProgress::Untouched);
-    settle(&inbox, &leased, &Completion::Done { note: None }, at(32)).await;
+    complete(&inbox, &leased, &Completion::Done { note: None }, at(32)).await;
     let steps = steps(&inbox, &event).await;
     let expected = [
         Step::Received,
@@ -433,37 +448,37 @@ pub async fn a_held_event_waits_to_be_released(inbox: Arc<dyn DeauthInbox>) {
     assert_eq!(steps, expected);
 }
 
-async fn release(inbox: &Arc<dyn DeauthInbox>, event: &DeauthEvent, now: Timestamp) -> bool {
+async fn release(inbox: &Inbox, event: &DeauthEvent, now: Timestamp) -> bool {
     let released = inbox.release(&event.id, now).await;
-    released.expect("the inbox answers")
+    released.expect("the inbox responds")
 }
 
-async fn destroyed(inbox: &Arc<dyn DeauthInbox>, event: &DeauthEvent, now: Timestamp) {
-    let noted = inbox.mark_tokens_destroyed(event, now).await;
-    noted.expect("the inbox answers");
+async fn mark_destroyed(inbox: &Inbox, event: &DeauthEvent, now: Timestamp) {
+    let marked = inbox.mark_tokens_destroyed(event, now).await;
+    marked.expect("the inbox responds");
 }
 
-async fn requeue(inbox: &Arc<dyn DeauthInbox>, event: &DeauthEvent, now: Timestamp) -> bool {
+async fn requeue(inbox: &Inbox, event: &DeauthEvent, now: Timestamp) -> bool {
     let requeued = inbox.requeue(&event.id, now).await;
-    requeued.expect("the inbox answers")
+    requeued.expect("the inbox responds")
 }
 
-/// One line for each step, with its time and attempt, in the order of the steps.
-pub async fn a_whole_life_is_in_the_ledger(inbox: Arc<dyn DeauthInbox>) {
+/// The ledger has one line for each step, with time and attempt, in order.
+pub(super) async fn ledger_records_every_step(inbox: Inbox) {
     let event = event(1, 1, 1);
     accept(&inbox, &event).await;
     let first = lease_one(&inbox, at(10)).await;
-    settle(&inbox, &first, &retry(20), at(11)).await;
+    complete(&inbox, &first, &retry(20), at(11)).await;
     let second = lease_one(&inbox, at(20)).await;
-    settle(&inbox, &second, &dead_letter(), at(21)).await;
+    complete(&inbox, &second, &dead_letter(), at(21)).await;
     assert!(
         inbox
             .requeue(&event.id, at(30))
             .await
-            .expect("the inbox answers")
+            .expect("the inbox responds")
     );
     let third = lease_one(&inbox, at(31)).await;
-    settle(&inbox, &third, &Completion::Done { note: None }, at(32)).await;
+    complete(&inbox, &third, &Completion::Done { note: None }, at(32)).await;
 
     let all: Vec<_> = lines(&inbox)
         .await
@@ -472,12 +487,12 @@ pub async fn a_whole_life_is_in_the_ledger(inbox: Arc<dyn DeauthInbox>) {
         .collect();
     assert!(all.windows(2).all(|two| two[0].seq < two[1].seq));
     assert!(all.iter().all(|line| line.event == event.id));
-    let life: Vec<_> = all
+    let entries: Vec<_> = all
         .iter()
         .map(|line| (line.step, line.at, line.attempt, line.note.as_deref()))
         .collect();
     assert_eq!(
-        life,
+        entries,
         [
             (Step::Received, at(1), 0, None),
             (Step::Tried, at(10), 1, None),
@@ -491,9 +506,9 @@ pub async fn a_whole_life_is_in_the_ledger(inbox: Arc<dyn DeauthInbox>) {
     );
 }
 
-/// The counts follow the events.
-pub async fn statistics_add_up(inbox: Arc<dyn DeauthInbox>) {
-    let stats = async || inbox.stats().await.expect("the inbox answers");
+/// `stats` counts the events in each state.
+pub(super) async fn stats_count_events_by_state(inbox: Inbox) {
+    let stats = async || inbox.stats().await.expect("the inbox responds");
     assert_eq!(stats().await, InboxStats::default());
     for i in 1..=6 {
         accept(&inbox, &event(i, i, i)).await;
@@ -506,7 +521,7 @@ pub async fn statistics_add_up(inbox: Arc<dyn DeauthInbox>) {
         retry(99),
     ];
     for (leased, end) in leased.iter().zip(&ends) {
-        settle(&inbox, leased, end, at(11)).await;
+        complete(&inbox, leased, end, at(11)).await;
     }
     let expected = InboxStats {
         pending: 3,

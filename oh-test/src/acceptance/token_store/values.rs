@@ -1,12 +1,12 @@
-//! Ids, names and tokens of every kind.
+//! Unusual ids, usernames and tokens.
 
 use std::sync::Arc;
 
-use super::{Subject, assert_stored, at, id, load, make, put, record, remove, walk};
-use crate::store::{MemberRecord, PutOutcome, TokenStore, Tokens};
+use super::{Subject, assert_stored, at, create, id, list, load, put, record, remove};
+use oh_core::store::{MemberRecord, PutOutcome, TokenStore, Tokens};
 
-/// Ids are text: `1` and `01` are two members, and their order is that of text.
-pub async fn leading_zeros_are_kept(subject: impl Subject) {
+/// Ids are text: `1` and `01` are two members, ordered as text.
+pub async fn member_ids_keep_leading_zeros(subject: impl Subject) {
     let store = subject.open().await;
     let ids = [
         "0",
@@ -19,18 +19,18 @@ pub async fn leading_zeros_are_kept(subject: impl Subject) {
         "9999999999999999",
     ];
     for member in ids.iter().rev() {
-        make(&store, &record(member)).await;
+        create(&store, &record(member)).await;
     }
     for member in ids {
         assert_stored_tokens(&store, member).await;
     }
-    let walked: Vec<String> = walk(&store, 3)
+    let listed: Vec<String> = list(&store, 3)
         .await
         .iter()
         .map(|r| r.member.to_string())
         .collect();
-    assert_eq!(walked, ids, "the order of ids as text");
-    let one = load(&store, &id("1")).await.expect("it is there");
+    assert_eq!(listed, ids, "ids are ordered as text");
+    let one = load(&store, &id("1")).await.expect("the record exists");
     assert_eq!(
         remove(&store, &one.member, one.version).await,
         PutOutcome::Stored
@@ -40,8 +40,8 @@ pub async fn leading_zeros_are_kept(subject: impl Subject) {
 }
 
 async fn assert_stored_tokens(store: &Arc<dyn TokenStore>, member: &str) {
-    let found = load(store, &id(member)).await.expect("the record is there");
-    let access = found.tokens.expect("its tokens are there").access_token;
+    let found = load(store, &id(member)).await.expect("the record exists");
+    let access = found.tokens.expect("the record has tokens").access_token;
     assert_eq!(
         access.expose(),
         format!("access-{member}"),
@@ -49,8 +49,8 @@ async fn assert_stored_tokens(store: &Arc<dyn TokenStore>, member: &str) {
     );
 }
 
-/// A username comes back as it was: not trimmed, not folded, not normalised, not interpreted.
-pub async fn usernames_are_any_text(subject: impl Subject) {
+/// A username is not trimmed, case-folded, normalized or interpreted.
+pub async fn usernames_keep_any_text(subject: impl Subject) {
     let store = subject.open().await;
     let names = [
         "",
@@ -67,18 +67,18 @@ pub async fn usernames_are_any_text(subject: impl Subject) {
         "null",
     ];
     for (n, name) in names.iter().enumerate() {
-        let named = MemberRecord {
+        let record = MemberRecord {
             username: Some((*name).into()),
             ..record(&format!("{n:08}"))
         };
-        make(&store, &named).await;
-        assert_stored(&store, &named).await;
+        create(&store, &record).await;
+        assert_stored(&store, &record).await;
     }
-    assert_eq!(walk(&store, 5).await.len(), names.len());
+    assert_eq!(list(&store, 5).await.len(), names.len());
 }
 
-/// 100 KB each of access token, refresh token and username.
-pub async fn very_long_values_are_kept_whole(subject: impl Subject) {
+/// Stores 100 KB each of access token, refresh token and username.
+pub async fn long_values_are_stored_completely(subject: impl Subject) {
     const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/=";
     let store = subject.open().await;
     let long = |seed: usize| -> String {
@@ -91,7 +91,7 @@ pub async fn very_long_values_are_kept_whole(subject: impl Subject) {
         tokens: Some(Tokens::new(long(11), long(13), at(1))),
         ..record("40000001")
     };
-    make(&store, &huge).await;
+    create(&store, &huge).await;
     assert_stored(&store, &huge).await;
     let small = MemberRecord {
         username: None,

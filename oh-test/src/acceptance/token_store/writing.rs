@@ -1,11 +1,11 @@
-//! What one caller may rely on.
+//! Reads and writes of one caller.
 
-use super::{Subject, assert_stored, at, id, load, make, next, page, put, record, remove, walk};
-use crate::Timestamp;
-use crate::store::{Epoch, MemberRecord, PutOutcome, RefreshLease, Version};
+use super::{Subject, assert_stored, at, create, id, list, load, next, page, put, record, remove};
+use oh_core::Timestamp;
+use oh_core::store::{Epoch, MemberRecord, PutOutcome, RefreshLease, Version};
 
-/// Every field comes back exactly, whatever it holds.
-pub async fn everything_put_is_loaded_as_it_was(subject: impl Subject) {
+/// `load` returns every field as it was written.
+pub async fn put_stores_every_field(subject: impl Subject) {
     let store = subject.open().await;
     let full = MemberRecord {
         username: Some("someone".into()),
@@ -26,15 +26,15 @@ pub async fn everything_put_is_loaded_as_it_was(subject: impl Subject) {
         version: Version::from_stored(i64::MAX),
         ..record("10000002")
     };
-    let bare = MemberRecord {
+    let minimal = MemberRecord {
         version: Version::from_stored(0),
         ..record("10000003")
     };
     let left = MemberRecord::tombstone(id("10000004"), at(1_700_000_000_000_004));
-    for written in [full, early, bare, left] {
-        make(&store, &written).await;
+    for written in [full, early, minimal, left] {
+        create(&store, &written).await;
         assert_stored(&store, &written).await;
-        // And through a replacing write.
+        // The same for a put that replaces a record.
         let member = written.member.clone();
         let plain = MemberRecord {
             member,
@@ -54,46 +54,46 @@ pub async fn everything_put_is_loaded_as_it_was(subject: impl Subject) {
     }
 }
 
-/// A member that is not there is `None`, not an error, and cannot be removed or replaced.
-pub async fn a_member_never_seen_is_none(subject: impl Subject) {
+/// `load` returns `None` for an unknown member, who cannot be removed or replaced.
+pub async fn unknown_member_has_no_record(subject: impl Subject) {
     let store = subject.open().await;
     assert!(load(&store, &id("20000001")).await.is_none());
     assert!(page(&store, None, 10).await.is_empty());
-    let unseen = record("20000001");
+    let unknown = record("20000001");
     assert_eq!(
-        remove(&store, &unseen.member, unseen.version).await,
+        remove(&store, &unknown.member, unknown.version).await,
         PutOutcome::Conflict
     );
     assert_eq!(
-        put(&store, &unseen, Some(Version::fresh())).await,
+        put(&store, &unknown, Some(Version::fresh())).await,
         PutOutcome::Conflict
     );
     assert_eq!(
-        put(&store, &unseen, Some(unseen.version)).await,
+        put(&store, &unknown, Some(unknown.version)).await,
         PutOutcome::Conflict
     );
     assert!(
-        load(&store, &unseen.member).await.is_none(),
-        "a conflict writes nothing"
+        load(&store, &unknown.member).await.is_none(),
+        "a conflict changes nothing"
     );
 }
 
-/// `put(.., None)` never replaces.
-pub async fn a_record_is_made_only_where_there_is_none(subject: impl Subject) {
+/// `put(.., None)` never replaces a record.
+pub async fn put_creates_record_only_if_absent(subject: impl Subject) {
     let store = subject.open().await;
     let first = record("20000002");
-    make(&store, &first).await;
+    create(&store, &first).await;
     assert_eq!(put(&store, &next(&first), None).await, PutOutcome::Conflict);
     assert_eq!(put(&store, &first, None).await, PutOutcome::Conflict);
     assert_stored(&store, &first).await;
 }
 
-/// Nothing is written or removed unless the version is the stored one.
-pub async fn a_stale_version_changes_nothing(subject: impl Subject) {
+/// Puts and removals with another version than the stored one change nothing.
+pub async fn put_with_outdated_version_changes_nothing(subject: impl Subject) {
     let store = subject.open().await;
     let (other, first) = (record("20000004"), record("20000003"));
-    make(&store, &other).await;
-    make(&store, &first).await;
+    create(&store, &other).await;
+    create(&store, &first).await;
     let second = MemberRecord {
         username: Some("second".into()),
         ..next(&first)
@@ -123,40 +123,40 @@ pub async fn a_stale_version_changes_nothing(subject: impl Subject) {
     assert_stored(&store, &other).await;
 }
 
-/// After a removal nothing of the record is found, and neighbours are untouched.
-pub async fn a_removed_record_is_gone(subject: impl Subject) {
+/// A removed record does not exist any more, and other records are unchanged.
+pub async fn remove_deletes_record(subject: impl Subject) {
     let store = subject.open().await;
-    let (gone, stays) = (record("20000005"), record("20000006"));
-    make(&store, &gone).await;
-    make(&store, &stays).await;
+    let (removed, other) = (record("20000005"), record("20000006"));
+    create(&store, &removed).await;
+    create(&store, &other).await;
     assert_eq!(
-        remove(&store, &gone.member, gone.version).await,
+        remove(&store, &removed.member, removed.version).await,
         PutOutcome::Stored
     );
-    assert!(load(&store, &gone.member).await.is_none());
-    assert_eq!(walk(&store, 10).await.len(), 1);
+    assert!(load(&store, &removed.member).await.is_none());
+    assert_eq!(list(&store, 10).await.len(), 1);
     assert_eq!(
-        remove(&store, &gone.member, gone.version).await,
+        remove(&store, &removed.member, removed.version).await,
         PutOutcome::Conflict
     );
     assert_eq!(
-        put(&store, &next(&gone), Some(gone.version)).await,
+        put(&store, &next(&removed), Some(removed.version)).await,
         PutOutcome::Conflict
     );
-    assert_stored(&store, &stays).await;
+    assert_stored(&store, &other).await;
 }
 
-/// A record that was removed and made again does not take writes meant for the first.
-pub async fn a_record_made_again_is_another(subject: impl Subject) {
+/// A record that was removed and created again rejects writes that expect the first one.
+pub async fn recreated_record_rejects_old_version(subject: impl Subject) {
     let store = subject.open().await;
     let first = record("20000007");
-    make(&store, &first).await;
+    create(&store, &first).await;
     assert_eq!(
         remove(&store, &first.member, first.version).await,
         PutOutcome::Stored
     );
     let second = next(&first);
-    make(&store, &second).await;
+    create(&store, &second).await;
     assert_eq!(
         put(&store, &next(&first), Some(first.version)).await,
         PutOutcome::Conflict
@@ -168,10 +168,10 @@ pub async fn a_record_made_again_is_another(subject: impl Subject) {
     assert_stored(&store, &second).await;
 }
 
-/// Close and open again: all is there, and nothing that was removed.
-pub async fn what_was_written_outlives_the_store(subject: impl Subject) {
+/// After the store is opened again, all records exist except removed ones.
+pub async fn records_survive_reopening(subject: impl Subject) {
     let store = subject.open().await;
-    let (kept, gone) = (record("30000004"), record("30000005"));
+    let (stored, removed) = (record("30000004"), record("30000005"));
     let full = MemberRecord {
         username: Some("名前".into()),
         refresh: Some(RefreshLease {
@@ -179,24 +179,24 @@ pub async fn what_was_written_outlives_the_store(subject: impl Subject) {
             until: at(7),
         }),
         refresh_unanswered: true,
-        ..next(&kept)
+        ..next(&stored)
     };
-    make(&store, &kept).await;
-    make(&store, &gone).await;
+    create(&store, &stored).await;
+    create(&store, &removed).await;
     assert_eq!(
-        put(&store, &full, Some(kept.version)).await,
+        put(&store, &full, Some(stored.version)).await,
         PutOutcome::Stored
     );
     assert_eq!(
-        remove(&store, &gone.member, gone.version).await,
+        remove(&store, &removed.member, removed.version).await,
         PutOutcome::Stored
     );
     drop(store);
     let store = subject.open().await;
     assert_stored(&store, &full).await;
-    assert!(load(&store, &gone.member).await.is_none());
+    assert!(load(&store, &removed.member).await.is_none());
     assert_eq!(
-        put(&store, &next(&full), Some(kept.version)).await,
+        put(&store, &next(&full), Some(stored.version)).await,
         PutOutcome::Conflict
     );
     assert_eq!(
@@ -205,8 +205,8 @@ pub async fn what_was_written_outlives_the_store(subject: impl Subject) {
     );
 }
 
-/// Writing a record without tokens removes those that were stored.
-pub async fn leaving_takes_the_tokens(subject: impl Subject) {
+/// A put without tokens removes the stored tokens.
+pub async fn deauthorized_record_has_no_tokens(subject: impl Subject) {
     let store = subject.open().await;
     let before = MemberRecord {
         refresh: Some(RefreshLease {
@@ -216,17 +216,19 @@ pub async fn leaving_takes_the_tokens(subject: impl Subject) {
         refresh_unanswered: true,
         ..record("50000001")
     };
-    make(&store, &before).await;
+    create(&store, &before).await;
     let left = before.deauthorized(at(1_750_000_000_000_000));
     assert_eq!(
         put(&store, &left, Some(before.version)).await,
         PutOutcome::Stored
     );
     assert_stored(&store, &left).await;
-    let found = load(&store, &left.member).await.expect("a tombstone stays");
-    assert!(!found.is_authorized(), "no tokens after leaving");
+    let found = load(&store, &left.member)
+        .await
+        .expect("the tombstone exists");
+    assert!(!found.is_authorized(), "the tombstone has no tokens");
     assert!(found.epoch > before.epoch, "the epoch has advanced");
-    // A refresh that began before does not bring the tokens back.
+    // A refresh that began earlier cannot restore the tokens.
     assert_eq!(
         put(&store, &next(&before), Some(before.version)).await,
         PutOutcome::Conflict

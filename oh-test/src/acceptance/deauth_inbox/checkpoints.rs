@@ -1,10 +1,10 @@
-//! What the sealing of the ledger rests on: an order that stays, and checkpoints that stay.
+//! The stable order of the ledger, and checkpoints.
 
 use super::*;
 
-/// Whoever reads the ledger while others write, and goes on from the last number seen, sees in the
-/// end every line, in the order in which all are listed then.
-pub async fn no_line_appears_before_one_that_was_listed(inbox: Arc<dyn DeauthInbox>) {
+/// A reader that continues after the last line it saw, while others write, sees every line in the final
+/// order.
+pub(super) async fn ledger_lines_never_appear_before_listed_ones(inbox: Inbox) {
     let writers: Vec<_> = (0..4)
         .map(|writer| {
             let inbox = inbox.clone();
@@ -18,65 +18,54 @@ pub async fn no_line_appears_before_one_that_was_listed(inbox: Arc<dyn DeauthInb
         .collect();
     let mut seen: Vec<LedgerLine> = Vec::new();
     loop {
-        // Looked at before the last reading, which so sees everything.
+        // Checked before the last read, which then sees all lines.
         let done = writers.iter().all(tokio::task::JoinHandle::is_finished);
         let after = seen.last().map(|line| line.seq);
         let page = LedgerQuery::first(1_000).after(after);
-        seen.extend(inbox.ledger(&page).await.expect("the inbox answers"));
+        seen.extend(inbox.ledger(&page).await.expect("the inbox responds"));
         if done {
             break;
         }
         tokio::task::yield_now().await;
     }
     for writer in writers {
-        writer.await.expect("the writer ends");
+        writer.await.expect("the writer finishes");
     }
-    assert_eq!(seen, lines(&inbox).await, "lines were missed, or moved");
+    assert_eq!(seen, lines(&inbox).await, "a line was missed or moved");
     let received = seen.iter().filter(|line| line.step == Step::Received);
     assert_eq!(received.count(), 100);
 }
 
-/// A checkpoint stays as it was kept; another of its size is known if its root is the same.
-pub async fn checkpoints_are_kept_once_and_listed(inbox: Arc<dyn DeauthInbox>) {
-    let long = "t".repeat(4_096);
-    let checkpoint = |size: u64, root: &str| {
-        let last_seq = i64::try_from(10 * size).expect("a small number");
-        StoredCheckpoint::new(
-            size,
-            last_seq,
-            root,
-            at(last_seq),
-            "a\n\nnote: \u{2014}",
-            &*long,
-        )
-    };
-    let keep = async |kept: &StoredCheckpoint| {
-        let fate = inbox.store_checkpoint(kept).await;
-        fate.expect("the inbox answers")
+/// The first checkpoint of a size is stored and never changes. Another one is known if it has the same
+/// root, and a fork otherwise.
+pub(super) async fn store_checkpoint_stores_each_size_once(inbox: Inbox) {
+    let store = async |checkpoint: &StoredCheckpoint| {
+        let outcome = inbox.store_checkpoint(checkpoint).await;
+        outcome.expect("the inbox responds")
     };
     let list = async |query: CheckpointQuery| {
         let listed = inbox.checkpoints(&query).await;
-        listed.expect("the inbox answers")
+        listed.expect("the inbox responds")
     };
     let every = CheckpointQuery::first(10);
     assert!(
         list(every).await.is_empty(),
-        "an empty inbox holds a checkpoint"
+        "an empty inbox has no checkpoint"
     );
     let (one, two, three) = (
         checkpoint(3, "r3"),
         checkpoint(7, "r7"),
         checkpoint(10, "r10"),
     );
-    assert_eq!(keep(&one).await, CheckpointOutcome::Stored);
-    assert_eq!(keep(&three).await, CheckpointOutcome::Stored);
-    assert_eq!(keep(&two).await, CheckpointOutcome::Stored);
-    assert_eq!(keep(&two).await, CheckpointOutcome::Known);
+    assert_eq!(store(&one).await, CheckpointOutcome::Stored);
+    assert_eq!(store(&three).await, CheckpointOutcome::Stored);
+    assert_eq!(store(&two).await, CheckpointOutcome::Stored);
+    assert_eq!(store(&two).await, CheckpointOutcome::Known);
     let mut same_root = checkpoint(7, "r7");
     same_root.note = "signed again".into();
-    assert_eq!(keep(&same_root).await, CheckpointOutcome::Known);
+    assert_eq!(store(&same_root).await, CheckpointOutcome::Known);
     assert_eq!(
-        keep(&checkpoint(7, "other")).await,
+        store(&checkpoint(7, "other")).await,
         CheckpointOutcome::Forked
     );
 
@@ -84,7 +73,7 @@ pub async fn checkpoints_are_kept_once_and_listed(inbox: Arc<dyn DeauthInbox>) {
     assert_eq!(
         list(every).await,
         all,
-        "a checkpoint was changed, or is out of order"
+        "a checkpoint was changed or is out of order"
     );
     assert_eq!(list(every.after(3)).await, all[1..]);
     assert_eq!(list(every.after(9)).await, all[2..]);
