@@ -18,5 +18,6 @@ guides! {
     erasure: "docs/erasure.md"
     testing: "docs/testing.md"
     background_jobs: "docs/background-jobs.md"
-    many_machines: "docs/many-machines.md"
+    several_processes: "docs/several-processes.md"
+    production: "docs/production.md"
 }
