@@ -203,6 +203,14 @@ impl Error {
         matches!(self, Self::Network(TransportError::Unprocessed(_)))
     }
 
+    /// Converts the server's message for a project member id that is not an active member's.
+    pub(crate) fn or_deauthorized(self) -> Self {
+        match self.field("project_member_id") {
+            Some("project_member_id is invalid") => Self::Deauthorized,
+            _ => self,
+        }
+    }
+
     /// How long the server asked to wait.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {

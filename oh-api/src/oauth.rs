@@ -1,68 +1,60 @@
-//! The OAuth2 side of Open Humans: where a member authorizes, and the token endpoint.
+//! OAuth2: the authorization URL and the token endpoint.
 //!
-//! A web app has no need to call this by hand: its login routes do all of it, and keep the tokens
-//! alive. Scripts and tools that hold a member's tokens themselves use an [`OAuthClient`].
+//! A web application does not need this module: the login routes of `oh-core` use it, store the
+//! tokens and refresh them. Scripts and tools that store a member's tokens themselves use an
+//! [`OAuthClient`].
 //!
-//! The `oauth2` crate speaks the protocol; this module gives it the client's transport, and says
-//! what went wrong in this library's own words. Token requests follow no redirect and are never
-//! sent twice: a code and a refresh token work once.
+//! A token response is the only copy of a pair of tokens. It is therefore parsed leniently: every
+//! successful response that contains both tokens is accepted. Token requests follow no redirect and
+//! are not repeated if the server may have processed them, because a code and a refresh token work
+//! once.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use http::HeaderValue;
-use http_body_util::{BodyExt, Limited};
-use oauth2::basic::{BasicClient, BasicErrorResponseType};
-use oauth2::{
-    AsyncHttpClient, AuthUrl, AuthorizationCode as Code, ClientId, ClientSecret as Secret,
-    CsrfToken, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, PkceCodeChallenge,
-    PkceCodeVerifier, RedirectUrl, RefreshToken as Refresh, RequestTokenError, TokenResponse,
-    TokenUrl,
-};
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use http::{HeaderValue, StatusCode, header};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::rest::base_url::check_base_url;
-use crate::rest::client::Client;
+use crate::rest::client::{Client, read_all};
 use crate::rest::response::{http_date, retry_after};
-use crate::transport::{Body, BoxError, TransportError};
+use crate::transport::{Body, TransportError};
+use crate::types::record::lenient;
 use crate::{
     AccessToken, AuthorizationCode, ClientSecret, Error, Problem, RefreshToken, Timestamp,
 };
 
-/// The most an answer of the token endpoint may hold, in bytes.
+/// The longest response of the token endpoint, in bytes.
 const MAX_TOKEN_RESPONSE: usize = 64 * 1024;
 
-/// Open Humans' access tokens live 36,000 s; used when an answer does not say.
+/// The lifetime of Open Humans' access tokens, used if a response does not state it.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(36_000);
 
-/// No answer is believed that a token lives longer than this.
+/// The longest lifetime that is accepted from a response.
 const MAX_LIFETIME: Duration = Duration::from_secs(366 * 24 * 3_600);
 
-/// Longer tokens are not Open Humans'.
-const MAX_TOKEN: usize = 4_096;
-
-type Protocol =
-    BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
+/// The longest token that is accepted from a response, in bytes.
+const MAX_TOKEN_LEN: usize = 4_096;
 
 /// A member's OAuth2 tokens.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Tokens {
-    /// Sent as `Authorization: Bearer`.
+    /// The token for API calls.
     pub access_token: AccessToken,
-    /// Exchanged for the next pair.
+    /// The token to request a new pair.
     pub refresh_token: RefreshToken,
-    /// When the access token stops working, by our clock.
+    /// When the access token expires, according to the local clock.
     pub expires_at: Timestamp,
 }
 
 impl Tokens {
-    /// A pair and when its access token expires.
+    /// Creates a pair with the time when its access token expires.
     pub fn new(
         access_token: impl Into<AccessToken>,
         refresh_token: impl Into<RefreshToken>,
@@ -76,63 +68,68 @@ impl Tokens {
     }
 }
 
-/// What the token endpoint gave.
+/// A successful response of the token endpoint.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TokenGrant {
     /// The new pair.
     pub tokens: Tokens,
-    /// When it was given: by Open Humans' clock, to the second; by ours if it did not say.
+    /// When the tokens were issued: by Open Humans' clock, to the second, or by the local clock if
+    /// the response has no date.
     pub granted_at: Timestamp,
+    /// The scopes of the access token, such as `read` and `write`; empty if not stated.
+    pub scope: Vec<String>,
+    /// The type of the access token, normally `Bearer`.
+    pub token_type: Option<String>,
 }
 
-/// What the token endpoint knows of a token (RFC 7662 section 2.2).
-#[derive(Clone, Debug, serde::Deserialize)]
+/// The state of a token at the token endpoint (RFC 7662 section 2.2).
+#[derive(Clone, Debug, Deserialize)]
 #[non_exhaustive]
 pub struct Introspection {
-    /// Whether it works. Where it does not, nothing else is said.
+    /// Whether the token is valid. If not, all other fields are `None`.
     pub active: bool,
-    /// What it may be used for, separated by blanks.
+    /// The scopes of the token, separated by blanks.
     #[serde(default)]
     pub scope: Option<String>,
-    /// The client it was given to.
+    /// The client id that the token was issued to.
     #[serde(default)]
     pub client_id: Option<String>,
-    /// Whose it is.
+    /// The member's username.
     #[serde(default)]
     pub username: Option<String>,
-    /// When it stops working, in seconds since 1970.
+    /// When the token expires, in seconds since 1970.
     #[serde(default)]
     pub exp: Option<i64>,
 }
 
-/// Why there are no tokens.
+/// An error of the token endpoint.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {
-    /// The code or the refresh token is not good, or no longer: wrong, used or expired, or its
-    /// member has left (RFC 6749 section 5.2).
-    #[error("Open Humans does not know the code or refresh token, or no longer (invalid_grant)")]
+    /// The code or the refresh token is invalid, used or expired, or its member has left (RFC 6749
+    /// section 5.2).
+    #[error("Open Humans rejected the code or refresh token (invalid_grant)")]
     InvalidGrant,
-    /// The client id or secret is not good.
-    #[error("Open Humans does not accept the client id and secret (invalid_client)")]
+    /// The client id or secret is wrong.
+    #[error("Open Humans rejected the client id and secret (invalid_client)")]
     InvalidClient,
-    /// Anything else.
+    /// Any other error.
     #[error(transparent)]
     Other(#[from] Error),
 }
 
 impl TokenError {
-    /// Whether the server may have acted all the same. Then a code or a refresh token may be used
-    /// up, and what it was exchanged for is lost.
+    /// Returns whether the server may have processed the request. Then the code or refresh token may
+    /// be used up, and the new pair is lost.
     pub fn may_have_taken_effect(&self) -> bool {
         match self {
             Self::InvalidGrant | Self::InvalidClient => false,
-            Self::Other(Error::Network(TransportError::Connect(_))) => false,
+            Self::Other(Error::Network(error)) => !error.was_not_processed(),
             Self::Other(Error::BadRequest { .. } | Error::RateLimited { .. }) => false,
             Self::Other(Error::InvalidInput { .. }) => false,
             Self::Other(Error::UnexpectedResponse { status, .. }) => !status.is_client_error(),
-            // Not implemented, HTTP version not supported: whoever says so did not understand.
+            // Not Implemented and HTTP Version Not Supported reject the request itself.
             Self::Other(Error::Server { status }) => !matches!(status.as_u16(), 501 | 505),
             Self::Other(_) => true,
         }
@@ -153,7 +150,7 @@ impl From<TokenError> for Error {
     }
 }
 
-/// One member on the way to authorize the project.
+/// The authorization request of one member.
 #[derive(Clone)]
 pub struct Authorization {
     url: Url,
@@ -162,37 +159,36 @@ pub struct Authorization {
 }
 
 impl Authorization {
-    /// Where to send the member.
+    /// Returns the URL to redirect the member to.
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Asks the member in any case. Otherwise Open Humans does not ask a member who has a live token,
-    /// and so an app could neither offer another account nor ask for permissions it has added.
+    /// Makes Open Humans ask for approval even if the member has a valid token. Use it to offer
+    /// another account, or after you added permissions to the project.
     #[must_use]
-    pub fn force_approval(mut self) -> Self {
-        let mut query = self.url.query_pairs_mut();
-        query.append_pair("approval_prompt", "force");
-        drop(query);
+    pub fn force_approval(self) -> Self {
+        self.with("approval_prompt", "force")
+    }
+
+    /// Requests these scopes, such as `read write`, instead of the project's default (RFC 6749
+    /// section 3.3).
+    #[must_use]
+    pub fn scope(self, scope: &str) -> Self {
+        self.with("scope", scope)
+    }
+
+    fn with(mut self, name: &str, value: &str) -> Self {
+        self.url.query_pairs_mut().append_pair(name, value);
         self
     }
 
-    /// Asks for these scopes, such as `read write`, and not for those the project has by default
-    /// (RFC 6749 section 3.3).
-    #[must_use]
-    pub fn scope(mut self, scope: &str) -> Self {
-        let mut query = self.url.query_pairs_mut();
-        query.append_pair("scope", scope);
-        drop(query);
-        self
-    }
-
-    /// What must come back as `state`, letter for letter.
+    /// Returns the `state` that the redirect must contain.
     pub fn state(&self) -> &str {
         &self.state
     }
 
-    /// What proves, with the code, that whoever exchanges it asked for it (PKCE). Keep it secret.
+    /// Returns the PKCE verifier, which is required to exchange the code. Keep it secret.
     pub fn verifier(&self) -> &str {
         &self.verifier
     }
@@ -204,8 +200,7 @@ impl fmt::Debug for Authorization {
     }
 }
 
-/// The project's OAuth2 client: sends members to Open Humans and turns what they come back with
-/// into tokens. Cheap to clone.
+/// A client for the project's OAuth2 endpoints. Clones are cheap.
 ///
 /// ```
 /// use oh_api::Client;
@@ -214,8 +209,8 @@ impl fmt::Debug for Authorization {
 /// let oauth = client.oauth("client-id", "client-secret", "http://localhost:8000/done")?;
 /// let authorization = oauth.authorization();
 /// println!("open {}", authorization.url());
-/// // The browser comes back to the redirect URI with `code` and `state` in the query. Then:
-/// // let granted = oauth.exchange(&code, authorization.verifier()).await?;
+/// // The browser returns to the redirect URI with `code` and `state` in the query. Then:
+/// // let grant = oauth.exchange(&code, authorization.verifier()).await?;
 /// # Ok::<(), oh_api::Error>(())
 /// ```
 ///
@@ -224,21 +219,20 @@ impl fmt::Debug for Authorization {
 pub struct OAuthClient(Arc<Inner>);
 
 struct Inner {
-    protocol: Protocol,
-    /// Client id and secret, as a header.
-    credentials: HeaderValue,
-    revocation_url: Url,
-    introspection_url: Url,
     client: Client,
+    client_id: String,
+    redirect_uri: Url,
+    /// The `Authorization` header with client id and secret.
+    credentials: HeaderValue,
 }
 
 impl Client {
-    /// The project's OAuth2 client at this server.
+    /// Creates a client for the OAuth2 endpoints of this server.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] when one of the values cannot be used, such as the hash that the
-    /// project page shows in place of the client secret.
+    /// [`Error::InvalidInput`] if a value is invalid, for example the hash that the project page
+    /// shows instead of the client secret.
     pub fn oauth(
         &self,
         client_id: impl Into<String>,
@@ -246,242 +240,336 @@ impl Client {
         redirect_uri: &str,
     ) -> Result<OAuthClient, Error> {
         let (client_id, client_secret) = (client_id.into(), client_secret.into());
-        let invalid = |argument, reason: &str| Error::InvalidInput {
-            argument,
-            reason: reason.into(),
-        };
         if client_id.trim().is_empty() {
-            return Err(invalid("client id", "it is empty"));
+            return Err(Error::invalid_input("client id", "it is empty"));
         }
         if client_secret.expose().trim().is_empty() {
-            return Err(invalid("client secret", "it is empty"));
+            return Err(Error::invalid_input("client secret", "it is empty"));
         }
         if client_secret.is_stored_hash() {
             let reason = "it is the hash that the project page shows, not the secret itself";
-            return Err(invalid("client secret", reason));
+            return Err(Error::invalid_input("client secret", reason));
         }
-        let redirect_uri =
-            check_base_url(redirect_uri).map_err(|e| invalid("redirect URI", &e.to_string()))?;
-        let credentials = basic(&client_id, client_secret.expose());
-        let protocol = BasicClient::new(ClientId::new(client_id))
-            .set_client_secret(Secret::new(client_secret.expose().to_owned()))
-            .set_auth_uri(AuthUrl::from_url(
-                self.url("/direct-sharing/projects/oauth2/authorize/"),
-            ))
-            .set_token_uri(TokenUrl::from_url(self.url("/oauth2/token/")))
-            .set_redirect_uri(RedirectUrl::from_url(redirect_uri));
+        let redirect_uri = check_base_url(redirect_uri)
+            .map_err(|error| Error::invalid_input("redirect URI", error.to_string()))?;
         Ok(OAuthClient(Arc::new(Inner {
-            protocol,
-            credentials,
-            revocation_url: self.url("/oauth2/revoke_token/"),
-            introspection_url: self.url("/oauth2/introspect/"),
             client: self.clone(),
+            credentials: basic(&client_id, client_secret.expose()),
+            client_id,
+            redirect_uri,
         })))
     }
 }
 
 impl OAuthClient {
-    /// A new way to authorize, with a state and a PKCE verifier of its own.
+    /// Creates an authorization request with a random state and PKCE verifier.
     pub fn authorization(&self) -> Authorization {
         self.authorization_with(crate::random::hex(), Self::verifier())
     }
 
-    /// A way to authorize with a state and a verifier of the caller's own.
+    /// Creates an authorization request with the caller's state and PKCE verifier.
     pub fn authorization_with(
         &self,
         state: impl Into<String>,
         verifier: impl Into<String>,
     ) -> Authorization {
         let (state, verifier) = (state.into(), verifier.into());
+        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(&verifier));
+        let inner = &self.0;
+        let mut url = inner
+            .client
+            .url("/direct-sharing/projects/oauth2/authorize/");
+        url.query_pairs_mut().extend_pairs([
+            ("response_type", "code"),
+            ("client_id", &inner.client_id),
+            ("state", &state),
+            ("code_challenge", &challenge),
+            ("code_challenge_method", "S256"),
+            ("redirect_uri", inner.redirect_uri.as_str()),
+        ]);
         Authorization {
-            url: self.authorization_url(&state, &verifier),
+            url,
             state,
             verifier,
         }
     }
 
-    /// A fresh PKCE verifier (RFC 7636).
+    /// Creates a random PKCE verifier (RFC 7636).
     pub fn verifier() -> String {
-        PkceCodeChallenge::new_random_sha256().1.into_secret()
+        URL_SAFE_NO_PAD.encode(crate::random::bytes::<32>())
     }
 
-    /// Where to send the member, for a state and a verifier of the caller's own.
-    pub fn authorization_url(&self, state: &str, verifier: &str) -> Url {
-        let verifier = PkceCodeVerifier::new(verifier.to_owned());
-        let challenge = PkceCodeChallenge::from_code_verifier_sha256(&verifier);
-        let state = CsrfToken::new(state.to_owned());
-        self.0
-            .protocol
-            .authorize_url(move || state)
-            .set_pkce_challenge(challenge)
-            .url()
-            .0
-    }
-
-    /// Exchanges the code the member came back with. Codes live half an hour and work once. For a
-    /// code that was asked for without PKCE any verifier does.
+    /// Exchanges the code of a redirect for tokens. A code expires after half an hour and works once.
+    /// For a code that was requested without PKCE, any verifier is accepted.
     ///
     /// # Errors
     ///
-    /// [`TokenError::InvalidGrant`] for a code that is wrong, used or expired, or another
+    /// [`TokenError::InvalidGrant`] for a code that is invalid, used or expired, or a wrong
     /// verifier; [`TokenError::InvalidClient`] for a wrong client id or secret.
     pub async fn exchange(
         &self,
         code: &AuthorizationCode,
         verifier: &str,
     ) -> Result<TokenGrant, TokenError> {
-        let caller = Caller::new(&self.0.client);
-        let answer = self
-            .0
-            .protocol
-            .exchange_code(Code::new(code.expose().to_owned()))
-            .set_pkce_verifier(PkceCodeVerifier::new(verifier.to_owned()))
-            .request_async(&caller)
-            .await;
-        granted(answer, &caller, None)
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", code.expose()),
+            ("code_verifier", verifier),
+            ("redirect_uri", self.0.redirect_uri.as_str()),
+        ];
+        self.request_tokens(&form, None).await
     }
 
-    /// Exchanges a refresh token for a new pair. The old pair is dead at once: keep the new one
-    /// before anything else.
+    /// Exchanges a refresh token for a new pair. The old pair is invalid immediately: store the new
+    /// one before anything else.
     ///
     /// # Errors
     ///
-    /// [`TokenError::InvalidGrant`] for one that is used, or whose member has left;
+    /// [`TokenError::InvalidGrant`] for a refresh token that was used, or whose member has left;
     /// [`TokenError::InvalidClient`] for a wrong client id or secret.
     pub async fn refresh(&self, token: &RefreshToken) -> Result<TokenGrant, TokenError> {
-        let caller = Caller::new(&self.0.client);
-        let refresh = Refresh::new(token.expose().to_owned());
-        let answer = self
-            .0
-            .protocol
-            .exchange_refresh_token(&refresh)
-            .request_async(&caller)
-            .await;
-        granted(answer, &caller, Some(token))
-    }
-
-    /// Makes a pair unusable (RFC 7009). The member stays in the project.
-    ///
-    /// # Errors
-    ///
-    /// [`TokenError::InvalidClient`], or what the connection or the server ends in.
-    pub async fn revoke(&self, token: &RefreshToken) -> Result<(), TokenError> {
         let form = [
-            ("token", token.expose()),
-            ("token_type_hint", "refresh_token"),
+            ("grant_type", "refresh_token"),
+            ("refresh_token", token.expose()),
         ];
-        self.post(&self.0.revocation_url, &form).await.map(|_| ())
+        self.request_tokens(&form, Some(token)).await
     }
 
-    /// What the token endpoint knows of an access token (RFC 7662). A token of another client, or
-    /// one that is not known, is not active; neither is an error.
-    ///
-    /// Open Humans' server has this endpoint and documents no use of it: a deployment may refuse
-    /// it, as [`Error::Forbidden`] or [`Error::NotFound`].
+    /// Revokes a pair of tokens (RFC 7009). The member remains in the project.
     ///
     /// # Errors
     ///
-    /// [`TokenError::InvalidClient`], or what the connection or the server ends in.
+    /// [`TokenError::InvalidClient`], or an error of the connection or the server.
+    pub async fn revoke(&self, token: &RefreshToken) -> Result<(), TokenError> {
+        self.revoke_token(token.expose(), "refresh_token").await
+    }
+
+    /// Revokes only an access token (RFC 7009). The refresh token of the pair remains valid.
+    ///
+    /// # Errors
+    ///
+    /// As for [`revoke`](Self::revoke).
+    pub async fn revoke_access_token(&self, token: &AccessToken) -> Result<(), TokenError> {
+        self.revoke_token(token.expose(), "access_token").await
+    }
+
+    async fn revoke_token(&self, token: &str, hint: &str) -> Result<(), TokenError> {
+        let form = [("token", token), ("token_type_hint", hint)];
+        self.manage("/oauth2/revoke_token/", &form).await?;
+        Ok(())
+    }
+
+    /// Returns the state of an access token at the token endpoint (RFC 7662). An unknown token, or
+    /// one of another client, is not active.
+    ///
+    /// Open Humans does not document this endpoint, so a deployment may respond with
+    /// [`Error::Forbidden`] or [`Error::NotFound`]. The newest server also responds with
+    /// [`Error::Forbidden`] to a wrong client secret.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::InvalidClient`], or an error of the connection or the server.
     pub async fn introspect(&self, token: &AccessToken) -> Result<Introspection, TokenError> {
         let form = [("token", token.expose())];
-        let answer = self.post(&self.0.introspection_url, &form).await?;
-        // The body names the member's account, so none of it is shown.
-        serde_json::from_slice(answer.body()).map_err(|_| {
-            TokenError::Other(Error::UnexpectedResponse {
-                status: answer.status(),
-                excerpt: "not an answer to an introspection".into(),
-            })
+        let response = self.manage("/oauth2/introspect/", &form).await?;
+        // The body contains the member's username and is not quoted.
+        serde_json::from_slice(response.body())
+            .map_err(|_| unexpected(&response, "not an introspection response"))
+    }
+
+    async fn request_tokens(
+        &self,
+        form: &[(&str, &str)],
+        current: Option<&RefreshToken>,
+    ) -> Result<TokenGrant, TokenError> {
+        let requested_at = self.0.client.now();
+        let response = self.post("/oauth2/token/", form).await?;
+        if !response.status().is_success() {
+            return Err(token_error(&response));
+        }
+        let date = response.headers().get(header::DATE);
+        let date = date.and_then(|date| http_date(date.to_str().ok()?));
+        let invalid = || unexpected(&response, "not a token response");
+        let body: TokenResponse =
+            serde_json::from_slice(json_text(response.body())).map_err(|_| invalid())?;
+        // Without a new refresh token the current one remains valid (RFC 6749 section 6).
+        let refresh_token = match (body.refresh_token, current) {
+            (Some(new), _) => RefreshToken::new(new),
+            (None, Some(current)) => current.clone(),
+            (None, None) => return Err(invalid()),
+        };
+        let access_token = AccessToken::new(body.access_token);
+        if !is_token(access_token.expose()) || !is_token(refresh_token.expose()) {
+            return Err(invalid());
+        }
+        let lifetime = body.expires_in.map_or(DEFAULT_LIFETIME, Seconds::lifetime);
+        Ok(TokenGrant {
+            tokens: Tokens::new(access_token, refresh_token, requested_at + lifetime),
+            granted_at: date.unwrap_or(requested_at),
+            scope: body.scope.map_or_else(Vec::new, Scope::into_vec),
+            token_type: body.token_type,
         })
     }
 
-    /// Sends a form as the client. The oauth2 crate would refuse to send this to loopback, where
-    /// there is only http.
-    async fn post(&self, url: &Url, form: &[(&str, &str)]) -> Result<HttpResponse, TokenError> {
-        let form = serde_urlencoded::to_string(form).expect("two texts make a form");
-        let request = http::Request::post(url.as_str())
-            .header(http::header::ACCEPT, "*/*")
-            .header(http::header::AUTHORIZATION, self.0.credentials.clone())
-            .header(
-                http::header::CONTENT_TYPE,
-                "application/x-www-form-urlencoded",
-            )
-            .body(form.into_bytes())
-            .expect("an address, two headers and a form make a request");
-        let caller = Caller::new(&self.0.client);
-        let answer = caller.call(request).await;
-        match answer.map_err(|CallFailed(error)| TokenError::Other(error))? {
-            answer if answer.status().is_success() => Ok(answer),
-            answer if answer.status() == http::StatusCode::UNAUTHORIZED => {
-                Err(TokenError::InvalidClient)
-            }
-            answer if answer.status() == http::StatusCode::FORBIDDEN => {
-                let detail = "the client may not ask this".into();
-                Err(TokenError::Other(Error::Forbidden { detail }))
-            }
-            answer if answer.status() == http::StatusCode::NOT_FOUND => {
-                Err(TokenError::Other(Error::NotFound))
-            }
-            _ => Err(TokenError::Other(caller.unexpected())),
+    /// Calls an endpoint that manages tokens and maps its errors.
+    async fn manage(
+        &self,
+        path: &str,
+        form: &[(&str, &str)],
+    ) -> Result<http::Response<bytes::Bytes>, TokenError> {
+        let response = self.post(path, form).await?;
+        match response.status() {
+            status if status.is_success() => Ok(response),
+            StatusCode::UNAUTHORIZED => Err(TokenError::InvalidClient),
+            StatusCode::FORBIDDEN => Err(TokenError::Other(Error::Forbidden {
+                detail: "the client is not allowed to make this request".into(),
+            })),
+            StatusCode::NOT_FOUND => Err(TokenError::Other(Error::NotFound)),
+            _ => Err(unexpected(&response, "not a response of a token endpoint")),
+        }
+    }
+
+    /// Sends a form with the client's credentials. Repeats only requests that were not processed.
+    async fn post(
+        &self,
+        path: &str,
+        form: &[(&str, &str)],
+    ) -> Result<http::Response<bytes::Bytes>, Error> {
+        let form = serde_urlencoded::to_string(form)
+            .map_err(|error| Error::invalid_input("form", error.to_string()))?;
+        let client = &self.0.client;
+        let send = || async {
+            let sent = self.post_once(path, form.clone());
+            let sent = tokio::time::timeout(client.idle_timeout(), sent).await;
+            sent.unwrap_or(Err(Error::Timeout))
+        };
+        let policy = client.retry_policy();
+        policy.run(Error::was_refused_by_connection, send).await
+    }
+
+    async fn post_once(
+        &self,
+        path: &str,
+        form: String,
+    ) -> Result<http::Response<bytes::Bytes>, Error> {
+        let client = &self.0.client;
+        let form_type = "application/x-www-form-urlencoded";
+        let request = http::Request::post(client.url(path).as_str())
+            .header(header::ACCEPT, "application/json")
+            .header(header::AUTHORIZATION, self.0.credentials.clone())
+            .header(header::CONTENT_TYPE, form_type)
+            .body(Body::full(form))
+            .map_err(|error| Error::Network(TransportError::connect(error)))?;
+        let (head, body) = client.transport().send(request).await?.into_parts();
+        let status = head.status;
+        // A 503 with Retry-After was not processed. Without it, a gateway may have stopped waiting
+        // for the server's response.
+        let retry_after = retry_after(&head.headers, client.time());
+        if status == StatusCode::TOO_MANY_REQUESTS
+            || (status == StatusCode::SERVICE_UNAVAILABLE && retry_after.is_some())
+        {
+            return Err(Error::RateLimited { retry_after });
+        }
+        if status.is_server_error() {
+            return Err(Error::Server { status });
+        }
+        let body = read_all(body, MAX_TOKEN_RESPONSE).await?;
+        Ok(http::Response::from_parts(head, body))
+    }
+}
+
+#[derive(Deserialize)]
+struct TokenResponse {
+    access_token: String,
+    #[serde(default, deserialize_with = "lenient")]
+    refresh_token: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    expires_in: Option<Seconds>,
+    #[serde(default, deserialize_with = "lenient")]
+    scope: Option<Scope>,
+    #[serde(default, deserialize_with = "lenient")]
+    token_type: Option<String>,
+}
+
+/// A number of seconds, which some servers send as text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Seconds {
+    Number(f64),
+    Text(String),
+}
+
+impl Seconds {
+    fn lifetime(self) -> Duration {
+        let seconds = match self {
+            Self::Number(seconds) => Some(seconds),
+            Self::Text(text) => text.trim().parse().ok(),
+        };
+        seconds.map_or(DEFAULT_LIFETIME, |seconds| {
+            Duration::try_from_secs_f64(seconds.max(0.0))
+                .map_or(MAX_LIFETIME, |lifetime| lifetime.min(MAX_LIFETIME))
+        })
+    }
+}
+
+/// Scopes, which the protocol separates by blanks and some servers send as a list.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Scope {
+    Text(String),
+    List(Vec<String>),
+}
+
+impl Scope {
+    fn into_vec(self) -> Vec<String> {
+        match self {
+            Self::Text(text) => text.split_whitespace().map(str::to_owned).collect(),
+            Self::List(scopes) => scopes,
         }
     }
 }
 
-fn granted(
-    answer: Result<
-        oauth2::basic::BasicTokenResponse,
-        RequestTokenError<CallFailed, oauth2::basic::BasicErrorResponse>,
-    >,
-    caller: &Caller<'_>,
-    before: Option<&RefreshToken>,
-) -> Result<TokenGrant, TokenError> {
-    let answer = answer.map_err(|error| match error {
-        RequestTokenError::ServerResponse(said) => match said.error() {
-            BasicErrorResponseType::InvalidGrant => TokenError::InvalidGrant,
-            BasicErrorResponseType::InvalidClient | BasicErrorResponseType::UnauthorizedClient => {
-                TokenError::InvalidClient
-            }
-            other => {
-                let code = other.to_string();
-                let code: String = code
-                    .chars()
-                    .filter(char::is_ascii_graphic)
-                    .take(40)
-                    .collect();
-                let problems = vec![Problem::new(code)];
-                TokenError::Other(Error::BadRequest { problems })
-            }
-        },
-        RequestTokenError::Request(CallFailed(error)) => TokenError::Other(error),
-        // An answer that is not the protocol's, such as an HTML page.
-        RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
-            TokenError::Other(caller.unexpected())
-        }
-    })?;
-    let refresh_token = match (answer.refresh_token(), before) {
-        (Some(new), _) => RefreshToken::new(new.secret().as_str()),
-        // RFC 6749 section 6: none given means the old one goes on.
-        (None, Some(old)) => old.clone(),
-        (None, None) => return Err(TokenError::Other(caller.unexpected())),
+/// Converts an error response of the token endpoint (RFC 6749 section 5.2).
+fn token_error(response: &http::Response<bytes::Bytes>) -> TokenError {
+    #[derive(Deserialize)]
+    struct ErrorResponse {
+        error: String,
+    }
+    let Ok(ErrorResponse { error }) = serde_json::from_slice(json_text(response.body())) else {
+        return unexpected(response, "not a token response");
     };
-    let access_token = AccessToken::from(answer.access_token().secret().as_str());
-    if !is_token(access_token.expose()) || !is_token(refresh_token.expose()) {
-        return Err(TokenError::Other(caller.unexpected()));
+    match error.as_str() {
+        "invalid_grant" => TokenError::InvalidGrant,
+        "invalid_client" | "unauthorized_client" => TokenError::InvalidClient,
+        other => {
+            let code: String = other
+                .chars()
+                .filter(char::is_ascii_graphic)
+                .take(40)
+                .collect();
+            let problems = vec![Problem::new(code)];
+            TokenError::Other(Error::BadRequest { problems })
+        }
     }
-    let lifetime = answer.expires_in().unwrap_or(DEFAULT_LIFETIME);
-    let expires_at = caller.asked_at + lifetime.min(MAX_LIFETIME);
-    Ok(TokenGrant {
-        tokens: Tokens::new(access_token, refresh_token, expires_at),
-        granted_at: caller.seen().date.unwrap_or(caller.asked_at),
-    })
 }
 
-/// Whether a header and a form can carry it: visible ASCII (RFC 6749 appendix A.12 allows blanks,
-/// too, which no `Authorization` header keeps).
+/// Creates an error that does not quote the body, which can contain tokens.
+fn unexpected(response: &http::Response<bytes::Bytes>, excerpt: &str) -> TokenError {
+    TokenError::Other(Error::unexpected(response.status(), excerpt))
+}
+
+/// Removes a byte order mark, which JSON parsers reject.
+fn json_text(body: &[u8]) -> &[u8] {
+    body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)
+}
+
+/// Whether a token can be sent in a header and a form: visible ASCII. RFC 6749 appendix A.12 also
+/// allows blanks, which an `Authorization` header cannot transmit.
 fn is_token(text: &str) -> bool {
-    (1..=MAX_TOKEN).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+    (1..=MAX_TOKEN_LEN).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// Client credentials as HTTP Basic wants them (RFC 6749 section 2.3.1).
+/// Formats client credentials for HTTP Basic authentication (RFC 6749 section 2.3.1).
 fn basic(id: &str, secret: &str) -> HeaderValue {
     let encoded = |text: &str| {
         let text = text.as_bytes();
@@ -489,92 +577,9 @@ fn basic(id: &str, secret: &str) -> HeaderValue {
     };
     let both = format!("{}:{}", encoded(id), encoded(secret));
     let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(both)))
-        .expect("base64 makes a header value");
+        .expect("base64 is valid in a header value");
     value.set_sensitive(true);
     value
-}
-
-/// What one call saw of the answer, besides what the `oauth2` crate reads.
-#[derive(Default, Clone, Copy)]
-struct Seen {
-    status: http::StatusCode,
-    date: Option<Timestamp>,
-}
-
-/// Sends one request for the `oauth2` crate.
-struct Caller<'a> {
-    client: &'a Client,
-    asked_at: Timestamp,
-    seen: Mutex<Seen>,
-}
-
-/// The request got no answer that could be read.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-struct CallFailed(Error);
-
-impl<'a> Caller<'a> {
-    fn new(client: &'a Client) -> Self {
-        Self {
-            client,
-            asked_at: client.time().now(),
-            seen: Mutex::default(),
-        }
-    }
-
-    fn seen(&self) -> Seen {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn unexpected(&self) -> Error {
-        // The body may hold tokens, so none of it is shown.
-        let excerpt = "not an answer of an OAuth2 token endpoint".to_owned();
-        Error::UnexpectedResponse {
-            status: self.seen().status,
-            excerpt,
-        }
-    }
-
-    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, CallFailed> {
-        let sent = self.client.transport().send(request.map(Body::full)).await;
-        let (head, body) = sent.map_err(|e| CallFailed(e.into()))?.into_parts();
-        let date = head
-            .headers
-            .get(http::header::DATE)
-            .and_then(|v| v.to_str().ok());
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen {
-            status: head.status,
-            date: date.and_then(http_date),
-        };
-        // A 503 that says when to come back has turned the request away. One that does not may be
-        // a gateway that did not wait for the answer.
-        let wait = retry_after(&head.headers, self.client.time());
-        if head.status == http::StatusCode::TOO_MANY_REQUESTS
-            || (head.status == http::StatusCode::SERVICE_UNAVAILABLE && wait.is_some())
-        {
-            return Err(CallFailed(Error::RateLimited { retry_after: wait }));
-        }
-        if head.status.is_server_error() {
-            return Err(CallFailed(Error::Server {
-                status: head.status,
-            }));
-        }
-        let body = Limited::new(body, MAX_TOKEN_RESPONSE)
-            .collect()
-            .await
-            .map_err(|e: BoxError| CallFailed(Error::Network(TransportError::other(e))))?;
-        Ok(http::Response::from_parts(head, body.to_bytes().to_vec()))
-    }
-}
-
-impl<'c> AsyncHttpClient<'c> for Caller<'_> {
-    type Error = CallFailed;
-    type Future = BoxFuture<'c, Result<HttpResponse, CallFailed>>;
-
-    fn call(&'c self, request: HttpRequest) -> Self::Future {
-        let sent = tokio::time::timeout(self.client.idle_timeout(), self.send(request));
-        async { sent.await.unwrap_or(Err(CallFailed(Error::Timeout))) }.boxed()
-    }
 }
 
 impl fmt::Debug for OAuthClient {
@@ -609,7 +614,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_error_text_is_short_and_on_one_line() {
+    async fn token_error_message_is_short_without_control_characters() {
         let text = format!("bad\n\u{1b}[31m\u{9b}2J {}", "x".repeat(60_000));
         let body = serde_json::json!({"error": text, "error_description": text, "error_uri": text});
         let error = refreshed(400, body.to_string()).await.unwrap_err();
@@ -623,8 +628,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_no_header_can_carry_is_refused() {
-        let long = "x".repeat(MAX_TOKEN + 1);
+    async fn token_response_with_invalid_token_is_rejected() {
+        let long = "x".repeat(MAX_TOKEN_LEN + 1);
         for bad in ["", "a b", "a\nb", "a\u{7f}", "é", long.as_str()] {
             for (access, refresh) in [(bad, "good"), ("good", bad)] {
                 let body = serde_json::json!({
@@ -642,23 +647,88 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_lifetime_is_without_bound() {
-        for (given, seconds) in [
-            ("36000", 36_000),
-            ("18446744073709551615", 366 * 24 * 3_600),
+    async fn token_response_is_parsed_leniently_if_both_tokens_are_present() {
+        let now: Timestamp = "2026-11-22T16:31:27Z".parse().unwrap();
+        let year = MAX_LIFETIME.as_secs();
+        for (fields, lifetime, scope) in [
+            (
+                r#","token_type":"Bearer","expires_in":3600,"scope":"read write""#,
+                3_600,
+                2,
+            ),
+            (r#","expires_in":"3600","scope":["read","write"]"#, 3_600, 2),
+            (r#","expires_in":3600.9"#, 3_600, 0),
+            (
+                r#","expires_in":18446744073709551615,"scope":null"#,
+                year,
+                0,
+            ),
+            (r#","expires_in":-1"#, 0, 0),
+            (r#","expires_in":{},"scope":5,"token_type":[]"#, 36_000, 0),
         ] {
-            let body = format!(
-                r#"{{"access_token":"a","refresh_token":"r","token_type":"Bearer","expires_in":{given}}}"#
-            );
-            let granted = refreshed(200, body).await.unwrap();
-            let now: Timestamp = "2026-11-22T16:31:27Z".parse().unwrap();
-            let lifetime = granted.tokens.expires_at.since(now);
-            assert_eq!(lifetime, Duration::from_secs(seconds));
+            for (status, content_type) in [
+                (200, "application/json"),
+                (201, "text/html"),
+                (200, "application/problem+json; charset=utf-8"),
+            ] {
+                let mock = MockTransport::new();
+                let body =
+                    format!("\u{feff}{{\"access_token\":\"a\",\"refresh_token\":\"r\"{fields}}}");
+                mock.respond_with(move || {
+                    let response = http::Response::builder()
+                        .status(status)
+                        .header("content-type", content_type);
+                    Ok(response.body(Body::full(body)).unwrap())
+                });
+                let refreshed = oauth(&mock).refresh(&RefreshToken::new("old")).await;
+                let grant = refreshed.unwrap();
+                assert_eq!(grant.tokens.refresh_token.expose(), "r", "{fields}");
+                let actual = grant.tokens.expires_at.since(now).as_secs();
+                assert_eq!((actual, grant.scope.len()), (lifetime, scope), "{fields}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn token_request_is_repeated_only_if_connection_refused_it() {
+        let mock = MockTransport::new();
+        let pair = r#"{"access_token":"a","refresh_token":"r"}"#;
+        mock.respond_with(|| Err(TransportError::unprocessed("GOAWAY")))
+            .respond(200, pair);
+        let old = RefreshToken::new("old");
+        oauth(&mock).refresh(&old).await.unwrap();
+        mock.requests();
+        for error in [
+            TransportError::other("reset"),
+            TransportError::connect("no"),
+        ] {
+            mock.respond_with(move || Err(error));
+            oauth(&mock).refresh(&old).await.unwrap_err();
+            assert_eq!(mock.requests().len(), 1);
         }
     }
 
     #[tokio::test]
-    async fn introspection_asks_as_the_client() {
+    async fn revocation_names_the_kind_of_token() {
+        let mock = MockTransport::new();
+        mock.respond(200, "").respond(200, "");
+        let oauth = oauth(&mock);
+        oauth.revoke(&RefreshToken::new("r")).await.unwrap();
+        let access = AccessToken::new("a");
+        oauth.revoke_access_token(&access).await.unwrap();
+        let bodies = mock
+            .requests()
+            .into_iter()
+            .map(|request| request.into_body());
+        let expected = [
+            "token=r&token_type_hint=refresh_token",
+            "token=a&token_type_hint=access_token",
+        ];
+        assert!(bodies.eq(expected));
+    }
+
+    #[tokio::test]
+    async fn introspection_sends_client_credentials() {
         let mock = MockTransport::new();
         mock.respond(
             200,
@@ -678,19 +748,19 @@ mod tests {
             refused,
             TokenError::Other(Error::Forbidden { .. })
         ));
-        let strange = oauth.introspect(&token).await.unwrap_err();
-        assert!(!format!("{strange:?}").contains("alice"));
-        let requests = mock.requests().remove(0);
-        assert_eq!(requests.uri().path(), "/oauth2/introspect/");
+        let invalid = oauth.introspect(&token).await.unwrap_err();
+        assert!(!format!("{invalid:?}").contains("alice"));
+        let request = mock.requests().remove(0);
+        assert_eq!(request.uri().path(), "/oauth2/introspect/");
         assert_eq!(
-            requests.headers()[http::header::AUTHORIZATION],
+            request.headers()[http::header::AUTHORIZATION],
             "Basic aWQ6c2VjcmV0"
         );
-        assert_eq!(requests.body(), "token=a+token");
+        assert_eq!(request.body(), "token=a+token");
     }
 
     #[test]
-    fn an_app_can_have_the_member_asked_again() {
+    fn authorization_url_adds_approval_prompt_and_scope() {
         let authorization = oauth(&MockTransport::new()).authorization();
         let plain = authorization.url().query().unwrap().to_owned();
         assert!(!plain.contains("approval_prompt") && !plain.contains("scope"));

@@ -1,12 +1,17 @@
-//! Random names, from the operating system.
+//! Random values from the operating system.
 
-/// 32 random lowercase hex digits.
+/// Returns `N` random bytes.
 ///
 /// # Panics
 ///
-/// When the operating system has no randomness to give: then nothing here could be trusted.
+/// If the operating system provides no random bytes. Nothing would be secure without them.
+pub(crate) fn bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the operating system provides random bytes");
+    bytes
+}
+
+/// Returns 32 random lowercase hexadecimal digits.
 pub(crate) fn hex() -> String {
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-    hex::encode(bytes)
+    hex::encode(bytes::<16>())
 }

@@ -1,10 +1,11 @@
-//! Text from outside in a CSV that people open in a spreadsheet.
+//! Protection against formulas in CSV cells.
 
 use std::borrow::Cow;
 
-/// The text as a cell that no spreadsheet takes for a formula: what begins with `=`, `+`, `-`, `@`, a
-/// tab or a line break gets a `'` before it. So does what begins with `'` and goes on like that, so
-/// that [`plain_cell`] gives every text back as it was.
+/// Escapes a text so that no spreadsheet interprets the cell as a formula.
+///
+/// A text that starts with `=`, `+`, `-`, `@`, a tab or a line break is prefixed with `'`. So is a
+/// text that starts with quotes followed by one of these, so that [`plain_cell`] restores every text.
 ///
 /// ```
 /// use oh_api::bulk::{csv_cell, plain_cell};
@@ -16,22 +17,22 @@ use std::borrow::Cow;
 ///
 /// Source: OWASP, "CSV Injection".
 pub fn csv_cell(text: &str) -> Cow<'_, str> {
-    match acts(text) {
+    match is_formula(text) {
         true => format!("'{text}").into(),
         false => text.into(),
     }
 }
 
-/// What [`csv_cell`] made a cell of.
+/// Restores the text that [`csv_cell`] escaped.
 pub fn plain_cell(cell: &str) -> &str {
     match cell.strip_prefix('\'') {
-        Some(text) if acts(text) => text,
+        Some(text) if is_formula(text) => text,
         _ => cell,
     }
 }
 
-fn acts(text: &str) -> bool {
-    // Full-width forms are read as the plain ones in some languages' spreadsheets.
+fn is_formula(text: &str) -> bool {
+    // Spreadsheets in some languages also interpret the full-width forms.
     text.trim_start_matches('\'')
         .starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
 }
@@ -42,7 +43,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_acts_is_disarmed() {
+    fn csv_cell_escapes_formulas() {
         for text in ["=1", "+1", "-1", "@a", "\t=1", "\r=1", "\n=1", "'=1", "＝1"] {
             assert_eq!(csv_cell(text), format!("'{text}"));
         }
@@ -53,7 +54,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_text_comes_back(text in "['=+@a\t-]{0,6}|\\PC*") {
+        fn plain_cell_restores_every_text(text in "['=+@a\t-]{0,6}|\\PC*") {
             let cell = csv_cell(&text);
             prop_assert_eq!(plain_cell(&cell), &text);
             prop_assert!(!cell.starts_with(['=', '+', '-', '@', '\t']));

@@ -1,4 +1,4 @@
-//! Which files to download, how, and where each goes.
+//! Options of a bulk download, and the selection of files.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -6,20 +6,20 @@ use std::path::PathBuf;
 use super::{BulkEvent, CONCURRENCY, Events};
 use crate::{DataFile, Download, ProjectMemberId, safe_file_name};
 
-/// Which files to download, and how.
+/// Options of a bulk download.
 ///
-/// Files end in `<directory>/<member>/<source>/<name>`, without the member where there is only
-/// one, and without the source where only one is wanted or the files are the project's own. Of
-/// several files of one name the newest is taken. A file that is there and has the right size is
-/// left alone, unless [`verify`](Self::verify) or [`force`](Self::force) are set.
+/// Files are saved as `<directory>/<member>/<source>/<name>`, without the member for a single
+/// member, and without the source for a single source or the project's own files. Of several files
+/// with one name, only the newest is downloaded. An existing file of the same size is kept, unless
+/// [`verify`](Self::verify) or [`force`](Self::force) is set.
 ///
-/// A file whose MD5 is not the one its uploader gave is kept aside and counts as failed, see
-/// [`Download::to_path`]; [`ignore_md5`](Self::ignore_md5) takes it.
+/// A file with another MD5 than its uploader declared counts as failed and is saved beside its
+/// target, see [`Download::to_path`]; [`ignore_md5`](Self::ignore_md5) accepts it.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct BulkDownload {
     own: bool,
-    pub(super) sources: Vec<String>,
+    sources: Vec<String>,
     only: Option<HashSet<ProjectMemberId>>,
     except: HashSet<ProjectMemberId>,
     max_size: u64,
@@ -30,16 +30,16 @@ pub struct BulkDownload {
     pub(super) events: Events,
 }
 
-/// What happens to a file that is here already.
+/// What happens to an existing file.
 #[derive(Clone, Copy, Debug)]
 enum Existing {
-    KeepSameSize,
-    KeepSame,
+    SkipSameSize,
+    SkipSameMd5,
     Replace,
 }
 
 impl BulkDownload {
-    /// What members share with the project.
+    /// Downloads the files that members share with the project.
     pub fn shared() -> Self {
         Self {
             own: false,
@@ -49,13 +49,13 @@ impl BulkDownload {
             max_size: u64::MAX,
             concurrency: CONCURRENCY,
             ids_in_names: false,
-            existing: Existing::KeepSameSize,
+            existing: Existing::SkipSameSize,
             ignore_md5: false,
             events: Events::default(),
         }
     }
 
-    /// What the project has uploaded itself.
+    /// Downloads the files that the project uploaded.
     pub fn own() -> Self {
         Self {
             own: true,
@@ -63,132 +63,123 @@ impl BulkDownload {
         }
     }
 
-    /// Only this source's files, such as `direct-sharing-1`. Can be given several times.
+    /// Only downloads files of this source, such as `direct-sharing-1`. Can be called several times.
     pub fn source(mut self, source: impl Into<String>) -> Self {
         self.sources.push(source.into());
         self
     }
 
-    /// Only these members' files.
+    /// Only downloads files of these members.
     pub fn only_members(mut self, members: impl IntoIterator<Item = ProjectMemberId>) -> Self {
         self.only.get_or_insert_default().extend(members);
         self
     }
 
-    /// Not these members' files.
+    /// Excludes these members.
     pub fn except_members(mut self, members: impl IntoIterator<Item = ProjectMemberId>) -> Self {
         self.except.extend(members);
         self
     }
 
-    /// No files of more bytes.
+    /// Excludes files of more bytes.
     pub fn max_size(mut self, bytes: u64) -> Self {
         self.max_size = bytes;
         self
     }
 
-    /// How many files are fetched at a time; four unless set.
+    /// Sets how many files are downloaded at a time. The default is four.
     pub fn concurrency(mut self, files: usize) -> Self {
         self.concurrency = files.max(1);
         self
     }
 
-    /// All files, also those of one name, with their ids before their names.
+    /// Downloads all files of the same name, each with its id before the name.
     pub fn ids_in_names(mut self) -> Self {
         self.ids_in_names = true;
         self
     }
 
-    /// Reads files that are here and have the right size, and fetches those again that have not
-    /// the MD5 that is known.
+    /// Compares the MD5 of existing files of the same size, and downloads them again if it differs.
     pub fn verify(mut self) -> Self {
-        self.existing = Existing::KeepSame;
+        self.existing = Existing::SkipSameMd5;
         self
     }
 
-    /// Fetches all files, whatever is here.
+    /// Downloads all files again.
     pub fn force(mut self) -> Self {
         self.existing = Existing::Replace;
         self
     }
 
-    /// Takes files as they are, whatever MD5 their uploader gave.
+    /// Accepts files with another MD5 than their uploader declared.
     pub fn ignore_md5(mut self) -> Self {
         self.ignore_md5 = true;
         self
     }
 
-    /// Calls back for each file, and as bytes arrive. The callback must be quick.
+    /// Calls `callback` for each event. The callback must return quickly.
     pub fn on_event(mut self, callback: impl Fn(&BulkEvent<'_>) + Send + Sync + 'static) -> Self {
         self.events = Events::new(callback);
         self
     }
 
-    pub(super) fn wants(&self, member: &ProjectMemberId) -> bool {
+    pub(super) fn includes(&self, member: &ProjectMemberId) -> bool {
         let only = self.only.as_ref();
         only.is_none_or(|only| only.contains(member)) && !self.except.contains(member)
     }
 
-    /// The files that are wanted, each with where it goes below the member's directory, and how many
-    /// others there are.
-    pub(super) fn plan(&self, files: Vec<DataFile>, shared: &[String]) -> Plan {
-        let all = files.len();
-        let source_of = |file: &DataFile| file.source.clone().unwrap_or_default();
-        let wanted = files.into_iter().filter(|file| {
-            let source = source_of(file);
-            shared.contains(&source) != self.own
-                && (self.sources.is_empty() || self.sources.contains(&source))
-        });
-        let wanted: Vec<DataFile> = wanted.collect();
-        let others = (all - wanted.len()) as u64;
-        let by_source = !self.own && self.sources.len() != 1;
-        let mut newest: HashMap<(String, String), DataFile> = HashMap::new();
-        let mut chosen = Vec::new();
-        for file in wanted {
-            if self.ids_in_names {
-                chosen.push(file);
-                continue;
-            }
-            let key = (source_of(&file), file.basename.clone());
-            let newer = newest.get(&key).is_none_or(|other| {
-                (file.created, file.id.get()) > (other.created, other.id.get())
-            });
-            if newer {
-                newest.insert(key, file);
-            }
-        }
-        chosen.extend(newest.into_values());
-        chosen.sort_by_key(|file| file.id);
-        let mut taken = HashSet::new();
-        let files = chosen
-            .into_iter()
-            .map(|file| {
-                let directory = match by_source {
-                    true => PathBuf::from(safe_file_name(&source_of(&file))),
-                    false => PathBuf::new(),
-                };
-                let mut name = safe_file_name(&file.basename);
-                // Names that differ can be one on disk; the id keeps them apart.
-                let clash = !taken.insert((directory.clone(), name.to_lowercase()));
-                if clash || self.ids_in_names {
-                    name = safe_file_name(&format!("{}.{name}", file.id));
-                    taken.insert((directory.clone(), name.to_lowercase()));
-                }
-                let path = directory.join(name);
-                (file, path)
-            })
-            .collect();
-        Plan { files, others }
+    pub(super) fn includes_source(&self, source: Option<&str>) -> bool {
+        self.sources.is_empty() || self.sources.iter().any(|s| Some(s.as_str()) == source)
     }
 
-    /// How one file is fetched.
-    pub(super) fn fetch(&self, download: Download) -> Download {
+    /// Selects files and their paths below the member's directory.
+    pub(super) fn select(&self, files: Vec<DataFile>, shared: &[String]) -> Selection {
+        let count = files.len();
+        let selected = files.into_iter().filter(|file| {
+            let is_shared = file
+                .source
+                .as_ref()
+                .is_some_and(|source| shared.contains(source));
+            is_shared != self.own && self.includes_source(file.source.as_deref())
+        });
+        let selected: Vec<DataFile> = selected.collect();
+        let filtered_out = (count - selected.len()) as u64;
+        let mut selected = match self.ids_in_names {
+            true => selected,
+            false => newest(selected),
+        };
+        selected.sort_by_key(|file| file.id);
+        let by_source = !self.own && self.sources.len() != 1;
+        let mut taken = HashSet::new();
+        let files = selected.into_iter().map(|file| {
+            let directory = match by_source {
+                true => safe_file_name(file.source.as_deref().unwrap_or_default()).into(),
+                false => PathBuf::new(),
+            };
+            let mut name = safe_file_name(&file.basename);
+            // Different names can be equal on disk; the id makes them unique.
+            let is_taken = !taken.insert((directory.clone(), name.to_lowercase()));
+            if is_taken || self.ids_in_names {
+                name = safe_file_name(&format!("{}.{name}", file.id));
+                taken.insert((directory.clone(), name.to_lowercase()));
+            }
+            let path = directory.join(name);
+            (file, path)
+        });
+        Selection {
+            files: files.collect(),
+            filtered_out,
+        }
+    }
+
+    /// Applies the options to the download of one file.
+    pub(super) fn configure(&self, download: Download) -> Download {
         let download = download
             .max_size(self.max_size)
             .on_progress(self.events.transferred());
         let download = match self.existing {
-            Existing::KeepSameSize => download.skip_existing(),
-            Existing::KeepSame => download.skip_verified(),
+            Existing::SkipSameSize => download.skip_existing(),
+            Existing::SkipSameMd5 => download.skip_verified(),
             Existing::Replace => download,
         };
         match self.ignore_md5 {
@@ -198,8 +189,25 @@ impl BulkDownload {
     }
 }
 
-/// What is to be fetched of one member's files.
-pub(super) struct Plan {
+/// The newest file of each source and name.
+fn newest(files: Vec<DataFile>) -> Vec<DataFile> {
+    let mut newest: HashMap<(Option<String>, String), DataFile> = HashMap::new();
+    for file in files {
+        let key = (file.source.clone(), file.basename.clone());
+        let is_newer = newest
+            .get(&key)
+            .is_none_or(|other| (file.created, file.id) > (other.created, other.id));
+        if is_newer {
+            newest.insert(key, file);
+        }
+    }
+    newest.into_values().collect()
+}
+
+/// The files of one member that are downloaded, with their paths below the member's directory.
+#[derive(Default)]
+pub(super) struct Selection {
     pub(super) files: Vec<(DataFile, PathBuf)>,
-    pub(super) others: u64,
+    /// The number of files that were not selected.
+    pub(super) filtered_out: u64,
 }

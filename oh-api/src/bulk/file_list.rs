@@ -1,4 +1,4 @@
-//! The other CSV: which files a project can see.
+//! The CSV list of all files that a project can see.
 
 use std::io::Write;
 
@@ -7,14 +7,13 @@ use crate::Error;
 use crate::ProjectClient;
 
 impl ProjectClient {
-    /// Writes a CSV of all files of all members that the project can see: `project_member_id`,
-    /// `data_source`, `file_basename`, `file_upload_date`. A member without files has a row with
-    /// `NA`, `None`, `NA`. Gives the number of files.
+    /// Writes a CSV list of all members' files that the project can see, with the columns
+    /// `project_member_id`, `data_source`, `file_basename` and `file_upload_date`. A member without
+    /// files has a row with `NA`, `None`, `NA`. Returns the number of files.
     ///
     /// # Errors
     ///
-    /// When members or files cannot be listed to the end; [`Error::Io`] when the CSV cannot be
-    /// written.
+    /// If members or files cannot be listed; [`Error::Io`] if the CSV cannot be written.
     pub async fn write_file_list(&self, out: impl Write) -> Result<u64, Error> {
         let io = |error: csv::Error| Error::from(std::io::Error::from(error));
         let mut rows = csv::Writer::from_writer(out);

@@ -1,4 +1,4 @@
-//! What lies in a directory that is to be uploaded.
+//! The files of a local directory.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -7,51 +7,48 @@ use std::path::{Path, PathBuf};
 use crate::files::hashing::{self, Cancellation};
 use crate::{Error, ProjectMemberId};
 
-/// Files by the name Open Humans would store, by member; without a member where the directory is
-/// one member's.
+/// Paths by member and by the name that Open Humans would store. The member is `None` for a directory
+/// of a single member.
 pub(super) type Files = BTreeMap<Option<ProjectMemberId>, BTreeMap<String, PathBuf>>;
 
 pub(super) fn invalid(reason: impl Into<String>) -> Error {
-    Error::InvalidInput {
-        argument: "directory",
-        reason: reason.into(),
-    }
+    Error::invalid_input("directory", reason)
 }
 
-/// A file name as Open Humans stores it: without outer blanks.
+/// Returns a file name as Open Humans stores it.
 pub(super) fn stored(name: &str) -> &str {
     name.trim()
 }
 
-/// Whether a file is hidden. Such files count for nothing, here and at Open Humans.
+/// Whether a file is hidden. Hidden files are ignored, both locally and at Open Humans.
 pub(super) fn is_hidden(name: &str) -> bool {
     name.starts_with('.')
 }
 
-/// Looks through a directory: a folder for each member, or one member's files. Hidden files count
-/// for nothing.
-pub(super) fn look(directory: &Path) -> Result<Files, Error> {
+/// Lists a directory with a folder for each member, or with the files of a single member.
+pub(super) fn list(directory: &Path) -> Result<Files, Error> {
     let (folders, files) = entries(directory)?;
     if folders.is_empty() {
         return Ok(Files::from([(None, files)]));
     }
     if let Some(name) = files.keys().next() {
-        return Err(invalid(format!("{name} lies beside the members' folders")));
+        let reason = format!("{name} is beside the members' folders, where only folders can be");
+        return Err(invalid(reason));
     }
     let mut members = Files::new();
     for (name, path) in folders {
         let member =
             member_id(&name).map_err(|reason| invalid(format!("the folder {name}: {reason}")))?;
-        let (below, files) = entries(&path)?;
-        if let Some(folder) = below.keys().next() {
-            return Err(invalid(format!("{name} has a folder in it, {folder}")));
+        let (subfolders, files) = entries(&path)?;
+        if let Some(folder) = subfolders.keys().next() {
+            return Err(invalid(format!("{name} contains a folder, {folder}")));
         }
         members.insert(Some(member), files);
     }
     Ok(members)
 }
 
-/// An id from somewhere people write: one that is too short has mostly been taken for a number.
+/// Parses an id that a person or a spreadsheet wrote. Spreadsheets drop leading zeros.
 pub(super) fn member_id(text: &str) -> Result<ProjectMemberId, String> {
     let text = text.trim();
     let id: ProjectMemberId = text.parse().map_err(|_| {
@@ -60,21 +57,23 @@ pub(super) fn member_id(text: &str) -> Result<ProjectMemberId, String> {
     })?;
     match text.len() {
         ..8 => Err(format!(
-            "{text} has not 8 digits: spreadsheets drop leading zeros, and it may be {text:0>8}"
+            "{text} does not have 8 digits: spreadsheets drop leading zeros, and it may be \
+             {text:0>8}"
         )),
         _ => Ok(id),
     }
 }
 
-type Named = BTreeMap<String, PathBuf>;
+type PathsByName = BTreeMap<String, PathBuf>;
 
-/// Folders and files.
-fn entries(directory: &Path) -> Result<(Named, Named), Error> {
-    let (mut folders, mut files) = (Named::new(), Named::new());
+/// Lists the folders and files of a directory.
+fn entries(directory: &Path) -> Result<(PathsByName, PathsByName), Error> {
+    let (mut folders, mut files) = (PathsByName::new(), PathsByName::new());
     let listed = std::fs::read_dir(directory).map_err(|e| Error::from(e).at(directory))?;
     for entry in listed {
         let entry = entry.map_err(|e| Error::from(e).at(directory))?;
-        let name = entry.file_name().into_string().map_err(|name| {
+        let name = entry.file_name().into_string();
+        let name = name.map_err(|name| {
             invalid(format!(
                 "the name {} is not Unicode",
                 name.to_string_lossy()
@@ -84,16 +83,16 @@ fn entries(directory: &Path) -> Result<(Named, Named), Error> {
             continue;
         }
         let path = entry.path();
-        let found = std::fs::metadata(&path).map_err(|e| Error::from(e).at(&path))?;
-        let before = match found {
-            found if found.is_dir() => folders.insert(name, path),
-            found if found.is_file() => files.insert(stored(&name).to_owned(), path),
-            _ => return Err(invalid(format!("{name} is neither file nor folder"))),
+        let metadata = std::fs::metadata(&path).map_err(|e| Error::from(e).at(&path))?;
+        let before = match metadata {
+            metadata if metadata.is_dir() => folders.insert(name, path),
+            metadata if metadata.is_file() => files.insert(stored(&name).to_owned(), path),
+            _ => return Err(invalid(format!("{name} is neither a file nor a folder"))),
         };
         if let Some(other) = before {
             return Err(invalid(format!(
-                "{} differs from another file's name in outer blanks alone, and Open Humans would \
-                 store both under one name",
+                "the name of {} differs from another file's only in outer blanks, and Open Humans \
+                 would store both under one name",
                 other.display()
             )));
         }
@@ -101,40 +100,36 @@ fn entries(directory: &Path) -> Result<(Named, Named), Error> {
     Ok((folders, files))
 }
 
-pub(super) fn md5_of(path: &Path, cancellation: &Cancellation) -> Result<String, Error> {
-    md5_watched(path, cancellation, &|_| {})
-}
-
-/// Tells of each piece that is read how long it is.
-pub(super) fn md5_watched(
+/// Computes the MD5 of a file, and calls `on_read` with the length of each chunk.
+pub(super) fn md5_of(
     path: &Path,
     cancellation: &Cancellation,
-    read: &(dyn Fn(u64) + Sync),
+    on_read: &(dyn Fn(u64) + Sync),
 ) -> Result<String, Error> {
-    tracing::debug!(path = %path.display(), "reading it for its MD5");
+    tracing::debug!(path = %path.display(), "computing the MD5");
     let file = std::fs::File::open(path).map_err(|e| Error::from(e).at(path))?;
-    let file = Watched { file, read };
-    let md5 = hashing::md5_of(file, cancellation).map_err(|e| Error::from(e).at(path))?;
-    Ok(hashing::shown(md5))
+    let reader = CountingReader { file, on_read };
+    let md5 = hashing::md5_of(reader, cancellation).map_err(|e| Error::from(e).at(path))?;
+    Ok(hashing::md5_hex(md5))
 }
 
-/// A file that tells how much of it is read.
-struct Watched<'a> {
+/// A file that reports how much of it is read.
+struct CountingReader<'a> {
     file: std::fs::File,
-    read: &'a (dyn Fn(u64) + Sync),
+    on_read: &'a (dyn Fn(u64) + Sync),
 }
 
-impl Read for Watched<'_> {
+impl Read for CountingReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let read = self.file.read(buffer)?;
         if read > 0 {
-            (self.read)(read as u64);
+            (self.on_read)(read as u64);
         }
         Ok(read)
     }
 }
 
-/// Makes a folder and those above it, for their owner alone. Those that are there stay as they are.
+/// Creates a directory and its parents with mode 0700. Existing directories are not changed.
 pub(super) fn create_dir_all(path: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -150,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_owner_may_read() {
+    fn create_dir_all_restricts_access_to_owner() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("a/b");
         create_dir_all(&folder).unwrap();
@@ -160,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_lost_its_zeros_is_told_from_one_that_is_none() {
+    fn member_id_suggests_dropped_zeros() {
         let reason = |text: &str| member_id(text).unwrap_err();
         assert!(reason("1026778").contains("it may be 01026778"));
         assert!(reason("alice").contains("is not a project member id"));
@@ -168,12 +163,12 @@ mod tests {
     }
 
     #[test]
-    fn names_that_would_be_one_at_open_humans_are_refused() {
+    fn list_rejects_names_that_differ_in_outer_blanks() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["a.txt", "a.txt "] {
             std::fs::write(dir.path().join(name), "a").unwrap();
         }
-        let error = look(dir.path()).unwrap_err().to_string();
+        let error = list(dir.path()).unwrap_err().to_string();
         assert!(error.contains("outer blanks"), "{error}");
     }
 }

@@ -1,9 +1,9 @@
-//! The metadata CSV: what is said of each file of a directory.
+//! Metadata CSVs in the two formats of `open-humans-api`.
 //!
-//! Two forms, those of `open-humans-api`. For one member the first column is `filename`; for
-//! several, `project_member_id` and `filename`. A column `tags` must be there, its tags separated
-//! by commas; any other column is a field of the metadata. A member without files has a row with
-//! the name `None` and `NA` in the other columns.
+//! The first column is `filename`; for several members the first two are `project_member_id` and
+//! `filename`. The column `tags` is required and contains tags separated by commas. Every other column
+//! is a metadata field. A member without files has a row with the name `None` and `NA` in the other
+//! columns.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
@@ -15,16 +15,16 @@ use serde_json::Value;
 use super::local::{self, stored};
 use super::{csv_cell, plain_cell};
 use crate::FileMetadata;
-use crate::files::calls::check_name;
+use crate::files::delete::check_name;
 use crate::files::hashing::blocking;
 use crate::{Error, Progress, ProjectMemberId, Timestamp};
 
-/// The columns of a draft, after those that name the file.
+/// The columns of a draft after those that identify the file.
 const DRAFT: [&str; 4] = ["tags", "description", "md5", "creation_date"];
-/// Fields that must be right or not there at all.
-const KNOWN: [&str; 4] = ["md5", "creation_date", "start_date", "end_date"];
+/// Fields that Open Humans validates: an empty cell means that the field is absent.
+const VALIDATED: [&str; 4] = ["md5", "creation_date", "start_date", "end_date"];
 
-/// What is said of each file of a directory, by member where there are several.
+/// The metadata of the files of a directory, by member if there are several.
 ///
 /// ```
 /// use oh_api::bulk::Manifest;
@@ -45,7 +45,7 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] saying in which row what is wrong.
+    /// [`Error::InvalidInput`] with the row and the problem.
     pub fn read(csv: impl Read) -> Result<Self, Error> {
         let mut rows = csv::ReaderBuilder::new()
             .has_headers(false)
@@ -63,7 +63,7 @@ impl Manifest {
         let with_members = match header.as_slice() {
             ["project_member_id", "filename", ..] => true,
             ["filename", ..] => false,
-            header => return Err(invalid(not_one(header))),
+            header => return Err(invalid(header_problem(header))),
         };
         if !header.contains(&"tags") {
             return Err(invalid("it has no column tags"));
@@ -90,10 +90,12 @@ impl Manifest {
         with_members: bool,
     ) -> Result<(), String> {
         if cells.len() != header.len() {
-            let (has, wants) = (cells.len(), header.len());
-            return Err(format!("it has {has} cells, and the header {wants}"));
+            let (actual, expected) = (cells.len(), header.len());
+            return Err(format!(
+                "it has {actual} cells, and the header has {expected}"
+            ));
         }
-        let (member, cells_left, header_left) = match with_members {
+        let (member, cells, header) = match with_members {
             true => {
                 let id = local::member_id(cells[0])?;
                 (Some(id), &cells[1..], &header[1..])
@@ -101,29 +103,29 @@ impl Manifest {
             false => (None, cells, header),
         };
         let files = self.members.entry(member).or_default();
-        let name = stored(cells_left[0]);
-        if name == "None" && cells_left[1..].iter().all(|cell| *cell == "NA") {
+        let name = stored(cells[0]);
+        if name == "None" && cells[1..].iter().all(|cell| *cell == "NA") {
             return Ok(());
         }
         check_name(name).map_err(|e| e.to_string())?;
         let mut metadata = FileMetadata::default();
-        for (column, cell) in header_left.iter().zip(cells_left).skip(1) {
+        for (column, cell) in header.iter().zip(cells).skip(1) {
             metadata = match *column {
                 "tags" => metadata.tags(cell.split(',').map(str::trim).filter(|t| !t.is_empty())),
                 "description" => metadata.with_description(*cell),
-                known if KNOWN.contains(&known) && cell.is_empty() => metadata,
+                field if VALIDATED.contains(&field) && cell.is_empty() => metadata,
                 other => metadata.field(other, *cell),
             };
         }
         metadata.check().map_err(|e| format!("{name}: {e}"))?;
         match files.insert(name.to_owned(), metadata) {
             None => Ok(()),
-            Some(_) => Err(format!("{name} is there twice")),
+            Some(_) => Err(format!("{name} is a duplicate")),
         }
     }
 
-    /// Says of a file what `metadata` say. `member` is whose it is where there are several, and the
-    /// name counts without outer blanks, which Open Humans drops.
+    /// Sets the metadata of a file. `member` is its owner if the manifest covers several members. Outer
+    /// blanks of the name are removed, as Open Humans does.
     ///
     /// ```
     /// use oh_api::FileMetadata;
@@ -137,8 +139,8 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] for a name or metadata that Open Humans cannot take, and where some
-    /// files have a member and others none.
+    /// [`Error::InvalidInput`] for a name or metadata that Open Humans cannot store, and if some files
+    /// have a member and others do not.
     pub fn insert(
         &mut self,
         member: Option<ProjectMemberId>,
@@ -149,29 +151,29 @@ impl Manifest {
         metadata.check()?;
         let others = self.members.keys().next();
         if others.is_some_and(|other| other.is_some() != member.is_some()) {
-            return Err(invalid("some files have a member, and others none"));
+            return Err(invalid("some files have a member and others do not"));
         }
         let files = self.members.entry(member).or_default();
         files.insert(stored(name).to_owned(), metadata);
         Ok(())
     }
 
-    /// How many files it describes.
+    /// Returns the number of files.
     pub fn len(&self) -> usize {
         self.members.values().map(BTreeMap::len).sum()
     }
 
-    /// Whether it describes no file.
+    /// Returns whether there are no files.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Writes it as CSV, in the form [`read`](Self::read) reads. No cell is one that a spreadsheet
-    /// takes for a formula, see [`csv_cell`].
+    /// Writes a CSV that [`read`](Self::read) can parse. Cells are escaped so that no spreadsheet
+    /// interprets them as formulas, see [`csv_cell`].
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] when it cannot be written.
+    /// [`Error::Io`] if the writer fails.
     pub fn write(&self, out: impl Write) -> Result<(), Error> {
         let with_members = !self.members.contains_key(&None);
         let all = self.members.values().flat_map(BTreeMap::values);
@@ -207,13 +209,15 @@ impl Manifest {
         Ok(())
     }
 
-    /// Drafts one for a directory: a folder for each member, or one member's files. MD5 and date
-    /// are those of the files, tags are guessed from their endings, descriptions are empty. Files
-    /// of more than `max_size` bytes and hidden files are left out.
+    /// Drafts a manifest for a directory with a folder for each member, or with one member's files.
+    ///
+    /// MD5s and dates are taken from the files, tags are guessed from the names, and descriptions are
+    /// empty. Hidden files and files of more than `max_size` bytes are omitted. `on_progress` is called
+    /// as the files are read.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] when the directory is of another form; [`Error::Io`].
+    /// [`Error::InvalidInput`] if the directory has another form; [`Error::Io`].
     pub async fn draft(
         directory: impl AsRef<Path>,
         max_size: u64,
@@ -222,26 +226,26 @@ impl Manifest {
         let directory = directory.as_ref().to_owned();
         blocking(move |cancellation| {
             let mut manifest = Self::default();
-            let mut found = Vec::new();
-            for (member, files) in local::look(&directory)? {
+            let mut selected = Vec::new();
+            for (member, files) in local::list(&directory)? {
                 manifest.members.entry(member.clone()).or_default();
                 for (name, path) in files {
                     let file = std::fs::metadata(&path).map_err(|e| Error::from(e).at(&path))?;
                     if file.len() <= max_size {
-                        found.push((member.clone(), name, path, file));
+                        selected.push((member.clone(), name, path, file));
                     }
                 }
             }
-            let total = found.iter().map(|(_, _, _, file)| file.len()).sum();
-            let watch = Watch::new(total, &on_progress);
-            for (member, name, path, file) in found {
-                let made = Timestamp::from(file.modified()?);
+            let total = selected.iter().map(|(_, _, _, file)| file.len()).sum();
+            let progress = TotalProgress::new(total, &on_progress);
+            for (member, name, path, file) in selected {
+                let modified = Timestamp::from(file.modified()?);
                 let metadata = FileMetadata::new("")
                     .tags(guess_tags(&name))
-                    .md5(local::md5_watched(&path, cancellation, &|read| {
-                        watch.read(read)
+                    .md5(local::md5_of(&path, cancellation, &|read| {
+                        progress.add(read)
                     })?)
-                    .creation_date(made.to_string());
+                    .creation_date(modified.to_string());
                 let described = manifest.members.entry(member).or_default();
                 described.insert(name, metadata);
             }
@@ -250,12 +254,12 @@ impl Manifest {
         .await
     }
 
-    /// Holds it against a directory, and says all that does not fit: files on one side only, and
-    /// MD5s that are not the files'. Nothing, if all is well.
+    /// Compares the manifest with a directory and returns the differences: files that are missing on
+    /// one side, and files with other MD5s. `on_progress` is called as the files are read.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] when the directory is of another form; [`Error::Io`].
+    /// [`Error::InvalidInput`] if the directory has another form; [`Error::Io`].
     pub async fn review(
         &self,
         directory: impl AsRef<Path>,
@@ -264,7 +268,7 @@ impl Manifest {
         let directory = directory.as_ref().to_owned();
         let manifest = self.clone();
         blocking(move |cancellation| {
-            let files = local::look(&directory)?;
+            let files = local::list(&directory)?;
             let mut problems = manifest.compare(&files);
             let mut described = Vec::new();
             let mut total = 0;
@@ -279,11 +283,11 @@ impl Manifest {
                     described.push((member, name, path, md5));
                 }
             }
-            let watch = Watch::new(total, &on_progress);
+            let progress = TotalProgress::new(total, &on_progress);
             for (member, name, path, md5) in described {
-                let found = local::md5_watched(path, cancellation, &|read| watch.read(read))?;
-                if !found.eq_ignore_ascii_case(md5) {
-                    problems.push(format!("{}: its MD5 is another", shown(member, name)));
+                let actual = local::md5_of(path, cancellation, &|read| progress.add(read))?;
+                if !actual.eq_ignore_ascii_case(md5) {
+                    problems.push(format!("{}: the MD5 differs", shown(member, name)));
                 }
             }
             Ok::<_, Error>(problems)
@@ -291,17 +295,17 @@ impl Manifest {
         .await
     }
 
-    /// What is said of a file.
+    /// Returns the metadata of a file.
     pub fn get(&self, member: Option<&ProjectMemberId>, name: &str) -> Option<&FileMetadata> {
         self.members.get(&member.cloned())?.get(stored(name))
     }
 
-    /// Whether it names members.
-    pub fn has_members(&self) -> bool {
+    /// Whether the manifest names members.
+    pub(super) fn has_members(&self) -> bool {
         self.members.keys().any(Option::is_some)
     }
 
-    /// Files on one side only.
+    /// Returns the files that are missing on one side.
     pub(super) fn compare(&self, files: &local::Files) -> Vec<String> {
         let mut problems = Vec::new();
         for (member, described) in &self.members {
@@ -342,25 +346,25 @@ impl Manifest {
     }
 }
 
-/// How far the reading of several files has come.
-struct Watch<'a> {
+/// The progress of reading several files.
+struct TotalProgress<'a> {
     done: AtomicU64,
     total: u64,
-    told: &'a (dyn Fn(Progress) + Sync),
+    on_progress: &'a (dyn Fn(Progress) + Sync),
 }
 
-impl<'a> Watch<'a> {
-    fn new(total: u64, told: &'a (dyn Fn(Progress) + Sync)) -> Self {
+impl<'a> TotalProgress<'a> {
+    fn new(total: u64, on_progress: &'a (dyn Fn(Progress) + Sync)) -> Self {
         Self {
             done: AtomicU64::new(0),
             total,
-            told,
+            on_progress,
         }
     }
 
-    fn read(&self, bytes: u64) {
+    fn add(&self, bytes: u64) {
         let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        (self.told)(Progress {
+        (self.on_progress)(Progress {
             done,
             total: Some(self.total),
         });
@@ -386,21 +390,21 @@ fn cell(metadata: &FileMetadata, column: &str) -> String {
     }
 }
 
-/// What is wrong with a CSV that begins like this.
-fn not_one(header: &[&str]) -> &'static str {
+/// Returns the problem of a CSV with this header.
+fn header_problem(header: &[&str]) -> &'static str {
     match header {
         ["project_member_id", "data_source", ..] => {
-            "it is a list of files that are at Open Humans, not metadata of files to upload: \
-             `oh metadata draft` or Manifest::draft make that"
+            "it is a list of files at Open Humans, not metadata of files to upload, which \
+             `oh metadata draft` or Manifest::draft creates"
         }
         [only] if only.contains([';', '\t']) => {
             "its columns are not separated by commas: save it as CSV with commas"
         }
-        _ => "it does not begin with the column filename, or with project_member_id and filename",
+        _ => "it must start with the column filename, or with project_member_id and filename",
     }
 }
 
-/// Tags that follow from a name's ending, looking through compression.
+/// Guesses tags from a name's extension. Compression extensions are ignored.
 fn guess_tags(name: &str) -> Option<&'static str> {
     let name = name.strip_suffix(".gz").unwrap_or(name);
     let name = name.strip_suffix(".bz2").unwrap_or(name);
@@ -411,10 +415,7 @@ fn guess_tags(name: &str) -> Option<&'static str> {
 }
 
 fn invalid(reason: impl Into<String>) -> Error {
-    Error::InvalidInput {
-        argument: "metadata CSV",
-        reason: reason.into(),
-    }
+    Error::invalid_input("metadata CSV", reason)
 }
 
 fn io(error: csv::Error) -> Error {

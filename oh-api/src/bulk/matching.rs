@@ -1,15 +1,17 @@
-//! Which file at Open Humans a file here is.
+//! Matching of local files with files at Open Humans.
 //!
-//! Names are compared as Open Humans stores them. A file that a download had to rename, because
-//! its name would hide it or is another file's here, is still the same file.
+//! Names are compared as Open Humans stores them. A file that a download renamed, because its name
+//! would hide it or equals another file's name, still matches its original.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::{Map, Value};
+
 use crate::{DataFile, DataFileId, FileMetadata, safe_file_name};
 
-/// What is remembered of one of the project's own files at Open Humans.
+/// The relevant fields of one of the project's own files at Open Humans.
 #[derive(Debug)]
-pub(super) struct Remote {
+pub(super) struct RemoteFile {
     pub(super) id: DataFileId,
     pub(super) name: String,
     pub(super) md5: Option<String>,
@@ -17,7 +19,7 @@ pub(super) struct Remote {
     created: Option<crate::Timestamp>,
 }
 
-impl Remote {
+impl RemoteFile {
     pub(super) fn new(file: &DataFile) -> Self {
         Self {
             id: file.id,
@@ -28,59 +30,61 @@ impl Remote {
         }
     }
 
-    /// Whether Open Humans has what is to be said of the file, the MD5 aside.
-    pub(super) fn is_described_as(&self, ours: &FileMetadata) -> bool {
-        let theirs: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(&self.metadata).unwrap_or_default();
-        let text = |value: Option<&serde_json::Value>| match value {
+    /// Whether the file has this metadata, apart from the MD5.
+    pub(super) fn has_metadata(&self, local: &FileMetadata) -> bool {
+        let remote: Map<String, Value> = serde_json::from_str(&self.metadata).unwrap_or_default();
+        let text = |value: Option<&Value>| match value {
             None => String::new(),
-            Some(serde_json::Value::String(text)) => text.clone(),
+            Some(Value::String(text)) => text.clone(),
             Some(value) => value.to_string(),
         };
-        let tags: Vec<String> = theirs
+        let tags: Vec<String> = remote
             .get("tags")
             .and_then(|tags| serde_json::from_value(tags.clone()).ok())
             .unwrap_or_default();
-        let names: BTreeSet<&String> = theirs.keys().chain(ours.fields().keys()).collect();
+        let names: BTreeSet<&String> = remote.keys().chain(local.fields().keys()).collect();
         let mut others = names
             .into_iter()
             .filter(|name| !matches!(name.as_str(), "md5" | "tags" | "description"));
-        tags == ours.tag_list()
-            && text(theirs.get("description")) == ours.description()
-            && others.all(|name| text(theirs.get(name)) == text(ours.get(name)))
+        tags == local.tag_list()
+            && text(remote.get("description")) == local.description()
+            && others.all(|name| text(remote.get(name)) == text(local.get(name)))
     }
 }
 
 /// The project's own files of one member at Open Humans.
 #[derive(Debug, Default)]
-pub(super) struct Remotes(Vec<Remote>);
+pub(super) struct RemoteFiles(Vec<RemoteFile>);
 
-/// What a file here is at Open Humans.
+/// The files at Open Humans that a local file matches.
 pub(super) struct Match<'a> {
-    /// The name it has, or gets, there.
+    /// The name of the file at Open Humans.
     pub(super) name: String,
-    /// All files there that an upload would replace, the newest last.
-    pub(super) files: Vec<&'a Remote>,
+    /// All files that an upload would replace, the newest last.
+    pub(super) files: Vec<&'a RemoteFile>,
 }
 
-impl Remotes {
-    pub(super) fn new(mut files: Vec<Remote>) -> Self {
+impl RemoteFiles {
+    pub(super) fn new(mut files: Vec<RemoteFile>) -> Self {
         files.sort_by_key(|file| (file.created, file.id));
         Self(files)
     }
 
-    /// For each name here, the file it is there.
-    pub(super) fn matched<'a>(
+    /// Matches local names.
+    pub(super) fn match_names<'a>(
         &'a self,
-        here: impl IntoIterator<Item = &'a String>,
+        names: impl IntoIterator<Item = &'a String>,
     ) -> BTreeMap<&'a str, Match<'a>> {
-        let mut by_name: BTreeMap<&str, Vec<&Remote>> = BTreeMap::new();
+        let mut by_name: BTreeMap<&str, Vec<&RemoteFile>> = BTreeMap::new();
         for file in &self.0 {
             by_name.entry(&file.name).or_default().push(file);
         }
         // A download gives the plain name to the file with the lowest id.
         let mut renamed: BTreeMap<String, &str> = BTreeMap::new();
-        let mut newest: Vec<&Remote> = by_name.values().filter_map(|f| f.last().copied()).collect();
+        let mut newest: Vec<&RemoteFile> = by_name
+            .values()
+            .filter_map(|files| files.last().copied())
+            .collect();
         newest.sort_by_key(|file| file.id);
         for file in newest {
             let safe = safe_file_name(&file.name);
@@ -88,41 +92,39 @@ impl Remotes {
                 renamed.entry(safe).or_insert(&file.name);
             }
         }
-        let by_id: BTreeMap<u64, &Remote> =
+        let by_id: BTreeMap<u64, &RemoteFile> =
             self.0.iter().map(|file| (file.id.get(), file)).collect();
-        let of = |name: &str| {
-            let there = |name: &str| by_name.get(name).cloned();
-            if let Some(files) = there(name) {
-                return (name.to_owned(), files);
+        let match_name = |name: &str| {
+            let original = match by_name.contains_key(name) {
+                true => Some(name),
+                false => renamed.get(name).copied(),
+            };
+            if let Some((original, files)) = original.and_then(|o| Some((o, by_name.get(o)?))) {
+                return (original.to_owned(), files.clone());
             }
-            let original = renamed.get(name).copied();
-            if let Some((original, files)) = original.and_then(|o| Some((o, there(o)?))) {
-                return (original.to_owned(), files);
-            }
-            let number = name.split_once('.').and_then(|(id, _)| id.parse().ok());
-            let numbered = number.and_then(|id: u64| by_id.get(&id)).filter(|file| {
+            let id = name.split_once('.').and_then(|(id, _)| id.parse().ok());
+            let numbered = id.and_then(|id: u64| by_id.get(&id)).filter(|file| {
                 let safe = safe_file_name(&file.name);
                 safe_file_name(&format!("{}.{safe}", file.id)) == name
             });
             (name.to_owned(), numbered.into_iter().copied().collect())
         };
-        here.into_iter()
-            .map(|here| {
-                let (name, files) = of(here);
-                (here.as_str(), Match { name, files })
-            })
-            .collect()
+        let names = names.into_iter().map(|local| {
+            let (name, files) = match_name(local);
+            (local.as_str(), Match { name, files })
+        });
+        names.collect()
     }
 
-    /// Those that are none of these, hidden ones aside.
-    pub(super) fn others(&self, matched: &BTreeMap<&str, Match<'_>>) -> Vec<&Remote> {
-        let here: BTreeSet<DataFileId> = matched
+    /// Returns the files that match no local file, without hidden ones.
+    pub(super) fn unmatched(&self, matches: &BTreeMap<&str, Match<'_>>) -> Vec<&RemoteFile> {
+        let matched: BTreeSet<DataFileId> = matches
             .values()
-            .flat_map(|found| found.files.iter().map(|file| file.id))
+            .flat_map(|matched| matched.files.iter().map(|file| file.id))
             .collect();
-        let others = self.0.iter();
-        others
-            .filter(|file| !here.contains(&file.id) && !super::local::is_hidden(&file.name))
+        let files = self.0.iter();
+        files
+            .filter(|file| !matched.contains(&file.id) && !super::local::is_hidden(&file.name))
             .collect()
     }
 
@@ -135,8 +137,8 @@ impl Remotes {
 mod tests {
     use super::*;
 
-    fn remote(id: u64, name: &str) -> Remote {
-        Remote {
+    fn remote(id: u64, name: &str) -> RemoteFile {
+        RemoteFile {
             id: DataFileId::new(id),
             name: name.into(),
             md5: None,
@@ -145,17 +147,17 @@ mod tests {
         }
     }
 
-    fn found(remotes: &Remotes, name: &str) -> (String, Vec<u64>) {
+    fn matched(remotes: &RemoteFiles, name: &str) -> (String, Vec<u64>) {
         let names = [name.to_owned()];
-        let mut matched = remotes.matched(&names);
-        let found = matched.remove(name).unwrap();
-        let ids = found.files.iter().map(|file| file.id.get()).collect();
-        (found.name, ids)
+        let mut matches = remotes.match_names(&names);
+        let matched = matches.remove(name).unwrap();
+        let ids = matched.files.iter().map(|file| file.id.get()).collect();
+        (matched.name, ids)
     }
 
     #[test]
-    fn a_file_is_found_under_its_name_and_under_the_one_a_download_gave_it() {
-        let remotes = Remotes::new(vec![
+    fn match_names_finds_files_that_download_renamed() {
+        let remotes = RemoteFiles::new(vec![
             remote(1, "a.txt"),
             remote(2, "A.txt"),
             remote(3, ".profile"),
@@ -168,41 +170,41 @@ mod tests {
             ("2.A.txt", "2.A.txt", vec![2]),
             ("1.a.txt", "1.a.txt", vec![1]),
             ("_.profile", ".profile", vec![3]),
-            // Under its own name there is another file.
+            // Another file has this name.
             ("_-x", "_-x", vec![5]),
             ("4._-x", "4._-x", vec![4]),
             ("2.a.txt", "2.a.txt", vec![]),
             ("new", "new", vec![]),
         ] {
-            assert_eq!(found(&remotes, here), (name.into(), ids), "{here}");
+            assert_eq!(matched(&remotes, here), (name.into(), ids), "{here}");
         }
     }
 
     #[test]
-    fn what_is_not_here_is_the_rest_and_hidden_files_are_nobodys() {
-        let remotes = Remotes::new(vec![
+    fn unmatched_excludes_hidden_files() {
+        let remotes = RemoteFiles::new(vec![
             remote(1, "a"),
             remote(2, ".b"),
             remote(3, "c"),
             remote(4, "-d"),
         ]);
         let names = ["a".to_owned(), "_-d".to_owned()];
-        let matched = remotes.matched(&names);
-        let others = remotes.others(&matched);
+        let matches = remotes.match_names(&names);
+        let others = remotes.unmatched(&matches);
         assert_eq!(others.len(), 1);
         assert_eq!(others[0].name, "c");
     }
 
     #[test]
-    fn metadata_are_the_same_whatever_form_their_values_have() {
+    fn has_metadata_compares_values_as_text() {
         let mut file = remote(1, "a");
         file.metadata = r#"{"tags":["x"],"description":"d","round":3,"md5":"m"}"#.into();
-        let ours = FileMetadata::new("d").tags(["x"]).field("round", "3");
-        assert!(file.is_described_as(&ours));
-        assert!(file.is_described_as(&ours.clone().field("empty", "")));
-        assert!(!file.is_described_as(&ours.clone().field("more", "m")));
-        assert!(!file.is_described_as(&ours.clone().tags(["y"])));
-        assert!(!file.is_described_as(&ours.with_description("e")));
-        assert!(!file.is_described_as(&FileMetadata::new("d").tags(["x"])));
+        let local = FileMetadata::new("d").tags(["x"]).field("round", "3");
+        assert!(file.has_metadata(&local));
+        assert!(file.has_metadata(&local.clone().field("empty", "")));
+        assert!(!file.has_metadata(&local.clone().field("more", "m")));
+        assert!(!file.has_metadata(&local.clone().tags(["y"])));
+        assert!(!file.has_metadata(&local.with_description("e")));
+        assert!(!file.has_metadata(&FileMetadata::new("d").tags(["x"])));
     }
 }

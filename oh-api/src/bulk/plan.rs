@@ -1,4 +1,4 @@
-//! What an upload would do, before it does anything.
+//! Upload plans.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -6,16 +6,16 @@ use std::pin::pin;
 
 use futures_util::{StreamExt, stream};
 
-use super::matching::{Match, Remote, Remotes};
+use super::matching::{Match, RemoteFile, RemoteFiles};
 use super::upload::{BulkUpload, Mode};
 use super::{BulkEvent, BulkReport, FileOutcome, FileResult, Listed, local};
 use crate::files::hashing::blocking;
 use crate::{DataFileId, Error, FileMetadata, MemberClient, ProjectMemberId, Upload};
 
-/// What an upload of a directory would do. Nothing is changed at Open Humans before
+/// The planned changes of a directory upload. Nothing changes at Open Humans before
 /// [`run`](Self::run).
 ///
-/// From [`ProjectClient::plan_upload`](crate::ProjectClient::plan_upload) or
+/// Created by [`ProjectClient::plan_upload`](crate::ProjectClient::plan_upload) and
 /// [`MemberClient::plan_upload`].
 ///
 /// ```no_run
@@ -38,10 +38,10 @@ use crate::{DataFileId, Error, FileMetadata, MemberClient, ProjectMemberId, Uplo
 /// # }
 /// ```
 #[derive(Debug)]
-#[must_use = "nothing is uploaded before it is run"]
+#[must_use = "nothing is uploaded before the plan is run"]
 pub struct UploadPlan {
-    members: Vec<OfMember>,
-    how: BulkUpload,
+    members: Vec<MemberPlan>,
+    options: BulkUpload,
     report: BulkReport,
 }
 
@@ -49,15 +49,15 @@ pub struct UploadPlan {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PlannedUpload<'a> {
-    /// The member, where there are several.
+    /// The member, if the plan covers several members.
     pub member: Option<&'a ProjectMemberId>,
-    /// The name it would have at Open Humans.
+    /// The file's name at Open Humans.
     pub name: &'a str,
-    /// Where it is.
+    /// The path of the local file.
     pub path: &'a Path,
-    /// Its size in bytes.
+    /// The file's size in bytes.
     pub size: u64,
-    /// The files at Open Humans that it would replace.
+    /// The files at Open Humans that would be replaced.
     pub replaces: &'a [DataFileId],
 }
 
@@ -65,29 +65,29 @@ pub struct PlannedUpload<'a> {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PlannedDeletion<'a> {
-    /// The member, where there are several.
+    /// The member, if the plan covers several members.
     pub member: Option<&'a ProjectMemberId>,
-    /// Its id.
+    /// The file's id.
     pub id: DataFileId,
-    /// Its name.
+    /// The file's name.
     pub name: &'a str,
 }
 
-/// What would be done for one member.
+/// The planned changes for one member.
 #[derive(Debug)]
-struct OfMember {
+struct MemberPlan {
     client: MemberClient,
     member: Option<ProjectMemberId>,
-    uploads: Vec<Planned>,
+    uploads: Vec<FileUpload>,
     deletions: Vec<(DataFileId, String)>,
-    /// The project's own files at Open Humans, before.
-    there: usize,
-    /// Whether something could not be looked at.
-    failed_to_list: bool,
+    /// The number of the project's own files at Open Humans before the upload.
+    remote_files: usize,
+    /// Whether the plan is incomplete because of an error, so that nothing may be deleted.
+    incomplete: bool,
 }
 
 #[derive(Debug)]
-struct Planned {
+struct FileUpload {
     name: String,
     path: PathBuf,
     size: u64,
@@ -96,125 +96,122 @@ struct Planned {
 }
 
 impl UploadPlan {
-    /// The files that would be uploaded.
+    /// Returns the files that would be uploaded.
     pub fn uploads(&self) -> impl Iterator<Item = PlannedUpload<'_>> {
-        self.members.iter().flat_map(|of| {
-            of.uploads.iter().map(|planned| PlannedUpload {
-                member: of.member.as_ref(),
-                name: &planned.name,
-                path: &planned.path,
-                size: planned.size,
-                replaces: &planned.replaces,
+        self.members.iter().flat_map(|plan| {
+            plan.uploads.iter().map(|file| PlannedUpload {
+                member: plan.member.as_ref(),
+                name: &file.name,
+                path: &file.path,
+                size: file.size,
+                replaces: &file.replaces,
             })
         })
     }
 
-    /// The files that would be deleted because they are not in the directory. Those that an upload
-    /// replaces are not among them.
+    /// Returns the files that would be deleted because they are not in the directory. Files that an
+    /// upload replaces are not included.
     pub fn deletions(&self) -> impl Iterator<Item = PlannedDeletion<'_>> {
-        self.members.iter().flat_map(|of| {
-            of.deletions.iter().map(|(id, name)| PlannedDeletion {
-                member: of.member.as_ref(),
+        self.members.iter().flat_map(|plan| {
+            plan.deletions.iter().map(|(id, name)| PlannedDeletion {
+                member: plan.member.as_ref(),
                 id: *id,
                 name,
             })
         })
     }
 
-    /// How many files of the project's own these members have at Open Humans, before anything is
-    /// done.
+    /// Returns how many of the project's own files these members have at Open Humans now.
     pub fn remote_file_count(&self) -> usize {
-        self.members.iter().map(|of| of.there).sum()
+        self.members.iter().map(|plan| plan.remote_files).sum()
     }
 
-    /// Members of whom all files would be deleted and none would be left or come.
+    /// Returns the members whose files would all be deleted and who would receive none.
     pub fn emptied_members(&self) -> impl Iterator<Item = Option<&ProjectMemberId>> {
-        let emptied = self
-            .members
-            .iter()
-            .filter(|of| of.there > 0 && of.deletions.len() == of.there && of.uploads.is_empty());
-        emptied.map(|of| of.member.as_ref())
+        let emptied = self.members.iter().filter(|plan| {
+            let all_deleted = plan.deletions.len() == plan.remote_files;
+            plan.remote_files > 0 && all_deleted && plan.uploads.is_empty()
+        });
+        emptied.map(|plan| plan.member.as_ref())
     }
 
-    /// What was found out already: files that are there and stay, and what could not be looked at.
+    /// Returns the results that are already known: unchanged files, and failures while the plan was
+    /// made.
     pub fn report_so_far(&self) -> &BulkReport {
         &self.report
     }
 
-    /// Does it. What goes wrong with single files is in the report, together with
-    /// [`what was found out before`](Self::report_so_far).
+    /// Runs the plan. The report includes [`report_so_far`](Self::report_so_far) and the failures of
+    /// single files.
     ///
-    /// A member's files are deleted only once all of that member's uploads have succeeded; otherwise
-    /// they are [spared](BulkReport::deletions_skipped).
+    /// A member's files are deleted only after all uploads of that member succeeded; otherwise the
+    /// deletions are [skipped](BulkReport::deletions_skipped).
     pub async fn run(self) -> BulkReport {
         let Self {
             members,
-            how,
+            options,
             mut report,
         } = self;
-        let files = members.iter().flat_map(|of| &of.uploads);
+        let files = members.iter().flat_map(|plan| &plan.uploads);
         let (count, bytes) = files.fold((0, 0), |(n, b), file| (n + 1, b + file.size));
-        how.events.emit(&BulkEvent::Listed(Listed {
+        options.events.emit(&BulkEvent::Listed(Listed {
             members: members.len() as u64,
             of_members: Some(members.len() as u64),
             files: count,
             bytes: Some(bytes),
         }));
         let mut failed: BTreeSet<usize> = BTreeSet::new();
-        let all = members.iter().enumerate();
-        let uploads = all.flat_map(|(i, of)| of.uploads.iter().map(move |file| (i, of, file)));
-        let uploads = stream::iter(uploads).map(async |(i, of, file)| {
-            let end = of
-                .upload(file, &how)
-                .await
-                .unwrap_or_else(FileOutcome::Failed);
-            (i, of.ended(&file.name, end))
+        let plans = members.iter().enumerate();
+        let uploads = plans.flat_map(|(i, plan)| plan.uploads.iter().map(move |f| (i, plan, f)));
+        let uploads = stream::iter(uploads).map(async |(i, plan, file)| {
+            let outcome = plan.upload(file, &options).await;
+            let outcome = outcome.unwrap_or_else(FileOutcome::Failed);
+            (i, plan.result(&file.name, outcome))
         });
-        let mut uploads = pin!(uploads.buffer_unordered(how.concurrency));
-        while let Some((i, ended)) = uploads.next().await {
-            if let FileOutcome::Failed(_) = ended.outcome {
+        let mut uploads = pin!(uploads.buffer_unordered(options.concurrency));
+        while let Some((i, result)) = uploads.next().await {
+            if let FileOutcome::Failed(_) = result.outcome {
                 failed.insert(i);
             }
-            report.add(ended, &how.events);
+            report.add(result, &options.events);
         }
-        let mut doomed = Vec::new();
-        for (i, of) in members.iter().enumerate() {
-            match of.failed_to_list || failed.contains(&i) {
-                true => report.deletions_skipped += of.deletions.len() as u64,
-                false => doomed.extend(of.deletions.iter().map(|(id, name)| (of, *id, name))),
+        let mut deletions = Vec::new();
+        for (i, plan) in members.iter().enumerate() {
+            match plan.incomplete || failed.contains(&i) {
+                true => report.deletions_skipped += plan.deletions.len() as u64,
+                false => {
+                    deletions.extend(plan.deletions.iter().map(|(id, name)| (plan, *id, name)))
+                }
             }
         }
-        let deletions = stream::iter(doomed).map(async |(of, id, name)| {
-            let deleted = of.client.delete_file(id).await;
-            of.ended(
-                name,
-                deleted.map_or_else(FileOutcome::Failed, |_| FileOutcome::Deleted),
-            )
+        let deletions = stream::iter(deletions).map(async |(plan, id, name)| {
+            let deleted = plan.client.delete_file(id).await;
+            let outcome = deleted.map_or_else(FileOutcome::Failed, |_| FileOutcome::Deleted);
+            plan.result(name, outcome)
         });
-        let mut deletions = pin!(deletions.buffer_unordered(how.concurrency));
-        while let Some(ended) = deletions.next().await {
-            report.add(ended, &how.events);
+        let mut deletions = pin!(deletions.buffer_unordered(options.concurrency));
+        while let Some(result) = deletions.next().await {
+            report.add(result, &options.events);
         }
         report
     }
 }
 
-impl OfMember {
-    async fn upload(&self, planned: &Planned, how: &BulkUpload) -> Result<FileOutcome, Error> {
-        let upload = Upload::path(&planned.path)
-            .name(&planned.name)
-            .metadata(planned.metadata.clone())
+impl MemberPlan {
+    async fn upload(&self, file: &FileUpload, options: &BulkUpload) -> Result<FileOutcome, Error> {
+        let upload = Upload::path(&file.path)
+            .name(&file.name)
+            .metadata(file.metadata.clone())
             .with_md5()
-            .on_progress(how.events.transferred());
+            .on_progress(options.events.transferred());
         let uploaded = self.client.upload(upload).await?;
-        // The new one is there: those it replaces can go.
-        for id in &planned.replaces {
+        for id in &file.replaces {
             self.client.delete_file(*id).await?;
         }
         Ok(FileOutcome::Done(uploaded.size))
     }
 
-    fn ended(&self, name: &str, outcome: FileOutcome) -> FileResult {
+    fn result(&self, name: &str, outcome: FileOutcome) -> FileResult {
         FileResult {
             member: self.member.clone(),
             name: name.to_owned(),
@@ -223,153 +220,135 @@ impl OfMember {
     }
 }
 
-/// One member's files here, and what is said of them.
-pub(super) struct Here<'a> {
+/// One member's local files and their metadata.
+pub(super) struct LocalMember<'a> {
     pub(super) client: MemberClient,
     pub(super) member: Option<ProjectMemberId>,
-    pub(super) described: &'a BTreeMap<String, FileMetadata>,
+    pub(super) metadata: &'a BTreeMap<String, FileMetadata>,
     pub(super) files: BTreeMap<String, PathBuf>,
 }
 
-/// Looks at what is at Open Humans, and decides for each file.
-pub(super) async fn plan(members: Vec<Here<'_>>, how: &BulkUpload) -> UploadPlan {
+/// Compares local files with Open Humans and creates the plan.
+pub(super) async fn plan(members: Vec<LocalMember<'_>>, options: &BulkUpload) -> UploadPlan {
     let mut plan = UploadPlan {
         members: Vec::with_capacity(members.len()),
-        how: how.clone(),
+        options: options.clone(),
         report: BulkReport::default(),
     };
-    let total = members.len() as u64;
-    let looked = stream::iter(members).map(|here| here.plan(how));
-    let mut looked = pin!(looked.buffered(how.concurrency));
     let mut listed = Listed {
         members: 0,
-        of_members: Some(total),
+        of_members: Some(members.len() as u64),
         files: 0,
         bytes: Some(0),
     };
-    while let Some((of, ended)) = looked.next().await {
-        for ended in ended {
-            plan.report.add(ended, &how.events);
+    let plans = stream::iter(members).map(|member| member.plan(options));
+    let mut plans = pin!(plans.buffered(options.concurrency));
+    while let Some((member, results)) = plans.next().await {
+        for result in results {
+            plan.report.add(result, &options.events);
         }
         listed.members += 1;
-        listed.files += of.uploads.len() as u64;
-        let bytes: u64 = of.uploads.iter().map(|file| file.size).sum();
+        listed.files += member.uploads.len() as u64;
+        let bytes: u64 = member.uploads.iter().map(|file| file.size).sum();
         listed.bytes = listed.bytes.map(|before| before + bytes);
-        how.events.emit(&BulkEvent::Listed(listed.clone()));
-        plan.members.push(of);
+        options.events.emit(&BulkEvent::Listed(listed.clone()));
+        plan.members.push(member);
     }
     plan
 }
 
-/// What is to become of one file here.
-enum Fate {
+/// What the plan does with one local file.
+enum Action {
+    /// Uploads the file, which has this size.
     Upload(u64),
-    FileOutcome(FileOutcome),
+    Finish(FileOutcome),
 }
 
-impl Here<'_> {
-    async fn plan(self, how: &BulkUpload) -> (OfMember, Vec<FileResult>) {
-        let mut of = OfMember {
+impl LocalMember<'_> {
+    async fn plan(self, options: &BulkUpload) -> (MemberPlan, Vec<FileResult>) {
+        let mut plan = MemberPlan {
             client: self.client.clone(),
             member: self.member.clone(),
             uploads: Vec::new(),
             deletions: Vec::new(),
-            there: 0,
-            failed_to_list: false,
+            remote_files: 0,
+            incomplete: false,
         };
-        let remotes = match self.remotes().await {
-            Ok(remotes) => remotes,
+        let remote = self
+            .client
+            .own_files(|file| Some(RemoteFile::new(file)))
+            .await;
+        let remote = match remote {
+            Ok(files) => RemoteFiles::new(files),
             Err(error) => {
-                of.failed_to_list = true;
-                let ended = of.ended("", FileOutcome::Failed(error));
-                return (of, vec![ended]);
+                plan.incomplete = true;
+                let result = plan.result("", FileOutcome::Failed(error));
+                return (plan, vec![result]);
             }
         };
-        of.there = remotes.len();
-        let matched = remotes.matched(self.files.keys());
-        let mut all_ended = Vec::new();
-        for (here, path) in &self.files {
-            let Some(there) = matched.get(here.as_str()) else {
+        plan.remote_files = remote.len();
+        let matches = remote.match_names(self.files.keys());
+        let mut results = Vec::new();
+        for (name, path) in &self.files {
+            let Some(matched) = matches.get(name.as_str()) else {
                 continue;
             };
-            let metadata = self.described.get(here).cloned().unwrap_or_default();
-            let fate = self.fate(path, &metadata, there, how).await;
-            match fate.unwrap_or_else(|error| Fate::FileOutcome(FileOutcome::Failed(error))) {
-                Fate::FileOutcome(end) => {
-                    of.failed_to_list |= matches!(end, FileOutcome::Failed(_));
-                    all_ended.push(of.ended(&there.name, end));
+            let metadata = self.metadata.get(name).cloned().unwrap_or_default();
+            let action = self.action(path, &metadata, matched, options).await;
+            match action.unwrap_or_else(|error| Action::Finish(FileOutcome::Failed(error))) {
+                Action::Finish(outcome) => {
+                    plan.incomplete |= matches!(outcome, FileOutcome::Failed(_));
+                    results.push(plan.result(&matched.name, outcome));
                 }
-                Fate::Upload(size) => of.uploads.push(Planned {
-                    name: there.name.clone(),
+                Action::Upload(size) => plan.uploads.push(FileUpload {
+                    name: matched.name.clone(),
                     path: path.clone(),
                     size,
-                    metadata: match how.ignore_md5 {
+                    metadata: match options.ignore_md5 {
                         true => metadata.without_md5(),
                         false => metadata,
                     },
-                    replaces: there.files.iter().map(|file| file.id).collect(),
+                    replaces: matched.files.iter().map(|file| file.id).collect(),
                 }),
             }
         }
-        if how.mode == Mode::Sync {
-            let others = remotes.others(&matched).into_iter();
-            of.deletions = others.map(|file| (file.id, file.name.clone())).collect();
+        if options.mode == Mode::Sync {
+            let unmatched = remote.unmatched(&matches).into_iter();
+            plan.deletions = unmatched.map(|file| (file.id, file.name.clone())).collect();
         }
-        (of, all_ended)
+        (plan, results)
     }
 
-    async fn fate(
+    async fn action(
         &self,
         path: &Path,
         metadata: &FileMetadata,
-        there: &Match<'_>,
-        how: &BulkUpload,
-    ) -> Result<Fate, Error> {
-        let found = tokio::fs::metadata(path).await;
-        let size = found.map_err(|e| Error::from(e).at(path))?.len();
-        if how.mode == Mode::Safe && !there.files.is_empty() {
-            return Ok(Fate::FileOutcome(FileOutcome::Unchanged));
+        matched: &Match<'_>,
+        options: &BulkUpload,
+    ) -> Result<Action, Error> {
+        let size = tokio::fs::metadata(path).await;
+        let size = size.map_err(|e| Error::from(e).at(path))?.len();
+        if options.mode == Mode::Safe && !matched.files.is_empty() {
+            return Ok(Action::Finish(FileOutcome::Unchanged));
         }
-        if size > how.max_size {
-            return Ok(Fate::FileOutcome(FileOutcome::TooLarge));
+        if size > options.max_size {
+            return Ok(Action::Finish(FileOutcome::TooLarge));
         }
-        // What a download would give: the newest.
-        let Some((newest, expected)) = there.files.last().and_then(|f| Some((f, f.md5.as_ref()?)))
+        // A download would return the newest file.
+        let newest = matched.files.last();
+        let Some((newest, expected)) = newest.and_then(|file| Some((file, file.md5.as_ref()?)))
         else {
-            return Ok(Fate::Upload(size));
+            return Ok(Action::Upload(size));
         };
         let file = path.to_owned();
-        let md5 = blocking(move |cancellation| local::md5_of(&file, cancellation)).await?;
-        how.events.emit(&BulkEvent::Compared(size));
-        Ok(match (md5 == *expected, newest.is_described_as(metadata)) {
-            (true, true) => Fate::FileOutcome(FileOutcome::Unchanged),
-            (true, false) if !how.update_metadata => {
-                Fate::FileOutcome(FileOutcome::MetadataDiffers)
+        let md5 = blocking(move |cancellation| local::md5_of(&file, cancellation, &|_| {})).await?;
+        options.events.emit(&BulkEvent::Compared(size));
+        Ok(match (md5 == *expected, newest.has_metadata(metadata)) {
+            (true, true) => Action::Finish(FileOutcome::Unchanged),
+            (true, false) if !options.update_metadata => {
+                Action::Finish(FileOutcome::MetadataDiffers)
             }
-            _ => Fate::Upload(size),
+            _ => Action::Upload(size),
         })
-    }
-
-    /// The project's own files at Open Humans.
-    async fn remotes(&self) -> Result<Remotes, Error> {
-        let first = self.client.exchange_member().await?;
-        // What is not from a source the member shares is the project's own.
-        let shared =
-            |source: Option<&String>| source.is_some_and(|s| first.sources_shared.contains(s));
-        let mut remotes: Vec<Remote> = Vec::new();
-        let mut take = |file: &crate::DataFile| {
-            if !shared(file.source.as_ref()) {
-                remotes.push(Remote::new(file));
-            }
-        };
-        let read = first.data.len() as u64;
-        first.data.iter().for_each(&mut take);
-        if first.count.is_none_or(|count| count > read) {
-            let mut files = self.client.files().offset(read);
-            while let Some(file) = files.try_next().await? {
-                take(&file);
-            }
-        }
-        Ok(Remotes::new(remotes))
     }
 }

@@ -1,4 +1,4 @@
-//! Directories against a script; the sandbox plays the rest in the contract suite.
+//! Bulk operations with a mock transport. The contract suite tests them with the sandbox.
 
 use super::*;
 use crate::test_support::MockTransport;
@@ -15,7 +15,7 @@ fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 #[tokio::test]
-async fn a_draft_can_be_written_and_read_again() {
+async fn manifest_draft_round_trips_through_csv() {
     for files in [
         &[("a.csv", "1"), ("b.json.gz", "2"), (".hidden", "3")][..],
         &[("01026778/a.vcf.bz2", "1"), ("00169953/b.txt", "2")],
@@ -24,9 +24,9 @@ async fn a_draft_can_be_written_and_read_again() {
         let draft = Manifest::draft(dir.path(), 100, |_| {}).await.unwrap();
         let mut csv = Vec::new();
         draft.write(&mut csv).unwrap();
-        let again = Manifest::read(csv.as_slice()).unwrap();
-        assert_eq!(again, draft);
-        assert!(again.review(dir.path(), |_| {}).await.unwrap().is_empty());
+        let parsed = Manifest::read(csv.as_slice()).unwrap();
+        assert_eq!(parsed, draft);
+        assert!(parsed.review(dir.path(), |_| {}).await.unwrap().is_empty());
     }
     let dir = tree(&[("a.csv", "1"), ("big", "12345")]);
     let draft = Manifest::draft(dir.path(), 2, |_| {}).await.unwrap();
@@ -44,23 +44,27 @@ async fn a_draft_can_be_written_and_read_again() {
 }
 
 #[tokio::test]
-async fn drafting_and_reviewing_tell_how_far_they_are() {
+async fn manifest_draft_and_review_report_progress() {
     let dir = tree(&[("a.csv", "123"), ("b.csv", "12345"), ("big", "12345678")]);
     let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    let watch = || {
+    let record = || {
         let seen = seen.clone();
         move |progress: Progress| seen.lock().unwrap().push((progress.done, progress.total))
     };
-    let draft = Manifest::draft(dir.path(), 5, watch()).await;
+    let draft = Manifest::draft(dir.path(), 5, record()).await;
     assert_eq!(*seen.lock().unwrap(), [(3, Some(8)), (8, Some(8))]);
     seen.lock().unwrap().clear();
-    let review = draft.unwrap().review(dir.path(), watch()).await;
-    assert_eq!(review.unwrap().len(), 1, "one file is not described");
+    let review = draft.unwrap().review(dir.path(), record()).await;
+    assert_eq!(
+        review.unwrap().len(),
+        1,
+        "one file is missing in the manifest"
+    );
     assert_eq!(*seen.lock().unwrap(), [(3, Some(8)), (8, Some(8))]);
 }
 
 #[test]
-fn reads_what_the_python_package_writes() {
+fn manifest_reads_csv_of_python_package() {
     let csv = "project_member_id,filename,tags,description,md5,creation_date\r\n\
                01026778,a.csv,\"csv, survey\",Some text,c4ca4238a0b923820dcc509a6f75849b,\
                2020-01-02T03:04:05.123456+00:00\r\n\
@@ -76,23 +80,23 @@ fn reads_what_the_python_package_writes() {
 }
 
 #[test]
-fn says_in_which_row_what_is_wrong() {
+fn manifest_error_names_row_and_problem() {
     for (csv, reason) in [
         ("", "it is empty"),
-        ("name,tags\n", "it does not begin with"),
+        ("name,tags\n", "it must start with"),
         (
             "project_member_id,data_source,file_basename,file_upload_date\n",
-            "it is a list of files that are at Open Humans",
+            "it is a list of files at Open Humans",
         ),
         ("filename;tags\na;b\n", "not separated by commas"),
         (
             "project_member_id,filename,tags\n1026778,a,b\n",
-            "row 2: 1026778 has not 8 digits",
+            "row 2: 1026778 does not have 8 digits",
         ),
-        ("filename,tags\na,b\na ,b\n", "row 3: a is there twice"),
+        ("filename,tags\na,b\na ,b\n", "row 3: a is a duplicate"),
         ("filename,description\n", "no column tags"),
         ("filename,tags\na,b,c\n", "row 2"),
-        ("filename,tags\na,b\na,b\n", "row 3: a is there twice"),
+        ("filename,tags\na,b\na,b\n", "row 3: a is a duplicate"),
         ("filename,tags\n../a,b\n", "row 2"),
         ("filename,tags,md5\na,b,c\n", "row 2"),
         ("project_member_id,filename,tags\n12a,a,b\n", "row 2"),
@@ -107,7 +111,7 @@ fn says_in_which_row_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_where_metadata_and_directory_do_not_fit() {
+async fn upload_dir_rejects_manifest_that_differs_from_directory() {
     let mock = MockTransport::new();
     let member = mock.client().member("t");
     let manifest = Manifest::read("filename,tags\na,\nb,\n".as_bytes()).unwrap();
@@ -123,7 +127,7 @@ async fn nothing_is_sent_where_metadata_and_directory_do_not_fit() {
 }
 
 #[tokio::test]
-async fn a_list_that_breaks_off_is_an_error_and_not_a_report() {
+async fn download_all_fails_if_member_list_fails() {
     let mock = MockTransport::new();
     mock.respond(401, r#"{"detail":"Expired token."}"#);
     let dir = tempfile::tempdir().unwrap();
@@ -136,7 +140,7 @@ async fn a_list_that_breaks_off_is_an_error_and_not_a_report() {
 }
 
 #[test]
-fn a_drafted_csv_holds_no_formula_and_is_read_back_as_it_was() {
+fn manifest_csv_escapes_formulas() {
     let mut manifest = Manifest::default();
     let metadata = FileMetadata::new("=1+1").tags(["@a"]).field("note", "-2");
     manifest.insert(None, "=cmd.csv", metadata).unwrap();

@@ -1,26 +1,26 @@
-//! How a directory is uploaded.
+//! Options of a bulk upload.
 
 use super::{BulkEvent, CONCURRENCY, Events};
 
-/// What happens to files that are at Open Humans already.
+/// What happens to files that already exist at Open Humans.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mode {
-    /// Those of the same name are replaced, unless their MD5 is the same. Others stay.
+    /// Replaces a file of the same name if its MD5 differs, and keeps all others.
     #[default]
     Default,
-    /// All stay: a file of the same name is not uploaded.
+    /// Keeps all existing files and does not upload files whose names exist.
     Safe,
-    /// As the default, and the project's own files that are not in the directory are deleted.
-    /// Hidden files count for nothing on either side. See
-    /// [`plan_upload`](crate::MemberClient::plan_upload) for what that would be.
+    /// Like the default, and deletes the project's own files that are not in the directory. Hidden
+    /// files are ignored on both sides. [`plan_upload`](crate::MemberClient::plan_upload) shows
+    /// what would be deleted.
     Sync,
 }
 
-/// How to upload a directory.
+/// Options of a bulk upload.
 ///
-/// Names are compared as Open Humans stores them, without outer blanks, and a file that a download
-/// renamed is known as the one it was: see [`safe_file_name`](crate::safe_file_name).
+/// Names are compared as Open Humans stores them, without leading and trailing blanks. A file that a
+/// download renamed is matched with its original, see [`safe_file_name`](crate::safe_file_name).
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct BulkUpload {
@@ -39,7 +39,7 @@ impl Default for BulkUpload {
 }
 
 impl BulkUpload {
-    /// In this mode.
+    /// Creates options with this mode.
     pub fn new(mode: Mode) -> Self {
         Self {
             mode,
@@ -51,34 +51,34 @@ impl BulkUpload {
         }
     }
 
-    /// No files of more bytes.
+    /// Excludes files of more bytes.
     pub fn max_size(mut self, bytes: u64) -> Self {
         self.max_size = bytes;
         self
     }
 
-    /// How many files are sent at a time; four unless set.
+    /// Sets how many files are uploaded at a time. The default is four.
     pub fn concurrency(mut self, files: usize) -> Self {
         self.concurrency = files.max(1);
         self
     }
 
-    /// Sends each file's own MD5, whatever the manifest says. Otherwise a file with another MD5 than
-    /// its metadata say is not sent.
+    /// Ignores the MD5s in the manifest and sends each file's actual one. By default a file with
+    /// another MD5 than in the manifest is not uploaded.
     pub fn ignore_md5(mut self) -> Self {
         self.ignore_md5 = true;
         self
     }
 
-    /// Uploads files again of which only the metadata have changed: Open Humans has no other way to
-    /// change them. Otherwise such files stay, and are counted in
+    /// Uploads files again if only their metadata changed, which is the only way to change metadata
+    /// at Open Humans. By default such files are kept and counted in
     /// [`BulkReport::metadata_differs`](super::BulkReport::metadata_differs).
     pub fn update_metadata(mut self) -> Self {
         self.update_metadata = true;
         self
     }
 
-    /// Calls back for each file, and as bytes leave. The callback must be quick.
+    /// Calls `callback` for each event. The callback must return quickly.
     pub fn on_event(mut self, callback: impl Fn(&BulkEvent<'_>) + Send + Sync + 'static) -> Self {
         self.events = Events::new(callback);
         self

@@ -1,110 +1,111 @@
-//! Uploading a directory, with its metadata.
+//! Uploads of directories with metadata.
 
 use std::path::Path;
 
 use super::local;
-use super::plan::{Here, UploadPlan, plan};
+use super::plan::{LocalMember, UploadPlan, plan};
 use super::{BulkReport, BulkUpload, Manifest};
 use crate::files::hashing::blocking;
 use crate::{Error, MemberClient, ProjectClient};
 
 impl ProjectClient {
-    /// Uploads a directory that has a folder for each member, with the metadata of each file.
+    /// Uploads a directory that contains a folder for each member.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] when metadata and directory do not fit; nothing is sent then. What
-    /// goes wrong with single files and members is in the report.
+    /// [`Error::InvalidInput`] if the manifest does not describe exactly the files of the directory;
+    /// then nothing is uploaded. Failures of single files and members are in the report.
     pub async fn upload_dir(
         &self,
         directory: impl AsRef<Path>,
         manifest: &Manifest,
-        how: &BulkUpload,
+        options: &BulkUpload,
     ) -> Result<BulkReport, Error> {
-        let plan = self.plan_upload(directory, manifest, how).await?;
+        let plan = self.plan_upload(directory, manifest, options).await?;
         Ok(plan.run().await)
     }
 
-    /// What [`upload_dir`](Self::upload_dir) would do. Asks Open Humans for each member's files,
-    /// and reads those here that may be the same.
+    /// Plans [`upload_dir`](Self::upload_dir). Lists each member's files at Open Humans and compares
+    /// them with the local files.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`upload_dir`](Self::upload_dir).
     pub async fn plan_upload(
         &self,
         directory: impl AsRef<Path>,
         manifest: &Manifest,
-        how: &BulkUpload,
+        options: &BulkUpload,
     ) -> Result<UploadPlan, Error> {
         if manifest.members().contains_key(&None) {
             return Err(local::invalid(
-                "its metadata name no members: for one member's files say whose they are, for \
-                 several members' there is a column project_member_id and a folder for each",
+                "the metadata CSV names no members: give the member whose files these are, or add a \
+                 column project_member_id and use a folder for each member",
             ));
         }
-        let mut files = fitting(directory.as_ref(), manifest).await?;
-        let members = manifest.members().iter().filter_map(|(member, described)| {
+        let mut files = matching_files(directory.as_ref(), manifest).await?;
+        let members = manifest.members().iter().filter_map(|(member, metadata)| {
             let id = member.as_ref()?;
-            Some(Here {
+            Some(LocalMember {
                 client: self.member(id),
                 member: Some(id.clone()),
-                described,
+                metadata,
                 files: files.remove(member).unwrap_or_default(),
             })
         });
-        Ok(plan(members.collect(), how).await)
+        Ok(plan(members.collect(), options).await)
     }
 }
 
 impl MemberClient {
-    /// Uploads a directory of this member's files, with the metadata of each.
+    /// Uploads a directory of this member's files.
     ///
     /// # Errors
     ///
-    /// As [`ProjectClient::upload_dir`].
+    /// As for [`ProjectClient::upload_dir`].
     pub async fn upload_dir(
         &self,
         directory: impl AsRef<Path>,
         manifest: &Manifest,
-        how: &BulkUpload,
+        options: &BulkUpload,
     ) -> Result<BulkReport, Error> {
-        let plan = self.plan_upload(directory, manifest, how).await?;
+        let plan = self.plan_upload(directory, manifest, options).await?;
         Ok(plan.run().await)
     }
 
-    /// What [`upload_dir`](Self::upload_dir) would do. Asks Open Humans for the member's files, and
-    /// reads those here that may be the same.
+    /// Plans [`upload_dir`](Self::upload_dir). Lists the member's files at Open Humans and compares
+    /// them with the local files.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`upload_dir`](Self::upload_dir).
     pub async fn plan_upload(
         &self,
         directory: impl AsRef<Path>,
         manifest: &Manifest,
-        how: &BulkUpload,
+        options: &BulkUpload,
     ) -> Result<UploadPlan, Error> {
-        let described = manifest.members().get(&None).ok_or_else(|| {
+        let metadata = manifest.members().get(&None).ok_or_else(|| {
             local::invalid(
-                "its metadata are of several members, in a column project_member_id, and this is \
-                 for one: leave the member out, or take a CSV without that column",
+                "the metadata CSV names several members in a column project_member_id: do not give a \
+                 member, or use a CSV without that column",
             )
         })?;
-        let mut files = fitting(directory.as_ref(), manifest).await?;
-        let here = Here {
+        let mut files = matching_files(directory.as_ref(), manifest).await?;
+        let member = LocalMember {
             client: self.clone(),
             member: None,
-            described,
+            metadata,
             files: files.remove(&None).unwrap_or_default(),
         };
-        Ok(plan(vec![here], how).await)
+        Ok(plan(vec![member], options).await)
     }
 }
 
-async fn fitting(directory: &Path, manifest: &Manifest) -> Result<local::Files, Error> {
+/// Lists the files of a directory that has the form of the manifest and contains exactly its files.
+async fn matching_files(directory: &Path, manifest: &Manifest) -> Result<local::Files, Error> {
     let directory = directory.to_owned();
-    let files = blocking(move |_| local::look(&directory)).await?;
+    let files = blocking(move |_| local::list(&directory)).await?;
     let folders = files.keys().any(Option::is_some);
     match (
         folders,
@@ -113,12 +114,12 @@ async fn fitting(directory: &Path, manifest: &Manifest) -> Result<local::Files, 
     ) {
         (true, false, _) => {
             return Err(local::invalid(
-                "it has folders for members, and its metadata have no column project_member_id",
+                "it has a folder for each member, and the metadata CSV has no column project_member_id",
             ));
         }
         (false, true, false) => {
             return Err(local::invalid(
-                "its metadata are of several members, and it has no folders for them",
+                "the metadata CSV names several members, and it has no folders for them",
             ));
         }
         _ => {}

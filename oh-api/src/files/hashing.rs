@@ -1,7 +1,7 @@
-//! Work on files that blocks, on a thread of its own: above all their MD5.
+//! Blocking work on files, above all MD5 computation.
 //!
-//! Such a thread cannot be ended from outside, and a program that is told to end waits for it. So
-//! it is told when nobody waits for it any more, and long work looks.
+//! A blocking task cannot be aborted, and a runtime waits for it at shutdown. Long work therefore
+//! checks a flag that is set when its caller was dropped.
 
 use std::io::{self, Read};
 use std::iter;
@@ -13,35 +13,35 @@ use md5::{Digest, Md5};
 
 use crate::Error;
 
-/// How much is read at a time.
+/// How many bytes are read at a time.
 const CHUNK_SIZE: usize = 512 << 10;
 
-/// How many such pieces are read before they are needed.
+/// How many chunks are read ahead of the computation.
 const QUEUED_CHUNKS: usize = 4;
 
-/// Whether somebody still waits for what is being done.
-#[derive(Clone, Debug)]
+/// Tells blocking work whether its caller was dropped.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Cancellation(Arc<AtomicBool>);
 
 impl Cancellation {
     fn check(&self) -> io::Result<()> {
         match self.0.load(Ordering::Relaxed) {
-            true => Ok(()),
-            false => Err(io::Error::other("nobody waits for this any more")),
+            false => Ok(()),
+            true => Err(io::Error::other("the operation was cancelled")),
         }
     }
 }
 
-/// Says that nobody waits any more when it is dropped.
-struct Waiting(Cancellation);
+/// Cancels the work when it is dropped.
+struct CancelOnDrop(Cancellation);
 
-impl Drop for Waiting {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        self.0.0.store(false, Ordering::Relaxed);
+        self.0.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// Runs `work` where it may block.
+/// Runs `work` on a thread for blocking tasks.
 pub(crate) async fn blocking<T, E>(
     work: impl FnOnce(&Cancellation) -> Result<T, E> + Send + 'static,
 ) -> Result<T, Error>
@@ -49,22 +49,22 @@ where
     T: Send + 'static,
     E: Into<Error> + Send + 'static,
 {
-    let cancellation = Cancellation(Arc::new(AtomicBool::new(true)));
-    let _waiting = Waiting(cancellation.clone());
+    let cancellation = Cancellation::default();
+    let _guard = CancelOnDrop(cancellation.clone());
     match tokio::task::spawn_blocking(move || work(&cancellation)).await {
         Ok(done) => done.map_err(Into::into),
-        Err(stopped) => Err(Error::from(io::Error::other(stopped))),
+        Err(panicked) => Err(Error::from(io::Error::other(panicked))),
     }
 }
 
-/// The MD5 of all that is left to read. Fails once nobody waits for it.
+/// Computes the MD5 of the remaining bytes of `reader`.
 ///
-/// What is long is read by a thread of its own while the MD5 of what was read is computed.
-pub(crate) fn md5_of(mut from: impl Read + Send, cancellation: &Cancellation) -> io::Result<Md5> {
+/// Long input is read by a second thread while the MD5 is computed.
+pub(crate) fn md5_of(mut reader: impl Read + Send, cancellation: &Cancellation) -> io::Result<Md5> {
     cancellation.check()?;
     let mut md5 = Md5::new();
     let mut first = vec![0; CHUNK_SIZE];
-    let read = fill(&mut from, &mut first)?;
+    let read = read_full(&mut reader, &mut first)?;
     md5.update(&first[..read]);
     if read < CHUNK_SIZE {
         return Ok(md5);
@@ -72,13 +72,13 @@ pub(crate) fn md5_of(mut from: impl Read + Send, cancellation: &Cancellation) ->
     let (filled, to_hash) = mpsc::sync_channel(QUEUED_CHUNKS);
     let (hashed, to_fill) = mpsc::sync_channel(QUEUED_CHUNKS);
     for buffer in iter::once(first).chain(iter::repeat_n(vec![0; CHUNK_SIZE], QUEUED_CHUNKS - 1)) {
-        // There is room for all of them.
+        // The channel has capacity for all buffers.
         let _ = hashed.try_send(buffer);
     }
     thread::scope(move |scope| {
         thread::Builder::new().spawn_scoped(scope, move || {
             for mut buffer in to_fill {
-                let read = fill(&mut from, &mut buffer);
+                let read = read_full(&mut reader, &mut buffer);
                 let more = read.as_ref().is_ok_and(|read| *read == CHUNK_SIZE);
                 let sent = filled.send(read.map(|read| (buffer, read)));
                 if sent.is_err() || !more {
@@ -90,18 +90,18 @@ pub(crate) fn md5_of(mut from: impl Read + Send, cancellation: &Cancellation) ->
             cancellation.check()?;
             let (buffer, read) = buffer?;
             md5.update(&buffer[..read]);
-            // Nothing is left to read when nobody takes it.
+            // The reader has ended after the last chunk.
             let _ = hashed.send(buffer);
         }
         Ok(md5)
     })
 }
 
-/// Reads until the buffer is full or nothing is left.
-fn fill(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+/// Reads until the buffer is full or the input ends.
+pub(crate) fn read_full(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
-        match from.read(&mut buffer[filled..]) {
+        match reader.read(&mut buffer[filled..]) {
             Ok(0) => break,
             Ok(read) => filled += read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -111,8 +111,8 @@ fn fill(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// An MD5 as people write it.
-pub(crate) fn shown(md5: Md5) -> String {
+/// Returns an MD5 as hexadecimal digits.
+pub(crate) fn md5_hex(md5: Md5) -> String {
     hex::encode(md5.finalize())
 }
 
@@ -120,23 +120,23 @@ pub(crate) fn shown(md5: Md5) -> String {
 mod tests {
     use super::*;
 
-    /// Has no end, and says when it is read.
+    /// A reader without end that reports each read.
     struct Endless(mpsc::Sender<()>);
 
     impl Read for Endless {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            // Whoever listened may have heard enough.
+            // The test stops listening after the first read.
             let _ = self.0.send(());
             Ok(buffer.len())
         }
     }
 
     #[tokio::test]
-    async fn ends_soon_after_nobody_waits_any_more() {
+    async fn md5_of_stops_after_cancellation() {
         let (reading, is_read) = mpsc::channel();
         let (ending, ended) = mpsc::channel();
         let work = tokio::spawn(blocking(move |cancellation| {
-            let result = md5_of(Endless(reading), cancellation).map(shown);
+            let result = md5_of(Endless(reading), cancellation).map(md5_hex);
             ending.send(result.is_err()).unwrap();
             result
         }));
@@ -153,10 +153,10 @@ mod tests {
     }
 
     #[test]
-    fn is_the_md5() {
-        let cancellation = Cancellation(Arc::new(AtomicBool::new(true)));
+    fn md5_of_matches_reference_at_chunk_boundaries() {
+        let cancellation = Cancellation::default();
         let md5 = md5_of(&b"a"[..], &cancellation).unwrap();
-        assert_eq!(shown(md5), "0cc175b9c0f1b6a831c399e269772661");
+        assert_eq!(md5_hex(md5), "0cc175b9c0f1b6a831c399e269772661");
         for length in [
             0,
             1,
@@ -168,14 +168,14 @@ mod tests {
         ] {
             let bytes: Vec<u8> = (0..=250).cycle().take(length).collect();
             let md5 = md5_of(bytes.as_slice(), &cancellation).unwrap();
-            assert_eq!(shown(md5), hex::encode(Md5::digest(&bytes)), "{length}");
+            assert_eq!(md5_hex(md5), hex::encode(Md5::digest(&bytes)), "{length}");
         }
     }
 
-    /// Ends in an error after so many bytes, and is interrupted before each piece.
-    struct Breaks(usize, bool);
+    /// A reader that fails after a number of bytes and is interrupted before each piece.
+    struct FailingReader(usize, bool);
 
-    impl Read for Breaks {
+    impl Read for FailingReader {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             self.1 = !self.1;
             if self.1 {
@@ -191,10 +191,10 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_has_none() {
-        let cancellation = Cancellation(Arc::new(AtomicBool::new(true)));
+    fn md5_of_returns_read_error_at_any_position() {
+        let cancellation = Cancellation::default();
         for length in [0, CHUNK_SIZE, 7 * CHUNK_SIZE + 1] {
-            let error = md5_of(Breaks(length, false), &cancellation).unwrap_err();
+            let error = md5_of(FailingReader(length, false), &cancellation).unwrap_err();
             assert_eq!(error.to_string(), "the disk broke");
         }
     }

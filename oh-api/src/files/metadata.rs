@@ -100,7 +100,7 @@ impl FileMetadata {
         self
     }
 
-    pub(crate) fn given_md5(&self) -> Option<String> {
+    pub(crate) fn declared_md5(&self) -> Option<String> {
         let md5 = self.fields.get("md5")?.as_str()?;
         Some(md5.to_ascii_lowercase())
     }

@@ -1,6 +1,6 @@
-//! Files: up, down and away, of any size in constant memory.
+//! Uploads, downloads and deletion of files of any size in constant memory.
 
-pub(crate) mod calls;
+pub(crate) mod delete;
 pub(crate) mod download;
 pub(crate) mod hashing;
 pub(crate) mod metadata;

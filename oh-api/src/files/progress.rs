@@ -1,4 +1,4 @@
-//! How far a transfer is, for whoever watches and for noticing that it has stopped.
+//! Progress of a transfer, for callbacks and to detect a stalled connection.
 
 use std::fmt;
 use std::pin::pin;
@@ -8,20 +8,19 @@ use std::time::Duration;
 
 use crate::Error;
 
-/// How far a transfer is. Given to a callback after each chunk; it begins anew when the transfer
-/// does.
+/// The progress of a transfer, reported after each chunk. It starts at 0 again if the transfer does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Bytes moved.
+    /// Bytes that were transferred.
     pub done: u64,
-    /// Bytes in all, where that is known.
+    /// Bytes in total, if known.
     pub total: Option<u64>,
 }
 
 type Callback = Arc<dyn Fn(Progress) + Send + Sync>;
 
-/// A callback that may not be there.
+/// An optional progress callback.
 #[derive(Clone, Default)]
 pub(crate) struct ProgressCallback(Option<Callback>);
 
@@ -39,18 +38,14 @@ impl ProgressCallback {
 
 impl fmt::Debug for ProgressCallback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() {
-            "ProgressCallback(..)"
-        } else {
-            "ProgressCallback"
-        })
+        f.debug_tuple("ProgressCallback").finish_non_exhaustive()
     }
 }
 
-/// Counts bytes as they leave.
+/// Counts the bytes of an upload as they are sent.
 #[derive(Debug)]
 pub(crate) struct TransferMeter {
-    moved: AtomicU64,
+    sent: AtomicU64,
     total: u64,
     progress: ProgressCallback,
 }
@@ -59,31 +54,30 @@ impl TransferMeter {
     pub(crate) fn new(total: u64, progress: ProgressCallback) -> Arc<Self> {
         progress.report(0, Some(total));
         Arc::new(Self {
-            moved: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
             total,
             progress,
         })
     }
 
-    pub(crate) fn moved(&self, bytes: usize) {
+    pub(crate) fn add(&self, bytes: usize) {
         let bytes = bytes as u64;
-        let before = self.moved.fetch_add(bytes, Ordering::Relaxed);
+        let before = self.sent.fetch_add(bytes, Ordering::Relaxed);
         self.progress.report(before + bytes, Some(self.total));
     }
 
-    /// Runs `work` for as long as something moves, or [`Error::Timeout`] once nothing has for
-    /// `idle`.
-    pub(crate) async fn while_moving<T>(
+    /// Runs `work`, and fails with [`Error::Timeout`] when no byte was sent for `idle`.
+    pub(crate) async fn with_idle_timeout<T>(
         &self,
         idle: Duration,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let mut work = pin!(work);
         loop {
-            let before = self.moved.load(Ordering::Relaxed);
+            let before = self.sent.load(Ordering::Relaxed);
             match tokio::time::timeout(idle, work.as_mut()).await {
                 Ok(done) => return done,
-                Err(_) if self.moved.load(Ordering::Relaxed) == before => {
+                Err(_) if self.sent.load(Ordering::Relaxed) == before => {
                     return Err(Error::Timeout);
                 }
                 Err(_) => {}

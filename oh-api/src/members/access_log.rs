@@ -1,23 +1,25 @@
-//! Who has fetched a member's files: the logs that members are shown of them.
+//! Access logs: who downloaded a member's files.
 //!
-//! Written from the server's public source; nothing of it is recorded. Open Humans answers these
-//! calls to one project alone, which an administrator names; every other is refused with
-//! [`Error::Forbidden`](crate::Error::Forbidden). Accesses are logged only of members for whom that
-//! is switched on.
+//! Open Humans shows the logs to a single project that an administrator configured and responds to
+//! others with [`Error::Forbidden`](crate::Error::Forbidden). It logs only members for whom logging
+//! is enabled.
 //!
 //! Source: `data_import/views.py`, `filters.py` and `serializers.py` of Open Humans' server
-//! (<https://github.com/OpenHumans/open-humans>).
+//! (<https://github.com/OpenHumans/open-humans>). No responses were recorded.
 
 use serde::Deserialize;
 
 use crate::members::member::MemberClient;
 use crate::rest::call::Call;
-use crate::rest::list::{self, List};
-use crate::types::data_file::DataFileId;
+use crate::rest::list::List;
+use crate::types::data_file::{DataFileId, Metadata, datatypes};
 use crate::types::record::{Raw, deserialize_with_raw, lenient};
 use crate::{SecretUrl, Timestamp};
 
-/// Which accesses are wanted; all, unless something is set.
+/// A filter for an access log. The default matches all accesses.
+///
+/// The newest server widens a filter with equal start and end to 24 hours, so the limits are also
+/// checked by this library.
 #[derive(Clone, Copy, Debug, Default)]
 #[must_use]
 pub struct AccessLogFilter {
@@ -27,24 +29,24 @@ pub struct AccessLogFilter {
 }
 
 impl AccessLogFilter {
-    /// All accesses.
+    /// Creates a filter that matches all accesses.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Only at this moment or later.
+    /// Only matches accesses at this time or later.
     pub fn start(mut self, at: Timestamp) -> Self {
         self.start = Some(at);
         self
     }
 
-    /// Only at this moment or earlier.
+    /// Only matches accesses at this time or earlier.
     pub fn end(mut self, at: Timestamp) -> Self {
         self.end = Some(at);
         self
     }
 
-    /// Only to this file.
+    /// Only matches accesses to this file.
     pub fn file(mut self, file: DataFileId) -> Self {
         self.file = Some(file);
         self
@@ -63,64 +65,95 @@ impl AccessLogFilter {
         }
         call
     }
+
+    /// Whether an access at this time matches. A time that the server did not state does.
+    fn matches(&self, at: Option<Timestamp>) -> bool {
+        at.is_none_or(|at| {
+            self.start.is_none_or(|start| at >= start) && self.end.is_none_or(|end| at <= end)
+        })
+    }
 }
 
-/// A file that was asked for at Open Humans, which then leads to the object store.
+/// A request to Open Humans for a file, which redirects to the object store.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct FileAccess {
-    /// When.
+    /// When the file was requested.
     #[serde(default, deserialize_with = "lenient")]
     pub date: Option<Timestamp>,
-    /// From where.
+    /// The client's address.
     #[serde(default, deserialize_with = "lenient")]
     pub ip_address: Option<String>,
-    /// The number of the account that was logged in, if one was.
+    /// The number of the account that was logged in, if any.
     #[serde(default, deserialize_with = "lenient")]
     pub user: Option<u64>,
-    /// The file, as it was then.
+    /// The file at that time.
     #[serde(default, deserialize_with = "lenient")]
     pub datafile: Option<AccessedFile>,
-    /// The key that opened it.
+    /// The key in the URL.
     #[serde(default, deserialize_with = "lenient")]
     pub key: Option<AccessKey>,
-    /// Where the object store was told to give it from.
+    /// The URL at the object store to which the server redirected.
     #[serde(default, deserialize_with = "lenient")]
     pub aws_url: Option<SecretUrl>,
     #[serde(skip)]
     raw: Raw,
 }
 
-/// A file that was fetched from the object store.
+/// A request to the object store for a file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct StoreAccess {
-    /// When.
+    /// When the file was requested.
     #[serde(default, deserialize_with = "lenient")]
     pub time: Option<Timestamp>,
-    /// From where.
+    /// The client's address.
     #[serde(default, deserialize_with = "lenient")]
     pub remote_ip: Option<String>,
-    /// The file, as it was then.
+    /// The store's id of the request.
+    #[serde(default, deserialize_with = "lenient")]
+    pub request_id: Option<String>,
+    /// The file at that time.
     #[serde(default, deserialize_with = "lenient")]
     pub datafile: Option<AccessedFile>,
-    /// What was done, in the store's words, such as `REST.GET.OBJECT`.
+    /// The store's name of the operation, such as `REST.GET.OBJECT`.
     #[serde(default, deserialize_with = "lenient")]
     pub operation: Option<String>,
-    /// The status it was answered with.
+    /// The path of the file at the store.
+    #[serde(default, deserialize_with = "lenient")]
+    pub bucket_key: Option<String>,
+    /// The request line. It can contain a signature that works without a token.
+    #[serde(default, deserialize_with = "lenient")]
+    pub request_uri: Option<SecretUrl>,
+    /// The status code of the response.
     #[serde(default, deserialize_with = "lenient")]
     pub status: Option<u16>,
-    /// How many bytes were sent.
+    /// The number of bytes sent.
     #[serde(default, deserialize_with = "lenient")]
     pub bytes_sent: Option<u64>,
-    /// How many bytes the file has.
+    /// The size of the file in bytes.
     #[serde(default, deserialize_with = "lenient")]
     pub object_size: Option<u64>,
-    /// What the client called itself.
+    /// How long the request took, in milliseconds.
+    #[serde(default, deserialize_with = "lenient")]
+    pub total_time: Option<u64>,
+    /// How long the store took before the first byte, in milliseconds.
+    #[serde(default, deserialize_with = "lenient")]
+    pub turn_around_time: Option<u64>,
+    /// The `Referer` header.
+    #[serde(default, deserialize_with = "lenient")]
+    pub referrer: Option<String>,
+    /// The `User-Agent` header.
     #[serde(default, deserialize_with = "lenient")]
     pub user_agent: Option<String>,
+    /// The TLS cipher suite.
+    #[serde(default, deserialize_with = "lenient")]
+    pub cipher_suite: Option<String>,
+    /// The `Host` header.
+    #[serde(default, deserialize_with = "lenient")]
+    pub host_header: Option<String>,
     #[serde(skip)]
     raw: Raw,
 }
@@ -131,42 +164,57 @@ deserialize_with_raw!(FileAccess, StoreAccess);
 #[derive(Clone, Debug, Deserialize)]
 #[non_exhaustive]
 pub struct AccessedFile {
-    /// Its id.
+    /// The file's id.
     #[serde(default, deserialize_with = "lenient")]
     pub id: Option<DataFileId>,
-    /// Its name.
+    /// The file's name.
     #[serde(default, deserialize_with = "lenient")]
     pub basename: Option<String>,
-    /// When it was uploaded.
+    /// When the file was uploaded.
     #[serde(default, deserialize_with = "lenient")]
     pub created: Option<Timestamp>,
-    /// Its source, such as `direct-sharing-2`.
+    /// The URLs of the file's data types.
+    #[serde(default, deserialize_with = "datatypes")]
+    pub datatypes: Option<Vec<String>>,
+    /// The URL to download the file.
+    #[serde(default, deserialize_with = "lenient")]
+    pub download_url: Option<SecretUrl>,
+    /// The file's metadata.
+    #[serde(default, deserialize_with = "lenient")]
+    pub metadata: Option<Metadata>,
+    /// The file's source, such as `direct-sharing-2`.
     #[serde(default, deserialize_with = "lenient")]
     pub source: Option<String>,
-    /// The number of the account it is in.
+    /// The URL of the project that uploaded the file.
+    #[serde(default, deserialize_with = "lenient")]
+    pub source_project: Option<String>,
+    /// The number of the account that owns the file.
     #[serde(default, deserialize_with = "lenient")]
     pub user_id: Option<u64>,
 }
 
-/// The key in a file's address: who was given it. The key itself and the token it was asked for with
-/// are in the record's `raw` alone.
+/// The key in a file's URL. The key itself and the token that requested it are only in the record's
+/// `raw` text.
 #[derive(Clone, Debug, Deserialize)]
 #[non_exhaustive]
 pub struct AccessKey {
-    /// When it was made.
+    /// When the key was created.
     #[serde(default, deserialize_with = "lenient")]
     pub created: Option<Timestamp>,
-    /// The number of the project it was made for, if one requests.
+    /// The id of the file that the key opens.
+    #[serde(default, deserialize_with = "lenient")]
+    pub datafile_id: Option<DataFileId>,
+    /// The number of the project that requested the key, if any.
     #[serde(default, deserialize_with = "lenient")]
     pub project_id: Option<u64>,
-    /// From where it was asked for.
+    /// The address that requested the key.
     #[serde(default, deserialize_with = "lenient")]
     pub key_creation_ip_address: Option<String>,
 }
 
 impl MemberClient {
-    /// When this member's files were asked for at Open Humans. For the one project that may see the
-    /// logs, and with the member's own token alone.
+    /// Lists the requests to Open Humans for this member's files. Needs the member's own token and a
+    /// project that may see the logs.
     ///
     /// ```no_run
     /// use oh_api::AccessLogFilter;
@@ -181,18 +229,22 @@ impl MemberClient {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn file_accesses(&self, which: AccessLogFilter) -> List<FileAccess> {
+    pub fn file_accesses(&self, filter: AccessLogFilter) -> List<FileAccess> {
         let path = "/data-management/newdatafileaccesslog/";
-        let call = which.call("file accesses", path);
-        list::results(&self.server, &self.auth, call)
+        let list = List::new(&self.server, &self.auth, filter.call("file accesses", path));
+        list.only(move |access: &FileAccess| filter.matches(access.date))
     }
 
-    /// When this member's files were fetched from the object store, as far as its own logs have been
-    /// read by then. For the one project that may see the logs.
-    pub fn store_accesses(&self, which: AccessLogFilter) -> List<StoreAccess> {
+    /// Lists the requests to the object store for this member's files, as far as Open Humans has
+    /// imported the store's logs. Needs a project that may see the logs.
+    pub fn store_accesses(&self, filter: AccessLogFilter) -> List<StoreAccess> {
         let path = "/data-management/awsdatafileaccesslog/";
-        let call = which.call("store accesses", path);
-        list::results(&self.server, &self.auth, call)
+        let list = List::new(
+            &self.server,
+            &self.auth,
+            filter.call("store accesses", path),
+        );
+        list.only(move |access: &StoreAccess| filter.matches(access.time))
     }
 }
 
@@ -203,7 +255,7 @@ mod tests {
     use crate::test_support::MockTransport;
 
     #[tokio::test]
-    async fn an_access_is_read_and_shows_no_key() {
+    async fn file_access_debug_hides_secrets() {
         let mock = MockTransport::new();
         mock.respond(
             200,
@@ -233,13 +285,13 @@ mod tests {
             assert!(!shown.contains(secret), "{shown}");
             assert!(access.raw().contains(secret));
         }
-        let requests = mock.requests().remove(0);
+        let request = mock.requests().remove(0);
         assert_eq!(
-            requests.uri().path(),
+            request.uri().path(),
             "/data-management/newdatafileaccesslog/"
         );
         assert_eq!(
-            requests.uri().query(),
+            request.uri().query(),
             Some(
                 "start_date=2026-11-22T16%3A00%3A00Z&end_date=2026-11-23T00%3A00%3A00Z&datafile_id=7"
             )
@@ -247,7 +299,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_project_is_refused() {
+    async fn access_log_returns_forbidden_for_other_project() {
         let mock = MockTransport::new();
         let detail = r#"{"detail":"You do not have permission to perform this action."}"#;
         mock.respond(403, detail);
@@ -257,5 +309,22 @@ mod tests {
             .store_accesses(AccessLogFilter::new());
         let error = list.try_next().await.unwrap_err();
         assert!(matches!(error, Error::Forbidden { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn access_log_filter_is_exact_where_server_widens_it() {
+        let mock = MockTransport::new();
+        let page = r#"{"results":[{"time":"2026-11-22T16:00:00Z","request_id":"R1","total_time":7},
+            {"time":"2026-11-22T17:00:00Z","datafile":{"datatypes":["/2/"],"metadata":{"tags":["a"]}}}]}"#;
+        mock.respond(200, page);
+        let at = "2026-11-22T17:00:00Z".parse().unwrap();
+        let filter = AccessLogFilter::new().start(at).end(at);
+        let mut list = mock.client().member("t").store_accesses(filter);
+        let access = list.try_next().await.unwrap().unwrap();
+        assert_eq!(access.time, Some(at));
+        let file = access.datafile.unwrap();
+        assert_eq!(file.datatypes.unwrap(), ["/2/"]);
+        assert_eq!(file.metadata.unwrap().tags, ["a"]);
+        assert!(list.try_next().await.unwrap().is_none());
     }
 }

@@ -1,23 +1,24 @@
-//! Which public files to list.
+//! Filters for public files.
 
 use url::Url;
 
+use crate::members::public::segment;
 use crate::rest::call::Call;
 use crate::types::data_file::DataFile;
 
-/// Which public files are wanted; all, unless something is set.
+/// A filter for public files. The default matches all files.
 ///
-/// | | at the newest server | elsewhere |
-/// |---|---|---|
-/// | [`data_type`](Self::data_type) alone | by the address | by the address |
-/// | [`include_children`](Self::include_children) | honoured | honoured |
-/// | [`source_project`](Self::source_project), [`username`](Self::username) | ignored | honoured |
+/// | filter | applied by |
+/// |---|---|
+/// | [`username`](Self::username) | the server, through the member's own list; with a data type by this library |
+/// | [`data_type`](Self::data_type), [`include_children`](Self::include_children) | the server |
+/// | [`source_project`](Self::source_project) | older servers, and this library |
 ///
-/// What a server ignores is left out here. A file whose record does not say what is asked for, as
-/// older servers' do not, is taken to be one the server has chosen.
+/// A file whose record does not name its project, as on older servers, matches every project. A file
+/// whose record does not name its owner matches no username: the owner may hide it.
 ///
-/// Source: "Public API" (`/api/public/`) for the filters; answers of the newest server for what it
-/// ignores.
+/// Source: "Public API" (`/api/public/`) for the filters; responses of the newest server for those
+/// that it ignores.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct FileFilter {
@@ -28,42 +29,45 @@ pub struct FileFilter {
 }
 
 impl FileFilter {
-    /// All files.
+    /// Creates a filter that matches all files.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Only files of this data type, by its number.
+    /// Only matches files of the data type with this number.
     pub fn data_type(mut self, id: u64) -> Self {
         self.data_type = Some(id);
         self
     }
 
-    /// With a data type, also files of all the types below it.
+    /// Also matches files of the data types below [`data_type`](Self::data_type).
     pub fn include_children(mut self) -> Self {
         self.include_children = true;
         self
     }
 
-    /// Only files that this project has uploaded, by its number.
+    /// Only matches files that the project with this number uploaded.
     pub fn source_project(mut self, id: u64) -> Self {
         self.source_project = Some(id);
         self
     }
 
-    /// Only files of the member with this username.
+    /// Only matches files of the member with this username.
     pub fn username(mut self, username: impl Into<String>) -> Self {
         self.username = Some(username.into());
         self
     }
 
-    pub(crate) fn call(&self) -> Call {
-        let mut call = match self.data_type {
-            Some(id) => Call::page(
-                "public data type's files",
-                format!("/api/public/datatype/{id}/datafiles/"),
-            ),
-            None => Call::page("public files", "/api/public/datafiles/"),
+    /// Returns the call for the list, or `None` if nobody can have the username.
+    pub(crate) fn call(&self) -> Option<Call> {
+        // The server's own filter for usernames finds parts of names and other members' files.
+        let mut call = match (self.data_type, &self.username) {
+            (Some(id), _) => list_of("data type's files", format!("datatype/{id}/"), "datafiles/"),
+            (None, Some(username)) => {
+                let member = format!("member/{}/", segment(username).ok()?);
+                list_of("member's files", member, "datafiles/")
+            }
+            (None, None) => Call::page("public files", "/api/public/datafiles/"),
         };
         if self.data_type.is_some() && self.include_children {
             call = call.query("include_children", "true");
@@ -71,27 +75,30 @@ impl FileFilter {
         if let Some(id) = self.source_project {
             call = call.query("source_project_id", id.to_string());
         }
-        if let Some(username) = &self.username {
-            call = call.query("username", username);
-        }
-        call
+        Some(call)
     }
 
-    pub(crate) fn wants(&self, file: &DataFile) -> bool {
+    pub(crate) fn matches(&self, file: &DataFile) -> bool {
         let project = file.source_project.as_deref().and_then(number_at_end);
         let user = file.user.as_ref().and_then(|user| user.username.as_ref());
-        let fits = |wanted: Option<u64>, found: Option<u64>| {
-            wanted.is_none_or(|wanted| found.is_none_or(|found| found == wanted))
-        };
-        fits(self.source_project, project)
-            && self
-                .username
-                .as_ref()
-                .is_none_or(|wanted| user.is_none_or(|user| user == wanted))
+        let is_project = self
+            .source_project
+            .is_none_or(|id| project.is_none_or(|project| project == id));
+        // The member's own list does not repeat whose files they are.
+        let is_own_list = self.data_type.is_none() && file.user.is_none();
+        is_project && (self.username.is_none() || self.username.as_ref() == user || is_own_list)
     }
 }
 
-/// The number that an address or a path of the API ends with, as in `/api/public/project/2/`.
+/// A list below a public resource, such as a member's files.
+pub(crate) fn list_of(name: &'static str, resource: String, list: &str) -> Call {
+    let parent = format!("/api/public/{resource}");
+    let mut call = Call::page(name, format!("{parent}{list}"));
+    call.parent = Some(parent);
+    call
+}
+
+/// Returns the number at the end of a URL or path, as in `/api/public/project/2/`.
 pub(crate) fn number_at_end(address: &str) -> Option<u64> {
     let url = Url::parse(address).ok();
     let path = url.as_ref().map_or(address, Url::path);
@@ -104,7 +111,7 @@ mod tests {
     use crate::test_support::MockTransport;
 
     #[test]
-    fn a_number_is_read_from_paths_and_addresses() {
+    fn number_at_end_parses_paths_and_urls() {
         for (address, number) in [
             ("/api/public/project/2/", Some(2)),
             ("http://oh.test/api/public/project/12/?x=3", Some(12)),
@@ -115,48 +122,53 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_filter_that_is_ignored_holds_all_the_same() {
+    fn file(id: u32, project: u32, user: &str) -> String {
+        format!(
+            r#"{{"id":{id},"download_url":"","user":{{"username":{user}}},
+                "source_project":"http://oh.test/api/public/project/{project}/"}}"#
+        )
+    }
+
+    async fn listed(filter: FileFilter, files: &[String]) -> (Vec<u64>, String) {
         let mock = MockTransport::new();
-        let file = |id: u32, project: u32, user: &str| {
-            format!(
-                r#"{{"id":{id},"download_url":"","user":{{"username":"{user}"}},
-                    "source_project":"http://oh.test/api/public/project/{project}/"}}"#
-            )
-        };
-        let files = [
-            file(1, 2, "alice"),
-            file(2, 1, "alice"),
-            file(3, 2, "bob"),
-            // An older server says less.
-            r#"{"id":4,"download_url":""}"#.to_owned(),
-        ];
-        let page = format!(r#"{{"count":4,"results":[{}]}}"#, files.join(","));
-        mock.respond(200, page);
-        let wanted = FileFilter::new()
-            .data_type(1)
-            .include_children()
-            .source_project(2)
-            .username("alice");
-        let mut list = mock.client().public().files_matching(&wanted);
-        let mut found = Vec::new();
+        mock.respond(200, format!(r#"{{"results":[{}]}}"#, files.join(",")));
+        let mut list = mock.client().public().files_matching(&filter);
+        let mut ids = Vec::new();
         while let Some(file) = list.try_next().await.unwrap() {
-            found.push(file.id.get());
+            ids.push(file.id.get());
         }
-        assert_eq!(found, [1, 4]);
-        assert_eq!(
-            mock.requests()[0].uri().path_and_query().unwrap().as_str(),
-            "/api/public/datatype/1/datafiles/?include_children=true&source_project_id=2&username=alice"
-        );
+        let uri = mock.requests()[0].uri().clone();
+        (ids, uri.path_and_query().unwrap().to_string())
     }
 
     #[tokio::test]
-    async fn without_a_data_type_it_has_no_children() {
-        let mock = MockTransport::new();
-        mock.respond(200, r#"{"count":0,"results":[]}"#);
-        let all = FileFilter::new().include_children();
-        let none = mock.client().public().files_matching(&all).try_next().await;
-        assert!(none.unwrap().is_none());
-        assert_eq!(mock.requests()[0].uri().query(), None);
+    async fn file_filter_excludes_other_and_hidden_owners() {
+        let files = [
+            file(1, 2, "\"alice\""),
+            file(2, 1, "\"alice\""),
+            file(3, 2, "\"bob\""),
+            file(4, 2, "null"),
+            r#"{"id":5,"download_url":""}"#.to_owned(),
+        ];
+        let alice = FileFilter::new().username("alice").source_project(2);
+        let (ids, path) = listed(alice.clone(), &files).await;
+        assert_eq!(
+            ids,
+            [1, 5],
+            "a record without owner is from the member's own list"
+        );
+        assert_eq!(
+            path,
+            "/api/public/member/alice/datafiles/?source_project_id=2"
+        );
+
+        let (ids, path) = listed(alice.data_type(1).include_children(), &files).await;
+        assert_eq!(ids, [1]);
+        assert_eq!(
+            path,
+            "/api/public/datatype/1/datafiles/?include_children=true&source_project_id=2"
+        );
+        let (_, path) = listed(FileFilter::new().include_children(), &files).await;
+        assert_eq!(path, "/api/public/datafiles/", "children need a data type");
     }
 }

@@ -1,4 +1,4 @@
-//! One member, as the project sees it.
+//! The client for one member.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,33 +7,34 @@ use serde::Deserialize;
 
 use crate::rest::call::Call;
 use crate::rest::client::{Auth, Client};
-use crate::rest::list::{self, List};
+use crate::rest::list::List;
 use crate::rest::response::ApiResponse;
 use crate::rest::token_source::{FixedToken, TokenSource};
 use crate::types::data_file::DataFile;
 use crate::types::member_id::OnlyId;
-use crate::types::record::{Raw, at_most, deserialize_with_raw, lenient};
+use crate::types::record::{Raw, bounded_list, deserialize_with_raw, lenient};
 use crate::{AccessToken, Error, ProjectMemberId, Timestamp};
 
-/// One member's data and account in this project.
+/// A client for one member's data and membership.
 ///
-/// From [`Client::member`] with an access token, from `OpenHumans::member_client` with one that is
-/// kept alive, or from `ProjectClient::member` with the project's master token.
+/// [`Client::member`] creates one with an access token, `oh-core`'s `OpenHumans::member_client` with a
+/// token that is refreshed, and [`ProjectClient::member`](crate::ProjectClient::member) with the
+/// project's master token.
 #[derive(Clone)]
 pub struct MemberClient {
     pub(crate) server: Client,
     pub(crate) auth: Auth,
-    /// Whom a master token acts for.
+    /// The member that a master token acts for.
     pub(crate) on_behalf_of: Option<ProjectMemberId>,
 }
 
-/// So many sources of a member are read.
+/// The largest number of sources of a member.
 const MAX_LIST: usize = 1_000;
 
-/// So many files in one page are read.
+/// The largest number of files in one page.
 const MAX_FILES: usize = 10_000;
 
-/// What `exchange-member` answers: who the member is, and a first page of files.
+/// The response of `exchange-member`: the member, and one page of files.
 ///
 /// Source: "OAuth2 Project API", section "Exchange member".
 #[derive(Clone, Debug, Deserialize)]
@@ -42,20 +43,20 @@ const MAX_FILES: usize = 10_000;
 pub struct ExchangeMember {
     /// The member's id in this project.
     pub project_member_id: ProjectMemberId,
-    /// The username, if the member shares it.
+    /// The username, if the member shares it with the project.
     #[serde(default)]
     pub username: Option<String>,
     /// When the member joined the project.
     #[serde(default, deserialize_with = "lenient")]
     pub created: Option<Timestamp>,
     /// The sources the member shares with the project, such as `direct-sharing-1`.
-    #[serde(default, deserialize_with = "at_most::<_, _, MAX_LIST>")]
+    #[serde(default, deserialize_with = "bounded_list::<_, _, MAX_LIST>")]
     pub sources_shared: Vec<String>,
-    /// How many files there are in all, the project's own included.
+    /// The total number of files, including the project's own.
     #[serde(default, deserialize_with = "lenient")]
     pub count: Option<u64>,
-    /// The first page of them.
-    #[serde(default, deserialize_with = "at_most::<_, _, MAX_FILES>")]
+    /// One page of the files.
+    #[serde(default, deserialize_with = "bounded_list::<_, _, MAX_FILES>")]
     pub data: Vec<DataFile>,
     #[serde(skip)]
     raw: Raw,
@@ -64,12 +65,12 @@ pub struct ExchangeMember {
 deserialize_with_raw!(ExchangeMember);
 
 impl Client {
-    /// The member this access token belongs to, for as long as the token lives.
+    /// Creates a client for the member that an access token belongs to. The token is not refreshed.
     pub fn member(&self, token: impl Into<AccessToken>) -> MemberClient {
         self.member_with(Arc::new(FixedToken(token.into())))
     }
 
-    /// A member whose token someone keeps alive.
+    /// Creates a client for a member whose token comes from a [`TokenSource`].
     pub fn member_with(&self, source: Arc<dyn TokenSource>) -> MemberClient {
         MemberClient::new(self.clone(), Auth::Member(source), None)
     }
@@ -84,26 +85,25 @@ impl MemberClient {
         }
     }
 
-    /// Asks who the member is, what is shared, and for the first page of files.
+    /// Returns the member's id, shared sources and the first page of files.
     ///
-    /// With a master token Open Humans answers for members who have left, too, files included:
-    /// only the member's own token proves that the member is still there.
+    /// With a master token, Open Humans also returns members who have left, including their files.
+    /// Only the member's own token proves that the member is still in the project.
     ///
     /// # Errors
     ///
-    /// [`Error::Unauthorized`] when the token is not known, as after the member has left;
-    /// [`Error::Deauthorized`] when a master token asks for someone who was never a member.
+    /// [`Error::Unauthorized`] if the token is unknown, for example because the member has left;
+    /// [`Error::Deauthorized`] if a master token asks for someone who was never a member.
     pub async fn exchange_member(&self) -> Result<ExchangeMember, Error> {
-        let answer = self.ask(&self.exchange_call()).await?;
-        answer.json()
+        self.ask(&self.exchange_call()).await?.json()
     }
 
-    /// As [`exchange_member`](Self::exchange_member), with `limit` files from number `offset` on,
-    /// counted from 0. Open Humans answers 100 files where it is not told, and has no upper limit.
+    /// Returns the member with a page of up to `limit` files, starting at number `offset`, counted
+    /// from 0. The server's default page has 100 files; there is no upper limit.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`exchange_member`](Self::exchange_member).
     pub async fn exchange_member_page(
         &self,
         limit: u32,
@@ -116,28 +116,20 @@ impl MemberClient {
         self.ask(&call).await?.json()
     }
 
-    /// Asks only who the member is, with as little of the files as Open Humans can be asked for.
+    /// Returns only the member's id, with the smallest possible response.
     ///
     /// # Errors
     ///
-    /// As [`exchange_member`](Self::exchange_member).
+    /// As for [`exchange_member`](Self::exchange_member).
     pub async fn project_member_id(&self) -> Result<ProjectMemberId, Error> {
         let call = self.exchange_call().query("limit", "1");
         let only: OnlyId = self.ask(&call).await?.json()?;
         Ok(only.project_member_id)
     }
 
-    /// All files the project can see: those the member shares, and the project's own.
+    /// Lists all files that the project can see: the shared ones and the project's own.
     pub fn files(&self) -> List<DataFile> {
-        let call = self.exchange_call();
-        list::pages(
-            &self.server,
-            &self.auth,
-            call,
-            not_a_member,
-            list::data_page,
-            |item| serde_json::from_slice(item),
-        )
+        List::new(&self.server, &self.auth, self.exchange_call())
     }
 
     fn exchange_call(&self) -> Call {
@@ -151,21 +143,24 @@ impl MemberClient {
         }
     }
 
-    /// Asks as this member. The refusals that mean "not a member" become one error.
+    /// Makes a call as this member.
     pub(crate) async fn ask(&self, call: &Call) -> Result<ApiResponse, Error> {
-        self.server
-            .ask(&self.auth, call)
-            .await
-            .map_err(not_a_member)
+        let response = self.server.ask(&self.auth, call).await;
+        response.map_err(Error::or_deauthorized)
     }
-}
 
-/// Open Humans says of someone who is not an active member that the id is not valid.
-pub(crate) fn not_a_member(error: Error) -> Error {
-    let named = error
-        .field("project_member_id")
-        .is_some_and(|problem| problem == "project_member_id is invalid");
-    if named { Error::Deauthorized } else { error }
+    /// Returns the member with all files instead of a page.
+    #[cfg(feature = "bulk")]
+    pub(crate) async fn with_all_files(&self) -> Result<ExchangeMember, Error> {
+        let mut member = self.exchange_member().await?;
+        let read = member.data.len() as u64;
+        if member.count.is_none_or(|count| count > read) {
+            member
+                .data
+                .extend(self.files().offset(read).read_all().await?);
+        }
+        Ok(member)
+    }
 }
 
 impl fmt::Debug for MemberClient {
@@ -193,7 +188,7 @@ mod tests {
         "sources_shared":["direct-sharing-1"],"username":"alice","data":[]}"#;
 
     #[tokio::test]
-    async fn asks_with_the_token_in_the_header() {
+    async fn member_client_sends_token_in_header() {
         let mock = MockTransport::new();
         mock.respond(200, ALICE);
         let who = mock
@@ -204,17 +199,17 @@ mod tests {
             .unwrap();
         assert_eq!(who.project_member_id.as_str(), "01026778");
         assert_eq!(who.username.as_deref(), Some("alice"));
-        let requests = mock.requests().remove(0);
-        assert_eq!(requests.headers()[header::AUTHORIZATION], "Bearer token");
-        assert_eq!(requests.headers()[header::ACCEPT], "application/json");
+        let request = mock.requests().remove(0);
+        assert_eq!(request.headers()[header::AUTHORIZATION], "Bearer token");
+        assert_eq!(request.headers()[header::ACCEPT], "application/json");
         assert_eq!(
-            requests.uri(),
+            request.uri(),
             "https://oh.example/api/direct-sharing/project/exchange-member/"
         );
     }
 
     #[tokio::test]
-    async fn a_fixed_token_that_is_refused_stays_refused() {
+    async fn fixed_token_is_not_refreshed() {
         let mock = MockTransport::new();
         mock.respond(401, r#"{"detail":"Invalid token."}"#)
             .respond(401, r#"{"detail":"Expired token."}"#);
@@ -225,10 +220,10 @@ mod tests {
         assert!(matches!(expired, Error::Expired));
     }
 
-    struct Renewing;
+    struct RefreshingSource;
 
     #[async_trait]
-    impl TokenSource for Renewing {
+    impl TokenSource for RefreshingSource {
         async fn access_token(&self) -> Result<AccessToken, Error> {
             Ok("old".into())
         }
@@ -240,11 +235,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_live_token_is_renewed_once() {
+    async fn rejected_token_is_refreshed_once() {
         let mock = MockTransport::new();
         let expired = r#"{"detail":"Expired token."}"#;
         mock.respond(401, expired).respond(200, ALICE);
-        let member = mock.client().member_with(Arc::new(Renewing));
+        let member = mock.client().member_with(Arc::new(RefreshingSource));
         member.exchange_member().await.unwrap();
         let tokens: Vec<_> = mock
             .requests()
@@ -259,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_server_that_fails_is_asked_again() {
+    async fn failed_call_is_retried() {
         let mock = MockTransport::new();
         mock.respond(500, "<html>")
             .respond(502, "")
@@ -274,7 +269,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_is_not_one_is_quoted_without_secrets() {
+    async fn unexpected_response_is_quoted_without_secrets() {
         let mock = MockTransport::new();
         mock.respond(
             200,

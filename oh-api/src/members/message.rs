@@ -1,4 +1,4 @@
-//! Messages to members: e-mail that Open Humans sends on the project's behalf.
+//! Messages to members, which Open Humans sends as e-mail.
 
 use std::collections::HashSet;
 
@@ -10,10 +10,12 @@ use crate::members::template;
 use crate::rest::call::{Call, Repeat};
 use crate::{Error, ProjectMemberId};
 
-/// A message. Open Humans replaces `{{ PROJECT_MEMBER_ID }}` in it by the receiver's id, and reads
-/// anything else in `{{ }}` or `{% %}` as a template, too: one that is not well formed is accepted
-/// and never arrives, and an unknown name leaves a hole. Such messages are refused here, unless
-/// [`as_template`](Self::as_template) says that they are meant.
+/// A message to members.
+///
+/// Open Humans replaces `{{ PROJECT_MEMBER_ID }}` by the recipient's id, and also interprets
+/// everything else in `{{ }}` or `{% %}` as a template. It accepts a malformed template and never
+/// delivers it, and replaces unknown variables by nothing. Such messages are rejected here, unless
+/// [`as_template`](Self::as_template) allows them.
 ///
 /// ```
 /// use oh_api::Message;
@@ -32,7 +34,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// A message with this text.
+    /// Creates a message with this text.
     pub fn new(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
@@ -41,52 +43,47 @@ impl Message {
         }
     }
 
-    /// With a subject. Open Humans has one of its own otherwise.
+    /// Sets the subject. Open Humans has a default subject.
     #[must_use]
     pub fn subject(mut self, subject: impl Into<String>) -> Self {
         self.subject = Some(subject.into());
         self
     }
 
-    /// The text is a Django template that is known to work: it is not looked at.
+    /// Declares the text a valid Django template, which is not checked.
     #[must_use]
     pub fn as_template(mut self) -> Self {
         self.template = true;
         self
     }
 
-    /// Whether it can be sent and would arrive. Sending checks it, too.
+    /// Validates the message. Sending also does.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] for an empty message, one with a NUL character, one that Open Humans
-    /// would choke on as a template, or a subject of several lines.
+    /// [`Error::InvalidInput`] for an empty message, a NUL character, a malformed template, or a
+    /// subject of several lines.
     pub fn check(&self) -> Result<(), Error> {
-        let refuse = |argument, reason: &str| {
-            Err(Error::InvalidInput {
-                argument,
-                reason: reason.into(),
-            })
-        };
+        let reject = |argument, reason: &str| Err(Error::invalid_input(argument, reason));
         if self.text.trim().is_empty() {
-            return refuse("message", "it is empty");
+            return reject("message", "it is empty");
         }
         if self.text.contains('\0') {
-            return refuse("message", "it holds a NUL character");
+            return reject("message", "it contains a NUL character");
         }
         if let (false, Some(reason)) = (self.template, template::problem(&self.text)) {
-            return refuse("message", &reason);
+            return reject("message", &reason);
         }
         let subject = self.subject.as_deref().unwrap_or_default();
         if subject.contains(['\r', '\n', '\0']) {
-            return refuse("subject", "it has more than one line");
+            return reject("subject", "it has more than one line");
         }
         Ok(())
     }
 }
 
 #[derive(Serialize)]
-struct Sent<'a> {
+struct MessageBody<'a> {
     #[serde(flatten)]
     message: &'a Message,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,7 +92,7 @@ struct Sent<'a> {
     project_member_ids: Option<&'a [ProjectMemberId]>,
 }
 
-fn call(sent: &Sent<'_>) -> Result<Call, Error> {
+fn call(sent: &MessageBody<'_>) -> Result<Call, Error> {
     sent.message.check()?;
     Call::post(
         "message",
@@ -106,45 +103,44 @@ fn call(sent: &Sent<'_>) -> Result<Call, Error> {
 }
 
 impl MemberClient {
-    /// Sends the member a message. Success means that it is queued, not that it has arrived.
+    /// Sends the member a message. On success it is queued, not yet delivered.
     ///
-    /// It is sent at most once: after a failure that leaves open whether it was, it is not
-    /// repeated.
+    /// The message is sent at most once: a call that the server may have processed is not repeated.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidInput`] for an empty message or a subject of several lines;
-    /// [`Error::Deauthorized`] when the member has left.
+    /// [`Error::Deauthorized`] if the member has left.
     pub async fn message(&self, message: &Message) -> Result<(), Error> {
         let ids = self.on_behalf_of.as_ref().map(std::slice::from_ref);
-        let call = call(&Sent {
+        let call = call(&MessageBody {
             message,
             all_members: None,
             project_member_ids: ids,
         })?;
         let sent = self.ask(&call).await.map(|_| ());
         match sent {
-            Err(error) if names_nobody(&error) => Err(Error::Deauthorized),
+            Err(error) if is_not_a_member(&error) => Err(Error::Deauthorized),
             sent => sent,
         }
     }
 }
 
 impl ProjectClient {
-    /// Sends these members a message. Success means queued. One id that is not an active
-    /// member's, and nobody gets it.
+    /// Sends a message to several members. On success it is queued. If one of the ids is not an
+    /// active member's, nobody receives the message.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] for no ids, an id twice, or one that has not 8 digits;
-    /// [`Error::BadRequest`] naming those who are not members.
+    /// [`Error::InvalidInput`] for an empty list, a duplicate, or an id without 8 or 16 digits;
+    /// [`Error::BadRequest`] with the ids that are not members.
     pub async fn message(
         &self,
         members: &[ProjectMemberId],
         message: &Message,
     ) -> Result<(), Error> {
         check_ids(members)?;
-        let call = call(&Sent {
+        let call = call(&MessageBody {
             message,
             all_members: None,
             project_member_ids: Some(members),
@@ -152,13 +148,13 @@ impl ProjectClient {
         self.ask(&call).await.map(|_| ())
     }
 
-    /// Sends all members a message. Success means queued.
+    /// Sends a message to all members. On success it is queued.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidInput`] for an empty message or a subject of several lines.
     pub async fn message_all(&self, message: &Message) -> Result<(), Error> {
-        let call = call(&Sent {
+        let call = call(&MessageBody {
             message,
             all_members: Some(true),
             project_member_ids: None,
@@ -167,29 +163,24 @@ impl ProjectClient {
     }
 }
 
-/// Whether Open Humans says that an id is not an active member's.
-pub(crate) fn names_nobody(error: &Error) -> bool {
+/// Whether Open Humans rejected an id because it is not an active member's.
+pub(crate) fn is_not_a_member(error: &Error) -> bool {
     let problem = error.field("project_member_ids");
     problem.is_some_and(|problem| problem.starts_with("Invalid project member ID"))
 }
 
 pub(crate) fn check_ids(members: &[ProjectMemberId]) -> Result<(), Error> {
-    let refuse = |reason: String| {
-        Err(Error::InvalidInput {
-            argument: "project_member_ids",
-            reason,
-        })
-    };
+    let reject = |reason: String| Err(Error::invalid_input("project_member_ids", reason));
     if members.is_empty() {
-        return refuse("there is none".into());
+        return reject("the list is empty".into());
     }
     let mut seen = HashSet::new();
     for member in members {
-        if member.as_str().len() != 8 {
-            return refuse(format!("{member} has not 8 digits"));
+        if !matches!(member.as_str().len(), 8 | 16) {
+            return reject(format!("{member} does not have 8 or 16 digits"));
         }
         if !seen.insert(member) {
-            return refuse(format!("{member} is there twice"));
+            return reject(format!("{member} is a duplicate"));
         }
     }
     Ok(())
@@ -199,13 +190,14 @@ pub(crate) fn check_ids(members: &[ProjectMemberId]) -> Result<(), Error> {
 mod tests {
     use super::*;
     use crate::test_support::MockTransport;
+    use crate::transport::TransportError;
 
     fn id(text: &str) -> ProjectMemberId {
         text.parse().unwrap()
     }
 
     #[tokio::test]
-    async fn says_whom_it_is_for() {
+    async fn message_names_its_recipients() {
         let mock = MockTransport::new();
         let project = mock.client().project("master");
         let hello = Message::new("hello").subject("hi");
@@ -213,7 +205,7 @@ mod tests {
             mock.respond(200, "\"success\"");
         }
         project.message_all(&hello).await.unwrap();
-        let two = [id("01026778"), id("00169953")];
+        let two = [id("01026778"), id("0000000000169953")];
         project.message(&two, &hello).await.unwrap();
         project.member(&two[0]).message(&hello).await.unwrap();
         mock.client().member("t").message(&hello).await.unwrap();
@@ -222,7 +214,7 @@ mod tests {
             bodies,
             [
                 r#"{"message":"hello","subject":"hi","all_members":true}"#,
-                r#"{"message":"hello","subject":"hi","project_member_ids":["01026778","00169953"]}"#,
+                r#"{"message":"hello","subject":"hi","project_member_ids":["01026778","0000000000169953"]}"#,
                 r#"{"message":"hello","subject":"hi","project_member_ids":["01026778"]}"#,
                 r#"{"message":"hello","subject":"hi"}"#,
             ]
@@ -230,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refuses_before_sending_what_open_humans_would() {
+    async fn message_rejects_invalid_input_before_sending() {
         let mock = MockTransport::new();
         let project = mock.client().project("master");
         let hello = Message::new("hello");
@@ -238,6 +230,7 @@ mod tests {
             (vec![], &hello),
             (vec![id("01026778"), id("01026778")], &hello),
             (vec![id("123")], &hello),
+            (vec![id("0102677801")], &hello),
             (vec![id("01026778")], &Message::new(" \n")),
             (vec![id("01026778")], &Message::new("{% nosuch %}")),
             (
@@ -255,19 +248,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn is_not_sent_twice_on_a_doubt() {
+    async fn message_is_repeated_only_if_not_processed() {
         let mock = MockTransport::new();
         mock.respond(500, "<html>");
         let error = mock.client().member("t").message(&Message::new("m")).await;
         assert!(matches!(error, Err(Error::Server { .. })));
-        // Turned away at the door, it is.
-        mock.respond(429, "").respond(200, "\"success\"");
+        mock.respond(429, "")
+            .respond_with(|| Err(TransportError::unprocessed("GOAWAY")))
+            .respond(200, "\"success\"");
         let sent = mock.client().member("t").message(&Message::new("m")).await;
         sent.unwrap();
     }
 
     #[tokio::test]
-    async fn to_someone_who_has_left() {
+    async fn message_to_former_member_is_deauthorized() {
         let mock = MockTransport::new();
         mock.respond(
             400,

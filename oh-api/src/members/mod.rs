@@ -1,4 +1,4 @@
-//! Who is asked about: one member, the project, or what is public.
+//! The clients for one member, for the project and for public data.
 
 mod access_log;
 pub(crate) mod file_filter;

@@ -1,4 +1,4 @@
-//! The project itself, with its master token.
+//! The client for a project with its master token.
 
 use std::fmt;
 
@@ -7,17 +7,17 @@ use serde::Deserialize;
 use crate::members::member::MemberClient;
 use crate::rest::call::Call;
 use crate::rest::client::{Auth, Client};
-use crate::rest::list::{self, List};
+use crate::rest::list::List;
 use crate::rest::response::ApiResponse;
 use crate::types::data_file::DataFile;
 use crate::types::member_id::OnlyId;
-use crate::types::record::{Raw, at_most, deserialize_with_raw, lenient};
+use crate::types::record::{Raw, bounded_list, deserialize_with_raw, lenient};
 use crate::{Error, MasterToken, ProjectMemberId, SecretUrl, Timestamp};
 
-/// The project and all its members, with the project's master token.
+/// A client for a project and all its members, with the project's master token.
 ///
-/// Master tokens expire 24 hours after they are made unless an administrator of Open Humans has
-/// switched that off: [`Error::Expired`] then asks for a new one from the project's page.
+/// A master token expires 24 hours after it was created, unless an administrator of Open Humans
+/// disabled that. After [`Error::Expired`], create a new one on the project's page.
 ///
 /// ```no_run
 /// use oh_api::Client;
@@ -37,65 +37,65 @@ pub struct ProjectClient {
     pub(crate) auth: Auth,
 }
 
-/// A project, its own record or a public one.
+/// A project.
 ///
-/// Source: "Public API" and the answers of `project/` and `public/project/`.
+/// Source: "Public API" and the responses of `project/` and `public/project/`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct Project {
-    /// Its number.
+    /// The project's number.
     #[serde(default, deserialize_with = "lenient")]
     pub id: Option<u64>,
-    /// The name its files have as a source, such as `direct-sharing-2`.
+    /// The source name of its files, such as `direct-sharing-2`.
     #[serde(default)]
     pub id_label: Option<String>,
-    /// Its name.
+    /// The project's name.
     #[serde(default)]
     pub name: Option<String>,
-    /// Its name in addresses.
+    /// The project's name in URLs.
     #[serde(default)]
     pub slug: Option<String>,
     /// `oauth2` or `on-site`.
     #[serde(default, rename = "type")]
     pub kind: Option<String>,
-    /// Whether it takes members.
+    /// Whether members can join.
     #[serde(default)]
     pub active: Option<bool>,
-    /// Whether Open Humans' community has approved it.
+    /// Whether the Open Humans community approved it.
     #[serde(default)]
     pub approved: Option<bool>,
-    /// How many members it has.
+    /// The number of members.
     #[serde(default, deserialize_with = "lenient")]
     pub authorized_members: Option<u64>,
-    /// Who leads it.
+    /// The project leader.
     #[serde(default)]
     pub leader: Option<String>,
-    /// The organization behind it.
+    /// The organization that runs it.
     #[serde(default)]
     pub organization: Option<String>,
-    /// Where to read more.
+    /// The URL of its website.
     #[serde(default)]
     pub info_url: Option<String>,
-    /// What it says of itself, in short.
+    /// A short description.
     #[serde(default)]
     pub short_description: Option<String>,
-    /// The data types it may upload, as paths relative to the server.
-    #[serde(default, deserialize_with = "at_most::<_, _, MAX_LIST>")]
+    /// The data types that it may upload, as paths relative to the server.
+    #[serde(default, deserialize_with = "bounded_list::<_, _, MAX_LIST>")]
     pub registered_datatypes: Vec<String>,
-    /// The projects whose data it asks for, as paths relative to the server.
-    #[serde(default, deserialize_with = "at_most::<_, _, MAX_LIST>")]
+    /// The projects whose data it requests, as paths relative to the server.
+    #[serde(default, deserialize_with = "bounded_list::<_, _, MAX_LIST>")]
     pub requested_sources: Vec<String>,
-    /// The sources it asks for, such as `direct-sharing-1`.
-    #[serde(default, deserialize_with = "at_most::<_, _, MAX_LIST>")]
+    /// The sources that it requests, such as `direct-sharing-1`.
+    #[serde(default, deserialize_with = "bounded_list::<_, _, MAX_LIST>")]
     pub request_sources_access: Vec<String>,
-    /// Whether it asks for usernames.
+    /// Whether it requests usernames.
     #[serde(default)]
     pub request_username_access: Option<bool>,
-    /// Its picture's address.
+    /// The URL of its badge image.
     #[serde(default)]
     pub badge_image: Option<String>,
-    /// Where to write to.
+    /// The contact e-mail address.
     #[serde(default)]
     pub contact_email: Option<String>,
     /// Whether it is run by an academic or nonprofit organization.
@@ -104,23 +104,23 @@ pub struct Project {
     /// Whether it is a study with an institutional review board.
     #[serde(default)]
     pub is_study: Option<bool>,
-    /// What it says of itself.
+    /// A long description.
     #[serde(default)]
     pub long_description: Option<String>,
-    /// What it says of the data it returns to its members.
+    /// A description of the data that it returns to its members.
     #[serde(default)]
     pub returned_data_description: Option<String>,
     #[serde(skip)]
     raw: Raw,
 }
 
-/// So many entries of one list in a record are read.
+/// The largest number of entries of one list in a record.
 const MAX_LIST: usize = 1_000;
 
-/// So many files of a member in a list of members are read. Open Humans sends ten.
+/// The largest number of files of one member in the member list. Open Humans sends ten.
 const MAX_FILES: usize = 1_000;
 
-/// An active member, from the project's list.
+/// An active member in the member list.
 ///
 /// Source: "On-site Project API" and "OAuth2 Project API", sections on the members list.
 #[derive(Clone, Debug, Deserialize)]
@@ -129,22 +129,22 @@ const MAX_FILES: usize = 1_000;
 pub struct ProjectMember {
     /// The member's id in this project.
     pub project_member_id: ProjectMemberId,
-    /// The username, if the member shares it.
+    /// The username, if the member shares it with the project.
     #[serde(default)]
     pub username: Option<String>,
-    /// When the member joined.
+    /// When the member joined the project.
     #[serde(default, deserialize_with = "lenient")]
     pub created: Option<Timestamp>,
-    /// How many files of the member's the project can see.
+    /// How many of the member's files the project can see.
     #[serde(default, deserialize_with = "lenient")]
     pub file_count: Option<u64>,
-    /// The sources the member shares.
-    #[serde(default, deserialize_with = "at_most::<_, _, MAX_LIST>")]
+    /// The sources that the member shares.
+    #[serde(default, deserialize_with = "bounded_list::<_, _, MAX_LIST>")]
     pub sources_shared: Vec<String>,
-    /// The first ten of the files.
-    #[serde(default, deserialize_with = "at_most::<_, _, MAX_FILES>")]
+    /// The first ten of these files.
+    #[serde(default, deserialize_with = "bounded_list::<_, _, MAX_FILES>")]
     pub data: Vec<DataFile>,
-    /// Where `exchange-member` answers for this member. Holds the master token.
+    /// The `exchange-member` URL for this member. Contains the master token.
     #[serde(default)]
     pub exchange_member: Option<SecretUrl>,
     #[serde(skip)]
@@ -154,49 +154,39 @@ pub struct ProjectMember {
 deserialize_with_raw!(Project, ProjectMember);
 
 impl Client {
-    /// The project this master token belongs to.
+    /// Creates a client for the project that a master token belongs to.
     pub fn project(&self, token: impl Into<MasterToken>) -> ProjectClient {
-        ProjectClient::new(self.clone(), token.into())
+        ProjectClient {
+            server: self.clone(),
+            auth: Auth::Master(token.into()),
+        }
     }
 }
 
 impl ProjectClient {
-    fn new(server: Client, token: MasterToken) -> Self {
-        Self {
-            server,
-            auth: Auth::Master(token),
-        }
-    }
-
-    /// The project's own record.
+    /// Returns the project.
     ///
     /// # Errors
     ///
-    /// [`Error::Unauthorized`] or [`Error::Expired`] when the master token does not work.
+    /// [`Error::Unauthorized`] or [`Error::Expired`] if the master token does not work.
     pub async fn project(&self) -> Result<Project, Error> {
         project(&self.server, &self.auth).await
     }
 
-    /// All active members. The order is not fixed; see [`List`] for what that means.
+    /// Lists all active members. The order is not stable, see [`List`].
     pub fn members(&self) -> List<ProjectMember> {
-        list::results(&self.server, &self.auth, members_call())
+        List::new(&self.server, &self.auth, members_call())
     }
 
-    /// The ids of all active members, and nothing else of the answers.
+    /// Lists only the ids of all active members.
     pub fn member_ids(&self) -> List<ProjectMemberId> {
-        list::pages(
-            &self.server,
-            &self.auth,
-            members_call(),
-            |error| error,
-            list::results_page,
-            |item| Ok(serde_json::from_slice::<OnlyId>(item)?.project_member_id),
-        )
+        List::with_parser(&self.server, &self.auth, members_call(), |item| {
+            Ok(serde_json::from_slice::<OnlyId>(item)?.project_member_id)
+        })
     }
 
-    /// All files of a member from the [list of members](Self::members). Those the list brought
-    /// along are taken as they are where they are all; only a member with more than Open Humans
-    /// puts there, ten, costs requests.
+    /// Lists all files of a member from the [member list](Self::members). Makes no request if the
+    /// member's record contains all files, which it does for up to ten.
     pub fn files_of(&self, member: &ProjectMember) -> List<DataFile> {
         if member.file_count == u64::try_from(member.data.len()).ok() {
             return List::of(member.data.clone());
@@ -204,7 +194,7 @@ impl ProjectClient {
         self.member(&member.project_member_id).files()
     }
 
-    /// One member, with the master token acting for the member.
+    /// Creates a client for one member that uses the master token.
     pub fn member(&self, member: &ProjectMemberId) -> MemberClient {
         MemberClient::new(self.server.clone(), self.auth.clone(), Some(member.clone()))
     }
@@ -215,11 +205,11 @@ impl ProjectClient {
 }
 
 impl MemberClient {
-    /// The record of the project the member's token belongs to.
+    /// Returns the project that the member's token belongs to.
     ///
     /// # Errors
     ///
-    /// [`Error::Unauthorized`] or [`Error::Expired`] when the token does not work.
+    /// [`Error::Unauthorized`] or [`Error::Expired`] if the token does not work.
     pub async fn project(&self) -> Result<Project, Error> {
         project(&self.server, &self.auth).await
     }
@@ -227,7 +217,7 @@ impl MemberClient {
 
 fn members_call() -> Call {
     let mut call = Call::page("members", "/api/direct-sharing/project/members/");
-    // With the token in the header Open Humans answers this one call with a 500.
+    // Open Humans responds 500 to this call if the token is in the header.
     call.token_in_query = true;
     call
 }
@@ -252,7 +242,7 @@ mod tests {
     use http::header;
 
     #[tokio::test]
-    async fn the_members_list_wants_its_token_in_the_query() {
+    async fn member_list_sends_token_in_query() {
         let mock = MockTransport::new();
         mock.respond(
             200,
@@ -263,13 +253,13 @@ mod tests {
         let member = members.try_next().await.unwrap().unwrap();
         assert_eq!(member.project_member_id.as_str(), "00000001");
         assert!(!format!("{member:?}").contains("master\""));
-        let requests = mock.requests().remove(0);
-        assert_eq!(requests.uri().query(), Some("access_token=master"));
-        assert!(!requests.headers().contains_key(header::AUTHORIZATION));
+        let request = mock.requests().remove(0);
+        assert_eq!(request.uri().query(), Some("access_token=master"));
+        assert!(!request.headers().contains_key(header::AUTHORIZATION));
     }
 
     #[tokio::test]
-    async fn a_master_token_asks_for_one_member() {
+    async fn master_token_names_member_in_query() {
         let mock = MockTransport::new();
         let id = "00000001".parse().unwrap();
         mock.respond(
@@ -279,7 +269,7 @@ mod tests {
         let member = mock.client().project("master").member(&id);
         let error = member.exchange_member().await.unwrap_err();
         assert!(matches!(error, Error::Deauthorized));
-        let requests = mock.requests().remove(0);
-        assert_eq!(requests.uri().query(), Some("project_member_id=00000001"));
+        let request = mock.requests().remove(0);
+        assert_eq!(request.uri().query(), Some("project_member_id=00000001"));
     }
 }

@@ -1,4 +1,4 @@
-//! What Open Humans shows to everyone.
+//! Public data.
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::Error;
-use crate::members::file_filter::{FileFilter, number_at_end};
+use crate::members::file_filter::{FileFilter, list_of, number_at_end};
 use crate::members::project::Project;
 use crate::rest::call::Call;
 use crate::rest::client::{Auth, Client};
-use crate::rest::list::{self, List};
+use crate::rest::list::List;
 use crate::types::data_file::{DataFile, DataFileId};
-use crate::types::record::{Raw, at_most, deserialize_with_raw, lenient};
+use crate::types::record::{Raw, bounded_list, deserialize_with_raw, lenient};
 
-/// Public data, without a token.
+/// A client for public data, which needs no token.
 ///
 /// ```no_run
 /// use oh_api::Client;
@@ -30,11 +30,10 @@ use crate::types::record::{Raw, at_most, deserialize_with_raw, lenient};
 /// # }
 /// ```
 ///
-/// Lists by project, member and data type have addresses of their own. Beyond that there are filters,
-/// such as [`FileFilter`]. Open Humans documents them; its newest server ignores all of them but
-/// `include_children`. So each filter is sent, for the servers that honour it, and what comes is
-/// filtered here once more: the items are right at every server, and a server that ignores a filter
-/// sends the whole list for them.
+/// Open Humans documents filters for its lists, and its newest server ignores all of them except
+/// `include_children`. The filters of this library therefore also apply to the items that the server
+/// returns. A list that belongs to an unknown project, member or data type ends with
+/// [`Error::NotFound`].
 ///
 /// Source: "Public API" (`/api/public/`).
 #[derive(Clone)]
@@ -53,53 +52,53 @@ pub struct PublicMember {
     /// The public name.
     #[serde(default)]
     pub name: Option<String>,
-    /// The profile's address.
+    /// The URL of the profile.
     #[serde(default)]
     pub profile_url: Option<String>,
     #[serde(skip)]
     raw: Raw,
 }
 
-/// The longest record of one file that is read: its metadata can have 2.6 MB.
+/// The longest record of one file in bytes. Its metadata can have 2.6 MB.
 const MAX_FILE_RECORD: usize = 8 << 20;
 
-/// So many sources or projects of one record are read.
+/// The largest number of sources or projects of one record.
 const MAX_LIST: usize = 10_000;
 
-/// A data type that files can be registered with.
+/// A data type of files.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct DataType {
-    /// Its number.
+    /// The data type's number.
     #[serde(default, deserialize_with = "lenient")]
     pub id: Option<u64>,
-    /// Its name.
+    /// The data type's name.
     #[serde(default)]
     pub name: Option<String>,
-    /// The number of the wider type it belongs to.
+    /// The number of the more general data type.
     #[serde(default, deserialize_with = "lenient")]
     pub parent: Option<u64>,
-    /// The numbers of the narrower types below it.
+    /// The numbers of the more specific data types.
     #[serde(default, deserialize_with = "lenient")]
     pub children: Option<Vec<u64>>,
-    /// What it is, in short.
+    /// A short description.
     #[serde(default)]
     pub description: Option<String>,
-    /// What it is, at length.
+    /// A long description.
     #[serde(default)]
     pub details: Option<String>,
-    /// Whether files can be registered with it, rather than with one below.
+    /// Whether files can have this data type, rather than only a more specific one.
     #[serde(default)]
     pub uploadable: Option<bool>,
-    /// The projects that upload it, as paths relative to the server.
-    #[serde(default, deserialize_with = "at_most::<_, _, MAX_LIST>")]
+    /// The projects that upload this data type, as paths relative to the server.
+    #[serde(default, deserialize_with = "bounded_list::<_, _, MAX_LIST>")]
     pub source_projects: Vec<String>,
     #[serde(skip)]
     raw: Raw,
 }
 
-/// A member's username and the sources the member has made public.
+/// A member's username and public sources.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
@@ -107,13 +106,13 @@ pub struct SourcesOfMember {
     /// The username.
     pub username: String,
     /// The sources, such as `direct-sharing-2`.
-    #[serde(default, deserialize_with = "at_most::<_, _, MAX_LIST>")]
+    #[serde(default, deserialize_with = "bounded_list::<_, _, MAX_LIST>")]
     pub sources: Vec<String>,
     #[serde(skip)]
     raw: Raw,
 }
 
-/// A source and the members who have made it public.
+/// A source and the members who made it public.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
@@ -124,7 +123,7 @@ pub struct MembersOfSource {
     #[serde(default)]
     pub name: Option<String>,
     /// The members' usernames.
-    #[serde(default, deserialize_with = "at_most::<_, _, 100_000>")]
+    #[serde(default, deserialize_with = "bounded_list::<_, _, 100_000>")]
     pub usernames: Vec<String>,
     #[serde(skip)]
     raw: Raw,
@@ -133,126 +132,132 @@ pub struct MembersOfSource {
 deserialize_with_raw!(PublicMember, DataType, SourcesOfMember, MembersOfSource);
 
 impl Client {
-    /// What is public.
+    /// Returns a client for public data.
     pub fn public(&self) -> PublicClient {
-        PublicClient::new(self.clone())
+        PublicClient {
+            server: self.clone(),
+        }
     }
 }
 
 impl PublicClient {
-    fn new(server: Client) -> Self {
-        Self { server }
-    }
-
-    /// All projects.
+    /// Lists all projects.
     pub fn projects(&self) -> List<Project> {
-        self.list("public projects", "/api/public/projects/".into())
+        self.list(Call::page("public projects", "/api/public/projects/"))
     }
 
-    /// One project.
+    /// Returns one project.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] where there is none with this number.
+    /// [`Error::NotFound`] if no project has this number.
     pub async fn project(&self, id: u64) -> Result<Project, Error> {
-        self.one("public project", format!("/api/public/project/{id}/"))
-            .await
+        let path = format!("/api/public/project/{id}/");
+        self.get(Call::get("public project", path)).await
     }
 
-    /// The public files of a project.
+    /// Lists the public files of a project.
     pub fn project_files(&self, id: u64) -> List<DataFile> {
-        let path = format!("/api/public/project/{id}/datafiles/");
-        self.list("public project's files", path)
+        self.list(list_of(
+            "project's files",
+            format!("project/{id}/"),
+            "datafiles/",
+        ))
     }
 
-    /// The public members of a project.
+    /// Lists the public members of a project.
     pub fn project_members(&self, id: u64) -> List<PublicMember> {
-        let path = format!("/api/public/project/{id}/members/");
-        self.list("public project's members", path)
+        self.list(list_of(
+            "project's members",
+            format!("project/{id}/"),
+            "members/",
+        ))
     }
 
-    /// All public members.
+    /// Lists all public members.
     pub fn members(&self) -> List<PublicMember> {
-        self.list("public members", "/api/public/members/".into())
+        self.list(Call::page("public members", "/api/public/members/"))
     }
 
-    /// One member.
+    /// Returns one member.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] where there is none of this name.
+    /// [`Error::NotFound`] if no member has this username.
     pub async fn member(&self, username: &str) -> Result<PublicMember, Error> {
         let path = format!("/api/public/member/{}/", segment(username)?);
-        self.one("public member", path).await
+        self.get(Call::get("public member", path)).await
     }
 
-    /// The projects a member is publicly in.
+    /// Lists the projects that a member joined publicly.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] where the username cannot be one.
+    /// [`Error::InvalidInput`] if the username is invalid.
     pub fn member_projects(&self, username: &str) -> Result<List<Project>, Error> {
-        let path = format!("/api/public/member/{}/projects/", segment(username)?);
-        Ok(self.list("public member's projects", path))
+        let member = format!("member/{}/", segment(username)?);
+        Ok(self.list(list_of("member's projects", member, "projects/")))
     }
 
-    /// A member's public files. For a name nobody has, the server fails ([`Error::Server`]) where
-    /// one expects it to say so; [`member`](Self::member) tells the two apart.
+    /// Lists a member's public files.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] where the username cannot be one.
+    /// [`Error::InvalidInput`] if the username is invalid.
     pub fn member_files(&self, username: &str) -> Result<List<DataFile>, Error> {
-        let path = format!("/api/public/member/{}/datafiles/", segment(username)?);
-        Ok(self.list("public member's files", path))
+        let member = format!("member/{}/", segment(username)?);
+        Ok(self.list(list_of("member's files", member, "datafiles/")))
     }
 
-    /// All data types.
+    /// Lists all data types.
     pub fn data_types(&self) -> List<DataType> {
-        self.list("public data types", "/api/public/datatypes/".into())
+        self.list(Call::page("data types", "/api/public/datatypes/"))
     }
 
-    /// One data type.
+    /// Returns one data type.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] where there is none with this number.
+    /// [`Error::NotFound`] if no data type has this number.
     pub async fn data_type(&self, id: u64) -> Result<DataType, Error> {
-        self.one("public data type", format!("/api/public/datatype/{id}/"))
-            .await
+        let path = format!("/api/public/datatype/{id}/");
+        self.get(Call::get("data type", path)).await
     }
 
-    /// The data types that a project uploads, of all there are.
+    /// Lists the data types that a project uploads.
     pub fn data_types_of(&self, project: u64) -> List<DataType> {
-        let call = Call::page("public data types", "/api/public/datatypes/");
+        let call = Call::page("data types", "/api/public/datatypes/");
         let call = call.query("source_project_id", project.to_string());
-        self.listed(call).only(move |data_type: &DataType| {
+        self.list(call).only(move |data_type: &DataType| {
             let mut projects = data_type.source_projects.iter();
             projects.any(|path| number_at_end(path) == Some(project))
         })
     }
 
-    /// The public files of a data type. Those of the types below it are left out; see
+    /// Lists the public files of a data type, without those of more specific types; see
     /// [`FileFilter::include_children`].
     pub fn data_type_files(&self, id: u64) -> List<DataFile> {
-        let path = format!("/api/public/datatype/{id}/datafiles/");
-        self.list("public data type's files", path)
+        self.list(list_of(
+            "data type's files",
+            format!("datatype/{id}/"),
+            "datafiles/",
+        ))
     }
 
-    /// All public files.
+    /// Lists all public files.
     pub fn files(&self) -> List<DataFile> {
-        self.list("public files", "/api/public/datafiles/".into())
+        self.list(Call::page("public files", "/api/public/datafiles/"))
     }
 
-    /// The public files that a filter wants.
+    /// Lists the public files that match a filter.
     ///
     /// ```no_run
     /// use oh_api::{Client, FileFilter};
     ///
     /// # async fn example() -> Result<(), oh_api::Error> {
     /// let public = Client::new("https://www.openhumans.org")?.public();
-    /// let wanted = FileFilter::new().data_type(2).include_children().username("alice");
-    /// let mut files = public.files_matching(&wanted);
+    /// let filter = FileFilter::new().data_type(2).include_children().username("alice");
+    /// let mut files = public.files_matching(&filter);
     /// while let Some(file) = files.try_next().await? {
     ///     println!("{}", file.basename);
     /// }
@@ -260,115 +265,102 @@ impl PublicClient {
     /// # }
     /// ```
     pub fn files_matching(&self, filter: &FileFilter) -> List<DataFile> {
-        let wanted = filter.clone();
-        self.listed(filter.call())
-            .only(move |file| wanted.wants(file))
+        let Some(call) = filter.call() else {
+            return List::of(Vec::new());
+        };
+        let filter = filter.clone();
+        self.list(call).only(move |file| filter.matches(file))
     }
 
-    /// The projects whose names hold `name`, in whatever case.
+    /// Lists the projects whose names contain `name`, ignoring case.
     pub fn projects_named(&self, name: &str) -> List<Project> {
         let call = Call::page("public projects", "/api/public/projects/").query("name", name);
         let name = name.to_lowercase();
-        self.listed(call)
-            .only(move |project: &Project| holds(project.name.as_deref(), &name))
+        let matches = move |project: &Project| contains(project.name.as_deref(), &name);
+        self.list(call).only(matches)
     }
 
-    /// The public members whose usernames hold `part`, in whatever case.
+    /// Lists the public members whose usernames contain `part`, ignoring case.
     pub fn members_named(&self, part: &str) -> List<PublicMember> {
         let call = Call::page("public members", "/api/public/members/").query("username", part);
         let part = part.to_lowercase();
-        self.listed(call)
-            .only(move |member: &PublicMember| holds(member.username.as_deref(), &part))
+        let matches = move |member: &PublicMember| contains(member.username.as_deref(), &part);
+        self.list(call).only(matches)
     }
 
-    /// One public file.
+    /// Returns one public file.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] where there is none with this id, or it is not public.
+    /// [`Error::NotFound`] if no public file has this id.
     pub async fn file(&self, id: DataFileId) -> Result<DataFile, Error> {
         let mut call = Call::get("public file", format!("/api/public/datafile/{id}/"));
         call.max_response = MAX_FILE_RECORD;
-        self.server.ask(&Auth::Anonymous, &call).await?.json()
+        self.get(call).await
     }
 
-    /// All public files, in the older form, which names each file's source.
+    /// Lists all public files in an older form that contains each file's source.
     pub fn public_data(&self) -> List<DataFile> {
-        self.list("public data", "/api/public-data/".into())
+        self.list(Call::page("public data", "/api/public-data/"))
     }
 
-    /// The public sources of each member, in the older form.
+    /// Lists the public sources of each member, in the older form.
     pub fn sources_by_member(&self) -> List<SourcesOfMember> {
         let path = "/api/public-data/sources-by-member/";
-        self.list("sources by member", path.into())
+        self.list(Call::page("sources by member", path))
     }
 
-    /// The public members of one source, such as `direct-sharing-2`, in the older form: nothing
-    /// for a source nobody has made public. The list is filtered here, because the newest server
-    /// responds with an error to an unknown source.
+    /// Returns the public members of one source, such as `direct-sharing-2`, in the older form;
+    /// `None` if no member made the source public.
+    ///
+    /// Reads the list of all sources: the newest server ignores its documented filter `source`, and
+    /// fails if the value is unknown.
     ///
     /// # Errors
     ///
-    /// When the list cannot be read up to the source.
+    /// If the list cannot be read up to the source.
     pub async fn members_of_source(&self, source: &str) -> Result<Option<MembersOfSource>, Error> {
-        // Without the filter `source`: the newest server responds 500 for an unknown source.
-        let call = Call::page("members by source", "/api/public-data/members-by-source/");
-        let mut list: List<MembersOfSource> = self.listed(call);
-        while let Some(found) = list.try_next().await? {
-            if found.source == source {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
+        let source = source.to_owned();
+        let list = self.members_by_source();
+        list.only(move |item| item.source == source)
+            .try_next()
+            .await
     }
 
-    /// The public members of each source, in the older form.
+    /// Lists the public members of each source, in the older form.
     pub fn members_by_source(&self) -> List<MembersOfSource> {
         let path = "/api/public-data/members-by-source/";
-        self.list("members by source", path.into())
+        self.list(Call::page("members by source", path))
     }
 
     pub(crate) fn server(&self) -> &Client {
         &self.server
     }
 
-    fn list<T>(&self, name: &'static str, path: String) -> List<T>
-    where
-        T: DeserializeOwned + Send + 'static,
-    {
-        self.listed(Call::page(name, path))
+    fn list<T: DeserializeOwned>(&self, call: Call) -> List<T> {
+        List::new(&self.server, &Auth::Anonymous, call)
     }
 
-    fn listed<T>(&self, call: Call) -> List<T>
-    where
-        T: DeserializeOwned + Send + 'static,
-    {
-        list::results(&self.server, &Auth::Anonymous, call)
-    }
-
-    async fn one<T: DeserializeOwned>(&self, name: &'static str, path: String) -> Result<T, Error> {
-        let call = Call::get(name, path);
+    async fn get<T: DeserializeOwned>(&self, call: Call) -> Result<T, Error> {
         self.server.ask(&Auth::Anonymous, &call).await?.json()
     }
 }
 
-fn holds(text: Option<&str>, part: &str) -> bool {
+fn contains(text: Option<&str>, part: &str) -> bool {
     text.is_some_and(|text| text.to_lowercase().contains(part))
 }
 
-/// What a path segment may hold as it is (RFC 3986 section 2.3).
+/// The characters that are not escaped in a path segment (RFC 3986 section 2.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-fn segment(username: &str) -> Result<String, Error> {
+/// Escapes a username for a path.
+pub(crate) fn segment(username: &str) -> Result<String, Error> {
     if matches!(username, "" | "." | "..") {
-        return Err(Error::InvalidInput {
-            argument: "username",
-            reason: "nobody can have it".into(),
-        });
+        return Err(Error::invalid_input("username", "it is not a username"));
     }
     Ok(utf8_percent_encode(username, SEGMENT).to_string())
 }
@@ -388,20 +380,20 @@ mod tests {
     use http::header;
 
     #[tokio::test]
-    async fn sends_no_token_and_stays_in_its_path() {
+    async fn public_client_escapes_username_and_sends_no_token() {
         let mock = MockTransport::new();
         mock.respond(200, r#"{"username":"a/../b?c","name":"A"}"#);
         let public = mock.client().public();
         public.member("a/../b?c").await.unwrap();
-        let requests = mock.requests().remove(0);
-        assert_eq!(requests.uri().path(), "/api/public/member/a%2F..%2Fb%3Fc/");
-        assert!(!requests.headers().contains_key(header::AUTHORIZATION));
+        let request = mock.requests().remove(0);
+        assert_eq!(request.uri().path(), "/api/public/member/a%2F..%2Fb%3Fc/");
+        assert!(!request.headers().contains_key(header::AUTHORIZATION));
         let error = public.member("..").await.unwrap_err();
         assert!(matches!(error, Error::InvalidInput { .. }));
     }
 
     #[tokio::test]
-    async fn filters_are_sent_and_hold_where_the_server_ignores_them() {
+    async fn public_list_filters_items_if_server_ignores_filter() {
         let mock = MockTransport::new();
         let public = mock.client().public();
         let answer = |items: &str| format!(r#"{{"count":3,"next":null,"results":[{items}]}}"#);
@@ -443,6 +435,65 @@ mod tests {
                 "https://oh.example/api/public/members/?username=ali",
                 "https://oh.example/api/public/datatypes/?source_project_id=2"
             ]
+        );
+    }
+
+    #[tokio::test]
+    async fn list_of_unknown_resource_is_not_found() {
+        let mock = MockTransport::new();
+        let public = mock.client().public();
+        let lists = [
+            public.member_files("nobody").unwrap(),
+            public.files_matching(&FileFilter::new().username("nobody")),
+            public.project_files(999),
+            public.data_type_files(999),
+        ];
+        for mut list in lists {
+            mock.respond(500, "<html>").respond(404, "{}");
+            let error = list.try_next().await.unwrap_err();
+            assert!(matches!(error, Error::NotFound), "{error}");
+            assert_eq!(mock.requests().len(), 2);
+        }
+        mock.respond(500, "<html>").respond(404, "{}");
+        let error = public.project_members(999).try_next().await.unwrap_err();
+        assert!(matches!(error, Error::NotFound), "{error}");
+        mock.respond(500, "<html>").respond(404, "{}");
+        let mut projects = public.member_projects("nobody").unwrap();
+        let error = projects.try_next().await.unwrap_err();
+        assert!(matches!(error, Error::NotFound), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn list_of_known_resource_is_retried_after_500() {
+        let mock = MockTransport::new();
+        mock.respond(500, "<html>")
+            .respond(200, r#"{"id":2}"#)
+            .respond(502, "")
+            .respond(200, r#"{"results":[]}"#);
+        let files = mock.client().public().project_files(2);
+        let mut files = files;
+        assert!(files.try_next().await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn members_of_source_returns_none_for_unknown_source() {
+        let mock = MockTransport::new();
+        mock.respond(
+            200,
+            r#"{"results":[{"source":"direct-sharing-2","usernames":["a"]}]}"#,
+        );
+        let public = mock.client().public();
+        assert!(
+            public
+                .members_of_source("nonsense")
+                .await
+                .unwrap()
+                .is_none()
+        );
+        assert_eq!(
+            mock.requests()[0].uri().query(),
+            None,
+            "an unknown filter makes it fail"
         );
     }
 }

@@ -1,49 +1,49 @@
-//! Removing members from the project, and making sure of it.
+//! Removal of members from the project, with a check of the result.
 //!
-//! With a webhook configured, the newest Open Humans removes the member and then answers 500, and
-//! stops after the first id of a list. So there is one id to a call, and a failure that leaves
-//! the outcome open is settled by asking: a second removal of someone who is gone is refused with
-//! the id, and a member's own token is no longer known.
+//! If the project has a webhook, the newest Open Humans removes the member, then responds 500, and
+//! ignores the rest of a list of ids. Each call therefore has one id, and an unclear failure is
+//! resolved by another request: the server rejects the removal of someone who is not a member, and
+//! no longer knows the token of a removed member.
 
 use serde_json::json;
 
 use crate::members::member::MemberClient;
-use crate::members::message::{check_ids, names_nobody};
+use crate::members::message::{check_ids, is_not_a_member};
 use crate::members::project::ProjectClient;
 use crate::rest::call::{Call, Repeat};
 use crate::{Error, ProjectMemberId};
 
-/// What came of a removal.
+/// The result of a removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Removal {
-    /// The member is removed, by this call.
+    /// This call removed the member.
     Removed,
     /// The member was not in the project.
     NotAMember,
 }
 
 impl MemberClient {
-    /// Removes the member from the project: tokens die, and Open Humans calls the project's own
-    /// deauthorization webhook during this call.
+    /// Removes the member from the project. This revokes the member's tokens, and Open Humans calls
+    /// the project's deauthorization webhook during this call.
     ///
     /// # Errors
     ///
-    /// When the member could not be removed, or, after a failure, it could not be settled whether
-    /// the member was. It is safe to call again.
+    /// If the member could not be removed, or the result of a failed call is unknown. The call can
+    /// safely be repeated.
     pub async fn remove(&self) -> Result<Removal, Error> {
         let call = self.removal()?;
         let failed = match self.server.ask_once(&self.auth, &call).await {
             Ok(_) => return Ok(Removal::Removed),
-            Err(error) if names_nobody(&error) => return Ok(Removal::NotAMember),
+            Err(error) if is_not_a_member(&error) => return Ok(Removal::NotAMember),
             Err(error) if error.is_retryable() => error,
             Err(error) => return Err(error),
         };
-        let settled = match &self.on_behalf_of {
+        let removed = match &self.on_behalf_of {
             Some(_) => self.remove_again(&call).await,
-            None => self.is_gone().await,
+            None => self.is_removed().await,
         };
-        match settled {
+        match removed {
             Ok(true) => Ok(Removal::Removed),
             Ok(false) | Err(_) => Err(failed),
         }
@@ -65,20 +65,19 @@ impl MemberClient {
         .json(&body)
     }
 
-    /// Whether the member is gone, found out by removing again.
+    /// Determines by a second removal whether the member was removed.
     async fn remove_again(&self, call: &Call) -> Result<bool, Error> {
         let mut call = call.clone();
-        // Whoever has been removed cannot be removed twice, so this may be repeated.
         call.repeat = Repeat::Safe;
         match self.server.ask(&self.auth, &call).await {
             Ok(_) => Ok(true),
-            Err(error) if names_nobody(&error) => Ok(true),
+            Err(error) if is_not_a_member(&error) => Ok(true),
             Err(error) => Err(error),
         }
     }
 
-    /// Whether the member is gone, found out with the member's own token.
-    async fn is_gone(&self) -> Result<bool, Error> {
+    /// Determines with the member's own token whether the member was removed.
+    async fn is_removed(&self) -> Result<bool, Error> {
         match self.project_member_id().await {
             Ok(_) => Ok(false),
             Err(Error::Unauthorized { .. } | Error::Deauthorized) => Ok(true),
@@ -92,12 +91,12 @@ impl ProjectClient {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`MemberClient::remove`].
     pub async fn remove(&self, member: &ProjectMemberId) -> Result<Removal, Error> {
         self.member(member).remove().await
     }
 
-    /// Removes members, one call each, and says for each what came of it.
+    /// Removes members with one call each. Returns each member's result.
     pub async fn remove_members(
         &self,
         members: &[ProjectMemberId],
@@ -115,19 +114,19 @@ mod tests {
     use super::*;
     use crate::test_support::MockTransport;
 
-    const GONE: &str =
+    const NOT_A_MEMBER: &str =
         r#"{"errors":{"project_member_ids":["Invalid project member ID(s): 01026778"]}}"#;
 
     #[tokio::test(start_paused = true)]
-    async fn a_500_is_settled_by_asking() {
+    async fn removal_after_500_is_checked_by_second_removal() {
         let mock = MockTransport::new();
         let id: ProjectMemberId = "01026778".parse().unwrap();
         let project = mock.client().project("master");
-        mock.respond(500, "<html>").respond(400, GONE);
+        mock.respond(500, "<html>").respond(400, NOT_A_MEMBER);
         assert_eq!(project.remove(&id).await.unwrap(), Removal::Removed);
         mock.respond(500, "<html>").respond(200, "\"success\"");
         assert_eq!(project.remove(&id).await.unwrap(), Removal::Removed);
-        mock.respond(400, GONE);
+        mock.respond(400, NOT_A_MEMBER);
         assert_eq!(project.remove(&id).await.unwrap(), Removal::NotAMember);
         for _ in 0..5 {
             mock.respond(500, "<html>");
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_members_own_token_proves_it() {
+    async fn removal_after_500_is_checked_with_member_token() {
         let mock = MockTransport::new();
         let member = mock.client().member("t");
         mock.respond(500, "<html>")
@@ -148,7 +147,7 @@ mod tests {
         mock.respond(500, "<html>")
             .respond(200, r#"{"project_member_id":"01026778"}"#);
         assert!(matches!(member.remove().await, Err(Error::Server { .. })));
-        // A token that was dead before proves nothing was done here.
+        // An invalid token does not prove that this call removed the member.
         mock.respond(401, r#"{"detail":"Invalid token."}"#);
         assert!(matches!(
             member.remove().await,

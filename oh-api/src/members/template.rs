@@ -1,18 +1,18 @@
-//! Messages are Django templates to Open Humans, whether their writers know it or not.
+//! Detection of Django template syntax in messages.
 //!
-//! One that is not well formed is accepted, queued, and never arrives; a name Open Humans does not
-//! know leaves a hole. So both are found before a message is sent.
+//! Open Humans interprets every message as a template. It accepts and queues a malformed template,
+//! but never delivers it, and replaces unknown variables by nothing.
 //!
 //! Source: Django's documentation, "The Django template language"; `PROJECT_MEMBER_ID` from Open
 //! Humans' "OAuth2 Project API", section on messages.
 
-/// What is wrong with a text as a template, if it is not simply text and the receiver's id.
+/// Returns the problem of a text that contains template syntax other than the recipient's id.
 pub(crate) fn problem(text: &str) -> Option<String> {
     let mut rest = text;
     while let Some(at) = rest.find('{') {
         rest = &rest[at..];
         let Some((inside, kind, after)) = next(rest) else {
-            // A brace that begins nothing is text.
+            // A single brace is text.
             rest = &rest[1..];
             continue;
         };
@@ -20,14 +20,12 @@ pub(crate) fn problem(text: &str) -> Option<String> {
         match kind {
             Kind::Comment => {}
             Kind::Tag => {
-                return Some(format!(
-                    "Open Humans would read {shown} in it as a template's tag"
-                ));
+                return Some(format!("Open Humans interprets {shown} as a template tag"));
             }
             Kind::Variable if inside.trim() == "PROJECT_MEMBER_ID" => {}
             Kind::Variable => {
                 return Some(format!(
-                    "Open Humans would read {shown} in it as a template's variable, and knows only \
+                    "Open Humans interprets {shown} as a template variable, and only defines \
                      {{{{ PROJECT_MEMBER_ID }}}}"
                 ));
             }
@@ -43,7 +41,7 @@ enum Kind {
     Comment,
 }
 
-/// What is between the braces at the beginning, and what follows. They must end on their line.
+/// Splits the text after a template element at its start. An element ends on its line.
 fn next(text: &str) -> Option<(&str, Kind, &str)> {
     let (close, kind) = match text.as_bytes().get(1)? {
         b'{' => ("}}", Kind::Variable),
@@ -60,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_and_the_receivers_id_arrive() {
+    fn template_problem_accepts_text_and_recipient_id() {
         for good in [
             "Hello",
             "Hello {{ PROJECT_MEMBER_ID }}, {{PROJECT_MEMBER_ID}}",
@@ -68,7 +66,7 @@ mod tests {
             "{",
             "broken {{ x",
             "over {{ two\nlines }}",
-            "{# nobody sees this #}",
+            "{# a comment #}",
             "100 % }} sure %}",
         ] {
             assert_eq!(problem(good), None, "{good}");
@@ -76,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_keeps_a_message_from_arriving_is_found() {
+    fn template_problem_rejects_tags_and_unknown_variables() {
         for (bad, named) in [
             ("{% nosuch %}", "{% nosuch %}"),
             ("a {{ }}", "{{ }}"),

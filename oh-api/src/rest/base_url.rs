@@ -1,30 +1,30 @@
-//! Which addresses secrets may be sent to.
+//! Validation of URLs that secrets are sent to.
 
 use url::{Host, Url};
 
-/// Why an address cannot be one that secrets are sent to.
+/// The reason why secrets cannot be sent to a URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidBaseUrl {
-    /// It is not a URL at all.
+    /// The text is not a URL.
     #[error("it is not a URL ({0})")]
     NotAUrl(#[from] url::ParseError),
-    /// It holds a user name or a password.
-    #[error("it has credentials in it")]
+    /// The URL contains a user name or a password.
+    #[error("it contains credentials")]
     Credentials,
-    /// It has a part after `#`.
+    /// The URL has a fragment.
     #[error("it has a fragment")]
     Fragment,
-    /// It is plain http, and not this machine.
-    #[error("plain http would send secrets in the clear; only loopback may")]
+    /// The URL uses http with another host than loopback.
+    #[error("http would send secrets unencrypted; use https, or http with a loopback address")]
     PlainHttp,
-    /// Its scheme is neither https nor http.
-    #[error("it is not an https address")]
+    /// The URL uses neither https nor http.
+    #[error("it is not an https URL")]
     Scheme,
 }
 
-/// Reads an address that secrets may be sent to: https, or http on this machine, without
-/// credentials and without a fragment.
+/// Parses a URL that secrets may be sent to: https, or http with a loopback address, without
+/// credentials and fragment.
 ///
 /// ```
 /// use oh_api::{InvalidBaseUrl, check_base_url};
@@ -36,7 +36,7 @@ pub enum InvalidBaseUrl {
 ///
 /// # Errors
 ///
-/// What is wrong with it.
+/// The first rule that the URL violates.
 pub fn check_base_url(text: &str) -> Result<Url, InvalidBaseUrl> {
     let url = Url::parse(text)?;
     if !url.username().is_empty() || url.password().is_some() {
@@ -53,8 +53,7 @@ pub fn check_base_url(text: &str) -> Result<Url, InvalidBaseUrl> {
     }
 }
 
-/// Whether a URL's host is this machine itself.
-pub(crate) fn is_loopback(url: &Url) -> bool {
+fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),

@@ -1,4 +1,4 @@
-//! One call, described apart from sending it, so that it can be sent again.
+//! The description of an API call, from which each attempt builds its request.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, header};
@@ -8,43 +8,43 @@ use url::Url;
 use crate::Error;
 use crate::transport::Body;
 
-/// What a call carries.
+/// A request body.
 #[derive(Clone)]
-pub(crate) enum Payload {
-    None,
-    Bytes {
-        content_type: HeaderValue,
-        bytes: Bytes,
-    },
+pub(crate) struct Payload {
+    pub(crate) content_type: HeaderValue,
+    pub(crate) bytes: Bytes,
 }
 
-/// Whether a call may be sent again after a failure that leaves open if it was done.
+/// Whether a call may be repeated after a failure.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Repeat {
-    /// Twice is as good as once.
+    /// The call is idempotent.
     Safe,
-    /// Only where it certainly was not done.
+    /// Only if the server certainly did not process the call.
     IfUnprocessed,
 }
 
 /// One call to the API.
 #[derive(Clone)]
 pub(crate) struct Call {
-    /// What the call is called in logs: never with an id in it.
+    /// The name in logs, which must not contain an id.
     pub(crate) name: &'static str,
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) query: Vec<(&'static str, String)>,
-    pub(crate) payload: Payload,
+    pub(crate) payload: Option<Payload>,
     pub(crate) repeat: Repeat,
-    /// `members/` knows the token only as a query parameter.
+    /// The path of the resource that a list belongs to. The server answers 500 to a list of an
+    /// unknown resource, and 404 to the resource itself.
+    pub(crate) parent: Option<String>,
+    /// Whether the token is sent as a query parameter, as the member list requires.
     pub(crate) token_in_query: bool,
-    /// The longest answer that is read, in bytes.
+    /// The longest response that is read, in bytes.
     pub(crate) max_response: usize,
 }
 
-/// The longest answer about one thing.
-const MAX_SINGLE: usize = 2 << 20;
+/// The longest response about a single resource.
+const MAX_RESOURCE: usize = 2 << 20;
 
 /// The longest page of a list. A page of 100 members has about 600 KB; with metadata in all of
 /// their files it can have much more.
@@ -57,14 +57,15 @@ impl Call {
             method: Method::GET,
             path: path.into(),
             query: Vec::new(),
-            payload: Payload::None,
+            payload: None,
             repeat: Repeat::Safe,
+            parent: None,
             token_in_query: false,
-            max_response: MAX_SINGLE,
+            max_response: MAX_RESOURCE,
         }
     }
 
-    /// A call for a page of a list.
+    /// Requests a page of a list.
     pub(crate) fn page(name: &'static str, path: impl Into<String>) -> Self {
         Self {
             max_response: MAX_PAGE,
@@ -85,31 +86,27 @@ impl Call {
         self
     }
 
-    pub(crate) fn json(mut self, value: &impl Serialize) -> Result<Self, Error> {
-        let bytes = serde_json::to_vec(value).map_err(|e| Error::InvalidInput {
-            argument: "body",
-            reason: e.to_string(),
-        })?;
-        self.payload = Payload::Bytes {
-            content_type: HeaderValue::from_static("application/json"),
+    pub(crate) fn json(self, value: &impl Serialize) -> Result<Self, Error> {
+        let bytes = serde_json::to_vec(value);
+        let bytes = bytes.map_err(|e| Error::invalid_input("body", e.to_string()))?;
+        Ok(self.body("application/json", bytes))
+    }
+
+    pub(crate) fn form(self, fields: &[(&str, &str)]) -> Result<Self, Error> {
+        let text = serde_urlencoded::to_string(fields);
+        let text = text.map_err(|e| Error::invalid_input("body", e.to_string()))?;
+        Ok(self.body("application/x-www-form-urlencoded", text))
+    }
+
+    fn body(mut self, content_type: &'static str, bytes: impl Into<Bytes>) -> Self {
+        self.payload = Some(Payload {
+            content_type: HeaderValue::from_static(content_type),
             bytes: bytes.into(),
-        };
-        Ok(self)
+        });
+        self
     }
 
-    pub(crate) fn form(mut self, fields: &[(&str, &str)]) -> Result<Self, Error> {
-        let text = serde_urlencoded::to_string(fields).map_err(|e| Error::InvalidInput {
-            argument: "body",
-            reason: e.to_string(),
-        })?;
-        self.payload = Payload::Bytes {
-            content_type: HeaderValue::from_static("application/x-www-form-urlencoded"),
-            bytes: text.into(),
-        };
-        Ok(self)
-    }
-
-    /// The request to `url`, which is the path's, with the token where this call wants it.
+    /// Builds the request to `url`, with the token in the header or in the query.
     pub(crate) fn request(
         &self,
         mut url: Url,
@@ -128,28 +125,20 @@ impl Call {
             .uri(url.as_str())
             .header(header::ACCEPT, "application/json");
         if let Some(token) = token.filter(|_| !self.token_in_query) {
-            let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
-                Error::InvalidInput {
-                    argument: "access token",
-                    reason: "it has characters no token has".into(),
-                }
-            })?;
+            let value = HeaderValue::try_from(format!("Bearer {token}"));
+            let invalid = "it contains characters that are invalid in a header";
+            let mut value = value.map_err(|_| Error::invalid_input("access token", invalid))?;
             value.set_sensitive(true);
             request = request.header(header::AUTHORIZATION, value);
         }
         let body = match &self.payload {
-            Payload::None => Body::empty(),
-            Payload::Bytes {
-                content_type,
-                bytes,
-            } => {
-                request = request.header(header::CONTENT_TYPE, content_type);
-                Body::full(bytes.clone())
+            None => Body::empty(),
+            Some(payload) => {
+                request = request.header(header::CONTENT_TYPE, &payload.content_type);
+                Body::full(payload.bytes.clone())
             }
         };
-        request.body(body).map_err(|_| Error::InvalidInput {
-            argument: "address",
-            reason: "it is not one a request can be sent to".into(),
-        })
+        let request = request.body(body);
+        request.map_err(|_| Error::invalid_input("URL", "it is not valid in a request"))
     }
 }

@@ -1,34 +1,35 @@
-//! Which Open Humans, and how to speak to it.
+//! The API client: which server to call, and how.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::StatusCode;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use url::Url;
 
 use crate::rest::base_url::check_base_url;
 use crate::rest::call::{Call, Repeat};
-use crate::rest::response::ApiResponse;
+use crate::rest::response::{ApiResponse, excerpt};
 use crate::rest::retry::RetryPolicy;
 use crate::rest::token_source::TokenSource;
 use crate::transport::{Body, BoxError, Transport, TransportError, read_to_bytes};
 use crate::{Clock, Error, MasterToken};
 
-/// So much of an answer that is an error is read.
-const MAX_ERROR: usize = 64 << 10;
+/// How many bytes of an error response are read.
+const MAX_ERROR_BODY: usize = 64 << 10;
 
-/// An Open Humans server, and how to speak to it. Clones share connections.
+/// A client for one Open Humans server. Clones share connections.
 ///
 /// ```
 /// use std::time::Duration;
 /// use oh_api::{RetryPolicy, Client};
 ///
-/// let server = Client::new("https://www.openhumans.org")?
+/// let client = Client::new("https://www.openhumans.org")?
 ///     .timeout(Duration::from_secs(10))
 ///     .retries(RetryPolicy::none());
-/// # let _ = server;
+/// # let _ = client;
 /// # Ok::<(), oh_api::Error>(())
 /// ```
 #[derive(Clone)]
@@ -41,7 +42,7 @@ pub struct Client {
     clock: Clock,
 }
 
-/// Who a call is made as.
+/// The credentials of a call.
 #[derive(Clone)]
 pub(crate) enum Auth {
     Anonymous,
@@ -50,32 +51,29 @@ pub(crate) enum Auth {
 }
 
 impl Client {
-    /// The server at `base_url`, through the built-in HTTP client.
+    /// Creates a client for the server at `base_url` with the built-in HTTP client.
     ///
     /// # Errors
     ///
-    /// When the address cannot be used (see [`with_transport`](Self::with_transport)) or TLS
-    /// cannot be set up.
+    /// If the URL is invalid (see [`with_transport`](Self::with_transport)), TLS cannot be set up or
+    /// a proxy variable of the environment is invalid.
     #[cfg(feature = "http-client")]
     pub fn new(base_url: &str) -> Result<Self, Error> {
         let client = crate::transport::HttpClient::new()?;
         Self::with_transport(base_url, Arc::new(client))
     }
 
-    /// The server at `base_url`, through the app's own transport.
+    /// Creates a client for the server at `base_url` with the application's own transport.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] when the address is not https (http is for loopback), or carries
-    /// credentials, a query or a fragment.
+    /// [`Error::InvalidInput`] if the URL does not use https (http is accepted for loopback), or
+    /// contains credentials, a query or a fragment.
     pub fn with_transport(base_url: &str, transport: Arc<dyn Transport>) -> Result<Self, Error> {
-        let invalid = |reason: &str| Error::InvalidInput {
-            argument: "base URL",
-            reason: reason.into(),
-        };
-        let base = check_base_url(base_url).map_err(|e| invalid(&e.to_string()))?;
+        let base = check_base_url(base_url)
+            .map_err(|error| Error::invalid_input("base URL", error.to_string()))?;
         if base.query().is_some() {
-            return Err(invalid("it has a query"));
+            return Err(Error::invalid_input("base URL", "it has a query"));
         }
         Ok(Self {
             transport,
@@ -86,20 +84,20 @@ impl Client {
         })
     }
 
-    /// How long a call may take, answer included; for files, how long nothing may move.
-    /// 30 s unless set.
+    /// Sets the timeout of a call including its response; for file transfers, the longest time
+    /// without progress. The default is 30 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// When failed calls are tried again.
+    /// Sets when failed calls are repeated.
     pub fn retries(mut self, retries: RetryPolicy) -> Self {
         self.retries = retries;
         self
     }
 
-    /// The clock that dates in `Retry-After` are measured against.
+    /// Sets the clock for token lifetimes and dates in `Retry-After`.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
@@ -111,6 +109,10 @@ impl Client {
 
     pub(crate) fn idle_timeout(&self) -> Duration {
         self.timeout
+    }
+
+    pub(crate) fn now(&self) -> crate::Timestamp {
+        self.clock.now()
     }
 
     pub(crate) fn time(&self) -> &Clock {
@@ -125,15 +127,26 @@ impl Client {
         &self.transport
     }
 
-    /// The address of a path of the API, below the base URL's own path.
+    /// The URL of an API path below the base URL.
     pub(crate) fn url(&self, path: &str) -> Url {
         let mut url = self.base.clone();
         url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
         url
     }
 
-    /// Makes a call, with retries and one new token, and checks the status.
+    /// Makes a call with retries and one token refresh, and converts error responses.
     pub(crate) async fn ask(&self, auth: &Auth, call: &Call) -> Result<ApiResponse, Error> {
+        if let Some(parent) = &call.parent {
+            let error = match self.ask_once(auth, call).await {
+                Err(error) if error.is_retryable() => error,
+                done => return done,
+            };
+            let is_500 = matches!(error, Error::Server { status } if status == StatusCode::INTERNAL_SERVER_ERROR);
+            let parent = Call::get("list parent", parent.as_str());
+            if is_500 && let Err(Error::NotFound) = self.ask_once(auth, &parent).await {
+                return Err(Error::NotFound);
+            }
+        }
         let again = |error: &Error| match call.repeat {
             Repeat::Safe => error.is_retryable(),
             Repeat::IfUnprocessed => error.was_not_processed(),
@@ -141,7 +154,7 @@ impl Client {
         self.retries.run(again, || self.ask_once(auth, call)).await
     }
 
-    /// As [`ask`](Self::ask), without repeating it.
+    /// As [`ask`](Self::ask), without retries.
     pub(crate) async fn ask_once(&self, auth: &Auth, call: &Call) -> Result<ApiResponse, Error> {
         let source = match auth {
             Auth::Anonymous => return self.attempt(None, call).await,
@@ -162,24 +175,19 @@ impl Client {
 
     async fn attempt(&self, token: Option<&str>, call: &Call) -> Result<ApiResponse, Error> {
         let request = call.request(self.url(&call.path), token)?;
-        let result =
-            match tokio::time::timeout(self.timeout, self.exchange(request, call.max_response))
-                .await
-            {
-                Ok(answer) => answer.and_then(|answer| answer.checked(&self.clock)),
-                Err(_) => Err(Error::Timeout),
-            };
-        match &result {
-            Ok(answer) => {
-                tracing::debug!(
-                    call = call.name,
-                    status = answer.status.as_u16(),
-                    "answered"
-                );
+        let exchange = self.exchange(request, call.max_response);
+        let response = match tokio::time::timeout(self.timeout, exchange).await {
+            Ok(response) => response.and_then(|response| response.error_for_status(&self.clock)),
+            Err(_) => Err(Error::Timeout),
+        };
+        match &response {
+            Ok(response) => {
+                let status = response.status.as_u16();
+                tracing::debug!(call = call.name, status, "API call succeeded");
             }
-            Err(error) => tracing::debug!(call = call.name, %error, "failed"),
+            Err(error) => tracing::debug!(call = call.name, %error, "API call failed"),
         }
-        result
+        response
     }
 
     async fn exchange(
@@ -190,7 +198,7 @@ impl Client {
         let (head, body) = self.transport.send(request).await?.into_parts();
         let body = match head.status.is_success() {
             true => read_all(body, max_response).await?,
-            false => read_start(body, MAX_ERROR).await?,
+            false => read_start(body, MAX_ERROR_BODY).await?,
         };
         Ok(ApiResponse {
             status: head.status,
@@ -199,21 +207,18 @@ impl Client {
         })
     }
 
-    /// Turns an answer that is not a success into its error, reading a little of its body.
+    /// Converts an error response whose body was not read yet.
     pub(crate) async fn failed(&self, response: http::Response<Body>) -> Error {
         let (head, body) = response.into_parts();
-        let read = tokio::time::timeout(self.timeout, read_start(body, MAX_ERROR)).await;
-        let answer = ApiResponse {
+        let read = tokio::time::timeout(self.timeout, read_start(body, MAX_ERROR_BODY)).await;
+        let response = ApiResponse {
             status: head.status,
             headers: head.headers,
             body: read.ok().and_then(Result::ok).unwrap_or_default(),
         };
-        match answer.checked(&self.clock) {
+        match response.error_for_status(&self.clock) {
             Err(error) => error,
-            Ok(answer) => Error::UnexpectedResponse {
-                status: answer.status,
-                excerpt: crate::rest::response::excerpt(&answer.body),
-            },
+            Ok(response) => Error::unexpected(response.status, excerpt(&response.body)),
         }
     }
 }
@@ -228,26 +233,26 @@ impl fmt::Debug for Client {
     }
 }
 
-/// Reads a body into memory, up to `limit` bytes.
+/// Reads a body of at most `limit` bytes into memory.
 pub(crate) async fn read_all(body: Body, limit: usize) -> Result<Bytes, Error> {
     match read_to_bytes(Limited::new(body, limit)).await {
-        Ok(whole) => Ok(whole),
+        Ok(bytes) => Ok(bytes),
         Err(error) if error.is::<LengthLimitError>() => Err(Error::TooLarge {
-            what: format!("the answer, which may have {limit} bytes"),
+            what: format!("the response, with a limit of {limit} bytes"),
         }),
         Err(error) => Err(broken(error)),
     }
 }
 
-/// Reads the first `limit` bytes of a body into memory, and leaves the rest.
+/// Reads the first `limit` bytes of a body into memory and discards the rest.
 pub(crate) async fn read_start(mut body: Body, limit: usize) -> Result<Bytes, Error> {
     let mut start = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(chunk) = frame.map_err(broken)?.into_data() else {
             continue;
         };
-        let wanted = chunk.len().min(limit - start.len());
-        start.extend_from_slice(&chunk[..wanted]);
+        let length = chunk.len().min(limit - start.len());
+        start.extend_from_slice(&chunk[..length]);
         if start.len() == limit {
             break;
         }
@@ -255,7 +260,7 @@ pub(crate) async fn read_start(mut body: Body, limit: usize) -> Result<Bytes, Er
     Ok(start.freeze())
 }
 
-/// A body that broke off.
+/// Converts the error of an interrupted body.
 pub(crate) fn broken(error: BoxError) -> Error {
     match error.downcast::<TransportError>() {
         Ok(error) => Error::from(*error),

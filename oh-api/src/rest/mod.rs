@@ -1,4 +1,4 @@
-//! How one call is made: described, sent, tried again, and its answer understood.
+//! API calls: how they are described, sent and repeated, and how responses are converted.
 
 pub(crate) mod base_url;
 pub(crate) mod call;

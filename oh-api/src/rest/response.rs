@@ -1,7 +1,7 @@
-//! From an answer to a value or an [`Error`].
+//! Conversion of responses to values and errors.
 //!
-//! Open Humans' errors take four shapes of JSON, and some are HTML pages: `{"detail": "…"}`,
-//! `{"field": ["…"]}`, `{"field": "…"}` and `{"errors": {…}}`. All become one type here.
+//! Error responses of Open Humans have four JSON forms: `{"detail": "…"}`, `{"field": ["…"]}`,
+//! `{"field": "…"}` and `{"errors": {…}}`. Some are HTML pages.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use serde_json::Value;
 
 use crate::{Clock, Error, Problem, Timestamp};
 
-/// How much of an answer is quoted in an error.
+/// The longest quotation of a response in an error, in characters.
 const MAX_EXCERPT: usize = 160;
-/// A run of token characters this long could be a token: the shortest of Open Humans' has 30.
+/// Shorter words are not considered secrets. The shortest token of Open Humans has 30 characters.
 const MIN_SECRET_LEN: usize = 20;
-/// So many of the problems an answer names are kept.
+/// How many problems of one response are returned.
 const MAX_PROBLEMS: usize = 20;
 
-/// An answer, read into memory.
+/// A response in memory.
 pub(crate) struct ApiResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -27,40 +27,34 @@ pub(crate) struct ApiResponse {
 }
 
 impl ApiResponse {
-    /// The answer itself if it is a success, the error it stands for if not.
-    pub(crate) fn checked(self, clock: &Clock) -> Result<Self, Error> {
+    /// Converts an error response to an error.
+    pub(crate) fn error_for_status(self, clock: &Clock) -> Result<Self, Error> {
         if self.status.is_success() {
             Ok(self)
         } else {
-            Err(self.failure(clock))
+            Err(self.error(clock))
         }
     }
 
-    /// The body as JSON of a known form.
+    /// Parses the body as JSON.
     pub(crate) fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
-        serde_json::from_slice(&self.body).map_err(|_| Error::UnexpectedResponse {
-            status: self.status,
-            excerpt: excerpt(&self.body),
-        })
+        serde_json::from_slice(&self.body)
+            .map_err(|_| Error::unexpected(self.status, excerpt(&self.body)))
     }
 
-    fn failure(&self, clock: &Clock) -> Error {
+    fn error(&self, clock: &Clock) -> Error {
         let status = self.status;
         match status.as_u16() {
             403 => Error::Forbidden {
                 detail: self.detail(),
             },
-            401 => {
-                let detail = self.detail();
-                if detail.starts_with("Expired token") {
-                    Error::Expired
-                } else {
-                    Error::Unauthorized { detail }
-                }
-            }
+            401 => match self.detail() {
+                detail if detail.starts_with("Expired token") => Error::Expired,
+                detail => Error::Unauthorized { detail },
+            },
             404 => Error::NotFound,
             413 => Error::TooLarge {
-                what: "more than Open Humans takes".into(),
+                what: "the request exceeds a limit of Open Humans".into(),
             },
             429 => Error::RateLimited {
                 retry_after: retry_after(&self.headers, clock),
@@ -72,10 +66,7 @@ impl ApiResponse {
                 problems: self.problems(),
             },
             500..=599 => Error::Server { status },
-            _ => Error::UnexpectedResponse {
-                status,
-                excerpt: excerpt(&self.body),
-            },
+            _ => Error::unexpected(status, excerpt(&self.body)),
         }
     }
 
@@ -87,7 +78,7 @@ impl ApiResponse {
         }
     }
 
-    /// What is wrong, from any of the four shapes.
+    /// Extracts the problems from any of the four forms.
     fn problems(&self) -> Vec<Problem> {
         let Ok(Value::Object(map)) = serde_json::from_slice::<Value>(&self.body) else {
             return vec![Problem::new(excerpt(&self.body))];
@@ -122,7 +113,7 @@ fn problem(field: Option<String>, value: &Value) -> Problem {
     Problem { field, message }
 }
 
-/// `Retry-After` in either of its forms (RFC 9110 section 10.2.3).
+/// Parses `Retry-After` in either of its forms (RFC 9110 section 10.2.3).
 pub(crate) fn retry_after(headers: &HeaderMap, clock: &Clock) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     match text.parse() {
@@ -131,19 +122,19 @@ pub(crate) fn retry_after(headers: &HeaderMap, clock: &Clock) -> Option<Duration
     }
 }
 
-/// Reads an HTTP date, in any of its three forms (RFC 9110 section 5.6.7).
+/// Parses an HTTP date in any of its three forms (RFC 9110 section 5.6.7).
 pub(crate) fn http_date(text: &str) -> Option<Timestamp> {
     httpdate::parse_http_date(text).ok().map(Timestamp::from)
 }
 
-/// A short part of a body, on one line, with everything that could be a secret left out.
+/// Quotes the start of a body on one line, without possible secrets and member ids.
 pub(crate) fn excerpt(body: &[u8]) -> String {
     let text = match body.get(..4 * MAX_EXCERPT) {
         None => String::from_utf8_lossy(body),
-        // What is cut in two at the end could be the beginning of a token.
+        // A word that is cut off could be the start of a token, so it is removed.
         Some(start) => {
-            let whole = start.iter().rposition(|b| !is_token_like(char::from(*b)));
-            String::from_utf8_lossy(&start[..whole.unwrap_or(0)])
+            let end = start.iter().rposition(|b| !is_token_char(char::from(*b)));
+            String::from_utf8_lossy(&start[..end.unwrap_or(0)])
         }
     };
     let lower = text.to_ascii_lowercase();
@@ -158,47 +149,47 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
             None => "an HTML page".into(),
         };
     }
-    on_one_line(&text, |run| is_secret_like(run) || is_member_like(run))
+    on_one_line(&text, |word| {
+        is_secret_like(word) || is_member_id_like(word)
+    })
 }
 
-fn is_token_like(c: char) -> bool {
+fn is_token_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-_%+=~".contains(c)
 }
 
-fn is_secret_like(run: &str) -> bool {
-    run.len() >= MIN_SECRET_LEN
+fn is_secret_like(word: &str) -> bool {
+    word.len() >= MIN_SECRET_LEN
 }
 
-/// A project member id has eight digits, sixteen at most. A body that was not understood is quoted in
-/// logs, and who it is about is nobody's business who reads them. What Open Humans says of a member
-/// in words, such as which id is wrong, the caller must learn.
-fn is_member_like(run: &str) -> bool {
-    (8..=16).contains(&run.len()) && run.bytes().all(|b| b.is_ascii_digit())
+/// Project member ids must not appear in logs. Messages that the server writes for the caller keep
+/// them, because they say which id is wrong.
+fn is_member_id_like(word: &str) -> bool {
+    (8..=16).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// What Open Humans says in words: short, on one line, and without what could be a secret.
+/// Shortens a message of the server to one line without possible secrets.
 pub(crate) fn shorten(text: &str) -> String {
     on_one_line(text, is_secret_like)
 }
 
-/// The beginning of a text, on one line, without the words that are to be left out.
-fn on_one_line(text: &str, left_out: impl Fn(&str) -> bool) -> String {
+/// Returns the start of a text on one line, with some words replaced by an ellipsis.
+fn on_one_line(text: &str, is_omitted: impl Fn(&str) -> bool) -> String {
     let mut out = String::new();
-    let mut run = String::new();
-    let flush = |run: &mut String, out: &mut String| {
-        if left_out(run) {
-            out.push('…');
-        } else {
-            out.push_str(run);
+    let mut word = String::new();
+    let flush = |word: &mut String, out: &mut String| {
+        match is_omitted(word) {
+            true => out.push('…'),
+            false => out.push_str(word),
         }
-        run.clear();
+        word.clear();
     };
     for c in text.chars() {
-        if is_token_like(c) {
-            run.push(c);
+        if is_token_char(c) {
+            word.push(c);
             continue;
         }
-        flush(&mut run, &mut out);
+        flush(&mut word, &mut out);
         if out.len() >= MAX_EXCERPT {
             break;
         }
@@ -212,7 +203,7 @@ fn on_one_line(text: &str, left_out: impl Fn(&str) -> bool) -> String {
             c => out.push(c),
         }
     }
-    flush(&mut run, &mut out);
+    flush(&mut word, &mut out);
     if out.chars().count() > MAX_EXCERPT {
         out = out.chars().take(MAX_EXCERPT).collect();
         out.push('…');
@@ -230,11 +221,11 @@ mod tests {
             headers: HeaderMap::new(),
             body: Bytes::copy_from_slice(body.as_bytes()),
         };
-        answer.checked(&Clock::system()).err().unwrap()
+        answer.error_for_status(&Clock::system()).err().unwrap()
     }
 
     #[test]
-    fn the_four_shapes_become_one() {
+    fn bad_request_parses_all_error_forms() {
         for (body, field, problem) in [
             (r#"{"detail":"file not present"}"#, None, "file not present"),
             (
@@ -275,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_401_says_whether_the_token_has_merely_expired() {
+    fn unauthorized_response_distinguishes_expired_token() {
         assert!(matches!(
             failure(401, r#"{"detail":"Expired token."}"#),
             Error::Expired
@@ -285,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_have_their_variants() {
+    fn error_status_maps_to_variant() {
         assert!(matches!(failure(404, ""), Error::NotFound));
         assert!(matches!(failure(413, ""), Error::TooLarge { .. }));
         assert!(matches!(
@@ -298,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds_or_a_date() {
+    fn retry_after_parses_seconds_and_dates() {
         let clock = Clock::manual("2026-11-22T16:31:27Z".parse().unwrap());
         let mut headers = HeaderMap::new();
         assert_eq!(retry_after(&headers, &clock), None);
@@ -312,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn an_excerpt_is_short_and_holds_no_token() {
+    fn excerpt_is_short_without_token_or_member_id() {
         let token = "aXBfKym8W1M4fjUMXoy38iHzMEZdWS";
         for body in [
             format!("{{\"next\":\"https://h/?access_token={token}&limit=1\"}}"),
@@ -324,7 +315,7 @@ mod tests {
             assert!(!excerpt.contains(token), "{excerpt}");
             assert!(excerpt.chars().count() <= MAX_EXCERPT + 1, "{excerpt}");
         }
-        // Wherever the quote ends, it ends before the token.
+        // The token starts at every possible distance from the cut.
         for before in 0..(5 * MAX_EXCERPT) {
             let body = format!("{}{token}", " ".repeat(before));
             let excerpt = excerpt(body.as_bytes());

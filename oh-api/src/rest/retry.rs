@@ -1,8 +1,9 @@
-//! When to try again, and when to give up.
+//! Retries of failed calls.
 //!
-//! A call that changes nothing twice may be repeated after any failure that can pass. One that
-//! must not happen twice (a message, an upload) is repeated only where it certainly did not
-//! happen: the connection was never made, or the server asked to wait (429).
+//! An idempotent call may be repeated after any temporary failure. A call that must not be processed
+//! twice, such as a message or an upload, is repeated only if the server certainly did not process
+//! it: the connection was never made, the server closed it or refused the request first, or it
+//! responded 429.
 
 use std::time::Duration;
 
@@ -11,10 +12,18 @@ use tokio::time::Instant;
 
 use crate::{AppError, Error};
 
-/// How often and for how long a failed call is tried again.
+/// The longest wait between two attempts, unless the server asks for more.
+const MAX_DELAY: Duration = Duration::from_secs(30);
+
+/// How often a request is sent again that a connection refused. These attempts do not count, because
+/// each of those connections processed other requests: a server that closes each connection after a
+/// few requests refuses many of those that are sent at once.
+const MAX_REFUSALS: usize = 32;
+
+/// How often and for how long a failed call is repeated.
 ///
-/// Between attempts the wait doubles, with jitter. A server's `Retry-After` is honoured where it
-/// is longer; where it goes past the total, the call fails at once with [`Error::RateLimited`].
+/// The wait between attempts doubles, with jitter. A longer `Retry-After` of the server is respected;
+/// if it exceeds the total, the call fails immediately with [`Error::RateLimited`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -32,7 +41,7 @@ pub struct RetryPolicy {
 }
 
 impl Default for RetryPolicy {
-    /// Four attempts, the first wait about 250 ms, no new attempt after a minute.
+    /// Four attempts, a first wait of about 250 ms, and no new attempt after a minute.
     fn default() -> Self {
         Self {
             attempts: 4,
@@ -43,30 +52,30 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Never again: the first failure counts.
+    /// Creates a policy without retries.
     pub fn none() -> Self {
         Self::default().attempts(1)
     }
 
-    /// How many attempts there are in all. At least one is made.
+    /// Sets the number of attempts including the first, which is always made.
     pub fn attempts(mut self, attempts: usize) -> Self {
         self.attempts = attempts;
         self
     }
 
-    /// How long to wait before the second attempt.
+    /// Sets the wait before the second attempt.
     pub fn first_delay(mut self, delay: Duration) -> Self {
         self.first_delay = delay;
         self
     }
 
-    /// No attempt begins later than this after the first.
+    /// Sets how long after the first attempt the last one may start.
     pub fn total(mut self, total: Duration) -> Self {
         self.total = total;
         self
     }
 
-    /// Runs `work`, again where `again` says that its error allows it.
+    /// Runs `work`, and repeats it while `again` accepts its error.
     pub(crate) async fn run<T, E, Fut, Work>(
         self,
         again: impl Fn(&E) -> bool,
@@ -77,46 +86,65 @@ impl RetryPolicy {
         Fut: Future<Output = Result<T, E>>,
         Work: FnMut() -> Fut,
     {
-        // A total that has no end has no deadline.
+        // `None` if the total is too long to have a deadline.
         let deadline = Instant::now().checked_add(self.total);
         let backoff = ExponentialBuilder::default()
             .with_min_delay(self.first_delay)
-            .with_max_delay(Duration::from_secs(30).max(self.first_delay))
-            .with_max_times(self.attempts.saturating_sub(1))
+            .with_max_delay(MAX_DELAY.max(self.first_delay))
+            .without_max_times()
             .with_jitter();
+        let (mut failures, mut refusals) = (0, 0);
         work.retry(backoff)
-            .when(|error: &E| again(error))
+            .when(|error: &E| {
+                if error.was_refused_by_connection() && refusals < MAX_REFUSALS {
+                    refusals += 1;
+                } else {
+                    failures += 1;
+                }
+                self.attempts > 1 && failures < self.attempts && again(error)
+            })
             .adjust(|error, wait| {
                 let wait = match error.retry_after() {
-                    Some(requests) => wait?.max(requests),
+                    _ if error.was_refused_by_connection() => self.first_delay,
+                    Some(requested) => wait?.max(requested),
                     None => wait?,
                 };
-                // Neither has a wait that has no end, and it is not begun.
                 let next = Instant::now().checked_add(wait)?;
                 deadline.is_none_or(|end| next <= end).then_some(wait)
             })
             .notify(|error, wait| {
-                tracing::debug!(%error, wait_ms = wait.as_millis(), "trying again");
+                tracing::debug!(%error, wait_ms = wait.as_millis(), "retrying");
             })
             .await
     }
 }
 
-/// An error that work is tried again after.
+/// An error that decides about a retry.
 pub(crate) trait Retry: std::fmt::Display {
-    /// How long the server asked to wait, if it did.
+    /// How long the server asked to wait.
     fn retry_after(&self) -> Option<Duration>;
+
+    /// Whether a connection refused the request while it processed others.
+    fn was_refused_by_connection(&self) -> bool;
 }
 
 impl Retry for Error {
     fn retry_after(&self) -> Option<Duration> {
         Self::retry_after(self)
     }
+
+    fn was_refused_by_connection(&self) -> bool {
+        Self::was_refused_by_connection(self)
+    }
 }
 
 impl Retry for AppError {
     fn retry_after(&self) -> Option<Duration> {
         self.api()?.retry_after()
+    }
+
+    fn was_refused_by_connection(&self) -> bool {
+        false
     }
 }
 
@@ -140,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_cannot_pass_is_not_repeated() {
+    async fn retry_policy_stops_after_permanent_error() {
         let (made, _) = attempts(RetryPolicy::default(), || Error::NotFound).await;
         assert_eq!(made, 1);
         let (made, _) = attempts(RetryPolicy::none(), || Error::Timeout).await;
@@ -148,13 +176,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_can_pass_is_repeated_so_often() {
+    async fn retry_policy_makes_configured_attempts() {
         let (made, _) = attempts(RetryPolicy::default(), || Error::Timeout).await;
         assert_eq!(made, 4);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn retry_after_is_honoured_within_the_total() {
+    async fn retry_policy_respects_retry_after_within_total() {
         let limited = |seconds| {
             move || Error::RateLimited {
                 retry_after: Some(Duration::from_secs(seconds)),
@@ -166,5 +194,14 @@ mod tests {
         let (made, took) = attempts(RetryPolicy::default(), limited(3_600)).await;
         assert_eq!(made, 1);
         assert!(took < Duration::from_secs(1), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn retry_policy_does_not_count_refused_requests() {
+        let refused = || Error::from(crate::transport::TransportError::unprocessed("GOAWAY"));
+        let (made, _) = attempts(RetryPolicy::default(), refused).await;
+        assert_eq!(made, 4 + MAX_REFUSALS);
+        let (made, _) = attempts(RetryPolicy::none(), refused).await;
+        assert_eq!(made, 1);
     }
 }

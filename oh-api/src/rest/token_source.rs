@@ -1,19 +1,19 @@
-//! Where a call's token comes from: fixed, or kept alive by someone.
+//! Sources of a member's access token.
 
 use async_trait::async_trait;
 
 use crate::{AccessToken, Error};
 
-/// Gives a member's access token, and another one once it is refused.
+/// Provides a member's access token, and a new one after the server rejected it.
 ///
-/// The library's own source refreshes tokens and keeps them in the token store. Implement it for
-/// tokens that live elsewhere; see [`Client::member_with`](crate::Client::member_with).
+/// `oh-core` refreshes the tokens of its token store. Implement this trait for tokens that are stored
+/// elsewhere; see [`Client::member_with`](crate::Client::member_with).
 ///
 /// ```
 /// use oh_api::{AccessToken, Error};
 /// use oh_api::TokenSource;
 ///
-/// /// A token from the environment, read anew for each call.
+/// /// Reads the token from the environment before each call.
 /// struct FromEnv;
 ///
 /// #[async_trait::async_trait]
@@ -26,26 +26,26 @@ use crate::{AccessToken, Error};
 /// ```
 #[async_trait]
 pub trait TokenSource: Send + Sync + 'static {
-    /// A token that should be good.
+    /// Returns a token that is probably valid.
     ///
     /// # Errors
     ///
-    /// When there is none to be had, such as [`Error::Deauthorized`].
+    /// If no token is available, for example [`Error::Deauthorized`].
     async fn access_token(&self) -> Result<AccessToken, Error>;
 
-    /// Another token, after Open Humans answered 401 to `stale`. `None` if there is no other: the
-    /// call then fails with what Open Humans said.
+    /// Returns a new token after Open Humans responded 401 to `stale`. `None` if there is no other
+    /// token; the call then fails with the server's error.
     ///
     /// # Errors
     ///
-    /// When getting one fails, or shows that the member has left.
+    /// If the refresh fails, or shows that the member has left.
     async fn refreshed(&self, stale: &AccessToken) -> Result<Option<AccessToken>, Error> {
         let _ = stale;
         Ok(None)
     }
 }
 
-/// One token, for as long as it works.
+/// A single token that cannot be refreshed.
 pub(crate) struct FixedToken(pub(crate) AccessToken);
 
 #[async_trait]

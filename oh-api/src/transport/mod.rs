@@ -1,9 +1,8 @@
-//! How requests leave: one trait, with a built-in client behind the `http-client` feature.
+//! The HTTP transport: a trait, and a built-in client behind the `http-client` feature.
 //!
-//! The library builds `http` requests and hands them to a [`Transport`]. An app with its own
-//! proxy, TLS roots or instrumentation implements the trait over the client it already has; tests
-//! can answer without a network. A transport must not follow redirects: the library decides that
-//! itself, because a redirect may carry a token to another host.
+//! The library builds `http` requests and sends them with a [`Transport`]. An application with its own
+//! proxy, TLS roots or instrumentation implements the trait for its HTTP client; tests can respond
+//! without a network.
 
 use std::error::Error as StdError;
 use std::pin::Pin;
@@ -16,23 +15,23 @@ use http_body::{Frame, SizeHint};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 
-/// Any error, boxed.
+/// A boxed error.
 pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
 
-/// Any error, shared.
+/// A shared error.
 pub type SharedError = Arc<dyn StdError + Send + Sync + 'static>;
 
-/// The body of a request or an answer. A known length becomes `Content-Length`.
+/// The body of a request or response. A known length is sent as `Content-Length`.
 #[derive(Debug)]
 pub struct Body(BoxBody<Bytes, BoxError>);
 
 impl Body {
-    /// No body.
+    /// Creates an empty body.
     pub fn empty() -> Self {
         Self(Empty::new().map_err(|never| match never {}).boxed())
     }
 
-    /// A body held in memory.
+    /// Creates a body from bytes in memory.
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         Self(
             Full::new(bytes.into())
@@ -41,7 +40,7 @@ impl Body {
         )
     }
 
-    /// Any other body, streamed.
+    /// Wraps any other body, which is streamed.
     pub fn wrap<B>(body: B) -> Self
     where
         B: http_body::Body<Data = Bytes> + Send + Sync + 'static,
@@ -71,36 +70,36 @@ impl http_body::Body for Body {
     }
 }
 
-/// Why a request got no answer.
+/// The reason why a request has no response.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
-    /// The connection could not be made: nothing was sent.
+    /// The connection could not be established: nothing was sent.
     #[error("could not connect")]
     Connect(#[source] SharedError),
-    /// No answer in time. Whether the request had an effect is unknown.
-    #[error("no answer in time")]
+    /// The server did not respond in time. It may have processed the request.
+    #[error("no response in time")]
     Timeout(#[source] SharedError),
     /// The server closed the connection or refused the stream before it processed the request.
     #[error("the server did not process the request")]
     Unprocessed(#[source] SharedError),
-    /// The connection failed on the way. Whether the request had an effect is unknown.
+    /// The connection was interrupted. The server may have processed the request.
     #[error("the connection failed")]
     Other(#[source] SharedError),
 }
 
 impl TransportError {
-    /// The connection could not be made.
+    /// Creates a [`Connect`](Self::Connect) error.
     pub fn connect(source: impl Into<BoxError>) -> Self {
         Self::Connect(source.into().into())
     }
 
-    /// No answer in time.
+    /// Creates a [`Timeout`](Self::Timeout) error.
     pub fn timeout(source: impl Into<BoxError>) -> Self {
         Self::Timeout(source.into().into())
     }
 
-    /// The server closed the connection or refused the stream before it processed the request.
+    /// Creates an [`Unprocessed`](Self::Unprocessed) error.
     pub fn unprocessed(source: impl Into<BoxError>) -> Self {
         Self::Unprocessed(source.into().into())
     }
@@ -110,26 +109,26 @@ impl TransportError {
         matches!(self, Self::Connect(_) | Self::Unprocessed(_))
     }
 
-    /// The connection failed on the way.
+    /// Creates an [`Other`](Self::Other) error.
     pub fn other(source: impl Into<BoxError>) -> Self {
         Self::Other(source.into().into())
     }
 }
 
-/// Sends a request and gives the answer's head, with its body to stream.
+/// Sends a request and returns the response with a streamed body.
 ///
-/// Implementations must not follow redirects, must not change the request, and must leave the
-/// body as it comes (no decompression). A timeout for the whole call is the caller's business; one
-/// for connecting is the transport's.
+/// Implementations must not follow redirects, which could send a token to another host, must not
+/// change the request and must not decompress the response. The transport has a timeout to connect;
+/// the library has one for the whole call.
 ///
 /// ```
 /// use oh_api::transport::{Body, Transport, TransportError};
 ///
-/// /// Answers 204 to everything.
-/// struct Nothing;
+/// /// Responds 204 to every request.
+/// struct NoContent;
 ///
 /// #[async_trait::async_trait]
-/// impl Transport for Nothing {
+/// impl Transport for NoContent {
 ///     async fn send(
 ///         &self,
 ///         _request: http::Request<Body>,
@@ -151,6 +150,8 @@ pub trait Transport: Send + Sync + 'static {
 
 #[cfg(feature = "http-client")]
 mod http_client;
+#[cfg(feature = "http-client")]
+mod proxy;
 mod read_to_bytes;
 
 #[cfg(feature = "http-client")]

@@ -1,14 +1,14 @@
-//! Reading a body into memory, in one piece.
+//! Reads a body into contiguous memory.
 
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
 
-/// Reads a whole body into one piece of memory of about its size.
+/// Reads a body into contiguous memory of about its size.
 ///
-/// `BodyExt::collect` keeps every part as it came until the end, and a part of one byte may hold on
-/// to the 8 KiB that it was read into: whoever sends many small ones would fill the memory. Limit
-/// what is read by [`Limited`](http_body_util::Limited).
+/// `BodyExt::collect` retains the buffer of every frame until the end. A frame of one byte can retain
+/// the 8 KiB that it was read into, so a client that sends many small frames could exhaust the
+/// memory. Limit the size with [`Limited`](http_body_util::Limited).
 ///
 /// ```
 /// use http_body_util::Limited;
@@ -16,40 +16,40 @@ use http_body_util::BodyExt;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// let body = Limited::new(Body::full("a short one"), 1024);
-/// assert_eq!(read_to_bytes(body).await.unwrap(), "a short one");
+/// let body = Limited::new(Body::full("short"), 1024);
+/// assert_eq!(read_to_bytes(body).await.unwrap(), "short");
 /// # }
 /// ```
 ///
 /// # Errors
 ///
-/// What the body fails with.
+/// The error of the body.
 pub async fn read_to_bytes<B: Body>(body: B) -> Result<Bytes, B::Error> {
     let mut body = std::pin::pin!(body);
     let mut first = Bytes::new();
-    let mut whole = BytesMut::new();
+    let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(mut data) = frame?.into_data() else {
             continue;
         };
-        if first.is_empty() && whole.is_empty() {
-            // Most bodies come in one part, which need not be copied.
+        if first.is_empty() && all.is_empty() {
+            // Most bodies have one frame, which is not copied.
             first = data.copy_to_bytes(data.remaining());
             continue;
         }
-        if whole.is_empty() {
-            whole.extend_from_slice(&std::mem::take(&mut first));
+        if all.is_empty() {
+            all.extend_from_slice(&std::mem::take(&mut first));
         }
         while data.has_remaining() {
             let part = data.chunk();
-            whole.extend_from_slice(part);
+            all.extend_from_slice(part);
             let read = part.len();
             data.advance(read);
         }
     }
-    match whole.is_empty() {
+    match all.is_empty() {
         true => Ok(first),
-        false => Ok(whole.freeze()),
+        false => Ok(all.freeze()),
     }
 }
 
@@ -65,8 +65,11 @@ mod tests {
 
     use super::*;
 
-    /// A buffer that is much larger than what of it is handed on.
-    struct Buffer(Vec<u8>, #[expect(dead_code, reason = "is counted")] Arc<()>);
+    /// A large buffer whose owners are counted.
+    struct Buffer(
+        Vec<u8>,
+        #[expect(dead_code, reason = "counts the owners")] Arc<()>,
+    );
 
     impl AsRef<[u8]> for Buffer {
         fn as_ref(&self) -> &[u8] {
@@ -75,23 +78,21 @@ mod tests {
     }
 
     #[test]
-    fn parts_hold_no_buffers_until_the_end() {
+    fn read_to_bytes_releases_frame_buffers() {
         let buffers = Arc::new(());
         let counted = Arc::clone(&buffers);
         let parts = stream::iter(0..100).map(move |_| {
             let buffer = Buffer(vec![b'x'; 8192], Arc::clone(&counted));
             Ok::<_, Infallible>(Frame::data(Bytes::from_owner(buffer).slice(..1)))
         });
-        // As if it never ended.
         let body = StreamBody::new(parts.chain(stream::pending()));
         let mut reading = Box::pin(read_to_bytes(body));
         assert!(reading.as_mut().now_or_never().is_none());
-        // All are gone but the count itself.
         assert_eq!(Arc::strong_count(&buffers), 1);
     }
 
     #[tokio::test]
-    async fn is_all_that_came_in_its_order() {
+    async fn read_to_bytes_concatenates_frames() {
         let parts = ["", "a", "", "bc", "def"].map(|part| Frame::data(Bytes::from(part)));
         let trailers = Frame::trailers(HeaderMap::new());
         let frames = parts.into_iter().chain([trailers]);
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_breaks_off_is_an_error() {
+    async fn read_to_bytes_returns_body_error() {
         let parts = [Ok(Frame::data(Bytes::from("a"))), Err("broken")];
         let body = StreamBody::new(stream::iter(parts));
         assert_eq!(read_to_bytes(body).await, Err("broken"));

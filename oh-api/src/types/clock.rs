@@ -1,4 +1,4 @@
-//! Where the time comes from, so that tests can set it.
+//! A clock that tests can set.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::timestamp::Timestamp;
 
-/// The clock the library reads. The system's unless a test sets another.
+/// The system clock, or a manual clock for tests.
 ///
 /// ```
 /// use std::time::Duration;
@@ -22,17 +22,17 @@ use super::timestamp::Timestamp;
 pub struct Clock(Option<Arc<AtomicI64>>);
 
 impl Clock {
-    /// The system clock.
+    /// Returns the system clock.
     pub fn system() -> Self {
         Self(None)
     }
 
-    /// A clock that stands still until it is moved. Clones share it.
+    /// Creates a clock that only moves when a test sets it. Clones share the time.
     pub fn manual(at: Timestamp) -> Self {
         Self(Some(Arc::new(AtomicI64::new(at.as_micros()))))
     }
 
-    /// The time.
+    /// Returns the current time.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             None => Timestamp::now(),
@@ -40,7 +40,7 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock forward. The system clock takes no notice.
+    /// Advances a manual clock. Has no effect on the system clock.
     pub fn advance(&self, by: Duration) {
         if let Some(micros) = &self.0 {
             let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
@@ -48,7 +48,7 @@ impl Clock {
         }
     }
 
-    /// Sets a manual clock, forward or back. The system clock takes no notice.
+    /// Sets a manual clock. Has no effect on the system clock.
     pub fn set(&self, at: Timestamp) {
         if let Some(micros) = &self.0 {
             micros.store(at.as_micros(), Ordering::SeqCst);

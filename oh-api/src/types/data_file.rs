@@ -1,4 +1,4 @@
-//! A data file as Open Humans lists it.
+//! Data files and their metadata.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,22 +6,22 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::record::{Raw, at_most, deserialize_with_raw, field, lenient};
+use super::record::{Raw, bounded_list, deserialize_with_raw, field, lenient, text_or_number};
 use super::secret::SecretUrl;
 use super::timestamp::Timestamp;
 
-/// A data file's id: a whole number, unique at its server.
+/// The id of a data file: a whole number, unique on its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DataFileId(u64);
 
 impl DataFileId {
-    /// From its number.
+    /// Creates an id from its number.
     pub const fn new(id: u64) -> Self {
         Self(id)
     }
 
-    /// Its number.
+    /// Returns the number.
     pub const fn get(self) -> u64 {
         self.0
     }
@@ -41,35 +41,35 @@ impl FromStr for DataFileId {
     }
 }
 
-/// A data file: one of a member's, shared with the project or its own, or a public one.
+/// A data file of a member, or a public one.
 ///
-/// Only the id, the name and the download address are always there. Its metadata stay text until
-/// they are asked for: see [`metadata`](Self::metadata), and [`raw`](Self::raw) for everything else.
+/// Only the id, the name and the download URL are always present. Metadata are parsed on demand: see
+/// [`metadata`](Self::metadata), and [`raw`](Self::raw) for everything else.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct DataFile {
     /// The file's id.
     pub id: DataFileId,
-    /// Its name. Anything its uploader chose: never use it as a path, see
+    /// The file's name, chosen by its uploader. Never use it as a path, see
     /// [`safe_file_name`](crate::safe_file_name).
     #[serde(default)]
     pub basename: String,
     /// When it was uploaded.
     #[serde(default, deserialize_with = "lenient")]
     pub created: Option<Timestamp>,
-    /// The data types it was registered with, as addresses.
+    /// The URLs of the file's data types.
     #[serde(default, deserialize_with = "datatypes")]
     pub datatypes: Option<Vec<String>>,
-    /// Where it can be fetched, without a token, for an hour from now.
+    /// The URL to download the file without a token. Expires after an hour.
     pub download_url: SecretUrl,
-    /// The source it came from, such as `direct-sharing-2`. Public files of newer servers have none.
+    /// The source of the file, such as `direct-sharing-2`. Public files of newer servers have none.
     #[serde(default)]
     pub source: Option<String>,
-    /// The project it came from, as an address.
+    /// The URL of the project that uploaded the file.
     #[serde(default)]
     pub source_project: Option<String>,
-    /// Whose it is; public files only.
+    /// The owner; public files only.
     #[serde(default, deserialize_with = "lenient")]
     pub user: Option<FileOwner>,
     #[serde(skip)]
@@ -78,40 +78,41 @@ pub struct DataFile {
 
 deserialize_with_raw!(DataFile);
 
-/// What the uploader of a file said of it, as far as Open Humans knows the fields. What has another
-/// form than it should is left out.
+/// The metadata fields that Open Humans defines, as the uploader set them. Values of an unexpected
+/// type are omitted.
 ///
 /// Source: "Data File Management API" (`/direct-sharing/oauth2-data-upload/`), section on metadata.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct Metadata {
-    /// What the file is.
+    /// The description of the file.
     #[serde(default, deserialize_with = "lenient")]
     pub description: Option<String>,
-    /// Its tags; those that are not text are left out.
+    /// The tags; values that are not text are omitted.
     #[serde(default, deserialize_with = "texts")]
     pub tags: Vec<String>,
-    /// Its MD5 as it was given; see [`DataFile::md5`] for one that can be compared.
+    /// The MD5 as the uploader set it; [`DataFile::md5`] returns a normalized value.
     #[serde(default, deserialize_with = "lenient")]
     pub md5: Option<String>,
-    /// When it was made, in ISO 8601, as it was given.
+    /// When the file was created, in ISO 8601.
     #[serde(default, deserialize_with = "lenient")]
     pub creation_date: Option<String>,
-    /// When what it tells of began, in ISO 8601, as it was given.
+    /// Start of the period that the data describe, in ISO 8601.
     #[serde(default, deserialize_with = "lenient")]
     pub start_date: Option<String>,
-    /// When what it tells of ended, in ISO 8601, as it was given.
+    /// End of the period that the data describe, in ISO 8601.
     #[serde(default, deserialize_with = "lenient")]
     pub end_date: Option<String>,
 }
 
-/// Whose public file it is.
+/// The owner of a public file. Fields that the member hides are `None`.
 #[derive(Clone, Debug, Deserialize)]
 #[non_exhaustive]
 pub struct FileOwner {
-    /// The member's number at Open Humans.
-    #[serde(default, deserialize_with = "lenient")]
-    pub id: Option<u64>,
+    /// The member's id at Open Humans: a number on newer servers, and 8 digits in
+    /// [`public_data`](crate::PublicClient::public_data).
+    #[serde(default, deserialize_with = "text_or_number")]
+    pub id: Option<String>,
     /// The member's public name.
     #[serde(default)]
     pub name: Option<String>,
@@ -121,33 +122,33 @@ pub struct FileOwner {
 }
 
 impl DataFile {
-    /// What its uploader said of it, in fields.
+    /// Returns the metadata fields that Open Humans defines.
     pub fn metadata(&self) -> Metadata {
         serde_json::from_str(self.metadata_json()).unwrap_or_default()
     }
 
-    /// All that its uploader said of it, as JSON text: an object, unless it was given otherwise.
+    /// Returns all metadata as JSON text, usually an object.
     pub fn metadata_json(&self) -> &str {
         field(self.raw.as_str(), "metadata").map_or("null", |raw| raw.get())
     }
 
-    /// All that its uploader said of it, as a tree of values. That takes up to a hundred times the
-    /// memory of the text.
+    /// Returns all metadata as a tree of values, which needs up to a hundred times the memory of the
+    /// text.
     pub fn metadata_map(&self) -> Map<String, Value> {
         serde_json::from_str(self.metadata_json()).unwrap_or_default()
     }
 
-    /// The description its uploader gave, or nothing.
+    /// Returns the description; empty if there is none.
     pub fn description(&self) -> String {
         self.metadata().description.unwrap_or_default()
     }
 
-    /// The tags its uploader gave. Those that are not text are left out.
+    /// Returns the tags.
     pub fn tags(&self) -> Vec<String> {
         self.metadata().tags
     }
 
-    /// The MD5 its uploader gave, in lower case, if it is one.
+    /// Returns the MD5 in lower case, if the uploader set a valid one.
     pub fn md5(&self) -> Option<String> {
         let text = self.metadata().md5?;
         let is_md5 = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
@@ -155,20 +156,22 @@ impl DataFile {
     }
 }
 
-/// So many data types or tags of a file are read.
+/// The largest number of data types or tags of a file.
 const MAX_LIST: usize = 1_000;
 
-fn datatypes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+pub(crate) fn datatypes<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<String>>, D::Error> {
     #[derive(Deserialize)]
-    struct Types(#[serde(deserialize_with = "at_most::<_, _, MAX_LIST>")] Vec<String>);
+    struct Types(#[serde(deserialize_with = "bounded_list::<_, _, MAX_LIST>")] Vec<String>);
     Ok(lenient::<_, Types>(deserializer)?.map(|types| types.0))
 }
 
-/// The texts in a list of anything.
+/// Deserializes the texts in a list and omits other values.
 fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     struct Items(
-        #[serde(deserialize_with = "at_most::<_, _, MAX_LIST>")]
+        #[serde(deserialize_with = "bounded_list::<_, _, MAX_LIST>")]
         Vec<Box<serde_json::value::RawValue>>,
     );
     let items = lenient::<_, Items>(deserializer)?.map_or_else(Vec::new, |items| items.0);
@@ -181,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_what_it_does_not_know_and_misses_nothing_it_can_do_without() {
+    fn data_file_keeps_unknown_fields_and_tolerates_missing_ones() {
         let file: DataFile = serde_json::from_str(
             r#"{"id": 7, "basename": "a.txt", "download_url": "https://h/?key=k", "shape": "round",
                 "metadata": {"tags": ["a", 1], "description": "d", "md5": "156DA7FC980988C51682374436849943"}}"#,
@@ -194,11 +197,24 @@ mod tests {
         assert_eq!(file.md5().unwrap(), "156da7fc980988c51682374436849943");
         assert!(!format!("{file:?}").contains("key=k"));
 
-        let strange: DataFile = serde_json::from_str(
+        let incomplete: DataFile = serde_json::from_str(
             r#"{"id": 7, "download_url": "", "metadata": null, "created": "once", "user": 5}"#,
         )
         .unwrap();
-        assert_eq!(strange.description(), "");
-        assert!(strange.created.is_none() && strange.user.is_none());
+        assert_eq!(incomplete.description(), "");
+        assert!(incomplete.created.is_none() && incomplete.user.is_none());
+    }
+
+    #[test]
+    fn file_owner_id_is_text_or_number() {
+        for (json, id) in [
+            (r#"{"id":"01026778"}"#, Some("01026778")),
+            (r#"{"id":7}"#, Some("7")),
+            (r#"{"id":null}"#, None),
+            (r#"{"id":[7],"username":null}"#, None),
+        ] {
+            let owner: FileOwner = serde_json::from_str(json).unwrap();
+            assert_eq!(owner.id.as_deref(), id, "{json}");
+        }
     }
 }

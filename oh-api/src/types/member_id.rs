@@ -1,4 +1,4 @@
-//! The project member id: how a project knows a member.
+//! The project member id, which identifies a member within a project.
 //!
 //! ```
 //! use oh_api::ProjectMemberId;
@@ -15,23 +15,23 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A project member id: a string of digits, leading zeros kept.
+/// The id of a member in one project: digits, including leading zeros.
 ///
-/// Open Humans gives each member of each project one of 8 digits; its column allows 16. It is a
-/// string, never a number, and stays the same when a member leaves and joins again.
+/// Open Humans assigns 8 digits; its database allows 16. The id remains the same when a member
+/// leaves and joins again. It differs between projects.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProjectMemberId(Arc<str>);
 
-/// The text was not 1 to 16 ASCII digits.
+/// The error for a text that does not consist of 1 to 16 ASCII digits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a project member id is 1 to 16 digits")]
+#[error("the project member id must have 1 to 16 digits")]
 pub struct InvalidProjectMemberId;
 
 impl ProjectMemberId {
-    /// The longest Open Humans can store.
+    /// The largest number of digits.
     pub const MAX_LEN: usize = 16;
 
-    /// The id as text, zeros and all.
+    /// Returns the id with its leading zeros.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -88,7 +88,7 @@ impl<'de> Deserialize<'de> for ProjectMemberId {
     }
 }
 
-/// What is read of an answer that is asked for an id alone.
+/// A record of which only the id is read.
 #[derive(Deserialize)]
 pub(crate) struct OnlyId {
     pub(crate) project_member_id: ProjectMemberId,
@@ -99,14 +99,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_leading_zeros() {
+    fn project_member_id_keeps_leading_zeros() {
         let id: ProjectMemberId = serde_json::from_str("\"00000001\"").unwrap();
         assert_eq!(id.to_string(), "00000001");
         assert_eq!(serde_json::to_string(&id).unwrap(), "\"00000001\"");
     }
 
     #[test]
-    fn refuses_what_open_humans_never_gives() {
+    fn project_member_id_rejects_other_text() {
         for bad in [
             "",
             "12345678901234567",

@@ -1,4 +1,4 @@
-//! The values of the protocol, each with a type of its own.
+//! The values of the protocol.
 
 mod clock;
 pub(crate) mod data_file;

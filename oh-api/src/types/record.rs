@@ -1,8 +1,7 @@
-//! Records as Open Humans sent them, read only as far as anyone asks.
+//! Records of the API that keep their JSON text.
 //!
-//! A record keeps its own JSON text beside the fields this library knows. Values of unknown form
-//! and size, such as a file's metadata, are read from it when they are asked for: as trees of
-//! values they would need up to a hundred times the memory of their text.
+//! Values of unknown form and size, such as a file's metadata, are parsed from the text when they
+//! are requested. As trees of values they would need up to a hundred times the memory of the text.
 
 use std::fmt;
 
@@ -10,7 +9,8 @@ use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// The JSON text of a record. Does not print: it can hold addresses with secrets in them.
+/// The JSON text of a record. Its `Debug` output is empty, because the text can contain URLs with
+/// secrets.
 #[derive(Clone, Default)]
 pub(crate) struct Raw(Box<str>);
 
@@ -19,7 +19,7 @@ impl Raw {
         &self.0
     }
 
-    /// One field's value, if it is there and has this form.
+    /// Returns a field's value if it exists and has the type `T`.
     pub(crate) fn field<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         serde_json::from_str(field(&self.0, name)?.get()).ok()
     }
@@ -37,11 +37,11 @@ impl fmt::Debug for Raw {
     }
 }
 
-/// The text of one field of an object.
+/// Returns the text of one field of a JSON object.
 pub(crate) fn field<'a>(object: &'a str, name: &str) -> Option<&'a RawValue> {
-    struct Find<'n>(&'n str);
+    struct FieldVisitor<'n>(&'n str);
 
-    impl<'de> Visitor<'de> for Find<'_> {
+    impl<'de> Visitor<'de> for FieldVisitor<'_> {
         type Value = Option<&'de RawValue>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,23 +52,23 @@ pub(crate) fn field<'a>(object: &'a str, name: &str) -> Option<&'a RawValue> {
             self,
             mut map: A,
         ) -> Result<Self::Value, A::Error> {
-            let mut found = None;
+            let mut field = None;
             while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
                 let value: &'de RawValue = map.next_value()?;
                 if key == self.0 {
-                    found = Some(value);
+                    field = Some(value);
                 }
             }
-            Ok(found)
+            Ok(field)
         }
     }
 
     let mut json = serde_json::Deserializer::from_str(object);
-    json.deserialize_map(Find(name)).ok().flatten()
+    json.deserialize_map(FieldVisitor(name)).ok().flatten()
 }
 
-/// Implements `Deserialize` for a record with a field `raw` that derives it with
-/// `#[serde(remote = "Self")]`, and gives it `raw` and `field`.
+/// Implements `Deserialize`, `raw` and `field` for records that have a field `raw` and derive
+/// `Deserialize` with `#[serde(remote = "Self")]`.
 macro_rules! deserialize_with_raw {
     ($($record:ty),* $(,)?) => {$(
         impl<'de> serde::Deserialize<'de> for $record {
@@ -83,14 +83,13 @@ macro_rules! deserialize_with_raw {
         }
 
         impl $record {
-            /// The whole record as Open Humans sent it, in JSON. It can hold addresses that work
+            /// Returns the record's JSON text as the server sent it. It can contain URLs that work
             /// without a token: treat it as a secret.
             pub fn raw(&self) -> &str {
                 self.raw.as_str()
             }
 
-            /// One field of the record by its name, also one that this library does not know, if
-            /// it is there and has this form.
+            /// Returns any field of the record by its name, if it exists and has the type `T`.
             pub fn field<T: serde::de::DeserializeOwned>(&self, name: &str) -> Option<T> {
                 self.raw.field(name)
             }
@@ -99,7 +98,7 @@ macro_rules! deserialize_with_raw {
 }
 pub(crate) use deserialize_with_raw;
 
-/// A value that is left out where its form is another.
+/// Deserializes a value, or `None` if it has another type.
 pub(crate) fn lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -109,16 +108,34 @@ where
     Ok(serde_json::from_str(value.get()).ok())
 }
 
-/// A list of at most `N` items. Each item takes more memory than its text, so what an answer can
-/// make of its bytes needs a bound.
-pub(crate) fn at_most<'de, D, T, const N: usize>(deserializer: D) -> Result<Vec<T>, D::Error>
+/// Deserializes a text or a whole number as text.
+pub(crate) fn text_or_number<'de, D>(deserializer: D) -> Result<Option<String>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Id {
+        Text(String),
+        Number(u64),
+    }
+    Ok(match lenient(deserializer)? {
+        Some(Id::Text(text)) => Some(text),
+        Some(Id::Number(number)) => Some(number.to_string()),
+        None => None,
+    })
+}
+
+/// Deserializes a list of at most `N` items. The limit bounds the memory, because an item needs more
+/// memory than its text.
+pub(crate) fn bounded_list<'de, D, T, const N: usize>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    struct Bounded<T, const N: usize>(std::marker::PhantomData<T>);
+    struct ListVisitor<T, const N: usize>(std::marker::PhantomData<T>);
 
-    impl<'de, T: Deserialize<'de>, const N: usize> Visitor<'de> for Bounded<T, N> {
+    impl<'de, T: Deserialize<'de>, const N: usize> Visitor<'de> for ListVisitor<T, N> {
         type Value = Vec<T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -137,7 +154,7 @@ where
         }
     }
 
-    deserializer.deserialize_seq(Bounded::<T, N>(std::marker::PhantomData))
+    deserializer.deserialize_seq(ListVisitor::<T, N>(std::marker::PhantomData))
 }
 
 #[cfg(test)]
@@ -145,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_a_field_among_others() {
+    fn field_returns_raw_value_by_name() {
         let object = r#"{"a":{"b":[1,2]},"\u0062":"x","c":null}"#;
         assert_eq!(field(object, "a").unwrap().get(), r#"{"b":[1,2]}"#);
         assert_eq!(field(object, "b").unwrap().get(), r#""x""#);
@@ -153,16 +170,16 @@ mod tests {
     }
 
     #[test]
-    fn a_list_has_an_end() {
+    fn bounded_list_rejects_too_many_items() {
         let read = |text: &str| {
-            at_most::<_, u8, 2>(&mut serde_json::Deserializer::from_str(text)).map(|l| l.len())
+            bounded_list::<_, u8, 2>(&mut serde_json::Deserializer::from_str(text)).map(|l| l.len())
         };
         assert_eq!(read("[1,2]").unwrap(), 2);
         assert!(read("[1,2,3]").is_err());
     }
 
     #[test]
-    fn what_has_another_form_is_left_out() {
+    fn lenient_returns_none_for_other_type() {
         let read =
             |text: &str| lenient::<_, u64>(&mut serde_json::Deserializer::from_str(text)).unwrap();
         assert_eq!(read("7"), Some(7));

@@ -1,8 +1,7 @@
-//! Values that must never be printed.
+//! Types for tokens, codes and secrets.
 //!
-//! Tokens, codes and secrets each have a type of their own. Their `Debug` says nothing, they have
-//! no `Display` and no `PartialEq`, and their memory is zeroed when they are dropped. The one way
-//! to the text is `expose`, which is easy to search for.
+//! Their `Debug` output is empty, they have no `Display` and no `PartialEq`, and their memory is
+//! zeroed on drop. Only `expose` returns the text, which makes its uses easy to find.
 //!
 //! ```
 //! use oh_api::AccessToken;
@@ -23,12 +22,12 @@ macro_rules! secret {
         pub struct $name(SecretString);
 
         impl $name {
-            /// Takes the text in.
+            /// Creates a secret from its text.
             pub fn new(text: impl Into<String>) -> Self {
                 Self(SecretString::from(text.into()))
             }
 
-            /// Gives the text out. Whoever calls this answers for where it goes.
+            /// Returns the text. Do not log or print it.
             pub fn expose(&self) -> &str {
                 self.0.expose_secret()
             }
@@ -55,15 +54,15 @@ macro_rules! secret {
 }
 
 secret! {
-    /// A member's OAuth2 access token (RFC 6749 section 1.4). Open Humans' live 36,000 s.
+    /// A member's OAuth2 access token (RFC 6749 section 1.4). Expires after 36,000 s at Open Humans.
     AccessToken
 }
 secret! {
-    /// A member's OAuth2 refresh token (RFC 6749 section 1.5). Works once: each use gives a new pair.
+    /// A member's OAuth2 refresh token (RFC 6749 section 1.5). Works once: each use returns a new pair.
     RefreshToken
 }
 secret! {
-    /// An OAuth2 authorization code (RFC 6749 section 1.3.1). Lives 1,800 s and works once.
+    /// An OAuth2 authorization code (RFC 6749 section 1.3.1). Expires after 1,800 s and works once.
     AuthorizationCode
 }
 secret! {
@@ -71,20 +70,20 @@ secret! {
     ClientSecret
 }
 secret! {
-    /// The project's master access token. Expires after 24 h unless an administrator has
-    /// switched that off.
+    /// The project's master access token. Expires after 24 h unless an administrator of Open Humans
+    /// disabled that.
     MasterToken
 }
 secret! {
-    /// A secret the deauthorization webhook is signed with: 16 to 64 ASCII characters.
+    /// The secret that signs the deauthorization webhook: 16 to 64 ASCII characters.
     WebhookSecret
 }
 secret! {
-    /// Key material for what this library seals or pseudonymises. Any text of 32 characters or more.
+    /// Key material for encryption and pseudonyms: any text of 32 characters or more.
     KeyMaterial
 }
 secret! {
-    /// A URL with a token or a signature in it, such as a file's `download_url`.
+    /// A URL that contains a token or a signature, such as a file's `download_url`.
     SecretUrl
 }
 
@@ -95,8 +94,8 @@ impl<'de> serde::Deserialize<'de> for SecretUrl {
 }
 
 impl ClientSecret {
-    /// Whether this is the password hash that Open Humans' project page shows in place of the
-    /// secret once the project is made. It never works as the secret.
+    /// Returns whether this is the password hash that Open Humans' project page shows instead of the
+    /// secret after the project was created. It does not work as the secret.
     pub fn is_stored_hash(&self) -> bool {
         ["pbkdf2_", "argon2", "bcrypt", "scrypt$"]
             .iter()

@@ -1,15 +1,14 @@
-//! A moment, to the microsecond.
+//! A point in time with microsecond precision.
 //!
-//! One small type for all times the library keeps, so that no time crate shows in the traits an
-//! app implements and a store keeps it as one integer.
+//! It keeps time crates out of the public traits, and a store can save it as one integer.
 //!
 //! ```
 //! use std::time::Duration;
 //! use oh_api::Timestamp;
 //!
-//! let told: Timestamp = "2020-06-30T20:00:00.000000+00:00".parse()?;
-//! assert_eq!(told.to_string(), "2020-06-30T20:00:00Z");
-//! assert_eq!(told + Duration::from_secs(60), Timestamp::from_micros(1_593_547_260_000_000));
+//! let parsed: Timestamp = "2020-06-30T20:00:00.000000+00:00".parse()?;
+//! assert_eq!(parsed.to_string(), "2020-06-30T20:00:00Z");
+//! assert_eq!(parsed + Duration::from_secs(60), Timestamp::from_micros(1_593_547_260_000_000));
 //! # Ok::<(), oh_api::InvalidTimestamp>(())
 //! ```
 
@@ -22,12 +21,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// A moment in UTC, in microseconds since 1970. Open Humans' own resolution.
+/// A point in time in UTC, in microseconds since 1970.
 ///
-/// It is read from RFC 3339 and from what Python, Django and databases write of a moment: with a
-/// blank for the `T`, and an offset of `+0200` or `+02`. Text without an offset is taken as UTC, which
-/// is what Open Humans' server keeps; whoever reads such text from elsewhere makes sure of that
-/// first.
+/// Parses RFC 3339, and the formats of Python, Django and databases: a blank instead of the `T`, and
+/// an offset of `+0200` or `+02`. Text without an offset is interpreted as UTC, as Open Humans' server
+/// stores it; check that before you parse such text from another source.
 ///
 /// ```
 /// use oh_api::Timestamp;
@@ -41,7 +39,7 @@ use time::format_description::well_known::Rfc3339;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// The text was not a date and time in ISO 8601.
+/// The error for a text that is not a date and time in ISO 8601.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a date and time, such as 2026-11-22T16:31:27Z")]
 pub struct InvalidTimestamp;
@@ -50,22 +48,22 @@ impl Timestamp {
     /// 1970-01-01T00:00:00Z.
     pub const UNIX_EPOCH: Self = Self(0);
 
-    /// The system clock, now.
+    /// Returns the current time of the system clock.
     pub fn now() -> Self {
         SystemTime::now().into()
     }
 
-    /// From microseconds since 1970 in UTC.
+    /// Creates a timestamp from microseconds since 1970 in UTC.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
-    /// Microseconds since 1970 in UTC.
+    /// Returns microseconds since 1970 in UTC.
     pub const fn as_micros(self) -> i64 {
         self.0
     }
 
-    /// How long after `earlier` this is; zero if it is not after.
+    /// Returns the time since `earlier`; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -124,8 +122,8 @@ impl FromStr for Timestamp {
     }
 }
 
-/// Rewrites what Python's `str(datetime)` and `isoformat()`, Django and databases write: a blank
-/// for the `T`, an offset without its colon or minutes, or none at all, which means UTC.
+/// Converts the formats of Python's `str(datetime)` and `isoformat()`, Django and databases: a blank
+/// instead of the `T`, an offset without colon or minutes, or no offset, which means UTC.
 fn as_rfc3339(text: &str) -> Option<String> {
     let (date, time) = text.split_at_checked(10)?;
     let time = time.strip_prefix(['T', 't', ' '])?;
@@ -144,8 +142,8 @@ fn as_rfc3339(text: &str) -> Option<String> {
     Some(format!("{date}T{clock}{offset}"))
 }
 
-/// RFC 3339 in UTC; outside of the years that can be written so, microseconds since 1970 with `us`
-/// behind them. Both are read again.
+/// Formats as RFC 3339 in UTC; outside of its range of years as microseconds since 1970 followed by
+/// `us`. Both can be parsed.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000)
@@ -153,7 +151,6 @@ impl fmt::Display for Timestamp {
             .and_then(|at| at.format(&Rfc3339).ok());
         match text {
             Some(text) => f.write_str(&text),
-            // Outside the years that RFC 3339 can write.
             None => write!(f, "{}us", self.0),
         }
     }
@@ -177,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_python_and_django_write() {
+    fn timestamp_parses_python_and_django_formats() {
         let expected: Timestamp = "2020-06-30T20:00:00.5Z".parse().unwrap();
         for text in [
             "2020-06-30 20:00:00.500000+00:00",
@@ -203,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_written_is_read_again() {
+    fn timestamp_round_trips_through_text() {
         for micros in [i64::MIN, -1, 0, 1, 1_600_000_000_123_456, i64::MAX] {
             let at = Timestamp::from_micros(micros);
             assert_eq!(at.to_string().parse(), Ok(at));
@@ -211,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_open_humans_writes() {
+    fn timestamp_parses_webhook_and_api_formats() {
         let webhook: Timestamp = "2026-11-22T16:31:27.299665+00:00".parse().unwrap();
         let api: Timestamp = "2026-11-22T16:31:27.299665Z".parse().unwrap();
         assert_eq!(webhook, api);
@@ -219,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_never_runs_backwards() {
+    fn timestamp_since_later_is_zero() {
         let early = Timestamp::from_micros(10);
         assert_eq!(early.since(Timestamp::from_micros(20)), Duration::ZERO);
         assert_eq!(
@@ -229,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn survives_the_ends_of_time() {
+    fn timestamp_saturates_at_its_limits() {
         assert_eq!(
             Timestamp::from_micros(i64::MAX) + Duration::MAX,
             Timestamp::from_micros(i64::MAX)

@@ -1,8 +1,9 @@
-//! Downloading a file: to memory, a writer, a stream or a path.
+//! Downloads of a file: to memory, a writer, a stream or a path.
 //!
-//! A file's address redirects to the object store; neither gets a token. Where the store names
-//! the file's state (a strong `ETag`), a transfer that breaks off is resumed where it was, and a
-//! download to a path even by a later call. Size is checked always, MD5 where it is known.
+//! A file's URL redirects to the object store. Neither server receives a token. If the store sends a
+//! strong `ETag`, an interrupted transfer continues where it stopped, and a download to a path even
+//! in a later call; otherwise the transfer starts over. The size is always checked, the MD5 if it is
+//! known.
 
 mod name;
 mod private;
@@ -19,7 +20,7 @@ use futures_util::{Stream, stream};
 use md5::{Digest, Md5};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use crate::files::hashing;
+use crate::files::hashing::md5_hex;
 use crate::files::progress::{Progress, ProgressCallback};
 use crate::members::member::MemberClient;
 use crate::members::public::PublicClient;
@@ -30,7 +31,7 @@ use transfer::Transfer;
 
 pub use name::safe_file_name;
 
-/// A download that has not begun.
+/// A download that has not started.
 ///
 /// ```no_run
 /// # async fn example(
@@ -48,9 +49,9 @@ pub use name::safe_file_name;
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "nothing is downloaded before one of its last methods is called"]
+#[must_use = "a download starts when one of its async methods is called"]
 pub struct Download {
-    server: Client,
+    client: Client,
     url: SecretUrl,
     name: String,
     md5: Option<String>,
@@ -59,57 +60,58 @@ pub struct Download {
     progress: ProgressCallback,
 }
 
-/// What happens where a download's target is there already.
+/// What happens if the target of a download already exists.
 #[derive(Clone, Copy, Debug)]
 enum Existing {
     Replace,
-    KeepSameSize,
-    KeepSame,
+    SkipSameSize,
+    SkipSameMd5,
 }
 
-/// A file that is here.
+/// A downloaded file.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Downloaded {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
     /// Its size in bytes.
     pub size: u64,
-    /// Whether it was here before and was left alone.
+    /// Whether the file already existed and the download was skipped.
     pub already_present: bool,
 }
 
 impl MemberClient {
-    /// A file of this member's. Its address works for an hour after it was listed.
+    /// Creates a download of one of the member's files, whose URL expires an hour after it was
+    /// listed.
     pub fn download(&self, file: &DataFile) -> Download {
-        Download::new(&self.server, file)
+        Download::of(&self.server, file)
     }
 }
 
 impl Client {
-    /// What is at a `download_url`, such as one that was kept from a list: works for an hour after
-    /// the file was listed. The name is the one [`Download::into_dir`] gives it.
+    /// Creates a download from a `download_url`, which expires an hour after the file was listed.
+    /// [`Download::into_dir`] saves the file under `name`.
     pub fn download(&self, url: impl Into<SecretUrl>, name: impl Into<String>) -> Download {
-        Download::at(self, url.into(), name.into(), None)
+        Download::new(self, url.into(), name.into(), None)
     }
 }
 
 impl PublicClient {
-    /// A public file. Its address works for an hour after it was listed.
+    /// Creates a download of a public file, whose URL expires an hour after it was listed.
     pub fn download(&self, file: &DataFile) -> Download {
-        Download::new(self.server(), file)
+        Download::of(self.server(), file)
     }
 }
 
 impl Download {
-    pub(crate) fn new(server: &Client, file: &DataFile) -> Self {
+    fn of(client: &Client, file: &DataFile) -> Self {
         let (url, name) = (file.download_url.clone(), file.basename.clone());
-        Self::at(server, url, name, file.md5())
+        Self::new(client, url, name, file.md5())
     }
 
-    fn at(server: &Client, url: SecretUrl, name: String, md5: Option<String>) -> Self {
+    fn new(client: &Client, url: SecretUrl, name: String, md5: Option<String>) -> Self {
         Self {
-            server: server.clone(),
+            client: client.clone(),
             url,
             name,
             md5,
@@ -119,75 +121,75 @@ impl Download {
         }
     }
 
-    /// Refuses files of more bytes with [`Error::TooLarge`], before they are fetched where the
-    /// store says their size.
+    /// Fails with [`Error::TooLarge`] if the file has more bytes; before the transfer if the store
+    /// states the size.
     pub fn max_size(mut self, bytes: u64) -> Self {
         self.max_size = bytes;
         self
     }
 
-    /// Does not check the MD5. The one in a file's metadata is what its uploader said.
+    /// Disables the MD5 check. The MD5 in a file's metadata is what its uploader declared.
     pub fn ignore_md5(mut self) -> Self {
         self.md5 = None;
         self
     }
 
-    /// Leaves a file alone that is here and has the size of the one at Open Humans. For downloads
-    /// to a path.
+    /// Skips the download if the target path already has a file of the same size.
     pub fn skip_existing(mut self) -> Self {
-        self.existing = Existing::KeepSameSize;
+        self.existing = Existing::SkipSameSize;
         self
     }
 
-    /// As [`skip_existing`](Self::skip_existing), and reads the file that is here: where the MD5 is
-    /// known it must have that, too.
+    /// Skips the download if the target path already has a file of the same size and, if it is
+    /// known, the same MD5.
     pub fn skip_verified(mut self) -> Self {
-        self.existing = Existing::KeepSame;
+        self.existing = Existing::SkipSameMd5;
         self
     }
 
-    /// Calls back as bytes arrive. The callback must be quick.
+    /// Calls `callback` after each chunk. The callback must return quickly.
     pub fn on_progress(mut self, callback: impl Fn(Progress) + Send + Sync + 'static) -> Self {
         self.progress = ProgressCallback::new(callback);
         self
     }
 
-    /// Into memory. Set a [`max_size`](Self::max_size).
+    /// Downloads to memory. Set a [`max_size`](Self::max_size).
     ///
     /// # Errors
     ///
-    /// [`Error::Forbidden`] when the address is more than an hour old; [`Error::Mismatch`] when
-    /// size or MD5 are not what they should be; [`Error::TooLarge`]; or what the connection ends in.
+    /// [`Error::Forbidden`] if the URL is older than an hour; [`Error::Mismatch`] if size or MD5
+    /// differ; [`Error::UnexpectedResponse`] for anything but the complete, uncompressed file;
+    /// [`Error::TooLarge`]; or a connection error.
     pub async fn bytes(self) -> Result<Bytes, Error> {
         let mut all = Vec::new();
         self.to_writer(&mut all).await?;
         Ok(all.into())
     }
 
-    /// To a writer, which is flushed. Gives the number of bytes. What is written before an error
-    /// stays written.
+    /// Downloads to a writer, flushes it and returns the number of bytes. Bytes written before an
+    /// error remain written.
     ///
     /// # Errors
     ///
-    /// As [`bytes`](Self::bytes), and [`Error::Io`] when the writer fails.
+    /// As for [`bytes`](Self::bytes), and [`Error::Io`] if the writer fails.
     pub async fn to_writer<W: AsyncWrite + Unpin>(self, writer: &mut W) -> Result<u64, Error> {
         let mut checked = self.checked().await?;
         while let Some(chunk) = checked.next().await? {
             writer.write_all(&chunk).await?;
         }
         writer.flush().await?;
-        Ok(checked.fetching.position())
+        Ok(checked.transfer.position())
     }
 
-    /// As a stream of chunks. The last item is an error where size or MD5 are wrong: only a stream
-    /// that ends without one has given the file.
+    /// Starts the download and returns a stream of chunks. The file is complete and correct only if
+    /// the stream ends without an error.
     ///
     /// # Errors
     ///
-    /// As [`bytes`](Self::bytes), as far as they show before the first chunk.
+    /// As for [`bytes`](Self::bytes), if the error occurs before the first chunk.
     pub async fn stream(self) -> Result<DownloadStream, Error> {
         let checked = self.checked().await?;
-        let size = checked.fetching.total();
+        let size = checked.transfer.total();
         let chunks = stream::try_unfold(checked, async |mut checked| {
             let chunk = checked.next().await?;
             Ok(chunk.map(|chunk| (chunk, checked)))
@@ -198,41 +200,43 @@ impl Download {
         })
     }
 
-    /// To this path, replacing what is there. The file appears under its name only when it is
-    /// whole and checked; until then it is a hidden `.oh-part` file beside it, which a later call
-    /// resumes where the store names the file's state. On Unix only its owner may read it.
+    /// Downloads to `path` and replaces an existing file.
     ///
-    /// A file whose MD5 is not the one its uploader gave is not put under its name: it is kept
-    /// beside it with the ending `.oh-mismatch`, and [`Error::Mismatch`] says where. Either may be
-    /// the wrong one; [`ignore_md5`](Self::ignore_md5) takes the file as it is.
+    /// The target is replaced when the file is complete and checked. Until then the bytes are in a
+    /// hidden `.oh-part` file beside it, which a later call continues if the store sends a strong
+    /// ETag. On Unix only the owner can read the file.
+    ///
+    /// A file with another MD5 than its uploader declared is saved beside the target with the
+    /// ending `.oh-mismatch`, and [`Error::Mismatch`] contains that path.
+    /// [`ignore_md5`](Self::ignore_md5) accepts such a file.
     ///
     /// # Errors
     ///
-    /// As [`bytes`](Self::bytes), and [`Error::Io`] when the file cannot be written.
+    /// As for [`bytes`](Self::bytes), and [`Error::Io`] if the file cannot be written.
     pub async fn to_path(self, path: impl AsRef<Path>) -> Result<Downloaded, Error> {
         to_path::download(self, path.as_ref()).await
     }
 
-    /// Into this directory, which must exist, under the file's own name as
-    /// [`safe_file_name`] makes it: whatever the name, the file is in the directory.
+    /// Downloads into an existing directory, under the file's name as [`safe_file_name`] returns it.
+    /// No name can place the file outside of the directory.
     ///
     /// # Errors
     ///
-    /// As [`to_path`](Self::to_path).
+    /// As for [`to_path`](Self::to_path).
     pub async fn into_dir(self, directory: impl AsRef<Path>) -> Result<Downloaded, Error> {
         let path = directory.as_ref().join(safe_file_name(&self.name));
         to_path::download(self, &path).await
     }
 
-    async fn checked(self) -> Result<Checked, Error> {
-        let fetching = self.fetch().await?;
+    async fn checked(self) -> Result<CheckedTransfer, Error> {
+        let transfer = self.open().await?;
         let md5 = self.md5.map(|expected| (Md5::new(), expected));
-        Ok(Checked { fetching, md5 })
+        Ok(CheckedTransfer { transfer, md5 })
     }
 
-    async fn fetch(&self) -> Result<Transfer, Error> {
+    async fn open(&self) -> Result<Transfer, Error> {
         Transfer::open(
-            &self.server,
+            &self.client,
             &self.url,
             self.max_size,
             self.progress.clone(),
@@ -241,7 +245,7 @@ impl Download {
     }
 }
 
-/// A file as it arrives: a [`Stream`] of chunks.
+/// A download as a [`Stream`] of chunks.
 #[must_use = "streams do nothing unless polled"]
 pub struct DownloadStream {
     size: Option<u64>,
@@ -249,7 +253,7 @@ pub struct DownloadStream {
 }
 
 impl DownloadStream {
-    /// How many bytes there will be, where the store says it.
+    /// Returns the file's size in bytes, if the store states it.
     pub fn size(&self) -> Option<u64> {
         self.size
     }
@@ -271,15 +275,15 @@ impl fmt::Debug for DownloadStream {
     }
 }
 
-/// What arrives, with its MD5 checked at the end.
-struct Checked {
-    fetching: Transfer,
+/// A transfer whose MD5 is checked at the end.
+struct CheckedTransfer {
+    transfer: Transfer,
     md5: Option<(Md5, String)>,
 }
 
-impl Checked {
+impl CheckedTransfer {
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
-        let chunk = self.fetching.chunk().await?;
+        let chunk = self.transfer.chunk().await?;
         match (&chunk, &mut self.md5) {
             (Some(chunk), Some((md5, _))) => md5.update(chunk),
             (None, md5) => {
@@ -294,7 +298,7 @@ impl Checked {
 }
 
 fn check_md5(md5: Md5, expected: String) -> Result<(), Error> {
-    let actual = hashing::shown(md5);
+    let actual = md5_hex(md5);
     if actual == expected {
         return Ok(());
     }

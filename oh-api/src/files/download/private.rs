@@ -1,9 +1,8 @@
-//! Files that only their owner may read, on systems that know owners: what is
-//! downloaded is people's health data.
+//! Files that only their owner can read, because downloads are health data.
 
 use std::fs::OpenOptions;
 
-/// Options for a file that is not there yet.
+/// Returns the options to create a new file with mode 0600.
 pub(crate) fn new_file() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);

@@ -1,4 +1,4 @@
-//! What arrives, what is asked for, and what is left when it breaks off.
+//! Requests of downloads, and files after interruptions.
 
 use std::sync::{Arc, Mutex};
 
@@ -26,28 +26,28 @@ fn md5_of(bytes: &[u8]) -> String {
     hex::encode(Md5::digest(bytes))
 }
 
-/// Answers with a body that breaks off after `bytes`, if `breaks`.
-fn answer(
+/// Responds with a body that is interrupted after `bytes` if `interrupted`.
+fn respond(
     mock: &Arc<MockTransport>,
     status: u16,
     headers: &[(&'static str, &str)],
     bytes: &'static [u8],
-    breaks: bool,
+    interrupted: bool,
 ) {
     let mut response = http::Response::builder().status(status);
     for (name, value) in headers {
         response = response.header(*name, *value);
     }
     mock.respond_with(move || {
-        let whole = Ok::<_, BoxError>(http_body::Frame::data(Bytes::from_static(bytes)));
-        let end = breaks.then(|| Err("reset".into()));
-        let frames = futures_util::stream::iter([whole].into_iter().chain(end));
+        let data = Ok::<_, BoxError>(http_body::Frame::data(Bytes::from_static(bytes)));
+        let end = interrupted.then(|| Err("reset".into()));
+        let frames = futures_util::stream::iter([data].into_iter().chain(end));
         Ok(response.body(Body::wrap(StreamBody::new(frames))).unwrap())
     });
 }
 
 fn redirected(mock: &Arc<MockTransport>) {
-    answer(
+    respond(
         mock,
         302,
         &[("location", "https://store.example/7?Signature=s")],
@@ -68,10 +68,10 @@ fn headers(mock: &MockTransport) -> Vec<HeaderMap> {
 }
 
 #[tokio::test]
-async fn follows_to_the_store_without_a_token() {
+async fn download_follows_redirect_without_token() {
     let mock = MockTransport::new();
     redirected(&mock);
-    answer(&mock, 200, &[("content-length", "10")], CONTENT, false);
+    respond(&mock, 200, &[("content-length", "10")], CONTENT, false);
     let bytes = download(&mock, Some(&md5_of(CONTENT)))
         .bytes()
         .await
@@ -85,11 +85,11 @@ async fn follows_to_the_store_without_a_token() {
 }
 
 #[tokio::test]
-async fn goes_nowhere_without_https() {
+async fn download_rejects_redirect_without_https() {
     for location in ["http://store.example/7", "file:///etc/passwd", "//\u{0}"] {
         let mock = MockTransport::new();
         let location = location.replace('\0', "");
-        answer(&mock, 302, &[("location", &location)], b"", false);
+        respond(&mock, 302, &[("location", &location)], b"", false);
         let error = download(&mock, None).bytes().await.unwrap_err();
         assert!(
             matches!(error, Error::UnexpectedResponse { .. }),
@@ -105,7 +105,7 @@ async fn goes_nowhere_without_https() {
 }
 
 #[tokio::test]
-async fn an_old_address_is_unauthorized() {
+async fn expired_url_is_forbidden() {
     let mock = MockTransport::new();
     mock.respond(403, "<h1>You are not authorized to view this file.</h1>");
     let error = download(&mock, None).bytes().await.unwrap_err();
@@ -113,16 +113,18 @@ async fn an_old_address_is_unauthorized() {
 }
 
 #[tokio::test]
-async fn size_and_md5_are_checked() {
+async fn download_checks_size_and_md5() {
     let mock = MockTransport::new();
-    answer(&mock, 200, &[("content-length", "11")], CONTENT, false);
+    for _ in 0..4 {
+        respond(&mock, 200, &[("content-length", "11")], CONTENT, false);
+    }
     let error = download(&mock, None).bytes().await.unwrap_err();
     assert!(
         matches!(error, Error::Mismatch { what: "size", .. }),
         "{error}"
     );
 
-    answer(&mock, 200, &[], CONTENT, false);
+    respond(&mock, 200, &[], CONTENT, false);
     let error = download(&mock, Some(&md5_of(b"other")))
         .bytes()
         .await
@@ -132,7 +134,7 @@ async fn size_and_md5_are_checked() {
         "{error}"
     );
 
-    answer(&mock, 200, &[], CONTENT, false);
+    respond(&mock, 200, &[], CONTENT, false);
     let other = md5_of(b"other");
     download(&mock, Some(&other))
         .ignore_md5()
@@ -142,23 +144,23 @@ async fn size_and_md5_are_checked() {
 }
 
 #[tokio::test]
-async fn too_large_is_refused_at_the_head_and_on_the_way() {
+async fn download_rejects_large_file_before_and_during_transfer() {
     for length in [&[("content-length", "10")][..], &[]] {
         let mock = MockTransport::new();
-        answer(&mock, 200, length, CONTENT, false);
+        respond(&mock, 200, length, CONTENT, false);
         let error = download(&mock, None).max_size(9).bytes().await.unwrap_err();
         assert!(matches!(error, Error::TooLarge { .. }));
     }
 }
 
 #[tokio::test]
-async fn a_transfer_that_breaks_off_is_resumed_in_the_same_state_only() {
+async fn interrupted_download_resumes_only_same_version() {
     let mock = MockTransport::new();
     let head = [("content-length", "10"), ("etag", "\"v1\"")];
-    answer(&mock, 200, &head, &CONTENT[..4], true);
+    respond(&mock, 200, &head, &CONTENT[..4], true);
     redirected(&mock);
     let rest = [("content-length", "6"), ("content-range", "bytes 4-9/10")];
-    answer(&mock, 206, &rest, &CONTENT[4..], false);
+    respond(&mock, 206, &rest, &CONTENT[4..], false);
     let bytes = download(&mock, Some(&md5_of(CONTENT)))
         .bytes()
         .await
@@ -168,23 +170,95 @@ async fn a_transfer_that_breaks_off_is_resumed_in_the_same_state_only() {
     assert_eq!(requests[2][header::RANGE], "bytes=4-");
     assert_eq!(requests[2][header::IF_RANGE], "\"v1\"");
 
-    // The file has changed: the store answers with the whole of it.
-    answer(&mock, 200, &head, &CONTENT[..4], true);
-    answer(&mock, 200, &[("content-length", "3")], b"new", false);
-    let error = download(&mock, None).bytes().await.unwrap_err();
-    assert!(matches!(error, Error::Network(_)), "{error}");
-
-    // A state the store does not vouch for cannot be resumed.
-    let weak = [("content-length", "10"), ("etag", "W/\"v1\"")];
-    answer(&mock, 200, &weak, &CONTENT[..4], true);
+    // The file has changed, so the store returns it completely.
+    respond(&mock, 200, &head, &CONTENT[..4], true);
+    respond(&mock, 200, &[("content-length", "3")], b"new", false);
     let error = download(&mock, None).bytes().await.unwrap_err();
     assert!(matches!(error, Error::Network(_)), "{error}");
 }
 
 #[tokio::test]
-async fn a_stream_ends_in_an_error_where_it_is_not_the_file() {
+async fn interrupted_download_starts_over_if_store_cannot_resume() {
+    let head = [("content-length", "10"), ("etag", "\"v1\"")];
+    let no_etag = [("content-length", "10")];
+    let weak = [("content-length", "10"), ("etag", "W/\"v1\"")];
+    let earlier = [("content-range", "bytes 2-9/10")];
+    let starts: [(
+        &str,
+        &[(&'static str, &str)],
+        Option<(u16, &[(&'static str, &str)])>,
+    ); 5] = [
+        ("ignores Range", &head, None),
+        ("returns another range", &head, Some((206, &earlier))),
+        ("cannot satisfy Range", &head, Some((416, &[]))),
+        ("has a weak ETag", &weak, None),
+        ("has no ETag", &no_etag, None),
+    ];
+    for (store, head, resumed) in starts {
+        let mock = MockTransport::new();
+        respond(&mock, 200, head, &CONTENT[..4], true);
+        if let Some((status, headers)) = resumed {
+            respond(&mock, status, headers, b"", false);
+        }
+        // The second response is interrupted before the position of the first.
+        respond(&mock, 200, head, &CONTENT[..2], true);
+        if let Some((status, headers)) = resumed {
+            respond(&mock, status, headers, b"", false);
+        }
+        respond(&mock, 200, head, CONTENT, false);
+        let seen = Arc::new(Mutex::new(vec![]));
+        let download = download(&mock, Some(&md5_of(CONTENT))).on_progress({
+            let seen = Arc::clone(&seen);
+            move |progress| seen.lock().unwrap().push(progress.done)
+        });
+        assert_eq!(download.bytes().await.unwrap(), CONTENT, "{store}");
+        assert_eq!(*seen.lock().unwrap(), [0, 4, 10], "{store}");
+    }
+    // Without an ETag, the bytes that were already received must be the same.
     let mock = MockTransport::new();
-    answer(&mock, 200, &[("content-length", "10")], CONTENT, false);
+    respond(&mock, 200, &no_etag, &CONTENT[..4], true);
+    respond(&mock, 200, &no_etag, b"9876543210", false);
+    let error = download(&mock, None).bytes().await.unwrap_err();
+    assert!(error.to_string().contains("changed"), "{error}");
+}
+
+#[tokio::test]
+async fn download_accepts_only_complete_uncompressed_file() {
+    let range = [("content-range", "bytes 0-3/10")];
+    let responses: [(u16, &[(&'static str, &str)]); 5] = [
+        (204, &[]),
+        (203, &[]),
+        (206, &range),
+        (200, &[("content-encoding", "gzip")]),
+        (416, &[]),
+    ];
+    for (status, headers) in responses {
+        let mock = MockTransport::new();
+        let dir = tempfile::tempdir().unwrap();
+        respond(&mock, status, headers, CONTENT, false);
+        let error = download(&mock, None)
+            .into_dir(dir.path())
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::UnexpectedResponse { .. } | Error::BadRequest { .. }
+            ),
+            "{status}: {error}"
+        );
+        assert_eq!(names(dir.path()), [""; 0]);
+    }
+    let mock = MockTransport::new();
+    let identity = [("content-encoding", "identity"), ("content-length", "10")];
+    respond(&mock, 200, &identity, CONTENT, false);
+    assert_eq!(download(&mock, None).bytes().await.unwrap(), CONTENT);
+}
+
+#[tokio::test]
+async fn stream_ends_with_error_for_wrong_md5() {
+    let mock = MockTransport::new();
+    respond(&mock, 200, &[("content-length", "10")], CONTENT, false);
     let stream = download(&mock, Some(&md5_of(b"other")))
         .stream()
         .await
@@ -193,7 +267,7 @@ async fn a_stream_ends_in_an_error_where_it_is_not_the_file() {
     let items: Vec<_> = stream.collect().await;
     assert!(items[0].is_ok() && matches!(items[1], Err(Error::Mismatch { .. })));
 
-    answer(&mock, 200, &[], CONTENT, false);
+    respond(&mock, 200, &[], CONTENT, false);
     let stream = download(&mock, None).stream().await.unwrap();
     let chunks: Vec<Bytes> = stream.try_collect().await.unwrap();
     assert_eq!(chunks.concat(), CONTENT);
@@ -209,10 +283,10 @@ fn names(dir: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_file_appears_whole_and_within_the_directory() {
+async fn into_dir_saves_complete_file_in_directory() {
     let mock = MockTransport::new();
     let dir = tempfile::tempdir().unwrap();
-    answer(&mock, 200, &[("content-length", "10")], CONTENT, false);
+    respond(&mock, 200, &[("content-length", "10")], CONTENT, false);
     let seen = Arc::new(Mutex::new(vec![]));
     let watched = download(&mock, Some(&md5_of(CONTENT))).on_progress({
         let seen = Arc::clone(&seen);
@@ -225,19 +299,17 @@ async fn a_file_appears_whole_and_within_the_directory() {
     assert_eq!(names(dir.path()), ["a b.txt"]);
     assert_eq!(*seen.lock().unwrap(), [0, 10]);
 
-    // It is here and has the right size.
-    answer(&mock, 200, &[("content-length", "10")], CONTENT, false);
+    respond(&mock, 200, &[("content-length", "10")], CONTENT, false);
     let again = download(&mock, None).skip_existing();
     assert!(again.into_dir(dir.path()).await.unwrap().already_present);
-    // What has another size is replaced.
-    answer(&mock, 200, &[("content-length", "3")], b"new", false);
+    respond(&mock, 200, &[("content-length", "3")], b"new", false);
     let again = download(&mock, None).skip_existing();
     assert!(!again.into_dir(dir.path()).await.unwrap().already_present);
     assert_eq!(std::fs::read(&done.path).unwrap(), b"new");
 }
 
 #[tokio::test]
-async fn what_breaks_off_leaves_the_old_file_and_a_part_that_is_continued() {
+async fn to_path_keeps_old_file_and_continues_part() {
     let mock = MockTransport::new();
     let dir = tempfile::tempdir().unwrap();
     let target = dir.path().join("a");
@@ -245,16 +317,16 @@ async fn what_breaks_off_leaves_the_old_file_and_a_part_that_is_continued() {
     let head = [("content-length", "10"), ("etag", "\"v1\"")];
     let fetch = || download(&mock, Some(&md5_of(CONTENT))).to_path(&target);
 
-    answer(&mock, 200, &head, &CONTENT[..4], true);
-    answer(&mock, 200, &[], b"", false);
+    respond(&mock, 200, &head, &CONTENT[..4], true);
+    respond(&mock, 200, &[], b"", false);
     fetch().await.unwrap_err();
     assert_eq!(std::fs::read(&target).unwrap(), b"old");
     assert_eq!(names(dir.path()).len(), 2);
 
     mock.requests();
-    answer(&mock, 200, &head, b"", false);
+    respond(&mock, 200, &head, b"", false);
     let rest = [("content-range", "bytes 4-9/10")];
-    answer(&mock, 206, &rest, &CONTENT[4..], false);
+    respond(&mock, 206, &rest, &CONTENT[4..], false);
     fetch().await.unwrap();
     assert_eq!(std::fs::read(&target).unwrap(), CONTENT);
     assert_eq!(names(dir.path()), ["a"]);
@@ -262,14 +334,15 @@ async fn what_breaks_off_leaves_the_old_file_and_a_part_that_is_continued() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_continued_leaves_nothing() {
+async fn to_path_removes_part_that_cannot_continue() {
     let mock = MockTransport::new();
     let dir = tempfile::tempdir().unwrap();
     let target = dir.path().join("a");
-    answer(&mock, 200, &[("content-length", "10")], &CONTENT[..4], true);
+    respond(&mock, 200, &[("content-length", "10")], &CONTENT[..4], true);
+    respond(&mock, 403, &[], b"", false);
     download(&mock, None).to_path(&target).await.unwrap_err();
     let head = [("content-length", "10"), ("etag", "\"v1\"")];
-    answer(&mock, 200, &head, CONTENT, false);
+    respond(&mock, 200, &head, CONTENT, false);
     let wrong = download(&mock, Some(&md5_of(b"other")));
     let error = wrong.to_path(&target).await.unwrap_err();
     assert!(matches!(error, Error::Mismatch { what: "md5", .. }));
@@ -277,65 +350,65 @@ async fn what_cannot_be_continued_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn what_has_another_md5_is_kept_aside_and_taken_when_told() {
+async fn to_path_saves_file_with_wrong_md5_beside_target() {
     let mock = MockTransport::new();
     let dir = tempfile::tempdir().unwrap();
     let target = dir.path().join("a");
     let head = [("content-length", "10"), ("etag", "\"v1\"")];
     let wrong = || download(&mock, Some(&md5_of(b"other")));
-    answer(&mock, 200, &head, CONTENT, false);
+    respond(&mock, 200, &head, CONTENT, false);
     let error = wrong().to_path(&target).await.unwrap_err();
     let aside = dir.path().join("a.oh-mismatch");
     assert!(error.to_string().contains("a.oh-mismatch"), "{error}");
     assert!(matches!(error, Error::Mismatch { saved_as: Some(path), .. } if path == aside));
     assert_eq!(std::fs::read(&aside).unwrap(), CONTENT);
     assert!(!target.exists());
-    answer(&mock, 200, &head, CONTENT, false);
+    respond(&mock, 200, &head, CONTENT, false);
     wrong().ignore_md5().to_path(&target).await.unwrap();
     assert_eq!(std::fs::read(&target).unwrap(), CONTENT);
 }
 
 #[tokio::test]
-async fn a_stale_file_of_equal_size_shows_by_its_md5() {
+async fn skip_verified_replaces_file_with_other_md5() {
     let mock = MockTransport::new();
     let dir = tempfile::tempdir().unwrap();
     let target = dir.path().join("a");
     std::fs::write(&target, "9876543210").unwrap();
     let known = || download(&mock, Some(&md5_of(CONTENT)));
     for kept in [false, true] {
-        answer(&mock, 200, &[("content-length", "10")], CONTENT, false);
+        respond(&mock, 200, &[("content-length", "10")], CONTENT, false);
         let done = known().skip_verified().to_path(&target).await.unwrap();
         assert_eq!(done.already_present, kept);
         assert_eq!(std::fs::read(&target).unwrap(), CONTENT);
     }
-    answer(&mock, 200, &[("content-length", "10")], CONTENT, false);
+    respond(&mock, 200, &[("content-length", "10")], CONTENT, false);
     let unknown = download(&mock, None).skip_verified();
     assert!(unknown.to_path(&target).await.unwrap().already_present);
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn only_the_owner_may_read_it() {
+async fn downloaded_file_is_readable_only_by_owner() {
     use std::os::unix::fs::PermissionsExt;
 
     let mock = MockTransport::new();
     let dir = tempfile::tempdir().unwrap();
-    answer(&mock, 200, &[("content-length", "10")], CONTENT, false);
+    respond(&mock, 200, &[("content-length", "10")], CONTENT, false);
     let done = download(&mock, None).into_dir(dir.path()).await.unwrap();
     let mode = std::fs::metadata(done.path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
 
 #[tokio::test]
-async fn a_bare_address_is_enough_and_errors_name_the_file() {
+async fn client_download_needs_only_url_and_names_file_in_error() {
     let mock = MockTransport::new();
-    answer(&mock, 200, &[("content-length", "10")], CONTENT, false);
+    respond(&mock, 200, &[("content-length", "10")], CONTENT, false);
     let download = || {
         mock.client()
             .download("https://oh.example/7/?key=k", "a.txt")
     };
     assert_eq!(download().bytes().await.unwrap(), CONTENT);
-    answer(&mock, 200, &[("content-length", "10")], CONTENT, false);
+    respond(&mock, 200, &[("content-length", "10")], CONTENT, false);
     let missing = std::path::Path::new("/nonexistent/folder");
     let error = download().into_dir(missing).await.unwrap_err();
     assert!(
@@ -345,20 +418,20 @@ async fn a_bare_address_is_enough_and_errors_name_the_file() {
 }
 
 #[tokio::test]
-async fn a_part_that_is_a_link_is_not_written_through() {
+async fn to_path_does_not_follow_linked_part() {
     let mock = MockTransport::new();
     let dir = tempfile::tempdir().unwrap();
     let target = dir.path().join("a");
     let head = [("content-length", "10"), ("etag", "\"v1\"")];
-    answer(&mock, 200, &head, &CONTENT[..4], true);
-    answer(&mock, 200, &[], b"", false);
+    respond(&mock, 200, &head, &CONTENT[..4], true);
+    respond(&mock, 200, &[], b"", false);
     download(&mock, None).to_path(&target).await.unwrap_err();
     let part = dir.path().join(&names(dir.path())[0]);
     let elsewhere = dir.path().join("elsewhere");
     std::fs::rename(&part, &elsewhere).unwrap();
     #[cfg(unix)]
     std::os::unix::fs::symlink(&elsewhere, &part).unwrap();
-    answer(&mock, 200, &head, CONTENT, false);
+    respond(&mock, 200, &head, CONTENT, false);
     download(&mock, None).to_path(&target).await.unwrap();
     assert_eq!(std::fs::read(&target).unwrap(), CONTENT);
     assert_eq!(std::fs::read(&elsewhere).unwrap(), &CONTENT[..4]);

@@ -1,8 +1,8 @@
-//! A download that ends as a whole file under its name, or not at all.
+//! Downloads to a path, which either complete or leave the target unchanged.
 //!
-//! Bytes are collected in a part file beside it. The part's name is made from the target's name
-//! and the store's name for the file's state, so a part is only ever continued with bytes of the
-//! same state. Writing, and the MD5, happen on a thread of their own.
+//! Bytes are written to a part file beside the target. The name of the part file is derived from the
+//! target's name and the file's ETag, so a part file is only continued with bytes of the same
+//! version. A separate thread writes the file and computes the MD5.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -16,27 +16,28 @@ use tokio::sync::mpsc;
 use super::private::new_file;
 use super::transfer::Transfer;
 use super::{Download, Downloaded, Existing, check_md5};
-use crate::files::hashing::{Cancellation, blocking, md5_of, shown};
+use crate::files::hashing::{Cancellation, blocking, md5_hex, md5_of};
 use crate::{Error, random};
 
 /// How many chunks may wait to be written.
 const QUEUED_CHUNKS: usize = 8;
 
-/// So many bytes are written at a time. On a virtual machine with Linux 6.18 and ext4, 4 GiB took
+/// How many bytes are written at a time. On a virtual machine with Linux 6.18 and ext4, 4 GiB took
 /// 1.0 to 1.4 s in pieces of 64 KiB, and 2.6 to 3.3 s in pieces of 256 KiB.
 const WRITE_SIZE: usize = 64 << 10;
 
 pub(super) async fn download(download: Download, path: &Path) -> Result<Downloaded, Error> {
-    whole(download, path).await.map_err(|error| error.at(path))
+    let downloaded = download_to(download, path).await;
+    downloaded.map_err(|error| error.at(path))
 }
 
-async fn whole(download: Download, path: &Path) -> Result<Downloaded, Error> {
-    let mut fetching = download.fetch().await?;
-    let here = tokio::fs::metadata(path).await;
-    if let (Ok(here), Some(total)) = (here, fetching.total())
-        && here.is_file()
-        && here.len() == total
-        && is_kept(&download, path).await?
+async fn download_to(download: Download, path: &Path) -> Result<Downloaded, Error> {
+    let mut transfer = download.open().await?;
+    let existing = tokio::fs::metadata(path).await;
+    if let (Ok(existing), Some(total)) = (existing, transfer.total())
+        && existing.is_file()
+        && existing.len() == total
+        && skips(&download, path).await?
     {
         return Ok(Downloaded {
             path: path.to_owned(),
@@ -44,14 +45,13 @@ async fn whole(download: Download, path: &Path) -> Result<Downloaded, Error> {
             already_present: true,
         });
     }
-    let wants_md5 = download.md5.is_some();
-    let resumable = part_path(path, &fetching);
+    let with_md5 = download.md5.is_some();
+    let resumable = part_path(path, &transfer);
     let target = path.to_owned();
-    let part =
-        blocking(move |cancellation| Part::open(&target, resumable, wants_md5, cancellation))
-            .await?;
-    let part = take_up(&mut fetching, part, wants_md5).await?;
-    let size = transfer(&mut fetching, part, path, download.md5).await?;
+    let part = blocking(move |cancellation| Part::open(&target, resumable, with_md5, cancellation))
+        .await?;
+    let part = continue_part(&mut transfer, part, with_md5).await?;
+    let size = write_to_part(&mut transfer, part, path, download.md5).await?;
     Ok(Downloaded {
         path: path.to_owned(),
         size,
@@ -59,73 +59,73 @@ async fn whole(download: Download, path: &Path) -> Result<Downloaded, Error> {
     })
 }
 
-/// Whether a file of the right size that is here may stay.
-async fn is_kept(download: &Download, path: &Path) -> Result<bool, Error> {
+/// Whether an existing file of the right size makes the download unnecessary.
+async fn skips(download: &Download, path: &Path) -> Result<bool, Error> {
     let md5 = match (download.existing, &download.md5) {
         (Existing::Replace, _) => return Ok(false),
-        (Existing::KeepSameSize, _) | (Existing::KeepSame, None) => return Ok(true),
-        (Existing::KeepSame, Some(md5)) => md5,
+        (Existing::SkipSameSize, _) | (Existing::SkipSameMd5, None) => return Ok(true),
+        (Existing::SkipSameMd5, Some(md5)) => md5,
     };
     let path = path.to_owned();
-    let found = blocking(move |cancellation| md5_of(File::open(path)?, cancellation)).await?;
-    Ok(shown(found) == *md5)
+    let actual = blocking(move |cancellation| md5_of(File::open(path)?, cancellation)).await?;
+    Ok(md5_hex(actual) == *md5)
 }
 
-/// Continues where an earlier part ends, or begins anew.
-async fn take_up(fetching: &mut Transfer, mut part: Part, wants_md5: bool) -> Result<Part, Error> {
+/// Continues an earlier part, or truncates it.
+async fn continue_part(
+    transfer: &mut Transfer,
+    mut part: Part,
+    with_md5: bool,
+) -> Result<Part, Error> {
     if part.length == 0 {
         return Ok(part);
     }
-    let fits = fetching.total().is_some_and(|total| part.length < total);
-    if fits && fetching.skip_to(part.length).await? {
-        tracing::debug!(from = part.length, "an earlier download is taken up again");
+    let is_shorter = transfer.total().is_some_and(|total| part.length < total);
+    if is_shorter && transfer.skip_to(part.length).await? {
+        tracing::debug!(position = part.length, "continuing an earlier download");
         return Ok(part);
     }
-    // Too long, or the store starts over: so do we, in the same place.
     blocking(move |_| {
         part.file.set_len(0)?;
         part.file.seek(SeekFrom::Start(0))?;
         part.length = 0;
-        part.md5 = wants_md5.then(Md5::new);
+        part.md5 = with_md5.then(Md5::new);
         Ok::<_, io::Error>(part)
     })
     .await
 }
 
-async fn transfer(
-    fetching: &mut Transfer,
+async fn write_to_part(
+    transfer: &mut Transfer,
     part: Part,
     path: &Path,
     md5: Option<String>,
 ) -> Result<u64, Error> {
     let (chunks, received) = mpsc::channel(QUEUED_CHUNKS);
     let target = path.to_owned();
-    let writing = tokio::task::spawn_blocking(move || write(part, received, md5, &target));
-    let fetched = fetch_all(fetching, chunks).await;
-    let written = writing
-        .await
-        .map_err(|e| Error::from(io::Error::other(e)))?;
-    match (fetched, written) {
-        // The writer stopped first: its error is why.
-        (_, Err(error)) => Err(error),
-        (Err(error), Ok(_)) => Err(error),
-        (Ok(()), Ok(())) => Ok(fetching.position()),
-    }
+    let writer = tokio::task::spawn_blocking(move || write(part, received, md5, &target));
+    let fetched = fetch_all(transfer, chunks).await;
+    let written = writer.await.map_err(|e| Error::from(io::Error::other(e)))?;
+    // If the writer failed first, its error is the cause.
+    written?;
+    fetched?;
+    Ok(transfer.position())
 }
 
-/// What the writer is sent; the end is said, so that a fetch that was dropped is not taken for it.
+/// A message to the writer. The end is explicit, so that a cancelled download is not taken for a
+/// complete one.
 enum Piece {
     Chunk(Bytes),
     End,
 }
 
-async fn fetch_all(fetching: &mut Transfer, chunks: mpsc::Sender<Piece>) -> Result<(), Error> {
-    while let Some(chunk) = fetching.chunk().await? {
+async fn fetch_all(transfer: &mut Transfer, chunks: mpsc::Sender<Piece>) -> Result<(), Error> {
+    while let Some(chunk) = transfer.chunk().await? {
         if chunks.send(Piece::Chunk(chunk)).await.is_err() {
             return Ok(());
         }
     }
-    // A writer that is gone has said why.
+    // A writer that has ended reports its own error.
     let _ = chunks.send(Piece::End).await;
     Ok(())
 }
@@ -152,7 +152,7 @@ fn write(
                     _ => Ok(()),
                 };
                 if let Err(error) = checked {
-                    return Err(set_aside(&mut part, target, error)?);
+                    return Err(save_mismatch(&mut part, target, error)?);
                 }
                 std::fs::rename(&part.path, target)?;
                 part.path = PathBuf::new();
@@ -163,22 +163,21 @@ fn write(
     Ok(())
 }
 
-/// Keeps what has another MD5 than it should beside its target, and says so.
-fn set_aside(part: &mut Part, target: &Path, mut error: Error) -> Result<Error, Error> {
-    let aside = beside(target);
-    // These bytes are not worth continuing with.
-    part.keep = false;
-    std::fs::rename(&part.path, &aside)?;
+/// Saves a file with an unexpected MD5 beside its target, and adds the path to the error.
+fn save_mismatch(part: &mut Part, target: &Path, mut error: Error) -> Result<Error, Error> {
+    let path = mismatch_path(target);
+    part.resumable = false;
+    std::fs::rename(&part.path, &path)?;
     part.path = PathBuf::new();
     if let Error::Mismatch { saved_as, .. } = &mut error {
-        *saved_as = Some(aside);
+        *saved_as = Some(path);
     }
     Ok(error)
 }
 
-/// The target's name with the ending of what is kept aside; the beginning of it where both would
-/// be too long for a name.
-fn beside(target: &Path) -> PathBuf {
+/// The target's name with the ending `.oh-mismatch`; shortened if the result would be too long for
+/// a file name.
+fn mismatch_path(target: &Path) -> PathBuf {
     const ENDING: &str = ".oh-mismatch";
     let name = target.file_name().unwrap_or_default();
     if name.len() + ENDING.len() <= 255 {
@@ -191,67 +190,61 @@ fn beside(target: &Path) -> PathBuf {
     target.with_file_name(format!("{start}{ENDING}"))
 }
 
-/// The file bytes are collected in. Removed when dropped, unless it can be continued later.
+/// A part file. Removed on drop unless a later call can continue it.
 struct Part {
     file: File,
     path: PathBuf,
     length: u64,
     md5: Option<Md5>,
-    keep: bool,
+    resumable: bool,
 }
 
 impl Part {
-    /// Opens the part to continue, or one of its own where there is none to continue or another
-    /// process has it.
+    /// Opens the part file to continue, or a temporary one if there is none or another process uses
+    /// it.
     fn open(
         target: &Path,
         resumable: Option<PathBuf>,
-        wants_md5: bool,
+        with_md5: bool,
         cancellation: &Cancellation,
     ) -> io::Result<Self> {
-        if let Some(path) = resumable
-            && let Some(file) = open_locked(&path)?
-        {
-            return Self::new(file, path, true, wants_md5, cancellation);
-        }
-        let path = hidden(target, &random::hex());
-        let file = new_file().open(&path)?;
-        Self::new(file, path, false, wants_md5, cancellation)
-    }
-
-    fn new(
-        mut file: File,
-        path: PathBuf,
-        keep: bool,
-        wants_md5: bool,
-        cancellation: &Cancellation,
-    ) -> io::Result<Self> {
+        let continued = match &resumable {
+            Some(path) => open_locked(path)?,
+            None => None,
+        };
+        let (mut file, path, resumable) = match (continued, resumable) {
+            (Some(file), Some(path)) => (file, path, true),
+            _ => {
+                let path = hidden(target, &random::hex());
+                (new_file().open(&path)?, path, false)
+            }
+        };
         let length = file.metadata()?.len();
-        let mut md5 = None;
-        if wants_md5 {
-            md5 = Some(md5_of(&mut file, cancellation)?);
-        }
+        let md5 = match with_md5 {
+            true => Some(md5_of(&mut file, cancellation)?),
+            false => None,
+        };
         file.seek(SeekFrom::Start(length))?;
         Ok(Self {
             file,
             path,
             length,
             md5,
-            keep,
+            resumable,
         })
     }
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if !self.keep && !self.path.as_os_str().is_empty() {
-            // Nothing better can be done about a part that cannot be removed.
+        if !self.resumable && !self.path.as_os_str().is_empty() {
+            // A part file that cannot be removed is harmless.
             let _ = std::fs::remove_file(&self.path);
         }
     }
 }
 
-/// A new file, or the regular file that is there, if no other process writes it.
+/// Opens a new or existing regular file, unless another process has locked it.
 fn open_locked(path: &Path) -> io::Result<Option<File>> {
     let file = match new_file().open(path) {
         Ok(file) => file,
@@ -266,13 +259,13 @@ fn open_locked(path: &Path) -> io::Result<Option<File>> {
     Ok(file.try_lock().is_ok().then_some(file))
 }
 
-/// Where a part of this state of the file is kept.
-fn part_path(target: &Path, fetching: &Transfer) -> Option<PathBuf> {
-    let mut state = Sha256::new();
-    state.update(fetching.etag()?);
-    state.update(fetching.total()?.to_be_bytes());
-    state.update(target.file_name()?.as_encoded_bytes());
-    Some(hidden(target, &hex::encode(&state.finalize()[..8])))
+/// The path of the part file for this version of the file.
+fn part_path(target: &Path, transfer: &Transfer) -> Option<PathBuf> {
+    let mut version = Sha256::new();
+    version.update(transfer.etag()?);
+    version.update(transfer.total()?.to_be_bytes());
+    version.update(target.file_name()?.as_encoded_bytes());
+    Some(hidden(target, &hex::encode(&version.finalize()[..8])))
 }
 
 fn hidden(target: &Path, tag: &str) -> PathBuf {

@@ -1,8 +1,9 @@
-//! A direct upload in its parts, for a file that someone else puts there, such as a browser.
+//! Direct uploads whose file is sent by someone else, such as the member's browser.
 
 use serde::Deserialize;
 
-use crate::files::calls::check_name;
+use super::FormFields;
+use crate::files::delete::check_name;
 use crate::files::metadata::FileMetadata;
 use crate::members::member::MemberClient;
 use crate::rest::call::{Call, Repeat};
@@ -10,7 +11,7 @@ use crate::types::data_file::DataFileId;
 use crate::types::record::lenient;
 use crate::{Error, SecretUrl};
 
-/// A file that is to be put at the object store by someone else.
+/// A file that someone else will send to the object store.
 ///
 /// ```
 /// use oh_api::{DirectUpload, FileMetadata};
@@ -20,47 +21,49 @@ use crate::{Error, SecretUrl};
 /// # let _ = upload;
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "nothing is begun until it is given to MemberClient::begin_upload"]
+#[must_use = "an upload starts when it is passed to MemberClient::begin_upload"]
 pub struct DirectUpload {
     name: String,
     metadata: FileMetadata,
-    data_types: Vec<String>,
+    data_types: Option<Vec<String>>,
 }
 
 impl DirectUpload {
-    /// A file of this name, without tags and with an empty description.
+    /// Creates an upload with this file name, an empty description and no tags.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             metadata: FileMetadata::default(),
-            data_types: Vec::new(),
+            data_types: None,
         }
     }
 
-    /// What to say of the file.
+    /// Sets the metadata.
     pub fn metadata(mut self, metadata: FileMetadata) -> Self {
         self.metadata = metadata;
         self
     }
 
-    /// The data types of the file, by name or number. The project must be registered for them.
+    /// Adds data types, by name or number. The project must be registered for them. An empty list
+    /// is sent as such.
     pub fn data_types<T: Into<String>>(mut self, types: impl IntoIterator<Item = T>) -> Self {
-        self.data_types.extend(types.into_iter().map(Into::into));
+        let types = types.into_iter().map(Into::into);
+        self.data_types.get_or_insert_default().extend(types);
         self
     }
 }
 
-/// An upload that has begun: a place for a file that nobody sees before it is completed.
+/// A direct upload that was started. The file is not listed before it is completed.
 #[derive(Clone, Debug, Deserialize)]
 #[non_exhaustive]
 pub struct StartedUpload {
     /// The file's id.
     pub id: DataFileId,
-    /// Where to PUT it within six hours. Whoever has this address can put anything there.
+    /// Where to send the file with PUT within six hours. Anyone with this URL can send any content.
     ///
-    /// The request carries a `Content-Length` and no `Content-Type`, which the signature does not
-    /// cover; no `Authorization`; and it is not chunked. In a browser: `fetch(url, {method: "PUT",
-    /// body: new Blob([file])})`, where the blob is without a type.
+    /// The request must have a `Content-Length`, and must not have a `Content-Type`, which the
+    /// signature does not cover, an `Authorization` header or a chunked body. In a browser:
+    /// `fetch(url, {method: "PUT", body: new Blob([file])})`, where the blob has no type.
     pub url: SecretUrl,
 }
 
@@ -71,18 +74,18 @@ struct Completed {
 }
 
 impl MemberClient {
-    /// Begins a direct upload: the answer says where the file is to be put. Then comes
-    /// [`complete_upload`](Self::complete_upload), or [`discard_upload`](Self::discard_upload).
+    /// Starts a direct upload and returns the URL for the file. Continue with
+    /// [`complete_upload`](Self::complete_upload) or [`discard_upload`](Self::discard_upload).
     ///
-    /// [`upload`](Self::upload) does all of it for a file that is here.
+    /// [`upload`](Self::upload) does all of this for a local file.
     ///
     /// ```no_run
     /// use oh_api::{DirectUpload, StartedUpload};
     ///
     /// # async fn example(member: oh_api::MemberClient) -> Result<(), oh_api::Error> {
     /// let started: StartedUpload = member.begin_upload(DirectUpload::new("steps.csv")).await?;
-    /// // Give `started.url` to the member's own browser, keep `started.id` on this side, and when
-    /// // the browser has put the file there:
+    /// // Send `started.url` to the member's browser and store `started.id`. After the browser has
+    /// // sent the file:
     /// let size = member.complete_upload(started.id).await?;
     /// println!("{size:?} bytes");
     /// # Ok(())
@@ -91,27 +94,29 @@ impl MemberClient {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] for a name or metadata Open Humans would refuse, or choke on;
-    /// [`Error::Deauthorized`] when the member has left.
+    /// [`Error::InvalidInput`] for a name or metadata that Open Humans cannot store;
+    /// [`Error::Deauthorized`] if the member has left.
     pub async fn begin_upload(&self, upload: DirectUpload) -> Result<StartedUpload, Error> {
-        let name = upload.name.trim();
-        check_name(name)?;
-        let metadata = upload.metadata.to_json()?;
-        let data_types = data_types_json(&upload.data_types);
-        self.begin_direct(name, &metadata, data_types.as_deref())
-            .await
+        let name = upload.name.trim().to_owned();
+        check_name(&name)?;
+        let fields = FormFields {
+            name,
+            metadata: upload.metadata.to_json()?,
+            data_types: data_types_json(upload.data_types),
+        };
+        self.begin_direct(&fields).await
     }
 
-    /// Says that a file is at its address; from now on it is listed. Gives its size in bytes, where
-    /// Open Humans says it.
+    /// Completes a direct upload, so that the file is listed. Returns its size in bytes, if Open
+    /// Humans states it.
     ///
-    /// Open Humans does not check whose file it is: complete only what this project began for this
-    /// member, and never an id that came from a browser.
+    /// Open Humans does not check whose file it is: complete only ids that this project started for
+    /// this member, and never an id that a browser sent.
     ///
     /// # Errors
     ///
-    /// [`Error::BadRequest`] saying `file not present` while nothing is there; [`Error::Server`]
-    /// for an id that no upload has; [`Error::Deauthorized`] when the member has left.
+    /// [`Error::BadRequest`] with `file not present` before the file was sent; [`Error::Server`]
+    /// for an unknown id; [`Error::Deauthorized`] if the member has left.
     pub async fn complete_upload(&self, id: DataFileId) -> Result<Option<u64>, Error> {
         let id = id.to_string();
         let mut fields = vec![("file_id", id.as_str())];
@@ -124,18 +129,12 @@ impl MemberClient {
         Ok(completed.size)
     }
 
-    /// Asks for an address to put a file at.
-    pub(super) async fn begin_direct(
-        &self,
-        name: &str,
-        metadata: &str,
-        data_types: Option<&str>,
-    ) -> Result<StartedUpload, Error> {
-        let mut fields = vec![("filename", name), ("metadata", metadata)];
+    pub(super) async fn begin_direct(&self, form: &FormFields) -> Result<StartedUpload, Error> {
+        let mut fields = vec![("filename", &*form.name), ("metadata", &*form.metadata)];
         if let Some(member) = &self.on_behalf_of {
             fields.push(("project_member_id", member.as_str()));
         }
-        if let Some(data_types) = data_types {
+        if let Some(data_types) = &form.data_types {
             fields.push(("datatypes", data_types));
         }
         let path = "/api/direct-sharing/project/files/upload/direct/";
@@ -144,12 +143,9 @@ impl MemberClient {
     }
 }
 
-/// As the API wants data types, if there are any: one string of JSON.
-pub(super) fn data_types_json(types: &[String]) -> Option<String> {
-    match types {
-        [] => None,
-        types => Some(serde_json::Value::from(types.to_vec()).to_string()),
-    }
+/// Formats data types as the API expects them: a JSON list in one string.
+pub(super) fn data_types_json(types: Option<Vec<String>>) -> Option<String> {
+    types.map(|types| serde_json::Value::from(types).to_string())
 }
 
 #[cfg(test)]
@@ -158,7 +154,7 @@ mod tests {
     use crate::test_support::MockTransport;
 
     #[tokio::test]
-    async fn begins_and_completes_for_whoever_the_token_is() {
+    async fn direct_upload_names_member_only_with_master_token() {
         let mock = MockTransport::new();
         let begun = r#"{"id":7,"url":"https://s3.example/a?Signature=s"}"#;
         let id = "00000001".parse().unwrap();
@@ -166,7 +162,7 @@ mod tests {
         for member in [mock.client().member("t"), by_master] {
             mock.respond(201, begun)
                 .respond(200, r#"{"status":"ok","size":3}"#)
-                // Older servers said this of a file they could not measure.
+                // Older servers return an empty size if they cannot determine it.
                 .respond(200, r#"{"status":"ok","size":""}"#);
             let upload = DirectUpload::new(" a.txt ").data_types(["2"]);
             let started = member.begin_upload(upload).await.unwrap();
@@ -189,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_asked_for_what_would_be_refused() {
+    async fn begin_upload_rejects_invalid_input_before_sending() {
         let mock = MockTransport::new();
         let member = mock.client().member("t");
         let bad = FileMetadata::new("d").creation_date("yesterday");

@@ -1,67 +1,66 @@
-//! Uploading a file unless it is there: what a job does that may be run again.
+//! Uploads that are skipped if the file already exists, for jobs that may run again.
 
 use super::{Upload, UploadMethod, Uploaded};
 use crate::Error;
 use crate::members::member::MemberClient;
 use crate::types::data_file::DataFile;
 
-/// What makes a file at Open Humans the same as the one to upload.
+/// How an existing file is recognized as the one to upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MatchBy {
-    /// It has the same name.
+    /// The names are equal.
     Name,
-    /// It has the same name and, in its metadata, the same MD5. Files without an MD5 are not the
-    /// same.
+    /// The names and the MD5s in the metadata are equal. A file without an MD5 never matches.
     NameAndMd5,
 }
 
-/// What came of an upload that is only done where it is needed.
+/// The result of [`MemberClient::upload_if_absent`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum UploadOutcome {
-    /// It was uploaded.
+    /// The file was uploaded.
     Uploaded(Uploaded),
-    /// This file was there.
+    /// This file already exists, so nothing was uploaded.
     AlreadyExists(Box<DataFile>),
 }
 
 impl MemberClient {
-    /// The project's own files of this member with this name.
-    ///
-    /// # Errors
-    ///
-    /// When the files cannot be listed to the end; [`Error::Deauthorized`] when the member has left.
-    pub async fn own_files_named(&self, basename: &str) -> Result<Vec<DataFile>, Error> {
+    /// Lists the project's own files of this member that pass `filter`.
+    pub(crate) async fn own_files<T>(
+        &self,
+        filter: impl Fn(&DataFile) -> Option<T>,
+    ) -> Result<Vec<T>, Error> {
         let first = self.exchange_member().await?;
-        let own = |file: &DataFile| is_own(file, &first.sources_shared, basename);
-        let mut found: Vec<DataFile> = first.data.iter().filter(|f| own(f)).cloned().collect();
+        // Files of sources that the member shares belong to other projects.
+        let own = |file: &DataFile| match is_shared(file, &first.sources_shared) {
+            true => None,
+            false => filter(file),
+        };
+        let mut own_files: Vec<T> = first.data.iter().filter_map(own).collect();
         let read = first.data.len() as u64;
         if first.count.is_none_or(|count| count > read) {
             let mut rest = self.files().offset(read);
             while let Some(file) = rest.try_next().await? {
-                if own(&file) {
-                    found.push(file);
-                }
+                own_files.extend(own(&file));
             }
         }
-        Ok(found)
+        Ok(own_files)
     }
 
-    /// Uploads a file unless the project has stored the same one with the member already. So it may
-    /// be called again after a failure that leaves open whether the file arrived, or in a job that is
-    /// run again. Other files of the name stay.
+    /// Uploads a file unless the project has already stored the same file with this member.
     ///
-    /// Two callers at once may both find nothing, and both upload.
+    /// Safe to call again after an error that leaves open whether the file was stored, and in a job
+    /// that runs again. Other files of the same name remain. Two concurrent calls may both upload.
     ///
     /// ```no_run
-    /// use oh_api::{MatchBy, UploadOutcome, Upload};
+    /// use oh_api::{MatchBy, Upload, UploadOutcome};
     ///
     /// # async fn example(member: oh_api::MemberClient) -> Result<(), oh_api::Error> {
     /// let report = Upload::bytes("report-2026-11.txt", "all is well");
     /// match member.upload_if_absent(report, MatchBy::Name).await? {
     ///     UploadOutcome::Uploaded(file) => println!("uploaded as {}", file.id),
-    ///     UploadOutcome::AlreadyExists(file) => println!("there since {:?}", file.created),
+    ///     UploadOutcome::AlreadyExists(file) => println!("exists since {:?}", file.created),
     ///     _ => {}
     /// }
     /// # Ok(())
@@ -70,48 +69,44 @@ impl MemberClient {
     ///
     /// # Errors
     ///
-    /// As [`upload`](Self::upload) and [`own_files_named`](Self::own_files_named).
+    /// As for [`upload`](Self::upload), and if the member's files cannot be listed.
     pub async fn upload_if_absent(
         &self,
         upload: Upload,
-        same: MatchBy,
+        match_by: MatchBy,
     ) -> Result<UploadOutcome, Error> {
-        self.upload_if_absent_among(None, upload, same).await
+        self.upload_if_absent_among(None, upload, match_by).await
     }
 
-    /// As [`upload_if_absent`](Self::upload_if_absent), with all the member's files and the
-    /// sources shared, where they are known.
+    /// As [`upload_if_absent`](Self::upload_if_absent), with the member's files and shared sources
+    /// if they are already known.
     pub(crate) async fn upload_if_absent_among(
         &self,
         known: Option<(&[DataFile], &[String])>,
         upload: Upload,
-        same: MatchBy,
+        match_by: MatchBy,
     ) -> Result<UploadOutcome, Error> {
-        let stored = stored_name(&upload);
-        let named = match known {
+        let name = stored_name(&upload);
+        let same_name = |file: &DataFile| (file.basename == name).then(|| file.clone());
+        let existing = match known {
             Some((files, shared)) => {
-                let own = files.iter().filter(|file| is_own(file, shared, &stored));
-                own.cloned().collect()
+                let own = files.iter().filter(|file| !is_shared(file, shared));
+                own.filter_map(same_name).collect()
             }
-            None => self.own_files_named(&stored).await?,
+            None => self.own_files(same_name).await?,
         };
-        let upload = match same {
-            MatchBy::Name => {
-                if let Some(file) = newest(named) {
-                    return Ok(UploadOutcome::AlreadyExists(Box::new(file)));
-                }
-                upload.ready(false).await?
-            }
-            MatchBy::NameAndMd5 => {
-                let upload = upload.ready(true).await?;
-                let same = named.into_iter().filter(|file| file.md5() == upload.md5);
-                if let Some(file) = newest(same) {
-                    return Ok(UploadOutcome::AlreadyExists(Box::new(file)));
-                }
-                upload
-            }
-        };
-        self.send(upload).await.map(UploadOutcome::Uploaded)
+        let by_md5 = match_by == MatchBy::NameAndMd5;
+        if !by_md5 && let Some(file) = newest(existing.iter().cloned()) {
+            return Ok(UploadOutcome::AlreadyExists(Box::new(file)));
+        }
+        let prepared = upload.prepare(by_md5).await?;
+        let same_md5 = existing
+            .into_iter()
+            .filter(|file| file.md5() == prepared.md5);
+        if by_md5 && let Some(file) = newest(same_md5) {
+            return Ok(UploadOutcome::AlreadyExists(Box::new(file)));
+        }
+        self.send(prepared).await.map(UploadOutcome::Uploaded)
     }
 }
 
@@ -119,20 +114,20 @@ fn newest(files: impl IntoIterator<Item = DataFile>) -> Option<DataFile> {
     files.into_iter().max_by_key(|file| file.id)
 }
 
-/// Whether a file has this name and is not from a source the member shares.
-fn is_own(file: &DataFile, shared: &[String], basename: &str) -> bool {
+/// Whether a file comes from a source that the member shares with the project.
+fn is_shared(file: &DataFile, sources: &[String]) -> bool {
     let source = file.source.as_ref();
-    file.basename == basename && !source.is_some_and(|source| shared.contains(source))
+    source.is_some_and(|source| sources.contains(source))
 }
 
-/// The name the file will have at Open Humans, which changes it where it comes the simple way.
+/// The name that the file will have at Open Humans. The simple endpoint changes names.
 fn stored_name(upload: &Upload) -> String {
     let name = upload.name.as_deref().unwrap_or_default().trim();
-    if upload.via != UploadMethod::Simple {
+    if upload.method != UploadMethod::Simple {
         return name.to_owned();
     }
-    let kept = |c: &char| c.is_alphanumeric() || "-_.".contains(*c);
-    name.replace(' ', "_").chars().filter(kept).collect()
+    let allowed = |c: &char| c.is_alphanumeric() || "-_.".contains(*c);
+    name.replace(' ', "_").chars().filter(allowed).collect()
 }
 
 #[cfg(test)]
@@ -158,7 +153,7 @@ mod tests {
     const A: &str = "0cc175b9c0f1b6a831c399e269772661";
 
     #[tokio::test]
-    async fn what_is_there_is_not_sent() {
+    async fn upload_if_absent_skips_matching_file() {
         let mock = MockTransport::new();
         let member = mock.client().member("t");
         let files = [
@@ -182,9 +177,9 @@ mod tests {
         assert!(matches!(sent.unwrap(), UploadOutcome::Uploaded(file) if file.id.get() == 5));
         let body = mock.requests().remove(1).into_body();
         let body = String::from_utf8_lossy(&body).into_owned();
-        assert!(body.contains(A), "the next run knows it by its MD5: {body}");
+        assert!(body.contains(A), "{body}");
 
-        // The one that is the same comes on a later page.
+        // The matching file is on the second page.
         let later = page(3, &[file(6, "a.txt", "direct-sharing-2", A)]);
         mock.respond(200, page(3, &files)).respond(200, later);
         let there = member.upload_if_absent(upload(), MatchBy::NameAndMd5).await;
@@ -194,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_is_compared_as_the_server_keeps_it() {
+    async fn upload_if_absent_compares_stored_names() {
         let mock = MockTransport::new();
         let member = mock.client().member("t");
         let there = page(1, &[file(3, "a_bc.txt", "direct-sharing-2", A)]);

@@ -1,8 +1,8 @@
-//! Uploading a file, whatever its size.
+//! Uploads of files of any size.
 //!
-//! Small files go in one request. Larger ones go to the object store: Open Humans gives an
-//! address, the file is put there, Open Humans is told and says the size it found. Either way
-//! memory stays small, and a file that could not be finished is not left behind.
+//! A small file is sent in one request. A large one is sent to the object store: Open Humans returns
+//! a URL, the file is sent there, and Open Humans is asked to complete the upload and returns the
+//! size of the stored file. Memory use stays small, and an upload that fails is deleted.
 
 mod body;
 mod direct;
@@ -12,12 +12,15 @@ mod pending;
 mod source;
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use serde::Deserialize;
 use tokio::io::AsyncRead;
+use url::Url;
 
 use crate::Error;
-use crate::files::calls::{Created, check_name};
+use crate::files::delete::check_name;
 use crate::files::metadata::FileMetadata;
 use crate::files::object_store;
 use crate::files::progress::{Progress, ProgressCallback, TransferMeter};
@@ -25,25 +28,26 @@ use crate::members::member::MemberClient;
 use crate::rest::call::{Call, Payload, Repeat};
 use crate::types::data_file::DataFileId;
 use pending::PendingUpload;
-use source::{Prepared, Source};
+use source::{PreparedSource, Source};
 
 pub use direct::{DirectUpload, StartedUpload};
 pub use if_absent::{MatchBy, UploadOutcome};
 
-/// Open Humans answers 500 to a longer request than 2,621,440 bytes; this leaves a little room.
+/// The longest simple upload. Open Humans answers 500 to requests of more than 2,621,440 bytes.
 const MAX_SIMPLE: u64 = 2_621_440 - 1_024;
 
-/// Which of the API's two ways an upload takes.
+/// Which of the two upload endpoints of the API is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UploadMethod {
-    /// The one that fits: direct for what is large, empty, or has a name the simple way changes.
+    /// Simple where possible; direct for files that are large or empty, or whose name the simple
+    /// endpoint would change.
     #[default]
     Auto,
-    /// One request to Open Humans, up to 2.6 MB. Open Humans changes the file's name: blanks
-    /// become `_`, other signs are dropped.
+    /// One request to Open Humans, up to 2.6 MB. Open Humans replaces blanks in the file's name by
+    /// `_` and removes other special characters.
     Simple,
-    /// Through the object store.
+    /// A request to the object store.
     Direct,
 }
 
@@ -63,50 +67,50 @@ pub enum UploadMethod {
 /// # }
 /// ```
 #[derive(Debug)]
-#[must_use = "nothing is uploaded until it is given to MemberClient::upload"]
+#[must_use = "an upload starts when it is passed to MemberClient::upload"]
 pub struct Upload {
     name: Option<String>,
     metadata: FileMetadata,
-    data_types: Vec<String>,
-    md5: bool,
-    via: UploadMethod,
+    data_types: Option<Vec<String>>,
+    with_md5: bool,
+    method: UploadMethod,
     source: Source,
     progress: ProgressCallback,
 }
 
-/// A file that Open Humans has.
+/// An uploaded file.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Uploaded {
     /// Its id.
     pub id: DataFileId,
-    /// Its size in bytes; for a direct upload as the object store has it.
+    /// Its size in bytes; for a direct upload as reported by the object store.
     pub size: u64,
-    /// Its MD5, if it was computed on the way.
+    /// Its MD5, if it was computed.
     pub md5: Option<String>,
 }
 
 impl Upload {
-    /// The file at `path`, under its own name.
+    /// Uploads the file at `path` under its own name.
     pub fn path(path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
         let name = path.file_name().map(|name| name.to_string_lossy().into());
         Self::new(name, Source::Path(path.to_owned()))
     }
 
-    /// These bytes, under this name.
+    /// Uploads `bytes` under the name `name`.
     pub fn bytes(name: impl Into<String>, bytes: impl Into<Bytes>) -> Self {
         Self::new(Some(name.into()), Source::Bytes(bytes.into()))
     }
 
-    /// What `reader` gives. Open Humans wants to know the length first, so what does not fit in
-    /// one request is kept in a temporary file before it is sent.
+    /// Uploads the bytes of a reader. Open Humans needs the length first, so a large file is copied
+    /// to a temporary file before it is sent.
     pub fn reader(name: impl Into<String>, reader: impl AsyncRead + Send + 'static) -> Self {
         Self::new(Some(name.into()), Source::reader(reader, None))
     }
 
-    /// What `reader` gives, which is `length` bytes. It is streamed without a temporary file,
-    /// unless its MD5 is wanted: that has to be known before. The reader must end after them.
+    /// Uploads the bytes of a reader that ends after `length` bytes. They are streamed without a
+    /// temporary file, unless the MD5 is requested, which must be known before.
     pub fn sized_reader(
         name: impl Into<String>,
         reader: impl AsyncRead + Send + 'static,
@@ -119,106 +123,156 @@ impl Upload {
         Self {
             name,
             metadata: FileMetadata::default(),
-            data_types: Vec::new(),
-            md5: false,
-            via: UploadMethod::default(),
+            data_types: None,
+            with_md5: false,
+            method: UploadMethod::default(),
             source,
             progress: ProgressCallback::default(),
         }
     }
 
-    /// Another name than the file's own.
+    /// Sets the name of the file at Open Humans.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// What to say of the file. No tags and an empty description unless set.
+    /// Sets the metadata. The default is an empty description without tags.
     pub fn metadata(mut self, metadata: FileMetadata) -> Self {
         self.metadata = metadata;
         self
     }
 
-    /// The data types of the file, by name or number. The project must be registered for them.
+    /// Adds data types, by name or number. The project must be registered for them. An empty list
+    /// is sent as such.
     pub fn data_types<T: Into<String>>(mut self, types: impl IntoIterator<Item = T>) -> Self {
-        self.data_types.extend(types.into_iter().map(Into::into));
+        let types = types.into_iter().map(Into::into);
+        self.data_types.get_or_insert_default().extend(types);
         self
     }
 
-    /// Computes the MD5 and adds it to the metadata. Where the metadata has one already it is
-    /// computed in any case, and [`Error::Mismatch`] before anything is sent if it is another: a
+    /// Computes the MD5 and adds it to the metadata.
+    ///
+    /// If the metadata already contains an MD5, it is always compared before anything is sent: a
     /// file with a wrong MD5 could not be downloaded again.
     pub fn with_md5(mut self) -> Self {
-        self.md5 = true;
+        self.with_md5 = true;
         self
     }
 
-    /// Which way to take, if not the one that fits.
-    pub fn via(mut self, via: UploadMethod) -> Self {
-        self.via = via;
+    /// Sets the upload method.
+    pub fn via(mut self, method: UploadMethod) -> Self {
+        self.method = method;
         self
     }
 
-    /// Calls back as bytes leave. The callback must be quick.
+    /// Calls `callback` as bytes are sent. The callback must return quickly.
     pub fn on_progress(mut self, callback: impl Fn(Progress) + Send + Sync + 'static) -> Self {
         self.progress = ProgressCallback::new(callback);
         self
     }
+
+    /// Validates the upload and prepares its source.
+    async fn prepare(self, with_md5: bool) -> Result<PreparedUpload, Error> {
+        // Open Humans trims names.
+        let name = self.name.unwrap_or_default().trim().to_owned();
+        check_name(&name)?;
+        self.metadata.check()?;
+        let declared = self.metadata.declared_md5();
+        let with_md5 = with_md5 || self.with_md5 || declared.is_some();
+        let (source, md5) = self.source.prepare(with_md5, MAX_SIMPLE).await?;
+        let metadata = match (&md5, declared) {
+            (Some(actual), Some(expected)) if *actual != expected => {
+                return Err(Error::Mismatch {
+                    what: "md5",
+                    expected,
+                    actual: actual.clone(),
+                    saved_as: None,
+                });
+            }
+            (Some(md5), None) => self.metadata.md5(md5),
+            _ => self.metadata,
+        };
+        let fields = FormFields {
+            name,
+            metadata: metadata.to_json()?,
+            data_types: direct::data_types_json(self.data_types),
+        };
+        Ok(PreparedUpload {
+            fields,
+            source,
+            md5,
+            method: self.method,
+            progress: self.progress,
+        })
+    }
+}
+
+/// A validated upload.
+struct PreparedUpload {
+    fields: FormFields,
+    source: PreparedSource,
+    md5: Option<String>,
+    method: UploadMethod,
+    progress: ProgressCallback,
+}
+
+/// The form fields that are sent with a file.
+struct FormFields {
+    name: String,
+    metadata: String,
+    data_types: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Created {
+    id: DataFileId,
 }
 
 impl MemberClient {
-    /// Uploads a file. One of the same name stays beside it: files are told apart by their ids.
+    /// Uploads a file. Existing files of the same name remain: files are identified by their ids.
     ///
-    /// Dropping the future cancels the upload. What a direct upload has begun at Open Humans by
-    /// then, or by the time it fails, is deleted again, in the background after a drop.
+    /// Dropping the future cancels the upload. If a direct upload fails or is cancelled, the
+    /// incomplete file is deleted, after a drop in the background. A file that changes while it is
+    /// sent is not stored if its MD5 is known.
     ///
-    /// A simple upload is not repeated where it may have arrived: after [`Error::Timeout`],
-    /// [`Error::Network`] or [`Error::Server`] the file may be there.
+    /// A simple upload is not repeated if the server may have processed it: after
+    /// [`Error::Timeout`], [`Error::Network`] or [`Error::Server`] the file may exist.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] for a name or metadata Open Humans would refuse, or choke on;
-    /// [`Error::Io`] when the source fails or is not as long as it was said to be;
-    /// [`Error::Mismatch`] when the file has another MD5 than its metadata say, or Open Humans has
-    /// found another size than was sent;
-    /// [`Error::ObjectStore`] when the object store refuses; [`Error::Deauthorized`] when the
-    /// member has left.
+    /// [`Error::InvalidInput`] for a name or metadata that Open Humans cannot store;
+    /// [`Error::Io`] if the source fails, has another length than declared or changes;
+    /// [`Error::Mismatch`] if the file's MD5 differs from its metadata, or the stored size from
+    /// what was sent; [`Error::ObjectStore`] if the object store rejects the file;
+    /// [`Error::Deauthorized`] if the member has left.
     pub async fn upload(&self, upload: Upload) -> Result<Uploaded, Error> {
-        let ready = upload.ready(false).await?;
-        self.send(ready).await
+        let prepared = upload.prepare(false).await?;
+        self.send(prepared).await
     }
 
-    async fn send(&self, upload: Ready) -> Result<Uploaded, Error> {
-        let Ready {
-            outgoing,
-            prepared,
-            md5,
-            via,
-        } = upload;
-        let simple = match via {
+    async fn send(&self, upload: PreparedUpload) -> Result<Uploaded, Error> {
+        let (size, md5) = (upload.source.len(), upload.md5.clone());
+        let simple = match upload.method {
             UploadMethod::Direct => false,
             UploadMethod::Simple => true,
-            UploadMethod::Auto => prepared.len() > 0 && simple_upload_keeps_name(&outgoing.name),
+            UploadMethod::Auto => size > 0 && simple_upload_keeps_name(&upload.fields.name),
         };
-        let form = match (&prepared, simple) {
-            (Prepared::Bytes(bytes), true) => {
-                let form = multipart::form(&outgoing, self.on_behalf_of.as_ref(), bytes);
+        let form = match (&upload.source, simple) {
+            (PreparedSource::Bytes(bytes), true) => {
+                let form = multipart::form(&upload.fields, self.on_behalf_of.as_ref(), bytes);
                 Some(form).filter(|form| form.bytes.len() as u64 <= MAX_SIMPLE)
             }
             _ => None,
         };
-        let size = prepared.len();
-        let (id, size) = match (form, via) {
-            (Some(form), _) => (
-                self.upload_simple(form, size, &outgoing.progress).await?,
-                size,
-            ),
+        let id = match (form, upload.method) {
+            (Some(form), _) => self.upload_simple(form, size, &upload.progress).await?,
             (None, UploadMethod::Simple) => {
                 return Err(Error::TooLarge {
-                    what: format!("{size} bytes for a simple upload, which takes 2.6 MB"),
+                    what: format!("{size} bytes for a simple upload, with a limit of 2.6 MB"),
                 });
             }
-            (None, _) => self.upload_direct(&outgoing, prepared).await?,
+            (None, _) => self.upload_direct(upload).await?,
         };
         Ok(Uploaded { id, size, md5 })
     }
@@ -231,151 +285,116 @@ impl MemberClient {
     ) -> Result<DataFileId, Error> {
         let path = "/api/direct-sharing/project/files/upload/";
         let mut call = Call::post("files/upload", path, Repeat::IfUnprocessed);
-        call.payload = Payload::Bytes {
+        call.payload = Some(Payload {
             content_type: form.content_type,
             bytes: form.bytes,
-        };
+        });
         progress.report(0, Some(size));
         let created: Created = self.ask(&call).await?.json()?;
         progress.report(size, Some(size));
         Ok(created.id)
     }
 
-    async fn upload_direct(
-        &self,
-        outgoing: &Outgoing,
-        prepared: Prepared,
-    ) -> Result<(DataFileId, u64), Error> {
-        let sent = prepared.len();
-        let begun = self
-            .begin_direct(
-                &outgoing.name,
-                &outgoing.metadata,
-                outgoing.data_types.as_deref(),
-            )
-            .await?;
-        let id = begun.id;
-        let unfinished = PendingUpload::new(self.clone(), begun);
-        let done = async {
-            self.put(&unfinished, prepared, &outgoing.progress).await?;
-            let found = self.complete_upload(id).await?;
-            match found {
-                Some(found) if found != sent => Err(Error::Mismatch {
+    async fn upload_direct(&self, upload: PreparedUpload) -> Result<DataFileId, Error> {
+        let expected = upload.source.len();
+        let started = self.begin_direct(&upload.fields).await?;
+        let id = started.id;
+        let pending = PendingUpload::new(self.clone(), started);
+        let sent = async {
+            self.put(&pending, upload.source, &upload.progress).await?;
+            match self.complete_upload(id).await? {
+                Some(actual) if actual != expected => Err(Error::Mismatch {
                     what: "size",
-                    expected: sent.to_string(),
-                    actual: found.to_string(),
+                    expected: expected.to_string(),
+                    actual: actual.to_string(),
                     saved_as: None,
                 }),
-                _ => Ok((id, sent)),
+                _ => Ok(()),
             }
         };
-        match done.await {
-            Ok(done) => {
-                unfinished.finish();
-                Ok(done)
+        match sent.await {
+            Ok(()) => {
+                pending.finish();
+                Ok(id)
             }
             Err(error) => {
-                unfinished.clean_up().await;
+                pending.discard().await;
                 Err(error)
             }
         }
     }
 
-    /// Puts the file at its address; again, if that fails and the source can be read again.
+    /// Sends a file to its URL. Retries and follows one redirect if the source can be read again.
     async fn put(
         &self,
-        to: &PendingUpload,
-        prepared: Prepared,
+        upload: &PendingUpload,
+        source: PreparedSource,
         progress: &ProgressCallback,
     ) -> Result<(), Error> {
-        let url = object_store::checked(&self.server, to.url())?;
-        let repeatable = prepared.can_be_read_again();
-        let prepared = std::sync::Mutex::new(prepared);
+        let url = object_store::checked(&self.server, upload.url())?;
+        let repeatable = source.can_be_read_again();
+        let source = Mutex::new(source);
         let again = |error: &Error| repeatable && error.is_retryable();
         let work = || async {
-            let (meter, opened) = {
-                let mut prepared = prepared.lock().unwrap_or_else(|p| p.into_inner());
-                let meter = TransferMeter::new(prepared.len(), progress.clone());
-                let opened = prepared.open(&meter);
-                (meter, opened)
+            let redirect = self.put_once(&url, &source, progress).await?;
+            let Some(next) = redirect else {
+                return Ok(());
             };
-            let (body, local_error) = opened?;
-            let request = object_store::request(http::Method::PUT, &url, body)?;
-            let send = async {
-                let response = self.server.transport().send(request).await?;
-                match response.status().is_success() {
-                    true => Ok(()),
-                    false => Err(object_store::failed(&self.server, response).await),
-                }
-            };
-            let sent = meter.while_moving(self.server.idle_timeout(), send).await;
-            // Our own side's local_error explains the connection's.
-            match local_error.take() {
-                Some(error) => Err(Error::from(error)),
-                None => sent,
+            let status = http::StatusCode::TEMPORARY_REDIRECT;
+            if !repeatable {
+                let excerpt = "the object store redirects, and the reader cannot be read again";
+                return Err(Error::unexpected(status, excerpt));
+            }
+            match self.put_once(&next, &source, progress).await? {
+                None => Ok(()),
+                Some(_) => Err(Error::unexpected(status, "too many redirects")),
             }
         };
         self.server.retry_policy().run(again, work).await
     }
-}
 
-/// An upload that was checked, and whose bytes can be sent.
-struct Ready {
-    outgoing: Outgoing,
-    prepared: Prepared,
-    md5: Option<String>,
-    via: UploadMethod,
-}
-
-impl Upload {
-    /// Checks it and makes its bytes ready; with their MD5 where `with_md5` says so, too.
-    async fn ready(self, with_md5: bool) -> Result<Ready, Error> {
-        // Open Humans drops outer blanks of a name.
-        let name = self.name.unwrap_or_default().trim().to_owned();
-        check_name(&name)?;
-        self.metadata.check()?;
-        let said = self.metadata.given_md5();
-        let wants_md5 = with_md5 || self.md5 || said.is_some();
-        let (prepared, md5) = self.source.prepare(wants_md5, MAX_SIMPLE).await?;
-        let metadata = match (&md5, said) {
-            (Some(found), Some(expected)) if *found != expected => {
-                return Err(Error::Mismatch {
-                    what: "md5",
-                    expected,
-                    actual: found.clone(),
-                    saved_as: None,
-                });
+    /// Sends the file once. Returns the target of a redirect that repeats the request.
+    async fn put_once(
+        &self,
+        url: &Url,
+        source: &Mutex<PreparedSource>,
+        progress: &ProgressCallback,
+    ) -> Result<Option<Url>, Error> {
+        let (meter, path, opened) = {
+            let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
+            let meter = TransferMeter::new(source.len(), progress.clone());
+            let opened = source.open(&meter);
+            (meter, source.path(), opened)
+        };
+        let (body, local_error) = opened?;
+        let request = object_store::request(http::Method::PUT, url, body)?;
+        let send = async {
+            let response = self.server.transport().send(request).await?;
+            if response.status().is_success() {
+                return Ok(None);
             }
-            (Some(md5), None) => self.metadata.md5(md5),
-            _ => self.metadata,
+            match object_store::redirect_target(&self.server, url, &response) {
+                Some(next) => next.map(Some),
+                None => Err(object_store::failed(&self.server, response).await),
+            }
         };
-        let outgoing = Outgoing {
-            name,
-            metadata: metadata.to_json()?,
-            data_types: direct::data_types_json(&self.data_types),
-            progress: self.progress,
+        let sent = meter.with_idle_timeout(self.server.idle_timeout(), send);
+        let sent = sent.await;
+        // A local error is the cause of the failed request.
+        let Some(error) = local_error.take().map(Error::from) else {
+            return sent;
         };
-        Ok(Ready {
-            outgoing,
-            prepared,
-            md5,
-            via: self.via,
+        Err(match path {
+            Some(path) => error.at(path),
+            None => error,
         })
     }
 }
 
-/// What is sent with the file.
-struct Outgoing {
-    name: String,
-    metadata: String,
-    data_types: Option<String>,
-    progress: ProgressCallback,
-}
-
-/// Whether the simple way leaves a name as it is.
+/// Whether the simple endpoint stores a name unchanged.
 fn simple_upload_keeps_name(name: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-    name.bytes().all(plain)
+    name.bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! A direct upload that has begun and must not stay half done.
+//! A direct upload that was started and not completed yet.
 //!
-//! Open Humans' delete call does not see a file before it is completed, and completing wants
-//! something at the address. So what cannot be deleted is first made an empty, complete file.
+//! Open Humans can delete a file only after the upload was completed, and it can be completed only
+//! after something was sent to its URL. To discard an upload, an empty file is sent, completed and
+//! deleted.
 
 use super::direct::StartedUpload;
 use crate::files::object_store;
@@ -10,103 +11,85 @@ use crate::rest::retry::RetryPolicy;
 use crate::transport::Body;
 use crate::{Error, SecretUrl};
 
+/// Discards the upload on drop, unless it was finished.
 pub(super) struct PendingUpload {
-    begun: Option<Begun>,
-}
-
-/// What has begun, and for whom.
-struct Begun {
-    member: MemberClient,
-    upload: StartedUpload,
+    started: Option<(MemberClient, StartedUpload)>,
+    url: SecretUrl,
 }
 
 impl PendingUpload {
     pub(super) fn new(mut member: MemberClient, upload: StartedUpload) -> Self {
-        // Tidying up is tried once.
         member.server = member.server.retries(RetryPolicy::none());
         Self {
-            begun: Some(Begun::new(member, upload)),
+            url: upload.url.clone(),
+            started: Some((member, upload)),
         }
     }
 
     pub(super) fn url(&self) -> &SecretUrl {
-        let begun = self.begun.as_ref();
-        &begun
-            .expect("it is taken only when this is dropped")
-            .upload
-            .url
+        &self.url
     }
 
-    /// The file is complete; nothing is to be cleaned up.
+    /// Marks the upload as complete.
     pub(super) fn finish(mut self) {
-        self.begun = None;
+        self.started = None;
     }
 
-    /// Deletes what has begun, as far as possible.
-    pub(super) async fn clean_up(mut self) {
-        if let Some(begun) = self.begun.take() {
-            begun.clean_up().await;
+    /// Discards the upload and logs a failure.
+    pub(super) async fn discard(mut self) {
+        if let Some((member, upload)) = self.started.take() {
+            discard_or_log(member, upload).await;
         }
     }
 }
 
 impl Drop for PendingUpload {
     fn drop(&mut self) {
-        let Some(begun) = self.begun.take() else {
+        let Some((member, upload)) = self.started.take() else {
             return;
         };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(begun.clean_up());
+            runtime.spawn(discard_or_log(member, upload));
         }
+    }
+}
+
+async fn discard_or_log(member: MemberClient, upload: StartedUpload) {
+    if let Err(error) = member.discard_upload(&upload).await {
+        tracing::debug!(%error, "failed to discard an incomplete upload");
     }
 }
 
 impl MemberClient {
-    /// Takes back an upload that has begun and will not be completed, or one that was. Open Humans
-    /// deletes only what is complete, so what is not is first made an empty file: this needs the
-    /// address while it works.
+    /// Deletes a direct upload, whether it was completed or not. Open Humans deletes only completed
+    /// uploads, so an incomplete one is first completed as an empty file, which needs a URL that has
+    /// not expired.
     ///
     /// # Errors
     ///
-    /// [`Error::ObjectStore`] when the address has expired; [`Error::Deauthorized`] when the member
-    /// has left; or what the connection ends in.
+    /// [`Error::ObjectStore`] if the URL has expired; [`Error::Deauthorized`] if the member has
+    /// left; or a connection error.
     pub async fn discard_upload(&self, upload: &StartedUpload) -> Result<(), Error> {
-        Begun::new(self.clone(), upload.clone()).delete().await
-    }
-}
-
-impl Begun {
-    fn new(member: MemberClient, upload: StartedUpload) -> Self {
-        Self { member, upload }
-    }
-
-    async fn clean_up(self) {
-        if let Err(error) = self.delete().await {
-            tracing::debug!(%error, "an unfinished upload was left behind");
-        }
-    }
-
-    async fn delete(&self) -> Result<(), Error> {
-        let deleted = self.member.delete_file(self.upload.id).await?;
-        if deleted.contains(&self.upload.id) {
+        let deleted = self.delete_file(upload.id).await?;
+        if deleted.contains(&upload.id) {
             return Ok(());
         }
-        self.put_nothing().await?;
-        self.member.complete_upload(self.upload.id).await?;
-        self.member.delete_file(self.upload.id).await?;
+        self.put_empty(&upload.url).await?;
+        self.complete_upload(upload.id).await?;
+        self.delete_file(upload.id).await?;
         Ok(())
     }
 
-    async fn put_nothing(&self) -> Result<(), Error> {
-        let server = &self.member.server;
-        let url = object_store::checked(server, &self.upload.url)?;
+    async fn put_empty(&self, url: &SecretUrl) -> Result<(), Error> {
+        let client = &self.server;
+        let url = object_store::checked(client, url)?;
         let request = object_store::request(http::Method::PUT, &url, Body::full(""))?;
-        let send = server.transport().send(request);
-        let response = tokio::time::timeout(server.idle_timeout(), send).await;
+        let send = client.transport().send(request);
+        let response = tokio::time::timeout(client.idle_timeout(), send).await;
         let response = response.map_err(|_| Error::Timeout)??;
         match response.status().is_success() {
             true => Ok(()),
-            false => Err(object_store::failed(server, response).await),
+            false => Err(object_store::failed(client, response).await),
         }
     }
 }

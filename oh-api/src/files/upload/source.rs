@@ -1,7 +1,7 @@
-//! Where an upload's bytes come from, made ready to be sent.
+//! The sources of an upload's bytes.
 //!
-//! Ready means: the length is known, and the MD5 where it is cancellation. What is small is in memory;
-//! what is large stays in its file, or goes to a temporary one.
+//! Preparing a source determines its length and, if requested, its MD5. Small sources are read into
+//! memory; large ones stay in their file or are copied to a temporary file.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -16,30 +16,31 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use super::body::{self, CHUNK_SIZE, LocalError};
 use crate::Error;
-use crate::files::hashing::{self, blocking};
+use crate::files::hashing::{blocking, md5_hex, md5_of};
 use crate::files::progress::TransferMeter;
 use crate::transport::Body;
 
 type Reader = Pin<Box<dyn AsyncRead + Send>>;
 
-/// What the app gave.
 pub(super) enum Source {
     Path(PathBuf),
     Bytes(Bytes),
+    /// A reader and its length, if the caller declared one.
     Reader(Reader, Option<u64>),
 }
 
-/// What can be sent.
-pub(super) enum Prepared {
+/// A source whose length is known.
+pub(super) enum PreparedSource {
     Bytes(Bytes),
-    File(OnDisk, u64),
-    /// Once only.
+    /// A file of the caller. Its MD5 is compared while it is sent, because it can change.
+    File {
+        path: PathBuf,
+        length: u64,
+        md5: Option<String>,
+    },
+    Temporary(NamedTempFile, u64),
+    /// A reader, which can be sent only once.
     Reader(Option<Reader>, u64),
-}
-
-pub(super) enum OnDisk {
-    Own(PathBuf),
-    Temporary(NamedTempFile),
 }
 
 impl Source {
@@ -47,59 +48,24 @@ impl Source {
         Self::Reader(Box::pin(reader), length)
     }
 
-    /// Makes it ready, keeping up to `in_memory` bytes in memory.
+    /// Prepares the source and returns its MD5 if requested. Sources of up to `in_memory` bytes are
+    /// read into memory.
     pub(super) async fn prepare(
         self,
-        wants_md5: bool,
+        with_md5: bool,
         in_memory: u64,
-    ) -> Result<(Prepared, Option<String>), Error> {
-        let path = match &self {
-            Self::Path(path) => Some(path.clone()),
-            _ => None,
-        };
-        let prepared = self.prepare_any(wants_md5, in_memory).await;
-        prepared.map_err(|error| match path {
-            Some(path) => error.at(path),
-            None => error,
-        })
-    }
-
-    async fn prepare_any(
-        self,
-        wants_md5: bool,
-        in_memory: u64,
-    ) -> Result<(Prepared, Option<String>), Error> {
+    ) -> Result<(PreparedSource, Option<String>), Error> {
         match self {
-            Self::Bytes(bytes) => Ok(in_memory_with_md5(bytes, wants_md5)),
+            Self::Bytes(bytes) => Ok(prepare_bytes(bytes, with_md5)),
             Self::Path(path) => {
-                let length = blocking({
-                    let path = path.clone();
-                    move |_| regular_file_length(&path)
-                })
-                .await?;
-                if length <= in_memory {
-                    let bytes = tokio::fs::read(&path).await?;
-                    return Ok(in_memory_with_md5(bytes.into(), wants_md5));
-                }
-                let md5 = match wants_md5 {
-                    true => {
-                        tracing::debug!(path = %path.display(), "reading it for its MD5");
-                        let path = path.clone();
-                        let md5 = blocking(move |cancellation| {
-                            let file = std::fs::File::open(&path)?.take(length);
-                            hashing::md5_of(file, cancellation)
-                        });
-                        Some(hashing::shown(md5.await?))
-                    }
-                    false => None,
-                };
-                Ok((Prepared::File(OnDisk::Own(path), length), md5))
+                let prepared = prepare_file(&path, with_md5, in_memory).await;
+                prepared.map_err(|error| error.at(path))
             }
-            Self::Reader(reader, Some(length)) if length > in_memory && !wants_md5 => {
-                Ok((Prepared::Reader(Some(reader), length), None))
+            Self::Reader(reader, Some(length)) if length > in_memory && !with_md5 => {
+                Ok((PreparedSource::Reader(Some(reader), length), None))
             }
             Self::Reader(reader, length) => {
-                let (prepared, md5) = keep(reader, wants_md5, in_memory).await?;
+                let (prepared, md5) = read_to_end(reader, with_md5, in_memory).await?;
                 match length {
                     Some(length) if length != prepared.len() => {
                         Err(Error::from(body::wrong_length(length, prepared.len())))
@@ -111,11 +77,13 @@ impl Source {
     }
 }
 
-impl Prepared {
+impl PreparedSource {
     pub(super) fn len(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::File(_, length) | Self::Reader(_, length) => *length,
+            Self::File { length, .. } | Self::Temporary(_, length) | Self::Reader(_, length) => {
+                *length
+            }
         }
     }
 
@@ -123,53 +91,82 @@ impl Prepared {
         !matches!(self, Self::Reader(..))
     }
 
-    /// A body of the whole, and where local_error on this side will show.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::File { path, .. } => Some(path.clone()),
+            _ => None,
+        }
+    }
+
+    /// Returns a request body, and where an error of the source will be stored.
     pub(super) fn open(&mut self, meter: &Arc<TransferMeter>) -> Result<(Body, LocalError), Error> {
-        let length = self.len();
         Ok(match self {
             Self::Bytes(bytes) => body::in_memory(bytes.clone(), meter),
-            Self::File(on_disk, _) => body::from_file(on_disk.path().to_owned(), length, meter),
-            Self::Reader(reader, _) => {
-                let reader = reader.take().ok_or_else(|| {
-                    Error::from(io::Error::other("the reader has been read already"))
-                })?;
-                body::from_reader(reader, length, meter)
+            Self::File { path, length, md5 } => {
+                body::from_file(path.clone(), *length, md5.clone(), meter)
+            }
+            Self::Temporary(file, length) => {
+                body::from_file(file.path().to_owned(), *length, None, meter)
+            }
+            Self::Reader(reader, length) => {
+                let reader = reader.take();
+                let reader =
+                    reader.ok_or_else(|| io::Error::other("the reader was already read"))?;
+                body::from_reader(reader, *length, meter)
             }
         })
     }
 }
 
-impl OnDisk {
-    fn path(&self) -> &Path {
-        match self {
-            Self::Own(path) => path,
-            Self::Temporary(file) => file.path(),
-        }
-    }
+fn prepare_bytes(bytes: Bytes, with_md5: bool) -> (PreparedSource, Option<String>) {
+    let md5 = with_md5.then(|| hex::encode(Md5::digest(&bytes)));
+    (PreparedSource::Bytes(bytes), md5)
 }
 
-fn in_memory_with_md5(bytes: Bytes, wants_md5: bool) -> (Prepared, Option<String>) {
-    let md5 = wants_md5.then(|| hex::encode(Md5::digest(&bytes)));
-    (Prepared::Bytes(bytes), md5)
-}
-
-/// Reads everything: into memory while it fits, else into a temporary file.
-async fn keep(
-    mut reader: Reader,
-    wants_md5: bool,
+async fn prepare_file(
+    path: &Path,
+    with_md5: bool,
     in_memory: u64,
-) -> Result<(Prepared, Option<String>), Error> {
+) -> Result<(PreparedSource, Option<String>), Error> {
+    let path = path.to_owned();
+    blocking(move |cancellation| {
+        let length = regular_file_length(&path)?;
+        if length <= in_memory {
+            return Ok(prepare_bytes(std::fs::read(&path)?.into(), with_md5));
+        }
+        let mut md5 = None;
+        if with_md5 {
+            tracing::debug!(path = %path.display(), "computing the MD5");
+            let file = std::fs::File::open(&path)?.take(length);
+            md5 = Some(md5_hex(md5_of(file, cancellation)?));
+        }
+        let file = PreparedSource::File {
+            path,
+            length,
+            md5: md5.clone(),
+        };
+        Ok::<_, io::Error>((file, md5))
+    })
+    .await
+}
+
+/// Reads everything: into memory up to a limit, otherwise into a temporary file.
+async fn read_to_end(
+    mut reader: Reader,
+    with_md5: bool,
+    in_memory: u64,
+) -> Result<(PreparedSource, Option<String>), Error> {
     let mut start = Vec::new();
     (&mut reader)
         .take(in_memory + 1)
         .read_to_end(&mut start)
         .await?;
     if start.len() as u64 <= in_memory {
-        return Ok(in_memory_with_md5(start.into(), wants_md5));
+        return Ok(prepare_bytes(start.into(), with_md5));
     }
     let file = blocking(|_| NamedTempFile::new()).await?;
     let mut out = tokio::fs::File::from_std(file.reopen()?);
-    let mut md5 = wants_md5.then(Md5::new);
+    let mut md5 = with_md5.then(Md5::new);
     let mut length = 0;
     let mut buffer = start;
     loop {
@@ -186,8 +183,7 @@ async fn keep(
         buffer.truncate(read);
     }
     out.flush().await?;
-    let md5 = md5.map(|md5| hex::encode(md5.finalize()));
-    Ok((Prepared::File(OnDisk::Temporary(file), length), md5))
+    Ok((PreparedSource::Temporary(file, length), md5.map(md5_hex)))
 }
 
 fn regular_file_length(path: &Path) -> io::Result<u64> {
@@ -195,10 +191,8 @@ fn regular_file_length(path: &Path) -> io::Result<u64> {
     if metadata.is_file() {
         Ok(metadata.len())
     } else {
-        Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not a regular file",
-        ))
+        let kind = io::ErrorKind::InvalidInput;
+        Err(io::Error::new(kind, "not a regular file"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What leaves, and what is left behind when it goes wrong.
+//! Requests of uploads, and cleanup after failures.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use super::*;
 use crate::test_support::MockTransport;
 use crate::transport::TransportError;
 
-const BEGUN: &str = r#"{"id":7,"url":"https://store.example/a?Signature=s"}"#;
+const STARTED: &str = r#"{"id":7,"url":"https://store.example/a?Signature=s"}"#;
 const BIG: usize = 3 << 20;
 
 fn big() -> Vec<u8> {
@@ -20,8 +20,8 @@ fn completed(size: usize) -> String {
     format!(r#"{{"status":"ok","size":{size}}}"#)
 }
 
-/// Method, path and the length of the body of everything requests.
-fn asked(mock: &MockTransport) -> Vec<(String, String, usize)> {
+/// Method, path and body length of all requests.
+fn requests(mock: &MockTransport) -> Vec<(String, String, usize)> {
     let one = |r: http::Request<Bytes>| {
         let path = r.uri().path().replace("/api/direct-sharing/project", "");
         (r.method().to_string(), path, r.body().len())
@@ -30,11 +30,14 @@ fn asked(mock: &MockTransport) -> Vec<(String, String, usize)> {
 }
 
 fn paths(mock: &MockTransport) -> Vec<String> {
-    asked(mock).into_iter().map(|(_, path, _)| path).collect()
+    requests(mock)
+        .into_iter()
+        .map(|(_, path, _)| path)
+        .collect()
 }
 
 #[tokio::test]
-async fn a_small_file_goes_in_one_request() {
+async fn small_file_is_uploaded_in_one_request() {
     let mock = MockTransport::new();
     mock.respond(201, r#"{"id":187}"#);
     let upload = Upload::bytes("a.csv", "a,b\n1,2\n")
@@ -50,8 +53,8 @@ async fn a_small_file_goes_in_one_request() {
         uploaded.md5.as_deref(),
         Some("e5ebd4c02cefbe7955977c67ada242b7")
     );
-    let requests = mock.requests().remove(0);
-    let content_type = requests.headers()[header::CONTENT_TYPE].to_str().unwrap();
+    let request = mock.requests().remove(0);
+    let content_type = request.headers()[header::CONTENT_TYPE].to_str().unwrap();
     let boundary = content_type
         .strip_prefix("multipart/form-data; boundary=")
         .unwrap();
@@ -65,15 +68,15 @@ async fn a_small_file_goes_in_one_request() {
         "Content-Type: application/octet-stream\r\n\r\na,b\n1,2\n\r\n--B--\r\n",
     ];
     let expected = expected.concat().replace("--B", &format!("--{boundary}"));
-    // Another crate of the same build may have asked serde_json to keep the order of keys.
+    // Another crate of the build may enable serde_json's feature that preserves the order of keys.
     let kept = format!("{{\"md5\":\"{md5}\",\"description\":\"Diet survey\"");
     let sorted = format!("{{\"description\":\"Diet survey\",\"md5\":\"{md5}\"");
-    let body = String::from_utf8_lossy(requests.body()).replace(&kept, &sorted);
+    let body = String::from_utf8_lossy(request.body()).replace(&kept, &sorted);
     assert_eq!(body, expected.replace("MD5", &md5));
 }
 
 #[tokio::test]
-async fn large_empty_and_oddly_named_files_go_through_the_store() {
+async fn large_empty_and_renamed_files_are_uploaded_directly() {
     for (name, bytes) in [
         ("a.bin", big()),
         ("empty", vec![]),
@@ -81,7 +84,7 @@ async fn large_empty_and_oddly_named_files_go_through_the_store() {
     ] {
         let mock = MockTransport::new();
         let size = bytes.len();
-        mock.respond(201, BEGUN)
+        mock.respond(201, STARTED)
             .respond(200, "")
             .respond(200, completed(size));
         let upload = Upload::bytes(name, bytes.clone());
@@ -98,7 +101,7 @@ async fn large_empty_and_oddly_named_files_go_through_the_store() {
 }
 
 #[tokio::test]
-async fn every_source_sends_the_same() {
+async fn upload_sources_send_same_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("big.bin");
     std::fs::write(&path, big()).unwrap();
@@ -112,9 +115,9 @@ async fn every_source_sends_the_same() {
         Upload::sized_reader("big.bin", reader(), BIG as u64).with_md5(),
     ];
     for upload in uploads {
-        let wants_md5 = upload.md5;
+        let wants_md5 = upload.with_md5;
         let mock = MockTransport::new();
-        mock.respond(201, BEGUN)
+        mock.respond(201, STARTED)
             .respond(200, "")
             .respond(200, completed(BIG));
         let uploaded = mock.client().member("t").upload(upload).await.unwrap();
@@ -127,14 +130,14 @@ async fn every_source_sends_the_same() {
         let form = String::from_utf8_lossy(requests[0].body()).into_owned();
         assert!(form.starts_with("filename=big.bin&metadata="), "{form}");
         assert_eq!(expected.is_some_and(|md5| form.contains(&md5)), wants_md5);
-        assert!(requests[1].body() == &big(), "another content");
+        assert!(requests[1].body() == &big(), "the content differs");
     }
 }
 
 #[tokio::test]
-async fn progress_is_told_to_the_end() {
+async fn upload_progress_ends_at_file_size() {
     let mock = MockTransport::new();
-    mock.respond(201, BEGUN)
+    mock.respond(201, STARTED)
         .respond(200, "")
         .respond(200, completed(BIG));
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -149,23 +152,26 @@ async fn progress_is_told_to_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_put_that_fails_is_repeated_at_the_same_address() {
+async fn failed_put_is_repeated_at_same_url() {
     let mock = MockTransport::new();
-    mock.respond(201, BEGUN)
+    mock.respond(201, STARTED)
         .respond(503, "")
         .respond_with(|| Err(TransportError::other("reset")))
         .respond(200, "")
         .respond(200, completed(BIG));
     let upload = Upload::bytes("a", big());
     mock.client().member("t").upload(upload).await.unwrap();
-    let lengths: Vec<_> = asked(&mock).iter().map(|(_, _, length)| *length).collect();
+    let lengths: Vec<_> = requests(&mock)
+        .iter()
+        .map(|(_, _, length)| *length)
+        .collect();
     assert_eq!(lengths[1..4], [BIG, BIG, BIG]);
 }
 
 #[tokio::test]
-async fn a_refused_put_leaves_nothing_behind() {
+async fn rejected_put_deletes_upload() {
     let mock = MockTransport::new();
-    mock.respond(201, BEGUN)
+    mock.respond(201, STARTED)
         .respond_with(|| {
             let body = "<?xml version=\"1.0\"?>\n<Error><Code>SignatureDoesNotMatch</Code></Error>";
             let response = http::Response::builder()
@@ -192,9 +198,9 @@ async fn a_refused_put_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn another_size_than_was_sent_is_an_error_and_deleted() {
+async fn upload_with_wrong_stored_size_is_deleted() {
     let mock = MockTransport::new();
-    mock.respond(201, BEGUN)
+    mock.respond(201, STARTED)
         .respond(200, "")
         .respond(200, completed(BIG - 1))
         .respond(200, r#"{"ids":[7]}"#);
@@ -205,11 +211,11 @@ async fn another_size_than_was_sent_is_an_error_and_deleted() {
 }
 
 #[tokio::test]
-async fn a_reader_of_another_length_is_an_error() {
+async fn reader_of_wrong_length_is_rejected() {
     for (length, via_store) in [(BIG - 1, true), (BIG + 1, true), (9, false), (11, false)] {
         let mock = MockTransport::new();
         if via_store {
-            mock.respond(201, BEGUN)
+            mock.respond(201, STARTED)
                 .respond(200, "")
                 .respond(200, r#"{"ids":[7]}"#);
         }
@@ -227,7 +233,7 @@ async fn a_reader_of_another_length_is_an_error() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_uploaded_is_refused_before_anything_is_sent() {
+async fn upload_rejects_invalid_input_before_sending() {
     let mock = MockTransport::new();
     let member = mock.client().member("t");
     let bad_date = FileMetadata::new("").creation_date("2020-13-01");
@@ -245,20 +251,20 @@ async fn what_cannot_be_uploaded_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn a_cancelled_upload_is_cleaned_up() {
+async fn cancelled_upload_is_deleted() {
     let mock = MockTransport::new();
     let (started, has_started) = tokio::sync::oneshot::channel();
     mock.respond_with(move || {
         started.send(()).unwrap();
-        Ok(http::Response::new(crate::transport::Body::full(BEGUN)))
+        Ok(http::Response::new(crate::transport::Body::full(STARTED)))
     });
-    // The reader never gives anything: the PUT hangs.
+    // The reader provides no data, so the PUT waits.
     let (reader, _writer) = tokio::io::duplex(64);
     let upload = Upload::sized_reader("a", reader, BIG as u64);
     let member = mock.client().member("t");
     let uploading = tokio::spawn(async move { member.upload(upload).await });
     has_started.await.unwrap();
-    // Let it come to the PUT, which waits for the reader.
+    // The upload continues to the PUT.
     tokio::task::yield_now().await;
     let (deleted, is_deleted) = tokio::sync::oneshot::channel();
     mock.respond_with(move || {
@@ -273,7 +279,7 @@ async fn a_cancelled_upload_is_cleaned_up() {
 }
 
 #[tokio::test]
-async fn a_stale_md5_is_found_before_anything_is_sent() {
+async fn upload_rejects_wrong_md5_before_sending() {
     let mock = MockTransport::new();
     let member = mock.client().member("t");
     let stale = FileMetadata::new("d").md5("00000000000000000000000000000000");
@@ -293,7 +299,6 @@ async fn a_stale_md5_is_found_before_anything_is_sent() {
         );
     }
     assert!(mock.requests().is_empty());
-    // Upper case says the same.
     mock.respond(201, r#"{"id":7}"#);
     let right = FileMetadata::new("d").md5("E5EBD4C02CEFBE7955977C67ADA242B7");
     let upload = Upload::bytes("a.csv", "a,b\n1,2\n").metadata(right);
@@ -301,7 +306,7 @@ async fn a_stale_md5_is_found_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn a_name_is_sent_as_open_humans_keeps_it() {
+async fn upload_trims_name() {
     let mock = MockTransport::new();
     mock.respond(201, r#"{"id":7}"#);
     let upload = Upload::bytes(" a.csv ", "1");
@@ -312,11 +317,86 @@ async fn a_name_is_sent_as_open_humans_keeps_it() {
 }
 
 #[tokio::test]
-async fn an_error_names_the_file() {
+async fn upload_error_names_local_file() {
     let member = MockTransport::new().client().member("t");
     let error = member
         .upload(Upload::path("/nonexistent/a.csv"))
         .await
         .unwrap_err();
     assert!(error.to_string().contains("/nonexistent/a.csv"), "{error}");
+}
+
+#[tokio::test]
+async fn file_that_changes_during_upload_is_not_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("big.bin");
+    std::fs::write(&path, big()).unwrap();
+    let mock = MockTransport::new();
+    let changed = path.clone();
+    // The file is overwritten after its MD5 was computed.
+    mock.respond_with(move || {
+        std::fs::write(&changed, vec![7; BIG]).unwrap();
+        Ok(http::Response::new(crate::transport::Body::full(STARTED)))
+    })
+    .respond(200, r#"{"ids":[7]}"#);
+    let upload = Upload::path(&path).with_md5();
+    let error = mock.client().member("t").upload(upload).await.unwrap_err();
+    let text = format!("{error:?}");
+    assert!(
+        text.contains("big.bin") && text.contains("changed while"),
+        "{text}"
+    );
+    assert_eq!(paths(&mock), ["/files/upload/direct/", "/files/delete/"]);
+}
+
+#[tokio::test]
+async fn put_follows_one_redirect_without_credentials() {
+    let redirect = |status: u16, location: &'static str| {
+        move || {
+            let response = http::Response::builder()
+                .status(status)
+                .header(header::LOCATION, location);
+            Ok(response.body(crate::transport::Body::empty()).unwrap())
+        }
+    };
+    for status in [307, 308] {
+        let mock = MockTransport::new();
+        mock.respond(201, STARTED)
+            .respond_with(redirect(status, "https://region.example/a?Signature=s"))
+            .respond(200, "")
+            .respond(200, completed(BIG));
+        let upload = Upload::bytes("a", big());
+        mock.client().member("t").upload(upload).await.unwrap();
+        let requests = mock.requests();
+        assert_eq!(requests[2].uri(), "https://region.example/a?Signature=s");
+        assert!(requests[2].body() == &big() && requests[2].method() == "PUT");
+        assert!(!requests[2].headers().contains_key(header::AUTHORIZATION));
+    }
+    for location in ["https://region.example/b", "http://plain.example/a"] {
+        let mock = MockTransport::new();
+        mock.respond(201, STARTED);
+        mock.respond_with(redirect(307, location));
+        if location.starts_with("https") {
+            mock.respond_with(redirect(307, location));
+        }
+        mock.respond(200, r#"{"ids":[7]}"#);
+        let upload = Upload::bytes("a", big());
+        let error = mock.client().member("t").upload(upload).await.unwrap_err();
+        assert!(matches!(error, Error::UnexpectedResponse { .. }), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn upload_is_repeated_if_connection_refused_it() {
+    let mock = MockTransport::new();
+    mock.respond_with(|| Err(TransportError::unprocessed("REFUSED_STREAM")))
+        .respond(201, r#"{"id":7}"#);
+    let upload = Upload::bytes("a.csv", "1").data_types([""; 0]);
+    mock.client().member("t").upload(upload).await.unwrap();
+    let body = mock.requests().remove(1).into_body();
+    let body = String::from_utf8_lossy(&body);
+    assert!(
+        body.contains("name=\"datatypes\"\r\n\r\n[]"),
+        "an empty list is sent: {body}"
+    );
 }

@@ -1,4 +1,4 @@
-//! Deleting files, and what uploads share.
+//! Deletion of files, and the file names that Open Humans accepts.
 //!
 //! Source: "Data File Management API" (`/direct-sharing/oauth2-data-upload/`).
 
@@ -11,60 +11,50 @@ use crate::rest::call::{Call, Repeat};
 use crate::types::data_file::DataFileId;
 
 #[derive(Deserialize)]
-pub(crate) struct Created {
-    pub(crate) id: DataFileId,
-}
-
-#[derive(Deserialize)]
 struct Deleted {
     ids: Vec<DataFileId>,
 }
 
 impl MemberClient {
-    /// Deletes one of the project's own files. Says which were deleted: none if there was no such
-    /// file among the member's, as when it is deleted again.
+    /// Deletes one of the project's own files. Returns the ids of the deleted files: none if the
+    /// member has no such file, for example because it was already deleted.
     ///
     /// # Errors
     ///
-    /// [`Error::Deauthorized`] when the member has left.
+    /// [`Error::Deauthorized`] if the member has left.
     pub async fn delete_file(&self, file: DataFileId) -> Result<Vec<DataFileId>, Error> {
         if file.get() == 0 {
-            return Err(Error::InvalidInput {
-                argument: "file_id",
-                reason: "no file has the id 0".into(),
-            });
+            return Err(Error::invalid_input("file_id", "no file has the id 0"));
         }
         self.delete("file_id", file.get().into()).await
     }
 
-    /// Deletes the project's own files of this name.
+    /// Deletes the project's own files with this name. Returns their ids.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] for an empty name; otherwise as
+    /// [`Error::InvalidInput`] for an empty name; otherwise as for
     /// [`delete_file`](Self::delete_file).
     pub async fn delete_files_named(&self, basename: &str) -> Result<Vec<DataFileId>, Error> {
         if basename.trim().is_empty() || basename.contains('\0') {
-            return Err(Error::InvalidInput {
-                argument: "file_basename",
-                reason: "no file has such a name".into(),
-            });
+            let reason = "no file has such a name";
+            return Err(Error::invalid_input("file_basename", reason));
         }
         self.delete("file_basename", basename.into()).await
     }
 
-    /// Deletes all of the project's own files of this member.
+    /// Deletes all of the project's own files of this member. Returns their ids.
     ///
     /// # Errors
     ///
-    /// As [`delete_file`](Self::delete_file).
+    /// As for [`delete_file`](Self::delete_file).
     pub async fn delete_all_files(&self) -> Result<Vec<DataFileId>, Error> {
         self.delete("all_files", true.into()).await
     }
 
-    async fn delete(&self, by: &str, value: Value) -> Result<Vec<DataFileId>, Error> {
+    async fn delete(&self, field: &str, value: Value) -> Result<Vec<DataFileId>, Error> {
         let mut body = Map::new();
-        body.insert(by.into(), value);
+        body.insert(field.into(), value);
         if let Some(member) = &self.on_behalf_of {
             body.insert("project_member_id".into(), member.as_str().into());
         }
@@ -75,15 +65,15 @@ impl MemberClient {
     }
 }
 
-/// The longest name that fits the server's column together with what it puts before it.
+/// The longest file name: the server stores it in one column together with a prefix of its own.
 const MAX_NAME: usize = 900;
 
-/// Refuses names the server crashes on, or keeps and nobody can use.
+/// Rejects names that make the server fail, or that it stores and cannot serve.
 pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     let reason = if name.trim().is_empty() {
         "it is empty"
     } else if name.chars().any(char::is_control) {
-        "it holds a control character"
+        "it contains a control character"
     } else if name.contains(['/', '\\']) || matches!(name, "." | "..") {
         "it is a path, not a name"
     } else if name.chars().count() > MAX_NAME {
@@ -91,10 +81,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     } else {
         return Ok(());
     };
-    Err(Error::InvalidInput {
-        argument: "file name",
-        reason: reason.into(),
-    })
+    Err(Error::invalid_input("file name", reason))
 }
 
 #[cfg(test)]
@@ -103,7 +90,7 @@ mod tests {
     use crate::test_support::MockTransport;
 
     #[tokio::test]
-    async fn deletes_by_exactly_one_thing() {
+    async fn delete_sends_one_criterion_and_the_member() {
         let mock = MockTransport::new();
         let member = mock.client().member("t");
         for _ in 0..4 {
@@ -131,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_not_a_path() {
+    fn check_name_rejects_paths_and_control_characters() {
         for bad in [
             "",
             " ",
