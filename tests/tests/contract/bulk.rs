@@ -1,4 +1,4 @@
-//! Whole directories, through the sandbox.
+//! Bulk uploads and downloads.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,13 +9,13 @@ use oh_core::api::bulk::{BulkDownload, BulkEvent, BulkUpload, Manifest, Mode};
 use oh_sandbox::{Endpoint, Fault, Sandbox};
 use serde_json::json;
 
-use crate::world::{ALICE, BOB, in_sandbox};
+use crate::server::{ALICE, BOB, in_sandbox};
 
 fn id(text: &str) -> ProjectMemberId {
     text.parse().unwrap()
 }
 
-/// All files below a directory, by their paths.
+/// The contents of all files below a directory, by path.
 fn tree(dir: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut left = vec![dir.to_owned()];
@@ -33,7 +33,7 @@ fn tree(dir: &Path) -> BTreeMap<String, String> {
     found
 }
 
-fn plant(dir: &Path, files: &[(&str, &str)]) {
+fn write_files(dir: &Path, files: &[(&str, &str)]) {
     for (name, content) in files {
         let path = dir.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -55,8 +55,8 @@ fn populate(sandbox: &Sandbox) {
 }
 
 #[tokio::test]
-async fn everything_shared_or_everything_own_of_everyone() {
-    in_sandbox(async |world, sandbox| {
+async fn download_all_saves_shared_or_own_files() {
+    in_sandbox(async |server, sandbox| {
         populate(sandbox);
         let dir = tempfile::tempdir().unwrap();
         let events = Arc::new(Mutex::new((0, 0)));
@@ -71,7 +71,11 @@ async fn everything_shared_or_everything_own_of_everyone() {
                 }
             }
         });
-        let report = world.project.download_all(dir.path(), &what).await.unwrap();
+        let report = server
+            .project
+            .download_all(dir.path(), &what)
+            .await
+            .unwrap();
         assert_eq!(
             (report.done, report.unchanged, report.failed.len()),
             (24, 0, 0)
@@ -84,12 +88,16 @@ async fn everything_shared_or_everything_own_of_everyone() {
             format!("{BOB} 11")
         );
 
-        let again = world.project.download_all(dir.path(), &what).await.unwrap();
+        let again = server
+            .project
+            .download_all(dir.path(), &what)
+            .await
+            .unwrap();
         assert_eq!((again.done, again.unchanged), (0, 24));
 
         let dir = tempfile::tempdir().unwrap();
         let own = BulkDownload::own().only_members([id(ALICE)]);
-        let report = world.project.download_all(dir.path(), &own).await.unwrap();
+        let report = server.project.download_all(dir.path(), &own).await.unwrap();
         assert_eq!((report.done, report.failed.len()), (2, 0));
         let found = tree(dir.path());
         assert_eq!(found[&format!("{ALICE}/own.txt")], "newer");
@@ -102,27 +110,27 @@ async fn everything_shared_or_everything_own_of_everyone() {
 }
 
 #[tokio::test]
-async fn filters_and_names() {
-    in_sandbox(async |world, sandbox| {
+async fn download_all_applies_filters_and_names() {
+    in_sandbox(async |server, sandbox| {
         populate(sandbox);
         let dir = tempfile::tempdir().unwrap();
         let one = BulkDownload::shared()
             .source("direct-sharing-1")
             .max_size(10);
-        let report = world.member.download_all(dir.path(), &one).await.unwrap();
-        // "01026778 10" is eleven bytes.
+        let report = server.member.download_all(dir.path(), &one).await.unwrap();
+        // The limit excludes the contents "01026778 10" and "01026778 11".
         assert_eq!((report.done, report.too_large), (10, 2));
         assert_eq!(tree(dir.path())["9.txt"], format!("{ALICE} 9"));
 
         let dir = tempfile::tempdir().unwrap();
         let all = BulkDownload::own().ids_in_names();
-        let report = world.member.download_all(dir.path(), &all).await.unwrap();
+        let report = server.member.download_all(dir.path(), &all).await.unwrap();
         assert_eq!(report.done, 3);
         let none = BulkDownload::shared().source("direct-sharing-99");
-        let report = world.member.download_all(dir.path(), &none).await.unwrap();
+        let report = server.member.download_all(dir.path(), &none).await.unwrap();
         assert_eq!(report.done, 0);
         let without = BulkDownload::shared().except_members([id(ALICE), id(BOB)]);
-        let report = world
+        let report = server
             .project
             .download_all(dir.path(), &without)
             .await
@@ -133,13 +141,13 @@ async fn filters_and_names() {
 }
 
 #[tokio::test]
-async fn one_file_that_fails_is_written_down_and_the_others_go_on() {
-    in_sandbox(async |world, sandbox| {
+async fn download_all_reports_failed_file_and_continues() {
+    in_sandbox(async |server, sandbox| {
         populate(sandbox);
         let dir = tempfile::tempdir().unwrap();
         sandbox.fault_next(Endpoint::ObjectGet, 1, Fault::page(404));
         let what = BulkDownload::shared();
-        let report = world.member.download_all(dir.path(), &what).await.unwrap();
+        let report = server.member.download_all(dir.path(), &what).await.unwrap();
         assert_eq!((report.done, report.failed.len()), (11, 1));
         assert!(matches!(report.failed[0].error, oh_core::Error::NotFound));
     })
@@ -160,7 +168,7 @@ fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 #[tokio::test]
-async fn a_directory_goes_up_in_each_mode() {
+async fn upload_dir_applies_each_mode() {
     for (mode, counts, left) in [
         (
             Mode::Default,
@@ -178,16 +186,16 @@ async fn a_directory_goes_up_in_each_mode() {
             [("a.txt", "new"), ("b c.txt", "b"), ("shared", "s")],
         ),
     ] {
-        in_sandbox(async |world, sandbox| {
+        in_sandbox(async |server, sandbox| {
             sandbox.add_file(ALICE, "a.txt", b"old", json!({}));
             sandbox.add_file(ALICE, "old.txt", b"old", json!({}));
             sandbox.add_shared_file(ALICE, "shared", b"s", json!({}));
             let dir = tempfile::tempdir().unwrap();
-            plant(dir.path(), &[("a.txt", "new"), ("b c.txt", "b")]);
+            write_files(dir.path(), &[("a.txt", "new"), ("b c.txt", "b")]);
             let csv = "filename,tags,description\na.txt,\"x, y\",A\nb c.txt,,B\n";
             let manifest = Manifest::read(csv.as_bytes()).unwrap();
             let how = BulkUpload::new(mode);
-            let report = world.member.upload_dir(dir.path(), &manifest, &how).await;
+            let report = server.member.upload_dir(dir.path(), &manifest, &how).await;
             let report = report.unwrap();
             assert!(report.failed.is_empty(), "{report:?}");
             assert_eq!(
@@ -199,8 +207,8 @@ async fn a_directory_goes_up_in_each_mode() {
             expected.insert("shared".into(), "s".into());
             assert_eq!(remote(sandbox, ALICE), expected, "{mode:?}");
 
-            // Once more, and there is nothing to do: the MD5s are the same.
-            let report = world.member.upload_dir(dir.path(), &manifest, &how).await;
+            // A second upload changes nothing, because the MD5s are equal.
+            let report = server.member.upload_dir(dir.path(), &manifest, &how).await;
             let report = report.unwrap();
             assert_eq!((report.done, report.unchanged, report.deleted), (0, 2, 0));
         })
@@ -209,17 +217,20 @@ async fn a_directory_goes_up_in_each_mode() {
 }
 
 #[tokio::test]
-async fn folders_go_to_their_members() {
-    in_sandbox(async |world, sandbox| {
+async fn upload_dir_assigns_folders_to_members() {
+    in_sandbox(async |server, sandbox| {
         sandbox.join(BOB);
         let dir = tempfile::tempdir().unwrap();
         let a = format!("{ALICE}/a.csv");
         let b = format!("{BOB}/b.json");
         let nobody = "00000000/c.txt";
-        plant(dir.path(), &[(&a, "a"), (&b, "b"), (nobody, "c")]);
+        write_files(dir.path(), &[(&a, "a"), (&b, "b"), (nobody, "c")]);
         let manifest = Manifest::draft(dir.path(), u64::MAX, |_| {}).await.unwrap();
         let mode = BulkUpload::default();
-        let report = world.project.upload_dir(dir.path(), &manifest, &mode).await;
+        let report = server
+            .project
+            .upload_dir(dir.path(), &manifest, &mode)
+            .await;
         let report = report.unwrap();
         assert_eq!((report.done, report.failed.len()), (2, 1));
         assert_eq!(report.failed[0].member, Some(id("00000000")));
@@ -230,12 +241,12 @@ async fn folders_go_to_their_members() {
 }
 
 #[tokio::test]
-async fn the_list_of_all_files_is_a_csv() {
-    in_sandbox(async |world, sandbox| {
+async fn file_list_is_csv() {
+    in_sandbox(async |server, sandbox| {
         sandbox.join(BOB);
         sandbox.add_shared_file(ALICE, "a,b.txt", b"1", json!({}));
         let mut csv = Vec::new();
-        assert_eq!(world.project.write_file_list(&mut csv).await.unwrap(), 1);
+        assert_eq!(server.project.write_file_list(&mut csv).await.unwrap(), 1);
         let csv = String::from_utf8(csv).unwrap();
         let mut lines: Vec<_> = csv.lines().collect();
         assert_eq!(
@@ -253,31 +264,31 @@ async fn the_list_of_all_files_is_a_csv() {
 }
 
 #[tokio::test]
-async fn a_snapshot_is_read_once_and_downloaded_more_than_once() {
-    in_sandbox(async |world, sandbox| {
+async fn snapshot_is_downloaded_without_new_lists() {
+    in_sandbox(async |server, sandbox| {
         populate(sandbox);
         sandbox.reset_stats();
-        let snapshot = world.project.snapshot().await.unwrap();
+        let snapshot = server.project.snapshot().await.unwrap();
         let files: usize = snapshot
             .members
             .iter()
             .map(|member| member.data.len())
             .sum();
         assert_eq!((snapshot.members.len(), files), (2, 30));
-        // One page of members, and one request for each who has more files than it brings.
-        let listed = |of: Endpoint| sandbox.count(of);
+        // One page of members, and one request for each member with more files than it contains.
+        let count = |endpoint: Endpoint| sandbox.count(endpoint);
         assert_eq!(
-            (listed(Endpoint::Members), listed(Endpoint::ExchangeMember)),
+            (count(Endpoint::Members), count(Endpoint::ExchangeMember)),
             (1, 2)
         );
 
-        // Who comes later is in another snapshot.
+        // A member who joins later is not in the snapshot.
         for id in sandbox.populate(1) {
             sandbox.add_file(&id, "late.txt", b"late", json!({}));
         }
         let dir = tempfile::tempdir().unwrap();
         for (what, done) in [(BulkDownload::shared(), 24), (BulkDownload::own(), 4)] {
-            let project = &world.project;
+            let project = &server.project;
             let report = project
                 .download_snapshot(&snapshot, dir.path(), &what)
                 .await;
@@ -290,15 +301,15 @@ async fn a_snapshot_is_read_once_and_downloaded_more_than_once() {
                 .all(|name| !name.contains("late.txt"))
         );
         assert_eq!(
-            (listed(Endpoint::Members), listed(Endpoint::ExchangeMember)),
+            (count(Endpoint::Members), count(Endpoint::ExchangeMember)),
             (1, 2)
         );
 
-        // Addresses grow old.
+        // The files' URLs expire.
         sandbox.advance(std::time::Duration::from_secs(3_700));
         let again = BulkDownload::own().only_members([id(ALICE)]);
         let dir = tempfile::tempdir().unwrap();
-        let report = world
+        let report = server
             .project
             .download_snapshot(&snapshot, dir.path(), &again)
             .await;

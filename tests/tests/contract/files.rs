@@ -1,4 +1,4 @@
-//! Files: up, listed, down, and gone.
+//! Uploads, lists, downloads and deletions of files.
 
 use std::io::Cursor;
 
@@ -10,7 +10,7 @@ use oh_core::api::{
 };
 use oh_core::transport::{Body, HttpClient, Transport};
 
-use crate::world::{World, in_sandbox, promise};
+use crate::server::{TestServer, in_sandbox, on_server};
 
 const BIG: usize = 3 << 20;
 
@@ -35,12 +35,14 @@ async fn listed(member: &MemberClient, id: DataFileId) -> Option<DataFile> {
     None
 }
 
-/// Uploads, and holds what is listed and downloaded against what was sent.
+/// Uploads a file, and compares its record and content with what was sent.
 async fn round_trip(member: &MemberClient, upload: Upload, name: &str, bytes: &[u8]) -> DataFile {
     let upload = upload.metadata(metadata()).with_md5();
     let uploaded = member.upload(upload).await.unwrap();
     assert_eq!(uploaded.size, bytes.len() as u64);
-    let file = listed(member, uploaded.id).await.expect("it is not listed");
+    let file = listed(member, uploaded.id)
+        .await
+        .expect("the file is not listed");
     assert_eq!(file.basename, name);
     assert_eq!(file.description(), "From the contract suite");
     assert_eq!(file.tags(), ["contract", "csv"]);
@@ -48,14 +50,14 @@ async fn round_trip(member: &MemberClient, upload: Upload, name: &str, bytes: &[
     assert_eq!(file.md5(), uploaded.md5);
     assert!(file.created.is_some() && file.source.is_some());
     let downloaded = member.download(&file).bytes().await.unwrap();
-    assert!(downloaded == bytes, "{name} came back changed");
+    assert!(downloaded == bytes, "the content of {name} differs");
     file
 }
 
 #[tokio::test]
-async fn a_small_file_goes_up_comes_down_and_goes() {
-    promise(async |world| {
-        for member in [&world.member, &world.by_master()] {
+async fn small_file_is_uploaded_downloaded_and_deleted() {
+    on_server(async |server| {
+        for member in [&server.member, &server.by_master()] {
             let bytes = content(1000);
             let upload = Upload::bytes("contract.csv", bytes.clone());
             let file = round_trip(member, upload, "contract.csv", &bytes).await;
@@ -68,8 +70,8 @@ async fn a_small_file_goes_up_comes_down_and_goes() {
 }
 
 #[tokio::test]
-async fn a_large_file_goes_through_the_object_store_from_any_source() {
-    promise(async |world| {
+async fn large_file_is_uploaded_from_every_source() {
+    on_server(async |server| {
         let bytes = content(BIG);
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("contract big.bin");
@@ -81,18 +83,18 @@ async fn a_large_file_goes_through_the_object_store_from_any_source() {
             Upload::reader(name, Cursor::new(bytes.clone())),
             Upload::sized_reader(name, Cursor::new(bytes.clone()), BIG as u64),
         ] {
-            let file = round_trip(&world.member, upload, name, &bytes).await;
-            world.member.delete_file(file.id).await.unwrap();
+            let file = round_trip(&server.member, upload, name, &bytes).await;
+            server.member.delete_file(file.id).await.unwrap();
         }
         let by_master = Upload::bytes(name, bytes.clone());
-        round_trip(&world.by_master(), by_master, name, &bytes).await;
+        round_trip(&server.by_master(), by_master, name, &bytes).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_is_small_but_special_goes_direct_and_keeps_its_name() {
-    promise(async |world| {
+async fn small_file_with_special_name_keeps_its_name() {
+    on_server(async |server| {
         for name in [
             "a b+c&d.txt",
             "naïve-日本.txt",
@@ -100,52 +102,56 @@ async fn what_is_small_but_special_goes_direct_and_keeps_its_name() {
             "100%.txt",
         ] {
             let upload = Upload::bytes(name, "x");
-            round_trip(&world.member, upload, name, b"x").await;
+            round_trip(&server.member, upload, name, b"x").await;
         }
         let empty = Upload::bytes("contract-empty.txt", "");
-        round_trip(&world.member, empty, "contract-empty.txt", b"").await;
+        round_trip(&server.member, empty, "contract-empty.txt", b"").await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn the_simple_way_takes_what_is_said_to_fit() {
-    promise(async |world| {
-        // The longest that goes in one request, and one byte more.
-        let fits =
+async fn simple_upload_accepts_largest_allowed_file() {
+    on_server(async |server| {
+        // Searches for the largest file that the client sends in one request.
+        let upload =
             |size: usize| Upload::bytes("contract.bin", content(size)).via(UploadMethod::Simple);
         let (mut low, mut high) = (2_600_000, 2_621_440);
-        let member = world.server.member("none");
+        let member = server.client.member("none");
         while low + 1 < high {
             let middle = (low + high) / 2;
-            match member.upload(fits(middle)).await.unwrap_err() {
+            match member.upload(upload(middle)).await.unwrap_err() {
                 Error::TooLarge { .. } => high = middle,
                 Error::Unauthorized { .. } => low = middle,
                 other => panic!("{other}"),
             }
         }
-        let uploaded = world.member.upload(fits(low)).await.unwrap();
-        let file = listed(&world.member, uploaded.id).await.unwrap();
-        let downloaded = world.member.download(&file).bytes().await.unwrap();
+        let uploaded = server.member.upload(upload(low)).await.unwrap();
+        let file = listed(&server.member, uploaded.id).await.unwrap();
+        let downloaded = server.member.download(&file).bytes().await.unwrap();
         assert_eq!(downloaded.len(), low);
     })
     .await;
 }
 
 #[tokio::test]
-async fn files_can_be_deleted_by_name() {
-    promise(async |world| {
+async fn files_are_deleted_by_name() {
+    on_server(async |server| {
         let name = "contract-by-name.txt";
         let mut ids = Vec::new();
         for _ in 0..2 {
-            let uploaded = world.member.upload(Upload::bytes(name, "x")).await.unwrap();
+            let uploaded = server
+                .member
+                .upload(Upload::bytes(name, "x"))
+                .await
+                .unwrap();
             ids.push(uploaded.id);
         }
-        let mut deleted = world.member.delete_files_named(name).await.unwrap();
+        let mut deleted = server.member.delete_files_named(name).await.unwrap();
         deleted.sort();
         assert_eq!(deleted, ids);
         assert!(
-            world
+            server
                 .member
                 .delete_files_named(name)
                 .await
@@ -157,9 +163,9 @@ async fn files_can_be_deleted_by_name() {
 }
 
 #[tokio::test]
-async fn all_own_files_can_be_deleted_and_shared_ones_stay() {
-    in_sandbox(async |world, sandbox| {
-        let id = world.id.as_str();
+async fn delete_all_files_keeps_shared_files() {
+    in_sandbox(async |server, sandbox| {
+        let id = server.id.as_str();
         sandbox
             .add_file(id, "a", b"1", serde_json::json!({}))
             .unwrap();
@@ -167,45 +173,45 @@ async fn all_own_files_can_be_deleted_and_shared_ones_stay() {
             .add_file(id, "b", b"2", serde_json::json!({}))
             .unwrap();
         let shared = sandbox.add_shared_file(id, "c", b"3", serde_json::json!({}));
-        assert_eq!(world.member.delete_all_files().await.unwrap().len(), 2);
-        let left = world.member.exchange_member().await.unwrap().data;
+        assert_eq!(server.member.delete_all_files().await.unwrap().len(), 2);
+        let left = server.member.exchange_member().await.unwrap().data;
         assert_eq!(left[0].id.get(), shared.unwrap());
     })
     .await;
 }
 
 #[tokio::test]
-async fn data_types_are_taken_where_the_project_has_them() {
-    promise(async |world| {
+async fn upload_accepts_registered_data_types() {
+    on_server(async |server| {
         let upload = Upload::bytes("contract.txt", "x").data_types(["no such data type"]);
-        let error = world.member.upload(upload).await.unwrap_err();
+        let error = server.member.upload(upload).await.unwrap_err();
         assert!(error.field("datatypes").is_some(), "{error}");
-        let registered = world.project.project().await.unwrap().registered_datatypes;
+        let registered = server.project.project().await.unwrap().registered_datatypes;
         let Some(path) = registered.first() else {
             return;
         };
         let id = path.trim_end_matches('/').rsplit('/').next().unwrap();
         for via in [UploadMethod::Simple, UploadMethod::Direct] {
             let upload = Upload::bytes("contract.txt", "x").data_types([id]).via(via);
-            let uploaded = world.member.upload(upload).await.unwrap();
-            let file = listed(&world.member, uploaded.id).await.unwrap();
+            let uploaded = server.member.upload(upload).await.unwrap();
+            let file = listed(&server.member, uploaded.id).await.unwrap();
             assert_eq!(file.datatypes.unwrap().len(), 1);
         }
     })
     .await;
 }
 
-async fn uploaded(world: &World, size: usize) -> DataFile {
+async fn uploaded(server: &TestServer, size: usize) -> DataFile {
     let upload = Upload::bytes("contract-down.bin", content(size)).with_md5();
-    let id = world.member.upload(upload).await.unwrap().id;
-    listed(&world.member, id).await.unwrap()
+    let id = server.member.upload(upload).await.unwrap().id;
+    listed(&server.member, id).await.unwrap()
 }
 
 #[tokio::test]
-async fn a_download_goes_to_memory_a_writer_a_stream_and_a_path() {
-    promise(async |world| {
-        let file = uploaded(world, BIG).await;
-        let download = || world.member.download(&file);
+async fn download_writes_to_every_target() {
+    on_server(async |server| {
+        let file = uploaded(server, BIG).await;
+        let download = || server.member.download(&file);
         assert_eq!(download().bytes().await.unwrap(), content(BIG));
 
         let mut written = Vec::new();
@@ -236,12 +242,12 @@ async fn a_download_goes_to_memory_a_writer_a_stream_and_a_path() {
 }
 
 #[tokio::test]
-async fn an_address_with_another_key_is_forbidden() {
-    promise(async |world| {
-        let mut file = uploaded(world, 10).await;
+async fn url_with_wrong_key_is_forbidden() {
+    on_server(async |server| {
+        let mut file = uploaded(server, 10).await;
         let address = file.download_url.expose().replace("key=", "key=0");
         file.download_url = address.into();
-        let error = world.member.download(&file).bytes().await.unwrap_err();
+        let error = server.member.download(&file).bytes().await.unwrap_err();
         assert!(matches!(error, Error::Forbidden { .. }), "{error}");
         let text = format!("{error} {error:?}");
         assert!(!text.contains("key="), "{text}");
@@ -250,17 +256,17 @@ async fn an_address_with_another_key_is_forbidden() {
 }
 
 #[tokio::test]
-async fn an_address_is_dead_after_an_hour() {
-    in_sandbox(async |world, sandbox| {
-        let file = uploaded(world, 10).await;
+async fn url_expires_after_an_hour() {
+    in_sandbox(async |server, sandbox| {
+        let file = uploaded(server, 10).await;
         sandbox.advance(std::time::Duration::from_secs(3_660));
-        let error = world.member.download(&file).bytes().await.unwrap_err();
+        let error = server.member.download(&file).bytes().await.unwrap_err();
         assert!(matches!(error, Error::Forbidden { .. }), "{error}");
     })
     .await;
 }
 
-/// Puts bytes at an address as a browser would: no token, no content type.
+/// Sends bytes to a URL as a browser would, without token and content type.
 async fn put(url: &SecretUrl, bytes: &'static str) -> u16 {
     let request = http::Request::put(url.expose())
         .header("content-length", bytes.len())
@@ -271,9 +277,9 @@ async fn put(url: &SecretUrl, bytes: &'static str) -> u16 {
 }
 
 #[tokio::test]
-async fn someone_else_can_put_a_file_where_an_upload_has_begun() {
-    promise(async |world| {
-        for member in [&world.member, &world.by_master()] {
+async fn direct_upload_accepts_file_from_browser() {
+    on_server(async |server| {
+        for member in [&server.member, &server.by_master()] {
             let upload = DirectUpload::new("contract parts.txt").metadata(metadata());
             let started = member.begin_upload(upload).await.unwrap();
             assert!(listed(member, started.id).await.is_none());
@@ -297,22 +303,22 @@ async fn someone_else_can_put_a_file_where_an_upload_has_begun() {
 }
 
 #[tokio::test]
-async fn an_upload_nobody_finished_can_be_taken_back() {
-    in_sandbox(async |world, sandbox| {
+async fn incomplete_upload_is_discarded() {
+    in_sandbox(async |server, sandbox| {
         let upload = DirectUpload::new("a.txt");
-        let started = world.member.begin_upload(upload).await.unwrap();
-        assert_eq!(sandbox.files(world.id.as_str()).len(), 1);
-        world.member.discard_upload(&started).await.unwrap();
-        assert_eq!(sandbox.files(world.id.as_str()), []);
+        let started = server.member.begin_upload(upload).await.unwrap();
+        assert_eq!(sandbox.files(server.id.as_str()).len(), 1);
+        server.member.discard_upload(&started).await.unwrap();
+        assert_eq!(sandbox.files(server.id.as_str()), []);
     })
     .await;
 }
 
 #[tokio::test]
-async fn the_one_project_that_may_sees_who_fetched_files() {
-    in_sandbox(async |world, sandbox| {
-        let of = AccessLogFilter::new;
-        let error = world.member.file_accesses(of()).try_next().await;
+async fn access_logs_are_visible_to_allowed_project() {
+    in_sandbox(async |server, sandbox| {
+        let filter = AccessLogFilter::new;
+        let error = server.member.file_accesses(filter()).try_next().await;
         assert!(matches!(error, Err(Error::Forbidden { .. })));
 
         let allow = sandbox.url().join("/sandbox/settings?access_logs=true");
@@ -320,21 +326,25 @@ async fn the_one_project_that_may_sees_who_fetched_files() {
         let request = request.body(Body::empty()).unwrap();
         HttpClient::new().unwrap().send(request).await.unwrap();
         for name in ["a.txt", "b.txt"] {
-            world.member.upload(Upload::bytes(name, "x")).await.unwrap();
+            server
+                .member
+                .upload(Upload::bytes(name, "x"))
+                .await
+                .unwrap();
         }
-        let mut files = world.member.files();
+        let mut files = server.member.files();
         while let Some(file) = files.try_next().await.unwrap() {
-            world.member.download(&file).bytes().await.unwrap();
+            server.member.download(&file).bytes().await.unwrap();
         }
-        let accesses: Vec<_> = world
+        let accesses: Vec<_> = server
             .member
-            .file_accesses(of())
+            .file_accesses(filter())
             .try_collect()
             .await
             .unwrap();
-        let stored: Vec<_> = world
+        let stored: Vec<_> = server
             .member
-            .store_accesses(of())
+            .store_accesses(filter())
             .try_collect()
             .await
             .unwrap();
@@ -349,16 +359,18 @@ async fn the_one_project_that_may_sees_who_fetched_files() {
 
         let file = accesses[1].datafile.as_ref().unwrap();
         assert_eq!(file.basename.as_deref(), Some("b.txt"));
-        let which = of().file(file.id.unwrap()).start(accesses[1].date.unwrap());
-        let some: Vec<_> = world
+        let filtered = filter()
+            .file(file.id.unwrap())
+            .start(accesses[1].date.unwrap());
+        let some: Vec<_> = server
             .member
-            .file_accesses(which)
+            .file_accesses(filtered)
             .try_collect()
             .await
             .unwrap();
         assert_eq!(some.len(), 1);
-        let which = of().end("2000-01-01T00:00:00Z".parse().unwrap());
-        let none = world.member.store_accesses(which).try_next().await;
+        let filtered = filter().end("2000-01-01T00:00:00Z".parse().unwrap());
+        let none = server.member.store_accesses(filtered).try_next().await;
         assert!(none.unwrap().is_none());
     })
     .await;

@@ -1,4 +1,4 @@
-//! Jobs over all members, through the sandbox.
+//! Jobs over all members.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -12,129 +12,130 @@ use oh_sandbox::{Endpoint, Fault};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use crate::world::{ALICE, BOB, in_sandbox};
+use crate::server::{ALICE, BOB, in_sandbox};
 
 #[path = "../../../oh-api/examples/background-job.rs"]
-#[allow(dead_code, reason = "its main is for the command line")]
+#[allow(dead_code, reason = "the example has a main function")]
 mod background_job;
 
 fn report() -> Upload {
     Upload::bytes("report.txt", "all is well")
 }
 
-async fn store(visit: JobMember) -> Result<(), AppError> {
-    visit.upload_if_absent(report(), MatchBy::Name).await?;
+async fn store(member: JobMember) -> Result<(), AppError> {
+    member.upload_if_absent(report(), MatchBy::Name).await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn everyone_is_visited_once_with_no_request_to_look_and_a_second_run_does_nothing() {
-    in_sandbox(async |world, sandbox| {
+async fn job_uploads_once_per_member_across_runs() {
+    in_sandbox(async |server, sandbox| {
         sandbox.populate(249);
         for i in 0..11 {
             sandbox.add_file(ALICE, &format!("{i}.txt"), b"x", json!({}));
         }
         sandbox.reset_stats();
         let job = MemberJob::new().concurrency(8);
-        let run = world.project.for_each_member(&job, store).await.unwrap();
+        let run = server.project.for_each_member(&job, store).await.unwrap();
         assert_eq!((run.done, run.members()), (250, 250));
         assert_eq!(sandbox.count(Endpoint::Upload), 250);
         assert_eq!(sandbox.count(Endpoint::Members), 3);
-        // Alice has more files than the list brings along.
+        // Alice has more files than the member list contains.
         assert_eq!(sandbox.count(Endpoint::ExchangeMember), 1);
 
-        let run = world.project.for_each_member(&job, store).await.unwrap();
+        let run = server.project.for_each_member(&job, store).await.unwrap();
         assert_eq!(run.done, 250);
         assert_eq!(sandbox.count(Endpoint::Upload), 250);
-        assert_eq!(
-            sandbox.files(BOB).len(),
-            0,
-            "who has not joined gets nothing"
-        );
+        assert_eq!(sandbox.files(BOB).len(), 0, "Bob has not joined");
     })
     .await;
 }
 
 #[tokio::test]
-async fn so_many_are_visited_at_a_time_and_no_more() {
-    in_sandbox(async |world, sandbox| {
+async fn job_respects_concurrency() {
+    in_sandbox(async |server, sandbox| {
         sandbox.populate(29);
-        let (here, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let crowd = Semaphore::new(0);
+        let (active, peak) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let all_active = Semaphore::new(0);
         let job = MemberJob::new().concurrency(5);
-        let run = world.project.for_each_member(&job, async |_| {
-            let now = here.fetch_add(1, Ordering::SeqCst) + 1;
-            most.fetch_max(now, Ordering::SeqCst);
+        let run = server.project.for_each_member(&job, async |_| {
+            let now = active.fetch_add(1, Ordering::SeqCst) + 1;
+            peak.fetch_max(now, Ordering::SeqCst);
             if now == 5 {
-                crowd.add_permits(30);
+                all_active.add_permits(30);
             }
-            // Nobody goes on before five are here at once.
-            crowd.acquire().await.unwrap().forget();
-            here.fetch_sub(1, Ordering::SeqCst);
+            all_active.acquire().await.unwrap().forget();
+            active.fetch_sub(1, Ordering::SeqCst);
             Ok(())
         });
         let run = tokio::time::timeout(Duration::from_secs(60), run).await;
-        assert_eq!(run.expect("five come at once").unwrap().done, 30);
-        assert_eq!(most.into_inner(), 5);
+        assert_eq!(
+            run.expect("five members are processed at a time")
+                .unwrap()
+                .done,
+            30
+        );
+        assert_eq!(peak.into_inner(), 5);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_run_that_broke_off_goes_on_where_it_was() {
-    in_sandbox(async |world, sandbox| {
+async fn job_resumes_after_interruption() {
+    in_sandbox(async |server, sandbox| {
         sandbox.populate(40);
         let dir = tempfile::tempdir().unwrap();
         let journal = dir.path().join("job.done");
-        let visited = Mutex::new(BTreeSet::new());
+        let processed = Mutex::new(BTreeSet::new());
         let job = MemberJob::new().concurrency(3).resume(&journal);
         let stop = Semaphore::new(0);
-        let first = world.project.for_each_member(&job, async |visit| {
-            if visited.lock().unwrap().len() == 20 {
+        let first = server.project.for_each_member(&job, async |member| {
+            if processed.lock().unwrap().len() == 20 {
                 stop.add_permits(1);
                 std::future::pending::<()>().await;
             }
-            visited.lock().unwrap().insert(visit.id().clone());
+            processed.lock().unwrap().insert(member.id().clone());
             Ok(())
         });
-        // The process ends while some are being visited.
+        // The job is dropped while members are being processed.
         tokio::select! {
-            _ = first => panic!("it should hang"),
+            _ = first => panic!("the job must not end"),
             _ = stop.acquire_many(3) => {}
         }
-        let before = visited.lock().unwrap().clone();
-        let told = Mutex::new(0);
-        let second = world
+        let before = processed.lock().unwrap().clone();
+        let second = server
             .project
-            .for_each_member(&job, async |visit| {
-                assert!(!before.contains(visit.id()), "visited twice");
-                *told.lock().unwrap() += 1;
+            .for_each_member(&job, async |member| {
+                assert!(
+                    !before.contains(member.id()),
+                    "a member was processed twice"
+                );
                 Ok(())
             })
             .await
             .unwrap();
         assert_eq!((second.done, second.already_done), (21, 20));
-        assert!(!journal.exists(), "the next run begins anew");
+        assert!(!journal.exists(), "the journal is removed");
     })
     .await;
 }
 
 #[tokio::test]
-async fn who_fails_is_visited_again_by_this_run_and_by_the_next() {
-    in_sandbox(async |world, sandbox| {
+async fn failed_member_is_retried_in_this_and_next_run() {
+    in_sandbox(async |server, sandbox| {
         sandbox.join(BOB);
         let dir = tempfile::tempdir().unwrap();
         let journal = dir.path().join("job.done");
         let quickly = RetryPolicy::default()
             .attempts(2)
             .first_delay(Duration::from_millis(1));
-        let client = world.server.clone().retries(RetryPolicy::none());
-        let project = client.project(world.master().clone());
+        let client = server.client.clone().retries(RetryPolicy::none());
+        let project = client.project(server.master().clone());
         let job = MemberJob::new()
             .concurrency(1)
             .retries(quickly)
             .resume(&journal);
-        // The upload arrives and its answer does not: trying again must not store it twice.
+        // The server stores the upload and responds 500.
         sandbox.fault_next(Endpoint::Upload, 1, Fault::Html500After);
         let run = project.for_each_member(&job, store).await.unwrap();
         assert_eq!((run.done, run.failed.len()), (2, 0));
@@ -143,8 +144,8 @@ async fn who_fails_is_visited_again_by_this_run_and_by_the_next() {
         }
 
         sandbox.fault_next(Endpoint::Message, 2, Fault::page(500));
-        let write = async |visit: JobMember| {
-            visit.client().message(&Message::new("hello")).await?;
+        let write = async |member: JobMember| {
+            member.client().message(&Message::new("hello")).await?;
             Ok(())
         };
         let run = project.for_each_member(&job, write).await.unwrap();
@@ -163,8 +164,8 @@ async fn who_fails_is_visited_again_by_this_run_and_by_the_next() {
 }
 
 #[tokio::test]
-async fn who_leaves_meanwhile_is_no_failure() {
-    in_sandbox(async |world, sandbox| {
+async fn member_who_leaves_during_job_is_not_failed() {
+    in_sandbox(async |server, sandbox| {
         sandbox.join(BOB);
         let outcomes = std::sync::Arc::new(Mutex::new(Vec::new()));
         let job = MemberJob::new().concurrency(1).on_progress({
@@ -177,32 +178,35 @@ async fn who_leaves_meanwhile_is_no_failure() {
                     .push((progress.member.clone(), left));
             }
         });
-        let run = world.project.for_each_member(&job, async |visit| {
-            if visit.id().as_str() == BOB {
+        let run = server.project.for_each_member(&job, async |member| {
+            if member.id().as_str() == BOB {
                 sandbox.leave(BOB, false).await;
             }
-            store(visit).await
+            store(member).await
         });
         let run = run.await.unwrap();
         assert_eq!((run.done, run.left, run.failed.len()), (1, 1, 0));
-        let told = outcomes.lock().unwrap();
-        let left: Vec<_> = told.iter().filter(|(_, left)| *left).collect();
-        assert_eq!((told.len(), left.len(), left[0].0.as_str()), (2, 1, BOB));
+        let outcomes = outcomes.lock().unwrap();
+        let left: Vec<_> = outcomes.iter().filter(|(_, left)| *left).collect();
+        assert_eq!(
+            (outcomes.len(), left.len(), left[0].0.as_str()),
+            (2, 1, BOB)
+        );
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_a_visit_has_stored_is_seen_by_its_next_look() {
-    in_sandbox(async |world, sandbox| {
+async fn job_member_sees_its_own_uploads() {
+    in_sandbox(async |server, sandbox| {
         let job = MemberJob::new();
-        let run = world.project.for_each_member(&job, async |visit| {
-            for round in 0..2 {
+        let run = server.project.for_each_member(&job, async |member| {
+            for attempt in 0..2 {
                 let upload = report().with_md5();
-                let came = visit.upload_if_absent(upload, MatchBy::NameAndMd5).await?;
-                assert_eq!(matches!(came, UploadOutcome::Uploaded(_)), round == 0);
+                let outcome = member.upload_if_absent(upload, MatchBy::NameAndMd5).await?;
+                assert_eq!(matches!(outcome, UploadOutcome::Uploaded(_)), attempt == 0);
             }
-            let mut files = visit.files();
+            let mut files = member.files();
             assert_eq!(files.try_next().await?.unwrap().basename, "report.txt");
             Ok(())
         });
@@ -213,15 +217,15 @@ async fn what_a_visit_has_stored_is_seen_by_its_next_look() {
 }
 
 #[tokio::test]
-async fn the_example_gives_everyone_one_report() {
-    in_sandbox(async |world, sandbox| {
+async fn example_job_uploads_one_report_per_member() {
+    in_sandbox(async |server, sandbox| {
         sandbox.populate(12);
         sandbox.add_shared_file(ALICE, "shared.txt", b"x", json!({}));
         let dir = tempfile::tempdir().unwrap();
         let journal = dir.path().join("report.done");
         let journal = journal.to_str().unwrap();
         for _ in 0..2 {
-            let run = background_job::report(&world.project, "2026-11", journal).await;
+            let run = background_job::report(&server.project, "2026-11", journal).await;
             assert_eq!(run.unwrap().done, 13);
         }
         let report = sandbox.files(ALICE).pop().unwrap();
@@ -234,26 +238,30 @@ async fn the_example_gives_everyone_one_report() {
 }
 
 #[tokio::test]
-async fn a_master_token_that_expires_ends_the_run_and_the_next_goes_on() {
-    in_sandbox(async |world, sandbox| {
+async fn expired_master_token_ends_job_and_next_run_resumes() {
+    in_sandbox(async |server, sandbox| {
         sandbox.populate(9);
         let dir = tempfile::tempdir().unwrap();
         let job = MemberJob::new()
             .concurrency(1)
             .resume(dir.path().join("done"));
-        let visits = AtomicUsize::new(0);
-        let run = world.project.for_each_member(&job, async |visit| {
-            if visits.fetch_add(1, Ordering::SeqCst) == 4 {
+        let processed = AtomicUsize::new(0);
+        let run = server.project.for_each_member(&job, async |member| {
+            if processed.fetch_add(1, Ordering::SeqCst) == 4 {
                 sandbox.expire_master_token();
             }
-            store(visit).await
+            store(member).await
         });
         assert!(matches!(run.await, Err(Error::Expired)));
-        assert_eq!(visits.into_inner(), 5);
+        assert_eq!(processed.into_inner(), 5);
         sandbox.renew_master_token();
-        let run = world.project.for_each_member(&job, store).await.unwrap();
+        let run = server.project.for_each_member(&job, store).await.unwrap();
         assert_eq!((run.done, run.already_done), (6, 4));
-        assert_eq!(sandbox.count(Endpoint::Upload), 5 + 6, "one was refused");
+        assert_eq!(
+            sandbox.count(Endpoint::Upload),
+            5 + 6,
+            "one upload was rejected"
+        );
     })
     .await;
 }

@@ -1,30 +1,30 @@
-//! Lists over pages.
+//! Paginated lists.
 
 use std::collections::BTreeSet;
 
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 use oh_core::Error;
 use oh_core::api::{RetryPolicy, Upload};
 use oh_sandbox::{Endpoint, Fault};
 
-use crate::world::{in_sandbox, promise};
+use crate::server::{in_sandbox, on_server};
 
 #[tokio::test]
-async fn the_members_list_has_the_member_on_pages_of_any_length() {
-    promise(async |world| {
+async fn member_list_contains_member_for_any_page_size() {
+    on_server(async |server| {
         for page_size in [1, 7, 1_000] {
-            let mut members = world.project.members().page_size(page_size);
+            let mut members = server.project.members().page_size(page_size);
             let mut seen = 0;
-            let mut found = false;
+            let mut is_listed = false;
             while let Some(member) = members.try_next().await.unwrap() {
                 seen += 1;
-                found |= member.project_member_id == world.id;
-                if found && world.is_real() {
-                    // It may be long.
+                is_listed |= member.project_member_id == server.id;
+                if is_listed && server.is_real() {
+                    // The list of a real project can be long.
                     return;
                 }
             }
-            assert!(found);
+            assert!(is_listed);
             assert_eq!(members.total(), Some(seen));
         }
     })
@@ -32,14 +32,14 @@ async fn the_members_list_has_the_member_on_pages_of_any_length() {
 }
 
 #[tokio::test]
-async fn files_come_each_once_over_pages() {
-    promise(async |world| {
+async fn file_list_has_no_duplicates_across_pages() {
+    on_server(async |server| {
         let mut sent = BTreeSet::new();
         for i in 0..5 {
             let upload = Upload::bytes(format!("contract-{i}.txt"), "x");
-            sent.insert(world.member.upload(upload).await.unwrap().id);
+            sent.insert(server.member.upload(upload).await.unwrap().id);
         }
-        for member in [&world.member, &world.by_master()] {
+        for member in [&server.member, &server.by_master()] {
             let files: Vec<_> = member
                 .files()
                 .page_size(2)
@@ -55,13 +55,12 @@ async fn files_come_each_once_over_pages() {
 }
 
 #[tokio::test]
-async fn a_list_knows_how_much_is_left() {
-    in_sandbox(async |world, sandbox| {
+async fn list_requests_pages_on_demand() {
+    in_sandbox(async |server, sandbox| {
         sandbox.populate(249);
-        let mut members = world.project.members();
+        let mut members = server.project.members();
         members.try_next().await.unwrap();
         assert_eq!(members.total(), Some(250));
-        assert_eq!(members.size_hint(), (99, Some(249)));
         assert_eq!(sandbox.count(Endpoint::Members), 1);
         assert_eq!(members.count().await, 249);
         assert_eq!(sandbox.count(Endpoint::Members), 3);
@@ -70,40 +69,39 @@ async fn a_list_knows_how_much_is_left() {
 }
 
 #[tokio::test]
-async fn a_link_to_another_host_is_an_error_and_gets_nothing() {
-    in_sandbox(async |world, sandbox| {
+async fn link_to_other_host_is_not_followed() {
+    in_sandbox(async |server, sandbox| {
         sandbox.populate(249);
-        let elsewhere = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let host = format!("http://{}", elsewhere.local_addr().unwrap());
+        let other_host = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = format!("http://{}", other_host.local_addr().unwrap());
         let host = host.parse().unwrap();
         sandbox.fault(Endpoint::Members, Fault::NextLinkToOtherHost { host });
-        let items: Vec<_> = world.project.members().collect().await;
+        let items: Vec<_> = server.project.members().collect().await;
         assert!(matches!(
             items.last(),
             Some(Err(Error::ForeignLink { host })) if host == "127.0.0.1"
         ));
         let text = format!("{:?}", items.last());
-        assert!(!text.contains(world.master().expose()), "{text}");
-        let waiting = futures_util::FutureExt::now_or_never(elsewhere.accept());
-        assert!(waiting.is_none(), "the other host was asked");
+        assert!(!text.contains(server.master().expose()), "{text}");
+        let connection = futures_util::FutureExt::now_or_never(other_host.accept());
+        assert!(connection.is_none(), "the other host received a request");
     })
     .await;
 }
 
 #[tokio::test]
-async fn pages_that_shift_end_all_the_same() {
+async fn list_ends_if_pages_shift() {
     for by in [-3, 3] {
-        in_sandbox(async |world, sandbox| {
+        in_sandbox(async |server, sandbox| {
             sandbox.populate(249);
             sandbox.fault(Endpoint::Members, Fault::ShiftingPages { by });
-            let members = world.project.members().page_size(50);
+            let members = server.project.members().page_size(50);
             let ids: Vec<_> = members
                 .map(|member| member.unwrap().project_member_id)
                 .collect()
                 .await;
             let distinct: BTreeSet<_> = ids.iter().collect();
-            // Some come twice, or some are missed: which is why absence from a list proves
-            // nothing.
+            // Items are duplicated or missing, so absence from a list proves nothing.
             match by {
                 ..0 => assert!(ids.len() > distinct.len()),
                 _ => assert!(distinct.len() < 250),
@@ -114,14 +112,14 @@ async fn pages_that_shift_end_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_page_that_breaks_off_is_asked_for_again() {
-    in_sandbox(async |world, sandbox| {
+async fn interrupted_page_is_requested_again() {
+    in_sandbox(async |server, sandbox| {
         sandbox.populate(149);
         sandbox.fault_next(Endpoint::Members, 2, Fault::ResetMidBody);
-        assert_eq!(world.project.members().count().await, 150);
+        assert_eq!(server.project.members().count().await, 150);
         sandbox.fault(Endpoint::Members, Fault::ResetMidBody);
-        let once = world.server.clone().retries(RetryPolicy::none());
-        let mut members = once.project(world.master().clone()).members();
+        let without_retries = server.client.clone().retries(RetryPolicy::none());
+        let mut members = without_retries.project(server.master().clone()).members();
         let error = members.try_next().await.unwrap_err();
         assert!(matches!(error, Error::Network(_)), "{error}");
     })

@@ -1,23 +1,22 @@
-//! The contract: what Open Humans promises, endpoint by endpoint, as the API client needs it.
+//! The contract suite: the behavior of Open Humans' endpoints that the API client relies on.
 //!
-//! Against the sandbox as it stands, each test with one of its own. Against a real server where
-//! the environment names one:
+//! By default each test starts its own sandbox. The environment can name a real server instead:
 //!
-//! | variable | |
+//! | variable | meaning |
 //! |---|---|
-//! | `OH_CONTRACT_BASE_URL` | the server; the others are wanted only with this one |
+//! | `OH_CONTRACT_BASE_URL` | the server's URL, which makes the other variables required |
 //! | `OH_CONTRACT_CLIENT_ID` | the project's client id |
-//! | `OH_CONTRACT_CLIENT_SECRET` | its client secret |
-//! | `OH_CONTRACT_MASTER_TOKEN` | its master token |
-//! | `OH_CONTRACT_REDIRECT_URI` | its redirect URI |
-//! | `OH_CONTRACT_AUTHORIZE` | a command that is given an authorization URL and prints the URL the browser ends at |
+//! | `OH_CONTRACT_CLIENT_SECRET` | the client secret |
+//! | `OH_CONTRACT_MASTER_TOKEN` | the master token |
+//! | `OH_CONTRACT_REDIRECT_URI` | the redirect URI |
+//! | `OH_CONTRACT_AUTHORIZE` | a command that opens an authorization URL and prints the final URL of the browser |
 //!
-//! The tests then run one after the other, as the one member the command authorizes. The server is
-//! left as it was found: files that were not there before are deleted, the member who was removed
-//! is back, tokens are revoked. What cannot be taken back is one message to that member for each
-//! test that sends one, and that the member takes part in the project. Tests of faults are the sandbox's alone.
+//! The tests then run one at a time as the member that the command authorizes. Each test restores the
+//! server: it deletes new files, lets a removed member join again and revokes tokens. It cannot undo
+//! messages to the member and the member's participation in the project. Tests of faults always use
+//! the sandbox.
 
-// Helpers of tests may unwrap as tests do.
+// Test helpers may unwrap like tests.
 #![allow(clippy::unwrap_used)]
 
 mod bulk;
@@ -30,4 +29,4 @@ mod oauth;
 mod public;
 mod recorded;
 mod recorder;
-mod world;
+mod server;

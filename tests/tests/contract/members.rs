@@ -1,17 +1,17 @@
-//! Who is there: the project, its members, messages to them, and removing them.
+//! The project, its members, messages and removals.
 
 use oh_core::Error;
 use oh_core::api::{Message, Removal, TokenError};
 use oh_sandbox::Endpoint;
 use serde_json::{Value, json};
 
-use crate::world::{in_sandbox, promise};
+use crate::server::{in_sandbox, on_server};
 
 #[tokio::test]
-async fn the_project_knows_itself_by_either_token() {
-    promise(async |world| {
-        let by_master = world.project.project().await.unwrap();
-        let by_member = world.member.project().await.unwrap();
+async fn project_is_equal_with_either_token() {
+    on_server(async |server| {
+        let by_master = server.project.project().await.unwrap();
+        let by_member = server.member.project().await.unwrap();
         assert!(by_master.id.is_some() && by_master.id_label.is_some());
         assert_eq!(by_master.id, by_member.id);
     })
@@ -19,10 +19,10 @@ async fn the_project_knows_itself_by_either_token() {
 }
 
 #[tokio::test]
-async fn exchange_member_says_the_same_to_either_token() {
-    promise(async |world| {
-        let by_member = world.member.exchange_member().await.unwrap();
-        let by_master = world.by_master().exchange_member().await.unwrap();
+async fn exchange_member_is_equal_with_either_token() {
+    on_server(async |server| {
+        let by_member = server.member.exchange_member().await.unwrap();
+        let by_master = server.by_master().exchange_member().await.unwrap();
         assert_eq!(by_member.project_member_id, by_master.project_member_id);
         assert_eq!(by_member.username, by_master.username);
         assert_eq!(by_member.created, by_master.created);
@@ -34,12 +34,12 @@ async fn exchange_member_says_the_same_to_either_token() {
 }
 
 #[tokio::test]
-async fn a_wrong_token_is_unauthorized() {
-    promise(async |world| {
-        let member = world.server.member("bogus");
+async fn unknown_token_is_unauthorized() {
+    on_server(async |server| {
+        let member = server.client.member("bogus");
         let error = member.exchange_member().await.unwrap_err();
         assert!(matches!(error, Error::Unauthorized { detail } if detail == "Invalid token."));
-        let project = world.server.project("bogus");
+        let project = server.client.project("bogus");
         let error = project.members().try_next().await.unwrap_err();
         assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
         let error = member.message(&Message::new("never sent")).await;
@@ -49,9 +49,9 @@ async fn a_wrong_token_is_unauthorized() {
 }
 
 #[tokio::test]
-async fn nobodys_id_is_not_a_member() {
-    promise(async |world| {
-        let nobody = world.project.member(&"00000000".parse().unwrap());
+async fn unknown_member_id_is_deauthorized() {
+    on_server(async |server| {
+        let nobody = server.project.member(&"00000000".parse().unwrap());
         let error = nobody.exchange_member().await.unwrap_err();
         assert!(matches!(error, Error::Deauthorized), "{error}");
         let error = nobody.delete_all_files().await.unwrap_err();
@@ -64,23 +64,23 @@ async fn nobodys_id_is_not_a_member() {
 }
 
 #[tokio::test]
-async fn a_message_is_taken_from_either_token() {
-    promise(async |world| {
+async fn message_is_accepted_with_either_token() {
+    on_server(async |server| {
         let message = Message::new("From the contract suite.").subject("Contract");
-        world.member.message(&message).await.unwrap();
-        world.by_master().message(&message).await.unwrap();
-        let ids = [world.id.clone()];
-        world.project.message(&ids, &message).await.unwrap();
+        server.member.message(&message).await.unwrap();
+        server.by_master().message(&message).await.unwrap();
+        let ids = [server.id.clone()];
+        server.project.message(&ids, &message).await.unwrap();
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_message_to_someone_unknown_is_refused_and_says_who() {
-    promise(async |world| {
-        let ids = [world.id.clone(), "00000000".parse().unwrap()];
+async fn message_to_unknown_member_names_id() {
+    on_server(async |server| {
+        let ids = [server.id.clone(), "00000000".parse().unwrap()];
         let message = Message::new("never sent");
-        let error = world.project.message(&ids, &message).await.unwrap_err();
+        let error = server.project.message(&ids, &message).await.unwrap_err();
         let problem = error.field("project_member_ids").unwrap();
         assert!(problem.contains("00000000"), "{problem}");
     })
@@ -88,11 +88,11 @@ async fn a_message_to_someone_unknown_is_refused_and_says_who() {
 }
 
 #[tokio::test]
-async fn a_message_to_all_reaches_all() {
-    in_sandbox(async |world, sandbox| {
+async fn message_all_reaches_every_member() {
+    in_sandbox(async |server, sandbox| {
         sandbox.populate(3);
         let message = Message::new("to all").subject("all");
-        world.project.message_all(&message).await.unwrap();
+        server.project.message_all(&message).await.unwrap();
         let sent = sandbox.messages().pop().unwrap();
         assert_eq!((sent.to.len(), sent.subject.as_str()), (4, "all"));
     })
@@ -100,42 +100,42 @@ async fn a_message_to_all_reaches_all() {
 }
 
 #[tokio::test]
-async fn whoever_is_removed_is_gone_and_can_come_back_as_the_same() {
-    promise(async |world| {
-        assert_eq!(world.by_master().remove().await.unwrap(), Removal::Removed);
-        let error = world.member.exchange_member().await.unwrap_err();
+async fn removed_member_loses_access_and_rejoins_with_same_id() {
+    on_server(async |server| {
+        assert_eq!(server.by_master().remove().await.unwrap(), Removal::Removed);
+        let error = server.member.exchange_member().await.unwrap_err();
         assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
-        let refused = world.oauth.refresh(&world.tokens.refresh_token).await;
+        let refused = server.oauth.refresh(&server.tokens.refresh_token).await;
         assert!(matches!(refused, Err(TokenError::InvalidGrant)));
-        // A master token is still told of those who have left, but can do nothing for them.
-        world.by_master().exchange_member().await.unwrap();
-        let error = world.by_master().delete_all_files().await.unwrap_err();
+        // A master token can still read former members, but not change their data.
+        server.by_master().exchange_member().await.unwrap();
+        let error = server.by_master().delete_all_files().await.unwrap_err();
         assert!(matches!(error, Error::Deauthorized), "{error}");
-        let mut members = world.project.members();
+        let mut members = server.project.members();
         while let Some(member) = members.try_next().await.unwrap() {
-            assert_ne!(member.project_member_id, world.id);
+            assert_ne!(member.project_member_id, server.id);
         }
-        let again = world.by_master().remove().await.unwrap();
+        let again = server.by_master().remove().await.unwrap();
         assert_eq!(again, Removal::NotAMember);
 
-        let tokens = world.authorize().await;
-        let member = world.server.member(tokens.access_token);
+        let tokens = server.authorize().await;
+        let member = server.client.member(tokens.access_token);
         let who = member.exchange_member().await.unwrap();
-        assert_eq!(who.project_member_id, world.id);
-        world.oauth.revoke(&tokens.refresh_token).await.unwrap();
+        assert_eq!(who.project_member_id, server.id);
+        server.oauth.revoke(&tokens.refresh_token).await.unwrap();
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_removal_that_is_answered_500_is_found_to_have_happened() {
-    in_sandbox(async |world, sandbox| {
+async fn removal_that_responds_500_is_confirmed() {
+    in_sandbox(async |server, sandbox| {
         sandbox.set_remove_members_fails(true);
-        assert_eq!(world.member.remove().await.unwrap(), Removal::Removed);
-        let bob = crate::world::BOB;
+        assert_eq!(server.member.remove().await.unwrap(), Removal::Removed);
+        let bob = crate::server::BOB;
         sandbox.join(bob);
-        let ids = [bob.parse().unwrap(), world.id.clone()];
-        let outcomes = world.project.remove_members(&ids).await;
+        let ids = [bob.parse().unwrap(), server.id.clone()];
+        let outcomes = server.project.remove_members(&ids).await;
         let outcomes: Vec<_> = outcomes.into_iter().map(|(_, o)| o.unwrap()).collect();
         assert_eq!(outcomes, [Removal::Removed, Removal::NotAMember]);
         assert!(!sandbox.is_joined(bob));
@@ -144,12 +144,12 @@ async fn a_removal_that_is_answered_500_is_found_to_have_happened() {
 }
 
 #[tokio::test]
-async fn a_page_of_files_begins_where_it_is_told_to() {
-    in_sandbox(async |world, sandbox| {
+async fn file_page_starts_at_offset() {
+    in_sandbox(async |server, sandbox| {
         for i in 0..5 {
-            sandbox.add_file(world.id.as_str(), &format!("{i}.txt"), b"x", json!({}));
+            sandbox.add_file(server.id.as_str(), &format!("{i}.txt"), b"x", json!({}));
         }
-        let page = world.member.exchange_member_page(2, 3).await.unwrap();
+        let page = server.member.exchange_member_page(2, 3).await.unwrap();
         let names: Vec<_> = page.data.iter().map(|file| &*file.basename).collect();
         assert_eq!(
             (names.as_slice(), page.count),
@@ -158,33 +158,33 @@ async fn a_page_of_files_begins_where_it_is_told_to() {
         let raw: Value = serde_json::from_str(page.raw()).unwrap();
         assert_eq!(raw["data"][0]["basename"], "3.txt");
         assert!(raw["previous"].as_str().unwrap().contains("offset=1"));
-        let mut from = world.member.files().offset(4);
+        let mut from = server.member.files().offset(4);
         assert_eq!(from.try_next().await.unwrap().unwrap().basename, "4.txt");
     })
     .await;
 }
 
 #[tokio::test]
-async fn the_files_of_all_members_cost_no_request_each() {
-    in_sandbox(async |world, sandbox| {
+async fn files_of_members_need_no_request_for_short_lists() {
+    in_sandbox(async |server, sandbox| {
         for id in sandbox.populate(250) {
             sandbox.add_file(&id, "a.txt", b"x", json!({}));
         }
         for i in 0..11 {
-            sandbox.add_file(world.id.as_str(), &format!("{i}.txt"), b"x", json!({}));
+            sandbox.add_file(server.id.as_str(), &format!("{i}.txt"), b"x", json!({}));
         }
         sandbox.reset_stats();
-        let mut members = world.project.members();
+        let mut members = server.project.members();
         let mut files = 0;
         while let Some(member) = members.try_next().await.unwrap() {
-            let mut list = world.project.files_of(&member);
+            let mut list = server.project.files_of(&member);
             while list.try_next().await.unwrap().is_some() {
                 files += 1;
             }
         }
         assert_eq!(files, 250 + 11);
         assert_eq!(sandbox.count(Endpoint::Members), 3);
-        // The one with more files than the list of members brings along.
+        // One member has more files than the member list contains.
         assert_eq!(sandbox.count(Endpoint::ExchangeMember), 1);
     })
     .await;

@@ -1,12 +1,12 @@
-//! What anyone may see.
+//! Public data.
 
 use oh_core::Error;
 use oh_core::api::{DataFileId, FileFilter, List, Upload};
 
-use crate::world::{ALICE, BOB, in_sandbox, promise};
+use crate::server::{ALICE, BOB, in_sandbox, on_server};
 
-/// Reads a list's first items: that they are understood is the promise.
-async fn some<T: Send + 'static>(mut list: List<T>) -> Vec<T> {
+/// Reads the first items of a list, which checks that they can be parsed.
+async fn first_items<T: Send + 'static>(mut list: List<T>) -> Vec<T> {
     let mut items = Vec::new();
     while items.len() < 5
         && let Some(item) = list.try_next().await.unwrap()
@@ -17,74 +17,74 @@ async fn some<T: Send + 'static>(mut list: List<T>) -> Vec<T> {
 }
 
 #[tokio::test]
-async fn projects_are_listed_and_found_by_number() {
-    promise(async |world| {
-        let listed = some(world.public.projects()).await;
+async fn public_projects_are_listed_and_returned_by_number() {
+    on_server(async |server| {
+        let listed = first_items(server.public.projects()).await;
         let id = listed[0].id.unwrap();
-        let found = world.public.project(id).await.unwrap();
+        let found = server.public.project(id).await.unwrap();
         assert_eq!(found.name, listed[0].name);
-        some(world.public.project_files(id)).await;
-        some(world.public.project_members(id)).await;
-        let error = world.public.project(999_999_999).await.unwrap_err();
+        first_items(server.public.project_files(id)).await;
+        first_items(server.public.project_members(id)).await;
+        let error = server.public.project(999_999_999).await.unwrap_err();
         assert!(matches!(error, Error::NotFound), "{error}");
     })
     .await;
 }
 
 #[tokio::test]
-async fn members_are_listed_and_found_by_name() {
-    promise(async |world| {
-        let listed = some(world.public.members()).await;
+async fn public_members_are_listed_and_returned_by_name() {
+    on_server(async |server| {
+        let listed = first_items(server.public.members()).await;
         let Some(name) = listed.first().and_then(|member| member.username.as_ref()) else {
             return;
         };
-        let found = world.public.member(name).await.unwrap();
+        let found = server.public.member(name).await.unwrap();
         assert_eq!(found.username.as_ref(), Some(name));
-        some(world.public.member_projects(name).unwrap()).await;
-        some(world.public.member_files(name).unwrap()).await;
-        let error = world.public.member("nobody has this name").await;
+        first_items(server.public.member_projects(name).unwrap()).await;
+        first_items(server.public.member_files(name).unwrap()).await;
+        let error = server.public.member("nobody has this name").await;
         assert!(matches!(error, Err(Error::NotFound)));
     })
     .await;
 }
 
 #[tokio::test]
-async fn data_types_are_listed_and_found_by_number() {
-    promise(async |world| {
-        let listed = some(world.public.data_types()).await;
+async fn data_types_are_listed_and_returned_by_number() {
+    on_server(async |server| {
+        let listed = first_items(server.public.data_types()).await;
         let id = listed[0].id.unwrap();
-        let found = world.public.data_type(id).await.unwrap();
+        let found = server.public.data_type(id).await.unwrap();
         assert_eq!(found.name, listed[0].name);
-        some(world.public.data_type_files(id)).await;
-        let error = world.public.data_type(999_999_999).await.unwrap_err();
+        first_items(server.public.data_type_files(id)).await;
+        let error = server.public.data_type(999_999_999).await.unwrap_err();
         assert!(matches!(error, Error::NotFound), "{error}");
     })
     .await;
 }
 
 #[tokio::test]
-async fn public_files_are_listed_and_found_by_id() {
-    promise(async |world| {
-        for file in some(world.public.files()).await {
-            let found = world.public.file(file.id).await.unwrap();
+async fn public_files_are_listed_and_returned_by_id() {
+    on_server(async |server| {
+        for file in first_items(server.public.files()).await {
+            let found = server.public.file(file.id).await.unwrap();
             assert_eq!(found.basename, file.basename);
         }
-        let nothing = world.public.file(DataFileId::new(999_999_999)).await;
+        let nothing = server.public.file(DataFileId::new(999_999_999)).await;
         assert!(matches!(nothing, Err(Error::NotFound)));
     })
     .await;
 }
 
 #[tokio::test]
-async fn the_older_forms_are_understood() {
-    promise(async |world| {
-        for file in some(world.public.public_data()).await {
+async fn older_public_lists_are_parsed() {
+    on_server(async |server| {
+        for file in first_items(server.public.public_data()).await {
             assert!(file.source.is_some());
         }
-        for member in some(world.public.sources_by_member()).await {
+        for member in first_items(server.public.sources_by_member()).await {
             assert!(!member.username.is_empty());
         }
-        for source in some(world.public.members_by_source()).await {
+        for source in first_items(server.public.members_by_source()).await {
             assert!(!source.source.is_empty());
         }
     })
@@ -92,14 +92,14 @@ async fn the_older_forms_are_understood() {
 }
 
 #[tokio::test]
-async fn a_public_file_can_be_downloaded_without_a_token() {
-    in_sandbox(async |world, sandbox| {
-        let id = world.id.as_str();
+async fn public_file_is_downloaded_without_token() {
+    in_sandbox(async |server, sandbox| {
+        let id = server.id.as_str();
         sandbox
             .add_file(id, "p.txt", b"public", serde_json::json!({}))
             .unwrap();
-        let file = world.public.files().try_next().await.unwrap().unwrap();
-        let bytes = world.public.download(&file).bytes().await.unwrap();
+        let file = server.public.files().try_next().await.unwrap().unwrap();
+        let bytes = server.public.download(&file).bytes().await.unwrap();
         assert_eq!(bytes, "public");
         assert_eq!(file.user.unwrap().username.as_deref(), Some("alice"));
     })
@@ -107,30 +107,30 @@ async fn a_public_file_can_be_downloaded_without_a_token() {
 }
 
 #[tokio::test]
-async fn a_kept_address_is_enough_to_download() {
-    in_sandbox(async |world, sandbox| {
-        let added = sandbox.add_file(ALICE, "a.txt", b"kept", serde_json::json!({}));
-        let file = world.member.files().try_next().await.unwrap().unwrap();
+async fn stored_url_is_enough_to_download() {
+    in_sandbox(async |server, sandbox| {
+        let added = sandbox.add_file(ALICE, "a.txt", b"stored", serde_json::json!({}));
+        let file = server.member.files().try_next().await.unwrap().unwrap();
         assert_eq!(file.id.get(), added.unwrap());
         let url = file.download_url.expose().to_owned();
-        let bytes = world.server.download(url, "a.txt").bytes().await.unwrap();
-        assert_eq!(bytes, "kept");
+        let bytes = server.client.download(url, "a.txt").bytes().await.unwrap();
+        assert_eq!(bytes, "stored");
     })
     .await;
 }
 
 #[tokio::test]
-async fn filters_hold_although_this_server_ignores_them() {
-    in_sandbox(async |world, sandbox| {
+async fn public_filters_apply_if_server_ignores_them() {
+    in_sandbox(async |server, sandbox| {
         sandbox.join(BOB);
         for member in [ALICE, BOB] {
             sandbox.add_file(member, "own.txt", b"x", serde_json::json!({}));
             sandbox.add_shared_file(member, "shared.txt", b"x", serde_json::json!({}));
         }
         let gps = Upload::bytes("gps.txt", "x").data_types(["2"]);
-        world.member.upload(gps).await.unwrap();
+        server.member.upload(gps).await.unwrap();
         let names = async |filter: FileFilter| {
-            let mut names: Vec<String> = some(world.public.files_matching(&filter))
+            let mut names: Vec<String> = first_items(server.public.files_matching(&filter))
                 .await
                 .into_iter()
                 .map(|file| format!("{}/{}", file.user.unwrap().username.unwrap(), file.basename))
@@ -152,18 +152,22 @@ async fn filters_hold_although_this_server_ignores_them() {
         let others = all().data_type(1).include_children().username("bob");
         assert_eq!(names(others).await, [""; 0]);
 
-        let projects = some(world.public.projects_named("OTHER")).await;
+        let projects = first_items(server.public.projects_named("OTHER")).await;
         assert_eq!(projects.len(), 1);
-        let members = some(world.public.members_named("LIC")).await;
+        let members = first_items(server.public.members_named("LIC")).await;
         assert_eq!(members[0].username.as_deref(), Some("alice"));
         assert_eq!(members.len(), 1);
-        let types = some(world.public.data_types_of(2)).await;
+        let types = first_items(server.public.data_types_of(2)).await;
         assert!(types.iter().all(|it| it.uploadable == Some(true)));
         assert_eq!((types.len(), types[0].details.as_deref()), (2, Some("")));
-        assert!(some(world.public.data_types_of(99)).await.is_empty());
-        let source = world.public.members_of_source("direct-sharing-2").await;
+        assert!(
+            first_items(server.public.data_types_of(99))
+                .await
+                .is_empty()
+        );
+        let source = server.public.members_of_source("direct-sharing-2").await;
         assert_eq!(source.unwrap().unwrap().usernames, ["alice", "bob"]);
-        let none = world.public.members_of_source("direct-sharing-99").await;
+        let none = server.public.members_of_source("direct-sharing-99").await;
         assert!(none.unwrap().is_none());
     })
     .await;

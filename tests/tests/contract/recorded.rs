@@ -1,9 +1,9 @@
-//! Held against exchanges recorded with Open Humans itself, where they are at hand.
+//! A comparison with exchanges that were recorded with Open Humans.
 //!
-//! Each request the client sends must look like one the real server took: its way of carrying the
-//! token, its content type, its fields. Each answer the sandbox gives must look like one the real
-//! server gave: its status, its content type, the form of its JSON. The recordings are not part of
-//! this repository; `OH_CONTRACT_RECORDED` names the directory they are in.
+//! Each request of the client must have a recorded counterpart with the same kind of credentials,
+//! content type and fields. Each response of the sandbox must have a recorded counterpart with the
+//! same status, content type and JSON structure. The recordings are not part of this repository;
+//! `OH_CONTRACT_RECORDED` names their directory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::recorder::{Exchange, Recorder};
-use crate::world::{BOB, World};
+use crate::server::{BOB, TestServer};
 
 #[derive(Deserialize)]
 struct Recorded {
@@ -43,13 +43,13 @@ struct RecordedResponse {
     body: String,
 }
 
-/// All recorded exchanges. Entries of another form, such as those of the webhook, are left out.
+/// Reads the recorded exchanges, without entries of another form such as webhooks.
 fn recordings() -> Option<Vec<Recorded>> {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/recorded");
     let directory = std::env::var_os("OH_CONTRACT_RECORDED").map(PathBuf::from);
     let directory = directory.unwrap_or_else(|| beside.into());
     let Ok(entries) = std::fs::read_dir(&directory) else {
-        // Not with a macro: what those print of a test that passes is not shown.
+        // The test harness hides the output of macros in tests that pass.
         let skipped = format!("SKIPPED: no recordings in {}\n", directory.display());
         std::io::stderr().write_all(skipped.as_bytes()).unwrap();
         return None;
@@ -64,15 +64,11 @@ fn recordings() -> Option<Vec<Recorded>> {
                 .filter_map(|e| serde_json::from_value(e).ok()),
         );
     }
-    assert!(
-        all.len() > 100,
-        "only {} recordings were understood",
-        all.len()
-    );
+    assert!(all.len() > 100, "only {} recordings were parsed", all.len());
     Some(all)
 }
 
-/// What kind of call it is: method, and path with ids and names left out.
+/// The kind of a call: method, and path without ids and names.
 fn kind(method: &str, path: &str) -> String {
     if path.starts_with("/open-humans-testing/") {
         return format!("{method} object");
@@ -86,7 +82,7 @@ fn kind(method: &str, path: &str) -> String {
     format!("{method} {}", segments.collect::<Vec<_>>().join("/"))
 }
 
-/// How a request says who it is from.
+/// How a request transmits its credentials.
 fn credentials(query: &str, authorization: Option<&str>) -> String {
     let scheme = authorization.and_then(|value| value.split(' ').next());
     let by_query = query
@@ -103,7 +99,7 @@ fn names(pairs: &str) -> BTreeSet<String> {
     pairs.map(|(name, _)| name.into_owned()).collect()
 }
 
-/// The names of what a body carries.
+/// The names of the fields in a body.
 fn fields(content_type: &str, body: &str) -> BTreeSet<String> {
     match content_type {
         "application/json" => match serde_json::from_str(body) {
@@ -125,37 +121,39 @@ fn essence(content_type: &str) -> String {
     essence.trim().to_ascii_lowercase()
 }
 
-/// Whether two JSON values are of one form. What is null, empty or free can be anything.
-fn alike(name: &str, a: &Value, b: &Value) -> bool {
+/// Whether two JSON values have the same structure. Null, empty lists and metadata match anything.
+fn same_structure(name: &str, a: &Value, b: &Value) -> bool {
     match (a, b) {
         _ if name == "metadata" => true,
         (Value::Null, _) | (_, Value::Null) => true,
         (Value::Object(a), Value::Object(b)) => {
             a.len() == b.len()
-                && a.iter()
-                    .all(|(key, value)| b.get(key).is_some_and(|other| alike(key, value, other)))
+                && a.iter().all(|(key, value)| {
+                    b.get(key)
+                        .is_some_and(|other| same_structure(key, value, other))
+                })
         }
         (Value::Array(a), Value::Array(b)) => match (a.first(), b.first()) {
-            (Some(a), Some(b)) => alike("", a, b),
+            (Some(a), Some(b)) => same_structure("", a, b),
             _ => true,
         },
         (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
     }
 }
 
-/// One of our exchanges, in the recordings' terms.
-struct Ours {
+/// An exchange between the client and the sandbox, in the form of the recordings.
+struct Actual {
     kind: String,
     credentials: String,
     query: BTreeSet<String>,
     content_type: String,
     fields: BTreeSet<String>,
     status: u16,
-    answer_type: String,
-    answer: Bytes,
+    response_type: String,
+    response: Bytes,
 }
 
-impl From<Exchange> for Ours {
+impl From<Exchange> for Actual {
     fn from(exchange: Exchange) -> Self {
         let (request, response) = (exchange.request, exchange.response);
         let header = |headers: &http::HeaderMap, name: &str| {
@@ -174,135 +172,148 @@ impl From<Exchange> for Ours {
             fields: fields(&content_type, &body),
             content_type,
             status: response.status().as_u16(),
-            answer_type: essence(&header(response.headers(), "content-type")),
-            answer: response.into_body(),
+            response_type: essence(&header(response.headers(), "content-type")),
+            response: response.into_body(),
         }
     }
 }
 
-/// What is wrong with one of our exchanges, seen from those recorded of its kind.
-fn differences(ours: &Ours, of_kind: &[&Recorded]) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut differ = |what: String| found.push(format!("{}: {what}", ours.kind));
+/// Returns the differences between an exchange and the recorded ones of its kind.
+fn differences(actual: &Actual, of_kind: &[&Recorded]) -> Vec<String> {
+    let mut differences = Vec::new();
+    let mut differ = |what: String| differences.push(format!("{}: {what}", actual.kind));
     if of_kind.is_empty() {
-        differ("nothing of the kind is recorded".into());
-        return found;
+        differ("no exchange of this kind is recorded".into());
+        return differences;
     }
     let header = |r: &Recorded, name: &str| {
         let mut headers = r.request.headers.iter();
         let header = headers.find(|(key, _)| key.eq_ignore_ascii_case(name));
         header.map(|(_, value)| value.clone())
     };
-    // What the server took; what it refused proves nothing for a request that is taken.
-    let taken: Vec<&&Recorded> = of_kind.iter().filter(|r| r.response.status < 400).collect();
-    if ours.status < 400 {
-        let said = |r: &Recorded| {
+    // Rejected requests do not show what the server accepts.
+    let accepted: Vec<&&Recorded> = of_kind.iter().filter(|r| r.response.status < 400).collect();
+    if actual.status < 400 {
+        let credentials_of = |r: &Recorded| {
             let authorization = header(r, "authorization");
             credentials(&r.request.query, authorization.as_deref())
         };
-        if !taken.iter().any(|r| said(r) == ours.credentials) {
-            differ(format!("credentials {}", ours.credentials));
+        if !accepted
+            .iter()
+            .any(|r| credentials_of(r) == actual.credentials)
+        {
+            differ(format!("credentials {}", actual.credentials));
         }
-        let types: BTreeSet<String> = taken
+        let types: BTreeSet<String> = accepted
             .iter()
             .map(|r| essence(&header(r, "content-type").unwrap_or_default()))
             .collect();
-        if !types.contains(&ours.content_type) {
+        if !types.contains(&actual.content_type) {
             differ(format!(
                 "content type {:?} is none of {types:?}",
-                ours.content_type
+                actual.content_type
             ));
         }
-        let known: BTreeSet<String> = taken
+        let known: BTreeSet<String> = accepted
             .iter()
             .flat_map(|r| {
                 let content_type = essence(&header(r, "content-type").unwrap_or_default());
                 fields(&content_type, &r.request.body)
             })
             .collect();
-        for field in ours.fields.difference(&known) {
-            differ(format!("the field {field} was never taken"));
+        for field in actual.fields.difference(&known) {
+            differ(format!("the field {field} was never accepted"));
         }
-        let mut known: BTreeSet<String> =
-            taken.iter().flat_map(|r| names(&r.request.query)).collect();
-        // Pages are asked for in the same way everywhere, as recorded of exchange-member.
+        let mut known: BTreeSet<String> = accepted
+            .iter()
+            .flat_map(|r| names(&r.request.query))
+            .collect();
+        // All lists use the same parameters as exchange-member.
         known.extend(["limit".to_owned(), "offset".to_owned()]);
-        if ours.kind != "PUT object" && ours.kind != "GET object" {
-            for name in ours.query.difference(&known) {
-                differ(format!("the query parameter {name} was never taken"));
+        if actual.kind != "PUT object" && actual.kind != "GET object" {
+            for name in actual.query.difference(&known) {
+                differ(format!("the query parameter {name} was never accepted"));
             }
         }
     }
-    let answered: Vec<&&Recorded> = of_kind
+    let same_status: Vec<&&Recorded> = of_kind
         .iter()
-        .filter(|r| r.response.status == ours.status)
+        .filter(|r| r.response.status == actual.status)
         .collect();
-    if answered.is_empty() {
-        differ(format!(
-            "the answer's status {} was never given",
-            ours.status
-        ));
-        return found;
+    if same_status.is_empty() {
+        differ(format!("the status {} was never returned", actual.status));
+        return differences;
     }
-    let types: BTreeSet<String> = answered
+    let types: BTreeSet<String> = same_status
         .iter()
         .filter_map(|r| r.response.headers.get("Content-Type"))
         .map(|value| essence(value))
         .collect();
-    if ours.kind != "GET object" && !types.is_empty() && !types.contains(&ours.answer_type) {
+    if actual.kind != "GET object" && !types.is_empty() && !types.contains(&actual.response_type) {
         differ(format!(
-            "the answer's type {} is none of {types:?}",
-            ours.answer_type
+            "the response's content type {} is none of {types:?}",
+            actual.response_type
         ));
     }
-    let Ok(answer) = serde_json::from_slice::<Value>(&ours.answer) else {
-        return found;
+    let Ok(response) = serde_json::from_slice::<Value>(&actual.response) else {
+        return differences;
     };
-    // Long bodies were shortened when they were recorded.
-    let recorded: Vec<Value> = answered
+    // The recordings contain only the start of long bodies.
+    let recorded: Vec<Value> = same_status
         .iter()
         .filter_map(|r| serde_json::from_str(&r.response.body).ok())
         .collect();
-    if !recorded.is_empty() && !recorded.iter().any(|other| alike("", &answer, other)) {
-        differ(format!("no answer has this form: {answer}"));
+    if !recorded.is_empty()
+        && !recorded
+            .iter()
+            .any(|other| same_structure("", &response, other))
+    {
+        differ(format!("no response has this structure: {response}"));
     }
-    found
+    differences
 }
 
 async fn read<T: Send + 'static>(list: List<T>) {
-    // What is asked and answered is kept by the recorder; here only all pages are read.
     list.for_each(async |_| {}).await;
 }
 
-/// Everything the client can ask, and much of what can be answered.
-async fn ask_everything(world: &World, sandbox: &Sandbox) {
+/// Calls every endpoint of the client.
+async fn call_every_endpoint(server: &TestServer, sandbox: &Sandbox) {
     sandbox.join(BOB);
     let shared = serde_json::json!({"tags": [], "description": "d"});
     sandbox
-        .add_shared_file(world.id.as_str(), "shared.txt", b"s", shared)
+        .add_shared_file(server.id.as_str(), "shared.txt", b"s", shared)
         .unwrap();
-    let (member, project, public) = (&world.member, &world.project, &world.public);
+    let (member, project, public) = (&server.member, &server.project, &server.public);
     let nobody = "00000000".parse().unwrap();
 
-    world.authorize().await;
-    let refreshed = world.authorize().await;
-    world.oauth.refresh(&refreshed.refresh_token).await.unwrap();
-    world
+    server.authorize().await;
+    let refreshed = server.authorize().await;
+    server
+        .oauth
+        .refresh(&refreshed.refresh_token)
+        .await
+        .unwrap();
+    server
         .oauth
         .refresh(&refreshed.refresh_token)
         .await
         .unwrap_err();
-    let revoked = world.authorize().await;
-    world.oauth.revoke(&revoked.refresh_token).await.unwrap();
-    world.oauth.introspect(&revoked.access_token).await.unwrap();
+    let revoked = server.authorize().await;
+    server.oauth.revoke(&revoked.refresh_token).await.unwrap();
+    server
+        .oauth
+        .introspect(&revoked.access_token)
+        .await
+        .unwrap();
 
     project.project().await.unwrap();
     member.project().await.unwrap();
     member.exchange_member().await.unwrap();
-    world.by_master().exchange_member().await.unwrap();
+    server.by_master().exchange_member().await.unwrap();
     project.member(&nobody).exchange_member().await.unwrap_err();
-    world
-        .server
+    server
+        .client
         .member("bogus")
         .exchange_member()
         .await
@@ -310,7 +321,7 @@ async fn ask_everything(world: &World, sandbox: &Sandbox) {
     read(project.members()).await;
     read(project.members().page_size(1)).await;
 
-    for client in [member, &world.by_master()] {
+    for client in [member, &server.by_master()] {
         let small = Upload::bytes("small.txt", "s").data_types(["2"]);
         let small = client.upload(small).await.unwrap().id;
         let large = Upload::bytes("large.txt", vec![0; 3 << 20]);
@@ -334,7 +345,7 @@ async fn ask_everything(world: &World, sandbox: &Sandbox) {
     member.message(&message).await.unwrap();
     project.message_all(&message).await.unwrap();
     project
-        .message(std::slice::from_ref(&world.id), &message)
+        .message(std::slice::from_ref(&server.id), &message)
         .await
         .unwrap();
     project
@@ -372,29 +383,29 @@ async fn ask_everything(world: &World, sandbox: &Sandbox) {
 
     member.delete_files_named("large.txt").await.unwrap();
     member.delete_all_files().await.unwrap();
-    world.by_master().remove().await.unwrap();
-    world.by_master().remove().await.unwrap();
+    server.by_master().remove().await.unwrap();
+    server.by_master().remove().await.unwrap();
     member.exchange_member().await.unwrap_err();
 }
 
 #[tokio::test]
-async fn requests_and_answers_are_as_they_were_recorded() {
+async fn requests_and_responses_match_recordings() {
     let Some(recorded) = recordings() else {
         return;
     };
     let recorder = Recorder::new();
-    let world = World::sandbox(recorder.clone()).await;
-    ask_everything(&world, world.own_sandbox()).await;
-    let ours: Vec<Ours> = recorder.take().into_iter().map(Ours::from).collect();
-    assert!(ours.len() > 60, "{}", ours.len());
-    let differences: BTreeSet<String> = ours
+    let server = TestServer::sandbox(recorder.clone()).await;
+    call_every_endpoint(&server, server.own_sandbox()).await;
+    let actual: Vec<Actual> = recorder.take().into_iter().map(Actual::from).collect();
+    assert!(actual.len() > 60, "{}", actual.len());
+    let differences: BTreeSet<String> = actual
         .iter()
-        .flat_map(|ours| {
+        .flat_map(|actual| {
             let of_kind: Vec<&Recorded> = recorded
                 .iter()
-                .filter(|r| kind(&r.request.method, &r.request.path) == ours.kind)
+                .filter(|r| kind(&r.request.method, &r.request.path) == actual.kind)
                 .collect();
-            differences(ours, &of_kind)
+            differences(actual, &of_kind)
         })
         .collect();
     assert!(differences.is_empty(), "{differences:#?}");

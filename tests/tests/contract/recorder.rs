@@ -1,4 +1,4 @@
-//! A transport that keeps what passes through it.
+//! A transport that records requests and responses.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use oh_core::transport::{Body, HttpClient, Transport, TransportError};
 
-/// One request and its answer.
+/// A request and its response.
 pub(crate) struct Exchange {
     pub(crate) request: http::Request<Bytes>,
     pub(crate) response: http::Response<Bytes>,
@@ -52,11 +52,11 @@ impl Transport for Recorder {
             .await
             .map_err(TransportError::other)?
             .to_bytes();
-        let answer = http::Response::from_parts(head.clone(), Body::full(body.clone()));
+        let response = http::Response::from_parts(head.clone(), Body::full(body.clone()));
         self.exchanges.lock().unwrap().push(Exchange {
             request,
             response: http::Response::from_parts(head, body),
         });
-        Ok(answer)
+        Ok(response)
     }
 }

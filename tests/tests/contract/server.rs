@@ -1,4 +1,4 @@
-//! The server the contract is held against, and leaving it as it was found.
+//! The server under test, and the cleanup after each test.
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -14,16 +14,16 @@ use oh_sandbox::Sandbox;
 use tokio::sync::Mutex;
 use url::Url;
 
-/// One test at a time against a real server: it has one member for all of them.
-static REAL: Mutex<()> = Mutex::const_new(());
+/// Serializes tests against a real server, because they share one member.
+static REAL_SERVER: Mutex<()> = Mutex::const_new(());
 
 pub(crate) const ALICE: &str = "01026778";
 pub(crate) const BOB: &str = "00169953";
 
-/// The server, and the project and member the tests are.
-pub(crate) struct World {
+/// The server under test with its clients.
+pub(crate) struct TestServer {
     sandbox: Option<Sandbox>,
-    pub(crate) server: Client,
+    pub(crate) client: Client,
     pub(crate) oauth: OAuthClient,
     pub(crate) project: ProjectClient,
     pub(crate) public: PublicClient,
@@ -34,29 +34,29 @@ pub(crate) struct World {
     authorize: Option<String>,
 }
 
-/// Runs a promise against the server, and cleans up whatever comes of it.
-pub(crate) async fn promise(test: impl AsyncFnOnce(&World)) {
-    let _alone = match std::env::var_os("OH_CONTRACT_BASE_URL") {
-        Some(_) => Some(REAL.lock().await),
+/// Runs a test against the sandbox or the configured server, and cleans up afterwards.
+pub(crate) async fn on_server(test: impl AsyncFnOnce(&TestServer)) {
+    let _guard = match std::env::var_os("OH_CONTRACT_BASE_URL") {
+        Some(_) => Some(REAL_SERVER.lock().await),
         None => None,
     };
-    let world = World::find(Arc::new(HttpClient::new().unwrap())).await;
-    let before = world.own_files().await;
-    let outcome = AssertUnwindSafe(test(&world)).catch_unwind().await;
-    world.restore(&before).await;
+    let server = TestServer::from_env(Arc::new(HttpClient::new().unwrap())).await;
+    let before = server.own_files().await;
+    let outcome = AssertUnwindSafe(test(&server)).catch_unwind().await;
+    server.restore(&before).await;
     if let Err(panic) = outcome {
         std::panic::resume_unwind(panic);
     }
 }
 
-/// Runs a test that only the sandbox can play.
-pub(crate) async fn in_sandbox(test: impl AsyncFnOnce(&World, &Sandbox)) {
-    let world = World::sandbox(Arc::new(HttpClient::new().unwrap())).await;
-    test(&world, world.own_sandbox()).await;
+/// Runs a test that needs the sandbox.
+pub(crate) async fn in_sandbox(test: impl AsyncFnOnce(&TestServer, &Sandbox)) {
+    let server = TestServer::sandbox(Arc::new(HttpClient::new().unwrap())).await;
+    test(&server, server.own_sandbox()).await;
 }
 
-impl World {
-    pub(crate) async fn find(transport: Arc<dyn Transport>) -> Self {
+impl TestServer {
+    pub(crate) async fn from_env(transport: Arc<dyn Transport>) -> Self {
         match std::env::var("OH_CONTRACT_BASE_URL") {
             Ok(base_url) => Self::real(&base_url, transport).await,
             Err(_) => Self::sandbox(transport).await,
@@ -72,12 +72,12 @@ impl World {
             .start()
             .await
             .unwrap();
-        let server = Client::with_transport(sandbox.url().as_str(), transport).unwrap();
-        let oauth = server
+        let client = Client::with_transport(sandbox.url().as_str(), transport).unwrap();
+        let oauth = client
             .oauth(sandbox.client_id(), sandbox.client_secret(), redirect_uri)
             .unwrap();
         let master = MasterToken::new(sandbox.master_token());
-        Self::open(Some(sandbox), server, oauth, master, None).await
+        Self::open(Some(sandbox), client, oauth, master, None).await
     }
 
     async fn real(base_url: &str, transport: Arc<dyn Transport>) -> Self {
@@ -85,8 +85,8 @@ impl World {
             let name = format!("OH_CONTRACT_{name}");
             std::env::var(&name).unwrap_or_else(|_| panic!("{name} is not set"))
         };
-        let server = Client::with_transport(base_url, transport).unwrap();
-        let oauth = server
+        let client = Client::with_transport(base_url, transport).unwrap();
+        let oauth = client
             .oauth(
                 variable("CLIENT_ID"),
                 variable("CLIENT_SECRET"),
@@ -95,24 +95,24 @@ impl World {
             .unwrap();
         let master = MasterToken::new(variable("MASTER_TOKEN"));
         let authorize = Some(variable("AUTHORIZE"));
-        Self::open(None, server, oauth, master, authorize).await
+        Self::open(None, client, oauth, master, authorize).await
     }
 
     async fn open(
         sandbox: Option<Sandbox>,
-        server: Client,
+        client: Client,
         oauth: OAuthClient,
         master: MasterToken,
         authorize: Option<String>,
     ) -> Self {
         let tokens = authorized(sandbox.as_ref(), authorize.as_deref(), &oauth).await;
-        let member = server.member(tokens.access_token.clone());
+        let member = client.member(tokens.access_token.clone());
         let id = member.exchange_member().await.unwrap().project_member_id;
         Self {
-            project: server.project(master.clone()),
-            public: server.public(),
+            project: client.project(master.clone()),
+            public: client.public(),
             sandbox,
-            server,
+            client,
             oauth,
             member,
             id,
@@ -122,7 +122,7 @@ impl World {
         }
     }
 
-    /// Has the member authorize the project (again).
+    /// Authorizes the project as the member, possibly again.
     pub(crate) async fn authorize(&self) -> Tokens {
         authorized(
             self.sandbox.as_ref(),
@@ -132,7 +132,7 @@ impl World {
         .await
     }
 
-    /// The member, with the master token acting for them.
+    /// The member's client with the master token.
     pub(crate) fn by_master(&self) -> MemberClient {
         self.project.member(&self.id)
     }
@@ -141,12 +141,12 @@ impl World {
         &self.master
     }
 
-    /// The sandbox, where that is what the world is.
+    /// The sandbox; panics for a real server.
     pub(crate) fn own_sandbox(&self) -> &Sandbox {
-        self.sandbox.as_ref().expect("this is a real server")
+        self.sandbox.as_ref().expect("the test needs the sandbox")
     }
 
-    /// Whether this is a server that other people use, too.
+    /// Whether other people also use this server.
     pub(crate) fn is_real(&self) -> bool {
         self.sandbox.is_none()
     }
@@ -167,14 +167,13 @@ impl World {
 
     async fn restore(&self, before: &BTreeSet<DataFileId>) {
         if self.sandbox.is_some() {
-            // It ends with the test.
             return;
         }
         let member = self.by_master();
         for id in self.own_files().await.difference(before) {
             member.delete_file(*id).await.unwrap();
         }
-        // Refused where the test has used it up; then there is nothing to revoke.
+        // Fails if the test has already used the refresh token.
         let _ = self.oauth.revoke(&self.tokens.refresh_token).await;
     }
 }
@@ -188,7 +187,7 @@ async fn authorized(
     let back = match (sandbox, command) {
         (Some(sandbox), _) => sandbox.authorize(ALICE, authorization.url()).await.unwrap(),
         (None, Some(command)) => by_command(command, authorization.url()).await,
-        (None, None) => unreachable!("a real server comes with a command"),
+        (None, None) => unreachable!("a real server needs OH_CONTRACT_AUTHORIZE"),
     };
     let in_query = |name: &str| {
         let mut pairs = back.query_pairs();
@@ -205,7 +204,7 @@ async fn authorized(
         .tokens
 }
 
-/// Runs the command with the address as its last argument, and reads the address it prints.
+/// Runs the command with the URL as its last argument, and returns the URL that it prints.
 async fn by_command(command: &str, url: &Url) -> Url {
     let output = tokio::process::Command::new("sh")
         .args([
