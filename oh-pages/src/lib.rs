@@ -49,6 +49,8 @@ mod openapi;
 mod pages;
 mod render;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod texts;
 
 pub use error::ErrorPage;

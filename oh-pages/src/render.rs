@@ -186,7 +186,7 @@ impl LoginPages for Pages {
 }
 
 /// A page in the negotiated format.
-fn page_response(cx: &Context<'_>, status: StatusCode, page: &Page) -> Response<Bytes> {
+pub(crate) fn page_response(cx: &Context<'_>, status: StatusCode, page: &Page) -> Response<Bytes> {
     let mut response = match cx.format {
         Format::Json => json_response(status, page),
         Format::Html => html_response(cx, status, page),

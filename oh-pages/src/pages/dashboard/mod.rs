@@ -10,6 +10,8 @@ mod overview;
 mod plot;
 mod release;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use self::event::{EventPage, LedgerEntry};
 pub use self::events::{EventEntry, EventList, EventsPage};
