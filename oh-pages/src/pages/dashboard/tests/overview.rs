@@ -137,15 +137,11 @@ async fn overview_shows_the_newest_fifty_running_events() {
 async fn worker_is_alive_for_a_minute_after_a_heartbeat() {
     let dashboard = Dashboard::new();
     let openhumans = &dashboard.openhumans;
-    let worker = openhumans.worker().spawn();
-    let has_heartbeat = async || {
-        let signs = openhumans.deauthorizer().heartbeats().await;
-        signs.unwrap().worker.is_some()
-    };
-    while !has_heartbeat().await {
+    let background = openhumans.start_background();
+    while openhumans.heartbeats().await.unwrap().worker.is_none() {
         tokio::task::yield_now().await;
     }
-    worker.stop().await;
+    background.stop().await;
     for (later, alive) in [(0, true), (59, true), (1, false)] {
         openhumans.clock().advance(Duration::from_secs(later));
         let background = &dashboard.json("/staff").await["background"];
