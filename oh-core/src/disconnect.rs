@@ -86,8 +86,8 @@ impl OpenHumans {
         }
     }
 
-    /// Removes the member with this token and no other: a retry with a refreshed token would report a
-    /// member who has left, because the removal invalidates all tokens.
+    /// Removes the member with this token, without a refresh: the removal invalidates all tokens, so a
+    /// refresh during a retry would report a departure.
     async fn remove_with(&self, token: &AccessToken) -> Result<Removal, Error> {
         self.inner.client.member(token.clone()).remove().await
     }

@@ -46,7 +46,7 @@ impl OpenHumans {
         read_heartbeats(&self.inner.deauthorizer).await
     }
 
-    /// Returns the last checkpoint of the ledger and any problem with signing the next one.
+    /// Returns the last checkpoint of the ledger and any problem with signing.
     ///
     /// # Errors
     ///

@@ -94,8 +94,8 @@ impl Pseudonymizer {
             pseudonym: self.pseudonym(member),
             erasure,
             discovery,
-            // The clock of Open Humans may be ahead of ours. The event must not appear to be older
-            // than the authorization that it ends.
+            // The clock of Open Humans may be ahead. The event must not appear to be older than the
+            // authorization that it ends.
             left_at: now.max(record.authorized_at),
             received_at: now,
         }

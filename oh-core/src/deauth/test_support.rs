@@ -172,8 +172,7 @@ impl Setting {
 
     /// Returns the next member about whom Open Humans is to be asked soon.
     pub(crate) async fn next_inquiry(&self) -> ProjectMemberId {
-        let mut inquiries = self.deauthorizer.inquiries().receiver().await;
-        inquiries.recv().await.unwrap()
+        self.deauthorizer.inquiries().pop().await.unwrap()
     }
 
     pub(crate) async fn events(&self, state: EventState) -> Vec<EventRecord> {

@@ -130,7 +130,7 @@ impl OpenHumans {
 }
 
 fn refusal(error: &VerifyError) -> Response<Bytes> {
-    metrics::rejected(error.reason());
+    metrics::count_by("openhumans_deauth_rejected_total", "reason", error.reason());
     match error {
         VerifyError::NoSecret => {
             tracing::error!("a webhook was refused: no webhook secret is configured");
@@ -159,15 +159,15 @@ fn refusal(error: &VerifyError) -> Response<Bytes> {
 fn body_refusal(problem: &BodyProblem) -> Response<Bytes> {
     match problem {
         BodyProblem::TooLarge => {
-            metrics::rejected("too_large");
+            metrics::count_by("openhumans_deauth_rejected_total", "reason", "too_large");
             plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n")
         }
         BodyProblem::TooSlow => {
-            metrics::rejected("too_slow");
+            metrics::count_by("openhumans_deauth_rejected_total", "reason", "too_slow");
             plain(StatusCode::REQUEST_TIMEOUT, "the body came too slowly\n")
         }
         BodyProblem::Broken => {
-            metrics::rejected("broken");
+            metrics::count_by("openhumans_deauth_rejected_total", "reason", "broken");
             plain(StatusCode::BAD_REQUEST, "the body could not be read\n")
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::*;
+#[cfg(feature = "checkpoints")]
 use crate::ledger::SigningKey;
 
 const VALID: [(&str, &str); 3] = [
@@ -30,6 +31,7 @@ fn settings_have_defaults_when_only_required_values_are_set() {
     );
     assert!(settings.deauth_on_delete);
     assert_eq!(settings.deletion(), DeletionPolicy::default());
+    #[cfg(feature = "checkpoints")]
     assert!(settings.ledger_signing_keys().is_empty());
     assert_eq!(
         settings.session_max_age,
@@ -135,6 +137,17 @@ fn webhook_secret_is_a_list_with_escaped_commas() {
     }
 }
 
+#[cfg(not(feature = "checkpoints"))]
+#[test]
+fn ledger_signing_key_is_rejected_without_feature() {
+    let builder = Settings::builder("id", "secret", "https://app.example");
+    let error = builder.ledger_signing_key("PRIVATE+KEY+").build();
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("OPENHUMANS_LEDGER_SIGNING_KEY"), "{error}");
+    assert!(error.contains("feature `checkpoints`"), "{error}");
+}
+
+#[cfg(feature = "checkpoints")]
 #[test]
 fn ledger_signing_key_is_a_list_of_keys_with_one_name() {
     let key = |name: &str| SigningKey::generate(name).unwrap();

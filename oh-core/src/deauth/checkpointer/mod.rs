@@ -144,7 +144,8 @@ impl Checkpointer {
         }
     }
 
-    /// Performs one signing pass, which signs up to 50,000 new lines, whichever process holds the lock.
+    /// Performs one signing pass, which signs up to 50,000 new lines, without the lock that the
+    /// background task holds.
     ///
     /// # Errors
     ///

@@ -237,7 +237,7 @@ async fn restored_ledger_that_contradicts_archive_is_not_signed() {
 }
 
 #[tokio::test]
-async fn one_key_can_replace_another() {
+async fn signing_key_can_be_replaced() {
     let setting = setting_with(0..2).await;
     let (old, new, third) = (key(NAME), key(NAME), key(NAME));
     sign(&checkpointer(&setting, &[&old])).await.unwrap();
@@ -281,7 +281,7 @@ async fn task_signs_every_interval_and_when_it_is_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_process_signs_at_a_time() {
+async fn task_waits_while_another_process_signs() {
     let setting = setting_with(0..1).await;
     let other = JobLock::new(&setting.deauthorizer, JOB, 300 * SECOND);
     assert!(other.acquire().await.unwrap().is_some());

@@ -9,7 +9,7 @@ use crate::deauth::inbox::{EventQuery, EventState, InboxError};
 use crate::deauth::member_list::MemberList;
 use crate::store::MemberRecord;
 
-/// Decides what follows when Open Humans does not know a member's tokens.
+/// Examines members whose tokens Open Humans does not know.
 pub(super) struct Detector {
     context: Context,
     breaker: Breaker,
@@ -22,7 +22,7 @@ pub(super) enum Finding {
     Outdated,
     /// The member has left, or the tokens are lost.
     Deauthorized(DeauthEvent),
-    /// So many members appear to be deauthorized that the cause is probably a fault.
+    /// The circuit breaker is open: the number of such members suggests a fault.
     Suspicious(DeauthEvent),
     /// An earlier event was mistaken for stale, and is pending again.
     NotStale(DeauthEvent),

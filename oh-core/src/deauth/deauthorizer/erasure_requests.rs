@@ -25,7 +25,11 @@ pub(crate) async fn store(
         "requested in the application; removal at Open Humans not confirmed",
     );
     if let Accepted::New(_) = accepted.await? {
-        metrics::received(request.discovery);
+        metrics::count_by(
+            "openhumans_deauth_received_total",
+            "discovery",
+            request.discovery.as_str(),
+        );
     }
     Ok(request)
 }

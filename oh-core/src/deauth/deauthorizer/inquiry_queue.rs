@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use moka::sync::Cache;
-use tokio::sync::{Mutex, MutexGuard, mpsc};
+use tokio::sync::{Mutex, mpsc};
 
 use crate::ProjectMemberId;
 
@@ -20,31 +20,19 @@ const REPEAT_INTERVAL: Duration = Duration::from_secs(600);
 pub(in crate::deauth) struct InquiryQueue {
     unsigned: Queue,
     stale: Queue,
-    receiver: Mutex<Receiver>,
-}
-
-/// The receiving end of both queues.
-pub(in crate::deauth) struct Receiver {
-    unsigned: mpsc::Receiver<ProjectMemberId>,
-    stale: mpsc::Receiver<ProjectMemberId>,
 }
 
 struct Queue {
     recent: Cache<ProjectMemberId, ()>,
     sender: mpsc::Sender<ProjectMemberId>,
+    receiver: Mutex<mpsc::Receiver<ProjectMemberId>>,
 }
 
 impl InquiryQueue {
     pub(super) fn new() -> Self {
-        let (unsigned, unsigned_receiver) = Queue::new();
-        let (stale, stale_receiver) = Queue::new();
         Self {
-            unsigned,
-            stale,
-            receiver: Mutex::new(Receiver {
-                unsigned: unsigned_receiver,
-                stale: stale_receiver,
-            }),
+            unsigned: Queue::new(),
+            stale: Queue::new(),
         }
     }
 
@@ -58,31 +46,30 @@ impl InquiryQueue {
         self.stale.push(member)
     }
 
-    /// Waits for the receiving end, which one reconciler of the process holds.
-    pub(in crate::deauth) async fn receiver(&self) -> MutexGuard<'_, Receiver> {
-        self.receiver.lock().await
-    }
-}
-
-impl Receiver {
-    /// Receives the next member, those with a stale event first.
-    pub(in crate::deauth) async fn recv(&mut self) -> Option<ProjectMemberId> {
+    /// Waits for the next member. Members with a stale event come first.
+    pub(in crate::deauth) async fn pop(&self) -> Option<ProjectMemberId> {
+        let mut stale = self.stale.receiver.lock().await;
+        let mut unsigned = self.unsigned.receiver.lock().await;
         tokio::select! {
             biased;
-            Some(member) = self.stale.recv() => Some(member),
-            member = self.unsigned.recv() => member,
+            member = stale.recv() => member,
+            member = unsigned.recv() => member,
         }
     }
 }
 
 impl Queue {
-    fn new() -> (Self, mpsc::Receiver<ProjectMemberId>) {
+    fn new() -> Self {
         let (sender, receiver) = mpsc::channel(MAX_QUEUED);
         let recent = Cache::builder()
             .max_capacity(MAX_REMEMBERED)
             .time_to_live(REPEAT_INTERVAL)
             .build();
-        (Self { recent, sender }, receiver)
+        Self {
+            recent,
+            sender,
+            receiver: Mutex::new(receiver),
+        }
     }
 
     fn push(&self, member: &ProjectMemberId) -> bool {
@@ -119,9 +106,8 @@ mod tests {
         assert_eq!(queued, MAX_QUEUED);
         // The flood names this member, too.
         assert!(queue.push_stale(&member(7)));
-        let mut receiver = queue.receiver().await;
-        assert_eq!(receiver.recv().await.unwrap(), member(7));
-        assert_eq!(receiver.recv().await.unwrap(), member(0));
+        assert_eq!(queue.pop().await.unwrap(), member(7));
+        assert_eq!(queue.pop().await.unwrap(), member(0));
         assert!(queue.push_unsigned(&member(10 * MAX_QUEUED)));
     }
 }

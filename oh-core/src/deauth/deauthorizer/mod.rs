@@ -116,8 +116,8 @@ impl Deauthorizer {
         &self.0.inquiries
     }
 
-    /// Reports a signed webhook and returns within `timeout`. An event that could not be stored by then
-    /// is retried in the background; see [`PendingAccepts`].
+    /// Reports a signed webhook and returns within `timeout`. If the event could not be stored,
+    /// [`PendingAccepts`] retries it in the background.
     pub(crate) async fn report_webhook(
         &self,
         timeout: Duration,
@@ -208,8 +208,8 @@ impl Deauthorizer {
 
     /// Stores an event, destroys the member's tokens and wakes the worker.
     ///
-    /// Once the event is stored this returns success, whatever happens to the tokens: the worker
-    /// retries.
+    /// Returns success once the event is stored. If the tokens cannot be destroyed now, the worker
+    /// destroys them.
     #[tracing::instrument(name = "deauth.accept", skip_all, fields(event = %event.id, discovery = %event.discovery, erasure = %event.erasure))]
     async fn accept(&self, event: DeauthEvent) -> Result<Accepted, InboxError> {
         if event.discovery == Discovery::Webhook
@@ -228,11 +228,15 @@ impl Deauthorizer {
             tracing::error!(error, "failed to store a deauthorization event");
         })?;
         let Accepted::New(outcome) = accepted else {
-            metrics::duplicate();
+            metrics::count("openhumans_deauth_duplicates_total");
             tracing::info!("deauthorization event is already stored");
             return Ok(accepted);
         };
-        metrics::received(event.discovery);
+        metrics::count_by(
+            "openhumans_deauth_received_total",
+            "discovery",
+            event.discovery.as_str(),
+        );
         tracing::info!("accepted deauthorization event");
         if !self.0.worker_started.swap(true, Ordering::Relaxed) {
             tracing::warn!(
@@ -259,7 +263,7 @@ impl Deauthorizer {
     async fn quarantine(&self, event: &DeauthEvent, note: &str) -> Result<Accepted, InboxError> {
         let accepted = self.inbox().quarantine(event, note).await?;
         if let Accepted::New(_) = accepted {
-            metrics::quarantined();
+            metrics::count("openhumans_deauth_quarantined_total");
         }
         Ok(accepted)
     }
@@ -283,10 +287,10 @@ impl Deauthorizer {
         }
     }
 
-    /// Records that an event is stale. Open Humans is asked about the member if the event is so recent
-    /// that differing clocks may be the reason. An old event stays stale, whoever sends it again.
+    /// Counts a stale event. If it is recent, differing clocks may be the reason, so the reconciler asks
+    /// Open Humans about the member. A replayed old webhook stays stale.
     pub(super) fn on_stale(&self, event: &DeauthEvent) {
-        metrics::stale();
+        metrics::count("openhumans_deauth_stale_total");
         tracing::warn!(event = %event.id, "event is older than the member's latest authorization");
         if self.clock().now().since(event.left_at) < CLOCK_TOLERANCE {
             self.0.inquiries.push_stale(&event.member);

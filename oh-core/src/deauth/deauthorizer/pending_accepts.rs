@@ -49,7 +49,7 @@ impl PendingAccepts {
     ) -> Option<oneshot::Receiver<Accepted>> {
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             tracing::error!(event = %event.id, "abandoned a verified event: too many are pending");
-            metrics::abandoned();
+            metrics::count("openhumans_deauth_abandoned_total");
             return None;
         };
         let (sender, receiver) = oneshot::channel();
@@ -68,7 +68,7 @@ impl PendingAccepts {
                 match catch_panic(deauthorizer.accept(event.clone())).await {
                     Ok(accepted) => {
                         tracing::info!(event = %event.id, attempts, "stored a pending event");
-                        metrics::accepted_late();
+                        metrics::count("openhumans_deauth_accepted_late_total");
                         let _ = sender.send(accepted);
                         return;
                     }
@@ -81,7 +81,7 @@ impl PendingAccepts {
                             error = &*error,
                             "abandoned a verified event: it could not be stored"
                         );
-                        metrics::abandoned();
+                        metrics::count("openhumans_deauth_abandoned_total");
                         return;
                     }
                 }

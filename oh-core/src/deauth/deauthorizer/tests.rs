@@ -151,7 +151,7 @@ async fn stale_event_queues_inquiry_only_within_clock_tolerance() {
         let _ = setting.report_webhook(1, at(100 - seconds)).await;
         setting.run_worker(crate::deauth::TokensOnly).await;
         assert_eq!(setting.events(EventState::Stale).await.len(), 1);
-        // Members with a stale event precede those of unsigned notifications.
+        // A member with a stale event precedes a member from an unsigned notification.
         assert!(setting.deauthorizer.report_unsigned(&member(2)));
         assert_eq!(setting.next_inquiry().await, member(first), "{seconds}");
     }

@@ -12,7 +12,7 @@ use crate::{ProjectMemberId, Timestamp};
 pub(super) struct TokenDestroyer {
     context: Context,
     on_deauthorized: OnDeauthorized,
-    // Set once the inbox was seen to destroy tokens in the token store.
+    // Set once the inbox has destroyed tokens in the token store.
     shares_database: AtomicBool,
 }
 
@@ -149,8 +149,8 @@ fn tombstone_time(event: &DeauthEvent, progress: TokenProgress) -> Timestamp {
 fn is_stale(event: &DeauthEvent, progress: TokenProgress, record: &MemberRecord) -> bool {
     match progress {
         TokenProgress::Untouched => record.authorized_at > event.left_at,
-        // The event's tokens were destroyed, so these are from a later login, whatever the clocks
-        // say.
+        // The event's tokens were destroyed, so these are from a later login, even if the clocks
+        // suggest otherwise.
         TokenProgress::Destroyed => record.is_authorized(),
         // The operator who requeued the event knew of earlier authorizations.
         TokenProgress::Requeued(at) => record.is_authorized() && record.authorized_at > at,

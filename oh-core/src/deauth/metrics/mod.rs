@@ -20,66 +20,23 @@
 //! | `openhumans_deauth_pending` | gauge | pending events |
 //! | `openhumans_deauth_oldest_pending_seconds` | gauge | the age of the oldest pending event |
 
-use super::event::Discovery;
 use super::inbox::InboxStats;
 use crate::Timestamp;
 
-macro_rules! count {
-    ($name:literal $(, $label:literal => $value:expr)?) => {{
-        #[cfg(feature = "metrics")]
-        metrics::counter!($name $(, $label => $value)?).increment(1);
-        $(#[cfg(not(feature = "metrics"))]
-        let _ = $value;)?
-    }};
+/// Increments a counter.
+pub(crate) fn count(name: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!(name).increment(1);
+    #[cfg(not(feature = "metrics"))]
+    let _ = name;
 }
 
-pub(crate) fn received(discovery: Discovery) {
-    count!("openhumans_deauth_received_total", "discovery" => discovery.as_str());
-}
-
-pub(crate) fn duplicate() {
-    count!("openhumans_deauth_duplicates_total");
-}
-
-pub(crate) fn quarantined() {
-    count!("openhumans_deauth_quarantined_total");
-}
-
-pub(crate) fn accepted_late() {
-    count!("openhumans_deauth_accepted_late_total");
-}
-
-pub(crate) fn abandoned() {
-    count!("openhumans_deauth_abandoned_total");
-}
-
-/// Counts a rejected webhook. `reason` comes from a fixed set of words.
-pub(crate) fn rejected(reason: &'static str) {
-    count!("openhumans_deauth_rejected_total", "reason" => reason);
-}
-
-pub(crate) fn failed() {
-    count!("openhumans_deauth_failed_total");
-}
-
-pub(crate) fn slow() {
-    count!("openhumans_deauth_slow_total");
-}
-
-pub(crate) fn done() {
-    count!("openhumans_deauth_done_total");
-}
-
-pub(crate) fn dead_lettered() {
-    count!("openhumans_deauth_dead_letters_total");
-}
-
-pub(crate) fn stale() {
-    count!("openhumans_deauth_stale_total");
-}
-
-pub(crate) fn reconciled(status: &'static str) {
-    count!("openhumans_deauth_reconciled_total", "status" => status);
+/// Increments a counter with a label. The values come from a fixed set of words.
+pub(crate) fn count_by(name: &'static str, label: &'static str, value: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!(name, label => value).increment(1);
+    #[cfg(not(feature = "metrics"))]
+    let _ = (name, label, value);
 }
 
 #[cfg(feature = "metrics")]

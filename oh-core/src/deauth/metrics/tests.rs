@@ -48,12 +48,12 @@ impl Metrics {
     fn number(&self, key: &Key) -> Arc<Number> {
         let labels = key.labels().map(|label| format!(" {label:?}"));
         let name = format!("{}{}", key.name(), labels.collect::<String>());
-        let mut metrics = self.0.lock().unwrap();
+        let mut metrics = self.0.lock().expect("no test panics");
         metrics.entry(name).or_default().clone()
     }
 
     fn count(&self, name: &str) -> u64 {
-        let metrics = self.0.lock().unwrap();
+        let metrics = self.0.lock().expect("no test panics");
         let of_name = metrics.iter().filter(|(key, _)| key.starts_with(name));
         of_name.map(|(_, n)| n.0.load(Ordering::SeqCst)).sum()
     }
@@ -92,7 +92,7 @@ async fn events_and_attempts_are_counted_without_member_ids() {
     for number in [1, 2, 3, 1] {
         let _ = setting.report_webhook(number, at(50)).await;
     }
-    super::rejected("missing");
+    super::count_by("openhumans_deauth_rejected_total", "reason", "missing");
     let handler = |departure: Departure| async move {
         match departure.event.member.as_str() {
             "00000001" => Ok(()),

@@ -84,22 +84,23 @@ impl Inquirer {
         record: &MemberRecord,
     ) -> Result<MembershipStatus, ReconcileError> {
         let status = self.membership.status(&record.member).await?;
-        metrics::reconciled(status.as_str());
+        metrics::count_by(
+            "openhumans_deauth_reconciled_total",
+            "status",
+            status.as_str(),
+        );
         match status {
             MembershipStatus::Authorized => self.confirm(record).await?,
             // The unanswered refresh may have consumed the tokens, so the member may not have left.
             MembershipStatus::Deauthorized if record.refresh_unanswered => {
                 self.deauthorizer.report_token_loss(record).await?;
             }
-            MembershipStatus::Deauthorized => self.report_missing(record).await?,
+            MembershipStatus::Deauthorized => {
+                self.deauthorizer.report_missing(record).await?;
+            }
             MembershipStatus::Unknown => {}
         }
         Ok(status)
-    }
-
-    pub(super) async fn report_missing(&self, record: &MemberRecord) -> Result<(), ReportError> {
-        self.deauthorizer.report_missing(record).await?;
-        Ok(())
     }
 
     /// Stores the time of the confirmation in the member's record.
@@ -122,7 +123,7 @@ impl Inquirer {
                 _ => return Ok(()),
             }
         }
-        // Another process writes this record so often that it must be in touch with the member.
+        // Another process keeps changing this record, so the member is active.
         Ok(())
     }
 }

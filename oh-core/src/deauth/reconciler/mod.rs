@@ -1,4 +1,4 @@
-//! The reconciler, which finds members who left without a webhook.
+//! The reconciler, which finds departures without a webhook.
 
 mod membership;
 mod pass;
@@ -12,9 +12,10 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::{ExponentialBuilder, Retryable};
 use serde::{Deserialize, Serialize};
 
-use super::backoff::{self, INBOX_BACKOFF};
+use super::backoff;
 use super::deauthorizer::Deauthorizer;
 use super::job_lock::JobLock;
 use super::task::{TaskHandle, catch_panic};
@@ -28,9 +29,10 @@ pub(super) const JOB: &str = "reconciler";
 
 /// The pause after an inquiry that an unsigned notification or a stale event has caused.
 const INQUIRY_PAUSE: Duration = Duration::from_secs(1);
-/// Attempts at such an inquiry, which take about two minutes. After that the next pass covers the
-/// member.
-const INQUIRY_ATTEMPTS: u32 = 20;
+/// Delays between 20 attempts at such an inquiry, which take about two minutes. After that the next
+/// pass covers the member.
+const INQUIRY_BACKOFF: ExponentialBuilder =
+    backoff::exponential(INQUIRY_PAUSE, Duration::from_secs(5)).with_max_times(19);
 /// The longest pause after a pass that failed.
 const MAX_FAILURE_PAUSE: Duration = Duration::from_secs(300);
 
@@ -58,7 +60,7 @@ impl Default for ReconcilerSettings {
 }
 
 impl ReconcilerSettings {
-    /// Whether a member who was last confirmed at that time is due. A time far ahead comes from a
+    /// Whether a member is due, given the time of the last confirmation. A time far ahead comes from a
     /// wrong clock and does not count.
     fn is_due(&self, confirmed_at: Timestamp, now: Timestamp) -> bool {
         confirmed_at + self.interval <= now || confirmed_at > now + self.interval
@@ -75,11 +77,11 @@ impl ReconcilerSettings {
 /// Open Humans sends at most one webhook for a departure. The reconciler therefore asks about each
 /// member whom Open Humans has not confirmed recently, with the member's own token. With a master
 /// token it reads the project's member list first and skips the members on it. The list has no order,
-/// so reading it page by page can miss a member while others join and leave. A member who is absent
-/// from two complete readings is asked about directly.
+/// so reading it page by page can miss a member while others join and leave. After two complete
+/// readings the reconciler asks directly about members that were absent from both.
 ///
 /// The direct question decides nothing if an unanswered refresh may have consumed the member's tokens.
-/// Then a member who is also absent in a later pass has left. Without a list the tokens are reported as
+/// Then absence in a later pass proves the departure. Without a list the tokens are reported as
 /// [lost](super::Discovery::TokenLoss), and later passes look the member up in the list when there is
 /// one. An empty list counts as unreadable while members are stored.
 ///
@@ -122,7 +124,7 @@ impl Reconciler {
         }
     }
 
-    /// Performs one pass over all members who are due, whichever process holds the lock.
+    /// Performs one pass over all due members, without the lock that background passes hold.
     ///
     /// # Errors
     ///
@@ -200,23 +202,15 @@ impl Reconciler {
     }
 
     async fn run_inquiries(&self) {
-        // One reconciler of a process receives all inquiries.
-        let mut inquiries = self.inquirer.deauthorizer.inquiries().receiver().await;
-        while let Some(member) = inquiries.recv().await {
+        while let Some(member) = self.inquirer.deauthorizer.inquiries().pop().await {
             // A failure does not concern this member alone, so the others wait.
-            for attempt in 1..=INQUIRY_ATTEMPTS {
-                match catch_panic(self.inquire(&member)).await {
-                    Ok(None) => break,
-                    Ok(Some(_)) => {
-                        tokio::time::sleep(INQUIRY_PAUSE).await;
-                        break;
-                    }
-                    Err(error) => {
-                        tracing::warn!(error = &*error, attempt, "failed to ask about a member");
-                        let delay = backoff::delay(INBOX_BACKOFF, attempt);
-                        tokio::time::sleep(INQUIRY_PAUSE + delay).await;
-                    }
-                }
+            let inquired = (|| catch_panic(self.inquire(&member)))
+                .retry(INQUIRY_BACKOFF)
+                .notify(|error, _| {
+                    tracing::warn!(error = &**error, "failed to ask about a member")
+                });
+            if let Ok(Some(_)) = inquired.await {
+                tokio::time::sleep(INQUIRY_PAUSE).await;
             }
         }
     }

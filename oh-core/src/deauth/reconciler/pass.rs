@@ -1,4 +1,4 @@
-//! One reconciliation pass over all members who are due.
+//! One reconciliation pass over all due members.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -186,8 +186,8 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// Looks up the members who were absent from the list in a second reading, and asks about those
-    /// who are absent again.
+    /// Reads the list again for the absent members, and asks directly about members that are absent
+    /// again.
     async fn check_absent(&mut self) -> Result<(), ReconcileError> {
         if self.absent.is_empty() {
             return Ok(());
@@ -268,7 +268,7 @@ impl<'a> Pass<'a> {
             return Ok(());
         }
         self.report.deauthorized += 1;
-        self.inquirer.report_missing(record).await?;
+        self.inquirer.deauthorizer.report_missing(record).await?;
         self.absences.remove(&record.member);
         Ok(())
     }

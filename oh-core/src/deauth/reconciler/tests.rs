@@ -229,7 +229,7 @@ async fn pass_is_correct_while_members_join_and_leave() {
     let project = Arc::new(project);
     setting.authorize_all(0..60).await;
     let reconciler = setting.reconciler(&project);
-    // The second pass finds those who left after they were listed.
+    // The second pass finds members that left after they were listed.
     for _ in 0..2 {
         setting.clock.advance(DAY);
         reconciler.run_pass().await.unwrap();

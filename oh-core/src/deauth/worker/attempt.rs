@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::BackoffBuilder;
+use backon::Retryable;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
@@ -12,7 +12,7 @@ use super::{WorkerSettings, failure_note};
 use crate::deauth::backoff::{self, INBOX_BACKOFF};
 use crate::deauth::deauthorizer::{Deauthorizer, TokenDestruction, erasure_requests};
 use crate::deauth::handler::{DeauthHandler, Departure};
-use crate::deauth::inbox::{Completion, InboxError, Lease, LeaseOutcome, LeasedEvent};
+use crate::deauth::inbox::{Completion, Lease, LeaseOutcome, LeasedEvent};
 use crate::deauth::metrics;
 use crate::settings::DeletionPolicy;
 use crate::transport::BoxError;
@@ -95,7 +95,7 @@ impl Attempts {
             let wait = remaining.unwrap_or(Duration::MAX);
             tokio::time::sleep(wait.min(SLOW_HANDLER_INTERVAL)).await;
             if wait > SLOW_HANDLER_INTERVAL {
-                metrics::slow();
+                metrics::count("openhumans_deauth_slow_total");
                 let seconds = started.elapsed().as_secs();
                 tracing::warn!(seconds, "handler is still running");
             }
@@ -122,7 +122,7 @@ impl Attempts {
     }
 
     fn on_failure(&self, leased: &LeasedEvent, note: String) -> Completion {
-        metrics::failed();
+        metrics::count("openhumans_deauth_failed_total");
         if leased.attempt >= self.settings.max_attempts {
             return Completion::DeadLetter { note };
         }
@@ -163,55 +163,45 @@ impl Attempts {
     /// Records the result. While the inbox is unreachable it retries for the length of a lease. After
     /// that the event is processed again, which calls the handler once more.
     async fn complete(&self, leased: &LeasedEvent, completion: &Completion) {
-        let deadline = Instant::now() + self.settings.lease;
-        for delay in INBOX_BACKOFF.build() {
-            let now = self.deauthorizer.clock().now();
-            let inbox = self.deauthorizer.inbox();
-            let error = match inbox.complete(&leased.lease, completion, now).await {
-                Ok(LeaseOutcome::Applied) => return self.on_completed(leased, completion),
-                Ok(LeaseOutcome::Lost) => {
-                    tracing::warn!("lost the lease before the result was recorded");
-                    return;
-                }
-                Err(error) => error,
-            };
-            let last = Instant::now() + delay >= deadline;
-            log_failure(&error, last);
-            if last {
-                return;
+        let inbox = self.deauthorizer.inbox();
+        let record = || inbox.complete(&leased.lease, completion, self.deauthorizer.clock().now());
+        let recorded = record
+            .retry(INBOX_BACKOFF.with_total_delay(Some(self.settings.lease)))
+            .notify(|error, _| {
+                let error = error as &dyn std::error::Error;
+                tracing::warn!(error, "failed to record the result of an attempt; retrying");
+            });
+        match recorded.await {
+            Ok(LeaseOutcome::Applied) => self.on_completed(leased, completion),
+            Ok(LeaseOutcome::Lost) => {
+                tracing::warn!("lost the lease before the result was recorded");
             }
-            tokio::time::sleep(delay).await;
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "failed to record the result of an attempt");
+            }
         }
     }
 
     fn on_completed(&self, leased: &LeasedEvent, completion: &Completion) {
         match completion {
             Completion::Done { note: None } => {
-                metrics::done();
+                metrics::count("openhumans_deauth_done_total");
                 tracing::info!("event is done");
             }
             Completion::Done { note: Some(note) } => {
-                metrics::done();
+                metrics::count("openhumans_deauth_done_total");
                 tracing::warn!(%note, "event is done, but no data was deleted");
             }
             Completion::Retry { due_at, note } => {
                 tracing::warn!(%note, %due_at, "attempt failed; will retry");
             }
             Completion::DeadLetter { note } => {
-                metrics::dead_lettered();
+                metrics::count("openhumans_deauth_dead_letters_total");
                 tracing::error!(%note, "event became a dead letter: every attempt failed");
             }
             Completion::Stale => self.deauthorizer.on_stale(&leased.event),
         }
-    }
-}
-
-fn log_failure(error: &InboxError, last: bool) {
-    let error = error as &dyn std::error::Error;
-    if last {
-        tracing::error!(error, "failed to record the result of an attempt");
-    } else {
-        tracing::warn!(error, "failed to record the result of an attempt; retrying");
     }
 }
 

@@ -30,7 +30,7 @@ pub struct WorkerSettings {
     /// The number of events that are processed at once, at least 1. Default: 8.
     pub concurrency: usize,
     /// How long an event stays leased to a worker that has died, from 100 ms to 1 day. A live worker
-    /// renews its leases, however long a handler runs. Default: 60 s.
+    /// renews its leases for as long as a handler runs. Default: 60 s.
     pub lease: Duration,
     /// How often the worker polls the inbox for events that other processes have accepted and for
     /// retries, at least 10 ms. Events that this process accepts wake the worker. Default: 5 s.

@@ -2,7 +2,7 @@
 //!
 //! A tombstone keeps a login that was pending when the member left from restoring the member. Such a
 //! login lives at most an hour: half of that its cookie, half its code. After that the tombstone is
-//! only a trace of a person who may have asked for erasure, so it is removed.
+//! only a trace of a person, so it is removed.
 
 use std::time::Duration;
 

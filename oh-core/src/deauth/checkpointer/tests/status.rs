@@ -54,7 +54,7 @@ async fn problem_is_shown_until_it_is_resolved() {
 }
 
 #[tokio::test]
-async fn each_checkpoint_is_logged_once() {
+async fn checkpoint_is_logged_once() {
     let setting = setting_with(0..1).await;
     let checkpointer = checkpointer(&setting, &[&key(NAME)]);
     // tracing caches whether anyone listens when a log statement first runs, in any test.

@@ -24,7 +24,7 @@ async fn missing_member_is_reported_once_for_each_authorization() {
     assert_eq!(setting.report_missing(1).await, NEW);
 }
 
-/// The clock of Open Humans, which gives the time of authorization, is ahead of ours.
+/// The time of authorization comes from the clock of Open Humans, which may be ahead.
 #[tokio::test]
 async fn missing_member_who_authorized_in_the_future_is_deauthorized() {
     for authorized_at in [at(500), at(5_000)] {

@@ -38,7 +38,7 @@ async fn inquiry_is_retried_until_last_attempt() {
         started.elapsed()
     };
     next_attempt().await;
-    for _ in 2..INQUIRY_ATTEMPTS {
+    for _ in 2..20 {
         assert!(next_attempt().await >= INQUIRY_PAUSE);
     }
     project.down.store(false, Ordering::SeqCst);

@@ -3,7 +3,7 @@
 use super::*;
 use crate::deauth::inbox::DeauthInbox;
 
-/// Five members who are due.
+/// Five due members.
 async fn five_due() -> (Setting, Arc<Project>) {
     let setting = Setting::new();
     setting.authorize_all(0..5).await;
@@ -12,7 +12,7 @@ async fn five_due() -> (Setting, Arc<Project>) {
 }
 
 #[tokio::test]
-async fn one_process_performs_passes_and_another_takes_over() {
+async fn pass_waits_for_lock_of_another_process() {
     let (setting, project) = five_due().await;
     let reconciler = setting.reconciler(&project);
     let lock_ttl = reconciler.settings.lock_ttl;
