@@ -237,33 +237,35 @@ impl BulkProgress {
         if report.done > 0 {
             text += &format!(", {}", summary(report.bytes, self.started.elapsed()));
         }
-        for (count, label) in [
-            (report.unchanged, "already present"),
-            (
-                report.metadata_differs,
-                "already present with other metadata",
-            ),
-            (report.too_large, "larger than --max-size"),
-            (report.deleted, "deleted at Open Humans"),
-            (
-                report.deletions_skipped,
-                "not deleted, because an upload failed",
-            ),
-            (report.failed.len() as u64, "failed"),
-        ] {
-            if count > 0 {
-                text += &format!("; {} {label}", HumanCount(count));
-            }
-        }
+        text += &other_outcomes(report);
         output::status(text);
-        if report.metadata_differs > 0 {
-            output::status("    --update-metadata uploads them again with the metadata of the CSV");
-        }
         match report.failed.len() {
             0 => Ok(()),
             failed => Err(CliError::Partial(failed)),
         }
     }
+}
+
+/// Describes the files that were not transferred.
+pub(crate) fn other_outcomes(report: &BulkReport) -> String {
+    [
+        (report.unchanged, "already present"),
+        (
+            report.metadata_differs,
+            "already present with other metadata, which --update-metadata uploads",
+        ),
+        (report.too_large, "larger than --max-size"),
+        (report.deleted, "deleted at Open Humans"),
+        (
+            report.deletions_skipped,
+            "not deleted, because an upload failed",
+        ),
+        (report.failed.len() as u64, "failed"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, label)| format!("; {} {label}", HumanCount(count)))
+    .collect()
 }
 
 /// Returns the expected number of bytes if it is known, else of files, and whether it is an

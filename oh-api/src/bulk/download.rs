@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
-use super::{BulkEvent, CONCURRENCY, Events};
+use super::{BulkEvent, CONCURRENCY, Events, local};
 use crate::{DataFile, Download, ProjectMemberId, safe_file_name};
 
 /// Options of a bulk download.
@@ -158,10 +158,11 @@ impl BulkDownload {
             };
             let mut name = safe_file_name(&file.basename);
             // Different names can be equal on disk; the id makes them unique.
-            let is_taken = !taken.insert((directory.clone(), name.to_lowercase()));
+            let is_taken =
+                !taken.insert((directory.clone(), local::comparable(&name).to_lowercase()));
             if is_taken || self.ids_in_names {
                 name = safe_file_name(&format!("{}.{name}", file.id));
-                taken.insert((directory.clone(), name.to_lowercase()));
+                taken.insert((directory.clone(), local::comparable(&name).to_lowercase()));
             }
             let path = directory.join(name);
             (file, path)

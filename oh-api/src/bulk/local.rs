@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use unicode_normalization::UnicodeNormalization;
+
 use crate::files::hashing::{self, Cancellation};
 use crate::{Error, ProjectMemberId};
 
-/// Paths by member and by the name that Open Humans would store. The member is `None` for a directory
+/// Paths by member and by [comparable] name. The member is `None` for a directory
 /// of a single member.
 pub(super) type Files = BTreeMap<Option<ProjectMemberId>, BTreeMap<String, PathBuf>>;
 
@@ -15,9 +17,14 @@ pub(super) fn invalid(reason: impl Into<String>) -> Error {
     Error::invalid_input("directory", reason)
 }
 
-/// Returns a file name as Open Humans stores it.
-pub(super) fn stored(name: &str) -> &str {
-    name.trim()
+/// The structure of a directory that can be uploaded.
+const EXPECTED: &str = "expected either the files of one member without subdirectories, or one \
+                        subdirectory per member, named by project member id";
+
+/// Returns a file name in the form in which names are compared: without outer blanks, which Open
+/// Humans removes, and in Unicode normalization form C. File systems of macOS return form D.
+pub(super) fn comparable(name: &str) -> String {
+    name.trim().nfc().collect()
 }
 
 /// Whether a file is hidden. Hidden files are ignored, both locally and at Open Humans.
@@ -31,17 +38,23 @@ pub(super) fn list(directory: &Path) -> Result<Files, Error> {
     if folders.is_empty() {
         return Ok(Files::from([(None, files)]));
     }
-    if let Some(name) = files.keys().next() {
-        let reason = format!("{name} is beside the members' folders, where only folders can be");
-        return Err(invalid(reason));
+    if let (Some(file), Some(folder)) = (files.keys().next(), folders.keys().next()) {
+        return Err(invalid(format!(
+            "it contains files such as {file} beside subdirectories such as {folder}: {EXPECTED}"
+        )));
     }
     let mut members = Files::new();
     for (name, path) in folders {
-        let member =
-            member_id(&name).map_err(|reason| invalid(format!("the folder {name}: {reason}")))?;
+        let member = member_id(&name).map_err(|reason| {
+            invalid(format!(
+                "it contains the subdirectory {name}: {reason}; {EXPECTED}"
+            ))
+        })?;
         let (subfolders, files) = entries(&path)?;
         if let Some(folder) = subfolders.keys().next() {
-            return Err(invalid(format!("{name} contains a folder, {folder}")));
+            return Err(invalid(format!(
+                "{name} contains a subdirectory, {folder}: {EXPECTED}"
+            )));
         }
         members.insert(Some(member), files);
     }
@@ -86,13 +99,13 @@ fn entries(directory: &Path) -> Result<(PathsByName, PathsByName), Error> {
         let metadata = std::fs::metadata(&path).map_err(|e| Error::from(e).at(&path))?;
         let before = match metadata {
             metadata if metadata.is_dir() => folders.insert(name, path),
-            metadata if metadata.is_file() => files.insert(stored(&name).to_owned(), path),
+            metadata if metadata.is_file() => files.insert(comparable(&name), path),
             _ => return Err(invalid(format!("{name} is neither a file nor a folder"))),
         };
         if let Some(other) = before {
             return Err(invalid(format!(
-                "the name of {} differs from another file's only in outer blanks, and Open Humans \
-                 would store both under one name",
+                "the name of {} differs from another file's only in outer blanks or in its Unicode \
+                 normalization: rename one of them",
                 other.display()
             )));
         }

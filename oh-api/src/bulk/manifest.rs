@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
-use super::local::{self, stored};
-use super::{csv_cell, plain_cell};
+use super::local::{self, comparable};
+use super::{csv_cell, decode_text, plain_cell};
 use crate::FileMetadata;
 use crate::files::delete::check_name;
 use crate::files::hashing::blocking;
@@ -41,25 +41,30 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Reads a metadata CSV.
+    /// Reads a metadata CSV in UTF-8 or UTF-16, with commas, semicolons or tabs between its columns.
+    /// Empty rows are skipped, and columns without a name and content are ignored.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] with the row and the problem.
-    pub fn read(csv: impl Read) -> Result<Self, Error> {
+    /// [`Error::InvalidInput`] with the row and the problem; [`Error::Io`].
+    pub fn read(mut csv: impl Read) -> Result<Self, Error> {
+        let mut bytes = Vec::new();
+        csv.read_to_end(&mut bytes)?;
+        let text = decode_text(&bytes)
+            .ok_or_else(|| invalid("it is not UTF-8 or UTF-16 text: save it as UTF-8"))?;
+        // The name of the first column contains no delimiter.
+        let delimiter = text.bytes().find(|byte| b",;\t\n".contains(byte));
         let mut rows = csv::ReaderBuilder::new()
+            .delimiter(delimiter.filter(|byte| *byte != b'\n').unwrap_or(b','))
             .has_headers(false)
             .flexible(true)
-            .from_reader(csv);
+            .from_reader(text.as_bytes());
         let mut rows = rows.records();
         let header = match rows.next() {
             Some(header) => header.map_err(|e| invalid(e.to_string()))?,
             None => return Err(invalid("it is empty")),
         };
-        let header: Vec<&str> = header
-            .iter()
-            .map(|name| name.trim_start_matches('\u{feff}').trim())
-            .collect();
+        let header: Vec<&str> = header.iter().map(str::trim).collect();
         let with_members = match header.as_slice() {
             ["project_member_id", "filename", ..] => true,
             ["filename", ..] => false,
@@ -68,14 +73,21 @@ impl Manifest {
         if !header.contains(&"tags") {
             return Err(invalid("it has no column tags"));
         }
+        let mut columns = BTreeSet::new();
+        let mut named = header.iter().filter(|name| !name.is_empty());
+        if let Some(name) = named.find(|name| !columns.insert(**name)) {
+            return Err(invalid(format!("two columns are named {name}")));
+        }
         let mut manifest = Self::default();
         for (row, number) in rows.zip(2..) {
             let row = row.map_err(|e| invalid(e.to_string()))?;
-            let in_row = |reason: String| invalid(format!("row {number}: {reason}"));
             let cells: Vec<&str> = row.iter().map(plain_cell).collect();
-            manifest
-                .add_row(&header, &cells, with_members)
-                .map_err(in_row)?;
+            if cells.iter().all(|cell| cell.trim().is_empty()) {
+                continue;
+            }
+            named_cells(&header, &cells)
+                .and_then(|(header, cells)| manifest.add_row(&header, &cells, with_members))
+                .map_err(|reason| invalid(format!("row {number}: {reason}")))?;
         }
         if !with_members {
             manifest.members.entry(None).or_default();
@@ -89,12 +101,6 @@ impl Manifest {
         cells: &[&str],
         with_members: bool,
     ) -> Result<(), String> {
-        if cells.len() != header.len() {
-            let (actual, expected) = (cells.len(), header.len());
-            return Err(format!(
-                "it has {actual} cells, and the header has {expected}"
-            ));
-        }
         let (member, cells, header) = match with_members {
             true => {
                 let id = local::member_id(cells[0])?;
@@ -103,11 +109,11 @@ impl Manifest {
             false => (None, cells, header),
         };
         let files = self.members.entry(member).or_default();
-        let name = stored(cells[0]);
+        let name = comparable(cells[0]);
         if name == "None" && cells[1..].iter().all(|cell| *cell == "NA") {
             return Ok(());
         }
-        check_name(name).map_err(|e| e.to_string())?;
+        check_name(&name).map_err(|e| e.to_string())?;
         let mut metadata = FileMetadata::default();
         for (column, cell) in header.iter().zip(cells).skip(1) {
             metadata = match *column {
@@ -118,10 +124,11 @@ impl Manifest {
             };
         }
         metadata.check().map_err(|e| format!("{name}: {e}"))?;
-        match files.insert(name.to_owned(), metadata) {
-            None => Ok(()),
-            Some(_) => Err(format!("{name} is a duplicate")),
+        if files.contains_key(&name) {
+            return Err(format!("{name} is a duplicate"));
         }
+        files.insert(name, metadata);
+        Ok(())
     }
 
     /// Sets the metadata of a file. `member` is its owner if the manifest covers several members. Outer
@@ -154,7 +161,7 @@ impl Manifest {
             return Err(invalid("some files have a member and others do not"));
         }
         let files = self.members.entry(member).or_default();
-        files.insert(stored(name).to_owned(), metadata);
+        files.insert(comparable(name), metadata);
         Ok(())
     }
 
@@ -230,6 +237,8 @@ impl Manifest {
             for (member, files) in local::list(&directory)? {
                 manifest.members.entry(member.clone()).or_default();
                 for (name, path) in files {
+                    // `read` would reject it.
+                    check_name(&name).map_err(|e| local::invalid(format!("{name}: {e}")))?;
                     let file = std::fs::metadata(&path).map_err(|e| Error::from(e).at(&path))?;
                     if file.len() <= max_size {
                         selected.push((member.clone(), name, path, file));
@@ -297,7 +306,7 @@ impl Manifest {
 
     /// Returns the metadata of a file.
     pub fn get(&self, member: Option<&ProjectMemberId>, name: &str) -> Option<&FileMetadata> {
-        self.members.get(&member.cloned())?.get(stored(name))
+        self.members.get(&member.cloned())?.get(&comparable(name))
     }
 
     /// Whether the manifest names members.
@@ -397,11 +406,33 @@ fn header_problem(header: &[&str]) -> &'static str {
             "it is a list of files at Open Humans, not metadata of files to upload, which \
              `oh metadata draft` or Manifest::draft creates"
         }
-        [only] if only.contains([';', '\t']) => {
-            "its columns are not separated by commas: save it as CSV with commas"
-        }
         _ => "it must start with the column filename, or with project_member_id and filename",
     }
+}
+
+/// Returns the columns that have a name.
+fn named_cells<'a>(
+    header: &[&'a str],
+    cells: &[&'a str],
+) -> Result<(Vec<&'a str>, Vec<&'a str>), String> {
+    if cells.len() != header.len() {
+        let (actual, expected) = (cells.len(), header.len());
+        return Err(format!(
+            "it has {actual} cells, and the header has {expected}"
+        ));
+    }
+    let mut named = (Vec::new(), Vec::new());
+    for (number, (name, cell)) in (1..).zip(header.iter().zip(cells)) {
+        match (name.is_empty(), cell.trim().is_empty()) {
+            (true, true) => {}
+            (true, false) => return Err(format!("column {number} has no name, but content")),
+            (false, _) => {
+                named.0.push(*name);
+                named.1.push(*cell);
+            }
+        }
+    }
+    Ok(named)
 }
 
 /// Guesses tags from a name's extension. Compression extensions are ignored.

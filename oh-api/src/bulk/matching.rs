@@ -1,12 +1,13 @@
 //! Matching of local files with files at Open Humans.
 //!
-//! Names are compared as Open Humans stores them. A file that a download renamed, because its name
+//! Names are compared in Unicode normalization form C, without outer blanks. A file that a download renamed, because its name
 //! would hide it or equals another file's name, still matches its original.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use super::local::comparable;
 use crate::{DataFile, DataFileId, FileMetadata, safe_file_name};
 
 /// The relevant fields of one of the project's own files at Open Humans.
@@ -58,7 +59,7 @@ pub(super) struct RemoteFiles(Vec<RemoteFile>);
 
 /// The files at Open Humans that a local file matches.
 pub(super) struct Match<'a> {
-    /// The name of the file at Open Humans.
+    /// The name of the newest of the files, or the local name if there are none.
     pub(super) name: String,
     /// All files that an upload would replace, the newest last.
     pub(super) files: Vec<&'a RemoteFile>,
@@ -75,21 +76,24 @@ impl RemoteFiles {
         &'a self,
         names: impl IntoIterator<Item = &'a String>,
     ) -> BTreeMap<&'a str, Match<'a>> {
-        let mut by_name: BTreeMap<&str, Vec<&RemoteFile>> = BTreeMap::new();
+        let mut by_name: BTreeMap<String, Vec<&RemoteFile>> = BTreeMap::new();
         for file in &self.0 {
-            by_name.entry(&file.name).or_default().push(file);
+            by_name
+                .entry(comparable(&file.name))
+                .or_default()
+                .push(file);
         }
         // A download gives the plain name to the file with the lowest id.
         let mut renamed: BTreeMap<String, &str> = BTreeMap::new();
-        let mut newest: Vec<&RemoteFile> = by_name
-            .values()
-            .filter_map(|files| files.last().copied())
+        let mut newest: Vec<(&String, &RemoteFile)> = by_name
+            .iter()
+            .filter_map(|(name, files)| Some((name, *files.last()?)))
             .collect();
-        newest.sort_by_key(|file| file.id);
-        for file in newest {
-            let safe = safe_file_name(&file.name);
-            if safe != file.name {
-                renamed.entry(safe).or_insert(&file.name);
+        newest.sort_by_key(|(_, file)| file.id);
+        for (name, file) in newest {
+            let safe = comparable(&safe_file_name(&file.name));
+            if safe != *name {
+                renamed.entry(safe).or_insert(name);
             }
         }
         let by_id: BTreeMap<u64, &RemoteFile> =
@@ -99,13 +103,14 @@ impl RemoteFiles {
                 true => Some(name),
                 false => renamed.get(name).copied(),
             };
-            if let Some((original, files)) = original.and_then(|o| Some((o, by_name.get(o)?))) {
-                return (original.to_owned(), files.clone());
+            if let Some(files) = original.and_then(|original| by_name.get(original)) {
+                let newest = files.last().map_or(name, |file| &file.name);
+                return (newest.to_owned(), files.clone());
             }
             let id = name.split_once('.').and_then(|(id, _)| id.parse().ok());
             let numbered = id.and_then(|id: u64| by_id.get(&id)).filter(|file| {
                 let safe = safe_file_name(&file.name);
-                safe_file_name(&format!("{}.{safe}", file.id)) == name
+                comparable(&safe_file_name(&format!("{}.{safe}", file.id))) == name
             });
             (name.to_owned(), numbered.into_iter().copied().collect())
         };

@@ -24,6 +24,7 @@ mod manifest;
 mod matching;
 mod plan;
 mod snapshot;
+mod text;
 mod upload;
 mod upload_dir;
 
@@ -35,6 +36,7 @@ pub use download::BulkDownload;
 pub use manifest::Manifest;
 pub use plan::{PlannedDeletion, PlannedUpload, UploadPlan};
 pub use snapshot::Snapshot;
+pub use text::decode_text;
 pub use upload::{BulkUpload, Mode};
 
 use crate::{Error, ProjectMemberId};

@@ -243,7 +243,11 @@ pub(super) async fn plan(members: Vec<LocalMember<'_>>, options: &BulkUpload) ->
     };
     let plans = stream::iter(members).map(|member| member.plan(options));
     let mut plans = pin!(plans.buffered(options.concurrency));
-    while let Some((member, results)) = plans.next().await {
+    while let Some((mut member, results)) = plans.next().await {
+        if member.incomplete {
+            plan.report.deletions_skipped += member.deletions.len() as u64;
+            member.deletions.clear();
+        }
         for result in results {
             plan.report.add(result, &options.events);
         }
@@ -301,7 +305,7 @@ impl LocalMember<'_> {
                     results.push(plan.result(&matched.name, outcome));
                 }
                 Action::Upload(size) => plan.uploads.push(FileUpload {
-                    name: matched.name.clone(),
+                    name: upload_name(path, matched),
                     path: path.clone(),
                     size,
                     metadata: match options.ignore_md5 {
@@ -319,6 +323,7 @@ impl LocalMember<'_> {
         (plan, results)
     }
 
+    /// Decides as the upload would: the MD5 of the CSV is verified here as well.
     async fn action(
         &self,
         path: &Path,
@@ -336,19 +341,41 @@ impl LocalMember<'_> {
         }
         // A download would return the newest file.
         let newest = matched.files.last();
-        let Some((newest, expected)) = newest.and_then(|file| Some((file, file.md5.as_ref()?)))
-        else {
+        let remote_md5 = newest.and_then(|file| file.md5.as_ref());
+        let declared_md5 = metadata.declared_md5().filter(|_| !options.ignore_md5);
+        if remote_md5.is_none() && declared_md5.is_none() {
             return Ok(Action::Upload(size));
-        };
+        }
         let file = path.to_owned();
         let md5 = blocking(move |cancellation| local::md5_of(&file, cancellation, &|_| {})).await?;
         options.events.emit(&BulkEvent::Compared(size));
-        Ok(match (md5 == *expected, newest.has_metadata(metadata)) {
-            (true, true) => Action::Finish(FileOutcome::Unchanged),
-            (true, false) if !options.update_metadata => {
-                Action::Finish(FileOutcome::MetadataDiffers)
+        if let Some(newest) = newest
+            && remote_md5 == Some(&md5)
+        {
+            if newest.has_metadata(metadata) {
+                return Ok(Action::Finish(FileOutcome::Unchanged));
             }
-            _ => Action::Upload(size),
-        })
+            if !options.update_metadata {
+                return Ok(Action::Finish(FileOutcome::MetadataDiffers));
+            }
+        }
+        match declared_md5 {
+            Some(expected) if expected != md5 => Err(Error::Mismatch {
+                what: "md5",
+                expected,
+                actual: md5,
+                saved_as: None,
+            }),
+            _ => Ok(Action::Upload(size)),
+        }
+    }
+}
+
+/// Returns the name to upload a file under: the name of the file that it replaces, or the local one.
+fn upload_name(path: &Path, matched: &Match<'_>) -> String {
+    let local = path.file_name().and_then(|name| name.to_str());
+    match (matched.files.is_empty(), local) {
+        (true, Some(local)) => local.trim().to_owned(),
+        _ => matched.name.clone(),
     }
 }

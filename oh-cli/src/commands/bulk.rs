@@ -1,5 +1,6 @@
 //! Downloading and uploading directories.
 
+use std::fs::File;
 use std::path::Path;
 
 use oh_api::bulk::{BulkDownload, BulkReport, BulkUpload, Manifest, Mode, UploadPlan};
@@ -11,7 +12,7 @@ use crate::args::{Download, ExistingFiles, Upload, member_id};
 use crate::confirm::confirm;
 use crate::error::CliError;
 use crate::output::{self, count, one_line};
-use crate::progress::{BulkProgress, Direction};
+use crate::progress::{BulkProgress, Direction, other_outcomes};
 use crate::text_file;
 
 pub(crate) async fn download(access: &Access, args: Download) -> Result<(), CliError> {
@@ -112,8 +113,8 @@ fn read_ids(path: &Path) -> Result<Vec<ProjectMemberId>, CliError> {
 
 /// Reads a metadata CSV.
 pub(super) fn read_manifest(path: &Path) -> Result<Manifest, CliError> {
-    let text = text_file::read(path)?;
-    Manifest::read(text.as_bytes()).map_err(|error| match error {
+    let file = File::open(path).map_err(|e| Error::from(e).at(path))?;
+    Manifest::read(file).map_err(|error| match error {
         Error::InvalidInput { reason, .. } => {
             CliError::Invalid(format!("{}: {reason}", path.display()))
         }
@@ -165,7 +166,7 @@ pub(crate) async fn upload(access: &Access, args: Upload) -> Result<(), CliError
     progress.conclude(&report)
 }
 
-/// Adds the names of directory and CSV to an error about their difference.
+/// Adds the names of directory and CSV to an error about them.
 fn name_files(error: Error, args: &Upload) -> CliError {
     match error {
         Error::InvalidInput {
@@ -175,7 +176,8 @@ fn name_files(error: Error, args: &Upload) -> CliError {
             "{} does not match {}: {reason}",
             args.directory.display(),
             args.metadata_csv.display()
-        )),
+        ))
+        .with_hint("to upload a subdirectory for one member, pass it with --directory"),
         error => error.into(),
     }
 }
@@ -201,10 +203,10 @@ fn dry_run(plan: &UploadPlan) -> Result<(), CliError> {
     }
     let so_far = plan.report_so_far();
     output::status(format!(
-        "would upload {}, delete {}, and leave {} unchanged",
+        "would upload {}, delete {}{}",
         count(plan.uploads().count(), "file"),
-        plan.deletions().count(),
-        so_far.unchanged + so_far.metadata_differs
+        count(plan.deletions().count(), "file"),
+        other_outcomes(so_far)
     ));
     match so_far.failed.len() {
         0 => Ok(()),

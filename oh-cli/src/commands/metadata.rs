@@ -73,7 +73,8 @@ async fn review(directory: &Path, csv: &Path) -> Result<(), CliError> {
         .try_for_each(|problem| output::row([problem]))?;
     match problems.len() {
         0 => {
-            output::status(format!("{} match", count(manifest.len(), "file")));
+            let files = count(manifest.len(), "file");
+            output::status(format!("no differences in {files}"));
             Ok(())
         }
         problems => Err(CliError::Invalid(format!(

@@ -43,7 +43,7 @@ fn error_names_file_and_solution() {
         (
             "members --base-url http://openhumans.org".into(),
             2,
-            "plain http",
+            "unencrypted",
         ),
         (
             format!("metadata review -d {target} /nonexistent/csv"),

@@ -265,5 +265,128 @@ fn draft_does_not_overwrite_descriptions() {
     assert_eq!(std::fs::read(workspace.csv()).unwrap(), described);
     let second = workspace.draft(&sandbox, "--overwrite");
     assert_fails(&second, 0, &["metadata.csv describes 2 files: "]);
-    assert_fails(&workspace.review(&sandbox), 0, &["2 files match"]);
+    assert_fails(
+        &workspace.review(&sandbox),
+        0,
+        &["no differences in 2 files"],
+    );
+}
+
+#[test]
+fn draft_rejects_names_that_review_would_reject() {
+    let sandbox = sandbox();
+    for name in ["a\u{1b}b", "a\\b"] {
+        let workspace = Workspace::new(&[(name, "a")]);
+        let draft = workspace.draft(&sandbox, "");
+        assert_fails(&draft, 6, &["b: "]);
+        assert!(!workspace.csv().exists(), "{name:?}");
+    }
+}
+
+#[test]
+fn csv_of_spreadsheet_is_read() {
+    let sandbox = sandbox();
+    let workspace = Workspace::new(&[("größe.csv", "a")]);
+    let csv = "filename,tags,description\r\ngröße.csv,x,Größe\r\n";
+    let tabs = csv.replace(',', "\t");
+    let utf16 = tabs.encode_utf16().flat_map(u16::to_le_bytes);
+    for (format, bytes) in [
+        ("byte order mark", format!("\u{feff}{csv}").into_bytes()),
+        (
+            "UTF-16 with tabs",
+            [0xff, 0xfe].into_iter().chain(utf16).collect(),
+        ),
+        ("semicolons", csv.replace(',', ";").into_bytes()),
+        ("empty rows", format!("{csv},,\r\n\r\n,,\r\n").into_bytes()),
+        ("empty column", csv.replace("\r\n", ",\r\n").into_bytes()),
+    ] {
+        workspace.write_csv(bytes);
+        let review = workspace.review(&sandbox);
+        assert_eq!(exit_code(&review), 0, "{format}: {}", stderr(&review));
+        stdout(&workspace.upload(&sandbox, "--update-metadata"));
+        let metadata = &sandbox.files(ALICE)[0].metadata;
+        assert_eq!(metadata["description"], "Größe", "{format}");
+        assert_eq!(metadata.get(""), None, "{format}");
+    }
+    for (bytes, message) in [
+        (
+            &b"filename,tags\ngr\xf6\xdfe.csv,x\n"[..],
+            "save it as UTF-8",
+        ),
+        (
+            b"filename,tags,unit,unit\na,x,1,2\n",
+            "two columns are named unit",
+        ),
+        (b"filename,tags,\na,x,y\n", "column 3 has no name"),
+    ] {
+        workspace.write_csv(bytes);
+        assert_fails(&workspace.review(&sandbox), 6, &["metadata.csv", message]);
+    }
+}
+
+#[test]
+fn names_are_compared_in_unicode_normal_form() {
+    let sandbox = sandbox();
+    let (composed, decomposed) = ("caf\u{e9}.txt", "cafe\u{301}.txt");
+    let workspace = Workspace::new(&[(decomposed, "a")]);
+    workspace.describe(&[composed]);
+    assert_fails(&workspace.review(&sandbox), 0, &[]);
+    stdout(&workspace.upload(&sandbox, ""));
+    assert_eq!(names(&sandbox), [decomposed]);
+    let other = Workspace::new(&[(composed, "a")]);
+    other.write_csv(format!(
+        "filename,tags,description\n{decomposed},x,{composed}\n"
+    ));
+    let again = other.upload(&sandbox, "--sync");
+    assert_fails(&again, 0, &["0 files uploaded; 1 already present\n"]);
+    write_files(&workspace.files(), &[(composed, "b")]);
+    let collision = workspace.upload(&sandbox, "");
+    assert_fails(&collision, 6, &["caf", "Unicode"]);
+}
+
+#[test]
+fn unexpected_directory_names_expected_structure() {
+    let sandbox = sandbox();
+    for files in [
+        &[("nights.csv", "a"), ("2024/a.csv", "a")][..],
+        &[("2024/a.csv", "a")],
+        &[("01026778/2024/a.csv", "a")],
+    ] {
+        let workspace = Workspace::new(files);
+        let draft = workspace.draft(&sandbox, "");
+        let expected = "expected either the files of one member without subdirectories, or one \
+                        subdirectory per member, named by project member id";
+        assert_fails(&draft, 6, &["2024", expected]);
+    }
+}
+
+#[test]
+fn dry_run_matches_the_run() {
+    let sandbox = sandbox();
+    for name in ["old", "same"] {
+        let metadata = json!({ "md5": "0cc175b9c0f1b6a831c399e269772661", "description": "x" });
+        sandbox.add_file(ALICE, name, b"a", metadata);
+    }
+    let workspace = Workspace::new(&[("new", "new"), ("same", "a"), ("stale", "b")]);
+    workspace.write_csv(format!(
+        "filename,tags,description,md5\nnew,,,\nsame,,after,\nstale,,,{OTHER_MD5}\n"
+    ));
+    let dry_run = workspace.upload(&sandbox, "--sync --yes --dry-run");
+    assert_eq!(String::from_utf8_lossy(&dry_run.stdout), "upload\tnew\n");
+    let messages = [
+        "would upload 1 file, delete 0 files",
+        "1 already present with other metadata",
+        "1 not deleted",
+        "oh: stale: the md5",
+    ];
+    assert_fails(&dry_run, 1, &messages);
+    let run = workspace.upload(&sandbox, "--sync --yes");
+    let messages = [
+        "1 file uploaded",
+        "1 already present with other metadata",
+        "1 not deleted",
+        "oh: stale: the md5",
+    ];
+    assert_fails(&run, 1, &messages);
+    assert_eq!(names(&sandbox), ["new", "old", "same"]);
 }
