@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::note::{self, CheckpointError, SigningKey, VerifyingKey};
-use crate::tree::{Frontier, Hash};
+use crate::tree::Frontier;
 
 /// The state of a ledger at one size.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Checkpoint {
     /// The number of lines.
     pub size: u64,
     /// The root hash of the tree over the lines.
-    pub root: Hash,
+    pub root: [u8; 32],
 }
 
 impl Checkpoint {

@@ -30,7 +30,7 @@ display!(End {
 
 impl End {
     /// Returns whether the event needs no further processing.
-    pub const fn is_final(self) -> bool {
+    pub(crate) const fn is_final(self) -> bool {
         matches!(self, Self::Done | Self::Superseded)
     }
 }
@@ -119,13 +119,8 @@ impl Event {
 
     /// Returns whether someone should look at the event: it is late or has not ended, or its data
     /// was kept although the member requested erasure.
-    pub fn needs_attention(&self) -> bool {
-        let data_kept = self.kind == EventKind::ErasureRequest
-            && matches!(
-                self.data,
-                Some(DataOutcome::Retained | DataOutcome::NoHandler)
-            );
-        data_kept || !self.end.is_final() || self.verdict == Verdict::Late
+    pub(crate) fn needs_attention(&self) -> bool {
+        !self.end.is_final() || self.verdict == Verdict::Late || data_kept(self.kind, self.data)
     }
 
     fn apply(&mut self, line: &Line) {
@@ -179,6 +174,12 @@ impl Event {
             (true, false, false) => Verdict::Overdue,
         };
     }
+}
+
+/// Returns whether the application kept the data of a member who requested erasure.
+pub(crate) fn data_kept(kind: EventKind, data: Option<DataOutcome>) -> bool {
+    let kept = matches!(data, Some(DataOutcome::Retained | DataOutcome::NoHandler));
+    kept && kind == EventKind::ErasureRequest
 }
 
 /// Assembles events from the lines of a ledger. Only events that are not done stay in memory.

@@ -61,5 +61,5 @@ pub use extract::notes_in;
 pub use line::{DataOutcome, Discovery, ErasureRequest, EventKind, Line, checkpoint_record};
 pub use note::{CheckpointError, KeyError, SigningKey, VerifyingKey};
 pub use proof::{LineProof, ProofError};
-pub use tree::{Frontier, Hash};
-pub use verify::{Group, KeyUse, Summary, Verified, Verifier, VerifyError};
+pub use tree::Frontier;
+pub use verify::{Group, KeyUse, Verified, Verifier, VerifyError};

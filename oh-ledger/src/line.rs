@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, BufRead};
 
 use serde::{Deserialize, Serialize};
@@ -64,7 +65,7 @@ pub struct Line {
 
 impl Line {
     /// Returns the kind of event that a `received` line opens.
-    pub fn kind(&self) -> EventKind {
+    pub(crate) fn kind(&self) -> EventKind {
         match (self.erasure, self.discovery) {
             (Some(ErasureRequest::Requested), _) => EventKind::ErasureRequest,
             (_, Some(Discovery::TokenLoss)) => EventKind::TokenLoss,
@@ -73,6 +74,20 @@ impl Line {
             (_, Some(Discovery::Reconciliation)) => EventKind::UnannouncedDeparture,
             _ => EventKind::Unrecorded,
         }
+    }
+}
+
+/// Describes the step in words, such as `received: erasure request (webhook)` or `done: data deleted`.
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.step)?;
+        if let Some(discovery) = self.discovery {
+            write!(f, ": {} ({discovery})", self.kind())?;
+        }
+        if let Some(data) = self.data {
+            write!(f, ": data {data}")?;
+        }
+        Ok(())
     }
 }
 
@@ -132,7 +147,7 @@ pub enum DataOutcome {
 display!(DataOutcome {
     Deleted => "deleted",
     Retained => "retained",
-    NoHandler => "no handler",
+    NoHandler => "not deleted: no handler",
 });
 
 /// The kinds of events, which differ in the obligations of the application.
@@ -164,7 +179,7 @@ impl EventKind {
     ];
 
     /// Returns whether the deadline for erasure applies.
-    pub const fn has_deadline(self) -> bool {
+    pub(crate) const fn has_deadline(self) -> bool {
         matches!(self, Self::ErasureRequest | Self::Unrecorded)
     }
 }
@@ -314,7 +329,9 @@ mod tests {
             ("a later value", "webhook", EventKind::Unrecorded),
         ] {
             let fields = format!(r#","erasure":"{erasure}","discovery":"{discovery}""#);
-            assert_eq!(line(&fields).unwrap().kind(), kind, "{fields}");
+            let line = line(&fields).unwrap();
+            assert_eq!(line.kind(), kind, "{fields}");
+            assert!(line.to_string().starts_with(&format!("received: {kind} (")));
         }
         assert_eq!(line("").unwrap().kind(), EventKind::Unrecorded);
         assert_eq!(
@@ -328,6 +345,7 @@ mod tests {
         let done =
             line(r#","data":"no_handler","result":{"diaries":3,"files":0},"note":"n","later":[1]"#);
         let done = done.unwrap();
+        assert_eq!(done.to_string(), "received: data not deleted: no handler");
         assert_eq!(done.data, Some(DataOutcome::NoHandler));
         assert_eq!(done.result.unwrap()["diaries"], 3);
         for malformed in [r#","data":"burnt""#, r#","result":{"name":"Ada"}"#] {

@@ -167,7 +167,7 @@ impl VerifyingKey {
     }
 
     /// Returns the name of the key and the ledger.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 

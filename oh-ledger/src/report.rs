@@ -4,9 +4,9 @@ use std::io::{self, BufRead, Write};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::events::{Deadline, End, Event, Events, Verdict};
+use crate::events::{Deadline, End, Event, Events, Verdict, data_kept};
 use crate::line::{DataOutcome, EventKind, Record, format_time, next_line};
-use crate::verify::{Group, Summary, Verified};
+use crate::verify::Verified;
 
 /// The number of rows in each table of the HTML report. The CSV contains every event.
 const MAX_ROWS: usize = 10_000;
@@ -33,6 +33,9 @@ pre { font-size: .78rem; white-space: pre-wrap; overflow-wrap: anywhere; border:
   .wide { overflow: visible; }
 }";
 
+const COLUMNS: &str =
+    "event,pseudonym,kind,discovery,received,end,since,days,verdict,data,result,attempts,note";
+
 /// Writes every event of a verified export as CSV: events in the order in which they were done, then
 /// those that are not done. Times are in UTC; `days` counts from the receipt to the end, or to the
 /// time of the assessment.
@@ -42,21 +45,7 @@ pre { font-size: .78rem; white-space: pre-wrap; overflow-wrap: anywhere; border:
 /// Returns an error if the export cannot be read or the report cannot be written.
 pub fn write_csv(export: impl BufRead, verified: &Verified, to: impl Write) -> io::Result<()> {
     let mut csv = csv::Writer::from_writer(to);
-    csv.write_record([
-        "event",
-        "pseudonym",
-        "kind",
-        "discovery",
-        "received",
-        "end",
-        "since",
-        "days",
-        "verdict",
-        "data",
-        "result",
-        "attempts",
-        "note",
-    ])?;
+    csv.write_record(COLUMNS.split(','))?;
     for_each_event(export, verified, |event| {
         csv.write_record([
             csv_text(&event.id),
@@ -129,15 +118,8 @@ fn write_page(
 }
 
 fn overview(verified: &Verified) -> Markup {
-    let summary = &verified.summary;
-    let judged = |verdict| summary.count(|group| group.verdict == verdict);
-    let kept = summary.count(|group| {
-        group.kind == EventKind::ErasureRequest
-            && matches!(
-                group.data,
-                Some(DataOutcome::Retained | DataOutcome::NoHandler)
-            )
-    });
+    let judged = |verdict| verified.count(|group| group.verdict == verdict);
+    let kept = verified.count(|group| data_kept(group.kind, group.data));
     html! {
         h1 { "Erasure requests and departures" }
         p.soft {
@@ -157,90 +139,44 @@ fn overview(verified: &Verified) -> Markup {
             @if kept > 0 { " " span.bad { (kept) " ended, but the data was not deleted." } }
         }
         h2 { "Events by kind and outcome" }
-        (outcomes(summary))
-        h2 { "Time to complete an erasure request" }
-        table {
-            thead { tr { th scope="col" { "Within" } th.num scope="col" { "Erasure requests" } } }
-            tbody {
-                @for (span, count) in ["an hour", "a day", "7 days", "30 days", "more than 30 days"]
-                    .iter().zip(summary.durations)
-                {
-                    tr { td { (span) } td.num { (count) } }
-                }
-            }
-        }
-        @if summary.max_duration > 0 {
-            p.soft { "The longest took " (duration(summary.max_duration / 1_000_000)) "." }
-        }
+        (outcomes(verified))
     }
 }
 
-/// The columns of the outcome table: heading, meaning, and the events that each column counts.
-type Outcome = (&'static str, &'static str, fn(&Group) -> bool);
-const OUTCOMES: [Outcome; 8] = [
-    (
-        "Data deleted",
-        "The tokens are destroyed, and the application reports that it deleted the data.",
-        |group| group.end == End::Done && group.data == Some(DataOutcome::Deleted),
-    ),
-    (
-        "Data kept",
-        "The tokens are destroyed. The deletion policy keeps the data.",
-        |group| group.end == End::Done && group.data == Some(DataOutcome::Retained),
-    ),
-    (
-        "No handler",
-        "The tokens are destroyed. The application has no handler that deletes data.",
-        |group| group.end == End::Done && group.data == Some(DataOutcome::NoHandler),
-    ),
-    (
-        "Done, not recorded",
-        "The handler succeeded. The ledger does not record whether data was deleted.",
-        |group| group.end == End::Done && group.data.is_none(),
-    ),
-    (
-        "Superseded",
-        "The member authorized the project again, so the event was not processed.",
-        |group| group.end == End::Superseded,
-    ),
-    (
-        "Pending",
-        "The event waits for its first or next attempt.",
-        |group| group.end == End::Pending,
-    ),
-    (
-        "Quarantined",
-        "The event is suspicious. An operator must release it.",
-        |group| group.end == End::Quarantined,
-    ),
-    (
-        "Dead letter",
-        "The application failed too often. An operator must act.",
-        |group| group.end == End::DeadLetter,
-    ),
+/// The columns of the outcome table, with the end and the data outcome that each one counts.
+const OUTCOMES: [(&str, End, Option<DataOutcome>); 8] = [
+    ("Data deleted", End::Done, Some(DataOutcome::Deleted)),
+    ("Data kept", End::Done, Some(DataOutcome::Retained)),
+    ("No handler", End::Done, Some(DataOutcome::NoHandler)),
+    ("Done, not recorded", End::Done, None),
+    ("Superseded", End::Superseded, None),
+    ("Pending", End::Pending, None),
+    ("Quarantined", End::Quarantined, None),
+    ("Dead letter", End::DeadLetter, None),
 ];
 
-fn outcomes(summary: &Summary) -> Markup {
+fn outcomes(verified: &Verified) -> Markup {
+    let count = |kind, end, data| {
+        verified.count(|group| group.kind == kind && group.end == end && group.data == data)
+    };
     html! {
         div.wide { table {
             thead { tr {
                 th scope="col" { "Kind" } th.num scope="col" { "Events" }
                 @for (heading, ..) in OUTCOMES { th.num scope="col" { (heading) } }
             } }
-            tbody {
-                @for kind in EventKind::ALL {
-                    tr {
-                        th scope="row" { (kind) }
-                        td.num { (summary.count(|group| group.kind == kind)) }
-                        @for (.., counts) in OUTCOMES {
-                            td.num { (summary.count(|group| group.kind == kind && counts(group))) }
-                        }
-                    }
-                }
-            }
+            tbody { @for kind in EventKind::ALL { tr {
+                th scope="row" { (kind) }
+                td.num { (verified.count(|group| group.kind == kind)) }
+                @for (_, end, data) in OUTCOMES { td.num { (count(kind, end, data)) } }
+            } } }
         } }
-        dl {
-            @for (heading, meaning, _) in OUTCOMES { dt { (heading) } dd { (meaning) } }
+        p.soft {
+            "Every event that is done has destroyed the member's tokens. \"Data deleted\": the application "
+            "reports that it deleted the data. \"Data kept\": the deletion policy keeps the data. \"No handler\": "
+            "the policy requires deletion, but the application has no handler that deletes data. \"Superseded\": "
+            "the member authorized the project again. An operator must release quarantined events and act on "
+            "dead letters, for which the application failed too often."
         }
     }
 }
@@ -351,15 +287,6 @@ fn days(event: &Event) -> String {
     })
 }
 
-fn duration(seconds: i64) -> String {
-    match seconds {
-        0..120 => format!("{seconds} seconds"),
-        120..7_200 => format!("{} minutes", seconds / 60),
-        7_200..172_800 => format!("{} hours", seconds / 3_600),
-        _ => format!("{} days", seconds / 86_400),
-    }
-}
-
 /// Escapes text that a spreadsheet would evaluate as a formula.
 fn csv_text(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
@@ -445,7 +372,7 @@ mod tests {
                 "e1,p,erasure request,webhook,1970-01-01T00:00:00Z,done,1970-01-03T12:00:00Z,2.5,\
                  in time,deleted,\"diaries 3, files 0\",1,",
                 "e3,p,erasure request,webhook,1970-01-04T00:00:00Z,done,1970-02-21T00:00:00Z,48.0,\
-                 late,no handler,,1,",
+                 late,not deleted: no handler,,1,",
                 "e5,p,departure without erasure request,webhook,1970-01-06T00:00:00Z,done,\
                  1970-02-28T00:00:00Z,53.0,no deadline,retained,,1,",
                 "e2,p,erasure request,webhook,1970-01-02T00:00:00Z,dead letter,1970-01-05T00:00:00Z,\

@@ -6,7 +6,7 @@
 use sha2::{Digest, Sha256};
 
 /// A SHA-256 hash.
-pub type Hash = [u8; 32];
+pub(crate) type Hash = [u8; 32];
 
 /// Hashes a leaf: SHA-256 over a zero byte and the leaf.
 fn leaf_hash(leaf: &[u8]) -> Hash {
@@ -53,7 +53,7 @@ impl Frontier {
     }
 
     /// Restores a tree from its size and nodes. Returns `None` if their numbers do not match.
-    pub fn from_parts(size: u64, nodes: Vec<Hash>) -> Option<Self> {
+    pub fn from_parts(size: u64, nodes: Vec<[u8; 32]>) -> Option<Self> {
         (nodes.len() == size.count_ones() as usize).then_some(Self { size, nodes })
     }
 
@@ -76,12 +76,12 @@ impl Frontier {
     }
 
     /// Returns the roots of the complete subtrees, the largest first.
-    pub fn nodes(&self) -> &[Hash] {
+    pub fn nodes(&self) -> &[[u8; 32]] {
         &self.nodes
     }
 
     /// Returns the root hash. For an empty tree this is the hash of the empty string.
-    pub fn root(&self) -> Hash {
+    pub fn root(&self) -> [u8; 32] {
         let mut nodes = self.nodes.iter().rev();
         let Some(last) = nodes.next() else {
             return Sha256::digest([]).into();

@@ -128,9 +128,10 @@ pub struct Verified {
     pub keys: Vec<KeyUse>,
     /// The times of the first and the last line, in microseconds since 1970.
     pub span: Option<(i64, i64)>,
-    /// The number of events by kind, end and verdict.
-    pub summary: Summary,
-    /// The events for which [`Event::needs_attention`] holds, by the time of their receipt.
+    /// The number of events in each group.
+    pub groups: BTreeMap<Group, u64>,
+    /// The events that are late or have not ended, and the erasure requests whose data was kept, by
+    /// the time of their receipt.
     pub attention: Vec<Event>,
     /// The time of the assessment, in microseconds since 1970.
     pub as_of: i64,
@@ -138,7 +139,7 @@ pub struct Verified {
     pub deadline: i64,
 }
 
-/// A property combination by which [`Summary`] counts events.
+/// The properties by which [`Verified::groups`] counts events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Group {
@@ -152,35 +153,7 @@ pub struct Group {
     pub verdict: Verdict,
 }
 
-/// The number of events by kind, end, data outcome and verdict.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    groups: BTreeMap<Group, u64>,
-    // How many erasure requests ended within each span of `SPANS`, and how many took longer.
-    pub(crate) durations: [u64; 5],
-    pub(crate) max_duration: i64,
-}
-
-impl Summary {
-    /// An hour, a day, a week and 30 days.
-    const SPANS: [i64; 4] = [DAY / 24, DAY, 7 * DAY, 30 * DAY];
-
-    fn add(&mut self, event: &Event) {
-        let group = Group {
-            kind: event.kind,
-            end: event.end,
-            data: event.data,
-            verdict: event.verdict,
-        };
-        *self.groups.entry(group).or_default() += 1;
-        let duration = event.elapsed.filter(|_| event.end.is_final());
-        if let Some(duration) = duration.filter(|_| event.kind.has_deadline()) {
-            let span = Self::SPANS.iter().position(|span| duration <= *span);
-            self.durations[span.unwrap_or(Self::SPANS.len())] += 1;
-            self.max_duration = self.max_duration.max(duration);
-        }
-    }
-
+impl Verified {
     /// Returns the number of events in the groups that match.
     pub fn count(&self, matches: impl Fn(&Group) -> bool) -> u64 {
         let groups = self.groups.iter().filter(|(group, _)| matches(group));
@@ -241,7 +214,7 @@ impl Verifier {
             trusted_checkpoints: 0,
             keys: uses.collect(),
             span: None,
-            summary: Summary::default(),
+            groups: BTreeMap::new(),
             attention: Vec::new(),
             as_of,
             deadline: limit,
@@ -369,7 +342,13 @@ impl Verifier {
     }
 
     fn add_event(&mut self, event: Event) {
-        self.verified.summary.add(&event);
+        let group = Group {
+            kind: event.kind,
+            end: event.end,
+            data: event.data,
+            verdict: event.verdict,
+        };
+        *self.verified.groups.entry(group).or_default() += 1;
         if event.needs_attention() {
             self.verified.attention.push(event);
         }

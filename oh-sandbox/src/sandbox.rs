@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::api::{NewFile, store_file};
 use crate::client::Client;
-use crate::state::database::{MASTER_TOKEN_LIFETIME, OTHER_PROJECT, PROJECT};
+use crate::state::database::{Database, MASTER_TOKEN_LIFETIME, OTHER_PROJECT, PROJECT};
 use crate::state::grants::{IssuedTokens, SCOPES};
 use crate::state::{Shared, leave, populate};
 use crate::{Delivery, Endpoint, Fault, Message, Stats};
@@ -274,17 +274,19 @@ impl Sandbox {
     /// Expires a member's access tokens. The refresh tokens remain valid.
     pub fn expire_tokens(&self, member_id: &str) {
         let now = self.shared.clock.now();
-        let mut db = self.shared.db();
-        if let Some(index) = db.find(member_id) {
-            db.grants.expire(index, now);
-        }
+        self.with_member(member_id, |db, index| db.grants.expire(index, now));
     }
 
     /// Revokes all tokens of a member, who remains in the project.
     pub fn revoke_tokens(&self, member_id: &str) {
+        self.with_member(member_id, |db, index| db.grants.revoke_all(index));
+    }
+
+    /// Calls `f` for a member. Does nothing if there is no such member.
+    fn with_member(&self, id: &str, f: impl FnOnce(&mut Database, usize)) {
         let mut db = self.shared.db();
-        if let Some(index) = db.find(member_id) {
-            db.grants.revoke_all(index);
+        if let Some(index) = db.find(id) {
+            f(&mut db, index);
         }
     }
 
@@ -320,19 +322,13 @@ impl Sandbox {
     /// Sets whether a member's account is active. An inactive member is absent from `members/` and
     /// cannot receive messages, but the member's tokens remain valid.
     pub fn set_account_active(&self, member_id: &str, active: bool) {
-        let mut db = self.shared.db();
-        if let Some(index) = db.find(member_id) {
-            db.members[index].active = active;
-        }
+        self.with_member(member_id, |db, index| db.members[index].active = active);
     }
 
     /// Sets whether a member hides the membership in the project from the public. The public records
     /// of the member's files then have no username.
     pub fn set_hidden(&self, member_id: &str, hidden: bool) {
-        let mut db = self.shared.db();
-        if let Some(index) = db.find(member_id) {
-            db.members[index].hidden = hidden;
-        }
+        self.with_member(member_id, |db, index| db.members[index].hidden = hidden);
     }
 
     /// Sets whether the deletion of a joined member's account fails, as on the newest server.

@@ -257,9 +257,7 @@ async fn erase_members(store: &(impl TokenStore + DeauthInbox + Clone)) -> Vec<u
     let as_of = Timestamp::now().as_micros();
     let keys = vec![key.verifying_key().clone()];
     let verified = Verifier::new(keys, as_of).read(&*export).unwrap();
-    let in_time = verified
-        .summary
-        .count(|group| group.verdict == Verdict::InTime);
+    let in_time = verified.count(|group| group.verdict == Verdict::InTime);
     assert_eq!(in_time, u64::from(ERASED));
     let mut written = export.clone();
     report::write_csv(&*export, &verified, &mut written).unwrap();

@@ -108,9 +108,7 @@ async fn failing_erasure_becomes_dead_letter_and_succeeds_when_requeued() -> Res
         (verified.signed_lines, verified.trusted_checkpoints),
         (steps.len() as u64, 1)
     );
-    let in_time = verified
-        .summary
-        .count(|group| group.verdict == Verdict::InTime);
+    let in_time = verified.count(|group| group.verdict == Verdict::InTime);
     assert_eq!(in_time, 1);
 
     // Other members cannot open the dashboard.

@@ -90,7 +90,7 @@ fn print_verified(args: &Verify) -> Result<(), CliError> {
     }
     output::line(format!(
         "{}: {} ended in time, {} late, {} open, {} overdue",
-        count(verified.summary.count(has_deadline), "erasure request"),
+        count(verified.count(has_deadline), "erasure request"),
         judged(&verified, Verdict::InTime),
         judged(&verified, Verdict::Late),
         judged(&verified, Verdict::Open),
@@ -106,11 +106,11 @@ fn print_verified(args: &Verify) -> Result<(), CliError> {
 }
 
 fn has_deadline(group: &Group) -> bool {
-    group.kind.has_deadline()
+    group.verdict != Verdict::NoDeadline
 }
 
 fn judged(verified: &Verified, verdict: Verdict) -> u64 {
-    verified.summary.count(|group| group.verdict == verdict)
+    verified.count(|group| group.verdict == verdict)
 }
 
 /// Returns the number of events of each kind that has no deadline, without the empty kinds.
@@ -123,7 +123,7 @@ fn other_kinds(verified: &Verified) -> Vec<(String, u64)> {
     ]
     .into_iter()
     .map(|kind| {
-        let events = verified.summary.count(|group| group.kind == kind);
+        let events = verified.count(|group| group.kind == kind);
         (kind.to_string(), events)
     })
     .filter(|(_, events)| *events > 0)
@@ -205,7 +205,7 @@ fn to_json(verified: &Verified) -> Value {
         "trusted_checkpoints": verified.trusted_checkpoints,
         "last_checkpoint": verified.last_checkpoint.as_ref().map(|last| last.note()),
         "keys": keys.collect::<Vec<_>>(),
-        "erasure_requests": verified.summary.count(has_deadline),
+        "erasure_requests": verified.count(has_deadline),
         "in_time": judged(verified, Verdict::InTime),
         "late": judged(verified, Verdict::Late),
         "open": judged(verified, Verdict::Open),
@@ -281,14 +281,14 @@ fn check(args: &Check) -> Result<(), CliError> {
     for path in &args.proofs {
         let text = text_file::read(path)?;
         let result = text.parse::<LineProof>().and_then(|proof| {
-            let (_, checkpoint) = proof.verify(&keys)?;
-            Ok((proof, checkpoint))
+            let (line, checkpoint) = proof.verify(&keys)?;
+            Ok((proof, line, checkpoint))
         });
-        let (proof, checkpoint) = result.map_err(|error| mismatch(path, &error))?;
+        let (proof, line, checkpoint) = result.map_err(|error| mismatch(path, &error))?;
         output::line(output::one_line(&String::from_utf8_lossy(proof.line())))?;
         let checkpoint = checkpoint.checkpoint();
         output::status(output::one_line(&format!(
-            "{}: line {} of {} in a checkpoint of {}",
+            "{}: line {} of {} in a checkpoint of {}: {line}",
             path.display(),
             proof.index() + 1,
             checkpoint.size,

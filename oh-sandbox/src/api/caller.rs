@@ -1,6 +1,5 @@
 //! Authentication: a member's access token or the project's master token.
 
-use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 
 use crate::secret::constant_time_eq;
@@ -19,75 +18,52 @@ pub(crate) enum Caller {
     Member(usize),
 }
 
-/// An authentication error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct AuthError {
-    text: &'static str,
-    /// Whether the challenge reports an invalid token.
-    token_at_fault: bool,
-}
-
-impl AuthError {
-    fn new(text: &'static str) -> Self {
-        Self {
-            text,
-            token_at_fault: false,
-        }
-    }
-
-    fn of_token(text: &'static str) -> Self {
-        Self {
-            text,
-            token_at_fault: true,
-        }
-    }
-
-    pub(crate) fn into_response(self) -> Response {
-        let mut response = detail(StatusCode::UNAUTHORIZED, self.text);
-        let challenge = if self.token_at_fault {
-            "Bearer realm=\"api\",error=\"invalid_token\",error_description=\"The access token is invalid.\""
-        } else {
-            "Bearer realm=\"api\""
-        };
-        response.headers_mut().insert(
-            header::WWW_AUTHENTICATE,
-            HeaderValue::from_static(challenge),
-        );
-        response
-    }
+/// Creates an authentication error. The challenge may report an invalid token.
+fn unauthorized(text: &str, invalid_token: bool) -> ErrorResponse {
+    let mut response = detail(StatusCode::UNAUTHORIZED, text);
+    let challenge = if invalid_token {
+        "Bearer realm=\"api\",error=\"invalid_token\",error_description=\"The access token is invalid.\""
+    } else {
+        "Bearer realm=\"api\""
+    };
+    let challenge = HeaderValue::from_static(challenge);
+    response
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, challenge);
+    response.into()
 }
 
 impl Caller {
     /// Accepts either kind of token.
-    pub(crate) fn anyone(shared: &Shared, call: &Call) -> Result<Self, AuthError> {
+    pub(crate) fn anyone(shared: &Shared, call: &Call) -> Result<Self, ErrorResponse> {
         let token = token(call)?;
         let now = shared.clock.now();
         let db = shared.db();
         if constant_time_eq(&token, &shared.credentials.master_token) {
             return match db.settings.master_token_expires {
-                Some(at) if now >= at => Err(AuthError::of_token("Expired token.")),
+                Some(at) if now >= at => Err(unauthorized("Expired token.", true)),
                 _ => Ok(Self::Project),
             };
         }
         match db.grants.bearer(&token, now) {
             Bearer::Member(index) => Ok(Self::Member(index)),
-            Bearer::Expired => Err(AuthError::new("Expired token.")),
-            Bearer::Unknown => Err(AuthError::of_token("Invalid token.")),
+            Bearer::Expired => Err(unauthorized("Expired token.", false)),
+            Bearer::Unknown => Err(unauthorized("Invalid token.", true)),
         }
     }
 
     /// Accepts the master token only.
-    pub(crate) fn project(shared: &Shared, call: &Call) -> Result<Self, AuthError> {
+    pub(crate) fn project(shared: &Shared, call: &Call) -> Result<Self, ErrorResponse> {
         match Self::anyone(shared, call)? {
             Self::Project => Ok(Self::Project),
-            Self::Member(_) => Err(AuthError::new("Invalid token.")),
+            Self::Member(_) => Err(unauthorized("Invalid token.", false)),
         }
     }
 
     /// Accepts a member's token only.
-    pub(crate) fn own(shared: &Shared, call: &Call) -> Result<Self, AuthError> {
+    pub(crate) fn own(shared: &Shared, call: &Call) -> Result<Self, ErrorResponse> {
         match Self::anyone(shared, call)? {
-            Self::Project => Err(AuthError::of_token("Invalid token.")),
+            Self::Project => Err(unauthorized("Invalid token.", true)),
             member => Ok(member),
         }
     }
@@ -117,7 +93,7 @@ impl Caller {
 
 /// Returns the token of the request. A token in the query overrides the header, even if it is
 /// empty.
-fn token(call: &Call) -> Result<String, AuthError> {
+fn token(call: &Call) -> Result<String, ErrorResponse> {
     let credentials = match call.query.get("access_token") {
         Some(token) => format!("Bearer {token}"),
         None => {
@@ -139,19 +115,23 @@ fn token(call: &Call) -> Result<String, AuthError> {
         .next()
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"))
     {
-        return Err(AuthError::new(
+        return Err(unauthorized(
             "Authentication credentials were not provided.",
+            false,
         ));
     }
     match (words.next(), words.next()) {
-        (None, _) => Err(AuthError::new(
+        (None, _) => Err(unauthorized(
             "Invalid token header. No credentials provided.",
+            false,
         )),
-        (_, Some(_)) => Err(AuthError::new(
+        (_, Some(_)) => Err(unauthorized(
             "Invalid token header. Token string should not contain spaces.",
+            false,
         )),
-        (Some(token), None) if !token.is_ascii() => Err(AuthError::of_token(
+        (Some(token), None) if !token.is_ascii() => Err(unauthorized(
             "Invalid token header. Token string should not contain invalid characters.",
+            true,
         )),
         (Some(token), None) => Ok(token.to_owned()),
     }

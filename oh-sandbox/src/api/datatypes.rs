@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::web::respond::{ErrorResponse, crash};
+use super::metadata::Invalid;
 
 /// A data type.
 #[derive(Debug)]
@@ -90,12 +90,6 @@ impl DataType {
     }
 }
 
-/// The error for invalid data types of an upload.
-pub(crate) enum Invalid {
-    Field(String),
-    Crash(ErrorResponse),
-}
-
 /// Parses the data types of an upload, which are ids or names.
 pub(crate) fn parse(text: &str) -> Result<Vec<u64>, Invalid> {
     let Ok(value) = serde_json::from_str::<Value>(text) else {
@@ -111,7 +105,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<u64>, Invalid> {
             .chars()
             .map(|letter| letter.to_string().into())
             .collect(),
-        _ => return Err(Invalid::Crash(crash().into())),
+        _ => return Err(Invalid::Crash),
     };
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
     for item in named {
@@ -195,6 +189,6 @@ mod tests {
         assert!(field_error("[999]").ends_with("don't match items in our database: [999]"));
         assert!(field_error("{\"a\":1}").ends_with("in our database: ['a']"));
         assert!(field_error("GPS").ends_with("datatypes from: 'GPS'"));
-        assert!(matches!(parse("5"), Err(Invalid::Crash(_))));
+        assert!(matches!(parse("5"), Err(Invalid::Crash)));
     }
 }

@@ -10,7 +10,7 @@ use crate::state::database::{Access, AccessKind, PROJECT};
 use crate::web::call::Call;
 use crate::web::params::Params;
 use crate::web::path::segment;
-use crate::web::respond::{field_error, html, json, json_error, not_found};
+use crate::web::respond::{ApiResult, field_error, html, json_error, not_found, ok};
 
 /// `GET /data-management/datafile-download/<id>/`: redirects to the object store.
 pub(crate) fn download(shared: &Shared, call: &Call) -> Response {
@@ -52,37 +52,32 @@ pub(crate) fn download(shared: &Shared, call: &Call) -> Response {
 ///
 /// Deletes only complete files that the project uploaded. Other files are ignored as if they did
 /// not exist.
-pub(crate) fn delete(shared: &Shared, caller: Caller, params: &Params) -> Response {
+pub(crate) fn delete(shared: &Shared, caller: Caller, params: &Params) -> ApiResult {
     let mut db = shared.db();
-    let index = match caller.member(&db, params) {
-        Ok(index) => index,
-        Err(response) => return *response,
-    };
-    let id = match params
-        .text("file_id")
-        .map(|text| text.parse::<i128>())
-        .transpose()
-    {
-        Ok(id) => id.filter(|&id| id != 0),
-        Err(_) => return field_error("file_id", "Enter a whole number."),
-    };
+    let member = caller.member(&db, params)?;
+    let id = params.text("file_id").map(|text| text.parse::<i128>());
+    let id = id.transpose();
+    let id = id.map_err(|_| field_error("file_id", "Enter a whole number."))?;
+    let id = id.filter(|&id| id != 0);
     let basename = params.text("file_basename");
     let all = params.flag("all_files");
-    let text = "one of file_id, file_basename, or all_files is required";
-    match usize::from(id.is_some()) + usize::from(basename.is_some()) + usize::from(all) {
-        0 => return json_error(StatusCode::BAD_REQUEST, "missing_field", text),
-        1 => {}
-        _ => return json_error(StatusCode::BAD_REQUEST, "too_many", text),
+    let error = match usize::from(id.is_some()) + usize::from(basename.is_some()) + usize::from(all)
+    {
+        0 => Some("missing_field"),
+        1 => None,
+        _ => Some("too_many"),
+    };
+    if let Some(error) = error {
+        let text = "one of file_id, file_basename, or all_files is required";
+        return Err(json_error(StatusCode::BAD_REQUEST, error, text).into());
     }
-    let own = db.files_of(index).filter(|file| file.project == PROJECT);
-    let ids: Vec<u64> = own
-        .filter(|file| {
-            all || id == Some(i128::from(file.id)) || basename.as_deref() == Some(&file.basename)
-        })
-        .map(|file| file.id)
-        .collect();
+    let own = db.files_of(member).filter(|file| file.project == PROJECT);
+    let matching = own.filter(|file| {
+        all || id == Some(i128::from(file.id)) || basename.as_deref() == Some(&file.basename)
+    });
+    let ids: Vec<u64> = matching.map(|file| file.id).collect();
     let objects: Vec<String> = ids.iter().filter_map(|&id| db.remove_file(id)).collect();
     drop(db);
     shared.objects.remove(objects);
-    json(StatusCode::OK, &serde_json::json!({ "ids": ids }))
+    Ok(ok(&serde_json::json!({ "ids": ids })))
 }

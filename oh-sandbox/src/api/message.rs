@@ -8,7 +8,7 @@ use super::caller::Caller;
 use crate::state::Shared;
 use crate::state::database::{Database, Message};
 use crate::web::params::{Param, Params};
-use crate::web::respond::{ErrorResponse, crash, json};
+use crate::web::respond::{ApiResult, ErrorResponse, crash, json, ok};
 
 /// `{"errors": {"<field>": ["<text>"]}}`
 pub(crate) fn errors(field: &str, text: &str) -> Response {
@@ -19,26 +19,20 @@ pub(crate) fn errors(field: &str, text: &str) -> Response {
 }
 
 /// `POST project/message/`
-pub(crate) fn message(shared: &Shared, caller: Caller, params: &Params) -> Response {
+pub(crate) fn message(shared: &Shared, caller: Caller, params: &Params) -> ApiResult {
     let mut db = shared.db();
-    let to = match recipients(&db, caller, params) {
-        Ok(to) => to,
-        Err(response) => return *response,
-    };
-    let Some(message) = params.text("message") else {
-        return errors("message", "This field is required.");
-    };
+    let recipients = recipients(&db, caller, params)?;
+    let message = params.text("message");
+    let message = message.ok_or_else(|| errors("message", "This field is required."))?;
+    let to = recipients.into_iter();
+    let to = to.map(|index| db.members[index].id.clone()).collect();
     let subject = params.text("subject").unwrap_or_default();
-    let to = to
-        .into_iter()
-        .map(|index| db.members[index].id.clone())
-        .collect();
     db.messages.push(Message {
         subject,
         message,
         to,
     });
-    json(StatusCode::OK, &"success")
+    Ok(ok(&"success"))
 }
 
 fn recipients(db: &Database, caller: Caller, params: &Params) -> Result<Vec<usize>, ErrorResponse> {

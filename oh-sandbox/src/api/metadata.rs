@@ -2,21 +2,18 @@
 
 use serde_json::Value;
 
-use crate::web::respond::{ErrorResponse, crash};
-
-/// The error for invalid metadata.
+/// The error for an invalid field of an upload.
 #[derive(Debug)]
 pub(crate) enum Invalid {
-    Field(&'static str),
-    /// The server responds with its error page.
-    Crash(ErrorResponse),
+    /// An error for the field.
+    Field(String),
+    /// The server crashes.
+    Crash,
 }
 
 /// The error for metadata that is not a string with JSON.
-pub(crate) const UNREADABLE: Invalid = Invalid::Field("could not parse the uploaded metadata");
-
-fn crashed<T>() -> Result<T, Invalid> {
-    Err(Invalid::Crash(crash().into()))
+pub(crate) fn unreadable() -> Invalid {
+    Invalid::Field("could not parse the uploaded metadata".into())
 }
 
 /// Parses the metadata of an upload, which is a string with JSON.
@@ -24,8 +21,8 @@ pub(crate) fn parse(text: &str) -> Result<Value, Invalid> {
     let value: Value = match serde_json::from_str(text) {
         Ok(value) => value,
         // Python accepts these numbers, but the database does not.
-        Err(_) if holds_python_numbers(text) => return crashed(),
-        Err(_) => return Err(UNREADABLE),
+        Err(_) if holds_python_numbers(text) => return Err(Invalid::Crash),
+        Err(_) => return Err(unreadable()),
     };
     check(&value)?;
     Ok(value)
@@ -37,23 +34,23 @@ fn check(value: &Value) -> Result<(), Invalid> {
             Value::Object(object) => object.contains_key(field),
             Value::Array(items) => items.iter().any(|item| item == field),
             Value::String(text) => text.contains(field),
-            _ => return crashed(),
+            _ => return Err(Invalid::Crash),
         };
         if !present {
-            return Err(Invalid::Field(match field {
-                "tags" => "\"tags\" is a required field of the metadata",
-                _ => "\"description\" is a required field of the metadata",
-            }));
+            let text = format!("\"{field}\" is a required field of the metadata");
+            return Err(Invalid::Field(text));
         }
     }
     let Value::Object(object) = value else {
-        return crashed();
+        return Err(Invalid::Crash);
     };
     if !object["description"].is_string() {
-        return Err(Invalid::Field("\"description\" must be a string"));
+        return Err(Invalid::Field("\"description\" must be a string".into()));
     }
     if !object["tags"].is_array() {
-        return Err(Invalid::Field("\"tags\" must be an array of strings"));
+        return Err(Invalid::Field(
+            "\"tags\" must be an array of strings".into(),
+        ));
     }
     for field in ["creation_date", "start_date", "end_date"] {
         if let Some(date) = object.get(field) {
@@ -62,13 +59,17 @@ fn check(value: &Value) -> Result<(), Invalid> {
     }
     if let Some(md5) = object.get("md5") {
         let Some(md5) = md5.as_str() else {
-            return crashed();
+            return Err(Invalid::Crash);
         };
         if md5.len() != 32 || !md5.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(Invalid::Field("Invalid MD5 specified"));
+            return Err(Invalid::Field("Invalid MD5 specified".into()));
         }
     }
-    if holds_nul(value) { crashed() } else { Ok(()) }
+    if holds_nul(value) {
+        Err(Invalid::Crash)
+    } else {
+        Ok(())
+    }
 }
 
 /// Checks a date. Numbers are accepted as timestamps. A malformed date crashes the server.
@@ -76,12 +77,12 @@ fn check_date(date: &Value) -> Result<(), Invalid> {
     let text = match date {
         Value::Number(_) => return Ok(()),
         Value::String(text) => text,
-        _ => return crashed(),
+        _ => return Err(Invalid::Crash),
     };
     let allowed = |byte: u8| byte.is_ascii_digit() || b"-:.+TZW ".contains(&byte);
     let year = text.len() >= 4 && text.bytes().take(4).all(|byte| byte.is_ascii_digit());
     if !year || !text.bytes().all(allowed) {
-        return Err(Invalid::Field("Dates must be in ISO 8601 format"));
+        return Err(Invalid::Field("Dates must be in ISO 8601 format".into()));
     }
     let number = |range| {
         text.get(range)
@@ -96,7 +97,7 @@ fn check_date(date: &Value) -> Result<(), Invalid> {
     if matches!(date, Ok(Ok(_))) && hour_and_minute {
         Ok(())
     } else {
-        crashed()
+        Err(Invalid::Crash)
     }
 }
 
@@ -144,7 +145,7 @@ fn holds_python_numbers(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn field_error(text: &str) -> &'static str {
+    fn field_error(text: &str) -> String {
         match parse(text) {
             Err(Invalid::Field(error)) => error,
             other => panic!("expected a field error for {text}: {other:?}"),
@@ -188,7 +189,7 @@ mod tests {
             r#"{"tags": [], "description": "d", "creation_date": null}"#,
             r#"{"tags": [], "description": "d", "md5": 5}"#,
         ] {
-            assert!(matches!(parse(text), Err(Invalid::Crash(_))), "{text}");
+            assert!(matches!(parse(text), Err(Invalid::Crash)), "{text}");
         }
     }
 

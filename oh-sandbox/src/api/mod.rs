@@ -76,7 +76,7 @@ async fn handle(
     };
     let caller = match caller.transpose() {
         Ok(caller) => caller,
-        Err(response) => return Some(response.into_response()),
+        Err(response) => return Some(*response),
     };
     if call.method == Method::OPTIONS {
         return Some(describe(endpoint));
@@ -112,12 +112,24 @@ async fn handle(
         Endpoint::Project => project::project(shared),
         Endpoint::ExchangeMember => project::exchange_member(shared, call, caller),
         Endpoint::Members => project::members(shared, call),
-        Endpoint::Message => message::message(shared, caller, &params),
-        Endpoint::RemoveMembers => remove::remove_members(shared, caller, &params).await,
-        Endpoint::Upload => upload::simple(shared, call, caller, &params),
-        Endpoint::DirectUpload => upload::direct(shared, caller, &params),
-        Endpoint::CompleteUpload => upload::complete(shared, caller, &params),
-        Endpoint::DeleteFiles => files::delete(shared, caller, &params),
+        Endpoint::Message => {
+            message::message(shared, caller, &params).unwrap_or_else(|error| *error)
+        }
+        Endpoint::RemoveMembers => remove::remove_members(shared, caller, &params)
+            .await
+            .unwrap_or_else(|error| *error),
+        Endpoint::Upload => {
+            upload::simple(shared, call, caller, &params).unwrap_or_else(|error| *error)
+        }
+        Endpoint::DirectUpload => {
+            upload::direct(shared, caller, &params).unwrap_or_else(|error| *error)
+        }
+        Endpoint::CompleteUpload => {
+            upload::complete(shared, caller, &params).unwrap_or_else(|error| *error)
+        }
+        Endpoint::DeleteFiles => {
+            files::delete(shared, caller, &params).unwrap_or_else(|error| *error)
+        }
         Endpoint::FileAccessLog => access_log::site(shared, call, caller),
         Endpoint::StoreAccessLog => access_log::store(shared, call, caller),
         _ => return None,

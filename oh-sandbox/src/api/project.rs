@@ -11,7 +11,7 @@ use super::paging::{self, Page};
 use crate::state::Shared;
 use crate::state::database::{Database, Membership, OTHER_PROJECT, PROJECT, source};
 use crate::web::call::Call;
-use crate::web::respond::{crash, json, json_error};
+use crate::web::respond::{crash, json_error, ok};
 
 /// The number of files per member in the list of members.
 const MAX_LISTED_FILES: usize = 10;
@@ -103,7 +103,7 @@ impl Project {
 
 /// `GET project/`
 pub(crate) fn project(shared: &Shared) -> Response {
-    json(StatusCode::OK, &Project::own(&shared.db()))
+    ok(&Project::own(&shared.db()))
 }
 
 #[derive(Serialize)]
@@ -136,31 +136,25 @@ pub(crate) fn exchange_member(shared: &Shared, call: &Call, caller: Caller) -> R
         }
     };
     let Some(index) = index else {
-        return json_error(
-            StatusCode::BAD_REQUEST,
-            "project_member_id",
-            "project_member_id is invalid",
-        );
+        let text = "project_member_id is invalid";
+        return json_error(StatusCode::BAD_REQUEST, "project_member_id", text);
     };
     let member = &db.members[index];
     let count = db.files_of(index).count();
     let page = Page::of(call, count);
     let data = db.files_of(index).skip(page.skip).take(page.take);
-    json(
-        StatusCode::OK,
-        &Exchange {
-            count,
-            data: data
-                .map(|file| FileView::of(file, &call.base, &shared.key, now))
-                .collect(),
-            next: page.next,
-            previous: page.previous,
-            created: stamp(member.created),
-            project_member_id: &member.id,
-            sources_shared: vec![source(OTHER_PROJECT)],
-            username: member.username.as_deref(),
-        },
-    )
+    ok(&Exchange {
+        count,
+        data: data
+            .map(|file| FileView::of(file, &call.base, &shared.key, now))
+            .collect(),
+        next: page.next,
+        previous: page.previous,
+        created: stamp(member.created),
+        project_member_id: &member.id,
+        sources_shared: vec![source(OTHER_PROJECT)],
+        username: member.username.as_deref(),
+    })
 }
 
 #[derive(Serialize)]

@@ -14,7 +14,7 @@ use crate::secret::Key;
 use crate::state::Shared;
 use crate::state::database::{DataFile, Database, OTHER_PROJECT, PROJECT, source};
 use crate::web::call::Call;
-use crate::web::respond::{crash, detail, json};
+use crate::web::respond::{crash, detail, ok};
 
 /// Handles a request for public data. Returns `None` for an unknown path. The paths are valid without
 /// a trailing slash and with the extension `.json`. As on the newest server, most filters in the query
@@ -80,8 +80,8 @@ impl<'a> PublicApi<'a> {
         Some(match parts {
             ["projects"] => self.list(own().into_iter().chain([Project::other(db)])),
             ["project", id] => match number(id)? {
-                PROJECT if db.settings.approved => json(StatusCode::OK, &Project::own(db)),
-                OTHER_PROJECT => json(StatusCode::OK, &Project::other(db)),
+                PROJECT if db.settings.approved => ok(&Project::own(db)),
+                OTHER_PROJECT => ok(&Project::other(db)),
                 _ => no_match("DataRequestProject"),
             },
             ["project", id, "datafiles"] => {
@@ -101,7 +101,7 @@ impl<'a> PublicApi<'a> {
             }
             ["members"] => self.list(db.joined().map(|index| self.person(index))),
             ["member", name] => match self.member_named(name) {
-                Some(index) => json(StatusCode::OK, &self.person(index)),
+                Some(index) => ok(&self.person(index)),
                 None => no_match("Member"),
             },
             ["member", name, "projects"] => match self.member_named(name) {
@@ -114,7 +114,7 @@ impl<'a> PublicApi<'a> {
             },
             ["datatypes"] => self.list(ALL.iter().map(DataType::shown)),
             ["datatype", id] => match DataType::find(number(id)?) {
-                Some(datatype) => json(StatusCode::OK, &datatype.shown()),
+                Some(datatype) => ok(&datatype.shown()),
                 None => no_match("DataType"),
             },
             ["datatype", id, "datafiles"] => {
@@ -138,7 +138,7 @@ impl<'a> PublicApi<'a> {
             ["datafile", id] => {
                 let file = db.files.get(&number(id)?);
                 match file.filter(|file| self.is_public(file)) {
-                    Some(file) => json(StatusCode::OK, &self.file(file)),
+                    Some(file) => ok(&self.file(file)),
                     None => no_match("ProjectDataFile"),
                 }
             }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::response::Response;
-use http::StatusCode;
 use serde_json::Value;
 
 use super::caller::Caller;
@@ -11,7 +9,7 @@ use super::message::{errors, known, strings};
 use crate::state::database::Database;
 use crate::state::{Shared, leave};
 use crate::web::params::{Param, Params};
-use crate::web::respond::{ErrorResponse, crash, json};
+use crate::web::respond::{ApiResult, ErrorResponse, crash, ok};
 
 /// `POST project/remove-members/`
 ///
@@ -21,14 +19,8 @@ pub(crate) async fn remove_members(
     shared: &Arc<Shared>,
     caller: Caller,
     params: &Params,
-) -> Response {
-    let ids = {
-        let db = shared.db();
-        match members_to_remove(&db, caller, params) {
-            Ok(ids) => ids,
-            Err(response) => return *response,
-        }
-    };
+) -> ApiResult {
+    let ids = members_to_remove(&shared.db(), caller, params)?;
     let shared = shared.clone();
     // The removal continues when the client disconnects.
     let removing = tokio::spawn(async move {
@@ -41,9 +33,9 @@ pub(crate) async fn remove_members(
                 return crash();
             }
         }
-        json(StatusCode::OK, &"success")
+        ok(&"success")
     });
-    removing.await.unwrap_or_else(|_| crash())
+    Ok(removing.await.unwrap_or_else(|_| crash()))
 }
 
 fn members_to_remove(

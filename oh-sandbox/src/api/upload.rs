@@ -1,18 +1,18 @@
 //! Uploads: in one request, or in three through the object store.
 
-use axum::response::Response;
 use http::StatusCode;
 use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Value, json as object};
 
 use super::caller::Caller;
-use super::{datatypes, metadata};
+use super::datatypes;
+use super::metadata::{self, Invalid};
 use crate::objects::ObjectStore;
 use crate::state::Shared;
 use crate::state::database::{DataFile, PROJECT, source};
 use crate::web::call::{Call, RequestBody};
 use crate::web::params::{MAX_REQUEST_BODY, Param, Params};
-use crate::web::respond::{ErrorResponse, crash, detail, field_error, json};
+use crate::web::respond::{ApiResult, ErrorResponse, crash, detail, field_error, json, ok};
 
 /// The maximum length of a path in the server's database.
 const MAX_PATH: usize = 1024;
@@ -32,8 +32,11 @@ impl FormErrors {
         self.0.push((field, [text.to_owned()]));
     }
 
-    fn into_response(self) -> Option<Response> {
-        (!self.0.is_empty()).then(|| json(StatusCode::BAD_REQUEST, &self))
+    fn check(self) -> Result<(), ErrorResponse> {
+        match self.0.is_empty() {
+            true => Ok(()),
+            false => Err(json(StatusCode::BAD_REQUEST, &self).into()),
+        }
     }
 }
 
@@ -53,21 +56,21 @@ fn attributes(params: &Params, errors: &mut FormErrors) -> Result<Attributes, Er
     let text = params.text("metadata");
     match text.map(|text| {
         if object {
-            Err(metadata::UNREADABLE)
+            Err(metadata::unreadable())
         } else {
             metadata::parse(&text)
         }
     }) {
         None => errors.add("metadata", "This field is required."),
         Some(Ok(metadata)) => attributes.metadata = metadata,
-        Some(Err(metadata::Invalid::Field(text))) => errors.add("metadata", text),
-        Some(Err(metadata::Invalid::Crash(crash))) => return Err(crash),
+        Some(Err(Invalid::Field(text))) => errors.add("metadata", &text),
+        Some(Err(Invalid::Crash)) => return Err(crash().into()),
     }
     match params.text("datatypes").map(|text| datatypes::parse(&text)) {
         None => {}
         Some(Ok(datatypes)) => attributes.datatypes = datatypes,
-        Some(Err(datatypes::Invalid::Field(text))) => errors.add("datatypes", &text),
-        Some(Err(datatypes::Invalid::Crash(crash))) => return Err(crash),
+        Some(Err(Invalid::Field(text))) => errors.add("datatypes", &text),
+        Some(Err(Invalid::Crash)) => return Err(crash().into()),
     }
     Ok(attributes)
 }
@@ -80,47 +83,37 @@ struct Created {
 }
 
 /// `POST project/files/upload/`
-pub(crate) fn simple(shared: &Shared, call: &Call, caller: Caller, params: &Params) -> Response {
-    let too_long = match &call.body {
+pub(crate) fn simple(shared: &Shared, call: &Call, caller: Caller, params: &Params) -> ApiResult {
+    let too_large = match &call.body {
         RequestBody::TooLarge => true,
         RequestBody::Whole(body) => body.len() > MAX_REQUEST_BODY,
     };
-    if too_long {
-        return crash();
+    if too_large {
+        return Err(crash().into());
     }
-    let index = match caller.member(&shared.db(), params) {
-        Ok(index) => index,
-        Err(response) => return *response,
-    };
+    let member = caller.member(&shared.db(), params)?;
     let mut errors = FormErrors::default();
-    let attributes = match attributes(params, &mut errors) {
-        Ok(attributes) => attributes,
-        Err(crash) => return *crash,
-    };
+    let attributes = attributes(params, &mut errors)?;
     let file = params.file("data_file");
     match file {
         None => errors.add("data_file", "This field is required."),
         Some(file) if file.content.is_empty() => {
-            errors.add("data_file", "The submitted file is empty.")
+            errors.add("data_file", "The submitted file is empty.");
         }
         Some(_) => {}
     }
-    if let Some(response) = errors.into_response() {
-        return response;
-    }
-    let Some(file) = file else { return crash() };
+    errors.check()?;
+    let file = file.ok_or_else(crash)?;
     let file = NewFile {
-        member: index,
+        member,
         project: PROJECT,
         basename: &sanitized(&file.file_name),
         content: &file.content,
         metadata: attributes.metadata,
         datatypes: attributes.datatypes,
     };
-    match store_file(shared, file) {
-        Ok(id) => json(StatusCode::CREATED, &Created { id, url: None }),
-        Err(_) => crash(),
-    }
+    let id = store_file(shared, file).map_err(|_| crash())?;
+    Ok(json(StatusCode::CREATED, &Created { id, url: None }))
 }
 
 /// A complete file to store.
@@ -166,87 +159,56 @@ fn sanitized(name: &str) -> String {
 }
 
 /// `POST project/files/upload/direct/`
-pub(crate) fn direct(shared: &Shared, caller: Caller, params: &Params) -> Response {
+pub(crate) fn direct(shared: &Shared, caller: Caller, params: &Params) -> ApiResult {
     let created = shared.clock.now();
     let mut db = shared.db();
-    let member = match caller.member(&db, params) {
-        Ok(index) => index,
-        Err(response) => return *response,
-    };
+    let member = caller.member(&db, params)?;
     let mut errors = FormErrors::default();
-    let attributes = match attributes(params, &mut errors) {
-        Ok(attributes) => attributes,
-        Err(crash) => return *crash,
-    };
-    let filename = params.text("filename");
-    match &filename {
-        None => errors.add("filename", "This field is required."),
-        Some(name) if name.contains('\0') => {
-            errors.add("filename", "Null characters are not allowed.")
-        }
-        Some(_) => {}
+    let attributes = attributes(params, &mut errors)?;
+    let filename = params.text("filename").unwrap_or_default();
+    if filename.is_empty() {
+        errors.add("filename", "This field is required.");
+    } else if filename.contains('\0') {
+        errors.add("filename", "Null characters are not allowed.");
     }
-    if let Some(response) = errors.into_response() {
-        return response;
-    }
-    let filename = filename.unwrap_or_default();
+    errors.check()?;
     let object = ObjectStore::new_path(&source(PROJECT), &filename);
     if object.chars().count() > MAX_PATH {
-        return crash();
+        return Err(crash().into());
     }
     let url = Some(shared.objects.put_link(&object, created));
     let basename = filename.rsplit('/').next().unwrap_or_default().to_owned();
-    let Attributes {
-        metadata,
-        datatypes,
-    } = attributes;
     let id = db.add_file(|id| DataFile {
         id,
         member,
         project: PROJECT,
         basename,
         created,
-        datatypes,
-        metadata,
+        datatypes: attributes.datatypes,
+        metadata: attributes.metadata,
         object,
         complete: false,
     });
-    json(StatusCode::CREATED, &Created { id, url })
-}
-
-#[derive(Serialize)]
-struct Completed {
-    status: &'static str,
-    size: u64,
+    Ok(json(StatusCode::CREATED, &Created { id, url }))
 }
 
 /// `POST project/files/upload/complete/`
 ///
 /// The server does not check whether the file belongs to the caller.
-pub(crate) fn complete(shared: &Shared, caller: Caller, params: &Params) -> Response {
+pub(crate) fn complete(shared: &Shared, caller: Caller, params: &Params) -> ApiResult {
     let mut db = shared.db();
-    if let Err(response) = caller.member(&db, params) {
-        return *response;
-    }
-    let id = match params.text("file_id").map(|text| text.parse::<i128>()) {
-        None => return detail(StatusCode::BAD_REQUEST, "file does not exist"),
-        Some(Err(_)) => return field_error("file_id", "Enter a whole number."),
-        Some(Ok(id)) => id,
-    };
-    let Some(file) = u64::try_from(id).ok().and_then(|id| db.files.get_mut(&id)) else {
-        return crash();
-    };
-    let Some(content) = shared.objects.get(&file.object) else {
-        return detail(StatusCode::BAD_REQUEST, "file not present");
-    };
+    caller.member(&db, params)?;
+    let bad_request = |text| detail(StatusCode::BAD_REQUEST, text);
+    let id = params.text("file_id");
+    let id = id.ok_or_else(|| bad_request("file does not exist"))?;
+    let id = id.parse::<i128>();
+    let id = id.map_err(|_| field_error("file_id", "Enter a whole number."))?;
+    let file = u64::try_from(id).ok().and_then(|id| db.files.get_mut(&id));
+    let file = file.ok_or_else(crash)?;
+    let content = shared.objects.get(&file.object);
+    let content = content.ok_or_else(|| bad_request("file not present"))?;
     file.complete = true;
-    json(
-        StatusCode::OK,
-        &Completed {
-            status: "ok",
-            size: content.size,
-        },
-    )
+    Ok(ok(&object!({ "status": "ok", "size": content.size })))
 }
 
 #[cfg(test)]

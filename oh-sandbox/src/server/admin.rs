@@ -17,7 +17,7 @@ use crate::state::grants::SCOPES;
 use crate::state::{Shared, leave, populate};
 use crate::web::call::{Call, Fields};
 use crate::web::params::Params;
-use crate::web::respond::{crash, detail, json, response};
+use crate::web::respond::{crash, detail, json, ok, response};
 use crate::{Endpoint, Fault};
 
 /// The response to `GET /sandbox/`.
@@ -53,41 +53,38 @@ struct FaultRequest {
     fault: Fault,
 }
 
-/// The parameters of a request, from its query and body.
-struct Parameters<'a> {
-    query: &'a Fields,
-    params: Params,
+/// The parameters of a request, from its body and its query.
+struct Parameters {
+    fields: Fields,
+    body: Params,
 }
 
-impl Parameters<'_> {
-    fn text(&self, name: &str) -> Option<String> {
-        self.params
-            .text(name)
-            .or_else(|| self.query.get(name).map(str::to_owned))
+impl Parameters {
+    async fn read(call: &Call) -> Self {
+        let body = Params::read(call).await;
+        // `Fields::get` returns the last value, so the body takes precedence.
+        let mut fields = call.query.clone();
+        match &body {
+            Params::Form { fields: form, .. } => fields.0.extend_from_slice(&form.0),
+            Params::Json(object) => fields.0.extend(object.iter().map(|(name, value)| {
+                let text = value.as_str().map(str::to_owned);
+                (name.clone(), text.unwrap_or_else(|| value.to_string()))
+            })),
+            _ => {}
+        }
+        Self { fields, body }
     }
 
-    fn has(&self, name: &str) -> bool {
-        self.params.get(name).is_some() || self.query.get(name).is_some()
+    fn get(&self, name: &str) -> Option<&str> {
+        self.fields.get(name)
     }
 
     fn flag(&self, name: &str) -> Option<bool> {
-        match self.text(name)?.to_ascii_lowercase().as_str() {
+        match self.get(name)?.to_ascii_lowercase().as_str() {
             "true" | "1" | "on" | "yes" => Some(true),
             "false" | "0" | "off" | "no" => Some(false),
             _ => None,
         }
-    }
-
-    fn all(&self, name: &str) -> Vec<String> {
-        let form = match &self.params {
-            Params::Form { fields, .. } => fields.0.as_slice(),
-            _ => &[],
-        };
-        let pairs = form.iter().chain(&self.query.0);
-        pairs
-            .filter(|(key, _)| key == name)
-            .map(|(_, value)| value.clone())
-            .collect()
     }
 }
 
@@ -103,14 +100,11 @@ pub(crate) async fn dispatch(shared: &Arc<Shared>, call: &Call, rest: &str) -> R
             "Cross-site requests are not allowed.",
         );
     }
-    let parameters = Parameters {
-        query: &call.query,
-        params: Params::read(call).await,
-    };
+    let parameters = Parameters::read(call).await;
     let parts: Vec<&str> = rest.trim_end_matches('/').split('/').collect();
     match (&call.method, parts.as_slice()) {
         (&Method::GET, [""]) => response(StatusCode::OK, "text/plain; charset=utf-8", HELP),
-        (&Method::GET, ["stats"]) => json(StatusCode::OK, &shared.counter.snapshot()),
+        (&Method::GET, ["stats"]) => ok(&shared.counter.snapshot()),
         (&Method::DELETE, ["stats"]) => {
             shared.counter.reset();
             done()
@@ -123,10 +117,7 @@ pub(crate) async fn dispatch(shared: &Arc<Shared>, call: &Call, rest: &str) -> R
             done()
         }
         (&Method::POST, ["clock"]) => {
-            match parameters
-                .text("advance")
-                .and_then(|text| text.parse().ok())
-            {
+            match parameters.get("advance").and_then(|text| text.parse().ok()) {
                 Some(seconds) => {
                     shared.clock.advance(Duration::from_secs(seconds));
                     done()
@@ -136,7 +127,7 @@ pub(crate) async fn dispatch(shared: &Arc<Shared>, call: &Call, rest: &str) -> R
         }
         (&Method::POST, ["master-token"]) => {
             let now = shared.clock.now();
-            let expires = match parameters.text("expires").as_deref() {
+            let expires = match parameters.get("expires") {
                 Some("now") => Some(now),
                 Some("tomorrow") => Some(now + MASTER_TOKEN_LIFETIME),
                 Some("never") => None,
@@ -166,7 +157,7 @@ pub(crate) async fn dispatch(shared: &Arc<Shared>, call: &Call, rest: &str) -> R
             shared.faults.release();
             done()
         }
-        (&Method::GET, ["messages"]) => json(StatusCode::OK, &shared.db().messages),
+        (&Method::GET, ["messages"]) => ok(&shared.db().messages),
         _ => unknown_path(),
     }
 }
@@ -179,7 +170,7 @@ fn unknown_path() -> Response {
 }
 
 fn done() -> Response {
-    json(StatusCode::OK, &object!({ "status": "ok" }))
+    ok(&object!({ "status": "ok" }))
 }
 
 fn bad(text: &str) -> Response {
@@ -197,34 +188,29 @@ fn members(shared: &Shared) -> Response {
             object!({ "project_member_id": member.id, "username": member.username, "membership": member.membership })
         })
         .collect();
-    json(StatusCode::OK, &members)
+    ok(&members)
 }
 
-fn add_members(shared: &Shared, parameters: &Parameters<'_>) -> Response {
-    if let Some(count) = parameters.text("count") {
+fn add_members(shared: &Shared, parameters: &Parameters) -> Response {
+    if let Some(count) = parameters.get("count") {
         return match count.parse() {
             Ok(count) => json(StatusCode::CREATED, &populate(shared, count)),
             Err(_) => bad("count must be a number"),
         };
     }
-    let Some(id) = parameters.text("id") else {
+    let Some(id) = parameters.get("id") else {
         return bad("id is required");
     };
     let now = shared.clock.now();
     let mut db = shared.db();
-    let index = db.add_member(&id, parameters.text("username").as_deref(), now);
+    let index = db.add_member(id, parameters.get("username"), now);
     if parameters.flag("joined") == Some(true) {
         db.join(index, now);
     }
     json(StatusCode::CREATED, &object!({ "project_member_id": id }))
 }
 
-async fn member(
-    shared: &Arc<Shared>,
-    id: &str,
-    action: &str,
-    parameters: &Parameters<'_>,
-) -> Response {
+async fn member(shared: &Arc<Shared>, id: &str, action: &str, parameters: &Parameters) -> Response {
     let now = shared.clock.now();
     let Some(index) = shared.db().find(id) else {
         return detail(StatusCode::NOT_FOUND, "no such member");
@@ -235,14 +221,11 @@ async fn member(
                 return bad("erasure must be true or false");
             };
             return match leave(shared, id, erasure).await {
-                Some(outcome) => json(
-                    StatusCode::OK,
-                    &object!({
-                        "project_member_id": id,
-                        "erasure_requested": erasure,
-                        "deliveries": outcome.deliveries,
-                    }),
-                ),
+                Some(outcome) => ok(&object!({
+                    "project_member_id": id,
+                    "erasure_requested": erasure,
+                    "deliveries": outcome.deliveries,
+                })),
                 None => detail(
                     StatusCode::CONFLICT,
                     "the member has not joined the project",
@@ -283,35 +266,28 @@ async fn member(
     done()
 }
 
-fn add_file(shared: &Shared, index: usize, parameters: &Parameters<'_>) -> Response {
-    let upload = parameters.params.file("data_file");
-    let basename = parameters
-        .text("basename")
-        .or_else(|| upload.map(|file| file.file_name.clone()));
-    let Some(basename) = basename else {
+fn add_file(shared: &Shared, member: usize, parameters: &Parameters) -> Response {
+    let upload = parameters.body.file("data_file");
+    let basename = parameters.get("basename");
+    let Some(basename) = basename.or(upload.map(|file| file.file_name.as_str())) else {
         return bad("basename is required");
     };
-    let text = parameters.text("content").unwrap_or_default();
-    let content = upload.map_or(text.as_bytes(), |file| &file.content);
-    let metadata = parameters
-        .text("metadata")
-        .map(|text| serde_json::from_str(&text))
-        .transpose();
-    let Ok(metadata) = metadata else {
+    let text = parameters.get("content").unwrap_or_default();
+    let metadata = parameters.get("metadata").map(serde_json::from_str);
+    let Ok(metadata) = metadata.transpose() else {
         return bad("metadata must be JSON");
     };
-    let metadata = metadata.unwrap_or_else(|| object!({ "tags": [], "description": "" }));
     let project = if parameters.flag("shared") == Some(true) {
         OTHER_PROJECT
     } else {
         PROJECT
     };
     let file = NewFile {
-        member: index,
+        member,
         project,
-        basename: &basename,
-        content,
-        metadata,
+        basename,
+        content: upload.map_or(text.as_bytes(), |file| &file.content),
+        metadata: metadata.unwrap_or_else(|| object!({ "tags": [], "description": "" })),
         datatypes: Vec::new(),
     };
     match store_file(shared, file) {
@@ -320,29 +296,28 @@ fn add_file(shared: &Shared, index: usize, parameters: &Parameters<'_>) -> Respo
     }
 }
 
-fn settings(shared: &Shared, parameters: &Parameters<'_>) -> Response {
-    let mut uris = Vec::new();
-    for uri in parameters.all("redirect_uri") {
-        match Url::parse(&uri) {
-            Ok(uri) => uris.push(uri),
-            Err(_) => return bad("redirect_uri must be a URL"),
-        }
-    }
-    let url = parameters.text("webhook_url").filter(|url| !url.is_empty());
-    let Ok(url) = url.map(|url| Url::parse(&url)).transpose() else {
+fn settings(shared: &Shared, parameters: &Parameters) -> Response {
+    let values = parameters.fields.0.iter();
+    let uris = values.filter(|(name, _)| name == "redirect_uri");
+    let Ok(uris) = uris
+        .map(|(_, uri)| Url::parse(uri))
+        .collect::<Result<Vec<_>, _>>()
+    else {
+        return bad("redirect_uri must be a URL");
+    };
+    let non_empty = |name| parameters.get(name).filter(|value| !value.is_empty());
+    let Ok(url) = non_empty("webhook_url").map(Url::parse).transpose() else {
         return bad("webhook_url must be a URL");
     };
     let settings = &mut shared.db().settings;
     if !uris.is_empty() {
         settings.redirect_uris = uris;
     }
-    if parameters.has("webhook_url") {
+    if parameters.get("webhook_url").is_some() {
         settings.webhook_url = url;
     }
-    if parameters.has("webhook_secret") {
-        settings.webhook_secret = parameters
-            .text("webhook_secret")
-            .filter(|secret| !secret.is_empty());
+    if parameters.get("webhook_secret").is_some() {
+        settings.webhook_secret = non_empty("webhook_secret").map(str::to_owned);
     }
     let flags = [
         ("silent_leave", &mut settings.silent_leave),
@@ -357,9 +332,7 @@ fn settings(shared: &Shared, parameters: &Parameters<'_>) -> Response {
         ("access_logs", &mut settings.access_logs),
     ];
     for (name, setting) in flags {
-        if let Some(flag) = parameters.flag(name) {
-            *setting = flag;
-        }
+        *setting = parameters.flag(name).unwrap_or(*setting);
     }
     done()
 }

@@ -13,6 +13,8 @@ const NEVER_CACHE: &str = "max-age=0, no-cache, no-store, must-revalidate, priva
 
 /// An error response.
 pub(crate) type ErrorResponse = Box<Response>;
+/// The result of an API endpoint.
+pub(crate) type ApiResult = Result<Response, ErrorResponse>;
 
 /// Creates a response.
 pub(crate) fn response(status: StatusCode, content_type: &str, body: impl Into<Body>) -> Response {
@@ -90,6 +92,11 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
         Ok(body) => never_cached(response(status, "application/json", body)),
         Err(_) => crash(),
     }
+}
+
+/// Creates an API response with status 200.
+pub(crate) fn ok(value: &impl Serialize) -> Response {
+    json(StatusCode::OK, value)
 }
 
 /// Creates the error `{"<key>": "<text>"}`.
