@@ -62,7 +62,7 @@ pub(crate) fn derive_key(secret: &str, purpose: &str) -> Zeroizing<[u8; 32]> {
     let mut key = Zeroizing::new([0; 32]);
     Hkdf::<Sha256>::new(Some(b"oh-core"), secret.as_bytes())
         .expand(purpose.as_bytes(), &mut *key)
-        .expect("HKDF-SHA256 gives up to 8,160 bytes");
+        .expect("HKDF-SHA256 supports outputs of up to 8,160 bytes");
     key
 }
 

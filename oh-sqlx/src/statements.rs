@@ -342,7 +342,7 @@ pub(crate) fn list_ledger(dialect: Dialect, query: &LedgerQuery, last: Option<i6
         dialect,
         "SELECT seq, event, member, at, step, attempt, note FROM oh_ledger WHERE ",
     );
-    // Conditions and order are those of one index, see `list_events`.
+    // Conditions and order match one index, see `list_events`.
     let order = match (&query.event, &query.member, query.newest_first) {
         (None, None, false) => " ORDER BY seq",
         (None, None, true) => " ORDER BY seq DESC",

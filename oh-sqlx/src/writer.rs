@@ -1,17 +1,17 @@
 //! Group commit: many callers share one transaction and one flush to disk.
 //!
 //! A durable commit waits for the disk. Sixty-four webhooks that commit one by one wait sixty-four
-//! times. Here callers queue jobs; one thread takes whatever is queued, commits it as one
-//! transaction, and replies to all callers. While it waits for the disk the next batch gathers, so the
+//! times. Here callers queue jobs; one thread takes all queued jobs, commits them as one transaction,
+//! and replies to all callers. While it waits for the disk the next batch gathers, so the
 //! batch size follows the load, and a single caller does not wait for others.
 //!
 //! - A reply comes after the commit.
 //! - Jobs take effect in the order in which they were queued.
 //! - A job that fails does not fail the other jobs of its batch: the batch is retried one job at a time.
-//! - A job whose caller stopped waiting is done all the same.
+//! - A job is done even if its caller stopped waiting.
 //! - If the thread panics, the waiting callers get an error, and the next caller starts another thread.
 //!
-//! The thread has its own runtime, and backends give it a connection of its own. An application whose
+//! The thread has its own runtime, and backends use a separate connection for it. An application whose
 //! handlers block their threads or hold all connections of the pool therefore does not prevent
 //! webhooks from being stored.
 //!

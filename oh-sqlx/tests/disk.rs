@@ -1,4 +1,5 @@
-//! What a disk can do to an SQLite file, and what an app can do to the store's threads and pool.
+//! Full, read-only and failing disks, deleted files, and applications that block threads or hold the
+//! pool.
 
 #![allow(clippy::unwrap_used, reason = "a test may, and so may its helpers")]
 #![allow(clippy::print_stderr, reason = "a skipped test must be seen")]
@@ -46,11 +47,11 @@ async fn count(store: &SqliteStore) -> usize {
     store.events(&query).await.unwrap().len()
 }
 
-/// A file system of its own, in memory and small.
+/// A small file system in memory.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// `None` where nothing may be mounted; then it has been said, unless it must be possible.
+    /// Returns `None` and prints a message where mounting is not permitted. In CI it panics instead.
     fn mount() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap().keep();
         let mounted = Command::new("mount")
@@ -62,7 +63,7 @@ impl SmallDisk {
         }
         assert!(
             std::env::var_os("CI").is_none(),
-            "a tmpfs cannot be mounted, and in CI nothing is skipped"
+            "a tmpfs cannot be mounted, and CI skips no tests"
         );
         eprintln!("SKIPPED: a tmpfs cannot be mounted here (it takes root)");
         None
@@ -76,19 +77,19 @@ impl SmallDisk {
         self.0.join("filler")
     }
 
-    /// Leaves so many bytes free.
-    fn fill(&self, leave: usize) {
+    /// Fills the disk except for `free` bytes.
+    fn fill(&self, free: usize) {
         let mut file = fs::File::create(self.filler()).unwrap();
         while file.write_all(&[0; 4096]).is_ok() {}
         let size = file.metadata().unwrap().len();
-        file.set_len(size.saturating_sub(leave as u64)).unwrap();
+        file.set_len(size.saturating_sub(free as u64)).unwrap();
     }
 
-    /// Possible once nobody has a file open any more, of which nobody is told.
-    async fn remount(&self, how: &str) {
+    /// Remounts the disk, which is possible once all files are closed.
+    async fn remount(&self, option: &str) {
         for _ in 0..200 {
             let done = Command::new("mount")
-                .args(["-o", &format!("remount,{how}")])
+                .args(["-o", &format!("remount,{option}")])
                 .arg(&self.0)
                 .stderr(std::process::Stdio::null())
                 .status();
@@ -97,7 +98,7 @@ impl SmallDisk {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("the disk stays busy");
+        panic!("the disk is still busy");
     }
 }
 
@@ -109,43 +110,39 @@ impl Drop for SmallDisk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_refuses_and_room_is_all_it_takes_to_go_on() {
+async fn store_rejects_events_on_full_disk_and_recovers() {
     let Some(disk) = SmallDisk::mount() else {
         return;
     };
     let store = SqliteStore::connect(disk.path()).await.unwrap();
     let _ = store.accept(&event(0)).await.unwrap();
     disk.fill(64 << 10);
-    let mut kept = 1;
-    while let Ok(accepted) = store.accept(&event(kept)).await {
+    let mut stored = 1;
+    while let Ok(accepted) = store.accept(&event(stored)).await {
         assert!(matches!(accepted, Accepted::New(_)));
-        kept += 1;
-        assert!(kept < 10_000, "the disk never was full");
+        stored += 1;
+        assert!(stored < 10_000, "the disk did not fill up");
     }
-    // Still full: each is refused, none is lost without a word.
+    // While the disk is full, an event is either stored or rejected.
     for number in 20_000..20_020 {
         if store.accept(&event(number)).await.is_ok() {
-            kept += 1;
+            stored += 1;
         }
     }
     fs::remove_file(disk.filler()).unwrap();
     for number in 30_000..30_050 {
         let accepted = store.accept(&event(number)).await.unwrap();
         assert!(matches!(accepted, Accepted::New(_)));
-        kept += 1;
+        stored += 1;
     }
-    assert_eq!(count(&store).await, kept);
+    assert_eq!(count(&store).await, stored);
     drop(store);
     let again = SqliteStore::connect(disk.path()).await.unwrap();
-    assert_eq!(
-        count(&again).await,
-        kept,
-        "what was accepted is on the disk"
-    );
+    assert_eq!(count(&again).await, stored, "an accepted event is lost");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_is_read_only_for_a_while_refuses_for_a_while() {
+async fn connect_fails_on_read_only_disk_and_recovers() {
     let Some(disk) = SmallDisk::mount() else {
         return;
     };
@@ -161,57 +158,57 @@ async fn a_disk_that_is_read_only_for_a_while_refuses_for_a_while() {
     assert_eq!(count(&store).await, 2);
 }
 
-/// A process that accepts events when told to. One of its own: strace stops every thread of a
-/// process, and whatever it forks.
-struct Accepting {
+/// Another process that accepts events. strace stops all threads of a process and its children, so the
+/// test itself cannot be traced.
+struct AcceptingProcess {
     process: Child,
-    told: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
+    requests: ChildStdin,
+    responses: Lines<BufReader<ChildStdout>>,
 }
 
-/// Names the SQLite file to the process, which is this program again.
+/// The variable with the path of the file. The other process is this test program with the variable set.
 const FILE: &str = "OH_SQLX_BROKEN_DISK";
 
-impl Accepting {
+impl AcceptingProcess {
     fn start(path: &Path) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "accepting", "--nocapture"])
+            .args(["--exact", "accepting_process", "--nocapture"])
             .env(FILE, path)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let told = process.stdin.take().unwrap();
-        let answers = BufReader::new(process.stdout.take().unwrap()).lines();
+        let requests = process.stdin.take().unwrap();
+        let responses = BufReader::new(process.stdout.take().unwrap()).lines();
         Self {
             process,
-            told,
-            answers,
+            requests,
+            responses,
         }
     }
 
-    /// Whether the event of this number was accepted.
+    /// Accepts an event, and returns whether it was stored.
     fn accept(&mut self, number: usize) -> bool {
-        writeln!(self.told, "{number}").unwrap();
-        let mut answers = self.answers.by_ref().map(Result::unwrap);
-        let answer = answers.find_map(|line| match line.as_str() {
+        writeln!(self.requests, "{number}").unwrap();
+        let mut responses = self.responses.by_ref().map(Result::unwrap);
+        let response = responses.find_map(|line| match line.as_str() {
             "accepted" => Some(true),
             "refused" => Some(false),
             _ => None,
         });
-        answer.expect("the process is there")
+        response.expect("the process responds")
     }
 
     fn end(mut self) {
-        drop(self.told);
+        drop(self.requests);
         assert!(self.process.wait().unwrap().success());
     }
 }
 
-/// Not a test of its own: the other process of the one below.
+/// The other process of `store_rejects_events_on_failing_disk_and_recovers`.
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stdout, reason = "it answers there")]
-async fn accepting() {
+#[expect(clippy::print_stdout, reason = "the test reads the output")]
+async fn accepting_process() {
     let Some(path) = std::env::var_os(FILE) else {
         return;
     };
@@ -225,12 +222,12 @@ async fn accepting() {
     }
 }
 
-/// A disk that breaks: strace has system calls upon some files fail with EIO.
+/// A failing disk: strace makes system calls on the files fail with EIO.
 struct BrokenDisk(Child);
 
 impl BrokenDisk {
-    /// `None` where there is no strace, or it may not; then it has been said, unless it must be
-    /// possible.
+    /// Returns `None` and prints a message where strace is missing or not permitted. In CI it panics
+    /// instead.
     fn failing(calls: &str, files: [&Path; 2], process: &Child) -> Option<Self> {
         let mut strace = Command::new("strace");
         strace.args(["-f", "-e", &format!("inject={calls}:error=EIO")]);
@@ -241,71 +238,74 @@ impl BrokenDisk {
             .args(["-p", &process.id().to_string()])
             .stderr(Stdio::piped())
             .spawn();
-        // It says so once it has every thread.
+        // strace prints this once it has attached to all threads.
         let attached = started.ok().and_then(|mut child| {
             let mut lines = BufReader::new(child.stderr.take()?).lines();
-            let said = |line: &std::io::Result<String>| {
+            let is_attached = |line: &std::io::Result<String>| {
                 line.as_ref().is_ok_and(|line| line.contains("attached"))
             };
-            lines.find(said)?.ok()?;
+            lines.find(is_attached)?.ok()?;
             std::thread::spawn(move || lines.for_each(drop));
             Some(Self(child))
         });
         if attached.is_none() {
             assert!(
                 std::env::var_os("CI").is_none(),
-                "strace cannot attach, and in CI nothing is skipped"
+                "strace cannot attach, and CI skips no tests"
             );
-            eprintln!("SKIPPED: a broken disk takes strace, and the right to use it");
+            eprintln!("SKIPPED: strace is missing or not permitted");
         }
         attached
     }
 
-    fn mend(mut self) {
-        // Told so, it lets go of every thread.
-        let told = Command::new("kill")
+    fn repair(mut self) {
+        // strace detaches from all threads.
+        let interrupted = Command::new("kill")
             .args(["-INT", &self.0.id().to_string()])
             .status();
-        assert!(told.unwrap().success());
+        assert!(interrupted.unwrap().success());
         self.0.wait().unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_with_errors_refuses_and_goes_on_once_it_is_mended() {
+async fn store_rejects_events_on_failing_disk_and_recovers() {
     for calls in ["pwrite64", "fsync,fdatasync", "pread64"] {
         let file = SqliteFile::new();
         drop(file.open().await);
-        let mut process = Accepting::start(&file.path());
-        let mut kept: Vec<usize> = (0..5).filter(|number| process.accept(*number)).collect();
-        assert_eq!(kept.len(), 5);
+        let mut process = AcceptingProcess::start(&file.path());
+        let mut stored: Vec<usize> = (0..5).filter(|number| process.accept(*number)).collect();
+        assert_eq!(stored.len(), 5);
         let wal = PathBuf::from(format!("{}-wal", file.path().display()));
         let files = [&*file.path(), &*wal];
         let Some(broken) = BrokenDisk::failing(calls, files, &process.process) else {
             return;
         };
-        kept.extend((10..20).filter(|number| process.accept(*number)));
-        broken.mend();
-        // What is read may be in memory already.
-        assert!(kept.len() == 5 || calls == "pread64", "{calls}: {kept:?}");
-        let before = kept.len();
-        kept.extend((30..40).filter(|number| process.accept(*number)));
-        assert_eq!(kept.len(), before + 10, "{calls}: not mended");
+        stored.extend((10..20).filter(|number| process.accept(*number)));
+        broken.repair();
+        // Reads may be served from memory.
+        assert!(
+            stored.len() == 5 || calls == "pread64",
+            "{calls}: {stored:?}"
+        );
+        let before = stored.len();
+        stored.extend((30..40).filter(|number| process.accept(*number)));
+        assert_eq!(stored.len(), before + 10, "{calls}: not repaired");
         process.end();
         let store = file.open().await;
         let found = store.events(&EventQuery::first(usize::MAX)).await.unwrap();
-        for number in kept {
+        for number in stored {
             let id = event(number).id;
             assert!(
                 found.iter().any(|event| event.id == id),
-                "{calls}: one is lost"
+                "{calls}: an accepted event is lost"
             );
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_accepted_into_a_file_that_was_deleted_or_replaced() {
+async fn store_rejects_events_when_file_is_deleted_or_replaced() {
     let file = SqliteFile::new();
     let store = file.open().await;
     let _ = store.accept(&event(0)).await.unwrap();
@@ -316,26 +316,23 @@ async fn nothing_is_accepted_into_a_file_that_was_deleted_or_replaced() {
     fs::remove_file(file.path()).unwrap();
     for number in 1..4 {
         let error = store.accept(&event(number)).await.unwrap_err();
-        let why = std::error::Error::source(&error).unwrap().to_string();
-        assert!(why.contains("deleted or replaced"), "{why}");
+        let message = std::error::Error::source(&error).unwrap().to_string();
+        assert!(message.contains("deleted or replaced"), "{message}");
     }
-    assert!(
-        !file.path().exists(),
-        "and no empty one is made in its place"
-    );
+    assert!(!file.path().exists(), "no empty file is created");
 
-    // Another file under the name is not it either.
+    // Another file with the same name is not the database.
     fs::write(file.path(), b"").unwrap();
     assert!(store.accept(&event(4)).await.is_err());
 
-    // Put back, it is.
+    // The original file is restored.
     fs::rename(&aside, file.path()).unwrap();
     let _ = fs::remove_file(wal(&aside));
     let _ = store.accept(&event(5)).await.unwrap();
 }
 
 #[test]
-fn a_handler_that_blocks_its_thread_keeps_nobody_from_writing() {
+fn store_writes_while_handler_blocks_its_thread() {
     let file = SqliteFile::new();
     let (opened, store) = mpsc::channel();
     let (written, wait) = mpsc::channel();
@@ -349,7 +346,7 @@ fn a_handler_that_blocks_its_thread_keeps_nobody_from_writing() {
             let store = SqliteStore::connect(path).await.unwrap();
             let _ = store.accept(&event(1)).await.unwrap();
             opened.send(store).unwrap();
-            // A handler that is not asynchronous.
+            // A handler that blocks.
             wait.recv_timeout(Duration::from_secs(60)).is_ok()
         })
     });
@@ -362,7 +359,7 @@ fn a_handler_that_blocks_its_thread_keeps_nobody_from_writing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn handlers_that_hold_all_connections_keep_nobody_from_writing() {
+async fn store_writes_while_handlers_hold_all_connections() {
     let file = SqliteFile::new();
     drop(file.open().await);
     let pool = SqlitePoolOptions::new()

@@ -1,5 +1,5 @@
-//! A database that goes away: what was not kept is never said to be, and all is well when it is
-//! back.
+//! Outages of the database: no accepted event is lost, callers get errors in time, and the store
+//! recovers.
 
 #![allow(clippy::unwrap_used, reason = "a test may, and so may its helpers")]
 
@@ -41,13 +41,13 @@ fn someone() -> ProjectMemberId {
 #[derive(Clone, Copy, PartialEq)]
 enum Line {
     Up,
-    /// Connections are closed, new ones as well.
+    /// The proxy closes all connections, including new ones.
     Cut,
-    /// Connections stay open, and nothing comes through any more.
+    /// Connections stay open and transmit nothing.
     Dead,
 }
 
-/// Stands between the store and PostgreSQL.
+/// A proxy between the store and PostgreSQL.
 struct Proxy {
     port: u16,
     line: watch::Sender<Line>,
@@ -74,7 +74,7 @@ impl Proxy {
                         _ = state.wait_for(|line| *line != Line::Up) => {}
                         _ = copy_bidirectional(&mut client, &mut server) => return,
                     }
-                    // A dead line holds its connections until it is cut or up again.
+                    // Hold the connection until the state changes.
                     let _ = state.wait_for(|line| *line != Line::Dead).await;
                 });
             }
@@ -90,7 +90,7 @@ impl Proxy {
     }
 }
 
-/// A store whose line to PostgreSQL can be cut.
+/// Opens a store behind a proxy.
 async fn through_a_proxy(schema: &PgSchema) -> (PgStore, Proxy) {
     let url = common::postgres_url().unwrap();
     let options = PgConnectOptions::from_str(&url).unwrap();
@@ -109,7 +109,7 @@ async fn through_a_proxy(schema: &PgSchema) -> (PgStore, Proxy) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_accepted_while_the_line_broke_again_and_again_is_there() {
+async fn accepted_events_survive_repeated_connection_failures() {
     let Some(schema) = PgSchema::new().await else {
         return;
     };
@@ -124,7 +124,7 @@ async fn what_was_accepted_while_the_line_broke_again_and_again_is_there() {
             let mut promised = Vec::new();
             for n in 0..120 {
                 let event = event(task * 1_000 + n);
-                // The sender tries again: a duplicate is as good as a new one.
+                // The sender retries. A duplicate means that the event is stored.
                 while store.accept(&event).await.is_err() {
                     refused.send_modify(|count| *count += 1);
                 }
@@ -155,7 +155,7 @@ async fn what_was_accepted_while_the_line_broke_again_and_again_is_there() {
         .collect();
     assert_eq!(there.len(), 16 * 120);
     assert_eq!(there, promised);
-    // Each was received once, whatever the caller was told meanwhile.
+    // The ledger contains each event once.
     let query = LedgerQuery::first(100_000);
     assert_eq!(direct.ledger(&query).await.unwrap().len(), 2 * 16 * 120);
 }
@@ -164,11 +164,11 @@ async fn reach(counter: &watch::Sender<usize>, goal: usize) {
     let mut counter = counter.subscribe();
     let reached = counter.wait_for(|count| *count >= goal);
     let reached = tokio::time::timeout(Duration::from_secs(60), reached).await;
-    assert!(reached.is_ok(), "it gets there");
+    assert!(reached.is_ok(), "the goal is reached");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_does_not_answer_is_soon_said_to_be_away() {
+async fn store_fails_in_time_when_database_does_not_respond() {
     let Some(schema) = PgSchema::new().await else {
         return;
     };
@@ -189,12 +189,12 @@ async fn a_database_that_does_not_answer_is_soon_said_to_be_away() {
     proxy.set(Line::Up);
     let deadline = Instant::now() + Duration::from_secs(30);
     while store.accept(&event(3)).await.is_err() {
-        assert!(Instant::now() < deadline, "it recovers");
+        assert!(Instant::now() < deadline, "the store recovers");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_another_process_holds_on_to_is_soon_said_to_be_away() {
+async fn store_fails_in_time_when_file_is_locked() {
     let file = SqliteFile::new();
     let (store, other) = (file.open().await, file.open().await);
     let _ = store.accept(&event(1)).await.unwrap();
@@ -206,7 +206,7 @@ async fn a_file_that_another_process_holds_on_to_is_soon_said_to_be_away() {
         "{:?}",
         asked.elapsed()
     );
-    // Who only reads is not kept waiting.
+    // Readers do not wait.
     assert!(store.load(&someone()).await.unwrap().is_none());
     held.rollback().await.unwrap();
     assert!(matches!(
@@ -217,13 +217,13 @@ async fn a_file_that_another_process_holds_on_to_is_soon_said_to_be_away() {
 }
 
 #[tokio::test]
-async fn a_worker_with_nothing_to_do_only_looks() {
+async fn lease_without_work_does_not_write() {
     let file = SqliteFile::new();
     let (store, other) = (file.open().await, file.open().await);
     let now = Timestamp::now();
     let until = now + Duration::from_secs(60);
     let held = other.pool().begin_with("BEGIN IMMEDIATE").await.unwrap();
-    // To write, it would have to wait for the one who holds the file.
+    // A write would wait for the lock.
     assert!(store.lease(now, until, 10).await.unwrap().is_empty());
     held.rollback().await.unwrap();
 
@@ -235,7 +235,7 @@ async fn a_worker_with_nothing_to_do_only_looks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn several_processes_write_to_one_file_at_once() {
+async fn several_processes_write_to_one_file() {
     let file = SqliteFile::new();
     let mut tasks = Vec::new();
     for process in 0..4_usize {

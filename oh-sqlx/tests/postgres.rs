@@ -1,6 +1,6 @@
-//! What can go wrong only where many processes share a server: orders, locks, clocks and settings.
+//! Several processes on one server: order of commits, locks, clocks and settings.
 //!
-//! Triggers bring about here what elsewhere takes luck: a writer that is slow at the worst moment.
+//! Triggers make writers slow at chosen moments.
 
 #![allow(clippy::unwrap_used, reason = "a test may, and so may its helpers")]
 
@@ -18,23 +18,23 @@ use oh_core::{ProjectMemberId, Timestamp};
 use oh_sqlx::PgStore;
 use sqlx::{AssertSqlSafe, PgPool};
 
-/// The store's locks are one for each database, whatever the schema: these tests, which have
-/// holders of them wait, run one at a time.
+/// The advisory locks are shared by all schemas of a database, so the tests that block their holders run
+/// one at a time.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// The advisory lock that the triggers of these tests wait for.
+/// The advisory lock for which the triggers wait.
 const GATE: i64 = 4_242;
 
 fn member(number: u32) -> ProjectMemberId {
     format!("{number:08}").parse().unwrap()
 }
 
-/// The event `name` of a member, received so many seconds after some time.
-fn event(name: &str, who: u32, received: i64) -> DeauthEvent {
+/// The event `name` of a member, received at `received` seconds after a fixed time.
+fn event(name: &str, number: u32, received: i64) -> DeauthEvent {
     let at = Timestamp::from_micros(1_600_000_000_000_000 + received * 1_000_000);
     DeauthEvent {
         id: EventId::new(format!("{name:0>32}")),
-        member: member(who),
+        member: member(number),
         pseudonym: Pseudonym::new(format!("{who:032x}")),
         erasure: ErasureRequest::Requested,
         discovery: Discovery::Webhook,
@@ -62,7 +62,7 @@ async fn run(pool: &PgPool, sql: impl Into<String>) {
     sqlx::raw_sql(sql).execute(pool).await.unwrap();
 }
 
-/// Looks until a connection of this name waits for a lock, or the work has ended.
+/// Waits until a connection of this name waits for a lock, or the work has ended.
 async fn until_it_waits<T>(pool: &PgPool, name: &str, work: &tokio::task::JoinHandle<T>) {
     let sql = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity \
         WHERE application_name = $1 AND wait_event_type = 'Lock')";
@@ -78,7 +78,7 @@ async fn until_it_waits<T>(pool: &PgPool, name: &str, work: &tokio::task::JoinHa
     }
 }
 
-/// A trigger on a table, with this body.
+/// Creates a trigger on a table.
 async fn trigger(pool: &PgPool, name: &str, when: &str, body: &str) {
     run(
         pool,
@@ -91,7 +91,7 @@ async fn trigger(pool: &PgPool, name: &str, when: &str, body: &str) {
     .await;
 }
 
-/// Whoever holds this keeps the triggers' writers waiting.
+/// Makes the writers wait in their triggers until the transaction ends.
 async fn shut_gate(pool: &PgPool) -> sqlx::Transaction<'static, sqlx::Postgres> {
     shut(pool, GATE).await
 }
@@ -107,7 +107,7 @@ async fn shut(pool: &PgPool, number: i64) -> sqlx::Transaction<'static, sqlx::Po
 }
 
 #[tokio::test]
-async fn what_the_inbox_writes_is_flushed_whatever_the_default() {
+async fn inbox_flushes_commits_when_synchronous_commit_is_off() {
     let _alone = ALONE.lock().await;
     let Some(schema) = PgSchema::new().await else {
         return;
@@ -154,10 +154,10 @@ async fn what_the_inbox_writes_is_flushed_whatever_the_default() {
     assert!(rows.iter().all(|(_, setting)| setting == "on"), "{rows:?}");
 }
 
-/// Line numbers are drawn before they can be seen. Whoever has read up to one must have seen all
-/// before it, whatever wrote them.
+/// PostgreSQL assigns line numbers before the commit. A reader must not see a line before all lines with
+/// lower numbers are visible.
 #[tokio::test]
-async fn no_line_of_the_ledger_appears_before_one_that_was_read() {
+async fn ledger_waits_for_uncommitted_lines_of_every_step() {
     let _alone = ALONE.lock().await;
     for step in [
         Step::Received,
@@ -178,7 +178,7 @@ async fn no_line_of_the_ledger_appears_before_one_that_was_read() {
         let reading = [("application_name", &*reader)];
         let reading = PgStore::new(schema.pool_of(2, &reading).await);
 
-        // One event of each state to go on from.
+        // One event in each state.
         accept(&quick, &event("a", 1, 1)).await;
         let leased = lease(&quick, 1).await.remove(0).lease;
         let dead_letter = Completion::DeadLetter { note: "no".into() };
@@ -249,9 +249,8 @@ async fn no_line_of_the_ledger_appears_before_one_that_was_read() {
     }
 }
 
-/// A worker that looks while another takes an event sees what that one takes.
 #[tokio::test]
-async fn those_who_lease_wait_for_one_another() {
+async fn lease_waits_for_concurrent_lease() {
     let _alone = ALONE.lock().await;
     let Some(schema) = PgSchema::new().await else {
         return;
@@ -275,7 +274,7 @@ async fn those_who_lease_wait_for_one_another() {
     let gate = shut_gate(store.pool()).await;
     let leasing = tokio::spawn(async move { lease(&first, 1).await });
     until_it_waits(store.pool(), &slow, &leasing).await;
-    // An older event of the same member arrives late: it waits for the one that is being taken.
+    // An older event of the same member arrives while the newer one is being leased.
     accept(&store, &event("a", 1, 1)).await;
     let looking = tokio::spawn(async move { lease(&other, 1).await });
     until_it_waits(store.pool(), &second, &looking).await;
@@ -284,34 +283,35 @@ async fn those_who_lease_wait_for_one_another() {
     assert_eq!(looking.await.unwrap().len(), 0);
 }
 
-/// Webhooks are sent to whichever process answers, so two may have the same ones, in any order.
+/// Two processes can receive the same webhooks in different orders.
 #[tokio::test]
-async fn the_same_events_in_two_orders_do_not_deadlock() {
+async fn accept_does_not_deadlock_on_same_events_in_two_orders() {
     let batches = [[("a", 1), ("b", 2)], [("b", 2), ("a", 1)]];
-    let Some((new, written)) = in_two_orders("oh_events", "NEW.id LIKE '%plug%'", batches).await
+    let Some((new, written)) =
+        accept_in_two_orders("oh_events", "NEW.id LIKE '%plug%'", batches).await
     else {
         return;
     };
     assert_eq!(new, 2);
-    // The two plugs, and two events for each process: none had to do its batch again.
+    // Two blocking events and two events for each process. No batch was repeated.
     assert_eq!(written, 6);
 }
 
-/// And two events of one member may come to two processes.
+/// Two processes can receive events of the same members.
 #[tokio::test]
-async fn events_of_the_same_members_in_two_orders_do_not_deadlock() {
+async fn accept_does_not_deadlock_on_same_members_in_two_orders() {
     let batches = [[("a", 1), ("b", 2)], [("c", 2), ("d", 1)]];
     let plugs = "NEW.member IN ('00000008', '00000009')";
-    let Some((new, written)) = in_two_orders("oh_members", plugs, batches).await else {
+    let Some((new, written)) = accept_in_two_orders("oh_members", plugs, batches).await else {
         return;
     };
     assert_eq!(new, 4);
     assert_eq!(written, 6);
 }
 
-/// Two processes each keep a batch of two events at once, each waiting for the other between its
-/// first row of the table and its second. How many events were new, and how many rows were tried.
-async fn in_two_orders(
+/// Two processes each accept a batch of two events at the same time, and each waits for the other
+/// between its first and its second row. Returns how many events were new, and how many rows were tried.
+async fn accept_in_two_orders(
     table: &str,
     is_plug: &str,
     batches: [[(&str, u32); 2]; 2],
@@ -320,10 +320,10 @@ async fn in_two_orders(
     let schema = PgSchema::new().await?;
     let store = schema.open().await;
     let names = [1, 2].map(|n| format!("{}_{n}", schema.name()));
-    // A plug waits at the first gate, and so do those behind it. Whoever has put in one row waits
-    // at the second gate before the next.
+    // A blocking event waits at the first gate, and the events behind it wait in the queue. After its
+    // first row each process waits at the second gate.
     let second = GATE + 1;
-    // Numbers drawn stay drawn, whatever becomes of the transaction.
+    // A sequence counts rows even if the transaction is rolled back.
     run(store.pool(), "CREATE SEQUENCE written").await;
     trigger(
         store.pool(),
@@ -350,7 +350,7 @@ async fn in_two_orders(
         };
         let plug = accept(&format!("plug{plug}"), plug);
         until_it_waits(store.pool(), name, &plug).await;
-        // Into the queue in this order.
+        // Queued in this order.
         let one = accept(one.0, one.1);
         tokio::task::yield_now().await;
         accepting.push((plug, one, accept(other.0, other.1)));
@@ -373,9 +373,8 @@ async fn in_two_orders(
     Some((new, written.unwrap()))
 }
 
-/// A statement that nobody waits for any more does not keep its connection from the others.
 #[tokio::test]
-async fn a_caller_who_gives_up_leaves_no_connection_that_is_busy() {
+async fn cancelled_call_closes_its_connection() {
     let _alone = ALONE.lock().await;
     let Some(schema) = PgSchema::new().await else {
         return;
@@ -401,9 +400,9 @@ async fn a_caller_who_gives_up_leaves_no_connection_that_is_busy() {
     holding.rollback().await.unwrap();
 }
 
-/// A process whose clock is an hour ahead takes nothing from those whose clocks are right.
+/// The clock of one process is an hour ahead.
 #[tokio::test]
-async fn leases_and_locks_are_in_the_time_of_the_database() {
+async fn leases_and_locks_use_the_clock_of_the_database() {
     let _alone = ALONE.lock().await;
     let Some(schema) = PgSchema::new().await else {
         return;
@@ -412,7 +411,7 @@ async fn leases_and_locks_are_in_the_time_of_the_database() {
     accept(&store, &event("a", 1, 1)).await;
     accept(&store, &event("b", 1, 1)).await;
     accept(&store, &event("c", 2, 2)).await;
-    // To a process whose clock is ahead, the database's is behind.
+    // For a process with a fast clock, the database's clock is slow.
     let hour = Duration::from_secs(3_600);
     run(
         store.pool(),
@@ -430,7 +429,7 @@ async fn leases_and_locks_are_in_the_time_of_the_database() {
     let left = ahead.lease(its_now, its_now + minute, 10).await.unwrap();
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].event.id, event("c", 2, 2).id);
-    // And what it takes or prolongs ends when it should.
+    // Its leases and renewed leases end in time.
     let later = now() + minute - Duration::from_secs(1);
     assert!(lease_at(&store, later).await.is_empty());
     let until = its_now + 2 * minute;
@@ -458,7 +457,7 @@ async fn leases_and_locks_are_in_the_time_of_the_database() {
     assert_eq!(held.await.unwrap(), LeaseOutcome::Applied);
     assert!(lock(&store, "a", later).await.unwrap().is_some());
 
-    // And what it puts off is put off for as long as it says.
+    // Its retries are due in time.
     accept(&store, &event("d", 4, 4)).await;
     let then = now() + 10 * minute;
     let leased = ahead.lease(then + hour, then + hour + minute, 10).await;
@@ -486,9 +485,9 @@ async fn lease_at(store: &PgStore, at: Timestamp) -> Vec<LeasedEvent> {
     store.lease(at, until, 10).await.unwrap()
 }
 
-/// As where each of actix-web's workers has one thread, and a handler is not asynchronous.
+/// A worker of actix-web has one thread, which a handler can block.
 #[test]
-fn a_handler_that_blocks_its_thread_keeps_no_webhook_from_being_written() {
+fn accept_works_while_handler_blocks_its_thread() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let Some(schema) = runtime.block_on(PgSchema::new()) else {
         return;
@@ -518,7 +517,7 @@ fn a_handler_that_blocks_its_thread_keeps_no_webhook_from_being_written() {
 }
 
 #[tokio::test]
-async fn handlers_that_hold_all_connections_keep_neither_webhooks_nor_leases_waiting() {
+async fn accept_and_leases_work_while_handlers_hold_all_connections() {
     let _alone = ALONE.lock().await;
     let Some(schema) = PgSchema::new().await else {
         return;
@@ -539,7 +538,7 @@ async fn handlers_that_hold_all_connections_keep_neither_webhooks_nor_leases_wai
     let until = now() + Duration::from_secs(120);
     let extended = store.renew(&leased[0].lease, until).await;
     assert_eq!(extended.unwrap(), LeaseOutcome::Applied);
-    // Together, as the writer does what has gathered: each is answered for itself.
+    // Jobs in one batch get their own outputs.
     let done = Completion::Done { note: None };
     let [one, other] = [&leased[0].lease, &leased[1].lease];
     let (first, second, again, third) = tokio::join!(
@@ -557,9 +556,9 @@ async fn handlers_that_hold_all_connections_keep_neither_webhooks_nor_leases_wai
     assert_eq!((stats.pending, stats.done), (1, 2));
 }
 
-/// What a server has read of a table's rows since it was made, by way of indexes and without.
+/// How many rows of a table the server has read, with and without indexes.
 async fn rows_read(pool: &PgPool, table: &str) -> i64 {
-    // The statistics of this very connection are late otherwise.
+    // Publish the statistics of this connection.
     run(pool, "SELECT pg_stat_force_next_flush()").await;
     sqlx::query_scalar(
         "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables \
@@ -571,9 +570,9 @@ async fn rows_read(pool: &PgPool, table: &str) -> i64 {
     .unwrap()
 }
 
-/// Tables grow faster than the server takes stock of them, and its plans follow what it knew.
+/// Tables can grow faster than the server updates its statistics.
 #[tokio::test]
-async fn little_is_read_although_the_servers_statistics_are_old() {
+async fn queries_read_few_rows_with_outdated_statistics() {
     let _alone = ALONE.lock().await;
     let Some(schema) = PgSchema::new().await else {
         return;
@@ -603,7 +602,7 @@ async fn little_is_read_although_the_servers_statistics_are_old() {
              SELECT lpad(i::text, 8, '0'), 1, 1, 1, false, 1 FROM generate_series({from}, {to}) AS i"
         )
     };
-    // All there was belonged to one member, who is asked about.
+    // According to the statistics all rows belong to this member.
     run(&pool, fill(1, 4)).await;
     run(
         &pool,
@@ -629,7 +628,7 @@ async fn little_is_read_although_the_servers_statistics_are_old() {
     for (count, table) in before.iter_mut().zip(tables) {
         *count = rows_read(&pool, table).await;
     }
-    // More often than it takes the server to settle on a plan for good.
+    // Enough executions for the server to choose a generic plan.
     for round in 0..8 {
         for query in [&of_member, &both, &newest] {
             assert_eq!(store.events(query).await.unwrap().len(), 4);
@@ -657,7 +656,7 @@ async fn little_is_read_although_the_servers_statistics_are_old() {
             LeaseOutcome::Applied
         );
     }
-    // The statistics of the writers' own connections come when those are closed.
+    // Closing the writers' connections publishes their statistics.
     drop(store);
     let others = "SELECT count(*) FROM pg_stat_activity \
         WHERE application_name = $1 AND pid <> pg_backend_pid()";

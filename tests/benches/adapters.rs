@@ -1,16 +1,15 @@
-//! What the adapters cost: each against a bare handler of the same framework, in the same run.
+//! Measures the cost of the adapters against plain handlers of the same frameworks, in the same run.
 //!
 //! `cargo bench -p oh-tests --bench adapters` serves four routes in axum and in actix-web on
-//! loopback and asks them in turn, in short rounds, with the same client:
+//! loopback and sends requests to them in turn, in short rounds, with the same client:
 //!
-//! - a webhook that is verified and read, against a handler that reads the body and computes the
-//!   HMAC, wanted 0.90 of its rate;
-//! - a route that wants a member, against one that only reads the session, wanted 0.95.
+//! - a verified webhook, against a handler that reads the body and computes the HMAC: at least 0.90 of its
+//!   rate;
+//! - a route with a `Member`, against a route that reads the session: at least 0.95.
 //!
-//! Rates are requests per second of the server's processor time, so that whatever else the machine
-//! is doing changes them little; where the system does not tell that time, per second of the clock.
-//! It prints the medians of the rounds and of their ratios, and fails when one ratio is below what is
-//! wanted.
+//! Rates are requests per second of the server's processor time, so that other load on the machine has
+//! little effect; or per second of real time where the system does not report processor time. The
+//! benchmark prints the medians of the rounds and of their ratios, and fails when a ratio is too low.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
@@ -29,14 +28,14 @@ use sha1::Sha1;
 
 const SECRET: &str = "abcdefghijklmnop";
 const HEADER: &str = "x-openhumans-webhooks-signature";
-/// Of a time to come: what was told days ago would be held.
+/// The time is in the future, because old webhooks would be quarantined.
 const BODY: &str = r#"{"project_member_id": "01026778", "erasure_requested": true, "timestamp": "2099-11-22T16:31:27.299665+00:00"}"#;
 
 const CONNECTIONS: usize = 4;
 const ROUNDS: usize = 61;
 const ROUND: Duration = Duration::from_millis(100);
 
-/// What the baseline does with a webhook.
+/// The webhook verification of the plain handlers.
 fn bare_verify(signature: Option<&[u8]>, body: &[u8]) -> bool {
     let digits = signature.and_then(|signature| signature.strip_prefix(b"sha1="));
     let Some(Ok(signature)) = digits.map(hex::decode) else {
@@ -188,7 +187,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// A running app, and the cookies of a member who is logged in to it.
+/// Starts an application, and returns its address and the cookies of a logged-in member.
 async fn served(start: fn(TcpListener, &OpenHumans)) -> (SocketAddr, String, Sandbox) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
@@ -292,7 +291,7 @@ fn ask(addr: SocketAddr, request: &[u8], end: Instant) -> u32 {
     count
 }
 
-/// Processor time of the living threads of this process, those that ask left out.
+/// The processor time of all running threads of this process.
 fn cpu_time() -> Option<Duration> {
     let threads = std::fs::read_dir("/proc/self/task").ok()?;
     let of_thread = |thread: std::fs::DirEntry| {

@@ -11,7 +11,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-/// A cluster in a folder of its own, on a port of its own, gone when it is dropped.
+/// A PostgreSQL cluster in a temporary folder on a free port. Dropping it removes it.
 #[derive(Debug)]
 pub struct Cluster {
     bin: PathBuf,
@@ -20,8 +20,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Makes one and starts it. `None` if there is no PostgreSQL on this machine; that is said
-    /// loudly.
+    /// Creates and starts a cluster. Returns `None` and prints a message if PostgreSQL is not installed.
     ///
     /// # Panics
     ///
@@ -155,7 +154,7 @@ fn is_root() -> bool {
     id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
-// pg_ctl's server keeps what it inherits, so nothing is read from pipes after it.
+// The server inherits pg_ctl's pipes and keeps them open, so they are not read to the end.
 fn checked(command: &mut Command) -> io::Result<()> {
     let Output { status, .. } = command
         .stdin(Stdio::null())

@@ -1,4 +1,4 @@
-//! Where an app of several processes keeps everything: an SQLite file, or a schema in PostgreSQL.
+//! Databases for applications with several processes: an SQLite file, or a schema in PostgreSQL.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 type Result<T = ()> = std::result::Result<T, BoxError>;
 
-/// Which database.
+/// The kind of database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Store {
     /// An SQLite file.
@@ -24,33 +24,33 @@ pub enum Store {
     Postgres,
 }
 
-/// A place that several processes can open by its name.
+/// A database that several processes can open by its name.
 #[derive(Debug)]
 pub enum Place {
     /// An SQLite file.
     Sqlite {
         /// The file.
         file: PathBuf,
-        /// Removed with this value, if it was made for it.
+        /// The temporary folder of the file, if there is one.
         folder: Option<TempDir>,
     },
     /// A schema in PostgreSQL.
     Postgres {
-        /// How to get there.
+        /// The connect options.
         options: Box<PgConnectOptions>,
-        /// Its name.
+        /// The name of the schema.
         schema: String,
     },
 }
 
-/// Everything the app keeps, opened.
+/// An open database.
 #[expect(missing_debug_implementations, reason = "stores are trait objects")]
 pub struct Opened {
-    /// Its tokens.
+    /// The token store.
     pub store: Arc<dyn TokenStore>,
-    /// Its inbox.
+    /// The inbox.
     pub inbox: Arc<dyn DeauthInbox>,
-    /// For tables of its own.
+    /// The pool, for the application's tables.
     pub pool: Pool,
 }
 
@@ -64,12 +64,12 @@ pub enum Pool {
 }
 
 impl Place {
-    /// A new, empty one. PostgreSQL is the one at `database_url`, the schema named after `purpose`,
-    /// which is letters and underscores.
+    /// Creates an empty database. The PostgreSQL schema in `database_url` is named after `purpose`, which has
+    /// letters and underscores.
     ///
     /// # Errors
     ///
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub async fn fresh(store: Store, purpose: &str, database_url: Option<&str>) -> Result<Self> {
         match store {
             Store::Sqlite => {
@@ -84,7 +84,7 @@ impl Place {
                 let place = Self::named(store, &schema, database_url)?;
                 if let Self::Postgres { options, .. } = &place {
                     let mut connection = options.connect().await?;
-                    // Our own name, with nothing but letters and digits in it.
+                    // The name contains only letters, digits and underscores.
                     sqlx::raw_sql(AssertSqlSafe(format!("CREATE SCHEMA {schema}")))
                         .execute(&mut connection)
                         .await?;
@@ -95,11 +95,11 @@ impl Place {
         }
     }
 
-    /// One that is there.
+    /// Names an existing database.
     ///
     /// # Errors
     ///
-    /// When the database's address is missing or cannot be used.
+    /// When the database URL is missing or invalid.
     pub fn named(store: Store, name: &str, database_url: Option<&str>) -> Result<Self> {
         Ok(match store {
             Store::Sqlite => Self::Sqlite {
@@ -117,7 +117,7 @@ impl Place {
         })
     }
 
-    /// What [`named`](Self::named) takes.
+    /// The name for [`named`](Self::named).
     #[must_use]
     pub fn name(&self) -> String {
         match self {
@@ -126,7 +126,7 @@ impl Place {
         }
     }
 
-    /// Opens it, and brings our tables up to date.
+    /// Opens the database, and creates the tables.
     ///
     /// # Errors
     ///
@@ -157,7 +157,7 @@ impl Place {
         }
     }
 
-    /// Leaves nothing behind.
+    /// Drops the PostgreSQL schema.
     ///
     /// # Errors
     ///

@@ -77,7 +77,7 @@ impl Visitor {
         self.send(request, from).await
     }
 
-    /// Sends any request, with the cookies that would go along, and keeps those that come back.
+    /// Sends a request with the stored cookies, and stores the cookies of the response.
     ///
     /// # Panics
     ///

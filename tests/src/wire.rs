@@ -1,8 +1,7 @@
-//! HTTP/1.1 as bytes on a socket, for tests that must send what no client library would.
+//! HTTP/1.1 as bytes on a socket, for tests that send requests that no client library would send.
 //!
-//! One request, one connection. What a request holds is written down letter for letter; what comes
-//! back is read no further than the answer says it goes, so an answer that comes before the body
-//! was sent is seen as it comes.
+//! Each request has its own connection and is sent byte for byte. A response is read up to its declared
+//! length, so a response before the end of the request body is visible.
 
 use std::io;
 use std::net::SocketAddr;
@@ -77,7 +76,7 @@ impl Request {
         self
     }
 
-    /// A body in chunks, its length not told.
+    /// A chunked body without a content length.
     #[must_use]
     pub fn chunks(mut self, chunks: &[&[u8]]) -> Self {
         self.body = Body::Chunked(chunks.iter().map(|chunk| chunk.to_vec()).collect());

@@ -39,14 +39,14 @@ const PAGE_SIZE: usize = 100;
 ///
 /// # Tokens in plain text
 ///
-/// They are an error, because whoever can write to the database could otherwise plant tokens. To
-/// encrypt an existing store, call [`allow_plaintext`](Self::allow_plaintext) and then
+/// They are an error, because an attacker with write access to the database could otherwise plant tokens.
+/// To encrypt an existing store, call [`allow_plaintext`](Self::allow_plaintext) and then
 /// [`reencrypt_all`](Self::reencrypt_all) once.
 ///
 /// # Lost keys
 ///
-/// While the key of a record is missing, every operation that needs the record fails, and the record
-/// stays as it is. Add the key to the keyring again. If it is lost for good, `reencrypt_all` reports
+/// While the key of a record is missing, every operation that needs the record fails, and the record is
+/// unchanged. Add the key to the keyring again. If it is lost for good, `reencrypt_all` reports
 /// the members; [remove](TokenStore::remove) their records from the inner store so that they can log
 /// in again.
 #[derive(Clone)]
@@ -126,7 +126,7 @@ impl<S: TokenStore> EncryptedStore<S> {
     ///
     /// # Errors
     ///
-    /// When the inner store fails. Records that were encrypted by then stay so.
+    /// When the inner store fails. Records that were already encrypted remain encrypted.
     pub async fn reencrypt_all(&self) -> Result<ReencryptReport, StoreError> {
         let mut report = ReencryptReport::default();
         let mut after = None;
@@ -240,8 +240,8 @@ impl<S: TokenStore> EncryptedStore<S> {
     }
 }
 
-/// Splits an encrypted token into key id and ciphertext. Error messages show the id, and whoever can
-/// write to the store could have put anything there, so the id must have the form of one.
+/// Splits an encrypted token into key id and ciphertext. Error messages contain the id, so it must have
+/// the form of one; an attacker could have written anything.
 fn parse(text: &str) -> Option<(&str, &str)> {
     let parts = text.strip_prefix(PREFIX)?.split_once('.')?;
     keyring::is_key_id(parts.0).then_some(parts)

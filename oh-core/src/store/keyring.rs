@@ -18,8 +18,8 @@ const EXPECTED: &str = "a comma-separated list of id:key, each key 32 random byt
 /// The maximum length of a key id. It is shorter than any key, so an id in a message is never a key.
 const MAX_ID_LEN: usize = 16;
 
-/// The keys of an [`EncryptedStore`](super::EncryptedStore): the first one encrypts, every one
-/// decrypts. Cheap to clone.
+/// The keys of an [`EncryptedStore`](super::EncryptedStore): the first key encrypts, all keys decrypt.
+/// Cheap to clone.
 ///
 /// [`OpenHumans`](crate::OpenHumans) takes its keyring from
 /// [`Settings::store_keys`](crate::Settings::store_keys).
@@ -132,7 +132,7 @@ impl Keyring {
         self.0.push(Arc::new(Key { id, cipher }));
     }
 
-    /// The ids of the keys; the first one encrypts.
+    /// The ids of the keys, beginning with the key that encrypts.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|key| key.id.as_str())
     }

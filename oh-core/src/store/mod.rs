@@ -3,7 +3,7 @@
 //! A store is a table of [`MemberRecord`]s by project member id. Every write is a compare-and-swap:
 //! it succeeds only if the stored record still has the version that the caller read. The library
 //! builds the refresh lease, the session epoch and the tombstones of deauthorized members on it, so a
-//! store contains no logic of its own:
+//! store itself contains no logic:
 //!
 //! ```
 //! use std::collections::BTreeMap;
@@ -140,7 +140,7 @@ impl From<StoreError> for Error {
 /// Stores one [`MemberRecord`] for each member. The [module](self) has a complete implementation.
 ///
 /// All processes of an application share one store. Every write is conditional and must be atomic with
-/// its comparison, whatever other tasks and processes do at the same time. After
+/// its comparison, even if other tasks and processes write at the same time. After
 /// [`PutOutcome::Stored`], every later `load` in any process must see the write.
 #[async_trait]
 pub trait TokenStore: Send + Sync + 'static {

@@ -87,8 +87,8 @@ impl MemberRecord {
         }
     }
 
-    /// Creates the record of an unknown member who left at `at`. It prevents a login that began
-    /// earlier from completing later.
+    /// Creates the record of a departure at `at` for a member without a record. It prevents a login that
+    /// began earlier from completing later.
     pub fn tombstone(member: ProjectMemberId, at: Timestamp) -> Self {
         Self {
             member,

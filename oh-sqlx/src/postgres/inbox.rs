@@ -96,7 +96,7 @@ async fn has_work(conn: &mut PgConnection, now: Timestamp) -> Result<bool, SqlEr
 }
 
 /// Returns some of the events whose wait is over to the queue. Many can be due after an outage, so
-/// each call does a limited number, in a commit of its own. Returns whether none are left.
+/// each call commits a limited number. Returns whether none are left.
 pub(super) async fn end_waits(conn: &mut PgConnection, now: Timestamp) -> Result<bool, SqlError> {
     let update = || {
         Statement::new(

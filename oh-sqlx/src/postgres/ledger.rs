@@ -3,8 +3,8 @@
 //! PostgreSQL assigns the number of a line before the transaction commits. A reader could see line 8
 //! before line 7 is committed, continue after 8, and never see 7. Therefore every transaction that
 //! writes lines shares an advisory lock from before its first row lock until its commit, and a reader
-//! first takes the lock exclusively for a moment: at that time no line is uncommitted, and no line
-//! will ever appear before the last one.
+//! first takes the lock exclusively for a moment: at that time no line is uncommitted, so no line can
+//! appear later with a lower number than the highest visible one.
 
 use sqlx::{Error as SqlError, PgConnection, Row};
 
@@ -17,9 +17,9 @@ pub(crate) const BARRIER: &str = "(SELECT pg_advisory_xact_lock_shared(802778551
 
 /// Returns the number of the last line, before which no line will appear any more.
 ///
-/// It is one round trip, so that the lock is released whatever happens to this process. The wait is
-/// limited, because writers wait behind it. Each statement sees what was committed when it began, so
-/// the last one sees the lines of all writers for which the second one waited.
+/// It is one round trip, so that the lock is released even if this process stops. The wait is limited,
+/// because writers wait behind it. Each statement sees all earlier commits, so the `SELECT` sees the lines
+/// of all writers that held the lock before.
 pub(super) async fn last_line(conn: &mut PgConnection) -> Result<Option<i64>, SqlError> {
     let results = sqlx::raw_sql(
         "SET LOCAL lock_timeout = '2s'; \

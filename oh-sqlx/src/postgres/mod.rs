@@ -79,7 +79,7 @@ pub struct PgStore {
 }
 
 impl PgStore {
-    /// Connects with a pool of its own, and creates or migrates the tables.
+    /// Connects with a new pool, and creates or migrates the tables.
     ///
     /// The URL has the form of sqlx and libpq: `postgres://user:password@host/database`. Statements time
     /// out after five seconds, waits for a lock after four.
@@ -121,7 +121,7 @@ impl PgStore {
     /// [`migrate`](Self::migrate).
     ///
     /// The store opens two more connections: webhooks and leases have threads and connections of their
-    /// own, so that they are written whatever the application's handlers hold or block. These
+    /// own, so that they are written even if the application's handlers block threads or hold the pool. These
     /// connections use the pool's connect options but not its `after_connect`, so a `search_path`
     /// belongs in the [options](sqlx::postgres::PgConnectOptions::options).
     ///
@@ -168,7 +168,7 @@ impl PgStore {
         // A migration may take long.
         let begin = "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0";
         let mut tx = self.pool.begin_with(begin).await?;
-        // "ohschema" in ASCII. The second process waits here until the first one is done.
+        // "ohschema" in ASCII. Other processes wait here until the tables are migrated.
         sqlx::query("SELECT pg_advisory_xact_lock(8027793206578343265)")
             .execute(&mut *tx)
             .await?;

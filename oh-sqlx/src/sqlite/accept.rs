@@ -87,7 +87,7 @@ async fn destroy_tokens(
     Ok(left.into_iter().collect())
 }
 
-/// Marks the events of members who left, and settles the others as stale.
+/// Marks the events whose tokens were destroyed, and settles the other events as stale.
 async fn settle(
     conn: &mut SqliteConnection,
     events: &[&DeauthEvent],

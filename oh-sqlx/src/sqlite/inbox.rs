@@ -28,7 +28,7 @@ pub(super) fn has_work(now: Timestamp) -> Statement {
 }
 
 /// Returns some of the events whose wait is over to the queue. Many can be due after an outage, so
-/// each call does a limited number, in a commit of its own. Returns whether none are left.
+/// each call commits a limited number. Returns whether none are left.
 pub(super) async fn end_waits(
     conn: &mut SqliteConnection,
     now: Timestamp,

@@ -78,7 +78,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct SqliteStore(Arc<Writer<SqliteBackend>>);
 
 impl SqliteStore {
-    /// Opens the file with a pool of its own, and creates or migrates the tables. A missing file is
+    /// Opens the file with a new pool, and creates or migrates the tables. A missing file is
     /// created, readable by its owner only.
     ///
     /// The connections use WAL mode, `synchronous=FULL` and `secure_delete`.
@@ -125,7 +125,7 @@ impl SqliteStore {
     /// [`migrate`](Self::migrate).
     ///
     /// The file should be in WAL mode, and the connections should have a `busy_timeout` of some seconds
-    /// (sqlx's default is 5 s). The store writes through a connection of its own with the options of the
+    /// (sqlx's default is 5 s). The store writes through a separate connection with the options of the
     /// pool, `synchronous=FULL` and `secure_delete`.
     pub fn new(pool: SqlitePool) -> Self {
         Self::with(SqliteBackend::new(pool, true))
@@ -154,7 +154,7 @@ impl SqliteStore {
     ///
     /// When a newer release created the tables, or the database fails.
     pub async fn migrate(&self) -> Result<(), SchemaError> {
-        // IMMEDIATE makes the second process wait here until the first one is done.
+        // IMMEDIATE makes other processes wait here until the tables are migrated.
         let mut tx = self.pool().begin_with("BEGIN IMMEDIATE").await?;
         let found = schema_version(&mut tx).await?;
         for migration in schema::pending(MIGRATIONS, found)? {

@@ -1,4 +1,4 @@
-//! Databases for tests: an SQLite file or a PostgreSQL schema of its own for each.
+//! Databases for tests: a new SQLite file or PostgreSQL schema for each.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
@@ -23,7 +23,7 @@ impl SqliteFile {
         self.0.path().join("openhumans.sqlite")
     }
 
-    /// Another pool over the same file.
+    /// Opens another pool on the file.
     pub(crate) async fn open(&self) -> SqliteStore {
         SqliteStore::connect(self.path()).await.unwrap()
     }
@@ -36,7 +36,7 @@ pub(crate) struct PgSchema {
 }
 
 impl PgSchema {
-    /// `None` if there is no database; then it has been said, unless it must be there.
+    /// Returns `None` if no database is configured, see [`postgres_url`].
     pub(crate) async fn new() -> Option<Self> {
         let url = postgres_url()?;
         let options = PgConnectOptions::from_str(&url).expect("DATABASE_URL is a PostgreSQL URL");
@@ -62,12 +62,12 @@ impl PgSchema {
         &self.name
     }
 
-    /// A pool that sees this schema only.
+    /// Opens a pool on this schema.
     pub(crate) async fn pool(&self) -> PgPool {
         self.pool_of(8, &[]).await
     }
 
-    /// As [`pool`](Self::pool), with so many connections and with these settings as well.
+    /// Opens a pool with a number of connections and additional settings.
     pub(crate) async fn pool_of(&self, connections: u32, settings: &[(&str, &str)]) -> PgPool {
         let path = [("search_path", self.name())];
         let options = self.options.clone().options(path);
@@ -78,7 +78,7 @@ impl PgSchema {
             .unwrap()
     }
 
-    /// Another pool over the same tables.
+    /// Opens another pool on the schema, with tables.
     pub(crate) async fn open(&self) -> PgStore {
         let store = PgStore::new(self.pool().await);
         store.migrate().await.unwrap();
@@ -88,10 +88,10 @@ impl PgSchema {
 
 impl Drop for PgSchema {
     fn drop(&mut self) {
-        // A test that failed may have left a transaction open.
+        // A failed test may have left a transaction open.
         let sql = format!("SET lock_timeout = '5s'; DROP SCHEMA {} CASCADE", self.name);
         let options = self.options.clone();
-        // Drop cannot wait inside a runtime, so it takes a thread with a runtime of its own.
+        // `drop` cannot block in a runtime, so another thread does it.
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -110,11 +110,10 @@ impl Drop for PgSchema {
     }
 }
 
-/// `DATABASE_URL`, or `None` after saying that the tests are skipped.
-///
-/// Where they must not be skipped (in CI, or with `OH_REQUIRE_POSTGRES=1`) this panics.
+/// Returns `DATABASE_URL`. Without it, prints a message and returns `None`, or panics in CI and with
+/// `OH_REQUIRE_POSTGRES=1`.
 pub(crate) fn postgres_url() -> Option<String> {
-    static SAID: Once = Once::new();
+    static PRINTED: Once = Once::new();
     let url = std::env::var("DATABASE_URL")
         .ok()
         .filter(|url| url.starts_with("postgres"));
@@ -126,9 +125,9 @@ pub(crate) fn postgres_url() -> Option<String> {
             !required,
             "DATABASE_URL names no PostgreSQL, and its tests must run here"
         );
-        SAID.call_once(|| {
+        PRINTED.call_once(|| {
             use std::io::Write;
-            // Past the test harness, which would swallow it.
+            // Not through `eprintln!`, which the test harness captures.
             let _ = writeln!(
                 std::io::stderr().lock(),
                 "\n*** SKIPPED: tests on PostgreSQL. Set DATABASE_URL=postgres://… to run them. ***\n"

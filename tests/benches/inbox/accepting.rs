@@ -101,7 +101,7 @@ pub(crate) async fn sealing(place: &Place, count: usize) -> Result<Sealing> {
     })
 }
 
-/// Hands in so many webhooks, and gives how long that took.
+/// Sends webhooks, and returns how long it took.
 async fn accept(openhumans: &OpenHumans, count: usize) -> Result<Duration> {
     let next = Arc::new(AtomicUsize::new(0));
     let mut tasks = JoinSet::new();

@@ -5,9 +5,9 @@
 //! PostgreSQL is the one of `DATABASE_URL`, or a private cluster with the machine's binaries. Both
 //! databases run at full durability: every commit is flushed before it is answered.
 //!
-//! - *bare*: 64 tasks insert the event's row, each in a commit of its own, over 64 connections
+//! - *bare*: 64 tasks insert the event's row, each in a separate commit, over 64 connections
 //!   (one for SQLite, which has one writer at a time), into a table without further indexes.
-//! - *bare, shared*: the same rows, but those that wait share a commit, as the inbox does it.
+//! - *bare, shared*: the same rows, with waiting inserts in one commit, as in the inbox.
 //! - *accepted*: 64 tasks hand signed webhooks to the route: verification, event, ledger and
 //!   tokens, each answered after its commit.
 //! - *sealed*: the same while the ledger is sealed each second, sixty times as often as usual; the
@@ -71,7 +71,7 @@ fn rate(count: usize, took: Duration) -> f64 {
     count as f64 / took.as_secs_f64()
 }
 
-/// The event of member number `number`, who left just now.
+/// An event of member number `number`, with the current time.
 fn event(number: usize) -> Result<DeauthEvent> {
     let now = Timestamp::now();
     Ok(DeauthEvent {

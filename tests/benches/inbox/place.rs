@@ -98,7 +98,7 @@ impl Place {
     }
 }
 
-/// Opens the database of this name, PostgreSQL over at most so many connections.
+/// Opens the database of this name; PostgreSQL with a maximum number of connections.
 pub(crate) async fn open(
     store: Store,
     name: &str,

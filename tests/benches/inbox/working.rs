@@ -126,7 +126,7 @@ impl Worker {
     }
 }
 
-/// Events a second through so many processes.
+/// Measures events per second with several processes.
 pub(crate) async fn throughput(place: &Place, workers: usize, count: usize) -> Result<f64> {
     let database = place.fresh().await?;
     fill(&database, count).await?;
@@ -149,8 +149,8 @@ pub(crate) async fn throughput(place: &Place, workers: usize, count: usize) -> R
     Ok(rate(count, took))
 }
 
-/// The memory of one worker process in KiB with so many events pending: before it works, at each
-/// tenth of the time it works them off, and at its most.
+/// The memory of one worker process in KiB with pending events: before it starts, after each tenth of its
+/// run time, and the maximum.
 pub(crate) async fn memory(place: &Place, pending: usize) -> Result<(u64, Vec<u64>, u64)> {
     let database = place.fresh().await?;
     fill(&database, pending).await?;

@@ -7,7 +7,7 @@
 //! must recover once its lease has run out. The last line is JSON; the exit code is 0 if it went
 //! as it should.
 //!
-//! For PostgreSQL it makes a schema of its own in the database `DATABASE_URL` names, and drops it.
+//! For PostgreSQL it creates a schema in the database `DATABASE_URL`, and drops it.
 
 use std::collections::HashSet;
 use std::process::{ExitCode, Stdio};
@@ -64,7 +64,7 @@ struct Arguments {
     open_humans: Option<String>,
 }
 
-/// What one process has to tell in the end.
+/// The results of one process.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Outcome {
     succeeded: u64,
@@ -110,7 +110,7 @@ fn settings(open_humans: &str) -> Result<Settings> {
         .build()?)
 }
 
-/// The whole storm: processes, their start, and what came of it.
+/// Starts the processes, lets them refresh at the same time, and checks the results.
 async fn storm(arguments: &Arguments) -> Result<bool> {
     let sandbox = Sandbox::builder()
         .member(MEMBER, Some("alice"))
@@ -195,7 +195,6 @@ async fn seed(place: &Place, sandbox: &Sandbox) -> Result {
     let now = Timestamp::now();
     let tokens = Tokens::new(issued.access_token, issued.refresh_token, now);
     let record = MemberRecord::authorized(member()?, tokens, now);
-    // Any client secret will do: the children use the same settings.
     let keys = settings(sandbox.url().as_str())?.store_keys();
     let store = EncryptedStore::new(place.open().await?.store, keys);
     match store.put(&record, None).await? {

@@ -4,7 +4,7 @@
 //! cargo run --release -p oh-tests --bin timing
 //! ```
 //!
-//! Signatures that are wrong in the first byte are verified beside such that are wrong in the last one
+//! Signatures with a wrong first byte are verified beside signatures with a wrong last byte
 //! only, in random order, and the two lots of times are compared by Welch's t-test, as dudect does
 //! ("dude, is my code constant time?", Reparaz and others, 2017): the slowest are left out at several
 //! places, and the largest |t| counts. Above 10 the times differ for certain; below, there is nothing to see. So
@@ -67,11 +67,13 @@ fn main() -> ExitCode {
     });
     println!("{line}");
     if stops.abs() < CERTAIN {
-        println!("a comparison that stops early was not seen: nothing can be said");
+        println!(
+            "the control comparison, which stops early, was not detected: no conclusion is possible"
+        );
         return ExitCode::FAILURE;
     }
     if ours.abs() > CERTAIN {
-        println!("where a signature goes wrong can be told from the time");
+        println!("the time depends on the position of the first wrong byte");
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS

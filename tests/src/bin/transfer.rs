@@ -4,7 +4,7 @@
 //! cargo run --release -p oh-tests --bin transfer -- --size 4GiB --members 100000
 //! ```
 //!
-//! The sandbox runs in a process of its own, so that the peak memory of this one is the client's.
+//! The sandbox runs in another process, so that the peak memory of this process is the client's.
 //! Each transfer is done by the client and by `curl`, in turns, over the same connection to the
 //! same server and from and to the same disk; the ratio is of the best of each. The last line is
 //! JSON.
@@ -210,7 +210,7 @@ async fn client(args: &Args, member: &MemberClient, path: &Path) -> Outcome<Took
     Ok((up, down))
 }
 
-/// The same transfers by curl. What is said before and after them is not in its time.
+/// Runs the same transfers with curl. Its time does not include the API requests before and after.
 async fn curl(args: &Args, other: &Other, member: &MemberClient, path: &Path) -> Outcome<Took> {
     let metadata = r#"{"tags":[],"description":""}"#;
     let direct = [("filename", "curl.bin"), ("metadata", metadata)];

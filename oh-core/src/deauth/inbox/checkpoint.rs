@@ -7,7 +7,7 @@ use crate::Timestamp;
 /// The texts have up to 4,096 characters, and the inbox does not interpret them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredCheckpoint {
-    /// The number of ledger lines that the checkpoint covers, from the first one on.
+    /// The number of ledger lines that the checkpoint covers, from the beginning of the ledger.
     pub size: u64,
     /// The sequence number of the last covered line; 0 if there is none.
     pub last_seq: i64,

@@ -52,7 +52,7 @@ pub struct LedgerLine {
     pub at: Timestamp,
     /// The step.
     pub step: Step,
-    /// The number of the attempt, from 1; 0 before the first one.
+    /// The number of the attempt, from 1; 0 before any attempt.
     pub attempt: u32,
     /// The reason of the step, if it has one. Never contains the project member id.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -89,7 +89,7 @@ mod tests {
     /// Checkpoints cover these bytes, so they never change. A field that is added later is left out of the
     /// lines without it.
     #[test]
-    fn to_json_writes_the_signed_bytes() {
+    fn to_json_output_never_changes() {
         let names = "\"event\":\"0123456789abcdef0123456789abcdef\",\
                      \"member\":\"fedcba9876543210fedcba9876543210\"";
         assert_eq!(

@@ -142,7 +142,7 @@ pub enum Completion {
         /// A remark, for example that the application has no handler.
         note: Option<String>,
     },
-    /// The attempt failed, and the next one is due at `due_at`. Writes [`Step::Failed`] with the note.
+    /// The attempt failed, and another attempt is due at `due_at`. Writes [`Step::Failed`] with the note.
     Retry {
         /// When the next attempt is due.
         due_at: Timestamp,

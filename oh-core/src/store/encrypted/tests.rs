@@ -189,7 +189,7 @@ async fn encrypted_store_rotates_keys_while_records_change() {
         for n in (0..MEMBERS).step_by(10) {
             let member = format!("{n:04}").parse().unwrap();
             loop {
-                // A process without the new key cannot read what is reencrypted.
+                // A process without the new key cannot read reencrypted records.
                 let Ok(Some(record)) = before.load(&member).await else {
                     break;
                 };

@@ -70,7 +70,7 @@ pub(super) async fn lock_of_wrong_clock_is_free(inbox: Inbox) {
     assert!(acquire(&inbox, "job", "b", 9, 19).await.is_some());
 }
 
-/// The next holder reads the note of the last one. An update with a past time releases the lock.
+/// The next holder reads the note of the previous holder. An update with a past time releases the lock.
 pub(super) async fn lock_note_outlives_holder(inbox: Inbox) {
     let note = "{\"näxt\": \"2026-11-22T12:00:00Z\"}".repeat(20);
     assert_eq!(

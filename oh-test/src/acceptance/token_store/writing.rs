@@ -4,7 +4,7 @@ use super::{Subject, assert_stored, at, create, id, list, load, next, page, put,
 use oh_core::Timestamp;
 use oh_core::store::{Epoch, MemberRecord, PutOutcome, RefreshLease, Version};
 
-/// `load` returns every field as it was written.
+/// `load` returns every field unchanged.
 pub async fn put_stores_every_field(subject: impl Subject) {
     let store = subject.open().await;
     let full = MemberRecord {
@@ -54,7 +54,7 @@ pub async fn put_stores_every_field(subject: impl Subject) {
     }
 }
 
-/// `load` returns `None` for an unknown member, who cannot be removed or replaced.
+/// `load` returns `None` for an unknown member, and puts and removals conflict.
 pub async fn unknown_member_has_no_record(subject: impl Subject) {
     let store = subject.open().await;
     assert!(load(&store, &id("20000001")).await.is_none());
@@ -146,7 +146,7 @@ pub async fn remove_deletes_record(subject: impl Subject) {
     assert_stored(&store, &other).await;
 }
 
-/// A record that was removed and created again rejects writes that expect the first one.
+/// A record that was removed and created again rejects writes that expect the removed record.
 pub async fn recreated_record_rejects_old_version(subject: impl Subject) {
     let store = subject.open().await;
     let first = record("20000007");

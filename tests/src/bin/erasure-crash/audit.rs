@@ -1,4 +1,4 @@
-//! Who was forgotten, who was wronged, and whether the ledger proves the rest.
+//! Checks the rows of all members and the ledger after a run.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,7 +7,7 @@ use oh_core::OpenHumans;
 use oh_core::deauth::{Discovery, EventId, EventState, LedgerLine, Step};
 
 use crate::Result;
-use crate::cast::{Cast, Player};
+use crate::participants::{Participant, Participants};
 use crate::rows::Rows;
 
 const STATES: [EventState; 5] = [
@@ -20,69 +20,76 @@ const STATES: [EventState; 5] = [
 
 #[derive(Debug, Default)]
 pub(crate) struct Audit {
-    /// Events that were answered with 2xx.
+    /// Events whose webhooks got a 2xx response.
     pub(crate) accepted: usize,
-    /// Members who asked and whose rows are gone.
+    /// Members with an erasure request whose rows are deleted.
     pub(crate) erased: usize,
-    /// Members who asked and whose rows are still there.
+    /// Members with an erasure request whose rows exist.
     pub(crate) missing: usize,
-    /// Members who did not ask and whose rows are gone.
+    /// Members without an erasure request whose rows are deleted.
     pub(crate) wrongly_erased: usize,
-    /// Calls of the handler after success had been recorded, by the app's own notes and by the
+    /// Calls of the handler after success was recorded, according to the application's table and to the
     /// ledger.
     pub(crate) handled_after_done: usize,
-    /// Events, those answered 2xx and all others, whose ledger has a gap or no end.
+    /// Events whose ledger lines have a gap or no end.
     pub(crate) incomplete_ledgers: usize,
-    /// Members whose leaving was found by asking.
+    /// Departures that the reconciler discovered.
     pub(crate) found: usize,
-    /// Events kept and not acted on.
+    /// Quarantined events.
     pub(crate) stale: usize,
     pub(crate) handler_calls: i64,
-    /// Events that are done and still say who it was.
+    /// Done events with a member id.
     pub(crate) ids_left: usize,
 }
 
 impl Audit {
-    pub(crate) async fn of(openhumans: &OpenHumans, rows: &Rows, cast: &Cast) -> Result<Self> {
+    pub(crate) async fn of(
+        openhumans: &OpenHumans,
+        rows: &Rows,
+        participants: &Participants,
+    ) -> Result<Self> {
         let mut audit = Self::default();
         let with_rows = rows.members().await?;
         let mut accepted = HashSet::new();
-        for player in cast.players() {
-            let has_rows = with_rows.contains(player.member.as_str());
-            match (player.part.is_erased(), has_rows) {
+        for participant in participants.all() {
+            let has_rows = with_rows.contains(participant.member.as_str());
+            match (participant.scenario.expects_erasure(), has_rows) {
                 (true, false) => audit.erased += 1,
                 (true, true) => {
                     audit.missing += 1;
-                    explain(openhumans, &player).await?;
+                    explain(openhumans, &participant).await?;
                 }
                 (false, false) => {
                     audit.wrongly_erased += 1;
-                    explain(openhumans, &player).await?;
+                    explain(openhumans, &participant).await?;
                 }
                 (false, true) => {}
             }
-            accepted.extend(player.accepted.clone());
+            accepted.extend(participant.accepted.clone());
         }
         audit.accepted = accepted.len();
 
         let ledger = openhumans.ledger();
-        let mut lives: HashMap<EventId, Vec<LedgerLine>> = HashMap::new();
+        let mut lines_of: HashMap<EventId, Vec<LedgerLine>> = HashMap::new();
         let mut lines = std::pin::pin!(ledger.export_lines());
         while let Some(line) = lines.try_next().await? {
             let line: LedgerLine = serde_json::from_slice(&line)?;
-            lives.entry(line.event.clone()).or_default().push(line);
+            lines_of.entry(line.event.clone()).or_default().push(line);
         }
         let unknown = accepted
             .iter()
-            .filter(|id| !lives.contains_key(*id))
+            .filter(|id| !lines_of.contains_key(*id))
             .count();
-        // What is held, and made up for by a later event of the member, ends so.
+        // A quarantined event that a later event supersedes remains quarantined.
         let held = ledger.events(EventState::Quarantined).await?;
         let held = held.iter().filter(|event| event.member.is_none());
         for event in held {
-            lives.remove(&event.id);
+            lines_of.remove(&event.id);
         }
-        let broken: Vec<_> = lives.values().filter(|life| !is_complete(life)).collect();
+        let broken: Vec<_> = lines_of
+            .values()
+            .filter(|life| !is_complete(life))
+            .collect();
         audit.incomplete_ledgers = unknown + broken.len();
         for life in broken {
             let steps: Vec<_> = life.iter().map(|line| (line.step, line.attempt)).collect();
@@ -91,7 +98,7 @@ impl Audit {
 
         let (calls, after_done) = rows.calls().await?;
         audit.handler_calls = calls;
-        let by_ledger = lives
+        let by_ledger = lines_of
             .values()
             .filter(|life| is_tried_after_done(life))
             .count();
@@ -120,12 +127,12 @@ impl Audit {
     }
 }
 
-/// Says what happened to a member to whom the wrong thing happened.
-async fn explain(openhumans: &OpenHumans, player: &Player) -> Result {
-    crate::say(&format!("{player:?}"));
+/// Prints the history of a member with a wrong result.
+async fn explain(openhumans: &OpenHumans, participant: &Participant) -> Result {
+    crate::say(&format!("{participant:?}"));
     for state in STATES {
         for event in openhumans.ledger().events(state).await? {
-            if event.pseudonym == openhumans.ledger().pseudonym(&player.member) {
+            if event.pseudonym == openhumans.ledger().pseudonym(&participant.member) {
                 crate::say(&format!("  {event:?}"));
             }
         }
@@ -133,9 +140,8 @@ async fn explain(openhumans: &OpenHumans, player: &Player) -> Result {
     Ok(())
 }
 
-/// Received first and once; each attempt begun before it ended, and counted without a gap (one
-/// that was cut off has no end); tokens gone before the end; and then done, or stale, and nothing
-/// after.
+/// Whether the lines are complete: one `Received` at the beginning, attempts counted without gaps (a killed
+/// attempt has no end), tokens destroyed before the end, and `Done` or `Stale` as the last line.
 fn is_complete(life: &[LedgerLine]) -> bool {
     let mut attempt = 0;
     let mut tokens_gone = false;

@@ -1,4 +1,4 @@
-//! One process of the app: what it does, and how this one starts and kills it.
+//! One process of the application, and how the main process starts and kills it.
 
 use std::net::Ipv4Addr;
 use std::process::Stdio;
@@ -23,12 +23,12 @@ use tokio::net::TcpListener;
 use tokio::process;
 use tower_sessions::{MemoryStore, SessionManagerLayer};
 
-use crate::cast::random;
 use crate::faults::MachineClock;
+use crate::participants::random;
 use crate::rows::Rows;
 use crate::{Arguments, Result, settings};
 
-/// Erases the member's rows, four times in five.
+/// Deletes the member's rows, and fails in one of five calls.
 struct Erase {
     rows: Rows,
     inbox: Arc<dyn DeauthInbox>,
@@ -50,7 +50,7 @@ impl DeauthHandler for Erase {
     async fn deauthorized(&self, departure: &Departure) -> Result {
         let after_done = self.is_done(departure).await?;
         let fails = random(5) == 0;
-        // Half of the failures come after the work is done: that, too, must do no harm.
+        // Half of the failures occur after the rows are deleted.
         let fails_early = fails && random(2) == 0;
         if fails_early {
             return Err("one in five fails, this one before it began".into());
@@ -63,7 +63,7 @@ impl DeauthHandler for Erase {
     }
 }
 
-/// The button of someone who wants everything erased.
+/// The erasure request of a member in the application.
 async fn disconnect(Handle(openhumans): Handle, Path(member): Path<String>) -> StatusCode {
     let Ok(member) = member.parse() else {
         return StatusCode::NOT_FOUND;
@@ -77,7 +77,7 @@ async fn disconnect(Handle(openhumans): Handle, Path(member): Path<String>) -> S
     }
 }
 
-/// The app: until it is killed. Says its port on standard output.
+/// Runs the application until it is killed. Prints its port.
 #[expect(clippy::print_stdout, reason = "the parent reads the port there")]
 pub(crate) async fn serve(place: &Place, open_humans: &str, clock: Clock) -> Result {
     let opened = place.open().await?;
@@ -85,7 +85,7 @@ pub(crate) async fn serve(place: &Place, open_humans: &str, clock: Clock) -> Res
         .token_store(opened.store)
         .deauth_inbox(opened.inbox.clone())
         .clock(clock)
-        // In this play most members leave, and most of them unannounced.
+        // Most members leave, and most of them unannounced.
         .circuit_breaker(CircuitBreaker::OFF)
         .deauth_handler(Erase {
             rows: Rows::from(opened.pool),
@@ -119,10 +119,10 @@ pub(crate) async fn serve(place: &Place, open_humans: &str, clock: Clock) -> Res
     Ok(())
 }
 
-/// Where each of the two processes listens; 0 while it does not.
+/// The port of each process; 0 while it does not run.
 pub(crate) type Ports = Arc<[AtomicU16; 2]>;
 
-/// The two processes, seen from outside. Killed when dropped.
+/// The two processes. Dropping it kills them.
 pub(crate) struct Pair<'a> {
     arguments: &'a Arguments,
     place: &'a Place,
@@ -133,7 +133,7 @@ pub(crate) struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    /// Starts both.
+    /// Starts both processes.
     pub(crate) fn start(
         arguments: &'a Arguments,
         place: &'a Place,
@@ -159,7 +159,7 @@ impl<'a> Pair<'a> {
         self.ports.clone()
     }
 
-    /// Kills either one with SIGKILL, wherever it is, and starts another in its place.
+    /// Kills one of the processes with SIGKILL, and starts another one.
     pub(crate) async fn replace_one(&mut self) -> Result {
         self.replace(usize::try_from(random(2))?).await
     }

@@ -1,4 +1,4 @@
-//! The play: members join, write their rows, and leave in all the ways there are.
+//! Members join, write their rows, and leave in all possible ways.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -14,70 +14,72 @@ use oh_sandbox::{Sandbox, webhook};
 use url::Url;
 
 use crate::Result;
-use crate::cast::{Cast, Part, Player, random};
 use crate::child::Ports;
+use crate::participants::{Participant, Participants, Scenario, random};
 use crate::rows::Rows;
 
-/// So many members are on stage at once.
-const AT_ONCE: usize = 12;
+/// The number of members at the same time.
+const CONCURRENT_MEMBERS: usize = 12;
 
-pub(crate) struct Stage<'a> {
+pub(crate) struct Driver<'a> {
     pub(crate) sandbox: &'a Sandbox,
     pub(crate) openhumans: &'a OpenHumans,
     pub(crate) rows: &'a Rows,
     pub(crate) ports: Ports,
-    pub(crate) cast: &'a Cast,
+    pub(crate) participants: &'a Participants,
     pub(crate) client: HttpClient,
-    /// Whether the database may be away.
+    /// Whether the database can be unavailable.
     pub(crate) faults: bool,
 }
 
-impl Stage<'_> {
-    /// Goes on until the cast is closed, and then until everyone on stage has finished.
-    pub(crate) async fn play(&self) -> Result {
-        try_join_all((0..AT_ONCE).map(|_| self.scenes())).await?;
+impl Driver<'_> {
+    /// Runs scenarios until the list of participants is closed, and completes all started scenarios.
+    pub(crate) async fn run(&self) -> Result {
+        try_join_all((0..CONCURRENT_MEMBERS).map(|_| self.run_scenarios())).await?;
         Ok(())
     }
 
-    async fn scenes(&self) -> Result {
-        while let Some((member, part)) = self.cast.next()? {
-            let joined = self.joins(&member).await?;
-            // The pace of the stream: some hundred members a second.
+    async fn run_scenarios(&self) -> Result {
+        while let Some((member, scenario)) = self.participants.next()? {
+            let joined = self.join(&member).await?;
+            // Some hundred members per second.
             tokio::time::sleep(Duration::from_millis(random(20))).await;
-            let accepted = match part {
-                Part::Asks => Some(self.sends(&member, ErasureRequest::Requested, None).await?),
-                Part::Leaves => Some(
+            let accepted = match scenario {
+                Scenario::RequestsErasure => {
+                    Some(self.sends(&member, ErasureRequest::Requested, None).await?)
+                }
+                Scenario::Leaves => Some(
                     self.sends(&member, ErasureRequest::NotRequested, None)
                         .await?,
                 ),
-                Part::AsksAtTheSandbox => self.leaves_there(&member).await?,
-                Part::AsksHere => {
+                Scenario::RequestsErasureAtOpenHumans => self.leaves_there(&member).await?,
+                Scenario::RequestsErasureInApp => {
                     self.asks_here(&member).await?;
                     None
                 }
-                Part::StaysDespiteAReplay => {
+                Scenario::StaysDespiteReplay => {
                     let before = joined - Duration::from_secs(60);
                     Some(
                         self.sends(&member, ErasureRequest::Requested, Some(before))
                             .await?,
                     )
                 }
-                Part::Stays => None,
+                Scenario::Stays => None,
             };
-            self.cast.has_played(Player {
+            self.participants.add(Participant {
                 member,
-                part,
+                scenario,
                 accepted,
             });
         }
         Ok(())
     }
 
-    /// A login, and rows of the app's own. Says when.
-    async fn joins(&self, member: &ProjectMemberId) -> Result<Timestamp> {
+    /// Writes rows and tokens for a new member. Returns the time of the authorization.
+    async fn join(&self, member: &ProjectMemberId) -> Result<Timestamp> {
         let issued = self.sandbox.issue_tokens(member.as_str());
         while let Err(error) = self.rows.add(member.as_str()).await {
-            self.bears(error).await?;
+            self.wait_after(error).await?;
         }
         let now = Timestamp::now();
         let tokens = Tokens::new(
@@ -91,17 +93,17 @@ impl Stage<'_> {
         loop {
             match store.put(&record, None).await {
                 Ok(PutOutcome::Stored) => return Ok(now),
-                // It was written when it seemed to have failed.
+                // The failed write happened.
                 Ok(PutOutcome::Conflict) if failed => return Ok(now),
                 Ok(PutOutcome::Conflict) => return Err("a member joined twice".into()),
-                Err(error) => self.bears(error.into()).await?,
+                Err(error) => self.wait_after(error.into()).await?,
             }
             failed = true;
         }
     }
 
-    /// Waits a moment where the database may be away for a while; else that is an error.
-    async fn bears(&self, error: BoxError) -> Result {
+    /// Waits for a moment if the database can be unavailable, and returns the error otherwise.
+    async fn wait_after(&self, error: BoxError) -> Result {
         if !self.faults {
             return Err(error);
         }
@@ -109,24 +111,27 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Leaves at the sandbox, whose one webhook may meet a dead process, or is never sent.
+    /// Leaves at the sandbox. Its only webhook may reach no process, or is not sent.
     async fn leaves_there(&self, member: &ProjectMemberId) -> Result<Option<EventId>> {
-        // Some leave without a sound.
+        // For some members no webhook is sent.
         let url = self.address().filter(|_| random(3) > 0);
         self.sandbox.set_webhook_url(url);
         let deliveries = self.sandbox.leave(member.as_str(), true).await;
         let Some(accepted) = deliveries.iter().find(|delivery| delivery.accepted()) else {
             return Ok(None);
         };
-        let told: serde_json::Value = serde_json::from_str(&accepted.body)?;
-        let left_at = told["timestamp"].as_str().ok_or("a timestamp")?.parse()?;
+        let response: serde_json::Value = serde_json::from_str(&accepted.body)?;
+        let left_at = response["timestamp"]
+            .as_str()
+            .ok_or("a timestamp")?
+            .parse()?;
         let event = self.event(member, left_at, ErasureRequest::Requested);
         event.await.map(Some)
     }
 
-    /// Presses the app's button until it has worked, or Open Humans has no such member any more, or
-    /// it is enough: a refresh that got no answer is in doubt for minutes. In no case is it the
-    /// person's task to press again later.
+    /// Requests erasure in the application until it succeeds, Open Humans has removed the member, or the
+    /// attempts are used up: a refresh without response blocks for minutes. The library must complete the
+    /// erasure in every case.
     async fn asks_here(&self, member: &ProjectMemberId) -> Result {
         let enough = Instant::now() + Duration::from_secs(5);
         loop {
@@ -144,8 +149,8 @@ impl Stage<'_> {
         }
     }
 
-    /// Sends a signed webhook to either process until one of them has answered 2xx; now and then
-    /// once more.
+    /// Sends a signed webhook to the processes until one of them responds with 2xx, and sometimes once
+    /// more.
     async fn sends(
         &self,
         member: &ProjectMemberId,
@@ -166,7 +171,7 @@ impl Stage<'_> {
         self.event(member, left_at, erasure).await
     }
 
-    /// One request. Whether it was answered 2xx.
+    /// Sends one request, and returns whether the response was 2xx.
     async fn post(&self, body: &str) -> Result<bool> {
         let Some(url) = self.address() else {
             return Ok(false);
@@ -191,7 +196,7 @@ impl Stage<'_> {
         Url::parse(&format!("http://127.0.0.1:{port}/openhumans/deauth")).ok()
     }
 
-    /// Finds the stored event of a webhook that was answered with success.
+    /// Returns the stored event of a webhook with a 2xx response.
     async fn event(
         &self,
         member: &ProjectMemberId,
@@ -211,7 +216,7 @@ impl Stage<'_> {
                     let stored = stored.ok_or("an accepted webhook is not stored")?;
                     return Ok(stored.id);
                 }
-                Err(error) => self.bears(error.into()).await?,
+                Err(error) => self.wait_after(error.into()).await?,
             }
         }
     }

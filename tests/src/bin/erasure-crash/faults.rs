@@ -1,4 +1,4 @@
-//! What goes wrong besides the kills: a database that crashes, a disk that fills, clocks that lie.
+//! Fault injection beside the kills: database crashes, full disks and wrong clocks.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,18 +10,18 @@ use oh_tests::cluster::Cluster;
 use tokio::time::sleep;
 
 use crate::Result;
-use crate::cast::random;
+use crate::participants::random;
 
-/// What can be broken, and mended again.
+/// What can fail.
 pub(crate) enum Fragile {
-    /// A PostgreSQL of this program's own.
+    /// A PostgreSQL cluster of this program.
     Server(Cluster),
     /// A small file system in memory.
     Disk(SmallDisk),
 }
 
 impl Fragile {
-    /// Breaks it, and mends it a little later.
+    /// Injects a fault, and ends it a little later.
     pub(crate) async fn break_for_a_while(&self) -> Result {
         match self {
             Self::Server(cluster) => {
@@ -39,11 +39,11 @@ impl Fragile {
     }
 }
 
-/// A file system of its own, in memory and small. Mounting takes root.
+/// A small file system in memory. Mounting it requires root.
 pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// With room for what is written between so many kills.
+    /// With enough space for the data of `kills` kills.
     pub(crate) fn mount(kills: u64) -> Result<Self> {
         let folder = tempfile::tempdir()?.keep();
         let mounted = Command::new("mount")
@@ -68,7 +68,7 @@ impl SmallDisk {
 
     fn fill(&self) -> Result {
         let mut file = std::fs::File::create(self.0.join("filler"))?;
-        // Ends when the disk is full.
+        // Until the disk is full.
         while file.write_all(&[0; 4_096]).is_ok() {}
         Ok(())
     }
@@ -85,15 +85,14 @@ impl Drop for SmallDisk {
     }
 }
 
-/// The clock of the machine, which lies and is stepped while everything runs. All processes of one
-/// machine go by it, so they agree but for the time it takes to look.
+/// The machine's clock, which is stepped during the run. All processes read it from a file.
 pub(crate) struct MachineClock {
-    // By how many microseconds it is wrong.
+    // The offset in microseconds.
     file: PathBuf,
 }
 
 impl MachineClock {
-    /// Right so far, and kept in this folder.
+    /// Creates a correct clock with its file in this folder.
     pub(crate) fn in_folder(folder: &Path) -> Result<Self> {
         let clock = Self {
             file: folder.join("clock"),
@@ -106,7 +105,7 @@ impl MachineClock {
         &self.file
     }
 
-    /// Steps it once in a while: every other time it is right again.
+    /// Steps the clock: every second step corrects it.
     pub(crate) fn lie_at_random(&self) -> Result {
         const HOUR: Duration = Duration::from_secs(3_600);
         const BIT: Duration = Duration::from_secs(30);
@@ -121,7 +120,7 @@ impl MachineClock {
         }
     }
 
-    /// So far ahead of the right time, or behind it.
+    /// Sets the offset.
     pub(crate) fn step(&self, by: Duration, sign: i64) -> Result {
         let micros = i64::try_from(by.as_micros())?.saturating_mul(sign);
         let new = self.file.with_extension("new");
@@ -130,22 +129,22 @@ impl MachineClock {
     }
 }
 
-/// A process's view of the clock that is kept in this file.
+/// The clock of a process, which follows the file.
 pub(crate) fn clock(file: Option<&Path>) -> Result<Clock> {
     let Some(file) = file.map(Path::to_owned) else {
         return Ok(Clock::system());
     };
-    let told = move || -> Result<Timestamp> {
+    let read = move || -> Result<Timestamp> {
         let wrong_by: i64 = std::fs::read_to_string(&file)?.parse()?;
         Ok(Timestamp::from_micros(
             Timestamp::now().as_micros() + wrong_by,
         ))
     };
-    let clock = Clock::manual(told()?);
+    let clock = Clock::manual(read()?);
     let hands = clock.clone();
-    // A thread: the runtime may be busy.
+    // Not a task, because the runtime may be busy.
     std::thread::spawn(move || {
-        while let Ok(now) = told() {
+        while let Ok(now) = read() {
             hands.set(now);
             std::thread::sleep(Duration::from_millis(2));
         }

@@ -1,22 +1,22 @@
-//! Kills an app again and again while members leave, and counts who was forgotten.
+//! Kills an application repeatedly while members leave, and checks every member afterwards.
 //!
 //! `cargo run --release -p oh-tests --bin erasure-crash -- --store sqlite --kills 100`
 //!
-//! Two processes of one app share a database: routes, worker and reconciler each, and a handler
-//! that fails one time in five and erases the member's rows in the same database. This process
-//! runs the sandbox, has members leave and sends webhooks of its own, and kills either process
-//! with SIGKILL at random moments. In the end it looks at every member and every ledger. The last
-//! line is JSON; the exit code is 0 if nobody was forgotten and nobody was wronged.
+//! Two processes of an application share a database. Each one runs routes, worker and reconciler, and a
+//! handler that deletes the member's rows in the same database and fails in one of five calls. The main
+//! process runs the sandbox, makes members leave, sends webhooks, and kills the processes with SIGKILL
+//! at random times. At the end it checks every member and the ledger. The last line is JSON; the exit code
+//! is 0 if all results are correct.
 //!
-//! With `--faults` the database crashes, the disk fills and the machine's clock is stepped, too.
+//! With `--faults` the database also crashes, the disk fills and the machine's clock is stepped.
 //!
-//! For PostgreSQL it makes a schema of its own in the database `DATABASE_URL` names, and drops it.
+//! For PostgreSQL it creates a schema in the database `DATABASE_URL`, and drops it.
 
 mod audit;
-mod cast;
 mod child;
 mod drive;
 mod faults;
+mod participants;
 mod rows;
 
 use std::path::PathBuf;
@@ -32,43 +32,43 @@ use oh_tests::place::{Place, Store};
 use serde_json::json;
 
 use crate::audit::Audit;
-use crate::cast::Cast;
 use crate::child::Pair;
-use crate::drive::Stage;
+use crate::drive::Driver;
 use crate::faults::{Fragile, MachineClock, SmallDisk};
+use crate::participants::Participants;
 use crate::rows::Rows;
 
 type Result<T = ()> = std::result::Result<T, BoxError>;
 
-/// The address the app would have; its processes listen elsewhere.
+/// The application's base URL. Its processes listen on other ports.
 const APP: &str = "http://localhost:8000";
 
-/// How long nothing may go on after the last kill while something is left.
+/// How long work may make no progress after the last kill.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Kills an app again and again while members leave, and counts who was forgotten.
+/// Kills an application repeatedly while members leave, and checks every member afterwards.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Where the app keeps everything.
+    /// The application's database.
     #[arg(long, value_enum)]
     store: Store,
-    /// How often to kill one of the two processes.
+    /// The number of kills.
     #[arg(long, default_value_t = 100)]
     kills: u32,
-    /// Have the database crash, or the disk fill and the machine's clock lie, too. PostgreSQL is then
-    /// one of this program's own, and SQLite's disk a tmpfs, for which it takes root.
+    /// Also inject faults: crashes of PostgreSQL, in a cluster of this program; or full disks and clock
+    /// steps for SQLite, on a tmpfs, which requires root.
     #[arg(long)]
     faults: bool,
-    /// Where such a process reads by how much the machine's clock is wrong.
+    /// The file with the offset of the machine's clock.
     #[arg(long, hide = true)]
     clock: Option<PathBuf>,
-    /// The PostgreSQL database.
+    /// The URL of the PostgreSQL database.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
-    /// Be one of the two processes, over the SQLite file or PostgreSQL schema of this name.
+    /// Run as one of the two processes, on this SQLite file or PostgreSQL schema.
     #[arg(long, hide = true, requires = "open_humans")]
     child: Option<String>,
-    /// Where the sandbox is, for such a process.
+    /// The URL of the sandbox, for such a process.
     #[arg(long, hide = true)]
     open_humans: Option<String>,
 }
@@ -112,8 +112,8 @@ async fn run_child(arguments: &Arguments, name: &str, open_humans: &str) -> Resu
     Ok(true)
 }
 
-/// The settings all processes share. Who left without our hearing of the wish is erased: in this
-/// play everyone who leaves silently has asked for it.
+/// The settings of all processes. Unannounced departures delete data, because all of them have an erasure
+/// request in this program.
 fn settings(open_humans: &str) -> Result<Settings> {
     Ok(Settings::builder(
         oh_sandbox::defaults::CLIENT_ID,
@@ -130,7 +130,7 @@ fn settings(open_humans: &str) -> Result<Settings> {
     .build()?)
 }
 
-/// What is to be broken, if anything is; and where the app then keeps everything.
+/// Creates the faulty environment, if any, and the database in it.
 fn fragile(arguments: &mut Arguments) -> Result<Option<(Fragile, Option<Place>)>> {
     if !arguments.faults {
         return Ok(None);
@@ -173,30 +173,29 @@ async fn run(arguments: &mut Arguments) -> Result<bool> {
         .deauth_inbox(opened.inbox.clone())
         .build()?;
 
-    // On PostgreSQL leases are in the database's time, by what the machine's clock says beside it:
-    // that clock cannot be made to lie here.
+    // On PostgreSQL leases use the clock of the server, which cannot be stepped here.
     let folder = tempfile::tempdir()?;
     let machine = match arguments.faults && arguments.store == Store::Sqlite {
         true => Some(MachineClock::in_folder(folder.path())?),
         false => None,
     };
     let mut pair = Pair::start(arguments, &place, sandbox.url().as_str(), machine.as_ref())?;
-    let cast = Cast::default();
-    let stage = Stage {
+    let participants = Participants::default();
+    let driver = Driver {
         sandbox: &sandbox,
         openhumans: &openhumans,
         rows: &rows,
         ports: pair.ports(),
-        cast: &cast,
+        participants: &participants,
         client: HttpClient::new()?,
         faults: arguments.faults,
     };
     let mut faults = 0;
     let killing = async {
         for kill in 1..=arguments.kills {
-            tokio::time::sleep(Duration::from_millis(50 + cast::random(300))).await;
+            tokio::time::sleep(Duration::from_millis(50 + participants::random(300))).await;
             if let Some(fragile) = &fragile
-                && cast::random(10) == 0
+                && participants::random(10) == 0
             {
                 fragile.break_for_a_while().await?;
                 faults += 1;
@@ -206,25 +205,28 @@ async fn run(arguments: &mut Arguments) -> Result<bool> {
             }
             pair.replace_one().await?;
             if kill % 20 == 0 {
-                say(&format!("{kill} kills, {} members so far", cast.len()));
+                say(&format!(
+                    "{kill} kills, {} members so far",
+                    participants.len()
+                ));
             }
         }
-        // Whoever is on stage plays to the end. Then two hours pass, or seem to: what a clock that
-        // was an hour ahead has put off is due.
-        cast.close();
+        // The scenarios that began are completed. Then the clock moves by two hours, so that retries that a
+        // fast clock postponed are due.
+        participants.close();
         if let Some(machine) = &machine {
             machine.step(Duration::from_secs(7_200), 1)?;
         }
         pair.replace_both().await?;
         Ok::<(), BoxError>(())
     };
-    tokio::try_join!(killing, stage.play())?;
-    // What a process with a wrong clock found too old to believe, someone has looked at.
+    tokio::try_join!(killing, driver.run())?;
+    // An operator releases the events that a process with a wrong clock quarantined.
     let released = openhumans.release_all_events().await?;
-    let settled = settle(&openhumans, &cast).await?;
+    let settled = wait_until_done(&openhumans, &participants).await?;
     drop(pair);
 
-    let audit = Audit::of(&openhumans, &rows, &cast).await?;
+    let audit = Audit::of(&openhumans, &rows, &participants).await?;
     place.remove().await?;
     let report = json!({
         "store": format!("{:?}", arguments.store).to_lowercase(),
@@ -237,7 +239,7 @@ async fn run(arguments: &mut Arguments) -> Result<bool> {
         "kills": arguments.kills,
         "faults": faults,
         "released": released,
-        "members": cast.len(),
+        "members": participants.len(),
         "found": audit.found,
         "stale": audit.stale,
         "handler_calls": audit.handler_calls,
@@ -249,15 +251,15 @@ async fn run(arguments: &mut Arguments) -> Result<bool> {
     Ok(settled && audit.is_clean())
 }
 
-/// Waits until nothing is pending and all who left are known to have. False if it does not go on.
-async fn settle(openhumans: &OpenHumans, cast: &Cast) -> Result<bool> {
+/// Waits until no event is pending and all departures are discovered. Returns false without progress.
+async fn wait_until_done(openhumans: &OpenHumans, participants: &Participants) -> Result<bool> {
     let mut least = usize::MAX;
     let mut deadline = Instant::now() + PATIENCE;
     loop {
-        // In this order: an event may say that a member's tokens are lost, and who is noticed has
-        // an event, so once nobody is unnoticed no more come.
+        // In this order: every discovered departure has an event, so no more events appear after all
+        // departures are discovered.
         let before = openhumans.inbox().stats().await?.pending;
-        let unnoticed = cast.unnoticed(openhumans).await?;
+        let unnoticed = participants.count_unnoticed(openhumans).await?;
         let stats = openhumans.inbox().stats().await?;
         let (pending, dead_letters) = (before.max(stats.pending), stats.dead_letters);
         if pending == 0 && unnoticed == 0 {

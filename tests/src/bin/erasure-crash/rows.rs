@@ -1,4 +1,4 @@
-//! The app's own tables: rows about members, and a note of each call of the handler.
+//! The application's tables: rows about members, and the calls of the handler.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::Result;
 #[derive(Clone)]
 pub(crate) struct Rows {
     pool: Pool,
-    /// SQLite has one writer at a time. Many connections that all want to be it can keep one
-    /// waiting for longer than it waits.
+    /// One connection, because SQLite has one writer at a time and many waiting connections could time
+    /// out.
     writing: Arc<Mutex<()>>,
 }
 
@@ -62,12 +62,12 @@ impl Rows {
         Ok(())
     }
 
-    /// Notes a call of the handler, and erases the member's rows if that is to be; in one commit.
+    /// Records a call of the handler and, if requested, deletes the member's rows, in one commit.
     pub(crate) async fn handle(&self, departure: &Departure, after_done: bool) -> Result {
         let _writing = self.writing.lock().await;
         on!(self, pool => {
-            // Where a commit fails for want of room, SQLite has rolled back and sqlx does not know
-            // it: such a connection is of no more use.
+            // If a commit fails on a full disk, SQLite rolls back without sqlx noticing, so the
+            // connection is closed.
             let mut conn = pool.acquire().await?.detach();
             let mut tx = conn.begin().await?;
             sqlx::query("INSERT INTO app_calls VALUES ($1, $2, $3)")
@@ -88,7 +88,7 @@ impl Rows {
         Ok(())
     }
 
-    /// Members with rows.
+    /// Returns the members with rows.
     pub(crate) async fn members(&self) -> Result<HashSet<String>> {
         let members: Vec<String> = on!(self, pool => {
             sqlx::query_scalar("SELECT DISTINCT member FROM app_rows")
@@ -98,7 +98,7 @@ impl Rows {
         Ok(members.into_iter().collect())
     }
 
-    /// How often the handler was called, and how often of that after success was recorded.
+    /// Counts the calls of the handler, and those after success was recorded.
     pub(crate) async fn calls(&self) -> Result<(i64, i64)> {
         let counts = on!(self, pool => {
             sqlx::query_as("SELECT count(*), coalesce(sum(after_done), 0) FROM app_calls")
