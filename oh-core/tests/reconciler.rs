@@ -211,7 +211,7 @@ async fn unsigned_notification_is_rejected_and_starts_inquiry() -> Result {
     let background = setup.oh.start_background();
     // The reconciler asks about both members.
     let reported = async {
-        while setup.oh.inbox().stats().await?.pending == 0 {
+        while setup.oh.inbox().stats().await?.done == 0 {
             tokio::task::yield_now().await;
         }
         Ok::<_, Box<dyn Error>>(())
@@ -220,7 +220,7 @@ async fn unsigned_notification_is_rejected_and_starts_inquiry() -> Result {
     assert_eq!(setup.sandbox.count(Endpoint::ExchangeMember), 2);
     let (stored, joined) = setup.members().await?;
     assert_eq!(stored, joined);
-    let event = setup.oh.ledger().events(EventState::Pending).await?;
+    let event = setup.oh.ledger().events(EventState::Done).await?;
     assert_eq!(event[0].discovery, Discovery::Reconciliation);
     assert_eq!(event[0].erasure, ErasureRequest::Unknown);
     background.stop().await;

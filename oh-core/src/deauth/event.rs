@@ -2,10 +2,14 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{ProjectMemberId, Timestamp};
+
+/// The deadline for erasure requests: one month (GDPR Art. 12(3)), taken as 30 days.
+pub const ERASURE_DEADLINE: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {

@@ -3,22 +3,18 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::{Stream, stream};
 use serde::Serialize;
 
 use super::deauthorizer::Deauthorizer;
-use super::event::Pseudonym;
+use super::event::{ERASURE_DEADLINE, Pseudonym};
 use super::inbox::{
     CheckpointQuery, DeauthInbox, EventQuery, EventRecord, EventState, InboxError, LedgerLine,
     LedgerQuery, StoredCheckpoint,
 };
 use super::pseudonymizer::Pseudonymizer;
 use crate::{Clock, ProjectMemberId};
-
-/// The deadline for erasure requests: one month (GDPR Art. 12(3)), taken as 30 days.
-pub const ERASURE_DEADLINE: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 const PAGE_SIZE: usize = 500;
 

@@ -68,7 +68,9 @@ pub use checkpointer::{
 };
 pub use deauthorizer::CircuitBreaker;
 pub(crate) use deauthorizer::{Context, Deauthorizer, erasure_requests};
-pub use event::{DeauthEvent, Discovery, ErasureRequest, EventId, Pseudonym, UnknownName};
+pub use event::{
+    DeauthEvent, Discovery, ERASURE_DEADLINE, ErasureRequest, EventId, Pseudonym, UnknownName,
+};
 pub(crate) use handler::TokensOnly;
 pub use handler::{DeauthHandler, Departure};
 pub(crate) use heartbeat::read as read_heartbeats;
@@ -78,7 +80,7 @@ pub use inbox::{
     EventState, InboxError, InboxStats, Lease, LeaseOutcome, LeasedEvent, LedgerLine, LedgerQuery,
     LockState, MAX_WAIT, MemoryInbox, Step, StoredCheckpoint, TokenOutcome, TokenProgress,
 };
-pub use ledger::{ERASURE_DEADLINE, Ledger};
+pub use ledger::Ledger;
 pub(crate) use member_list::MemberList;
 pub(crate) use pseudonymizer::Pseudonymizer;
 pub(crate) use reconciler::{Membership, MembershipStatus};

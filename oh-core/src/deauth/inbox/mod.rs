@@ -200,9 +200,9 @@ impl EventRecord {
         }
     }
 
-    /// Whether the event is open although it was received more than [`DEADLINE`](super::ERASURE_DEADLINE) ago.
+    /// Whether the event is open although it was received more than [`ERASURE_DEADLINE`](crate::deauth::ERASURE_DEADLINE) ago.
     pub fn is_overdue(&self, now: Timestamp) -> bool {
-        self.is_open() && now.since(self.received_at) > super::ERASURE_DEADLINE
+        self.is_open() && now.since(self.received_at) > super::event::ERASURE_DEADLINE
     }
 
     /// Creates the record of an event that was just accepted: pending, due, without attempts.
