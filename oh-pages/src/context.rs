@@ -114,8 +114,7 @@ impl<'a> Context<'a> {
 
 /// The mount path as a browser sees it, without a trailing slash.
 pub(crate) fn base(settings: &Settings) -> String {
-    let prefix = settings.app_base_url().path().trim_end_matches('/');
-    format!("{prefix}{}", settings.mount_path())
+    settings.route_path("").trim_end_matches('/').to_owned()
 }
 
 /// `2026-11-24 12:33`

@@ -58,26 +58,44 @@ pub enum LoginFailure {
     Rejected(LoginRejected),
 }
 
-/// What a failure means to browsers, logs and members.
-struct Description {
-    status: StatusCode,
-    reason: &'static str,
-    title: &'static str,
-    text: &'static str,
-}
-
 impl LoginFailure {
     /// Returns the HTTP status of the response.
     pub fn status(&self) -> StatusCode {
         match self {
+            Self::AccessDenied => StatusCode::FORBIDDEN,
+            Self::IncompleteCallback
+            | Self::StateMissing
+            | Self::StateMismatch
+            | Self::StateExpired
+            | Self::StateUsed
+            | Self::CodeExpired => StatusCode::BAD_REQUEST,
+            Self::Deauthorized => StatusCode::CONFLICT,
+            Self::InvalidClient => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::OpenHumans(Error::Timeout) => StatusCode::GATEWAY_TIMEOUT,
+            Self::OpenHumans(_) | Self::AuthorizationError(_) => StatusCode::BAD_GATEWAY,
+            Self::Store(_) | Self::DeauthPending => StatusCode::SERVICE_UNAVAILABLE,
             Self::Rejected(rejected) => rejected.status,
-            _ => self.description().status,
         }
     }
 
     /// Returns a stable identifier for logs, metrics and translations, such as `state_expired`.
     pub fn reason(&self) -> &'static str {
-        self.description().reason
+        match self {
+            Self::AccessDenied => "access_denied",
+            Self::AuthorizationError(_) => "authorization_error",
+            Self::IncompleteCallback => "incomplete_callback",
+            Self::StateMissing => "state_missing",
+            Self::StateMismatch => "state_mismatch",
+            Self::StateExpired => "state_expired",
+            Self::StateUsed => "state_used",
+            Self::CodeExpired => "code_expired",
+            Self::InvalidClient => "invalid_client",
+            Self::Deauthorized => "deauthorized",
+            Self::DeauthPending => "deauth_pending",
+            Self::OpenHumans(_) => "open_humans",
+            Self::Store(_) => "store",
+            Self::Rejected(_) => "rejected",
+        }
     }
 
     /// The `Retry-After` of the response, if the time is known.
@@ -85,118 +103,42 @@ impl LoginFailure {
         matches!(self, Self::DeauthPending).then_some(Duration::from_secs(60))
     }
 
-    /// Returns a title and an explanation for the member, in English.
-    pub fn explain(&self) -> (&'static str, &str) {
-        let Description { title, text, .. } = self.description();
+    /// An explanation for the member in English, for the built-in page.
+    pub(crate) fn explanation(&self) -> &str {
         match self {
-            Self::Rejected(rejected) => (title, &rejected.reason),
-            _ => (title, text),
-        }
-    }
-
-    fn description(&self) -> Description {
-        let (status, reason, title, text) = match self {
-            Self::AccessDenied => (
-                StatusCode::FORBIDDEN,
-                "access_denied",
-                "You are not logged in",
-                "You did not authorize this app at Open Humans. No data was shared.",
-            ),
-            Self::AuthorizationError(_) => (
-                StatusCode::BAD_GATEWAY,
-                "authorization_error",
-                "Open Humans did not authorize this login",
-                "This is not your fault. Please try again later.",
-            ),
-            Self::IncompleteCallback => (
-                StatusCode::BAD_REQUEST,
-                "incomplete_callback",
-                "This link is incomplete",
-                "Open Humans uses this address to send you back after a login. It does not work \
-                 on its own.",
-            ),
-            Self::StateMissing => (
-                StatusCode::BAD_REQUEST,
-                "state_missing",
-                "No login was started in this browser",
-                "You started the login in another browser, or this browser blocks cookies. Please \
-                 allow cookies for this site and log in again.",
-            ),
-            Self::StateMismatch => (
-                StatusCode::BAD_REQUEST,
-                "state_mismatch",
-                "This login was started in another browser",
-                "For your security, a login must be completed in the browser that started it.",
-            ),
-            Self::StateExpired => (
-                StatusCode::BAD_REQUEST,
-                "state_expired",
-                "The login took too long",
-                "A login must be completed within half an hour. Please log in again.",
-            ),
-            Self::StateUsed => (
-                StatusCode::BAD_REQUEST,
-                "state_used",
-                "This login was already completed",
-                "Each login link works only once. Please log in again.",
-            ),
-            Self::CodeExpired => (
-                StatusCode::BAD_REQUEST,
-                "code_expired",
-                "The login took too long",
-                "Open Humans no longer accepts this authorization. Please log in again.",
-            ),
-            Self::InvalidClient => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "invalid_client",
-                "This app is not set up correctly",
-                "Open Humans does not accept this app's credentials. This is not your fault. The \
-                 operators of the app must correct it.",
-            ),
-            Self::Deauthorized => (
-                StatusCode::CONFLICT,
-                "deauthorized",
-                "Your authorization was withdrawn",
-                "You left this project at Open Humans during the login. To join again, please log \
-                 in again.",
-            ),
-            Self::DeauthPending => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "deauth_pending",
-                "Please wait a moment",
+            Self::AccessDenied => "You did not authorize this app at Open Humans.",
+            Self::AuthorizationError(_) => "Open Humans did not authorize this login.",
+            Self::IncompleteCallback => "This link is incomplete.",
+            Self::StateMissing => {
+                "No login was started in this browser, or it blocks cookies. Please allow cookies \
+                 for this site."
+            }
+            Self::StateMismatch => "This login was started in another browser.",
+            Self::StateExpired => {
+                "The login took too long. It must be completed within half an hour."
+            }
+            Self::StateUsed => "This login was already completed.",
+            Self::CodeExpired => {
+                "The login took too long. Open Humans no longer accepts this authorization."
+            }
+            Self::InvalidClient => {
+                "This app is not set up correctly: Open Humans does not accept its credentials. \
+                 This is not your fault."
+            }
+            Self::Deauthorized => "You left this project at Open Humans during the login.",
+            Self::DeauthPending => {
                 "You left this project before, and this app is still deleting your data. Please \
-                 log in again in a minute.",
-            ),
-            Self::OpenHumans(Error::Timeout) => (
-                StatusCode::GATEWAY_TIMEOUT,
-                "open_humans",
-                "Open Humans is slow",
-                "Open Humans did not respond in time. Please try again.",
-            ),
-            Self::OpenHumans(_) => (
-                StatusCode::BAD_GATEWAY,
-                "open_humans",
-                "Open Humans is unreachable",
-                "Open Humans did not respond as expected. Please try again in a few minutes.",
-            ),
-            Self::Store(_) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "store",
-                "Something went wrong",
-                "Your login could not be saved. Please try again in a few minutes.",
-            ),
-            Self::Rejected(_) => (
-                StatusCode::FORBIDDEN,
-                "rejected",
-                "You are not logged in",
-                "This app did not accept your login.",
-            ),
-        };
-        Description {
-            status,
-            reason,
-            title,
-            text,
+                 try again in a minute."
+            }
+            Self::OpenHumans(Error::Timeout) => "Open Humans is slow and did not respond in time.",
+            Self::OpenHumans(_) => {
+                "Open Humans is unreachable or did not respond as expected. Please try again in a \
+                 few minutes."
+            }
+            Self::Store(_) => {
+                "Your login could not be saved. Please try again in a few minutes."
+            }
+            Self::Rejected(rejected) => &rejected.reason,
         }
     }
 }

@@ -20,8 +20,8 @@ background:#155a8a;color:#fff;cursor:pointer}a{color:#155a8a}\
 pub(super) fn render(page: &LoginPage<'_>, settings: &Settings) -> Response<Bytes> {
     let (title, text, url, button) = match page {
         LoginPage::Failed { failure, retry_url } => {
-            let (title, text) = failure.explain();
-            (title, text, *retry_url, "Try again")
+            let title = "You are not logged in";
+            (title, failure.explanation(), *retry_url, "Try again")
         }
         LoginPage::ConfirmLogin { login_url } => (
             "Log in",

@@ -131,7 +131,7 @@ async fn a_callback_replayed_in_another_browser() {
             .await;
         let mut mallory = app.visitor();
         let answer = app.come_back(&mut mallory, &callback).await;
-        assert_explained(&answer, 400, "started the login in another browser");
+        assert_explained(&answer, 400, "No login was started in this browser");
         // One with a login of their own under way fares no better.
         let answer = mallory.get("/openhumans/login").await;
         app.note("mallory begins a login", answer);
