@@ -110,6 +110,7 @@ mod mount;
 mod open_humans;
 mod operations;
 mod random;
+mod return_path;
 pub mod routes;
 mod session;
 pub mod settings;

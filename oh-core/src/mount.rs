@@ -4,8 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use url::Url;
 
-use crate::SettingsError;
-
 /// The path of the application's base URL, and below it the path that the routes are mounted at.
 #[derive(Clone, Debug)]
 pub(crate) struct MountPath {
@@ -16,7 +14,8 @@ pub(crate) struct MountPath {
 }
 
 impl MountPath {
-    pub(crate) fn new(app_base_url: &Url, mount_path: &str) -> Result<Self, SettingsError> {
+    /// Returns `None` if `mount_path` is not a plain path such as `/openhumans`.
+    pub(crate) fn new(app_base_url: &Url, mount_path: &str) -> Option<Self> {
         let mount = mount_path.trim_end_matches('/');
         let is_plain = mount.starts_with('/')
             && !mount.contains("//")
@@ -24,14 +23,7 @@ impl MountPath {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"/-_.~".contains(&b))
             && mount.split('/').all(|part| part != "." && part != "..");
-        if !is_plain {
-            return Err(SettingsError::invalid(
-                "the mount path",
-                "it is not a plain path",
-                "a path such as /openhumans",
-            ));
-        }
-        Ok(Self {
+        is_plain.then(|| Self {
             prefix: app_base_url.path().trim_end_matches('/').to_owned(),
             mount: mount.to_owned(),
         })
@@ -156,7 +148,7 @@ mod tests {
     fn mount_path_rejects_all_but_plain_paths() {
         let app = "https://app.example".parse().unwrap();
         for path in ["", "/", "oh", "//oh", "/a//b", "/a/../b", "/{id}", "/a?b"] {
-            assert!(MountPath::new(&app, path).is_err(), "{path}");
+            assert!(MountPath::new(&app, path).is_none(), "{path}");
         }
     }
 }

@@ -12,9 +12,8 @@ use crate::deauth::{
     InboxError, MemberList, MemoryInbox, Pseudonymizer, TokensOnly,
 };
 use crate::login::pending::PendingLoginCookies;
-use crate::login::{AcceptAllLogins, Login, LoginHandler};
+use crate::login::{AcceptAllLogins, Login, LoginHandler, LoginPages};
 use crate::mount::MountCheck;
-use crate::routes::LoginPages;
 use crate::session::{Member, SessionCache, SessionMember};
 use crate::settings::Warning;
 use crate::store::{EncryptedStore, MemoryStore, ReencryptReport, StoreError, TokenStore};

@@ -15,7 +15,7 @@
 //! origins.
 //!
 //! [`Pages`] also replaces the built-in pages of the login routes, as
-//! [`LoginPages`](oh_core::routes::LoginPages).
+//! [`LoginPages`](oh_core::login::LoginPages).
 //!
 //! ```
 //! use oh_core::{Member, OpenHumans, Settings};

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{StatusCode, Uri};
 use oh_core::login::LoginFailure;
-use oh_core::routes::{LoginPage as LoginRoutePage, LoginPages};
+use oh_core::login::{LoginPage as LoginRoutePage, LoginPages};
 use oh_core::{SessionChange, Settings, Timestamp};
 use serde::Serialize;
 use url::Url;

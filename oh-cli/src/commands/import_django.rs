@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use oh_core::settings::store_keys_from_env;
 use oh_core::store::{
-    EncryptedStore, Keyring, MemberRecord, MemoryStore, PutOutcome, StoreError, TokenStore, Tokens,
-    Version,
+    EncryptedStore, MemberRecord, MemoryStore, PutOutcome, StoreError, TokenStore, Tokens, Version,
 };
 use oh_core::{ProjectMemberId, Timestamp};
 use oh_sqlx::{PgStore, SchemaError, SqliteStore};
@@ -34,7 +34,7 @@ pub(crate) async fn run(args: ImportDjango) -> Result<(), CliError> {
     let source = Database::parse(&args.from);
     let pool = source.open().await.map_err(|e| unusable(&source, &e))?;
     let store = open_store(&Database::parse(&args.to), args.dry_run).await?;
-    let keys = Keyring::from_env().map_err(|error| CliError::Usage(error.to_string()))?;
+    let keys = store_keys_from_env().map_err(|error| CliError::Usage(error.to_string()))?;
     let key = keys.ids().next().unwrap_or_default().to_owned();
     let store = EncryptedStore::new(store, keys);
     let mut summary = Summary::default();

@@ -103,8 +103,8 @@ impl LoginFailure {
         matches!(self, Self::DeauthPending).then_some(Duration::from_secs(60))
     }
 
-    /// An explanation for the member in English, for the built-in page.
-    pub(crate) fn explanation(&self) -> &str {
+    /// Returns an explanation for the member in English.
+    pub fn explanation(&self) -> &str {
         match self {
             Self::AccessDenied => "You did not authorize this app at Open Humans.",
             Self::AuthorizationError(_) => "Open Humans did not authorize this login.",
@@ -135,9 +135,7 @@ impl LoginFailure {
                 "Open Humans is unreachable or did not respond as expected. Please try again in a \
                  few minutes."
             }
-            Self::Store(_) => {
-                "Your login could not be saved. Please try again in a few minutes."
-            }
+            Self::Store(_) => "Your login could not be saved. Please try again in a few minutes.",
             Self::Rejected(rejected) => &rejected.reason,
         }
     }

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::Response;
 use http::request::Parts;
-use http::{Response, StatusCode};
 
-use super::{LoginFailure, ReturnPath};
+use super::{LoginAccepted, LoginFailure, LoginRejected, ReturnPath};
 use crate::ProjectMemberId;
 
 /// An authorized member about to be logged in.
@@ -88,51 +88,6 @@ pub struct FailedLogin {
     pub return_to: Option<ReturnPath>,
     /// The URL to POST to for another login with the same context and return path.
     pub retry_url: String,
-}
-
-/// A member's login that the application accepts.
-#[derive(Clone, Debug, Default)]
-pub struct LoginAccepted {
-    pub(crate) redirect_to: Option<String>,
-}
-
-impl LoginAccepted {
-    /// Accepts the login and redirects to its return path, or to
-    /// [`login_redirect_url`](crate::SettingsBuilder::login_redirect_url) if it has none.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Accepts the login and redirects to `url`, which can be a path.
-    pub fn redirect_to(url: impl Into<String>) -> Self {
-        Self {
-            redirect_to: Some(url.into()),
-        }
-    }
-}
-
-/// A member's login that the application rejects.
-#[derive(Clone, Debug)]
-pub struct LoginRejected {
-    pub(crate) reason: String,
-    pub(crate) status: StatusCode,
-}
-
-impl LoginRejected {
-    /// Rejects the login with status 403 and a reason that is shown to the member.
-    pub fn new(reason: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-            status: StatusCode::FORBIDDEN,
-        }
-    }
-
-    /// Replaces the status, for example with 503 if the application's database is unreachable.
-    #[must_use]
-    pub fn status(mut self, status: StatusCode) -> Self {
-        self.status = status;
-        self
-    }
 }
 
 /// The default handler: accepts every member.

@@ -6,16 +6,19 @@
 //! [`LoginRequest`].
 
 mod complete;
+mod decision;
 mod departure;
 mod failure;
 mod handler;
+mod pages;
 pub(crate) mod pending;
 mod request;
-mod return_path;
 
+pub use crate::return_path::{InvalidReturnPath, ReturnPath};
 pub(crate) use complete::Login;
+pub use decision::{LoginAccepted, LoginRejected};
 pub use failure::LoginFailure;
 pub(crate) use handler::AcceptAllLogins;
-pub use handler::{AuthorizedMember, FailedLogin, LoginAccepted, LoginHandler, LoginRejected};
+pub use handler::{AuthorizedMember, FailedLogin, LoginHandler};
+pub use pages::{LoginPage, LoginPages};
 pub use request::{InvalidLoginRequest, LoginRequest};
-pub use return_path::ReturnPath;

@@ -36,12 +36,6 @@ pub struct LoginRequest {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidLoginRequest {
-    /// The return path is not a path of this application.
-    #[error(
-        "the return path must be a path of this application with at most {} bytes",
-        ReturnPath::MAX_LEN
-    )]
-    ReturnPath,
     /// The context is too long.
     #[error("the context of a login must have at most {MAX_CONTEXT} bytes as JSON")]
     Context,

@@ -10,9 +10,9 @@ use http::{Method, Response, StatusCode};
 use oh_api::OAuthClient;
 use serde::Deserialize;
 
-use super::{LoginPage, RouteOutcome, origin, plain, plain_page, private, see_other};
+use super::{RouteOutcome, origin, plain, plain_page, private, see_other};
 use crate::login::pending::{CookieLookup, PendingLogin};
-use crate::login::{FailedLogin, LoginFailure, LoginRequest, ReturnPath};
+use crate::login::{FailedLogin, LoginFailure, LoginPage, LoginRequest, ReturnPath};
 use crate::open_humans::Inner;
 use crate::session::{SessionChange, SessionMember};
 use crate::{AuthorizationCode, OpenHumans};

@@ -12,7 +12,7 @@
 //! | `/deauth` | POST | the deauthorization webhook |
 //!
 //! Pages for members and staff are in the crate `oh-pages`. It also replaces the built-in pages of
-//! these routes through [`LoginPages`].
+//! these routes through [`LoginPages`](crate::login::LoginPages).
 //!
 //! ```
 //! use bytes::Bytes;
@@ -48,10 +48,9 @@ use bytes::{Buf, Bytes};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 
-use crate::login::LoginFailure;
+use crate::OpenHumans;
 use crate::session::{SessionChange, SessionMember};
 use crate::transport::BoxError;
-use crate::{OpenHumans, Settings};
 
 /// One of the routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,42 +117,6 @@ impl RouteOutcome {
     fn new(response: Response<Bytes>, session: SessionChange) -> Self {
         Self { response, session }
     }
-}
-
-/// A page that a login route shows.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum LoginPage<'a> {
-    /// A login failed.
-    Failed {
-        /// The reason.
-        failure: &'a LoginFailure,
-        /// Where a form posts to start the login again.
-        retry_url: &'a str,
-    },
-    /// Another site sent the browser to the login route, so the person must confirm the login.
-    ConfirmLogin {
-        /// Where a form posts to start the login.
-        login_url: &'a str,
-    },
-    /// A link led to the logout route, so the person must confirm the logout.
-    ConfirmLogout {
-        /// Where a form posts to log out.
-        logout_url: &'a str,
-    },
-}
-
-/// Renders the pages of the login routes in place of the built-in ones.
-///
-/// Set it with [`OpenHumansBuilder::login_pages`](crate::OpenHumansBuilder::login_pages).
-pub trait LoginPages: Send + Sync + 'static {
-    /// Renders `page` for a request with `headers`. The route sets the status.
-    fn render(
-        &self,
-        page: &LoginPage<'_>,
-        headers: &HeaderMap,
-        settings: &Settings,
-    ) -> Response<Bytes>;
 }
 
 /// Reads the member of the host's session when it is needed.

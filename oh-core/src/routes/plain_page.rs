@@ -7,8 +7,8 @@ use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use url::Url;
 
-use super::LoginPage;
 use crate::Settings;
+use crate::login::LoginPage;
 
 const STYLE: &str = "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:12vh auto;\
 padding:0 1.5rem;color:#222;background:#fff}h1{font-size:1.5rem}\

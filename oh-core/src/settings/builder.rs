@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::check::{
     self, EXPECTED_APP_BASE_URL, EXPECTED_CLIENT_ID, base_url, https_or_loopback, redirect_url,
 };
+use super::store_keys::store_keys;
 use super::{DeletionPolicy, Settings, SettingsError};
 use crate::mount::MountPath;
-use crate::store::Keyring;
 use crate::{ClientSecret, KeyMaterial, MasterToken, WebhookSecret};
 
 /// Collects and validates [`Settings`].
@@ -223,7 +223,13 @@ impl SettingsBuilder {
             &self.oh_base_url,
             "the URL of Open Humans, such as https://www.openhumans.org",
         )?;
-        let mount = MountPath::new(&app_base_url, &self.mount_path)?;
+        let mount = MountPath::new(&app_base_url, &self.mount_path).ok_or_else(|| {
+            SettingsError::invalid(
+                "the mount path",
+                "it is not a plain path",
+                "a path such as /openhumans",
+            )
+        })?;
         let redirect_uri = self.redirect_uri.unwrap_or_else(|| {
             let base = app_base_url.as_str().trim_end_matches('/');
             format!("{base}{}/complete", mount.as_str())
@@ -247,12 +253,8 @@ impl SettingsBuilder {
             None => Vec::new(),
         };
         let configured = self.store_keys.as_ref().map(KeyMaterial::expose);
-        let store_keys = std::iter::once(&self.client_secret)
-            .chain(&self.previous_client_secrets)
-            .fold(
-                Keyring::configured(configured)?,
-                Keyring::with_client_secret,
-            );
+        let secrets = std::iter::once(&self.client_secret).chain(&self.previous_client_secrets);
+        let store_keys = store_keys(configured, secrets)?;
         let redirect = |name, url: Option<String>| match url {
             Some(url) => redirect_url(name, &url),
             None => Ok(mount.home()),

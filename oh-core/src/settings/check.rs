@@ -7,7 +7,7 @@ use super::SettingsError;
 use crate::ClientSecret;
 #[cfg(feature = "checkpoints")]
 use crate::ledger::{KeyError, SigningKey};
-use crate::login::ReturnPath;
+use crate::return_path::ReturnPath;
 
 pub(super) const EXPECTED_CLIENT_ID: &str =
     "the OAuth2 client id from the project's page at Open Humans";

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::check::{EXPECTED_APP_BASE_URL, EXPECTED_CLIENT_ID, EXPECTED_CLIENT_SECRET};
+use super::variable::{read_variable, split_list};
 use super::{Settings, SettingsBuilder, SettingsError, Warning};
 use crate::{ClientSecret, KeyMaterial, MasterToken, WebhookSecret};
 
@@ -142,28 +143,6 @@ impl Settings {
     }
 }
 
-/// Returns the value of `NAME`, or the content of the file in `NAME_FILE`. Empty values count as
-/// missing.
-pub(crate) fn read_variable(
-    lookup: impl Fn(&str) -> Option<String>,
-    name: &'static str,
-) -> Result<Option<String>, SettingsError> {
-    let trimmed = |text: String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-    let value = |name: &str| lookup(name).and_then(trimmed);
-    match (value(name), value(&format!("{name}_FILE"))) {
-        (Some(_), Some(_)) => Err(SettingsError::Both { name }),
-        (value, None) => Ok(value),
-        (None, Some(path)) => match std::fs::read_to_string(&path) {
-            Ok(text) => Ok(trimmed(text)),
-            Err(source) => Err(SettingsError::File {
-                name,
-                path: path.into(),
-                source,
-            }),
-        },
-    }
-}
-
 fn parse_bool(name: &'static str, text: &str) -> Result<bool, SettingsError> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
@@ -174,21 +153,6 @@ fn parse_bool(name: &'static str, text: &str) -> Result<bool, SettingsError> {
             "true or false",
         )),
     }
-}
-
-/// Splits a list at its commas. `\,` stands for a comma within an entry.
-pub(crate) fn split_list(list: &str) -> impl Iterator<Item = String> {
-    let mut entries = vec![String::new()];
-    let mut rest = list.chars().peekable();
-    while let Some(c) = rest.next() {
-        let entry = entries.last_mut().expect("the vector is never empty");
-        match c {
-            '\\' if rest.peek() == Some(&',') => entry.extend(rest.next()),
-            ',' => entries.push(String::new()),
-            c => entry.push(c),
-        }
-    }
-    entries.into_iter().map(|entry| entry.trim().to_owned())
 }
 
 #[cfg(test)]

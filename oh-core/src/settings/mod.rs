@@ -40,8 +40,10 @@ mod builder;
 mod check;
 mod environment;
 mod error;
+mod store_keys;
 #[cfg(test)]
 mod tests;
+mod variable;
 mod warning;
 
 use std::time::Duration;
@@ -50,8 +52,8 @@ use url::Url;
 
 pub use builder::SettingsBuilder;
 pub use environment::unknown_variables;
-pub(crate) use environment::{read_variable, split_list};
 pub use error::SettingsError;
+pub use store_keys::store_keys_from_env;
 pub use warning::Warning;
 
 #[cfg(feature = "checkpoints")]

@@ -10,10 +10,6 @@ use zeroize::Zeroizing;
 
 use crate::ClientSecret;
 use crate::encryption::{Cipher, derive_key};
-use crate::settings::{SettingsError, read_variable, split_list};
-
-const VARIABLE: &str = "OPENHUMANS_STORE_KEYS";
-const EXPECTED: &str = "a comma-separated list of id:key, each key 32 random bytes in base64 (openssl rand -base64 32)";
 
 /// The maximum length of a key id. It is shorter than any key, so an id in a message is never a key.
 const MAX_ID_LEN: usize = 16;
@@ -78,44 +74,13 @@ impl Keyring {
         }
     }
 
-    /// Reads the keys from the environment as [`Settings`](crate::Settings) does, for tools that need
-    /// no other settings: `OPENHUMANS_STORE_KEYS`, then the keys that are derived from
-    /// `OPENHUMANS_CLIENT_SECRET` and `OPENHUMANS_PREVIOUS_CLIENT_SECRET`.
-    ///
-    /// # Errors
-    ///
-    /// When all are missing or a key is malformed. The error names the variable.
-    pub fn from_env() -> Result<Self, SettingsError> {
-        Self::from_lookup(|name| std::env::var(name).ok())
+    /// A keyring without keys, to which keys derived from client secrets are added.
+    pub(crate) fn empty() -> Self {
+        Self(Vec::new())
     }
 
-    fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
-        let configured = read_variable(&lookup, VARIABLE)?.map(Zeroizing::new);
-        let previous = read_variable(&lookup, "OPENHUMANS_PREVIOUS_CLIENT_SECRET")?;
-        let keys = read_variable(&lookup, "OPENHUMANS_CLIENT_SECRET")?
-            .into_iter()
-            .chain(previous.iter().flat_map(|list| split_list(list)))
-            .map(ClientSecret::new)
-            .fold(
-                Self::configured(configured.as_ref().map(|text| text.as_str()))?,
-                |keys, secret| keys.with_client_secret(&secret),
-            );
-        match keys.0.is_empty() {
-            true => Err(SettingsError::Missing {
-                name: VARIABLE,
-                expected: EXPECTED,
-            }),
-            false => Ok(keys),
-        }
-    }
-
-    /// The keys of `OPENHUMANS_STORE_KEYS`; none without a value.
-    pub(crate) fn configured(value: Option<&str>) -> Result<Self, SettingsError> {
-        let Some(text) = value else {
-            return Ok(Self(Vec::new()));
-        };
-        Self::parse(text)
-            .map_err(|error| SettingsError::invalid(VARIABLE, error.to_string(), EXPECTED))
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Adds the key that is derived from a client secret. It encrypts if it is the only one.
@@ -247,36 +212,6 @@ mod tests {
         ] {
             let error = Keyring::parse(&list).unwrap_err();
             assert_eq!(error.to_string(), expected);
-        }
-    }
-
-    #[test]
-    fn from_env_reads_configured_keys_and_client_secrets() {
-        let from = |variables: &'static [(&'static str, &'static str)]| {
-            Keyring::from_lookup(move |name| {
-                let found = variables.iter().find(|(known, _)| *known == name);
-                found.map(|(_, value)| (*value).to_owned())
-            })
-        };
-        let secrets = from(&[
-            ("OPENHUMANS_CLIENT_SECRET", "one"),
-            ("OPENHUMANS_PREVIOUS_CLIENT_SECRET", "two,three\\,four"),
-        ]);
-        assert_eq!(secrets.unwrap().0.len(), 3);
-        let both = from(&[
-            (VARIABLE, "a:tLZ4OThwsQVVCEPB5z8QsFBR8nzVXZ4k6Kv1EIUcyZo="),
-            ("OPENHUMANS_CLIENT_SECRET", "one"),
-        ]);
-        let both = both.unwrap();
-        assert_eq!(both.first().id, "a");
-        assert_eq!(both.0.len(), 2);
-        for variables in [&[] as &[_], &[(VARIABLE, "tLZ4")]] {
-            let error = from(variables).unwrap_err();
-            let message = format!("{error} {error:?}");
-            assert!(
-                message.contains(VARIABLE) && !message.contains("tLZ4"),
-                "{message}"
-            );
         }
     }
 }

@@ -28,6 +28,7 @@ leave-text = Trennen Sie Ihr Konto und entscheiden Sie, was hier mit Ihren Daten
 disconnect = Verbindung trennen
 
 ## An- und Abmeldung
+not-logged-in-title = Sie sind nicht angemeldet
 log-in-title = Anmelden
 log-in-confirm = Eine andere Website hat Sie hierher geleitet. Melden Sie sich nur an, wenn Sie das möchten.
 try-again = Erneut versuchen

@@ -28,6 +28,7 @@ leave-text = Disconnect your account and decide what happens to your data here.
 disconnect = Disconnect
 
 ## Log in and log out
+not-logged-in-title = You are not logged in
 log-in-title = Log in
 log-in-confirm = Another website sent you here. Log in only if you intended to.
 try-again = Try again

@@ -1,7 +1,7 @@
 //! Checks of the environment.
 
 use oh_core::Settings;
-use oh_core::settings::{Warning, unknown_variables};
+use oh_core::settings::{Warning, store_keys_from_env, unknown_variables};
 use oh_core::store::Keyring;
 
 use super::report::Report;
@@ -72,7 +72,7 @@ pub(super) fn keys(report: &mut Report, settings: Option<&Settings>) -> Option<K
         },
     );
     let check = "store keys";
-    match Keyring::from_env() {
+    match store_keys_from_env() {
         Ok(keys) => {
             let ids: Vec<_> = keys.ids().collect();
             let mut message = format!("{} encrypts tokens, {} decrypt", ids[0], ids.join(", "));

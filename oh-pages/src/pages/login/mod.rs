@@ -28,7 +28,6 @@ impl LoginPage {
     pub(crate) fn failed(cx: &Context<'_>, failure: &LoginFailure, retry_url: &str) -> Self {
         let reason = failure.reason();
         let id = format!("login-failed-{}", reason.replace('_', "-"));
-        let (english_title, english_message) = failure.explain();
         let title = cx.text_if_present(&format!("{id}-title"));
         let message = match failure {
             // The application gave the reason.
@@ -38,8 +37,8 @@ impl LoginPage {
         };
         Self {
             error: Some(reason),
-            title: title.unwrap_or_else(|| english_title.to_owned()),
-            message: message.unwrap_or_else(|| english_message.to_owned()),
+            title: title.unwrap_or_else(|| cx.text("not-logged-in-title")),
+            message: message.unwrap_or_else(|| failure.explanation().to_owned()),
             login_url: retry_url.to_owned(),
         }
     }

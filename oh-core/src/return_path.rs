@@ -5,8 +5,6 @@ use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
-use super::InvalidLoginRequest;
-
 /// A path of this application, with its query and fragment, that is safe to redirect to.
 ///
 /// Return paths come from a query parameter, so anyone can choose them. Browsers read `\` as `/`,
@@ -21,18 +19,26 @@ use super::InvalidLoginRequest;
 /// for unsafe_path in ["//evil", r"/\evil", "https:evil", "/%2Fevil", "/\t/evil", "evil", ""] {
 ///     assert!(unsafe_path.parse::<ReturnPath>().is_err());
 /// }
-/// # Ok::<(), oh_core::login::InvalidLoginRequest>(())
+/// # Ok::<(), oh_core::login::InvalidReturnPath>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReturnPath(String);
+
+/// A text that is not a safe return path.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the return path must be a path of this application with at most {} bytes",
+    ReturnPath::MAX_LEN
+)]
+pub struct InvalidReturnPath;
 
 impl ReturnPath {
     /// Maximum length in bytes: the path travels in a cookie.
     pub(crate) const MAX_LEN: usize = 1024;
 
-    pub(crate) fn parse(text: &str) -> Result<Self, InvalidLoginRequest> {
+    pub(crate) fn parse(text: &str) -> Result<Self, InvalidReturnPath> {
         if text.len() > Self::MAX_LEN || !text.bytes().all(is_url_byte) || !is_local(text) {
-            return Err(InvalidLoginRequest::ReturnPath);
+            return Err(InvalidReturnPath);
         }
         // Only the path decides which site a browser visits.
         let path = text.split(['?', '#']).next().unwrap_or_default();
@@ -49,7 +55,7 @@ impl ReturnPath {
             }
             decoded = next;
         }
-        Err(InvalidLoginRequest::ReturnPath)
+        Err(InvalidReturnPath)
     }
 
     /// Returns the path. It is a valid value of the `Location` header.
@@ -81,9 +87,9 @@ impl fmt::Display for ReturnPath {
 }
 
 impl FromStr for ReturnPath {
-    type Err = InvalidLoginRequest;
+    type Err = InvalidReturnPath;
 
-    fn from_str(text: &str) -> Result<Self, InvalidLoginRequest> {
+    fn from_str(text: &str) -> Result<Self, InvalidReturnPath> {
         Self::parse(text)
     }
 }
@@ -144,11 +150,7 @@ mod tests {
             "/\0",
             "/%00",
         ] {
-            assert_eq!(
-                bad.parse::<ReturnPath>(),
-                Err(InvalidLoginRequest::ReturnPath),
-                "{bad:?}"
-            );
+            assert_eq!(bad.parse::<ReturnPath>(), Err(InvalidReturnPath), "{bad:?}");
         }
         assert!(ReturnPath::parse(&format!("/{}", "a".repeat(1024))).is_err());
     }
