@@ -1,4 +1,4 @@
-//! The app, in actix-web.
+//! The application in actix-web.
 
 use std::net::TcpListener;
 
@@ -13,15 +13,15 @@ use actix_web::{App, Error, HttpResponse, HttpServer, error};
 use oh_actix::Member;
 use oh_core::OpenHumans;
 
-use crate::LIMIT;
+use crate::BODY_LIMIT;
 
 pub(crate) fn start(listener: TcpListener, openhumans: Option<OpenHumans>) {
     let key = Key::generate();
     let server = HttpServer::new(move || {
         let mut app = App::new()
-            .app_data(PayloadConfig::new(LIMIT))
-            .app_data(JsonConfig::default().limit(LIMIT))
-            .app_data(FormConfig::default().limit(LIMIT))
+            .app_data(PayloadConfig::new(BODY_LIMIT))
+            .app_data(JsonConfig::default().limit(BODY_LIMIT))
+            .app_data(FormConfig::default().limit(BODY_LIMIT))
             .service(
                 web::resource("/own")
                     .route(web::get().to(own))
@@ -29,7 +29,7 @@ pub(crate) fn start(listener: TcpListener, openhumans: Option<OpenHumans>) {
             )
             .route("/count", web::post().to(count))
             .route("/echo", web::post().to(async |body: String| body))
-            .default_service(web::to(nowhere));
+            .default_service(web::to(not_found));
         if let Some(openhumans) = &openhumans {
             app = app
                 .configure(oh_actix::configure(openhumans))
@@ -39,7 +39,7 @@ pub(crate) fn start(listener: TcpListener, openhumans: Option<OpenHumans>) {
             CookieSessionStore::default(),
             key.clone(),
         ))
-        .wrap(from_fn(own_pages_only))
+        .wrap(from_fn(reject_cross_site))
         .wrap(Compress::default())
     });
     let server = server
@@ -51,15 +51,15 @@ pub(crate) fn start(listener: TcpListener, openhumans: Option<OpenHumans>) {
     tokio::spawn(server);
 }
 
-/// The app's CSRF protection: what changes something must not come from another site.
-async fn own_pages_only(
+/// Rejects unsafe requests from other sites.
+async fn reject_cross_site(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let site = request.headers().get("sec-fetch-site");
-    let foreign = site.is_some_and(|site| site == "cross-site" || site == "same-site");
-    if foreign && !request.method().is_safe() {
-        return Err(error::ErrorForbidden("not from here"));
+    let cross_site = site.is_some_and(|site| site == "cross-site" || site == "same-site");
+    if cross_site && !request.method().is_safe() {
+        return Err(error::ErrorForbidden("cross-site request"));
     }
     next.call(request).await
 }
@@ -72,7 +72,7 @@ async fn members(member: Member) -> String {
     member.id().to_string()
 }
 
-async fn nowhere() -> HttpResponse {
+async fn not_found() -> HttpResponse {
     HttpResponse::NotFound().body("no such page here")
 }
 

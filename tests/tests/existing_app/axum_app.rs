@@ -1,4 +1,4 @@
-//! The app, in axum.
+//! The application in axum.
 
 use std::net::TcpListener;
 
@@ -12,7 +12,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::csrf::CsrfLayer;
 use tower_sessions::{MemoryStore, Session, SessionManagerLayer};
 
-use crate::LIMIT;
+use crate::BODY_LIMIT;
 
 pub(crate) fn start(listener: TcpListener, openhumans: Option<OpenHumans>) {
     let mut app = Router::new()
@@ -20,7 +20,7 @@ pub(crate) fn start(listener: TcpListener, openhumans: Option<OpenHumans>) {
         .route("/count", post(count))
         .route("/echo", post(async |body: String| body))
         .fallback(async || (StatusCode::NOT_FOUND, "no such page here"))
-        .layer(DefaultBodyLimit::max(LIMIT));
+        .layer(DefaultBodyLimit::max(BODY_LIMIT));
     if let Some(openhumans) = openhumans {
         app = app
             .route(
@@ -34,7 +34,7 @@ pub(crate) fn start(listener: TcpListener, openhumans: Option<OpenHumans>) {
         .layer(SessionManagerLayer::new(MemoryStore::default()))
         .layer(CsrfLayer::new())
         .layer(CompressionLayer::new())
-        .layer(DefaultBodyLimit::max(LIMIT));
+        .layer(DefaultBodyLimit::max(BODY_LIMIT));
     listener.set_nonblocking(true).unwrap();
     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await });

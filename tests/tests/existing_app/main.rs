@@ -1,6 +1,5 @@
-//! An app that was there before: its routes, sessions, compression, CSRF protection, body limits
-//! and its own 404 stay as they are when it mounts the routes of Open Humans, and those work
-//! inside all of it.
+//! An existing application that adds Open Humans: its routes, sessions, compression, CSRF protection,
+//! body limits and 404 page do not change, and the Open Humans routes work inside of its middleware.
 
 #![allow(clippy::unwrap_used)]
 
@@ -17,94 +16,95 @@ use oh_tests::wire::{Answer, Request};
 
 const SECRET: &str = "abcdefghijklmnop";
 
-/// The most the app itself takes as a body; less than a webhook has.
-pub(crate) const LIMIT: usize = 64;
+/// The body limit of the application, which is less than the size of a webhook.
+pub(crate) const BODY_LIMIT: usize = 64;
 
 type Start = fn(TcpListener, Option<OpenHumans>);
 
 #[tokio::test]
-async fn an_axum_app_keeps_what_it_had() {
-    keeps_what_it_had(axum_app::start).await;
+async fn axum_app_behavior_is_unchanged() {
+    assert_unchanged(axum_app::start).await;
 }
 
 #[tokio::test]
-async fn an_actix_app_keeps_what_it_had() {
-    keeps_what_it_had(actix_app::start).await;
+async fn actix_app_behavior_is_unchanged() {
+    assert_unchanged(actix_app::start).await;
 }
 
 #[tokio::test]
-async fn open_humans_works_in_an_axum_app() {
-    works_inside(axum_app::start).await;
+async fn axum_app_supports_login_logout_and_webhook() {
+    assert_login_logout_webhook(axum_app::start).await;
 }
 
 #[tokio::test]
-async fn open_humans_works_in_an_actix_app() {
-    works_inside(actix_app::start).await;
+async fn actix_app_supports_login_logout_and_webhook() {
+    assert_login_logout_webhook(actix_app::start).await;
 }
 
-async fn keeps_what_it_had(start: Start) {
+async fn assert_unchanged(start: Start) {
     let listener = listen();
     let without = listener.local_addr().unwrap();
     start(listener, None);
     let with = mounted(start).await;
 
-    let before = own_answers(without).await;
-    let after = own_answers(with.addr).await;
+    let before = responses(without).await;
+    let after = responses(with.addr).await;
     assert_eq!(before, after);
 }
 
-/// Everything the app did by itself, checked and written down.
-async fn own_answers(addr: SocketAddr) -> Vec<String> {
-    let mut answers = Vec::new();
-    let mut note = |label: &str, answer: &Answer| answers.push(written(label, answer));
+/// Returns the responses of the application's own routes.
+async fn responses(addr: SocketAddr) -> Vec<String> {
+    let mut transcript = Vec::new();
+    let mut record =
+        |label: &str, response: &Answer| transcript.push(format_response(label, response));
     let mut anna = Visitor::new(addr);
 
-    let answer = anna.get("/own").await;
-    assert_eq!((answer.status, answer.text().len()), (200, 4000));
-    assert_eq!(answer.header("content-encoding"), None);
-    note("a page", &answer);
+    let response = anna.get("/own").await;
+    assert_eq!((response.status, response.text().len()), (200, 4000));
+    assert_eq!(response.header("content-encoding"), None);
+    record("a page", &response);
 
     let request = Request::get("/own").header("accept-encoding", "gzip");
-    let answer = anna.send(request, From::AddressBar).await;
-    assert_eq!(answer.header("content-encoding"), Some("gzip"));
-    assert!(answer.body.len() < 1000);
-    note("a page, compressed", &answer);
+    let response = anna.send(request, From::AddressBar).await;
+    assert_eq!(response.header("content-encoding"), Some("gzip"));
+    assert!(response.body.len() < 1000);
+    record("a page, compressed", &response);
 
     for path in ["/nowhere", "/openhumans", "/openhumans/nowhere", "/own/"] {
-        let answer = anna.get(path).await;
+        let response = anna.get(path).await;
         assert_eq!(
-            (answer.status, answer.text().as_str()),
+            (response.status, response.text().as_str()),
             (404, "no such page here")
         );
-        note(path, &answer);
+        record(path, &response);
     }
-    let answer = anna.navigate("DELETE", "/own", From::SameOrigin).await;
-    assert_eq!(answer.status, 405);
-    note("a method the page does not have", &answer);
+    let response = anna.navigate("DELETE", "/own", From::SameOrigin).await;
+    assert_eq!(response.status, 405);
+    record("an unsupported method", &response);
 
     for count in 1..=3 {
-        let answer = anna.post("/count").await;
-        assert_eq!(answer.text(), format!("{count}"), "the session counts");
-        note("the session", &answer);
+        let response = anna.post("/count").await;
+        assert_eq!(response.text(), format!("{count}"), "session counter");
+        record("the session", &response);
     }
-    let answer = anna.navigate("POST", "/count", From::CrossSite).await;
-    assert_eq!(answer.status, 403, "the CSRF protection holds");
-    note("a form of another site", &answer);
+    let response = anna.navigate("POST", "/count", From::CrossSite).await;
+    assert_eq!(response.status, 403, "CSRF protection");
+    record("a cross-site form", &response);
 
-    let fits = Request::post("/echo").body("a".repeat(LIMIT));
-    let answer = anna.send(fits, From::SameOrigin).await;
-    assert_eq!(answer.text().len(), LIMIT);
-    note("a body", &answer);
-    let too_long = Request::post("/echo").body("a".repeat(LIMIT + 1));
-    let answer = anna.send(too_long, From::SameOrigin).await;
-    assert_eq!(answer.status, 413, "the limit holds");
-    note("a body that is too long", &answer);
-    answers
+    let at_limit = Request::post("/echo").body("a".repeat(BODY_LIMIT));
+    let response = anna.send(at_limit, From::SameOrigin).await;
+    assert_eq!(response.text().len(), BODY_LIMIT);
+    record("a body", &response);
+    let over_limit = Request::post("/echo").body("a".repeat(BODY_LIMIT + 1));
+    let response = anna.send(over_limit, From::SameOrigin).await;
+    assert_eq!(response.status, 413, "body limit");
+    record("a body over the limit", &response);
+    transcript
 }
 
-/// All that is not by chance.
-fn written(label: &str, answer: &Answer) -> String {
-    let mut headers: Vec<_> = answer
+/// Formats a response without its variable parts.
+fn format_response(label: &str, response: &Answer) -> String {
+    let mut headers: Vec<_> = response
         .headers
         .iter()
         .filter(|(name, _)| name != "date")
@@ -114,51 +114,51 @@ fn written(label: &str, answer: &Answer) -> String {
         })
         .collect();
     headers.sort();
-    let body = answer.text();
-    format!("{label}: {} {headers:?} {body}", answer.status)
+    let body = response.text();
+    format!("{label}: {} {headers:?} {body}", response.status)
 }
 
-async fn works_inside(start: Start) {
+async fn assert_login_logout_webhook(start: Start) {
     let app = mounted(start).await;
     let mut anna = Visitor::new(app.addr);
     assert_eq!(anna.post("/count").await.text(), "1");
 
-    // In, over the page that leads on; the app's session is the same and counts on.
-    let answer = anna.get("/openhumans/login?next=/members").await;
-    let back = app.sandbox.authorize("01026778", answer.location()).await;
-    let back = back.unwrap();
-    let callback = format!("{}?{}", back.path(), back.query().unwrap());
+    // Log in with the same-site continuation. The application's session is preserved.
+    let response = anna.get("/openhumans/login?next=/members").await;
+    let callback_url = app.sandbox.authorize("01026778", response.location()).await;
+    let callback_url = callback_url.unwrap();
+    let callback = format!("{}?{}", callback_url.path(), callback_url.query().unwrap());
     let page = anna.get_from_elsewhere(&callback).await;
     assert_eq!(page.status, 200);
     let resumed = format!("{callback}&resume=1");
-    let answer = anna.navigate("GET", &resumed, From::SameOrigin).await;
-    assert_eq!((answer.status, answer.location()), (303, "/members"));
+    let response = anna.navigate("GET", &resumed, From::SameOrigin).await;
+    assert_eq!((response.status, response.location()), (303, "/members"));
     assert_eq!(anna.get("/members").await.text(), "01026778");
     assert_eq!(anna.post("/count").await.text(), "2");
 
-    // Out, through the app's CSRF protection; the session counts on.
-    let answer = anna
+    // Log out through the application's CSRF protection. The session is preserved.
+    let response = anna
         .navigate("POST", "/openhumans/logout", From::CrossSite)
         .await;
-    assert_eq!(answer.status, 403);
+    assert_eq!(response.status, 403);
     assert_eq!(anna.get("/members").await.text(), "01026778");
     assert_eq!(anna.post("/openhumans/logout").await.status, 303);
-    let answer = anna.get("/members").await;
-    assert_eq!(answer.location(), "/openhumans/login?next=/members");
+    let response = anna.get("/members").await;
+    assert_eq!(response.location(), "/openhumans/login?next=/members");
     assert_eq!(anna.post("/count").await.text(), "3");
 
-    // Our pages are compressed as the app's are.
+    // The application's compression applies to the Open Humans pages.
     let request = Request::get("/openhumans/complete").header("accept-encoding", "gzip");
-    let answer = anna.send(request, From::AddressBar).await;
+    let response = anna.send(request, From::AddressBar).await;
     assert_eq!(
-        (answer.status, answer.header("content-encoding")),
+        (response.status, response.header("content-encoding")),
         (400, Some("gzip"))
     );
 
-    // The webhook is longer than the app's own limit and comes without any cookie or origin.
+    // The webhook is larger than the application's limit and has neither cookies nor origin.
     let sent = app.sandbox.leave("01026778", true).await;
     assert!(sent[0].accepted(), "{sent:?}");
-    // And whatever the app does to bodies, the signature is over those that came.
+    // The signature is verified over the raw body, before any decompression.
     let body = sent[0].body.clone();
     let request = Request::post("/openhumans/deauth")
         .header("content-encoding", "gzip")
@@ -178,16 +178,16 @@ struct Mounted {
 async fn mounted(start: Start) -> Mounted {
     let listener = listen();
     let addr = listener.local_addr().unwrap();
-    let home = format!("http://localhost:{}", addr.port());
+    let base_url = format!("http://localhost:{}", addr.port());
     let sandbox = Sandbox::builder()
-        .redirect_uri(format!("{home}/openhumans/complete"))
+        .redirect_uri(format!("{base_url}/openhumans/complete"))
         .webhook_url(format!("http://{addr}/openhumans/deauth"))
         .webhook_secret(SECRET)
         .member("01026778", Some("alice"))
         .start()
         .await
         .unwrap();
-    let settings = Settings::builder(sandbox.client_id(), sandbox.client_secret(), home)
+    let settings = Settings::builder(sandbox.client_id(), sandbox.client_secret(), base_url)
         .oh_base_url(sandbox.url().as_str())
         .webhook_secret(SECRET)
         .build()

@@ -1,6 +1,6 @@
-//! An app with users, passwords and sessions of its own, whose users connect to Open Humans.
+//! An application with users, passwords and SQL sessions, whose users connect Open Humans accounts.
 //!
-//! Its main function is its test: a user signs in, connects, survives a restart, and leaves.
+//! `main` is its test: a user signs in, connects, stays signed in after a restart, and leaves.
 
 mod users;
 
@@ -30,7 +30,7 @@ use users::{Credentials, User, Users};
 
 type AuthSession = axum_login::AuthSession<Users>;
 
-/// The app's routes, some for users who are signed in, and those of Open Humans.
+/// Returns all routes: public ones, routes for signed-in users, and the Open Humans routes.
 fn app(openhumans: &OpenHumans, users: Users, sessions: SessionStore) -> Router {
     let sessions = SessionManagerLayer::new(sessions);
     Router::new()
@@ -39,7 +39,7 @@ fn app(openhumans: &OpenHumans, users: Users, sessions: SessionStore) -> Router 
         .route_layer(login_required!(Users, login_url = "/sign-in"))
         .route("/sign-in", post(sign_in))
         .route("/sign-out", post(sign_out))
-        // The session is tower-sessions 0.14's, which is named here and below.
+        // The session type of tower-sessions 0.14
         .nest(
             "/openhumans",
             oh_axum::router_with_session::<Session, ()>(openhumans),
@@ -52,47 +52,47 @@ async fn sign_in(
     mut auth: AuthSession,
     session: Session,
     Form(form): Form<Credentials>,
-) -> Result<Response, Problem> {
+) -> Result<Response, AppError> {
     let Some(user) = auth.authenticate(form).await.map_err(anyhow::Error::from)? else {
         return Ok(StatusCode::UNAUTHORIZED.into_response());
     };
-    // Whoever was here before may have left an Open Humans login in the session.
+    // The previous user of this browser may have an Open Humans login in the session.
     session.log_out().await.map_err(anyhow::Error::from)?;
     auth.login(&user).await.map_err(anyhow::Error::from)?;
     Ok(Redirect::to("/nights").into_response())
 }
 
-async fn sign_out(mut auth: AuthSession) -> Result<StatusCode, Problem> {
+async fn sign_out(mut auth: AuthSession) -> Result<StatusCode, AppError> {
     auth.logout().await.map_err(anyhow::Error::from)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Sends a user to Open Humans. Who it was comes back with the member, sealed.
+/// Redirects a user to Open Humans. The encrypted context identifies the user at the callback.
 async fn connect(
     auth: AuthSession,
     handle: Handle,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<Response, AppError> {
     let user: User = auth.user.context("login_required lets nobody else in")?;
     let login = LoginRequest::new().context(user.id.to_string()).map_err(anyhow::Error::from)?;
     Ok(handle.start_login(login, &headers))
 }
 
-async fn nights(auth: AuthSession, member: Option<Member>) -> Result<String, Problem> {
+async fn nights(auth: AuthSession, member: Option<Member>) -> Result<String, AppError> {
     let user: User = auth.user.context("login_required lets nobody else in")?;
     let member = member.map(|member| member.id().to_string());
     Ok(format!("{} {:?} {member:?}", user.name, user.member))
 }
 
-struct Problem(anyhow::Error);
+struct AppError(anyhow::Error);
 
-impl From<anyhow::Error> for Problem {
+impl From<anyhow::Error> for AppError {
     fn from(error: anyhow::Error) -> Self {
         Self(error)
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for AppError {
     fn into_response(self) -> Response {
         (StatusCode::INTERNAL_SERVER_ERROR, format!("{:#}", self.0)).into_response()
     }
@@ -111,7 +111,7 @@ impl LoginHandler for Users {
         }
     }
 
-    /// Of a login that begins at `/openhumans/login`, where the pages and `Member` lead.
+    /// Returns the context for logins that start at `/openhumans/login`.
     async fn context(&self, head: &Parts) -> Option<String> {
         let auth = head.extensions.get::<AuthSession>()?;
         Some(auth.user.as_ref()?.id.to_string())
@@ -126,8 +126,8 @@ impl DeauthHandler for Users {
     }
 }
 
-/// What each start of the app does. Its own tables and ours are in one file, each with a pool of
-/// its own: the app's is of sqlx 0.8, that of oh-sqlx of 0.9.
+/// Starts the application. Its tables and those of oh-sqlx are in one file with separate pools, for
+/// sqlx 0.8 and 0.9.
 async fn start(kit: &Kit, database: &Path) -> Result<(OpenHumans, Router, Users)> {
     let options = SqliteConnectOptions::new().filename(database).create_if_missing(true);
     let pool = SqlitePool::connect_with(options).await?;
@@ -156,58 +156,58 @@ async fn main() -> Result<()> {
     users.add("anna", "correct horse").await?;
     users.add("otto", "battery staple").await?;
 
-    // Nobody gets in without the app's own password.
+    // Routes require the application's own login.
     let mut anna = kit.axum(&first);
     ensure!(anna.get("/nights").await.location().starts_with("/sign-in"));
-    let wrong = anna.post("/sign-in", [("name", "anna"), ("password", "guess")]).await;
-    ensure!(wrong.status() == 401, "{wrong}");
+    let response = anna.post("/sign-in", [("name", "anna"), ("password", "guess")]).await;
+    ensure!(response.status() == 401, "{response}");
     let right = [("name", "anna"), ("password", "correct horse")];
     ensure!(anna.post("/sign-in", right).await.location() == "/nights");
     let page = anna.get("/nights").await.text();
     ensure!(page == "anna None None", "{page}");
 
-    // Anna connects to Open Humans, and stays signed in.
-    let nothing: [(&str, &str); 0] = [];
-    let away = anna.post("/connect", nothing).await;
-    let back = anna.authorize(ALICE, &away).await;
-    ensure!(back.location() == "/nights", "{back}");
+    // Anna connects an Open Humans account and stays signed in.
+    let empty: [(&str, &str); 0] = [];
+    let redirect = anna.post("/connect", empty).await;
+    let response = anna.authorize(ALICE, &redirect).await;
+    ensure!(response.location() == "/nights", "{response}");
     let connected = format!("anna Some({ALICE:?}) Some({ALICE:?})");
     let page = anna.get("/nights").await.text();
     ensure!(page == connected, "{page}");
 
-    // Signed in again, she is led to Open Humans wherever the app asks for the member.
-    anna.post("/sign-out", nothing).await;
+    // After signing in again, `Member` requires another Open Humans login.
+    anna.post("/sign-out", empty).await;
     anna.post("/sign-in", right).await;
     let page = anna.get("/nights").await.text();
     ensure!(page == format!("anna Some({ALICE:?}) None"), "{page}");
-    let away = anna.get("/openhumans/login?next=/nights?of=may").await;
-    let back = anna.authorize(ALICE, &away).await;
-    ensure!(back.location() == "/nights?of=may", "{back}");
+    let redirect = anna.get("/openhumans/login?next=/nights?of=may").await;
+    let response = anna.authorize(ALICE, &redirect).await;
+    ensure!(response.location() == "/nights?of=may", "{response}");
     let page = anna.get("/nights").await.text();
     ensure!(page == connected, "{page}");
 
-    // Whoever signs in next in her browser is not taken for the member.
+    // Another user of the same browser is not logged in as the member.
     let battery = [("name", "otto"), ("password", "battery staple")];
     let mut shared = kit.axum(&first);
     shared.post("/sign-in", right).await;
-    let away = shared.get("/openhumans/login").await;
-    shared.authorize(ALICE, &away).await;
+    let redirect = shared.get("/openhumans/login").await;
+    shared.authorize(ALICE, &redirect).await;
     shared.post("/sign-in", battery).await;
     let page = shared.get("/nights").await.text();
     ensure!(page == "otto None None", "{page}");
 
     // The login page of Open Humans alone is no way in, and a member is not connected twice.
     let mut stranger = kit.axum(&first);
-    let away = stranger.get("/openhumans/login").await;
-    let back = stranger.authorize(BOB, &away).await;
-    ensure!(back.text().contains("Sign in first"), "{back}");
+    let redirect = stranger.get("/openhumans/login").await;
+    let response = stranger.authorize(BOB, &redirect).await;
+    ensure!(response.text().contains("Sign in first"), "{response}");
     let mut otto = kit.axum(&first);
     otto.post("/sign-in", battery).await;
-    let away = otto.post("/connect", nothing).await;
-    let back = otto.authorize(ALICE, &away).await;
-    ensure!(back.text().contains("connected already"), "{back}");
+    let redirect = otto.post("/connect", empty).await;
+    let response = otto.authorize(ALICE, &redirect).await;
+    ensure!(response.text().contains("connected already"), "{response}");
 
-    // The app is started again: sessions and tokens are in the database.
+    // After a restart, sessions and tokens are still in the database.
     let cookie = anna.cookie("id").context("a session has a cookie")?.to_owned();
     drop(first);
     let (openhumans, second, _) = start(&kit, &database).await?;
@@ -217,9 +217,9 @@ async fn main() -> Result<()> {
     let client = openhumans.member_client(&ALICE.parse()?);
     ensure!(client.project_member_id().await?.as_str() == ALICE);
 
-    // Anna leaves at Open Humans. She is a user still, and no member.
-    let told = kit.axum(&second).leave(ALICE, true).await;
-    ensure!(told == [204], "{told:?}");
+    // Anna leaves the project. She is still a user, but no longer a member.
+    let statuses = kit.axum(&second).leave(ALICE, true).await;
+    ensure!(statuses == [204], "{statuses:?}");
     kit.run_worker(&openhumans).await;
     MemberLedger::of(&openhumans, ALICE).await.assert_done();
     let request = axum::http::Request::get("/nights").header("cookie", format!("id={cookie}"));

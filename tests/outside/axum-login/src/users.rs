@@ -1,16 +1,16 @@
-//! The app's own users, as they were before Open Humans: a table, names and passwords.
+//! The application's own users: a table with names and passwords.
 
 use anyhow::Result;
 use axum_login::{AuthUser, AuthnBackend, UserId};
 use serde::Deserialize;
 use sqlx::SqlitePool;
 
-/// A user. `member` is who they are at Open Humans, once they have connected.
+/// A user. `member` is the project member id of the connected account.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct User {
     pub id: i64,
     pub name: String,
-    /// A real app keeps a hash.
+    /// Plain text, only in this test
     pub password: String,
     pub member: Option<String>,
 }
@@ -27,14 +27,14 @@ impl AuthUser for User {
     }
 }
 
-/// What the form of the app's own login holds.
+/// The form of the application's own login.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Credentials {
     pub name: String,
     pub password: String,
 }
 
-/// The table.
+/// The users table.
 #[derive(Clone, Debug)]
 pub struct Users(pub SqlitePool);
 
@@ -53,8 +53,7 @@ impl Users {
         Ok(())
     }
 
-    /// Connects a user to a member of Open Humans. Whoever of them is connected already stays so:
-    /// `false`.
+    /// Connects a user and a member. Returns false if either is already connected.
     pub async fn connect(&self, user: i64, member: &str) -> Result<bool> {
         let update = "UPDATE OR IGNORE users SET member = ? \
                       WHERE id = ? AND (member IS NULL OR member = ?)";
@@ -62,7 +61,7 @@ impl Users {
         Ok(update.execute(&self.0).await?.rows_affected() == 1)
     }
 
-    /// Takes a member who has left off their user.
+    /// Removes a departed member from its user.
     pub async fn disconnect(&self, member: &str) -> Result<()> {
         let update = sqlx::query("UPDATE users SET member = NULL WHERE member = ?");
         update.bind(member).execute(&self.0).await?;

@@ -1,4 +1,4 @@
-//! Builds a handle with the built-in client, then asks a server of its own by plain reqwest.
+//! Creates a handle with the built-in HTTP client, then sends a request with reqwest without TLS.
 
 use oh_core::{OpenHumans, Settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,9 +17,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let _ = stream.read(&mut head).await?;
         stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await
     });
-    // Panics where a TLS feature of reqwest is on without a provider.
-    let answer = reqwest::Client::new().get(url).send().await?;
-    assert_eq!(answer.status(), 204);
+    // Panics if a TLS feature of reqwest is enabled without a provider.
+    let response = reqwest::Client::new().get(url).send().await?;
+    assert_eq!(response.status(), 204);
     println!("plain reqwest works beside oh-core");
     Ok(())
 }
