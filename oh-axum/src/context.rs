@@ -1,82 +1,33 @@
-//! The layer that adds the [`OpenHumans`] handle and the session type to each request.
+//! The handle and the session type of each request.
 
-use std::task::Poll;
-
+use axum::Extension;
 use axum::extract::OriginalUri;
+use http::Extensions;
 use http::request::Parts;
-use http::{Extensions, Request};
 use oh_core::store::StoreError;
 use oh_core::{OpenHumans, SessionMember};
-use tower_layer::Layer;
-use tower_service::Service;
 
 use crate::member::Member;
 use crate::rejection::Rejection;
 use crate::session::{Access, ApplyChange, HostSession};
-
-/// A layer that adds the [`OpenHumans`] handle to each request, for the extractors.
-///
-/// Created by [`layer`](crate::layer) and [`layer_with_session`].
-#[derive(Clone, Debug)]
-pub struct OpenHumansLayer {
-    context: Context,
-}
 
 /// Returns a layer that adds the [`OpenHumans`] handle to each request, for the extractors.
 ///
 /// Put it around all routes that use [`Member`] or [`Handle`](crate::Handle); it may be inside or
 /// outside of the session layer. It works with any tower service that takes [`http::Request`]s.
 #[cfg(feature = "tower-sessions")]
-pub fn layer(openhumans: &OpenHumans) -> OpenHumansLayer {
+pub fn layer(openhumans: &OpenHumans) -> Extension<Context> {
     layer_with_session::<tower_sessions::Session>(openhumans)
 }
 
 /// Returns the same layer as [`layer`](crate::layer), for the session type `H`.
-pub fn layer_with_session<H: HostSession>(openhumans: &OpenHumans) -> OpenHumansLayer {
-    OpenHumansLayer {
-        context: Context::new::<H>(openhumans),
-    }
+pub fn layer_with_session<H: HostSession>(openhumans: &OpenHumans) -> Extension<Context> {
+    Extension(Context::new::<H>(openhumans))
 }
 
-impl<S> Layer<S> for OpenHumansLayer {
-    type Service = OpenHumansService<S>;
-
-    fn layer(&self, inner: S) -> OpenHumansService<S> {
-        OpenHumansService {
-            inner,
-            context: self.context.clone(),
-        }
-    }
-}
-
-/// The service created by [`OpenHumansLayer`].
+/// The handle and the session type, which [`layer`](crate::layer) adds to the request extensions.
 #[derive(Clone, Debug)]
-pub struct OpenHumansService<S> {
-    inner: S,
-    context: Context,
-}
-
-impl<S, B> Service<Request<B>> for OpenHumansService<S>
-where
-    S: Service<Request<B>>,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> S::Future {
-        request.extensions_mut().insert(self.context.clone());
-        self.inner.call(request)
-    }
-}
-
-/// The handle, and functions that find the session in a request.
-#[derive(Clone, Debug)]
-pub(crate) struct Context {
+pub struct Context {
     pub(crate) openhumans: OpenHumans,
     access: Access,
 }

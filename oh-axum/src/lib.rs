@@ -95,7 +95,7 @@ mod test_support;
 pub mod verify_webhook;
 mod with_session;
 
-pub use context::{OpenHumansLayer, OpenHumansService, layer_with_session};
+pub use context::{Context, layer_with_session};
 pub use extract::{Handle, VerifiedWebhook};
 pub use member::Member;
 pub use rejection::Rejection;

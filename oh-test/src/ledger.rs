@@ -34,11 +34,6 @@ impl MemberLedger {
         }
     }
 
-    /// Returns the lines, oldest first.
-    pub fn lines(&self) -> &[LedgerLine] {
-        &self.lines
-    }
-
     /// Returns the steps of all lines, oldest first.
     pub fn steps(&self) -> Vec<Step> {
         self.lines.iter().map(|line| line.step).collect()
@@ -67,16 +62,6 @@ impl MemberLedger {
     #[track_caller]
     pub fn assert_failed(&self) {
         self.assert_last(Step::Failed);
-    }
-
-    /// Asserts that the handler failed at the last attempt, so that the event is a dead letter.
-    ///
-    /// # Panics
-    ///
-    /// Panics with the ledger lines if the assertion fails.
-    #[track_caller]
-    pub fn assert_dead_letter(&self) {
-        self.assert_last(Step::DeadLettered);
     }
 
     /// Asserts that the departure was received and the handler was not called yet.

@@ -23,11 +23,6 @@ impl TestResponse {
         self.0.headers()
     }
 
-    /// Returns the value of a header that is present and valid text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers().get(name)?.to_str().ok()
-    }
-
     /// Returns the target of a redirect.
     ///
     /// # Panics

@@ -36,8 +36,14 @@ fn routes(config: &mut ServiceConfig, openhumans: &OpenHumans, pages: &Pages, us
         ))
         .app_data(Data::new(users.clone()))
         .route("/", get().to(home))
-        .route("/static/brand.css", get().to(stylesheet))
-        .route("/static/logo.svg", get().to(logo));
+        .route(
+            "/static/brand.css",
+            get().to(async || asset("text/css", layout::STYLESHEET)),
+        )
+        .route(
+            "/static/logo.svg",
+            get().to(async || asset("image/svg+xml", layout::LOGO)),
+        );
 }
 
 async fn home(users: Data<Users>, member: Option<Member>) -> impl Responder {
@@ -45,16 +51,8 @@ async fn home(users: Data<Users>, member: Option<Member>) -> impl Responder {
     layout::home(member.map(|member| (member, users.get(member.id()))))
 }
 
-async fn stylesheet() -> impl Responder {
-    HttpResponse::Ok()
-        .content_type("text/css")
-        .body(layout::STYLESHEET)
-}
-
-async fn logo() -> impl Responder {
-    HttpResponse::Ok()
-        .content_type("image/svg+xml")
-        .body(layout::LOGO)
+fn asset(content_type: &str, body: &'static str) -> HttpResponse {
+    HttpResponse::Ok().content_type(content_type).body(body)
 }
 
 /// Configures the Open Humans pages: name, logo, colors, and access to the erasure dashboard.

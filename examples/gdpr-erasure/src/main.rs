@@ -66,7 +66,7 @@ fn app(openhumans: &OpenHumans, diary: Diary, staff: Staff, with_sandbox: bool) 
     if with_sandbox {
         routes = routes.route("/failing", post(set_failing));
     }
-    let pages = oh_axum::with_session(pages(&staff).router(openhumans));
+    let pages = oh_axum::with_session(pages(staff.clone()).router(openhumans));
     routes
         .with_state(AppState {
             diary,
@@ -95,8 +95,7 @@ struct AppState {
 }
 
 /// Configures the Open Humans pages, with the erasure dashboard for the staff.
-fn pages(staff: &Staff) -> Pages {
-    let staff = staff.clone();
+fn pages(staff: Staff) -> Pages {
     Pages::new("Diary").staff(move |_: &Parts, member: Option<&oh_core::Member>| {
         member.is_some_and(|member| staff.includes(member))
     })
@@ -115,7 +114,7 @@ async fn open(startup: &Startup) -> anyhow::Result<(OpenHumans, Diary)> {
         .deauth_inbox(store)
         .deauth_handler(diary.clone())
         .checkpoint_archive(archive)
-        .login_pages(pages(&staff))
+        .login_pages(pages(staff))
         .build()?;
     Ok((openhumans, diary))
 }
@@ -200,11 +199,8 @@ impl<E: Into<BoxError>> From<E> for AppError {
 
 impl IntoResponse for AppError {
     fn into_response(self) -> Response {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            page::error(&self.0.to_string()),
-        )
-            .into_response()
+        let body = page::error(&self.0.to_string());
+        (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
     }
 }
 

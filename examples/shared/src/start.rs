@@ -1,7 +1,7 @@
 //! Startup: logging, the listener, the database, and Open Humans or a sandbox.
 
 use std::env;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
 use oh_core::ledger::SigningKey;
@@ -13,9 +13,6 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::signal;
 use tracing_subscriber::EnvFilter;
-
-/// The only staff member in the sandbox.
-const BOB: &str = "00169953";
 
 /// The configuration of an application. The sandbox and its database exist until this is dropped.
 #[derive(Debug)]
@@ -72,7 +69,8 @@ impl Startup {
         Ok(Self {
             settings,
             database: database.display().to_string(),
-            staff: vec![BOB.to_owned()],
+            // Bob is the only staff member in the sandbox.
+            staff: vec![defaults::MEMBERS[1].0.to_owned()],
             sandbox: Some(sandbox),
             _folder: Some(folder),
         })
@@ -150,10 +148,8 @@ fn add_files(sandbox: &Sandbox, member: &str) {
 ///
 /// Returns an error if a variable is invalid or the port is in use.
 pub async fn listen() -> Result<TcpListener> {
-    let host = match env::var("HOST") {
-        Ok(text) => text.parse().context("HOST is not an IP address")?,
-        Err(_) => IpAddr::from(Ipv4Addr::LOCALHOST),
-    };
+    let host = env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
+    let host = host.parse().context("HOST is not an IP address")?;
     let address = SocketAddr::new(host, port("PORT", 8000)?);
     let listener = TcpListener::bind(address).await;
     listener.with_context(|| format!("cannot listen at {address}; set PORT if the port is in use"))
@@ -180,18 +176,16 @@ fn port(name: &str, default: u16) -> Result<u16> {
 
 /// Waits for Ctrl-C or, on Unix, for `SIGTERM`.
 pub async fn shutdown_signal() {
-    let ctrl_c = async {
-        let _ = signal::ctrl_c().await;
-    };
+    let ctrl_c = signal::ctrl_c();
     #[cfg(unix)]
     if let Ok(mut terminate) = signal::unix::signal(signal::unix::SignalKind::terminate()) {
         tokio::select! {
-            () = ctrl_c => {}
+            _ = ctrl_c => {}
             _ = terminate.recv() => {}
         }
         return;
     }
-    ctrl_c.await;
+    let _ = ctrl_c.await;
 }
 
 /// Logs to standard error, filtered by `RUST_LOG` (default `info`).
