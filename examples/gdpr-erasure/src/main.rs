@@ -11,8 +11,8 @@
 //! `oh ledger verify ledger.jsonl --key KEY`.
 //!
 //! With `OPENHUMANS_CLIENT_ID` and the other `OPENHUMANS_` variables set, it uses that server.
-//! Erasures then cannot be made to fail, `DATABASE` is the database file, and `STAFF` lists the
-//! project member ids of the staff members.
+//! Erasures then cannot be made to fail, `DATABASE` is the database file, and the staff are
+//! the members whose project member ids are in `STAFF`.
 
 mod diary;
 mod page;
@@ -47,7 +47,7 @@ use tower_sessions::{MemoryStore, SessionManagerLayer};
 
 use crate::diary::Diary;
 
-/// The project member ids of the staff members.
+/// Project member ids with access to the erasure dashboard.
 #[derive(Clone)]
 struct Staff(Arc<[String]>);
 

@@ -19,7 +19,7 @@ use tracing_subscriber::EnvFilter;
 pub struct Startup {
     /// The settings for Open Humans or the sandbox.
     pub settings: Settings,
-    /// The project member ids of the staff members, for the erasure dashboard.
+    /// Project member ids with access to the erasure dashboard.
     pub staff: Vec<String>,
     /// A `postgres://` URL or the path of a SQLite file.
     pub database: String,

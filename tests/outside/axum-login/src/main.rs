@@ -126,7 +126,7 @@ impl DeauthHandler for Users {
     }
 }
 
-/// Starts the application. Its tables and those of oh-sqlx are in one file with separate pools, for
+/// Starts the application. One file contains its tables and the tables of oh-sqlx, with separate pools, for
 /// sqlx 0.8 and 0.9.
 async fn start(kit: &Kit, database: &Path) -> Result<(OpenHumans, Router, Users)> {
     let options = SqliteConnectOptions::new().filename(database).create_if_missing(true);
