@@ -35,7 +35,7 @@ fn event(name: &str, number: u32, received: i64) -> DeauthEvent {
     DeauthEvent {
         id: EventId::new(format!("{name:0>32}")),
         member: member(number),
-        pseudonym: Pseudonym::new(format!("{who:032x}")),
+        pseudonym: Pseudonym::new(format!("{number:032x}")),
         erasure: ErasureRequest::Requested,
         discovery: Discovery::Webhook,
         left_at: at,
