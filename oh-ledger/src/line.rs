@@ -169,6 +169,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    #[cfg(any(test, feature = "report"))]
     pub(crate) const ALL: [Self; 6] = [
         Self::ErasureRequest,
         Self::Departure,
