@@ -1,20 +1,20 @@
 //! A client for the Open Humans API.
 //!
-//! [Open Humans](https://www.openhumans.org) lets people share personal data with projects they
-//! choose. This crate is what a project calls it with: members' data, files of any size in
-//! constant memory, messages, removal, what is public, and the OAuth2 endpoints. It keeps nothing;
-//! `oh-core` adds login routes, token stores and what must happen when a member leaves.
+//! [Open Humans](https://www.openhumans.org) lets people share personal data with projects. This crate
+//! calls its API: members' data, files of any size in constant memory, messages, removal of members,
+//! public data and the OAuth2 endpoints. It stores nothing; `oh-core` adds login routes, token stores and
+//! the handling of deauthorizations.
 //!
-//! A [`Client`] says which Open Humans and how patiently; it hands out four faces.
+//! A [`Client`] holds the server's URL, timeouts and retries, and creates the clients for each role:
 //!
-//! | from | with | face |
+//! | created by | credentials | client |
 //! |---|---|---|
 //! | [`Client::member`] | a member's access token | [`MemberClient`]: one member's data and files |
 //! | [`Client::project`] | the project's master token | [`ProjectClient`]: all members, messages, removal |
-//! | [`Client::public`] | nothing | [`PublicClient`]: what is public |
-//! | [`Client::oauth`] | client id and secret | [`OAuthClient`]: codes and refresh tokens to tokens |
+//! | [`Client::public`] | none | [`PublicClient`]: public data |
+//! | [`Client::oauth`] | client id and secret | [`OAuthClient`]: authorization, token exchange and refresh |
 //!
-//! A job that stores one file with every member of a project; more of that in [`job`]:
+//! This program uploads a report for every member of a project, see [`job`]:
 //!
 //! ```no_run
 //! use oh_api::job::MemberJob;
@@ -26,11 +26,11 @@
 //!     let project = client.project(std::env::var("OPENHUMANS_MASTER_TOKEN")?);
 //!     let job = MemberJob::new().resume("report-2026-11.done");
 //!     let report = project
-//!         .for_each_member(&job, async |visit| {
-//!             let text = format!("Files you share: {:?}\n", visit.member().file_count);
+//!         .for_each_member(&job, async |member| {
+//!             let text = format!("Files you share: {:?}\n", member.record().file_count);
 //!             let upload = Upload::bytes("report-2026-11.txt", text)
 //!                 .metadata(FileMetadata::new("Your monthly report").tags(["report"]));
-//!             visit.upload_if_absent(upload, MatchBy::Name).await?;
+//!             member.upload_if_absent(upload, MatchBy::Name).await?;
 //!             Ok(())
 //!         })
 //!         .await?;
@@ -39,18 +39,23 @@
 //! }
 //! ```
 //!
-//! Every call has a timeout. Calls that are safe to repeat are repeated after a failure that may
-//! pass, see [`RetryPolicy`]. Answers are read into memory up to a limit. Secrets have types that
-//! do not print, and what an [`Error`] quotes of an answer holds no token.
+//! Every call has a timeout. Idempotent calls are retried after temporary failures, see
+//! [`RetryPolicy`]. Lists are read page by page, see [`List`]. Responses have size limits. Secrets have
+//! types without readable `Debug` output, and an [`Error`] quotes no tokens.
 //!
 //! # Features
 //!
-//! - `http-client` (default): the built-in HTTP client. Without it, bring a
-//!   [`Transport`](transport::Transport) over the client the application already has.
-//! - `bulk`: whole directories up and down, see [`bulk`].
+//! - `http-client` (default): the built-in HTTP client. Without it, implement
+//!   [`Transport`](transport::Transport) for the application's HTTP client.
+//! - `bulk`: uploads and downloads of whole directories, see [`bulk`].
+//!
+//! # Further reading
+//!
+//! [`Upload`] and [`Download`] for files, [`Message`] for e-mail to members, [`oauth`] for tokens,
+//! [`transport`] for other HTTP clients.
 //!
 //! Source: the pages "OAuth2 Project API" and "On-site Project API" of Open Humans' documentation
-//! (`/direct-sharing/oauth2-features/`, `/direct-sharing/on-site-features/`) and the API's answers.
+//! (`/direct-sharing/oauth2-features/`, `/direct-sharing/on-site-features/`) and responses of the API.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "bulk")]

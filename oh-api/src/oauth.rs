@@ -90,16 +90,12 @@ pub struct Introspection {
     /// Whether the token is valid. If not, all other fields are `None`.
     pub active: bool,
     /// The scopes of the token, separated by blanks.
-    #[serde(default)]
     pub scope: Option<String>,
     /// The client id that the token was issued to.
-    #[serde(default)]
     pub client_id: Option<String>,
     /// The member's username.
-    #[serde(default)]
     pub username: Option<String>,
     /// When the token expires, in seconds since 1970.
-    #[serde(default)]
     pub exp: Option<i64>,
 }
 

@@ -1,4 +1,4 @@
-//! A transport for tests: answers from a script and keeps what was requests.
+//! A mock transport that returns prepared responses and records requests.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -10,11 +10,11 @@ use http_body_util::BodyExt;
 use crate::rest::client::Client;
 use crate::transport::{Body, Transport, TransportError};
 
-type Reply = Box<dyn FnOnce() -> Result<http::Response<Body>, TransportError> + Send>;
+type Respond = Box<dyn FnOnce() -> Result<http::Response<Body>, TransportError> + Send>;
 
 #[derive(Default)]
 pub(crate) struct MockTransport {
-    replies: Mutex<VecDeque<Reply>>,
+    responses: Mutex<VecDeque<Respond>>,
     requests: Mutex<Vec<http::Request<Bytes>>>,
 }
 
@@ -38,13 +38,13 @@ impl MockTransport {
 
     pub(crate) fn respond_with(
         self: &Arc<Self>,
-        reply: impl FnOnce() -> Result<http::Response<Body>, TransportError> + Send + 'static,
+        response: impl FnOnce() -> Result<http::Response<Body>, TransportError> + Send + 'static,
     ) -> &Arc<Self> {
-        self.replies.lock().unwrap().push_back(Box::new(reply));
+        self.responses.lock().unwrap().push_back(Box::new(response));
         self
     }
 
-    /// What was requests, in order.
+    /// Returns and clears the recorded requests.
     pub(crate) fn requests(&self) -> Vec<http::Request<Bytes>> {
         std::mem::take(&mut self.requests.lock().unwrap())
     }
@@ -60,7 +60,7 @@ impl Transport for MockTransport {
         let body = body.collect().await.map_err(TransportError::other)?;
         let request = http::Request::from_parts(head, body.to_bytes());
         self.requests.lock().unwrap().push(request);
-        let reply = self.replies.lock().unwrap().pop_front();
-        reply.expect("the script has no answer left")()
+        let response = self.responses.lock().unwrap().pop_front();
+        response.expect("no response was prepared")()
     }
 }

@@ -1,5 +1,5 @@
-//! What answers cost in memory, measured from outside: each case runs in a process of its own,
-//! whose highest resident memory Linux counts (`VmHWM` in `/proc/self/status`).
+//! The memory use of responses. Each case runs in a separate process, whose peak resident memory Linux
+//! reports (`VmHWM` in `/proc/self/status`).
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::print_stdout,
@@ -23,12 +23,12 @@ use oh_api::transport::{Body, Transport, TransportError};
 
 const MIB: usize = 1 << 20;
 
-/// An answer made of pieces, each repeated, that never lies in memory whole.
+/// A response of repeated pieces that is generated while it is read.
 type Pieces = Vec<(&'static str, usize)>;
 
-struct Arriving(VecDeque<(&'static str, usize)>);
+struct GeneratedBody(VecDeque<(&'static str, usize)>);
 
-impl http_body::Body for Arriving {
+impl http_body::Body for GeneratedBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -47,13 +47,20 @@ impl http_body::Body for Arriving {
     }
 }
 
-struct Answers(Mutex<VecDeque<Pieces>>);
+struct PreparedResponses(Mutex<VecDeque<Pieces>>);
 
 #[async_trait]
-impl Transport for Answers {
+impl Transport for PreparedResponses {
     async fn send(&self, _: http::Request<Body>) -> Result<http::Response<Body>, TransportError> {
-        let pieces = self.0.lock().unwrap().pop_front().expect("one more answer");
-        Ok(http::Response::new(Body::wrap(Arriving(pieces.into()))))
+        let pieces = self
+            .0
+            .lock()
+            .unwrap()
+            .pop_front()
+            .expect("no response was prepared");
+        Ok(http::Response::new(Body::wrap(GeneratedBody(
+            pieces.into(),
+        ))))
     }
 }
 
@@ -91,8 +98,8 @@ fn peak() -> usize {
     kib * 1024
 }
 
-/// The cases: what is requests, and the answers.
-fn answers(case: &str) -> Vec<Pieces> {
+/// Returns the responses of a case.
+fn responses(case: &str) -> Vec<Pieces> {
     match case {
         "metadata" | "one page" => vec![page(12, MIB, "null")],
         "list" => vec![
@@ -144,8 +151,8 @@ fn answers(case: &str) -> Vec<Pieces> {
     }
 }
 
-/// Whether what was asked was answered.
-async fn ask(case: &str, client: &Client) -> bool {
+/// Makes the calls of a case, and returns whether they succeeded.
+async fn call(case: &str, client: &Client) -> bool {
     let (member, project) = (client.member("t"), client.project("m"));
     match case {
         "one page" => member.exchange_member().await.is_ok(),
@@ -170,26 +177,26 @@ async fn ask(case: &str, client: &Client) -> bool {
     }
 }
 
-/// Not a test of its own: one case, in the process that [`costs`] starts.
+/// Runs one case in the process that [`cost`] starts. Passes immediately as a normal test.
 #[test]
 fn child() {
     let Ok(case) = std::env::var("OH_MEMORY_CASE") else {
         return;
     };
-    let answers = answers(&case);
+    let responses = responses(&case);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
-    let transport = Arc::new(Answers(Mutex::new(answers.into())));
+    let transport = Arc::new(PreparedResponses(Mutex::new(responses.into())));
     let client = Client::with_transport("https://oh.example", transport).unwrap();
     let before = peak();
-    let answered = runtime.block_on(ask(&case, &client));
-    println!("\ncost={} answered={answered}", peak() - before);
+    let succeeded = runtime.block_on(call(&case, &client));
+    println!("\ncost={} succeeded={succeeded}", peak() - before);
 }
 
-/// How many bytes a case takes at its peak, and whether it was answered.
-fn costs(case: &str) -> (usize, bool) {
+/// Returns the peak memory of a case in bytes, and whether its calls succeeded.
+fn cost(case: &str) -> (usize, bool) {
     let out = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child", "--nocapture", "--test-threads=1"])
         .env("OH_MEMORY_CASE", case)
@@ -197,13 +204,13 @@ fn costs(case: &str) -> (usize, bool) {
         .unwrap();
     let out = String::from_utf8_lossy(&out.stdout).into_owned();
     let line = out.lines().find_map(|l| l.strip_prefix("cost="));
-    let (cost, answered) = line.and_then(|l| l.split_once(" answered=")).expect(&out);
-    (cost.parse().unwrap(), answered == "true")
+    let (cost, succeeded) = line.and_then(|l| l.split_once(" succeeded=")).expect(&out);
+    (cost.parse().unwrap(), succeeded == "true")
 }
 
 #[test]
-fn an_answer_costs_less_than_four_times_its_length() {
-    for (case, answered) in [
+fn response_uses_less_than_four_times_its_length() {
+    for (case, succeeded) in [
         ("one page", true),
         ("metadata", true),
         ("many", false),
@@ -212,8 +219,8 @@ fn an_answer_costs_less_than_four_times_its_length() {
         ("ids", true),
         ("count", true),
     ] {
-        let length = length(&answers(case)[0]);
-        let cost = costs(case);
+        let length = length(&responses(case)[0]);
+        let cost = cost(case);
         println!("{case}: {} bytes cost {}", length, cost.0);
         assert!(length > 20 * MIB, "{case} is too small to tell");
         assert!(
@@ -222,21 +229,21 @@ fn an_answer_costs_less_than_four_times_its_length() {
             length,
             cost.0
         );
-        assert_eq!(cost.1, answered, "{case}");
+        assert_eq!(cost.1, succeeded, "{case}");
     }
 }
 
 #[test]
-fn a_list_costs_no_more_than_its_longest_page() {
-    let one = costs("metadata").0;
-    let four = costs("list").0;
+fn list_uses_memory_of_one_page() {
+    let one = cost("metadata").0;
+    let four = cost("list").0;
     println!("one page: {one} bytes, four pages: {four}");
     assert!(four < one + one / 4, "one page: {one} bytes, four: {four}");
 }
 
 #[test]
-fn an_answer_about_one_thing_is_not_read_beyond_two_mebibytes() {
-    let (cost, answered) = costs("single");
-    assert!(!answered);
+fn single_resource_response_is_limited_to_two_mebibytes() {
+    let (cost, succeeded) = cost("single");
+    assert!(!succeeded);
     assert!(cost < 8 * MIB, "{cost}");
 }

@@ -25,7 +25,7 @@ class CommandLine:
             sandbox.post("/sandbox/members", id=member, username=name)
 
     def _run(self, tool, *args, fails=False):
-        """Runs an installed tool, and returns what it said."""
+        """Runs an installed tool, and returns its output."""
         done = subprocess.run(
             [Path(sys.executable).with_name(tool), *map(str, args)],
             cwd=self.folder,
@@ -33,20 +33,20 @@ class CommandLine:
             text=True,
             timeout=60,
         )
-        said = f"{tool} ended with {done.returncode}\n{done.stdout}{done.stderr}"
-        assert (done.returncode != 0) == fails, said
+        output = f"{tool} ended with {done.returncode}\n{done.stdout}{done.stderr}"
+        assert (done.returncode != 0) == fails, output
         return done.stdout + done.stderr if fails else done.stdout
 
     def oauth2_url(self):
-        """ohproj-oauth2-url prints the URL that the function makes"""
-        said = self._run("ohproj-oauth2-url", "-c", self.sandbox.client_id, "-r", REDIRECT_URI)
+        """ohproj-oauth2-url prints the authorization URL"""
+        output = self._run("ohproj-oauth2-url", "-c", self.sandbox.client_id, "-r", REDIRECT_URI)
         wanted = ohapi.api.oauth2_auth_url(REDIRECT_URI, self.sandbox.client_id)
-        same("the lines", said.split("\n"), ["The requested URL is : ", wanted, ""])
+        same("the lines", output.split("\n"), ["The requested URL is : ", wanted, ""])
         self.code = query(self.sandbox.decide(wanted, CAROL))["code"]
         self.sandbox.tokens(DAN)
 
     def oauth2_token_exchange(self):
-        """ohproj-oauth2-token-exchange makes tokens of a code, and new ones of a refresh token"""
+        """ohproj-oauth2-token-exchange exchanges a code and a refresh token"""
         project = ["-cid", self.sandbox.client_id, "-cs", self.sandbox.client_secret]
         tool = ["ohproj-oauth2-token-exchange", *project, "-re_uri", REDIRECT_URI]
         first = ast.literal_eval(self._run(*tool, "--code", self.code))
@@ -58,7 +58,7 @@ class CommandLine:
         within("invalid_grant", self._run(*tool, "--code", self.code, fails=True))
 
     def upload_metadata(self):
-        """ohproj-upload-metadata drafts the list of a member's files, and reviews it"""
+        """ohproj-upload-metadata drafts and reviews a metadata CSV"""
         folder = write(self.folder / "one", diet_csv="food\n", walk_json="{}")
         self.csv = self.folder / "one.csv"
         self._run("ohproj-upload-metadata", "-d", folder, "--create-csv", self.csv)
@@ -73,7 +73,7 @@ class CommandLine:
         (folder / "more.txt").unlink()
 
     def upload(self):
-        """ohproj-upload brings a member's files, with the member's token"""
+        """ohproj-upload uploads a member's files with the member's token"""
         files = ["-d", self.folder / "one", "--metadata-csv", self.csv]
         self._run("ohproj-upload", *files, *self.member)
         listed = {file["basename"]: file["metadata"] for file in self.sandbox.files(CAROL)}
@@ -86,7 +86,7 @@ class CommandLine:
         within("Please specify either", both)
 
     def upload_safe_and_sync(self):
-        """ohproj-upload --safe spares what is there, --sync removes what is not here"""
+        """ohproj-upload --safe keeps existing files, --sync deletes files that are not in the directory"""
         folder = write(self.folder / "two", diet_csv="another food\n", sleep_txt="8")
         listed = self.folder / "two.csv"
         self._run("ohproj-upload-metadata", "-d", folder, "--create-csv", listed)
@@ -97,7 +97,7 @@ class CommandLine:
         same("sync", self.sandbox.names(CAROL), ["diet.csv", "diet.csv", "sleep.txt"])
 
     def upload_project(self):
-        """ohproj-upload brings files of many members, a folder each, with the master token"""
+        """ohproj-upload uploads a folder for each member with the master token"""
         folder = self.folder / "many"
         write(folder / CAROL, mood_txt="good")
         write(folder / DAN, mood_txt="fair", note_txt="n")
@@ -115,7 +115,7 @@ class CommandLine:
         return read(folder)
 
     def download_member(self):
-        """ohproj-download gets a member's files: what they share, or what the project brought"""
+        """ohproj-download downloads a member's shared files or the project's own files"""
         number = self.sandbox.share(CAROL, "steps.json", "[1]")
         shared = self._downloaded("shared", *self.member)
         same("shared", shared, {"direct-sharing-1/steps.json": "[1]"})
@@ -129,7 +129,7 @@ class CommandLine:
         same("the small ones", small, {"mood.txt": "good", "sleep.txt": "8"})
 
     def download_project(self):
-        """ohproj-download gets all members' files, or those of a list"""
+        """ohproj-download downloads the files of all or of some members"""
         members = self.folder / "members.txt"
         members.write_text(f"{CAROL}\n{DAN}\n")
         some = ["--memberlist", members]
@@ -161,7 +161,7 @@ class CommandLine:
         header = ["project_member_id", "data_source", "file_basename", "file_upload_date"]
         same("the header", list(rows[0]), header)
         dans = [row for row in rows if row["project_member_id"] == DAN]
-        # The tool writes names as Python's bytes.
+        # The tool prints names as Python byte strings.
         names = sorted(row["file_basename"] for row in dans)
         same("dan's files", names, ["b'mood.txt'", "b'note.txt'"])
         same("their source", {row["data_source"] for row in dans}, {"direct-sharing-2"})
@@ -173,7 +173,7 @@ class CommandLine:
         same("members", len(members), count["authorized_members"])
 
     def message(self):
-        """ohproj-message reaches the member, all members, or one
+        """ohproj-message sends a message to one or all members
 
         Given several, the tool sends the field repeated, of which the server reads the last.
         """
@@ -194,7 +194,7 @@ class CommandLine:
         within("__all__", self._run(*tool, master, fails=True))
 
     def delete(self):
-        """ohproj-delete removes by name, by id, and everything"""
+        """ohproj-delete deletes files by name, by id, and all files"""
         tool = ["ohproj-delete", *self.master, "-m", CAROL]
         number = next(f["id"] for f in self.sandbox.files(CAROL) if f["basename"] == "sleep.txt")
         for args, left in (
@@ -202,14 +202,14 @@ class CommandLine:
             (["-i", number], ["mood.txt", "steps.json"]),
             (["--all_files", "True"], ["steps.json"]),
         ):
-            same("it said", self._run(*tool, *args).strip(), "File deleted successfully")
+            same("the output", self._run(*tool, *args).strip(), "File deleted successfully")
             same(f"what is left after {args}", self.sandbox.names(CAROL), left)
         wrong = ["ohproj-delete", "-T", "wrong", "-m", CAROL, "-b", "a"]
         within("code 401", self._run(*wrong, fails=True))
         same("dan's", self.sandbox.names(DAN), ["mood.txt", "note.txt"])
 
     def public_download(self):
-        """ohpub-download gets all public files"""
+        """ohpub-download downloads all public files"""
         folder = write(self.folder / "public")
         self._run("ohpub-download", "-d", folder)
         came = read(folder)

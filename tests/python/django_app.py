@@ -21,12 +21,12 @@ class Quiet(WSGIRequestHandler):
 
 
 class DjangoApp:
-    """django-open-humans 0.2.0 in an app of its own"""
+    """django-open-humans 0.2.0 in a small application"""
 
     def __init__(self, sandbox, folder, more_databases):
         self.sandbox = sandbox
         folder.mkdir()
-        # The app is called by its port, so the port comes first.
+        # The application's name contains its port, so the port is chosen first.
         self.server = make_server("127.0.0.1", 0, None, handler_class=Quiet)
         self.base = f"http://127.0.0.1:{self.server.server_port}"
         databases = {"default": sqlite(folder / "app.sqlite"), **more_databases}
@@ -64,7 +64,7 @@ class DjangoApp:
         return browser.get(f"{self.base}/").text
 
     def log_in(self):
-        """a member logs in, and is known at the next request"""
+        """a member logs in and has a session"""
         url = self.auth_url()
         same("the server", urlsplit(url).netloc, urlsplit(self.sandbox.base).netloc)
         same("the way back", query(url)["redirect_uri"], f"{self.base}/openhumans/complete")
@@ -74,7 +74,7 @@ class DjangoApp:
         same("somebody else", self._who(requests.Session()), "nobody")
 
     def refused_log_in(self):
-        """a member who refuses, or a code that is none, logs nobody in"""
+        """a refused authorization or an invalid code does not log in"""
         back = self.sandbox.decide(self.auth_url(), FRANK, "refuse")
         same("refused", requests.get(back).text, "nobody")
         same("no code", requests.get(f"{self.base}/openhumans/complete?code=x").text, "nobody")
@@ -100,7 +100,7 @@ class DjangoApp:
         same("the message", self.sandbox.last_message(), wanted)
 
     def refresh(self):
-        """an expired token is refreshed and kept"""
+        """an expired token is refreshed and stored"""
         from django.utils import timezone
 
         self.sandbox.post(f"/sandbox/members/{ERIN}/expire-tokens")
@@ -113,7 +113,7 @@ class DjangoApp:
         assert kept.token_expires > timezone.now(), "the new token is kept as an old one"
 
     def forged_webhook(self):
-        """a webhook without a signature, or with a wrong one, changes nothing"""
+        """a webhook without a valid signature changes nothing"""
         body = f'{{"project_member_id": "{ERIN}", "erasure_requested": true}}'
         url = f"{self.base}/openhumans/deauth"
         name = "X-OpenHumans-Webhooks-Signature"
@@ -123,26 +123,26 @@ class DjangoApp:
         assert self.members.filter(oh_id=ERIN).exists(), "the member is gone"
 
     def erasure(self):
-        """a member leaves with erasure: the webhook is verified, and the member deleted"""
+        """a member leaves with an erasure request: the webhook is verified and the member deleted"""
         (delivery,) = self.sandbox.leave(ERIN, erasure=True)
         same("the webhook", (delivery["signed"], delivery["status"]), (True, 200))
         within('"erasure_requested": true', delivery["body"])
         assert not self.members.filter(oh_id=ERIN).exists(), "the member is still there"
 
     def leaving(self):
-        """a member leaves without erasure: the webhook is verified, and the member marked"""
+        """a member leaves without an erasure request: the webhook is verified and the member marked"""
         self._log_in(FRANK)
         (delivery,) = self.sandbox.leave(FRANK, erasure=False)
         same("the webhook", (delivery["signed"], delivery["status"]), (True, 200))
         assert self.members.get(oh_id=FRANK).oh_deauth, "the member is not marked"
 
     def rejoining(self):
-        """who comes back after erasure is a member anew"""
+        """a member who returns after erasure is a new member"""
         browser, _ = self._log_in(ERIN)
         same("who it is", self._who(browser), ERIN)
 
     def removal(self):
-        """the app removes a member, and hears its own webhook"""
+        """the application removes a member and receives its own webhook"""
         self.members.get(oh_id=ERIN).deauth()
         assert self.members.get(oh_id=ERIN).oh_deauth, "the member is not marked"
         membership = {
@@ -152,7 +152,7 @@ class DjangoApp:
         same("at Open Humans", membership[ERIN], "left")
 
     def wrong_secret(self):
-        """a webhook signed with another secret is refused twice, the second time unsigned"""
+        """a webhook with another secret is rejected twice, the second time unsigned"""
         self._log_in(FRANK)
         self.sandbox.post("/sandbox/settings", webhook_secret="another-secret-than-the-app's")
         deliveries = self.sandbox.leave(FRANK, erasure=True)
@@ -167,7 +167,7 @@ def sqlite(path):
 
 
 def make_app(sandbox, base, databases):
-    """A small Django app with its databases, as the package's documentation says to set it up."""
+    """A small Django application, set up as in the package's documentation."""
     from django.conf import settings
 
     settings.configure(
@@ -205,7 +205,7 @@ def make_app(sandbox, base, databases):
     import django
 
     django.setup()
-    # What is refused is refused on purpose here.
+    # The tests provoke these errors.
     logging.getLogger("django.request").setLevel(logging.ERROR)
     from django.core.management import call_command
     from django.core.wsgi import get_wsgi_application
@@ -227,5 +227,5 @@ def make_app(sandbox, base, databases):
     return get_wsgi_application()
 
 
-# The page that the package leaves to the app.
+# The page that the application must provide.
 PAGES = {"main/list.html": "{% for file in files %}{{ file.basename }}\n{% endfor %}"}

@@ -29,7 +29,7 @@ class Library:
         )
 
     def authorization_url(self):
-        """oauth2_auth_url makes the URL that members are sent to"""
+        """oauth2_auth_url returns the authorization URL"""
         url = ohapi.api.oauth2_auth_url(REDIRECT_URI, self.sandbox.client_id)
         within(self.sandbox.url("/direct-sharing/projects/oauth2/authorize/?"), url)
         wanted = {
@@ -46,13 +46,13 @@ class Library:
             del os.environ["OHAPI_CLIENT_ID"]
 
     def refusal(self):
-        """a member refuses, and comes back without a code"""
+        """a refused authorization redirects without a code"""
         url = ohapi.api.oauth2_auth_url(REDIRECT_URI, self.sandbox.client_id)
         back = self.sandbox.decide(url, ALICE, "refuse")
         same("what comes back", query(back), {"error": "access_denied"})
 
     def token_exchange(self):
-        """a member allows, and oauth2_token_exchange makes tokens of the code, once"""
+        """oauth2_token_exchange exchanges a code once"""
         url = ohapi.api.oauth2_auth_url(REDIRECT_URI, self.sandbox.client_id)
         back = self.sandbox.decide(url, ALICE)
         same("where they come back", back.split("?")[0], REDIRECT_URI)
@@ -76,7 +76,7 @@ class Library:
         fails(lambda: self._exchange(code="c", refresh_token="r"), "must be specified")
 
     def refresh(self):
-        """oauth2_token_exchange refreshes, and the old pair is dead at once"""
+        """oauth2_token_exchange refreshes and invalidates the old pair immediately"""
         old, self.tokens = self.tokens, self._exchange(refresh_token=self.tokens["refresh_token"])
         assert old["access_token"] != self.tokens["access_token"], "the access token is the same"
         assert old["refresh_token"] != self.tokens["refresh_token"], "the refresh token is the same"
@@ -86,7 +86,7 @@ class Library:
         ohapi.api.exchange_oauth2_member(self.tokens["access_token"])
 
     def expiry(self):
-        """an expired access token is refused, and refreshing mends it"""
+        """an expired access token is rejected until it is refreshed"""
         self.sandbox.post(f"/sandbox/members/{ALICE}/expire-tokens")
         token = self.tokens["access_token"]
         fails(lambda: ohapi.api.exchange_oauth2_member(token), "code 401", "Expired token.")
@@ -94,7 +94,7 @@ class Library:
         ohapi.api.exchange_oauth2_member(self.tokens["access_token"])
 
     def exchange_member(self):
-        """exchange_oauth2_member says who the member is"""
+        """exchange_oauth2_member returns the member"""
         member = ohapi.api.exchange_oauth2_member(self.tokens["access_token"])
         same("project_member_id", member["project_member_id"], ALICE)
         same("username", member["username"], "alice")
@@ -104,7 +104,7 @@ class Library:
         assert "username" not in nameless, "a name was told that is not shared"
 
     def simple_upload(self):
-        """a file goes up in one request
+        """a file is uploaded in one request
 
         The package has no function for this; the request is the one Open Humans' documentation
         shows, with the library that the package makes its own requests with.
@@ -121,7 +121,7 @@ class Library:
         same("the name", listed[0]["basename"], "a_b.txt")
 
     def upload_aws(self):
-        """upload_aws brings a file through the object store"""
+        """upload_aws uploads a file to the object store"""
         folder = write(self.folder / "up", diet_csv="food,amount\napple,3\n")
         answer = ohapi.api.upload_aws(
             str(folder / "diet.csv"), ABOUT, self.tokens["access_token"], project_member_id=ALICE
@@ -134,7 +134,7 @@ class Library:
         same("datatypes", file["datatypes"], [])
 
     def upload_file_and_stream(self):
-        """upload_file takes datatypes, upload_stream any name; what is too big or empty stays"""
+        """upload_file accepts datatypes, upload_stream any name; both reject large and empty files"""
         token, path = self.tokens["access_token"], str(self.folder / "up" / "diet.csv")
         ohapi.api.upload_file(path, ABOUT, token, datatypes=[2, 3])
         kinds = [url.rsplit("/", 2)[1] for url in self.sandbox.files(ALICE)[-1]["datatypes"]]
@@ -149,16 +149,16 @@ class Library:
         same("how many there are", len(self.sandbox.files(ALICE)), 4)
 
     def upload_skips_what_is_there(self):
-        """upload_aws leaves a file alone whose copy at Open Humans has the same size"""
+        """upload_aws skips a file of the same size"""
         there = next(file for file in self.sandbox.files(ALICE) if file["basename"] == "diet.csv")
         path = str(self.folder / "up" / "diet.csv")
         token = self.tokens["access_token"]
-        said = ohapi.api.upload_aws(path, ABOUT, token, remote_file_info=there)
-        within("remote exists with matching file size", said)
+        output = ohapi.api.upload_aws(path, ABOUT, token, remote_file_info=there)
+        within("remote exists with matching file size", output)
         same("how many there are", len(self.sandbox.files(ALICE)), 4)
 
     def download(self):
-        """download_file gets a file, skips it when it is there, replaces it when it differs"""
+        """download_file downloads a file, skips an equal one and replaces another"""
         files = ohapi.api.exchange_oauth2_member(self.tokens["access_token"])["data"]
         link = next(file["download_url"] for file in files if file["basename"] == "é & ?.txt")
         target = self.folder / "got.txt"
@@ -175,14 +175,14 @@ class Library:
         assert not target.exists(), "a file over the limit was downloaded"
 
     def message(self):
-        """message reaches the member whose token it is"""
+        """message sends a message to the token's member"""
         answer = ohapi.api.message("Hello", "How are you?", self.tokens["access_token"])
         same("the answer", answer.json(), "success")
         wanted = {"subject": "Hello", "message": "How are you?", "to": [ALICE]}
         same("the message", self.sandbox.last_message(), wanted)
 
     def delete(self):
-        """delete_file removes by name, by id, and everything"""
+        """delete_file deletes files by name, by id, and all files"""
         token = self.tokens["access_token"]
         files = {file["basename"]: file["id"] for file in self.sandbox.files(ALICE)}
         gone = ohapi.api.delete_file(token, ALICE, file_basename="a_b.txt").json()
@@ -197,7 +197,7 @@ class Library:
         same("once more", ohapi.api.delete_files(token, all_files=True).json(), {"ids": []})
 
     def member_upload_modes(self):
-        """upload_member_from_dir adds, spares (safe) and removes (sync) what it should"""
+        """upload_member_from_dir adds, keeps (safe) and deletes (sync) files"""
         token = self.tokens["access_token"]
 
         def upload(folder, mode):
@@ -212,13 +212,13 @@ class Library:
         same("safe", self.sandbox.names(ALICE), ["a.txt", "b.txt", "steps.json"])
         upload(write(self.folder / "mode3", a_txt="1", c_txt="1"), "sync")
         same("sync", self.sandbox.names(ALICE), ["a.txt", "c.txt", "steps.json"])
-        with contextlib.redirect_stdout(io.StringIO()) as said:
+        with contextlib.redirect_stdout(io.StringIO()) as output:
             unlisted = [{}, str(self.folder / "mode1"), {}, token]
             fails(lambda: OHProject.upload_member_from_dir(*unlisted), "Metadata should match")
-        within("not found in metadata file", said.getvalue())
+        within("not found in metadata file", output.getvalue())
 
     def project(self):
-        """OHProject lists all members with all their files, of which the first answer has ten"""
+        """OHProject lists all members with all their files over several pages"""
         self.sandbox.tokens(BOB)
         for number in range(12):
             self.sandbox.share(BOB, f"day{number}.txt", str(number))
@@ -229,7 +229,7 @@ class Library:
         fails(lambda: OHProject("wrong"), "code 401", "Invalid token.")
 
     def project_download(self):
-        """download_all gets what members share, or what the project brought, of all or of some"""
+        """download_all downloads shared or own files of all or some members"""
         project = OHProject(self.sandbox.master_token)
 
         def downloaded(name, **options):
@@ -248,7 +248,7 @@ class Library:
         same("the project's own", downloaded("own", project_data=True), own)
 
     def newest_of_a_name(self):
-        """of two files of one name, download_member_project_data gets the newer one"""
+        """download_member_project_data downloads the newer of two files with one name"""
         token = self.tokens["access_token"]
         ohapi.api.upload_stream(io.BytesIO(b"newer"), "a.txt", ABOUT, token)
         same("alice's files", self.sandbox.names(ALICE).count("a.txt"), 2)
@@ -258,7 +258,7 @@ class Library:
         same("what came", read(folder), {"a.txt": "newer", "c.txt": "1"})
 
     def project_messages(self):
-        """message reaches all members, or those it names
+        """message sends a message to all or some members
 
         The package writes a list as a field repeated, of which the server reads the last; several
         members are reached by one text with commas.
@@ -279,7 +279,7 @@ class Library:
         fails(lambda: ohapi.api.message("s", "m", master), "code 400", "__all__")
 
     def pages(self):
-        """lists longer than a page of 100 arrive in full"""
+        """lists of more than 100 items are complete"""
         token = self.sandbox.tokens(NAMELESS)["access_token"]
         for number in range(105):
             self.sandbox.share(NAMELESS, f"{number}.txt", "x")
@@ -293,7 +293,7 @@ class Library:
         same("the member's files", len(project.project_data[NAMELESS]["data"]), 105)
 
     def public(self):
-        """get_sources_by_member and get_members_by_source say who is in what"""
+        """get_sources_by_member and get_members_by_source return members and sources"""
         by_member = get_sources_by_member(limit=50)
         same("how many", len({entry["username"] for entry in by_member}), 153)
         alice = next(entry for entry in by_member if entry["username"] == "alice")
@@ -303,7 +303,7 @@ class Library:
         within("bob", ours["usernames"])
 
     def leaving(self):
-        """who has left is refused, and absent from the project"""
+        """a former member is rejected and not listed"""
         same("nobody listens", self.sandbox.leave(ALICE, True), [])
         token = self.tokens["access_token"]
         fails(lambda: ohapi.api.exchange_oauth2_member(token), "code 401", "Invalid token.")

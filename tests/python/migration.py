@@ -1,4 +1,4 @@
-"""docs/migrating-from-ohapi.md against the package that it is about."""
+"""Compares docs/migrating-from-ohapi.md with the package."""
 
 import re
 from importlib.metadata import distribution
@@ -10,7 +10,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "migrating-from-ohapi.md"
 
 
 def _written():
-    """The options the page names, by command."""
+    """The options in the guide, by command."""
     tools = {}
     for section in PAGE.read_text().split("\n## ")[1:]:
         name, rest = section.split("\n", 1)
@@ -20,7 +20,7 @@ def _written():
 
 
 def _installed():
-    """The options the package's commands take, by command."""
+    """The options of the package's commands, by command."""
     tools = {}
     for entry in distribution("open-humans-api").entry_points:
         if entry.group == "console_scripts":
@@ -30,16 +30,16 @@ def _installed():
 
 
 class Migration:
-    """docs/migrating-from-ohapi.md, what open-humans-api's commands are in oh"""
+    """docs/migrating-from-ohapi.md maps open-humans-api's commands to oh"""
 
     def commands(self):
-        """every ohproj-* and ohpub-* command has its section"""
+        """every ohproj-* and ohpub-* command has a section"""
         installed = sorted(_installed())
         assert len(installed) == 9, f"only {installed} are installed"
         same("the sections", sorted(_written()), installed)
 
     def options(self):
-        """every option of each has its row, and no other has"""
+        """every option of a command has a row, and no other option"""
         written = _written()
         for tool, options in _installed().items():
             same(f"the options of {tool}", written[tool], options)

@@ -15,7 +15,7 @@ class MovingOver:
     """from a database of django-open-humans 0.2.0 to one of oh-sqlx, with `oh import-django`"""
 
     def __init__(self, sandbox, folder, database):
-        """`database` is Django's name of one, "default" for the SQLite file or "postgres"."""
+        """`database` is "default" for the SQLite file or "postgres"."""
         from django.db import connections
 
         self.sandbox = sandbox
@@ -23,7 +23,7 @@ class MovingOver:
         settings = connections[database].settings_dict
         self.database = database
         if database == "postgres":
-            # The new app's tables lie beside the old one's, as they would.
+            # The new tables are in the database of the old application.
             self.django = self.store = postgres_url(settings["NAME"])
         else:
             self.django, self.store = str(settings["NAME"]), str(folder / "app.sqlite")
@@ -39,13 +39,13 @@ class MovingOver:
         return done.stdout
 
     def _import(self, *args, keys=None):
-        """How many were imported, given newer tokens, kept, had left, and have left since."""
+        """The numbers of imported, updated, unchanged, former and newly departed members."""
         wanted = ["import-django", "--from", self.django, "--to", self.store]
-        said = self._program("oh", *wanted, *args, keys=keys)
-        return [int(count) for count in re.findall(r"^\d+", said, re.MULTILINE)]
+        output = self._program("oh", *wanted, *args, keys=keys)
+        return [int(count) for count in re.findall(r"^\d+", output, re.MULTILINE)]
 
     def members(self):
-        """the package keeps 1,000 members, some with expired tokens, some who have left"""
+        """the package has 1,000 members, including expired tokens and former members"""
         from django.db import transaction
         from django.utils import timezone
 
@@ -70,7 +70,7 @@ class MovingOver:
         return OpenHumansMember.objects.using(self.database)
 
     def _keep(self, id):
-        """As the package does when somebody logs in, in whichever database."""
+        """Creates a member as the package does at a login."""
         from django.contrib.auth import get_user_model
         from openhumans.models import OpenHumansMember
 
@@ -79,51 +79,51 @@ class MovingOver:
         OpenHumansMember.create(id, self.sandbox.tokens(id), user).save(using=self.database)
 
     def dry_run(self):
-        """a dry run says what would come over, and makes no tables"""
+        """a dry run reports the import and creates no tables"""
         same("would be", self._import("--dry-run", keys=KEYS), [MEMBERS - 10, 0, 0, 10, 0])
 
     def come_over(self):
-        """all who have not left come over, sealed"""
+        """all current members are imported with encrypted tokens"""
         same("imported", self._import(keys=KEYS), [MEMBERS - 10, 0, 0, 10, 0])
 
     def again(self):
-        """a second time, nothing is left to do"""
+        """a second import changes nothing"""
         same("again", self._import(keys=KEYS), [0, 0, MEMBERS - 10, 10, 0])
 
     def refreshed_meanwhile(self):
-        """who was refreshed by the old app since comes over anew"""
+        """tokens that the old application refreshed are imported again"""
         late = self.ids[-1]
         old = self._kept().get(oh_id=late)
         self.sandbox.post(f"/sandbox/members/{late}/expire-tokens")
         tokens = self.sandbox.tokens(late)
-        # Written to the second, so that it has to be a later one.
+        # The time is stored in seconds and must be later.
         old.access_token, old.refresh_token = tokens["access_token"], tokens["refresh_token"]
         old.token_expires += timedelta(seconds=1)
         old.save(using=self.database)
         same("renewed", self._import(keys=KEYS), [0, 1, MEMBERS - 11, 10, 0])
 
     def next_call(self):
-        """each member's next call works, refreshed where it has to be"""
+        """each member's next call works, after a refresh if necessary"""
         before = self.sandbox.get("/sandbox/stats")["tokens"]["total"]
-        said = self._program("next-call", self.store, keys=KEYS)
-        within(f"{MEMBERS - 10} members, {MEMBERS - 10} answered rightly", said)
+        output = self._program("next-call", self.store, keys=KEYS)
+        within(f"{MEMBERS - 10} members, {MEMBERS - 10} answered rightly", output)
         after = self.sandbox.get("/sandbox/stats")["tokens"]["total"]
         same("refreshed", after - before, len(self.expired))
 
     def newer_here(self):
-        """tokens that were refreshed here since are left alone"""
+        """tokens that the new application refreshed are not overwritten"""
         same("after refreshes", self._import(keys=KEYS), [0, 0, MEMBERS - 10, 10, 0])
-        said = self._program("next-call", self.store, keys=KEYS)
-        within(f"{MEMBERS - 10} members, {MEMBERS - 10} answered rightly", said)
+        output = self._program("next-call", self.store, keys=KEYS)
+        within(f"{MEMBERS - 10} members, {MEMBERS - 10} answered rightly", output)
 
 
 def postgres_url(name):
-    """The address of a database on the server that DATABASE_URL names."""
+    """Returns the URL of a database on the server of DATABASE_URL."""
     return urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
 
 
 def postgres_settings():
-    """A database of Django's on the server that DATABASE_URL names, made for this check."""
+    """A temporary Django database on the server of DATABASE_URL."""
     import psycopg
 
     url = os.environ.get("DATABASE_URL")
@@ -144,7 +144,7 @@ def postgres_settings():
 
 
 def drop(settings):
-    """Takes it away again."""
+    """Drops the database."""
     import psycopg
     from django.db import connections
 

@@ -1,4 +1,4 @@
-"""The sandbox from outside: what its members do in their browsers, and what it noted."""
+"""A client of the sandbox: actions of members in their browsers, and recorded requests."""
 
 import os
 from urllib.parse import parse_qsl, urljoin, urlsplit
@@ -31,28 +31,28 @@ class Sandbox:
         return answer.json()
 
     def decide(self, authorization_url, member, decision="allow"):
-        """The member decides on the page behind the URL. Returns where they are sent back to."""
+        """Submits the member's decision on the authorization page. Returns the redirect URL."""
         url = f"{authorization_url}&sandbox_member={member}&sandbox_decision={decision}"
         answer = requests.get(url, allow_redirects=False)
         assert answer.status_code == 302, f"no way back: {answer.status_code} {answer.text}"
         return answer.headers["Location"]
 
     def tokens(self, member):
-        """A fresh pair of tokens; the member joins if they have not."""
+        """Returns a new pair of tokens. The member joins if necessary."""
         return self.post(f"/sandbox/members/{member}/tokens")
 
     def share(self, member, basename, content):
-        """The member has a file from another source, which they share with the project."""
+        """Adds a file of another source that the member shares with the project."""
         path = f"/sandbox/members/{member}/files"
         return self.post(path, basename=basename, content=content, shared="true")["id"]
 
     def leave(self, member, erasure):
-        """The member leaves. Returns the webhook requests that were made."""
+        """Removes the member. Returns the webhook requests."""
         path = f"/sandbox/members/{member}/leave"
         return self.post(path, erasure="true" if erasure else "false")["deliveries"]
 
     def files(self, member):
-        """The member's files, as the API lists them."""
+        """Returns the member's files as the API lists them."""
         url = self.url("/api/direct-sharing/project/exchange-member/")
         asked = {"access_token": self.master_token, "project_member_id": member, "limit": 1000}
         answer = requests.get(url, params=asked)
@@ -60,7 +60,7 @@ class Sandbox:
         return answer.json()["data"]
 
     def names(self, member):
-        """The names of the member's files, sorted."""
+        """Returns the sorted names of the member's files."""
         return sorted(file["basename"] for file in self.files(member))
 
     def last_message(self):
@@ -68,7 +68,7 @@ class Sandbox:
 
 
 def query(url):
-    """The parameters in a URL."""
+    """Returns the query parameters of a URL."""
     return dict(parse_qsl(urlsplit(url).query))
 
 
@@ -81,6 +81,6 @@ def write(folder, **contents):
 
 
 def read(folder):
-    """All files below a folder: their paths in it, and their contents."""
+    """Returns the relative paths and contents of all files below a folder."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_text() for path in paths}

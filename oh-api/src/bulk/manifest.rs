@@ -19,7 +19,7 @@ use crate::files::delete::check_name;
 use crate::files::hashing::blocking;
 use crate::{Error, Progress, ProjectMemberId, Timestamp};
 
-/// The columns of a draft after those that identify the file.
+/// The columns of a draft after the file name.
 const DRAFT: [&str; 4] = ["tags", "description", "md5", "creation_date"];
 /// Fields that Open Humans validates: an empty cell means that the field is absent.
 const VALIDATED: [&str; 4] = ["md5", "creation_date", "start_date", "end_date"];
@@ -318,9 +318,9 @@ impl Manifest {
     pub(super) fn compare(&self, files: &local::Files) -> Vec<String> {
         let mut problems = Vec::new();
         for (member, described) in &self.members {
-            let here = files.get(member);
+            let local = files.get(member);
             for name in described.keys() {
-                if !here.is_some_and(|here| here.contains_key(name)) {
+                if !local.is_some_and(|local| local.contains_key(name)) {
                     problems.push(format!(
                         "{} is in the metadata and not in the directory",
                         shown(member, name)
@@ -328,7 +328,7 @@ impl Manifest {
                 }
             }
         }
-        for (member, here) in files {
+        for (member, local) in files {
             let described = self.members.get(member);
             if let (None, Some(member)) = (described, member) {
                 problems.push(format!(
@@ -336,7 +336,7 @@ impl Manifest {
                 ));
                 continue;
             }
-            for name in here.keys() {
+            for name in local.keys() {
                 if !described.is_some_and(|described| described.contains_key(name)) {
                     problems.push(format!(
                         "{} is in the directory and not in the metadata",

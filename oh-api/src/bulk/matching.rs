@@ -170,7 +170,7 @@ mod tests {
             remote(5, "_-x"),
             remote(6, "a.txt"),
         ]);
-        for (here, name, ids) in [
+        for (local, name, ids) in [
             ("a.txt", "a.txt", vec![1, 6]),
             ("2.A.txt", "2.A.txt", vec![2]),
             ("1.a.txt", "1.a.txt", vec![1]),
@@ -181,7 +181,7 @@ mod tests {
             ("2.a.txt", "2.a.txt", vec![]),
             ("new", "new", vec![]),
         ] {
-            assert_eq!(matched(&remotes, here), (name.into(), ids), "{here}");
+            assert_eq!(matched(&remotes, local), (name.into(), ids), "{local}");
         }
     }
 

@@ -65,7 +65,7 @@ impl MemberClient {
     }
 }
 
-/// The longest file name: the server stores it in one column together with a prefix of its own.
+/// The longest file name. The server's column also contains a prefix.
 const MAX_NAME: usize = 900;
 
 /// Rejects names that make the server fail, or that it stores and cannot serve.

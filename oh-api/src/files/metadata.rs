@@ -1,15 +1,15 @@
-//! What is said of a file when it is uploaded, checked before it is sent.
+//! The metadata of uploaded files.
 //!
-//! Open Humans requires `tags` and `description`, and knows `md5`, `creation_date`, `start_date`
-//! and `end_date`. Some wrong values it refuses, others crash it: here all are an error that names
-//! the field.
+//! Open Humans requires `tags` and `description`, and defines `md5`, `creation_date`, `start_date` and
+//! `end_date`. It rejects some invalid values and fails on others; here all are errors that name the
+//! field.
 
 use serde_json::{Map, Value};
 use time::{Date, Month, Time, UtcOffset};
 
 use crate::Error;
 
-/// Longer metadata than this is refused.
+/// The longest metadata as JSON, in bytes.
 const MAX_LEN: usize = 1 << 20;
 
 /// The metadata of a file.
@@ -37,7 +37,7 @@ pub struct FileMetadata {
 const DATES: [&str; 3] = ["creation_date", "start_date", "end_date"];
 
 impl FileMetadata {
-    /// With this description and no tags. Either may be empty.
+    /// Creates metadata with this description and no tags. Both may be empty.
     pub fn new(description: impl Into<String>) -> Self {
         Self {
             description: description.into(),
@@ -45,8 +45,9 @@ impl FileMetadata {
         }
     }
 
-    /// With another description.
-    pub fn with_description(mut self, description: impl Into<String>) -> Self {
+    /// Sets the description.
+    #[cfg(feature = "bulk")]
+    pub(crate) fn with_description(mut self, description: impl Into<String>) -> Self {
         self.description = description.into();
         self
     }
@@ -57,39 +58,39 @@ impl FileMetadata {
         self
     }
 
-    /// The file's MD5, 32 hexadecimal digits. An upload can also compute it on the way.
+    /// Sets the file's MD5, 32 hexadecimal digits. An upload can also compute it.
     pub fn md5(self, md5: impl Into<String>) -> Self {
         self.field("md5", md5.into())
     }
 
-    /// When the file was made: an ISO 8601 date, or date and time.
+    /// Sets when the file was created: an ISO 8601 date, or date and time.
     pub fn creation_date(self, date: impl Into<String>) -> Self {
         self.field("creation_date", date.into())
     }
 
-    /// When what the file tells of began: an ISO 8601 date, or date and time.
+    /// Sets the start of the period that the data describe: an ISO 8601 date, or date and time.
     pub fn start_date(self, date: impl Into<String>) -> Self {
         self.field("start_date", date.into())
     }
 
-    /// When what the file tells of ended: an ISO 8601 date, or date and time.
+    /// Sets the end of the period that the data describe: an ISO 8601 date, or date and time.
     pub fn end_date(self, date: impl Into<String>) -> Self {
         self.field("end_date", date.into())
     }
 
-    /// A field of the project's own, any JSON. Fields Open Humans knows are checked whichever way
-    /// they come.
+    /// Sets any other field to a JSON value. The fields that Open Humans defines are also validated if
+    /// they are set with this method.
     pub fn field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.fields.insert(name.into(), value.into());
         self
     }
 
-    /// The description.
+    /// Returns the description.
     pub fn description(&self) -> &str {
         &self.description
     }
 
-    /// A field other than the description and the tags.
+    /// Returns a field other than the description and the tags.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.fields.get(name)
     }
@@ -105,86 +106,95 @@ impl FileMetadata {
         Some(md5.to_ascii_lowercase())
     }
 
-    /// The tags.
+    /// Returns the tags.
     pub fn tag_list(&self) -> &[String] {
         &self.tags
     }
 
-    /// The fields other than the description and the tags.
+    /// Returns the fields other than the description and the tags.
     pub fn fields(&self) -> &Map<String, Value> {
         &self.fields
     }
 
-    /// Whether Open Humans can take it.
+    /// Validates the metadata. Uploads also do.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] naming the field and what is wrong with it.
+    /// [`Error::InvalidInput`] with the field and the problem.
     pub fn check(&self) -> Result<(), Error> {
         self.to_json().map(|_| ())
     }
 
-    /// As the API wants it: one string of JSON.
+    /// Formats the metadata as the API expects it: one string of JSON.
     pub(crate) fn to_json(&self) -> Result<String, Error> {
         for (name, value) in &self.fields {
             self.check_field(name, value)?;
         }
         let texts = self.tags.iter().chain([&self.description]);
         if texts.into_iter().any(|text| text.contains('\0')) {
-            return Err(invalid("metadata", "a text in it holds a NUL character"));
+            return Err(Error::invalid_input(
+                "metadata",
+                "a text contains a NUL character",
+            ));
         }
-        let mut whole = self.fields.clone();
-        whole.insert("description".into(), self.description.as_str().into());
-        whole.insert("tags".into(), self.tags.clone().into());
-        let json = Value::Object(whole).to_string();
+        let mut all = self.fields.clone();
+        all.insert("description".into(), self.description.as_str().into());
+        all.insert("tags".into(), self.tags.clone().into());
+        let json = Value::Object(all).to_string();
         if json.len() > MAX_LEN {
-            return Err(invalid("metadata", "it is longer than 1 MiB"));
+            return Err(Error::invalid_input("metadata", "it is longer than 1 MiB"));
         }
         Ok(json)
     }
 
     fn check_field(&self, name: &str, value: &Value) -> Result<(), Error> {
         if matches!(name, "tags" | "description") {
-            let reason = "it has a place of its own, and is given twice";
-            return Err(invalid("metadata", format!("{name}: {reason}")));
+            let reason = "it must be set with its own method";
+            return Err(Error::invalid_input(
+                "metadata",
+                format!("{name}: {reason}"),
+            ));
         }
         if name == "md5" {
-            let good = value.as_str().is_some_and(|text| {
+            let is_md5 = value.as_str().is_some_and(|text| {
                 text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit())
             });
-            if !good {
-                return Err(invalid("metadata", "md5: it is not 32 hexadecimal digits"));
+            if !is_md5 {
+                return Err(Error::invalid_input(
+                    "metadata",
+                    "md5: it is not 32 hexadecimal digits",
+                ));
             }
         }
         if DATES.contains(&name) && !value.as_str().is_some_and(is_iso_8601) {
             let reason = "it is not an ISO 8601 date, such as 2020-01-02 or 2020-01-02T03:04:05Z";
-            return Err(invalid("metadata", format!("{name}: {reason}")));
+            return Err(Error::invalid_input(
+                "metadata",
+                format!("{name}: {reason}"),
+            ));
         }
-        if name.contains('\0') || holds_nul(value) {
-            return Err(invalid("metadata", "a text in it holds a NUL character"));
+        if name.contains('\0') || contains_nul(value) {
+            return Err(Error::invalid_input(
+                "metadata",
+                "a text contains a NUL character",
+            ));
         }
         Ok(())
     }
 }
 
-fn invalid(argument: &'static str, reason: impl Into<String>) -> Error {
-    Error::InvalidInput {
-        argument,
-        reason: reason.into(),
-    }
-}
-
-/// NUL cannot be stored in the server's database.
-fn holds_nul(value: &Value) -> bool {
+/// Whether a value contains NUL, which the server's database cannot store.
+fn contains_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),
-        Value::Array(items) => items.iter().any(holds_nul),
-        Value::Object(map) => map.iter().any(|(k, v)| k.contains('\0') || holds_nul(v)),
+        Value::Array(items) => items.iter().any(contains_nul),
+        Value::Object(map) => map.iter().any(|(k, v)| k.contains('\0') || contains_nul(v)),
         _ => false,
     }
 }
 
-/// `YYYY-MM-DD`, and after a `T` or a space `HH:MM`, `:SS`, a fraction, `Z` or an offset.
+/// Whether a text is `YYYY-MM-DD`, optionally followed by `T` or a space, `HH:MM`, `:SS`, a fraction,
+/// and `Z` or an offset.
 fn is_iso_8601(text: &str) -> bool {
     let (date, time) = match text.split_once(['T', ' ']) {
         Some((date, time)) => (date, Some(time)),
@@ -219,14 +229,14 @@ fn is_time(text: &str) -> bool {
         None => (clock, None),
     };
     let parts: Vec<Option<u8>> = clock.split(':').map(|part| digits(part, 2)).collect();
-    let whole = match *parts.as_slice() {
+    let is_clock = match *parts.as_slice() {
         [Some(hour), Some(minute)] => fraction.is_none() && Time::from_hms(hour, minute, 0).is_ok(),
         [Some(hour), Some(minute), Some(second)] => Time::from_hms(hour, minute, second).is_ok(),
         _ => false,
     };
-    let fraction_good = fraction
+    let is_fraction = fraction
         .is_none_or(|f| (1..=6).contains(&f.len()) && f.bytes().all(|b| b.is_ascii_digit()));
-    whole && fraction_good && is_offset(offset)
+    is_clock && is_fraction && is_offset(offset)
 }
 
 fn is_offset(text: &str) -> bool {
@@ -243,10 +253,10 @@ fn is_offset(text: &str) -> bool {
     hours < 24 && UtcOffset::from_hms(hours, minutes, 0).is_ok()
 }
 
-/// Exactly `count` ASCII digits, as a number.
+/// Parses exactly `count` ASCII digits.
 fn digits<N: std::str::FromStr>(text: &str, count: usize) -> Option<N> {
-    let good = text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
-    good.then(|| text.parse().ok())?
+    let valid = text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
+    valid.then(|| text.parse().ok())?
 }
 
 #[cfg(test)]
@@ -256,7 +266,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn is_the_json_the_api_wants() {
+    fn metadata_is_one_json_string() {
         let metadata = FileMetadata::new("Diet survey").tags(["survey", "csv"]);
         assert_eq!(
             metadata.to_json().unwrap(),
@@ -269,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_open_humans_refuses_or_crashes_on() {
+    fn metadata_rejects_values_that_open_humans_cannot_store() {
         for bad in [
             FileMetadata::new("").md5("abc"),
             FileMetadata::new("").field("md5", 5),
@@ -294,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_the_dates_open_humans_takes() {
+    fn is_iso_8601_accepts_dates_and_times() {
         for good in [
             "2020-01-02",
             "2020-02-29",
@@ -310,12 +320,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_date_makes_it_panic(text in "\\PC*") {
+        fn is_iso_8601_never_panics_on_any_text(text in "\\PC*") {
             is_iso_8601(&text);
         }
 
         #[test]
-        fn nothing_like_a_date_makes_it_panic(text in "[0-9TZ:.+ -]{0,30}") {
+        fn is_iso_8601_never_panics_on_similar_text(text in "[0-9TZ:.+ -]{0,30}") {
             is_iso_8601(&text);
         }
     }

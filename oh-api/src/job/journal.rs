@@ -1,7 +1,7 @@
-//! Which members are done, in a file: so that a job that broke off goes on where it was.
+//! The journal of a job: a file with a line for each finished member, so that the job can resume.
 //!
-//! A line of text for each, appended and synchronised when the member is done. A line that was cut off
-//! by a crash counts for nothing. One run has the file at a time.
+//! Lines are appended and synchronized one by one. An incomplete last line, which a crash leaves, is
+//! ignored. The file is locked during a run.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -12,38 +12,38 @@ use std::sync::Arc;
 use crate::files::hashing::blocking;
 use crate::{Error, ProjectMemberId};
 
-/// The first line: whatever has another is no such file, and is left alone.
-const HEADER: &str = "# Members an Open Humans job is done with. Delete this to begin anew.\n";
+/// The first line. A file with another first line is not a journal and is not changed.
+const HEADER: &str = "# Members finished by an Open Humans job. Delete this file to start over.\n";
 
-/// The file, locked for as long as this lives.
+/// The locked file.
 pub(super) struct Journal {
     path: PathBuf,
     file: Arc<File>,
 }
 
 impl Journal {
-    /// Opens the file, which is made if need be, and reads who is done.
+    /// Opens or creates the file and returns the finished members.
     pub(super) async fn open(path: &Path) -> Result<(Self, HashSet<ProjectMemberId>), Error> {
         let path = path.to_owned();
-        let named = path.clone();
+        let file_path = path.clone();
         let opened = blocking(move |_| read(&path)).await;
-        let (file, done) = opened.map_err(|error| error.at(&named))?;
-        let (path, file) = (named, Arc::new(file));
+        let (file, done) = opened.map_err(|error| error.at(&file_path))?;
+        let (path, file) = (file_path, Arc::new(file));
         Ok((Self { path, file }, done))
     }
 
-    /// Writes down that a member is done.
+    /// Appends a finished member.
     pub(super) async fn add(&self, member: &ProjectMemberId) -> Result<(), Error> {
         let (file, line) = (self.file.clone(), format!("{member}\n"));
         let written = blocking(move |_| {
-            // In one write, so that only its end can be missing.
+            // A single write, so that a crash can only truncate the line.
             (&*file).write_all(line.as_bytes())?;
             file.sync_data()
         });
         written.await.map_err(|error| error.at(&self.path))
     }
 
-    /// Removes the file: everything is done.
+    /// Removes the file.
     pub(super) async fn remove(self) -> Result<(), Error> {
         let path = self.path.clone();
         let removed = blocking(move |_| std::fs::remove_file(path)).await;
@@ -59,39 +59,36 @@ fn read(path: &Path) -> Result<(File, HashSet<ProjectMemberId>), Error> {
     let mut file = options.open(path)?;
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(invalid("another run has it")),
+        Err(TryLockError::WouldBlock) => return Err(invalid("another run uses it")),
         Err(TryLockError::Error(error)) => return Err(error.into()),
     }
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
-    let whole = bytes
+    let complete = bytes
         .iter()
         .rposition(|b| *b == b'\n')
         .map_or(0, |at| at + 1);
-    let text = std::str::from_utf8(&bytes[..whole]).map_err(|_| invalid(NOT_ONE))?;
+    let text = std::str::from_utf8(&bytes[..complete]).map_err(|_| invalid(NOT_A_JOURNAL))?;
     let done = match text.strip_prefix(HEADER) {
         Some(ids) => ids.lines().map(str::parse).collect(),
         None if text.is_empty() && HEADER.as_bytes().starts_with(&bytes) => Ok(HashSet::new()),
-        None => return Err(invalid(NOT_ONE)),
+        None => return Err(invalid(NOT_A_JOURNAL)),
     };
-    let done = done.map_err(|_| invalid(NOT_ONE))?;
-    // What a crash cut off is written anew.
-    file.set_len(whole as u64)?;
+    let done = done.map_err(|_| invalid(NOT_A_JOURNAL))?;
+    // Removes an incomplete line.
+    file.set_len(complete as u64)?;
     file.seek(SeekFrom::End(0))?;
-    if whole == 0 {
+    if complete == 0 {
         file.write_all(HEADER.as_bytes())?;
         file.sync_data()?;
     }
     Ok((file, done))
 }
 
-const NOT_ONE: &str = "it is not the journal of a job, and was left as it is";
+const NOT_A_JOURNAL: &str = "it is not the journal of a job and was not changed";
 
 fn invalid(reason: &str) -> Error {
-    Error::InvalidInput {
-        argument: "journal",
-        reason: reason.into(),
-    }
+    Error::invalid_input("journal", reason)
 }
 
 #[cfg(test)]
@@ -103,7 +100,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_done_stays_done_and_what_was_cut_off_is_not() {
+    async fn journal_keeps_complete_lines_after_crash() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("job.done");
         let (journal, done) = Journal::open(&path).await.unwrap();
@@ -111,7 +108,7 @@ mod tests {
         journal.add(&id("01026778")).await.unwrap();
         let second = Journal::open(&path).await.err().unwrap();
         assert!(
-            second.to_string().contains("another run has it"),
+            second.to_string().contains("another run uses it"),
             "{second}"
         );
         drop(journal);
@@ -129,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_of_another_kind_is_left_as_it_is() {
+    async fn journal_does_not_change_other_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("thesis.txt");
         for text in [
@@ -141,28 +138,28 @@ mod tests {
         ] {
             std::fs::write(&path, text).unwrap();
             let error = Journal::open(&path).await.err().unwrap();
-            assert!(error.to_string().contains("left as it is"), "{error}");
+            assert!(error.to_string().contains("was not changed"), "{error}");
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
         }
-        // A crash while the first line was written.
+        // A crash truncated the first line.
         for cut in [0, 1, HEADER.len() - 1] {
             std::fs::write(&path, &HEADER[..cut]).unwrap();
             assert!(Journal::open(&path).await.unwrap().1.is_empty());
             assert_eq!(std::fs::read_to_string(&path).unwrap(), HEADER);
         }
-        let nowhere = Journal::open(Path::new("/no/such/folder/x"))
+        let missing = Journal::open(Path::new("/no/such/folder/x"))
             .await
             .err()
             .unwrap();
         assert!(
-            nowhere.to_string().contains("/no/such/folder/x"),
-            "{nowhere}"
+            missing.to_string().contains("/no/such/folder/x"),
+            "{missing}"
         );
     }
 
     #[cfg(unix)]
     #[tokio::test]
-    async fn only_its_owner_may_read_it() {
+    async fn journal_is_readable_only_by_owner() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("job.done");

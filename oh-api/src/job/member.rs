@@ -1,4 +1,4 @@
-//! One member, as a job meets them.
+//! A member that a job processes.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,77 +8,77 @@ use crate::{
     Upload, UploadOutcome,
 };
 
-/// A member whom a job deals with, with what the list of members brought along.
+/// A member that a job processes, with its record from the member list.
 pub struct JobMember {
-    member: ProjectMember,
+    record: ProjectMember,
     project: ProjectClient,
     client: MemberClient,
     attempt: u32,
-    /// Whether the files in the record are still all there are, as far as this visit knows.
-    listed: AtomicBool,
+    /// Whether the record contains all files. False after an upload.
+    has_all_files: AtomicBool,
 }
 
 impl JobMember {
-    pub(super) fn new(project: &ProjectClient, member: ProjectMember, attempt: u32) -> Self {
-        let whole = member.file_count == u64::try_from(member.data.len()).ok();
+    pub(super) fn new(project: &ProjectClient, record: ProjectMember, attempt: u32) -> Self {
+        let complete = record.file_count == u64::try_from(record.data.len()).ok();
         Self {
-            client: project.member(&member.project_member_id),
+            client: project.member(&record.project_member_id),
             project: project.clone(),
-            // What an earlier attempt has changed is not in the record.
-            listed: AtomicBool::new(whole && attempt == 1),
+            // The record does not contain changes of earlier attempts.
+            has_all_files: AtomicBool::new(complete && attempt == 1),
             attempt,
-            member,
+            record,
         }
     }
 
-    /// The member's id.
+    /// Returns the member's id.
     pub fn id(&self) -> &ProjectMemberId {
-        &self.member.project_member_id
+        &self.record.project_member_id
     }
 
-    /// The member's record from the project's list.
-    pub fn member(&self) -> &ProjectMember {
-        &self.member
+    /// Returns the member's record from the member list.
+    pub fn record(&self) -> &ProjectMember {
+        &self.record
     }
 
-    /// What acts for the member, with the master token.
+    /// Returns a client for the member that uses the master token.
     pub fn client(&self) -> &MemberClient {
         &self.client
     }
 
-    /// Which attempt at this member it is, counted from 1.
+    /// Returns the number of the attempt, counted from 1.
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
 
-    /// All files of the member that the project can see. Where the list of members brought them all
-    /// along, they cost no request.
+    /// Lists all files of the member that the project can see. Makes no request if the member's record
+    /// contains all files.
     pub fn files(&self) -> List<DataFile> {
-        match self.listed.load(Ordering::Relaxed) {
-            true => self.project.files_of(&self.member),
+        match self.has_all_files.load(Ordering::Relaxed) {
+            true => self.project.files_of(&self.record),
             false => self.client.files(),
         }
     }
 
-    /// Uploads a file unless it is there: see [`MemberClient::upload_if_absent`]. Where the list
-    /// of members brought the files along, looking costs no request.
+    /// Uploads a file unless it exists, see [`MemberClient::upload_if_absent`]. Makes no request to
+    /// list files if the member's record contains all of them.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`MemberClient::upload_if_absent`].
     pub async fn upload_if_absent(
         &self,
         upload: Upload,
-        same: MatchBy,
+        match_by: MatchBy,
     ) -> Result<UploadOutcome, Error> {
-        let listed = self.listed.load(Ordering::Relaxed);
-        let known = listed.then_some((&*self.member.data, &*self.member.sources_shared));
+        let has_all_files = self.has_all_files.load(Ordering::Relaxed);
+        let known = has_all_files.then_some((&*self.record.data, &*self.record.sources_shared));
         let outcome = self
             .client
-            .upload_if_absent_among(known, upload, same)
+            .upload_if_absent_among(known, upload, match_by)
             .await;
         if !matches!(outcome, Ok(UploadOutcome::AlreadyExists(_))) {
-            self.listed.store(false, Ordering::Relaxed);
+            self.has_all_files.store(false, Ordering::Relaxed);
         }
         outcome
     }
@@ -87,7 +87,7 @@ impl JobMember {
 impl fmt::Debug for JobMember {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JobMember")
-            .field("member", &self.member)
+            .field("member", &self.record)
             .field("attempt", &self.attempt)
             .finish_non_exhaustive()
     }

@@ -1,8 +1,8 @@
-//! Jobs over all members of a project: a monthly report for everyone, data fetched every night.
+//! Jobs over all members of a project, such as a monthly report.
 //!
-//! [`ProjectClient::for_each_member`] visits the members, several at a time, with what the list of
-//! members brings along of each; tries again what may pass; and remembers who is done, so that a job
-//! that broke off goes on where it was.
+//! [`ProjectClient::for_each_member`] calls an async function for each member, several at a time. It
+//! retries temporary failures, and can record finished members in a journal, so that an interrupted
+//! job resumes. A run in which no member fails removes the journal.
 //!
 //! ```no_run
 //! use oh_api::job::MemberJob;
@@ -12,10 +12,10 @@
 //! let project = Client::new("https://www.openhumans.org")?.project("the master token");
 //! let job = MemberJob::new().resume("report-2026-11.done");
 //! let report = project
-//!     .for_each_member(&job, async |visit| {
-//!         let text = format!("You share {:?} files.\n", visit.member().file_count);
+//!     .for_each_member(&job, async |member| {
+//!         let text = format!("You share {:?} files.\n", member.record().file_count);
 //!         let upload = Upload::bytes("report-2026-11.txt", text);
-//!         visit.upload_if_absent(upload, MatchBy::Name).await?;
+//!         member.upload_if_absent(upload, MatchBy::Name).await?;
 //!         Ok(())
 //!     })
 //!     .await?;
@@ -24,9 +24,9 @@
 //! # }
 //! ```
 //!
-//! A member can be visited more than once: when an attempt failed, or when a run ended after the
-//! member was dealt with and before that was written down. So a visit does what may be done twice,
-//! as [`JobMember::upload_if_absent`] does.
+//! The function can be called more than once for a member: after a failed attempt, or if a run ended
+//! before the journal was written. It must therefore be idempotent, as
+//! [`JobMember::upload_if_absent`] is.
 
 mod journal;
 mod member;
@@ -46,13 +46,13 @@ use journal::Journal;
 pub use member::JobMember;
 pub use report::{JobFailure, JobProgress, JobReport, MemberOutcome};
 
-/// How many members are visited at a time unless set.
+/// The default number of members that are processed at a time.
 const CONCURRENCY: usize = 4;
 
-/// So often the list of members is read, at most, until everyone it counts was met.
+/// How often the member list is read until all members that it counts were processed.
 const MAX_PASSES: usize = 3;
 
-/// How a job visits the members.
+/// Options of a job.
 #[derive(Clone)]
 #[must_use]
 pub struct MemberJob {
@@ -78,39 +78,39 @@ impl Default for MemberJob {
 }
 
 impl MemberJob {
-    /// Four members at a time, each tried as [`RetryPolicy`] has it unless set.
+    /// Creates options with four members at a time and the default [`RetryPolicy`].
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many members are visited at a time.
+    /// Sets how many members are processed at a time.
     pub fn concurrency(mut self, members: usize) -> Self {
         self.concurrency = members.max(1);
         self
     }
 
-    /// When a member whose visit failed is visited again, in the same run. This comes on top of what
-    /// the [`Client`](crate::Client) repeats of single calls.
+    /// Sets when the function is called again for a member in the same run. This is in addition to the
+    /// retries of single calls by the [`Client`](crate::Client).
     pub fn retries(mut self, retries: RetryPolicy) -> Self {
         self.retries = retries;
         self
     }
 
-    /// Keeps in this file who is done, and begins with those who are not. Only its owner may read
-    /// it. When everyone is done it is removed, so that the next run begins anew; while someone
-    /// failed it stays, and the next run is for them.
+    /// Records finished members in this journal and skips those that it contains. On Unix only its
+    /// owner can read the file. A run in which no member fails removes it, so that the next run starts
+    /// over; otherwise the next run processes the failed members.
     pub fn resume(mut self, journal: impl Into<PathBuf>) -> Self {
         self.journal = Some(journal.into());
         self
     }
 
-    /// Visits none of these.
+    /// Excludes these members.
     pub fn except(mut self, members: impl IntoIterator<Item = ProjectMemberId>) -> Self {
         self.except.extend(members);
         self
     }
 
-    /// Calls back when a member is done with, whatever came of it. The callback must be quick.
+    /// Calls `callback` after each member. The callback must return quickly.
     pub fn on_progress(
         mut self,
         callback: impl Fn(&JobProgress<'_>) + Send + Sync + 'static,
@@ -131,25 +131,25 @@ impl fmt::Debug for MemberJob {
 }
 
 impl ProjectClient {
-    /// Visits all active members of the project, each with `visit`.
+    /// Calls `process` for all active members of the project.
     ///
-    /// A member who fails is in the report, and the others go on. One who leaves meanwhile
-    /// ([`Error::Deauthorized`]) counts as left. When the master token is no longer good the run ends
-    /// there. Members are visited as their pages come, so memory does not grow with their number; a
-    /// list that shifted while it was read is read again, until everyone it counts was met.
+    /// If it fails for a member, the error is in the report and the job continues. A member who leaves
+    /// during the run ([`Error::Deauthorized`]) counts as left. The run ends if the master token is
+    /// rejected. Memory use does not grow with the number of members. If the member list changes while
+    /// it is read, it is read again until all members that it counts were processed.
     ///
-    /// Dropping the future ends the run. Those who were being visited then are visited again by the
-    /// next run with the same [`MemberJob::resume`].
+    /// Dropping the future ends the run. The next run with the same [`MemberJob::resume`] processes the
+    /// interrupted members again.
     ///
     /// # Errors
     ///
-    /// When the list of members cannot be read to its end, or the master token does not work:
-    /// whoever is done by then stays done in the file. [`Error::InvalidInput`] when that file is of
-    /// another kind, or another run has it; [`Error::Io`] when it cannot be written.
+    /// If the member list cannot be read to its end or the master token is rejected; finished members
+    /// remain in the journal. [`Error::InvalidInput`] if the file is not a journal or another run uses
+    /// it; [`Error::Io`] if it cannot be written.
     pub async fn for_each_member<F, Fut>(
         &self,
         job: &MemberJob,
-        visit: F,
+        process: F,
     ) -> Result<JobReport, Error>
     where
         F: Fn(JobMember) -> Fut,
@@ -168,10 +168,10 @@ impl ProjectClient {
             report: JobReport::default(),
             total: None,
         };
-        let mut met = HashSet::new();
+        let mut seen = HashSet::new();
         for _ in 0..MAX_PASSES {
-            self.pass(&mut run, &done, &mut met, &visit).await?;
-            if run.total.is_none_or(|total| met.len() as u64 >= total) {
+            self.pass(&mut run, &done, &mut seen, &process).await?;
+            if run.total.is_none_or(|total| seen.len() as u64 >= total) {
                 break;
             }
         }
@@ -182,13 +182,13 @@ impl ProjectClient {
         Ok(report)
     }
 
-    /// Reads the list once, and visits those who were not met before.
+    /// Reads the member list once, and processes the members that are not in `seen`.
     async fn pass<F, Fut>(
         &self,
         run: &mut Run<'_>,
         done: &HashSet<ProjectMemberId>,
-        met: &mut HashSet<ProjectMemberId>,
-        visit: &F,
+        seen: &mut HashSet<ProjectMemberId>,
+        process: &F,
     ) -> Result<(), Error>
     where
         F: Fn(JobMember) -> Fut,
@@ -196,17 +196,17 @@ impl ProjectClient {
     {
         let job = run.job;
         let mut members = self.members();
-        let mut visits = FuturesUnordered::new();
+        let mut running = FuturesUnordered::new();
         let mut more = true;
         let mut fatal = None;
-        while more || !visits.is_empty() {
+        while more || !running.is_empty() {
             tokio::select! {
-                Some((member, outcome)) = visits.next(), if !visits.is_empty() => match outcome {
+                Some((member, outcome)) = running.next(), if !running.is_empty() => match outcome {
                     Ok(outcome) => run.add(member, outcome).await?,
-                    // Those who are being visited are seen to their end.
+                    // Members that are being processed are finished.
                     Err(error) => (more, fatal) = (false, Some(error)),
                 },
-                member = members.next(), if more && visits.len() < job.concurrency => {
+                member = members.next(), if more && running.len() < job.concurrency => {
                     let member = match member {
                         Some(Ok(member)) => member,
                         Some(Err(error)) => {
@@ -220,12 +220,12 @@ impl ProjectClient {
                     };
                     run.total = members.total().or(run.total);
                     let id = &member.project_member_id;
-                    if !met.insert(id.clone()) || job.except.contains(id) {
+                    if !seen.insert(id.clone()) || job.except.contains(id) {
                         continue;
                     }
                     match done.contains(id) {
                         true => run.add(id.clone(), MemberOutcome::AlreadyDone).await?,
-                        false => visits.push(self.visit(member, job, visit)),
+                        false => running.push(self.process(member, job, process)),
                     }
                 }
             }
@@ -233,12 +233,12 @@ impl ProjectClient {
         fatal.map_or(Ok(()), Err)
     }
 
-    /// Visits one member, as often as it takes. An error is one that ends the run.
-    async fn visit<F, Fut>(
+    /// Processes one member with retries. Returns an error if the run must end.
+    async fn process<F, Fut>(
         &self,
         member: ProjectMember,
         job: &MemberJob,
-        visit: &F,
+        process: &F,
     ) -> (ProjectMemberId, Result<MemberOutcome, Error>)
     where
         F: Fn(JobMember) -> Fut,
@@ -248,7 +248,7 @@ impl ProjectClient {
         let mut attempt = 0;
         let work = || {
             attempt += 1;
-            visit(JobMember::new(self, member.clone(), attempt))
+            process(JobMember::new(self, member.clone(), attempt))
         };
         let again = |error: &AppError| error.is_retryable();
         let error = match job.retries.run(again, work).await {
@@ -257,7 +257,7 @@ impl ProjectClient {
         };
         let outcome = match error.api() {
             Some(Error::Deauthorized) => Ok(MemberOutcome::Left),
-            // Is it the token of this member, or the one all the others need, too?
+            // Distinguishes a token of this member from the master token.
             Some(Error::Expired | Error::Unauthorized { .. }) => match self.project().await {
                 Err(refused @ (Error::Expired | Error::Unauthorized { .. })) => Err(refused),
                 _ => Ok(MemberOutcome::Failed(error)),
@@ -268,12 +268,12 @@ impl ProjectClient {
     }
 }
 
-/// A run so far.
+/// The state of a run.
 struct Run<'j> {
     journal: Option<&'j Journal>,
     job: &'j MemberJob,
     report: JobReport,
-    /// How many members the server counts.
+    /// The number of members according to the server.
     total: Option<u64>,
 }
 

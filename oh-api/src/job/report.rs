@@ -1,68 +1,68 @@
-//! What came of a job.
+//! Results of a job.
 
 use crate::AppError;
 use crate::ProjectMemberId;
 
-/// What came of one member.
+/// The result of one member.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum MemberOutcome {
-    /// The visit succeeded.
+    /// The function succeeded.
     Done,
-    /// An earlier run was done with the member.
+    /// An earlier run finished the member.
     AlreadyDone,
-    /// The member has left since the list was read.
+    /// The member left during the run.
     Left,
-    /// The visit failed, as often as it was tried.
+    /// All attempts failed.
     Failed(AppError),
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug, Default)]
 #[must_use]
 #[non_exhaustive]
 pub struct JobReport {
-    /// Members whose visit succeeded.
+    /// Members for whom the function succeeded.
     pub done: u64,
-    /// Members whom an earlier run was done with.
+    /// Members that an earlier run finished.
     pub already_done: u64,
-    /// Members who left meanwhile.
+    /// Members who left during the run.
     pub left: u64,
-    /// Members whose visit failed.
+    /// Members for whom the function failed.
     pub failed: Vec<JobFailure>,
 }
 
-/// A member whose visit failed.
+/// A member for whom the function failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct JobFailure {
-    /// Who.
+    /// The member's id.
     pub member: ProjectMemberId,
-    /// Why.
+    /// The error of the last attempt.
     pub error: AppError,
 }
 
-/// A member is done with, for whoever watches.
+/// The progress of a job after one member.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct JobProgress<'a> {
-    /// Who.
+    /// The member's id.
     pub member: &'a ProjectMemberId,
-    /// What came of it.
+    /// The member's result.
     pub outcome: &'a MemberOutcome,
-    /// How many members are done with, this one included, whatever came of them.
+    /// How many members were processed, including this one.
     pub members: u64,
-    /// How many there are, as the server last said.
+    /// The total number of members, if the server states it.
     pub of_members: Option<u64>,
 }
 
 impl JobReport {
-    /// Whether nobody failed.
+    /// Returns whether no member failed.
     pub fn is_complete(&self) -> bool {
         self.failed.is_empty()
     }
 
-    /// How many members were done with, whatever came of them.
+    /// Returns how many members were processed.
     pub fn members(&self) -> u64 {
         self.done + self.already_done + self.left + self.failed.len() as u64
     }
@@ -75,7 +75,7 @@ impl JobReport {
         progress: Option<&(dyn Fn(&JobProgress<'_>) + Send + Sync)>,
     ) {
         if let MemberOutcome::Failed(error) = &outcome {
-            tracing::warn!(%error, "a job failed for a member");
+            tracing::warn!(%error, "job failed for a member");
         }
         if let Some(progress) = progress {
             progress(&JobProgress {

@@ -1,4 +1,4 @@
-//! Jobs against a script; the sandbox plays the rest in the contract suite.
+//! Jobs with a mock transport. The contract suite tests them with the sandbox.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,29 +22,29 @@ fn page(count: u32, ids: &[u32], next: Option<u32>) -> String {
 }
 
 #[tokio::test]
-async fn a_list_that_shifts_is_read_until_everyone_was_met() {
+async fn job_reads_changed_list_until_all_members_are_processed() {
     let mock = MockTransport::new();
-    // Someone moves to the first page while the second is fetched: one is met twice, one is missed.
+    // A member moves to the first page between the requests: one is a duplicate, one is missing.
     mock.respond(200, page(4, &[1, 2], Some(2)))
         .respond(200, page(4, &[2, 4], None))
         .respond(200, page(4, &[3, 1, 2, 4], None));
-    let visited = Mutex::new(Vec::new());
+    let processed = Mutex::new(Vec::new());
     let project = mock.client().project("m");
     let report = project
-        .for_each_member(&MemberJob::new(), async |visit| {
-            visited.lock().unwrap().push(visit.id().to_string());
+        .for_each_member(&MemberJob::new(), async |member| {
+            processed.lock().unwrap().push(member.id().to_string());
             Ok(())
         })
         .await
         .unwrap();
     assert_eq!((report.done, report.members()), (4, 4));
-    let visited = visited.into_inner().unwrap();
-    assert_eq!(visited, ["00000001", "00000002", "00000004", "00000003"]);
+    let processed = processed.into_inner().unwrap();
+    assert_eq!(processed, ["00000001", "00000002", "00000004", "00000003"]);
     assert_eq!(mock.requests().len(), 3);
 }
 
 #[tokio::test]
-async fn a_count_that_is_never_reached_ends_all_the_same() {
+async fn job_ends_if_member_count_is_never_reached() {
     let mock = MockTransport::new();
     for _ in 0..MAX_PASSES {
         mock.respond(200, page(9, &[1], None));
@@ -57,7 +57,7 @@ async fn a_count_that_is_never_reached_ends_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_list_that_breaks_off_ends_the_run_and_keeps_who_is_done() {
+async fn failed_member_list_ends_job_and_keeps_journal() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("done");
     let job = MemberJob::new().resume(&path);
@@ -70,27 +70,27 @@ async fn a_list_that_breaks_off_ends_the_run_and_keeps_who_is_done() {
 
     mock.respond(200, page(2, &[1, 2], None));
     let report = project
-        .for_each_member(&job, async |visit| {
-            assert_eq!(visit.id().as_str(), "00000002");
+        .for_each_member(&job, async |member| {
+            assert_eq!(member.id().as_str(), "00000002");
             Ok(())
         })
         .await;
     let report = report.unwrap();
     assert_eq!((report.done, report.already_done), (1, 1));
-    assert!(!path.exists(), "everyone is done");
+    assert!(!path.exists(), "all members are finished");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
+async fn job_retries_only_temporary_errors() {
     let mock = MockTransport::new();
     mock.respond(200, page(3, &[1, 2, 3], None));
     let attempts = AtomicU64::new(0);
     let job = MemberJob::new().retries(RetryPolicy::default().attempts(3));
     let project = mock.client().project("m");
     let report = project
-        .for_each_member(&job, async |visit| {
+        .for_each_member(&job, async |member| {
             attempts.fetch_add(1, Ordering::Relaxed);
-            match (visit.id().as_str(), visit.attempt()) {
+            match (member.id().as_str(), member.attempt()) {
                 ("00000001", 1 | 2) => Err(AppError::temporary("locked")),
                 ("00000001", 3) => Ok(()),
                 ("00000002", 1) => Err(AppError::permanent("no such column")),
@@ -107,7 +107,7 @@ async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
 }
 
 #[tokio::test]
-async fn a_token_of_one_member_ends_nothing_and_the_projects_ends_all() {
+async fn job_ends_only_if_master_token_is_rejected() {
     let refused = || Error::Unauthorized {
         detail: "Invalid token.".into(),
     };
@@ -116,7 +116,7 @@ async fn a_token_of_one_member_ends_nothing_and_the_projects_ends_all() {
     let job = MemberJob::new().concurrency(1);
     mock.respond(200, page(2, &[1, 2], None)).respond(200, "{}");
     let report = project
-        .for_each_member(&job, async |visit| match visit.id().as_str() {
+        .for_each_member(&job, async |member| match member.id().as_str() {
             "00000001" => Err(refused().into()),
             _ => Ok(()),
         })
@@ -126,39 +126,39 @@ async fn a_token_of_one_member_ends_nothing_and_the_projects_ends_all() {
 
     mock.respond(200, page(2, &[1, 2], None))
         .respond(401, r#"{"detail":"Expired token."}"#);
-    let visits = AtomicU64::new(0);
+    let calls = AtomicU64::new(0);
     let ended = project
         .for_each_member(&job, async |_| {
-            visits.fetch_add(1, Ordering::Relaxed);
+            calls.fetch_add(1, Ordering::Relaxed);
             Err(refused().into())
         })
         .await;
     assert!(matches!(ended, Err(Error::Expired)));
-    assert_eq!(visits.into_inner(), 1);
+    assert_eq!(calls.into_inner(), 1);
 }
 
 #[tokio::test]
-async fn a_run_can_be_a_task_of_its_own() {
+async fn job_can_run_in_spawned_task() {
     let mock = MockTransport::new();
     mock.respond(200, page(1, &[1], None));
     let project = mock.client().project("m");
-    let told = Arc::new(Mutex::new(Vec::new()));
+    let reports = Arc::new(Mutex::new(Vec::new()));
     let job = MemberJob::new().on_progress({
-        let told = Arc::clone(&told);
+        let reports = Arc::clone(&reports);
         move |progress| {
-            let what = (progress.members, progress.of_members);
-            told.lock().unwrap().push(what);
+            let counts = (progress.members, progress.of_members);
+            reports.lock().unwrap().push(counts);
         }
     });
     let note = String::from("in the task");
     let run = tokio::spawn(async move {
-        let visit = async |visit: JobMember| {
+        let process = async |member: JobMember| {
             assert_eq!(note, "in the task");
-            visit.files().try_next().await?;
+            member.files().try_next().await?;
             Ok(())
         };
-        project.for_each_member(&job, visit).await
+        project.for_each_member(&job, process).await
     });
     assert_eq!(run.await.unwrap().unwrap().done, 1);
-    assert_eq!(*told.lock().unwrap(), [(1, Some(1))]);
+    assert_eq!(*reports.lock().unwrap(), [(1, Some(1))]);
 }

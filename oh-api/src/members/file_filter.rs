@@ -1,8 +1,9 @@
 //! Filters for public files.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use crate::members::public::segment;
+use crate::Error;
 use crate::rest::call::Call;
 use crate::types::data_file::DataFile;
 
@@ -103,6 +104,21 @@ pub(crate) fn number_at_end(address: &str) -> Option<u64> {
     let url = Url::parse(address).ok();
     let path = url.as_ref().map_or(address, Url::path);
     path.trim_end_matches('/').rsplit('/').next()?.parse().ok()
+}
+
+/// The characters that are not escaped in a path segment (RFC 3986 section 2.3).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// Escapes a username for a path.
+pub(crate) fn segment(username: &str) -> Result<String, Error> {
+    if matches!(username, "" | "." | "..") {
+        return Err(Error::invalid_input("username", "it is not a username"));
+    }
+    Ok(utf8_percent_encode(username, SEGMENT).to_string())
 }
 
 #[cfg(test)]

@@ -44,7 +44,6 @@ pub struct ExchangeMember {
     /// The member's id in this project.
     pub project_member_id: ProjectMemberId,
     /// The username, if the member shares it with the project.
-    #[serde(default)]
     pub username: Option<String>,
     /// When the member joined the project.
     #[serde(default, deserialize_with = "lenient")]

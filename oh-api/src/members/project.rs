@@ -48,37 +48,28 @@ pub struct Project {
     #[serde(default, deserialize_with = "lenient")]
     pub id: Option<u64>,
     /// The source name of its files, such as `direct-sharing-2`.
-    #[serde(default)]
     pub id_label: Option<String>,
     /// The project's name.
-    #[serde(default)]
     pub name: Option<String>,
     /// The project's name in URLs.
-    #[serde(default)]
     pub slug: Option<String>,
     /// `oauth2` or `on-site`.
-    #[serde(default, rename = "type")]
+    #[serde(rename = "type")]
     pub kind: Option<String>,
     /// Whether members can join.
-    #[serde(default)]
     pub active: Option<bool>,
     /// Whether the Open Humans community approved it.
-    #[serde(default)]
     pub approved: Option<bool>,
     /// The number of members.
     #[serde(default, deserialize_with = "lenient")]
     pub authorized_members: Option<u64>,
     /// The project leader.
-    #[serde(default)]
     pub leader: Option<String>,
     /// The organization that runs it.
-    #[serde(default)]
     pub organization: Option<String>,
     /// The URL of its website.
-    #[serde(default)]
     pub info_url: Option<String>,
     /// A short description.
-    #[serde(default)]
     pub short_description: Option<String>,
     /// The data types that it may upload, as paths relative to the server.
     #[serde(default, deserialize_with = "bounded_list::<_, _, MAX_LIST>")]
@@ -90,25 +81,18 @@ pub struct Project {
     #[serde(default, deserialize_with = "bounded_list::<_, _, MAX_LIST>")]
     pub request_sources_access: Vec<String>,
     /// Whether it requests usernames.
-    #[serde(default)]
     pub request_username_access: Option<bool>,
     /// The URL of its badge image.
-    #[serde(default)]
     pub badge_image: Option<String>,
     /// The contact e-mail address.
-    #[serde(default)]
     pub contact_email: Option<String>,
     /// Whether it is run by an academic or nonprofit organization.
-    #[serde(default)]
     pub is_academic_or_nonprofit: Option<bool>,
     /// Whether it is a study with an institutional review board.
-    #[serde(default)]
     pub is_study: Option<bool>,
     /// A long description.
-    #[serde(default)]
     pub long_description: Option<String>,
     /// A description of the data that it returns to its members.
-    #[serde(default)]
     pub returned_data_description: Option<String>,
     #[serde(skip)]
     raw: Raw,
@@ -130,7 +114,6 @@ pub struct ProjectMember {
     /// The member's id in this project.
     pub project_member_id: ProjectMemberId,
     /// The username, if the member shares it with the project.
-    #[serde(default)]
     pub username: Option<String>,
     /// When the member joined the project.
     #[serde(default, deserialize_with = "lenient")]
@@ -145,7 +128,6 @@ pub struct ProjectMember {
     #[serde(default, deserialize_with = "bounded_list::<_, _, MAX_FILES>")]
     pub data: Vec<DataFile>,
     /// The `exchange-member` URL for this member. Contains the master token.
-    #[serde(default)]
     pub exchange_member: Option<SecretUrl>,
     #[serde(skip)]
     raw: Raw,

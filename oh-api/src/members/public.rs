@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::Error;
-use crate::members::file_filter::{FileFilter, list_of, number_at_end};
+use crate::members::file_filter::{FileFilter, list_of, number_at_end, segment};
 use crate::members::project::Project;
 use crate::rest::call::Call;
 use crate::rest::client::{Auth, Client};
@@ -47,13 +46,10 @@ pub struct PublicClient {
 #[non_exhaustive]
 pub struct PublicMember {
     /// The username.
-    #[serde(default)]
     pub username: Option<String>,
     /// The public name.
-    #[serde(default)]
     pub name: Option<String>,
     /// The URL of the profile.
-    #[serde(default)]
     pub profile_url: Option<String>,
     #[serde(skip)]
     raw: Raw,
@@ -74,7 +70,6 @@ pub struct DataType {
     #[serde(default, deserialize_with = "lenient")]
     pub id: Option<u64>,
     /// The data type's name.
-    #[serde(default)]
     pub name: Option<String>,
     /// The number of the more general data type.
     #[serde(default, deserialize_with = "lenient")]
@@ -83,13 +78,10 @@ pub struct DataType {
     #[serde(default, deserialize_with = "lenient")]
     pub children: Option<Vec<u64>>,
     /// A short description.
-    #[serde(default)]
     pub description: Option<String>,
     /// A long description.
-    #[serde(default)]
     pub details: Option<String>,
     /// Whether files can have this data type, rather than only a more specific one.
-    #[serde(default)]
     pub uploadable: Option<bool>,
     /// The projects that upload this data type, as paths relative to the server.
     #[serde(default, deserialize_with = "bounded_list::<_, _, MAX_LIST>")]
@@ -120,7 +112,6 @@ pub struct MembersOfSource {
     /// The source, such as `direct-sharing-2`.
     pub source: String,
     /// The project's name.
-    #[serde(default)]
     pub name: Option<String>,
     /// The members' usernames.
     #[serde(default, deserialize_with = "bounded_list::<_, _, 100_000>")]
@@ -234,7 +225,7 @@ impl PublicClient {
         })
     }
 
-    /// Lists the public files of a data type, without those of more specific types; see
+    /// Lists the public files of a data type, without more specific types; see
     /// [`FileFilter::include_children`].
     pub fn data_type_files(&self, id: u64) -> List<DataFile> {
         self.list(list_of(
@@ -350,21 +341,6 @@ fn contains(text: Option<&str>, part: &str) -> bool {
     text.is_some_and(|text| text.to_lowercase().contains(part))
 }
 
-/// The characters that are not escaped in a path segment (RFC 3986 section 2.3).
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-
-/// Escapes a username for a path.
-pub(crate) fn segment(username: &str) -> Result<String, Error> {
-    if matches!(username, "" | "." | "..") {
-        return Err(Error::invalid_input("username", "it is not a username"));
-    }
-    Ok(utf8_percent_encode(username, SEGMENT).to_string())
-}
-
 impl fmt::Debug for PublicClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PublicClient")
@@ -402,14 +378,14 @@ mod tests {
             answer(r#"{"name":"Loopback Test App"},{"name":"Other"},{}"#),
         );
         let mut projects = public.projects_named("test");
-        let found = projects.try_next().await.unwrap().unwrap();
-        assert_eq!(found.name.as_deref(), Some("Loopback Test App"));
+        let item = projects.try_next().await.unwrap().unwrap();
+        assert_eq!(item.name.as_deref(), Some("Loopback Test App"));
         assert!(projects.try_next().await.unwrap().is_none());
 
         mock.respond(200, answer(r#"{"username":"bob"},{"username":"Alice"}"#));
         let mut members = public.members_named("ali");
-        let found = members.try_next().await.unwrap().unwrap();
-        assert_eq!(found.username.as_deref(), Some("Alice"));
+        let item = members.try_next().await.unwrap().unwrap();
+        assert_eq!(item.username.as_deref(), Some("Alice"));
         assert!(members.try_next().await.unwrap().is_none());
 
         mock.respond(

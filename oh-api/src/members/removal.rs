@@ -2,7 +2,7 @@
 //!
 //! If the project has a webhook, the newest Open Humans removes the member, then responds 500, and
 //! ignores the rest of a list of ids. Each call therefore has one id, and an unclear failure is
-//! resolved by another request: the server rejects the removal of someone who is not a member, and
+//! resolved by another request: the server rejects the removal of a non-member, and
 //! no longer knows the token of a removed member.
 
 use serde_json::json;

@@ -20,7 +20,7 @@ use crate::rest::client::{Auth, Client};
 use crate::rest::response::{ApiResponse, excerpt, shorten};
 use crate::types::record::{bounded_list, lenient};
 
-/// A list whose pages are requested as it is read.
+/// A list that requests its pages on demand.
 ///
 /// It is a [`Stream`] of `Result<T, Error>`; [`try_next`](Self::try_next) reads it without a stream
 /// library. A page that fails is requested again according to the
@@ -147,7 +147,7 @@ impl<T> List<T> {
 }
 
 impl<T: Send + 'static> List<T> {
-    /// Returns the next item, or `None` after the last one.
+    /// Returns the next item, or `None` at the end.
     ///
     /// # Errors
     ///
@@ -192,7 +192,7 @@ impl<T: Send + 'static> Stream for List<T> {
                 }
                 return Poll::Ready(Some(parsed));
             }
-            // Frees the text of the last page before the next one arrives.
+            // Frees the text of this page before the next request.
             list.page = Vec::new().into_iter();
             let (Some(position), Some(source)) = (list.next, &list.source) else {
                 return Poll::Ready(None);
@@ -242,7 +242,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
 struct PageBody<'a> {
     #[serde(default, deserialize_with = "lenient")]
     count: Option<u64>,
-    #[serde(default)]
     next: Option<String>,
     #[serde(borrow, alias = "data")]
     results: Items<'a>,

@@ -257,11 +257,11 @@ mod tests {
             let Error::BadRequest { problems } = failure(400, body) else {
                 panic!("{body}");
             };
-            let [found] = &problems[..] else {
+            let [actual] = &problems[..] else {
                 panic!("{problems:?}");
             };
-            assert_eq!(found.field.as_deref(), field, "{body}");
-            assert_eq!(found.message, problem, "{body}");
+            assert_eq!(actual.field.as_deref(), field, "{body}");
+            assert_eq!(actual.message, problem, "{body}");
         }
     }
 

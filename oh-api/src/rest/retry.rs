@@ -17,7 +17,7 @@ const MAX_DELAY: Duration = Duration::from_secs(30);
 
 /// How often a request is sent again that a connection refused. These attempts do not count, because
 /// each of those connections processed other requests: a server that closes each connection after a
-/// few requests refuses many of those that are sent at once.
+/// few requests refuses many concurrent ones.
 const MAX_REFUSALS: usize = 32;
 
 /// How often and for how long a failed call is repeated.
@@ -69,7 +69,7 @@ impl RetryPolicy {
         self
     }
 
-    /// Sets how long after the first attempt the last one may start.
+    /// Sets the longest time between the start of the first and the last attempt.
     pub fn total(mut self, total: Duration) -> Self {
         self.total = total;
         self

@@ -56,7 +56,7 @@ impl Proxies {
                 // An IPv6 address contains several colons.
                 Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
                     if let Ok(port) = port.parse() {
-                        // A proxy for everything but the host tells whether the host matches.
+                        // This matcher has a proxy for every host except this one.
                         let host = Matcher::builder().all("http://proxy").no(host).build();
                         direct.push((host, port));
                     }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn no_proxy_accepts_ports_wildcards_and_blanks() {
+    fn proxy_exceptions_accept_ports_wildcards_and_blanks() {
         let proxies = proxies(&[
             ("ALL_PROXY", "http://p"),
             (

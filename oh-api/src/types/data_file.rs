@@ -64,10 +64,8 @@ pub struct DataFile {
     /// The URL to download the file without a token. Expires after an hour.
     pub download_url: SecretUrl,
     /// The source of the file, such as `direct-sharing-2`. Public files of newer servers have none.
-    #[serde(default)]
     pub source: Option<String>,
     /// The URL of the project that uploaded the file.
-    #[serde(default)]
     pub source_project: Option<String>,
     /// The owner; public files only.
     #[serde(default, deserialize_with = "lenient")]
@@ -114,10 +112,8 @@ pub struct FileOwner {
     #[serde(default, deserialize_with = "text_or_number")]
     pub id: Option<String>,
     /// The member's public name.
-    #[serde(default)]
     pub name: Option<String>,
     /// The member's username.
-    #[serde(default)]
     pub username: Option<String>,
 }
 

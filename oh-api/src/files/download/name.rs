@@ -1,20 +1,20 @@
-//! A file name nobody can climb out of a directory with.
+//! Safe names for downloaded files.
 
-/// The longest name common file systems take, in bytes.
+/// The longest file name of common file systems, in bytes.
 const MAX_LEN: usize = 255;
 
-/// Endings of the files that a download leaves beside its target until it is whole.
-const OURS: [&str; 2] = [".oh-part", ".oh-mismatch"];
+/// The endings of files that a download creates beside its target.
+const RESERVED_ENDINGS: [&str; 2] = [".oh-part", ".oh-mismatch"];
 
-/// Turns any name into one that can be used for a file in a directory.
+/// Converts any name to a safe and non-empty name for a file in a directory.
 ///
-/// Only what follows the last `/` or `\` is taken. Control characters and characters that turn or
-/// hide text in a terminal become `_`. What begins with `.`, `-` or `~` gets a `_` before it, so
-/// that it is neither hidden, nor read as an option, nor somebody's settings; so do names that end
-/// as this library's unfinished files do. What is too long loses its middle. There is always a name.
+/// Uses only the text after the last `/` or `\`. Replaces control characters, and characters that
+/// reverse or hide text in a terminal, by `_`. Prefixes names that start with `.`, `-` or `~` with `_`,
+/// so that they are not hidden files, options or home directories, and names with the endings of this
+/// library's temporary files. Shortens long names and keeps their extension.
 ///
-/// On Windows `< > : " | ? *` become `_` as well, blanks and dots at the end are dropped, and the
-/// names it keeps for devices get a `_` before them. Elsewhere such names are fine, and stay.
+/// On Windows also replaces `< > : " | ? *`, removes trailing blanks and dots, and prefixes the names
+/// of devices with `_`.
 ///
 /// ```
 /// use oh_api::safe_file_name;
@@ -32,12 +32,12 @@ pub fn safe_file_name(name: &str) -> String {
 fn safe_on(windows: bool, name: &str) -> String {
     let mut safe = safe_once(windows, name);
     loop {
-        // What is cut off can leave an ending that acts.
-        let again = safe_once(windows, &safe);
-        if again == safe {
+        // Shortening can produce another unsafe name.
+        let repeated = safe_once(windows, &safe);
+        if repeated == safe {
             return safe;
         }
-        safe = again;
+        safe = repeated;
     }
 }
 
@@ -47,11 +47,11 @@ fn safe_once(windows: bool, name: &str) -> String {
         .chars()
         .map(|c| match c {
             '<' | '>' | ':' | '"' | '|' | '?' | '*' if windows => '_',
-            c if c.is_control() || deceives(c) => '_',
+            c if c.is_control() || is_deceptive(c) => '_',
             c => c,
         })
         .collect();
-    // Windows drops these at the end, and would find another file than was meant.
+    // Windows ignores trailing blanks and dots.
     let plain = match windows {
         true => plain.trim_end_matches([' ', '.']).trim_start(),
         false => plain.trim(),
@@ -61,7 +61,10 @@ fn safe_once(windows: bool, name: &str) -> String {
     }
     let lower = plain.to_ascii_lowercase();
     let reserved = plain.starts_with(['.', '-', '~'])
-        || OURS.iter().any(|ending| lower.ends_with(ending)) && !plain.starts_with('_')
+        || RESERVED_ENDINGS
+            .iter()
+            .any(|ending| lower.ends_with(ending))
+            && !plain.starts_with('_')
         || windows && is_device(plain.split('.').next().unwrap_or_default().trim_end());
     if reserved {
         return shortened(&format!("_{plain}"));
@@ -69,9 +72,9 @@ fn safe_once(windows: bool, name: &str) -> String {
     shortened(plain)
 }
 
-/// Line and paragraph separators, marks that change the direction of text, and invisible ones:
-/// with them a name looks like another.
-fn deceives(c: char) -> bool {
+/// Whether a character is a line separator, changes the direction of text or is invisible, so that a
+/// name can look like another.
+fn is_deceptive(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{061c}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
@@ -84,12 +87,12 @@ fn is_device(stem: &str) -> bool {
     ) || ["COM", "LPT"].iter().any(|device| {
         let number = stem.strip_prefix(device).unwrap_or_default();
         let mut number = number.chars();
-        // Windows takes the raised digits for digits.
+        // Windows also accepts superscript digits.
         matches!(number.next(), Some('1'..='9' | '¹' | '²' | '³')) && number.next().is_none()
     })
 }
 
-/// Keeps the beginning, and the ending where it is a short one.
+/// Shortens a name, and keeps a short extension.
 fn shortened(name: &str) -> String {
     if name.len() <= MAX_LEN {
         return name.into();
@@ -111,7 +114,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn on_windows_its_own_names_change_and_elsewhere_they_stay() {
+    fn safe_name_changes_windows_names_only_on_windows() {
         for (name, windows) in [
             ("con.txt", "_con.txt"),
             ("LPT1", "_LPT1"),
@@ -126,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_hides_or_acts() {
+    fn safe_name_is_not_hidden_or_special() {
         for (name, safe) in [
             ("C:\\windows\\system.ini", "system.ini"),
             ("nul\0l", "nul_l"),
@@ -149,13 +152,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_keeps_its_ending() {
+    fn safe_name_keeps_extension_of_long_name() {
         let long = safe_file_name(&format!("{}.csv", "é".repeat(300)));
         assert!(long.len() <= MAX_LEN && long.ends_with(".csv"));
     }
 
     #[test]
-    fn what_is_cut_off_leaves_no_ending_that_acts() {
+    fn safe_name_is_safe_after_shortening() {
         for (cut, ending) in [("", ".oh-part"), (" b", "x "), (".", "x.")] {
             let name = format!(
                 "{}{ending}{cut}{}",
@@ -176,7 +179,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_name_is_one_plain_component(name in "\\PC*|[./\\\\a:\0]{0,12}") {
+        fn safe_name_is_one_path_component(name in "\\PC*|[./\\\\a:\0]{0,12}") {
           for windows in [false, true] {
             let safe = safe_on(windows, &name);
             prop_assert!(safe.len() <= MAX_LEN);
@@ -188,7 +191,7 @@ mod tests {
         }
 
         #[test]
-        fn a_safe_name_stays_as_it_is(name in "\\PC*") {
+        fn safe_name_is_idempotent(name in "\\PC*") {
             for windows in [false, true] {
                 let safe = safe_on(windows, &name);
                 prop_assert_eq!(safe_on(windows, &safe), safe);

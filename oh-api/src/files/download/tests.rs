@@ -309,7 +309,7 @@ async fn into_dir_saves_complete_file_in_directory() {
 }
 
 #[tokio::test]
-async fn to_path_keeps_old_file_and_continues_part() {
+async fn download_to_path_keeps_old_file_and_continues_part() {
     let mock = MockTransport::new();
     let dir = tempfile::tempdir().unwrap();
     let target = dir.path().join("a");
@@ -334,7 +334,7 @@ async fn to_path_keeps_old_file_and_continues_part() {
 }
 
 #[tokio::test]
-async fn to_path_removes_part_that_cannot_continue() {
+async fn download_to_path_removes_part_that_cannot_continue() {
     let mock = MockTransport::new();
     let dir = tempfile::tempdir().unwrap();
     let target = dir.path().join("a");
@@ -350,7 +350,7 @@ async fn to_path_removes_part_that_cannot_continue() {
 }
 
 #[tokio::test]
-async fn to_path_saves_file_with_wrong_md5_beside_target() {
+async fn download_to_path_saves_file_with_wrong_md5_beside_target() {
     let mock = MockTransport::new();
     let dir = tempfile::tempdir().unwrap();
     let target = dir.path().join("a");
@@ -375,10 +375,10 @@ async fn skip_verified_replaces_file_with_other_md5() {
     let target = dir.path().join("a");
     std::fs::write(&target, "9876543210").unwrap();
     let known = || download(&mock, Some(&md5_of(CONTENT)));
-    for kept in [false, true] {
+    for is_kept in [false, true] {
         respond(&mock, 200, &[("content-length", "10")], CONTENT, false);
         let done = known().skip_verified().to_path(&target).await.unwrap();
-        assert_eq!(done.already_present, kept);
+        assert_eq!(done.already_present, is_kept);
         assert_eq!(std::fs::read(&target).unwrap(), CONTENT);
     }
     respond(&mock, 200, &[("content-length", "10")], CONTENT, false);
@@ -418,7 +418,7 @@ async fn client_download_needs_only_url_and_names_file_in_error() {
 }
 
 #[tokio::test]
-async fn to_path_does_not_follow_linked_part() {
+async fn download_to_path_does_not_follow_linked_part() {
     let mock = MockTransport::new();
     let dir = tempfile::tempdir().unwrap();
     let target = dir.path().join("a");

@@ -100,7 +100,7 @@ impl Transfer {
         Ok(continues)
     }
 
-    /// Returns the next chunk, or `None` after the last one.
+    /// Returns the next chunk, or `None` at the end.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         if self.finished {
             return Ok(None);

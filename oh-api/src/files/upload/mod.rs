@@ -244,7 +244,7 @@ impl MemberClient {
     /// [`Error::InvalidInput`] for a name or metadata that Open Humans cannot store;
     /// [`Error::Io`] if the source fails, has another length than declared or changes;
     /// [`Error::Mismatch`] if the file's MD5 differs from its metadata, or the stored size from
-    /// what was sent; [`Error::ObjectStore`] if the object store rejects the file;
+    /// the sent one; [`Error::ObjectStore`] if the object store rejects the file;
     /// [`Error::Deauthorized`] if the member has left.
     pub async fn upload(&self, upload: Upload) -> Result<Uploaded, Error> {
         let prepared = upload.prepare(false).await?;

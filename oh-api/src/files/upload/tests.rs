@@ -69,9 +69,9 @@ async fn small_file_is_uploaded_in_one_request() {
     ];
     let expected = expected.concat().replace("--B", &format!("--{boundary}"));
     // Another crate of the build may enable serde_json's feature that preserves the order of keys.
-    let kept = format!("{{\"md5\":\"{md5}\",\"description\":\"Diet survey\"");
+    let unsorted = format!("{{\"md5\":\"{md5}\",\"description\":\"Diet survey\"");
     let sorted = format!("{{\"description\":\"Diet survey\",\"md5\":\"{md5}\"");
-    let body = String::from_utf8_lossy(request.body()).replace(&kept, &sorted);
+    let body = String::from_utf8_lossy(request.body()).replace(&unsorted, &sorted);
     assert_eq!(body, expected.replace("MD5", &md5));
 }
 
