@@ -44,7 +44,7 @@
 //! # Main types
 //!
 //! - [`configure`] mounts the routes and registers the handle for the extractors; [`scope`] returns
-//!   the routes alone.
+//!   the routes alone, and [`configure_with`] adds a tower service such as the router of `oh-pages`.
 //! - [`Member`], `Option<Member>`, [`Handle`] and [`VerifiedWebhook`] are extractors.
 //! - [`require_member`] and [`verify_webhook`] are middleware functions for [`from_fn`].
 //!

@@ -44,6 +44,7 @@
 //! # Main types
 //!
 //! - [`router`] returns the routes, for any application state.
+//! - [`with_session`] gives routes of other crates, such as `oh-pages`, access to the session.
 //! - [`Member`], `Option<Member>`, [`Handle`] and [`VerifiedWebhook`] are extractors.
 //! - [`RequireMemberLayer`] and [`VerifyWebhookLayer`] are layers for any tower stack.
 //! - [`HostSession`] connects a session library. It is implemented for tower-sessions; for others,
