@@ -118,8 +118,8 @@ where
 
 /// The URI without everything up to the mount path, as routers of axum expect it.
 ///
-/// actix-web decodes a path before it matches, so the path is compared as it was written: a proxy
-/// and the service must see the same route.
+/// actix-web decodes a path before it matches, so this compares the undecoded path. A proxy and
+/// the service must see the same route.
 fn below_mount_path(request: &HttpRequest, uri: &Uri, mount_path: &str) -> Option<Uri> {
     let path = uri.path();
     let segments = request.match_info().unprocessed().matches('/').count();

@@ -1,8 +1,8 @@
-//! Open Humans' deauthorization webhook: telling a real one from any other.
+//! Verifies the deauthorization webhook of Open Humans.
 //!
 //! When a member leaves, Open Humans sends one `POST` whose body names the member, signed with
 //! HMAC-SHA1 over the raw bytes under the project's webhook secret. [`verify`] is pure, and the
-//! only way to make a [`Deauthorization`]: whoever holds one knows it was checked.
+//! only way to construct a [`Deauthorization`], so its existence proves the verification.
 //!
 //! ```
 //! use http::HeaderMap;
@@ -13,9 +13,9 @@
 //! let mut headers = HeaderMap::new();
 //! headers.insert(SIGNATURE_HEADER, "sha1=ebda5c0a38593a4350ad8401b7d8c8f1cd08ec67".parse().unwrap());
 //!
-//! let told = verify(&[WebhookSecret::new("abcdefghijklmnop")], &headers, body)?;
-//! assert_eq!(told.member().as_str(), "12345678");
-//! assert!(told.erasure_requested());
+//! let webhook = verify(&[WebhookSecret::new("abcdefghijklmnop")], &headers, body)?;
+//! assert_eq!(webhook.member().as_str(), "12345678");
+//! assert!(webhook.erasure_requested());
 //! # Ok::<(), oh_core::webhook::VerifyError>(())
 //! ```
 
@@ -32,10 +32,10 @@ pub const SIGNATURE_HEADER: HeaderName = HeaderName::from_static("x-openhumans-w
 /// All headers that verifying a webhook looks at, for an adapter that must convert them.
 pub const HEADERS: [HeaderName; 2] = [SIGNATURE_HEADER, http::header::CONTENT_LENGTH];
 
-/// The most a webhook's body may hold, in bytes. A real one holds about 110.
+/// The size limit of the body in bytes. A genuine body has about 110.
 pub const MAX_BODY: usize = 16 * 1024;
 
-/// A member has left: what a verified webhook says.
+/// A verified deauthorization.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deauthorization {
     member: ProjectMemberId,
@@ -44,7 +44,7 @@ pub struct Deauthorization {
 }
 
 impl Deauthorization {
-    /// Who left.
+    /// The member who left.
     pub fn member(&self) -> &ProjectMemberId {
         &self.member
     }
@@ -60,12 +60,12 @@ impl Deauthorization {
         self.left_at
     }
 
-    /// Reads a body without asking who sent it.
+    /// Parses a body without verification.
     pub(crate) fn parse_unverified(body: &[u8]) -> Result<Self, VerifyError> {
         let not_understood = |why| VerifyError::NotUnderstood(serde::de::Error::custom(why));
-        // Also where nobody looks: JSON is UTF-8 (RFC 8259 section 8.1).
+        // serde_json does not check UTF-8 in ignored fields (RFC 8259, section 8.1).
         let body = std::str::from_utf8(body).map_err(|_| not_understood("not UTF-8"))?;
-        // What serde derives would take the fields as a list, too.
+        // The derived implementation would also accept a list.
         if !body.trim_start().starts_with('{') {
             return Err(not_understood("not an object"));
         }
@@ -84,32 +84,32 @@ impl Deauthorization {
     }
 }
 
-/// Why a webhook is not believed.
+/// The reason why a webhook was rejected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// The app has no webhook secret, so nothing can be verified.
+    /// No webhook secret is configured.
     #[error("no webhook secret is configured")]
     NoSecret,
-    /// There is no signature.
+    /// The signature header is missing.
     #[error("the signature is missing")]
     Missing,
-    /// There is more than one signature.
+    /// The signature header is repeated.
     #[error("there is more than one signature")]
     Duplicate,
     /// The signature is not `sha1=` and 40 hex digits.
     #[error("the signature is malformed")]
     Malformed,
-    /// The signature is not one of ours over this body.
+    /// The signature matches no secret.
     #[error("the signature does not match")]
     Mismatch,
-    /// The signature is right, but the body does not say that a member has left.
+    /// The signature matches, but the body is not a deauthorization.
     #[error("the body was not understood")]
     NotUnderstood(#[source] serde_json::Error),
 }
 
 impl VerifyError {
-    /// One word for logs and counters.
+    /// Returns a stable identifier for logs and metrics.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NoSecret => "no_secret",
@@ -122,37 +122,45 @@ impl VerifyError {
     }
 }
 
-/// Checks a webhook against the secrets that are valid now, and reads it.
+/// Verifies a webhook with the current secrets, and parses it.
 ///
-/// In this order: a secret is there, exactly one signature header, its form, the MAC over the raw
-/// bytes in constant time, and only then the JSON.
+/// It checks that a secret is configured, that there is one signature header, its format, the MAC
+/// over the raw bytes in constant time, and then parses the JSON.
 ///
 /// # Errors
 ///
-/// When any of these does not hold.
+/// Returns the first check that fails.
 pub fn verify(
     secrets: &[WebhookSecret],
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Deauthorization, VerifyError> {
-    let signature = signature(secrets, headers)?;
-    // Every secret is tried, so that the time taken does not tell which one fits.
-    let fits = secrets
-        .iter()
-        .fold(false, |fits, secret| fits | mac(secret, body, &signature));
-    if fits {
+    verify_body(secrets, &parse_signature(secrets, headers)?, body)
+}
+
+/// Verifies the MAC over the body, and parses the body.
+pub(crate) fn verify_body(
+    secrets: &[WebhookSecret],
+    signature: &[u8; 20],
+    body: &[u8],
+) -> Result<Deauthorization, VerifyError> {
+    // Every secret is tried, so that the duration does not reveal which one matches.
+    let matches = secrets.iter().fold(false, |matches, secret| {
+        matches | mac(secret, body, signature)
+    });
+    if matches {
         Deauthorization::parse_unverified(body)
     } else {
         Err(VerifyError::Mismatch)
     }
 }
 
-/// The checks that need no body.
-pub(crate) fn signature(
+/// Parses the signature header, before the body is read.
+pub(crate) fn parse_signature(
     secrets: &[WebhookSecret],
     headers: &HeaderMap,
 ) -> Result<[u8; 20], VerifyError> {
-    // HMAC takes an empty key without complaint; an empty secret is none.
+    // HMAC accepts an empty key, so an empty secret counts as none.
     if !secrets.iter().any(|secret| !secret.expose().is_empty()) {
         return Err(VerifyError::NoSecret);
     }
@@ -222,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_has_its_reason() {
+    fn verify_error_states_its_reason() {
         for (reason, secrets, signatures) in [
             ("no_secret", &[][..], &[SIGNATURE][..]),
             ("no_secret", &[""], &[SIGNATURE]),
@@ -290,7 +298,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_other_body_verifies(body: Vec<u8>) {
+        fn verify_rejects_a_changed_body(body: Vec<u8>) {
             prop_assume!(body != BODY);
             prop_assert!(check(&[SECRET], &[SIGNATURE], &body).is_err());
         }

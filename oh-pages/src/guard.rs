@@ -22,7 +22,7 @@ pub(crate) enum Access {
     Public,
     /// Anyone. Handlers extract `Option<Extension<Member>>`.
     Anyone,
-    /// Members who are logged in. Handlers extract `Extension<Member>`.
+    /// Logged-in members. Handlers extract `Extension<Member>`.
     Member,
     /// Requests that the application's `StaffGuard` admits.
     Staff,
@@ -81,7 +81,7 @@ enum MemberError {
     Store(StoreError),
 }
 
-/// The member who is logged in.
+/// Loads the logged-in member.
 async fn member(app: &App, parts: &Parts) -> Result<Option<Member>, MemberError> {
     let Some(reader) = parts.extensions.get::<SessionReader>() else {
         tracing::error!(

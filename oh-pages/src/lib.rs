@@ -2,10 +2,10 @@
 //!
 //! | route | for | content |
 //! |---|---|---|
-//! | `/` | anyone | who is connected, since when, what is shared; log in, log out |
+//! | `/` | anyone | the connected account, the shared sources; log in, log out |
 //! | `/files` … | members | the member's files: list, download, upload, edit, delete |
 //! | `/disconnect` | members | disconnects the account, with or without erasure |
-//! | `/staff` … | staff | the erasure dashboard: what is pending, what failed, what to do |
+//! | `/staff` … | staff | the erasure dashboard: pending, failed and overdue requests |
 //! | `/openapi.json` | programs | describes the routes |
 //! | `/health`, `/ready` | probes | whether the process responds, and whether its stores do |
 //!

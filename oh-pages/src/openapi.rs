@@ -141,13 +141,14 @@ pub(crate) fn describe(settings: &Settings, pages: &Pages, routes: Vec<Described
 
 /// Adds what all operations have in common: errors, and HTML beside JSON.
 fn complete_operation(operation: &mut Value, access: Access) {
-    let Some(responses) = operation["responses"].as_object_mut() else {
+    let responses = operation.get_mut("responses");
+    let Some(responses) = responses.and_then(Value::as_object_mut) else {
         return;
     };
     let is_negotiated = access != Access::Public;
     let mut is_action = false;
     for response in responses.values_mut().filter(|_| is_negotiated) {
-        let Some(content) = response["content"].as_object_mut() else {
+        let Some(content) = response.get_mut("content").and_then(Value::as_object_mut) else {
             continue;
         };
         if let Some(schema) = content.get(JSON) {

@@ -58,7 +58,7 @@ impl Pages {
         self
     }
 
-    /// Sets the path that links back to the application lead to. Default: `/`.
+    /// Sets the target of links back to the application. Default: `/`.
     pub fn home(mut self, path: impl Into<String>) -> Self {
         self.home = path.into();
         self
@@ -140,7 +140,7 @@ impl fmt::Debug for Pages {
     }
 }
 
-/// Decides who may use the erasure dashboard. Implemented for closures.
+/// Grants access to the erasure dashboard. Implemented for closures.
 ///
 /// The dashboard shows events without names or ids, and the history of a member whose id the
 /// visitor already knows. Its actions can start erasures.

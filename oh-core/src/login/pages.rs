@@ -22,7 +22,7 @@ pub enum LoginPage<'a> {
         /// Where a form posts to start the login.
         login_url: &'a str,
     },
-    /// A link led to the logout route, so the person must confirm the logout.
+    /// The browser requested the logout route with GET, so the person must confirm it.
     ConfirmLogout {
         /// Where a form posts to log out.
         logout_url: &'a str,

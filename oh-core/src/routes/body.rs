@@ -1,4 +1,4 @@
-//! Reading a body that a stranger sends: up to a limit, and not for ever.
+//! Reads the body of an unauthenticated request, with limits of size and time.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use http_body_util::{LengthLimitError, Limited};
 
 use crate::transport::{BoxError, read_to_bytes};
 
-/// How long a body may take. Open Humans gives up after about 30 s.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The time limit for receiving a body. Open Humans disconnects after about 30 s.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why a body was not read.
+/// The reason why a body was not read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum BodyProblem {
     TooLarge,
@@ -34,7 +34,7 @@ where
     B::Data: Buf,
     B::Error: Into<BoxError>,
 {
-    match tokio::time::timeout(PATIENCE, read_to_bytes(Limited::new(body, limit))).await {
+    match tokio::time::timeout(BODY_TIMEOUT, read_to_bytes(Limited::new(body, limit))).await {
         Err(_) => Err(BodyProblem::TooSlow),
         Ok(Ok(whole)) => Ok(whole),
         Ok(Err(error)) if is_length_limit(&*error) => Err(BodyProblem::TooLarge),
@@ -42,14 +42,15 @@ where
     }
 }
 
-/// A host's own limit may lie around the body, and then be some sources down.
+/// Whether a size limit, of this crate or of the host, is the cause of `error`.
 fn is_length_limit(error: &(dyn StdError + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
         if error.is::<LengthLimitError>() {
             return true;
         }
-        // An io::Error's source is that of the error it wraps, so the wrapped one is asked first.
+        // The source of an io::Error is the source of the error that it wraps, so the wrapped error
+        // comes first.
         next = match error
             .downcast_ref::<std::io::Error>()
             .and_then(|io| io.get_ref())
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn up_to_the_limit_and_no_further() {
+    async fn body_is_read_up_to_the_limit() {
         assert_eq!(
             read(Full::new(Bytes::from("1234")), 4).await,
             Ok(Bytes::from("1234"))
@@ -82,15 +83,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_limit_of_the_hosts_counts_too() {
+    async fn body_limit_of_the_host_is_recognized() {
         let limited = Limited::new(Full::new(Bytes::from("12345")), 4);
         let wrapped = limited.map_err(|e| std::io::Error::other(std::io::Error::other(e)));
         assert_eq!(read(wrapped, 100).await, Err(BodyProblem::TooLarge));
     }
 
-    /// A part may be one byte of a buffer of many.
+    /// A chunk may be one byte of a large buffer.
     #[tokio::test]
-    async fn a_body_in_small_parts_holds_no_more_than_itself() {
+    async fn body_in_small_chunks_does_not_retain_their_buffers() {
         let part = Bytes::from(vec![b'x'; 8192]);
         let parts = stream::iter([part.slice(..1), part.slice(1..2)]);
         let parts = parts.chain(stream::pending());
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_never_ends_is_given_up() {
+    async fn body_that_does_not_end_times_out() {
         let never = stream::pending::<Result<Frame<Bytes>, Infallible>>();
         assert_eq!(
             read(StreamBody::new(never), 4).await,

@@ -1,4 +1,4 @@
-//! The webhook: 2xx once the event is durably kept, and in no other case.
+//! The webhook route. It responds with 2xx only after the event is stored durably.
 
 use std::time::Duration;
 
@@ -13,20 +13,20 @@ use crate::deauth::metrics;
 use crate::transport::BoxError;
 use crate::webhook::{self, Deauthorization, MAX_BODY, VerifyError};
 
-/// A webhook that was verified, with the bytes that were signed.
+/// A verified webhook, with the signed bytes.
 #[derive(Clone, Debug)]
 pub struct VerifiedWebhook {
-    /// What it says.
+    /// The content.
     pub deauthorization: Deauthorization,
     /// The raw body.
     pub body: Bytes,
 }
 
-/// The most an unsigned body may hold to be looked at for a hint, in bytes.
-const MAX_HINT: u64 = 1024;
+/// The size limit of an unsigned notification in bytes.
+const MAX_UNSIGNED: u64 = 1024;
 
-/// How long to wait for an unsigned body that was announced.
-const HINT_PATIENCE: Duration = Duration::from_millis(500);
+/// The time limit for receiving an unsigned notification.
+const UNSIGNED_TIMEOUT: Duration = Duration::from_millis(500);
 
 pub(super) async fn deauth<B>(oh: &OpenHumans, request: Request<B>) -> Response<Bytes>
 where
@@ -34,11 +34,11 @@ where
     B::Data: Buf,
     B::Error: Into<BoxError>,
 {
-    let told = match oh.verify_webhook(request).await {
-        Ok(verified) => verified.deauthorization,
-        Err(refusal) => return refusal,
+    let webhook = match oh.verify_webhook(request).await {
+        Ok(webhook) => webhook,
+        Err(rejection) => return rejection,
     };
-    match oh.deauthorize(&told).await {
+    match oh.deauthorize(&webhook.deauthorization).await {
         Ok(_) => {
             let mut response = Response::new(Bytes::new());
             *response.status_mut() = StatusCode::NO_CONTENT;
@@ -46,22 +46,21 @@ where
         }
         Err(_) => plain(
             StatusCode::SERVICE_UNAVAILABLE,
-            "the event could not be kept\n",
+            "the event could not be stored\n",
         ),
     }
 }
 
 impl OpenHumans {
-    /// Reads and verifies a webhook, for those who write a route or a middleware of their own.
+    /// Reads and verifies a webhook. Use it to write a custom route or middleware.
     ///
-    /// What can be refused without the body is refused without reading it: a body announced as
-    /// too large, a signature that is missing, double or malformed.
+    /// It does not read the body if `Content-Length` exceeds the limit, or if the signature header is
+    /// missing, repeated or malformed.
     ///
     /// # Errors
     ///
-    /// The answer to give: 401 for a signature that is not good, 400 for a body that was not
-    /// understood, 408 and 413 for one that is too slow or too large, 503 when no webhook secret
-    /// is configured.
+    /// Returns the response to send: 401 for an invalid signature, 400 for an invalid body, 408 or
+    /// 413 for a body that is too slow or too large, and 503 if no webhook secret is configured.
     pub async fn verify_webhook<B>(
         &self,
         request: Request<B>,
@@ -74,38 +73,42 @@ impl OpenHumans {
         let settings = &self.inner.settings;
         let (head, body) = request.into_parts();
         if body::announces_more_than(&head.headers, MAX_BODY) {
-            return Err(body_refusal(&BodyProblem::TooLarge));
+            return Err(body_rejection(&BodyProblem::TooLarge));
         }
-        let unsigned_is_fine = settings.unsigned_webhooks && settings.webhook_secrets.is_empty();
-        if !unsigned_is_fine
-            && let Err(error) = webhook::signature(&settings.webhook_secrets, &head.headers)
-        {
-            if matches!(error, VerifyError::Missing | VerifyError::NoSecret) {
-                // On the heap: it comes rarely, and every webhook's future would hold its place.
-                Box::pin(self.take_hint(&head.headers, body)).await;
+        let secrets = &settings.webhook_secrets;
+        let accepts_unsigned = settings.unsigned_webhooks && secrets.is_empty();
+        let signature = match webhook::parse_signature(secrets, &head.headers) {
+            Ok(signature) => Some(signature),
+            Err(_) if accepts_unsigned => None,
+            Err(error) => {
+                if matches!(error, VerifyError::Missing | VerifyError::NoSecret) {
+                    // Boxed, because it is rare and would enlarge the future of every webhook.
+                    Box::pin(self.report_unsigned(&head.headers, body)).await;
+                }
+                return Err(rejection(&error));
             }
-            return Err(refusal(&error));
-        }
+        };
         let body = body::read(body, MAX_BODY)
             .await
-            .map_err(|problem| body_refusal(&problem))?;
-        let verified = if unsigned_is_fine {
-            Deauthorization::parse_unverified(&body)
-        } else {
-            webhook::verify(&settings.webhook_secrets, &head.headers, &body)
+            .map_err(|problem| body_rejection(&problem))?;
+        let verified = match signature {
+            Some(signature) => webhook::verify_body(secrets, &signature, &body),
+            None => Deauthorization::parse_unverified(&body),
         };
         match verified {
             Ok(deauthorization) => Ok(VerifiedWebhook {
                 deauthorization,
                 body,
             }),
-            Err(error) => Err(refusal(&error)),
+            Err(error) => Err(rejection(&error)),
         }
     }
 
-    /// Open Humans' second attempt is unsigned, its JSON encoded twice. It is never believed, but
-    /// it is a reason to ask about the member. Only a small body that was announced is read.
-    async fn take_hint<B>(&self, headers: &HeaderMap, body: B)
+    /// Reports an unsigned notification, which makes the reconciler check the member.
+    ///
+    /// The second attempt of Open Humans is unsigned, and its JSON is encoded twice. Only a small
+    /// body with `Content-Length` is read.
+    async fn report_unsigned<B>(&self, headers: &HeaderMap, body: B)
     where
         B: http_body::Body,
         B::Data: Buf,
@@ -114,33 +117,33 @@ impl OpenHumans {
         let length = headers
             .get(CONTENT_LENGTH)
             .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-        if length.is_none_or(|length| length > MAX_HINT) {
+        if length.is_none_or(|length| length > MAX_UNSIGNED) {
             return;
         }
         let read = body::read(body, MAX_BODY);
-        let Ok(Ok(body)) = tokio::time::timeout(HINT_PATIENCE, read).await else {
+        let Ok(Ok(body)) = tokio::time::timeout(UNSIGNED_TIMEOUT, read).await else {
             return;
         };
-        let once = serde_json::from_slice::<String>(&body);
-        let text = once.as_ref().map_or(&body[..], |text| text.as_bytes());
-        if let Ok(told) = Deauthorization::parse_unverified(text) {
-            self.inner.deauthorizer.report_unsigned(told.member());
+        let inner = serde_json::from_slice::<String>(&body);
+        let text = inner.as_ref().map_or(&body[..], |text| text.as_bytes());
+        if let Ok(webhook) = Deauthorization::parse_unverified(text) {
+            self.inner.deauthorizer.report_unsigned(webhook.member());
         }
     }
 }
 
-fn refusal(error: &VerifyError) -> Response<Bytes> {
+fn rejection(error: &VerifyError) -> Response<Bytes> {
     metrics::count_by("openhumans_deauth_rejected_total", "reason", error.reason());
     match error {
         VerifyError::NoSecret => {
-            tracing::error!("a webhook was refused: no webhook secret is configured");
+            tracing::error!("rejected a webhook: no webhook secret is configured");
             plain(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "no webhook secret is configured\n",
             )
         }
         VerifyError::NotUnderstood(_) => {
-            tracing::warn!(%error, "a signed webhook was refused");
+            tracing::warn!(%error, "rejected a signed webhook");
             plain(StatusCode::BAD_REQUEST, "the body was not understood\n")
         }
         VerifyError::Missing => plain(StatusCode::UNAUTHORIZED, "the signature is missing\n"),
@@ -150,13 +153,13 @@ fn refusal(error: &VerifyError) -> Response<Bytes> {
         ),
         VerifyError::Malformed => plain(StatusCode::UNAUTHORIZED, "the signature is malformed\n"),
         VerifyError::Mismatch => {
-            tracing::warn!("a webhook was refused: its signature does not match");
+            tracing::warn!("rejected a webhook: the signature does not match");
             plain(StatusCode::UNAUTHORIZED, "the signature does not match\n")
         }
     }
 }
 
-fn body_refusal(problem: &BodyProblem) -> Response<Bytes> {
+fn body_rejection(problem: &BodyProblem) -> Response<Bytes> {
     match problem {
         BodyProblem::TooLarge => {
             metrics::count_by("openhumans_deauth_rejected_total", "reason", "too_large");

@@ -33,7 +33,7 @@ pub(super) async fn login(
     let query = request.uri.query().unwrap_or_default();
     let next = parameter(query, "next").and_then(|next| ReturnPath::parse(&next).ok());
     if !oh.is_same_origin(headers) {
-        // Another site sent the person here, who may not want to log in.
+        // Another site sent the browser here, so the person confirms the login.
         let status = match request.method {
             Method::POST => StatusCode::FORBIDDEN,
             _ => StatusCode::OK,
@@ -302,7 +302,7 @@ pub(super) async fn logout(
 ) -> RouteOutcome {
     let settings = &oh.inner.settings;
     if request.method == Method::GET {
-        // A link must not log anyone out, so it leads to a page with a button.
+        // A link must not log anyone out, so the response is a page with a button.
         let logout_url = &settings.route_path("logout");
         let page = LoginPage::ConfirmLogout { logout_url };
         return RouteOutcome::keep(login_page(oh, &request.headers, StatusCode::OK, &page));
@@ -327,7 +327,7 @@ pub(super) async fn logout(
     RouteOutcome::new(response, SessionChange::LogOut)
 }
 
-/// The value of a query parameter, the first one if it is repeated.
+/// The value of a query parameter. If it is repeated, the first value.
 fn parameter(query: &str, name: &str) -> Option<String> {
     url::form_urlencoded::parse(query.as_bytes())
         .find_map(|(key, value)| (key == name).then(|| value.into_owned()))

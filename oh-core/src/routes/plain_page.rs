@@ -1,4 +1,4 @@
-//! The built-in pages of the login routes, for applications without pages of their own.
+//! The built-in pages of the login routes, for applications that do not replace them.
 //!
 //! They are self-contained and readable without styles or scripts.
 

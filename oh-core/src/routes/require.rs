@@ -1,4 +1,4 @@
-//! Letting only members in.
+//! The response to requests that need a member.
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
@@ -18,13 +18,13 @@ const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/');
 
 impl OpenHumans {
-    /// The answer that sends away whoever [`member`](Self::member) gave no member for.
+    /// Returns the response to a request without a logged-in [`member`](Self::member).
     ///
-    /// `uri` must hold the path that came to the app, not one a router has shortened. `error` is
-    /// why the token store could not be asked, if it could not.
+    /// `uri` must contain the path that the application received, not one that a router shortened.
+    /// `error` is the error of the token store, if it failed.
     ///
-    /// A browser that shows pages is redirected to the login, with the way back; anything else
-    /// gets 401. When the token store did not answer, everyone gets 503.
+    /// The response redirects navigating browsers to the login, with the path to return to. It is
+    /// 401 for other clients, and 503 if the token store failed.
     pub fn unauthenticated_response(
         &self,
         method: &Method,
@@ -34,10 +34,10 @@ impl OpenHumans {
     ) -> Response<Bytes> {
         let mut response = if let Some(error) = error {
             let error = error as &dyn std::error::Error;
-            tracing::error!(error, "the token store could not be asked who is logged in");
+            tracing::error!(error, "failed to load the session's member");
             plain(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "who is logged in could not be found out\n",
+                "the session cannot be checked\n",
             )
         } else if origin::is_navigation(headers) {
             see_other(&self.login_path(method, uri))

@@ -1,4 +1,4 @@
-//! The route table: every page, who may use it, and what it shows.
+//! The route table: every page with its access and its view.
 //!
 //! A new page is a module here, a line in [`table`] and, if it shows something, a variant of
 //! [`Page`].

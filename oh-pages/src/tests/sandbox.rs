@@ -26,7 +26,7 @@ const MAX_UPLOAD: usize = 1_000;
 /// The size limit of everything except the file, in bytes.
 const MAX_OVERHEAD: usize = 64 * 1024;
 
-/// A member who is logged in.
+/// A logged-in member.
 struct Visitor {
     sandbox: Sandbox,
     router: Router,

@@ -1,4 +1,4 @@
-//! axe-core, which knows what stands in the way of people with disabilities.
+//! Runs axe-core, which tests pages for accessibility.
 //!
 //! It is a script, and not in this repository: `npm install --no-save --prefix target/axe axe-core@4`
 //! puts it where it is looked for, and `AXE_CORE` may name another file. Without it the check says

@@ -1,6 +1,6 @@
-//! Every page, wide and narrow, light and dark: axe finds nothing, and nothing sticks out.
+//! Accessibility and layout of every page, in wide and narrow windows, light and dark.
 //!
-//! With `SCREENSHOTS` naming a folder, pictures of all are put there to be looked at.
+//! Set `SCREENSHOTS` to a folder to store screenshots there.
 
 use std::path::PathBuf;
 
@@ -16,11 +16,11 @@ const LOOKS: [(&str, u32, &str); 4] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_page_is_for_everyone_and_fits_every_window() {
+async fn every_page_is_accessible_and_fits_every_window() {
     let Some(script) = axe::script() else { return };
     with_browser("axum-app", Scripts::On, async |page, _| {
         let mut all = Vec::new();
-        let mut look = async |name: &str| all.extend(looked_at(page, name, &script).await);
+        let mut look = async |name: &str| all.extend(problems(page, name, &script).await);
 
         page.goto("/").await;
         look("app").await;
@@ -28,7 +28,7 @@ async fn every_page_is_for_everyone_and_fits_every_window() {
         look("welcome").await;
         page.click("#login").await;
         page.choose(ALICE, "#refuse").await;
-        page.wait_for_text("You were not logged in").await;
+        page.wait_for_text("You are not logged in").await;
         look("refused").await;
         page.goto("/openhumans/complete").await;
         look("incomplete").await;
@@ -43,7 +43,7 @@ async fn every_page_is_for_everyone_and_fits_every_window() {
         page.goto(&edit.replace("/edit", "/delete")).await;
         look("delete").await;
         page.goto("/openhumans/files/7777777/delete").await;
-        look("problem").await;
+        look("error").await;
         page.goto("/openhumans/files?done=deleted").await;
         look("notice").await;
         page.goto("/openhumans/files/delete-all").await;
@@ -67,8 +67,8 @@ async fn every_page_is_for_everyone_and_fits_every_window() {
             page.text_of("#count-done").await == "2"
         })
         .await;
-        look("desk").await;
-        for shelf in [
+        look("dashboard").await;
+        for list in [
             "all",
             "pending",
             "quarantined",
@@ -77,9 +77,9 @@ async fn every_page_is_for_everyone_and_fits_every_window() {
             "done",
             "stale",
         ] {
-            page.goto(&format!("/openhumans/staff/events?state={shelf}"))
+            page.goto(&format!("/openhumans/staff/events?list={list}"))
                 .await;
-            look(&format!("events-{shelf}")).await;
+            look(&format!("events-{list}")).await;
         }
         page.goto("/openhumans/staff/events").await;
         page.click("#events tbody a").await;
@@ -99,8 +99,8 @@ async fn every_page_is_for_everyone_and_fits_every_window() {
     .await;
 }
 
-/// What is wrong with the page as it stands, in each of its looks.
-async fn looked_at(page: &Page, name: &str, script: &str) -> Vec<String> {
+/// Returns the problems of the current page in each look.
+async fn problems(page: &Page, name: &str, script: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     for (look, width, scheme) in LOOKS {
         page.look(width, scheme).await;
@@ -120,13 +120,13 @@ async fn looked_at(page: &Page, name: &str, script: &str) -> Vec<String> {
     wrong
 }
 
-/// Erasing fails on purpose, and someone of the staff finds out and mends it.
+/// Makes an erasure fail, and requeues it on the dashboard.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_desk_says_what_failed_and_puts_it_back() {
+async fn dashboard_explains_a_dead_letter_and_requeues_it() {
     let script = axe::script();
     with_browser("gdpr-erasure", Scripts::On, async |page, _| {
         let log_in = async |member: &str| {
-            // Open Humans does not ask whom it knows, so it is made to forget.
+            // Open Humans does not ask logged-in members, so its cookies are deleted.
             page.driver.goto(&page.sandbox).await.unwrap();
             page.driver.delete_all_cookies().await.unwrap();
             page.goto("/openhumans/login?next=/").await;
@@ -148,7 +148,7 @@ async fn the_desk_says_what_failed_and_puts_it_back() {
         page.wait_for("#notice").await;
 
         log_in(BOB).await;
-        page.wait_until("the events were given up", async || {
+        page.wait_until("the event is a dead letter", async || {
             page.goto("/openhumans/staff").await;
             let pending = page.text_of("#count-pending").await;
             pending == "0" && page.text_of("#count-dead_letter").await == "1"
@@ -156,18 +156,17 @@ async fn the_desk_says_what_failed_and_puts_it_back() {
         .await;
         page.wait_for_text("Needs attention").await;
         if let Some(script) = &script {
-            assert!(looked_at(page, "desk-alarm", script).await.is_empty());
+            assert!(problems(page, "dashboard-alarm", script).await.is_empty());
         }
-        page.goto("/openhumans/staff/events?state=dead_letter")
-            .await;
-        page.wait_for_text("Read the last failure").await;
+        page.goto("/openhumans/staff/events?list=dead_letter").await;
+        page.wait_for_text("Read the last error").await;
         if let Some(script) = &script {
-            assert!(looked_at(page, "events-alarm", script).await.is_empty());
+            assert!(problems(page, "events-alarm", script).await.is_empty());
         }
         page.click("#events tbody a").await;
         page.wait_for_text("Handler failed").await;
         if let Some(script) = &script {
-            assert!(looked_at(page, "event-alarm", script).await.is_empty());
+            assert!(problems(page, "event-alarm", script).await.is_empty());
         }
         let event = page.driver.current_url().await.unwrap();
 
@@ -188,9 +187,9 @@ async fn the_desk_says_what_failed_and_puts_it_back() {
     .await;
 }
 
-/// The check itself is held to account: a picture without words for it is found.
+/// Tests the check with an image that has no alternative text and is too wide.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_is_noticed() {
+async fn page_check_reports_inaccessible_and_wide_pages() {
     let Some(script) = axe::script() else { return };
     with_browser("axum-app", Scripts::On, async |page, _| {
         page.goto("/openhumans").await;
@@ -199,7 +198,7 @@ async fn what_is_wrong_is_noticed() {
                      wide.src = '/static/logo.svg'; wide.width = 3000; \
                      document.querySelector('main').append(wide);";
         page.driver.execute(spoil, Vec::new()).await.unwrap();
-        let wrong = looked_at(page, "spoilt", &script).await;
+        let wrong = problems(page, "spoilt", &script).await;
         assert!(
             wrong.iter().any(|wrong| wrong.contains("image-alt")),
             "{wrong:?}"

@@ -1,11 +1,11 @@
 //! The example apps in a real browser: Chromium, driven over WebDriver.
 //!
-//! The app is on `localhost` and the sandbox on `127.0.0.1`: two sites, as in real life. Cookies
-//! are left at the session libraries' defaults, so the session cookie is `SameSite=Strict` where
-//! that is the default. Each app is started with the command the README gives.
+//! The app runs on `localhost` and the sandbox on `127.0.0.1`, which are two sites, as in production.
+//! Sessions use the defaults of their libraries, so some cookies are `SameSite=Strict`. Each app is
+//! started with the command from its README.
 //!
-//! Needs `chromium` and `chromedriver`. Without them the tests say that they are skipped, and in
-//! CI they fail.
+//! The tests need `chromium` and `chromedriver`. Without them they are skipped with a message, except
+//! in CI, where they fail.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
@@ -28,33 +28,33 @@ const ALICE: &str = "01026778";
 const BOB: &str = "00169953";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn axum_app() {
-    whole_story("axum-app", Scripts::On).await;
+async fn axum_app_supports_the_story_with_scripts() {
+    run_story("axum-app", Scripts::On).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn axum_app_without_scripts() {
-    whole_story("axum-app", Scripts::Off).await;
+async fn axum_app_supports_the_story_without_scripts() {
+    run_story("axum-app", Scripts::Off).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn actix_app() {
-    whole_story("actix-app", Scripts::On).await;
+async fn actix_app_supports_the_story_with_scripts() {
+    run_story("actix-app", Scripts::On).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn actix_app_without_scripts() {
-    whole_story("actix-app", Scripts::Off).await;
+async fn actix_app_supports_the_story_without_scripts() {
+    run_story("actix-app", Scripts::Off).await;
 }
 
-async fn whole_story(package: &str, scripts: Scripts) {
+async fn run_story(package: &str, scripts: Scripts) {
     with_browser(package, scripts, async |page, downloads| {
         story::story(page, downloads, scripts).await;
     })
     .await;
 }
 
-/// Runs `play` with a browser and an app, and closes the browser also when a step fails.
+/// Runs `play` with a browser and an app, and closes the browser even if a step fails.
 async fn with_browser(
     package: &str,
     scripts: Scripts,

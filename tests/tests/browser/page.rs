@@ -75,7 +75,7 @@ impl Page {
         .await;
     }
 
-    /// Looks again and again: WebDriver has no way to be told.
+    /// Polls, because WebDriver has no events.
     pub(crate) async fn wait_until(&self, what: &str, holds: impl AsyncFn() -> bool) {
         let look = async { while !holds().await {} };
         if tokio::time::timeout(PATIENCE, look).await.is_err() {
@@ -83,7 +83,7 @@ impl Page {
         }
     }
 
-    /// Types into a field, in place of what is there.
+    /// Replaces the text of a field.
     pub(crate) async fn fill(&self, selector: &str, text: &str) {
         let field = self.wait_for(selector).await;
         field.clear().await.unwrap();

@@ -1,4 +1,4 @@
-//! What a member does with an app, from the first login to having been erased.
+//! The actions of a member, from the first login to the erasure.
 
 use std::path::Path;
 
@@ -8,16 +8,16 @@ use crate::{ALICE, BOB};
 
 const NIGHTS: &str = "night,hours\n2026-11-24,8\n";
 
-/// Logs in, manages files, refuses once, leaves with erasure, and is watched from the desk.
+/// Logs in, manages files, cancels a login, disconnects with erasure, and checks the dashboard.
 pub(crate) async fn story(page: &Page, downloads: &Path, scripts: Scripts) {
     first_login(page).await;
     files(page, downloads, scripts).await;
     refuse_and_try_again(page).await;
     leave_with_erasure(page).await;
-    watch_from_the_desk(page).await;
+    check_the_dashboard(page).await;
 }
 
-/// A page that needs a member, asked for by someone without any session.
+/// Opens a member page without a session.
 async fn first_login(page: &Page) {
     page.goto("/openhumans/files").await;
     page.choose(ALICE, "#allow").await;
@@ -29,12 +29,12 @@ async fn first_login(page: &Page) {
     );
     assert!(files.contains("from another source"), "{files}");
 
-    // The session cookie from before is there now: it must not be in the way.
+    // An old session cookie must not prevent the next login.
     page.goto("/openhumans").await;
-    assert_eq!(page.text_of("#whoami").await, "alice");
+    assert_eq!(page.text_of("#username").await, "alice");
     page.click("#logout").await;
     page.click("#login").await;
-    page.wait_for("#whoami").await;
+    page.wait_for("#username").await;
 }
 
 async fn files(page: &Page, downloads: &Path, scripts: Scripts) {
@@ -44,7 +44,7 @@ async fn files(page: &Page, downloads: &Path, scripts: Scripts) {
     let mine = folder.path().join("<b>nights & days.csv");
     std::fs::write(&mine, &content).unwrap();
 
-    // What cannot be taken is said, by the script on the page, or on a page of its own.
+    // An error is shown by the script on the page, or on a separate page.
     let empty = folder.path().join("empty.csv");
     std::fs::write(&empty, "").unwrap();
     page.goto("/openhumans/files").await;
@@ -62,7 +62,7 @@ async fn files(page: &Page, downloads: &Path, scripts: Scripts) {
     page.wait_for_text(name).await;
     let row = page.text_of("#files tbody tr:first-child").await;
     assert!(
-        row.contains("My <i>nights</i>") && row.contains("3.7 MB"),
+        row.contains("My <i>nights</i>") && row.contains("CSV"),
         "{scripts:?}: {row}"
     );
 
@@ -90,7 +90,7 @@ async fn files(page: &Page, downloads: &Path, scripts: Scripts) {
 
     page.click("#delete-all").await;
     page.click("#confirm").await;
-    page.wait_for_text("All files of this app were deleted.")
+    page.wait_for_text("All files from this app were deleted.")
         .await;
     let files = page.text_of("#files").await;
     assert!(
@@ -99,12 +99,12 @@ async fn files(page: &Page, downloads: &Path, scripts: Scripts) {
     );
 }
 
-/// Open Humans does not ask again while a token lives; so leave there, then refuse.
+/// Open Humans does not ask again while a token is valid, so the member leaves there first.
 async fn refuse_and_try_again(page: &Page) {
     page.leave("#leave-01026778").await;
     page.goto("/openhumans/files").await;
     page.choose(ALICE, "#refuse").await;
-    page.wait_for_text("You were not logged in").await;
+    page.wait_for_text("You are not logged in").await;
     page.wait_for_text("Back to Night log").await;
     page.click("#login").await;
     page.choose(ALICE, "#allow").await;
@@ -114,16 +114,16 @@ async fn refuse_and_try_again(page: &Page) {
 async fn leave_with_erasure(page: &Page) {
     page.goto("/openhumans").await;
     page.click("#disconnect").await;
-    // Nothing is chosen for anyone: the browser does not send the form as it is.
+    // No choice is preselected, so the browser does not submit the form.
     page.click("#confirm").await;
     page.wait_for("#erase").await;
     page.click("#erase").await;
     page.click("#confirm").await;
-    page.wait_for_text("your data here are being erased").await;
+    page.wait_for_text("your data here is being deleted").await;
     page.wait_for("#login").await;
 }
 
-async fn watch_from_the_desk(page: &Page) {
+async fn check_the_dashboard(page: &Page) {
     page.goto("/openhumans/staff").await;
     page.wait_for_text("This page is for the staff of Night log.")
         .await;
@@ -132,24 +132,24 @@ async fn watch_from_the_desk(page: &Page) {
     page.wait_for_path("/openhumans/staff").await;
     page.wait_until("both departures are done", async || {
         page.goto("/openhumans/staff").await;
-        // The last one counts twice: as Open Humans told it, and with what was wished here.
+        // The last departure has two events: the webhook, and the disconnection with erasure.
         page.text_of("#count-done").await == "3"
     })
     .await;
     page.wait_for_text("Nothing needs your attention.").await;
-    page.goto("/openhumans/staff/events?state=done").await;
+    page.goto("/openhumans/staff/events?list=done").await;
     let events = page.text_of("#events").await;
-    assert!(events.contains("asked for"), "{events}");
+    assert!(events.contains("requested"), "{events}");
     page.click("#events tbody tr:first-child a").await;
     page.wait_for_text("Tokens destroyed").await;
     page.goto("/openhumans/staff/member").await;
     page.fill("#who", ALICE).await;
     page.click("form button").await;
     page.wait_for("#pseudonym").await;
-    page.wait_for_text("What happened").await;
+    page.wait_for_text("History").await;
     let history = page.text().await;
     assert!(
         !history.contains(ALICE),
-        "the desk names the member: {history}"
+        "the dashboard shows the id: {history}"
     );
 }

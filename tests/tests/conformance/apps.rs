@@ -118,7 +118,7 @@ impl App {
         self.local(back.expect("the sandbox sends back").as_str())
     }
 
-    /// Comes back from Open Humans as a browser does, over the page that leads on. The last
+    /// Returns from Open Humans as a browser does, through the page that redirects. The last
     /// answer is the one to the login itself.
     pub(crate) async fn come_back(&mut self, visitor: &mut Visitor, callback: &str) -> Answer {
         let answer = visitor.get_from_elsewhere(callback).await;
@@ -127,7 +127,7 @@ impl App {
             return answer;
         }
         let text = answer.text();
-        let (_, url) = text.split_once("0;url=").expect("a page that leads on");
+        let (_, url) = text.split_once("0;url=").expect("a page that redirects");
         let url = url.split('"').next().unwrap_or_default();
         let path = url.replace("&amp;", "&");
         let answer = visitor
@@ -166,7 +166,7 @@ pub(crate) async fn both(plan: Plan, scenario: impl AsyncFn(&mut App)) {
 
 /// The two apps, started.
 pub(crate) async fn pair(plan: Plan) -> (App, App) {
-    // One moment for both, so that what is made of it is the same.
+    // Both apps have the same time, so that their responses can be compared.
     let now = Timestamp::now();
     let (axum, parts) = prepare(&plan, now).await;
     axum_app::start(parts);

@@ -1,4 +1,4 @@
-//! Every way a login can fail: a status, a page a person understands, a way to try again.
+//! Every failure of a login: its status, its page, and another attempt.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ async fn fails(
 }
 
 #[tokio::test]
-async fn refused_by_the_member() {
+async fn login_fails_if_the_member_denies_access() {
     both(Plan::default(), async |app| {
         let mut alice = app.visitor();
         let answer = alice.get("/openhumans/login?next=/member").await;
@@ -62,7 +62,7 @@ async fn refused_by_the_member() {
 }
 
 #[tokio::test]
-async fn another_error_of_open_humans() {
+async fn login_fails_for_an_authorization_error() {
     both(Plan::default(), async |app| {
         for error in ["server_error", "invalid_scope", "<script>"] {
             let swap = async |_: &mut App, _: &mut _, callback: String| {
@@ -84,7 +84,7 @@ async fn another_error_of_open_humans() {
 }
 
 #[tokio::test]
-async fn the_state_is_missing_wrong_or_of_another_browser() {
+async fn login_fails_for_a_missing_or_wrong_state() {
     both(Plan::default(), async |app| {
         fails(
             app,
@@ -132,7 +132,7 @@ async fn a_callback_replayed_in_another_browser() {
         let mut mallory = app.visitor();
         let answer = app.come_back(&mut mallory, &callback).await;
         assert_explained(&answer, 400, "No login was started in this browser");
-        // One with a login of their own under way fares no better.
+        // A pending login of the same browser makes no difference.
         let answer = mallory.get("/openhumans/login").await;
         app.note("mallory begins a login", answer);
         let answer = app.come_back(&mut mallory, &callback).await;

@@ -212,7 +212,7 @@ async fn a_login_leads_back_to_a_path_of_this_app_or_to_the_usual_place() {
 }
 
 #[tokio::test]
-async fn two_tabs_log_in_at_once() {
+async fn login_supports_two_tabs_at_once() {
     both(Plan::default(), async |app| {
         let mut alice = app.visitor();
         let one = app
@@ -253,7 +253,7 @@ async fn a_browser_with_many_logins_under_way_keeps_the_latest() {
 }
 
 #[tokio::test]
-async fn one_who_is_logged_in_and_presses_the_button_goes_straight_on() {
+async fn login_confirmation_redirects_a_member_who_is_logged_in() {
     both(Plan::default(), async |app| {
         let mut alice = app.visitor();
         app.log_in(&mut alice, "01026778").await;

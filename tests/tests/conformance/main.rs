@@ -1,8 +1,7 @@
-//! One suite for both adapters: the same requests to the same app in axum and in actix-web.
+//! The conformance suite: the same requests to the same app in axum and in actix-web.
 //!
-//! Each test runs a scenario over both apps on real sockets, checks what the answers must be, and
-//! then compares the two transcripts: statuses, every header, cookie attributes, bodies. Only
-//! dates and random values may differ.
+//! Each test runs a scenario on both apps over sockets, checks the responses, and compares the two
+//! transcripts: status, headers, cookie attributes, body. Only dates and random values may differ.
 
 #![allow(clippy::unwrap_used)]
 
@@ -23,9 +22,9 @@ mod webhook_body;
 use apps::{Plan, pair};
 use oh_tests::wire::Request;
 
-/// The suite itself is held to account: an adapter that adds one header is found out.
+/// Tests the suite with an adapter that adds a header.
 #[tokio::test]
-async fn a_difference_in_one_adapter_is_noticed() {
+async fn suite_reports_a_difference_between_the_adapters() {
     let plan = Plan {
         differ: true,
         ..Plan::default()

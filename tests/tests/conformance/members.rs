@@ -1,4 +1,4 @@
-//! Who gets in, and what others are told.
+//! Access for members, and the responses to others.
 
 use oh_tests::visitor::From;
 use oh_tests::wire::Request;
@@ -28,7 +28,7 @@ async fn browsers_are_sent_to_log_in_and_back() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_decides_between_redirect_and_401() {
+async fn unauthenticated_response_depends_on_the_accept_header() {
     both(Plan::default(), async |app| {
         for path in PATHS {
             for (headers, status) in [
@@ -110,7 +110,7 @@ async fn a_handler_may_say_it_in_its_own_way() {
 }
 
 #[tokio::test]
-async fn while_the_store_is_down_nobody_is_in_and_nobody_is_sent_away() {
+async fn member_routes_return_503_while_the_store_is_down() {
     let plan = Plan {
         settings: |settings| settings.session_cache_ttl(std::time::Duration::ZERO),
         ..Plan::default()
@@ -127,7 +127,7 @@ async fn while_the_store_is_down_nobody_is_in_and_nobody_is_sent_away() {
         assert_eq!(app.note("/", answer).text(), "nobody");
         let answer = alice.get("/result").await;
         assert_eq!(app.note("/result", answer).text(), "not in: 503");
-        // Whoever has no session is told so without the store.
+        // Without a session, the store is not read.
         assert_eq!(
             app.send("a stranger", &Request::get("/member"))
                 .await

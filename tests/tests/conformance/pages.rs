@@ -87,7 +87,7 @@ async fn login_handler_replaces_the_response_to_a_failed_login() {
     .await;
 }
 
-/// Someone who is logged in.
+/// A logged-in member.
 async fn alice(app: &mut App) -> Visitor {
     let mut alice = app.visitor();
     app.log_in(&mut alice, ALICE).await;
@@ -204,7 +204,7 @@ async fn home_shows_who_is_connected_and_what_is_shared() {
         assert!(answer.text().contains("lang=\"de\""));
         assert!(answer.text().contains("Verbunden als"));
 
-        // When Open Humans does not answer, who is connected is known all the same.
+        // The session identifies the member even if Open Humans does not respond.
         app.sandbox
             .fault(Endpoint::ExchangeMember, Fault::page(503));
         let json = get_json(app, &mut alice, "/openhumans").await;
@@ -526,7 +526,7 @@ async fn failed_login_is_retried_with_its_context() {
         assert_eq!(
             (done.status, done.location()),
             (303, "/connected/user 42"),
-            "the app is told its context"
+            "the app receives its context"
         );
     })
     .await;

@@ -16,7 +16,7 @@ const ROUTES: [(&str, &[&str]); 4] = [
 ];
 
 #[tokio::test]
-async fn every_route_answers_every_method() {
+async fn routes_respond_to_every_method() {
     both(Plan::default(), async |app| {
         for (route, methods) in ROUTES {
             for path in [
@@ -53,7 +53,7 @@ async fn a_wrong_method_is_answered_without_the_body() {
 }
 
 #[tokio::test]
-async fn what_is_no_route_is_left_to_the_app() {
+async fn other_paths_are_passed_to_the_app() {
     both(Plan::default(), async |app| {
         for path in [
             "/nowhere",

@@ -50,7 +50,7 @@ async fn an_id_known_before_the_logout_is_worth_nothing_after_it() {
 }
 
 #[tokio::test]
-async fn only_a_page_of_this_app_can_log_a_member_out() {
+async fn logout_rejects_cross_site_posts() {
     both(Plan::default(), async |app| {
         let mut alice = app.visitor();
         app.log_in(&mut alice, "01026778").await;

@@ -112,7 +112,7 @@ impl Transcript {
     }
 }
 
-/// A session that has come to nothing: tower-sessions removes its cookie, actix-session leaves it.
+/// An empty session: tower-sessions removes its cookie, actix-session keeps it.
 fn is_session_removal(name: &str, value: &str) -> bool {
     name == "set-cookie" && value.starts_with("id=;")
 }
@@ -149,7 +149,7 @@ fn mask_dates(text: &str) -> String {
     masked
 }
 
-/// Replaces what stands behind each `name`, up to the next character no random value holds.
+/// Replaces the value after each `name`, up to the next character that random values do not have.
 fn mask_after(text: &str, name: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
@@ -158,7 +158,7 @@ fn mask_after(text: &str, name: &str) -> String {
         let random = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~');
         let end = after.find(|c| !random(c)).unwrap_or(after.len());
         masked.push_str(before);
-        // Short values are those that a test made up; they stay.
+        // Short values come from the test, so they are not random.
         masked.push_str(if end < 20 { &after[..end] } else { "{random}" });
         rest = &after[end..];
     }

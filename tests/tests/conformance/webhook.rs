@@ -1,4 +1,4 @@
-//! The webhook: what is believed, and what is not.
+//! The webhook: accepted and rejected requests.
 
 use async_trait::async_trait;
 use oh_core::Timestamp;
@@ -16,7 +16,7 @@ use crate::apps::{App, OTHER_SECRET, Plan, SECRET, both};
 pub(crate) const PATHS: [&str; 3] = ["/openhumans/deauth", "/webhook/extractor", "/webhook/layer"];
 
 /// As Open Humans writes it.
-/// Of a time to come: what was told days ago would be held.
+/// In the future, because an old webhook would be quarantined.
 pub(crate) const BODY: &str = r#"{"project_member_id": "01026778", "erasure_requested": true, "timestamp": "2099-11-22T16:31:27.299665+00:00"}"#;
 
 const HEADER: &str = "X-OpenHumans-Webhooks-Signature";
@@ -51,7 +51,7 @@ pub(crate) async fn everywhere(
 }
 
 #[tokio::test]
-async fn one_that_is_signed_is_kept_once() {
+async fn webhook_is_stored_once() {
     both(Plan::default(), async |app| {
         everywhere(app, "signed", 200, |path| signed(path, BODY)).await;
         everywhere(app, "the same again", 200, |path| signed(path, BODY)).await;
@@ -142,7 +142,7 @@ async fn either_secret_is_good_while_rotating() {
 }
 
 #[tokio::test]
-async fn what_is_signed_must_still_make_sense() {
+async fn webhook_rejects_signed_nonsense() {
     both(Plan::default(), async |app| {
         for body in [
             "",
@@ -161,10 +161,10 @@ async fn what_is_signed_must_still_make_sense() {
 }
 
 #[tokio::test]
-async fn without_a_secret_nothing_is_believed() {
+async fn webhook_is_rejected_without_a_secret() {
     let plan = Plan {
         settings: |_| {
-            // The sandbox signs; the app was not told the secret.
+            // The sandbox signs, but the app has no secret.
             oh_core::Settings::builder("id", "secret", "http://localhost:8000")
         },
         ..Plan::default()
@@ -219,7 +219,7 @@ async fn unsigned_ones_are_believed_where_the_app_says_so_by_name() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_kept_is_not_answered_with_success() {
+async fn webhook_returns_503_if_the_event_cannot_be_stored() {
     let plan = Plan {
         build: |builder| builder.deauth_inbox(FullDisk),
         ..Plan::default()

@@ -50,7 +50,7 @@ async fn the_limit_holds_to_the_byte() {
 }
 
 #[tokio::test]
-async fn what_can_be_refused_without_the_body_is() {
+async fn webhook_is_rejected_before_its_body_is_read() {
     both(Plan::default(), async |app| {
         let value = sign(SECRET, BODY);
         for length in [LIMIT as u64 + 1, 1 << 40] {

@@ -1,4 +1,4 @@
-//! One event: its status, its history, and what can be done.
+//! One event: its status, its history, and its actions.
 
 use axum::extract::{Path, State};
 use http::StatusCode;

@@ -1,4 +1,4 @@
-//! The erasure dashboard: what is pending, what failed, how long it takes, and what to do.
+//! The erasure dashboard: pending, failed and overdue erasure requests, and their actions.
 //!
 //! It reads the inbox in pages of bounded size, and shows no names or ids of members.
 

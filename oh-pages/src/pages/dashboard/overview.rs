@@ -1,4 +1,4 @@
-//! The overview: what needs attention, what is in progress, how long events take.
+//! The overview: alarms, counts, running events, background tasks, durations.
 
 use std::time::Duration;
 
@@ -138,7 +138,7 @@ pub struct Durations {
     pub max: f64,
 }
 
-/// Shows what needs attention, what is in progress, and how long events take
+/// Shows alarms, counts, running events, background tasks and durations
 #[utoipa::path(get, path = "/staff", responses(
     (status = 200, description = "The overview", body = DashboardPage),
 ))]

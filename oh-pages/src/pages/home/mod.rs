@@ -1,4 +1,4 @@
-//! The member page: who is connected, since when, and what is shared.
+//! The member page: the connected account and the shared sources.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::layout::{Frame, Section};
 /// How long Open Humans may take to report what a member shares.
 const SHARED_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Who is connected, and what is shared. All fields are empty if nobody is logged in.
+/// The connected account and the shared sources. All fields are empty without a login.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 #[non_exhaustive]
 pub struct HomePage {
@@ -36,11 +36,11 @@ pub struct HomePage {
     /// The sources that the member shares with the project, except the project itself; `None` if
     /// Open Humans did not respond.
     pub sources_shared: Option<Vec<String>>,
-    /// Where the member can view and change what is shared.
+    /// Where the member can view and change the shared sources.
     pub connections_url: String,
 }
 
-/// Shows who is connected, since when, and what is shared
+/// Shows the connected account and the shared sources
 #[utoipa::path(get, path = "/", responses((status = 200, description = "The member", body = HomePage)))]
 pub(crate) async fn home(
     State(app): State<App>,
