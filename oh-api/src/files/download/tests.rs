@@ -183,11 +183,8 @@ async fn interrupted_download_starts_over_if_store_cannot_resume() {
     let no_etag = [("content-length", "10")];
     let weak = [("content-length", "10"), ("etag", "W/\"v1\"")];
     let earlier = [("content-range", "bytes 2-9/10")];
-    let starts: [(
-        &str,
-        &[(&'static str, &str)],
-        Option<(u16, &[(&'static str, &str)])>,
-    ); 5] = [
+    type Resumed<'a> = Option<(u16, Headers<'a>)>;
+    let starts: [(&str, Headers<'_>, Resumed<'_>); 5] = [
         ("ignores Range", &head, None),
         ("returns another range", &head, Some((206, &earlier))),
         ("cannot satisfy Range", &head, Some((416, &[]))),
@@ -225,7 +222,7 @@ async fn interrupted_download_starts_over_if_store_cannot_resume() {
 #[tokio::test]
 async fn download_accepts_only_complete_uncompressed_file() {
     let range = [("content-range", "bytes 0-3/10")];
-    let responses: [(u16, &[(&'static str, &str)]); 5] = [
+    let responses: [(u16, Headers<'_>); 5] = [
         (204, &[]),
         (203, &[]),
         (206, &range),
@@ -272,6 +269,8 @@ async fn stream_ends_with_error_for_wrong_md5() {
     let chunks: Vec<Bytes> = stream.try_collect().await.unwrap();
     assert_eq!(chunks.concat(), CONTENT);
 }
+
+type Headers<'a> = &'a [(&'static str, &'a str)];
 
 fn names(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).unwrap();
