@@ -58,7 +58,7 @@ async fn failing_erasure_becomes_dead_letter_and_succeeds_when_requeued() -> Res
     let dead_letter = ledger.events(EventState::DeadLetter).await?.remove(0);
     let event = format!("/openhumans/staff/events/{}", dead_letter.id);
     let shown = send(&routes, Request::get(&event), &bob).await?;
-    assert!(shown.contains("Put back into the queue"), "{shown}");
+    assert!(shown.contains("/requeue"), "{shown}");
     send(&routes, Request::post(format!("{event}/requeue")), &bob).await?;
     run_worker().await;
 
@@ -90,7 +90,7 @@ async fn failing_erasure_becomes_dead_letter_and_succeeds_when_requeued() -> Res
         .checkpoint
         .ok_or("no checkpoint was signed")?;
     let dashboard = send(&routes, Request::get("/openhumans/staff"), &bob).await?;
-    assert!(dashboard.contains("lines sealed"), "{dashboard}");
+    assert!(dashboard.contains("lines, signed"), "{dashboard}");
     let shown = send(&routes, Request::get("/openhumans/staff/checkpoint"), &bob).await?;
     assert_eq!(shown, checkpoint.note());
     let export = Request::get("/openhumans/staff/ledger.jsonl");
