@@ -6,7 +6,7 @@ use clap::Args;
 use oh_api::{Client, Error, MemberClient, ProjectClient, ProjectMemberId};
 
 use crate::error::CliError;
-use crate::secret::{Secret, Source};
+use crate::secret::{Credential, Source};
 
 /// The options that select the server and the token.
 #[derive(Args)]
@@ -63,13 +63,13 @@ impl Access {
     /// Returns a client for the project; requires the master token.
     pub(crate) fn project(&self) -> Result<ProjectClient, CliError> {
         let path = self.master_token_file.as_deref();
-        let token = Secret::MasterToken.require(self.master_token.as_ref(), path)?;
+        let token = Credential::MasterToken.require(self.master_token.as_ref(), path)?;
         Ok(self.server()?.project(token))
     }
 
     /// Returns the member's access token.
     pub(crate) fn member_token(&self) -> Result<String, CliError> {
-        Secret::AccessToken.require(self.token.as_ref(), self.token_file.as_deref())
+        Credential::AccessToken.require(self.token.as_ref(), self.token_file.as_deref())
     }
 
     pub(crate) fn token_file(&self) -> Option<&Path> {
@@ -92,9 +92,9 @@ impl Access {
     /// Returns the identity that the tokens and `member` select. A token from an option takes
     /// precedence over one from the environment.
     pub(crate) fn caller(&self, member: Option<&ProjectMemberId>) -> Result<Caller, CliError> {
-        let own = Secret::AccessToken.find(self.token.as_ref(), self.token_file.as_deref())?;
+        let own = Credential::AccessToken.find(self.token.as_ref(), self.token_file.as_deref())?;
         let path = self.master_token_file.as_deref();
-        let master = Secret::MasterToken.find(self.master_token.as_ref(), path)?;
+        let master = Credential::MasterToken.find(self.master_token.as_ref(), path)?;
         let (own, master) = match (own, master) {
             (Some((own, Source::Option)), Some((_, Source::Environment))) => (Some(own), None),
             (Some((_, Source::Environment)), Some((master, Source::Option))) => {

@@ -12,7 +12,7 @@ use crate::text_file;
 
 /// The kinds of secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Secret {
+pub(crate) enum Credential {
     AccessToken,
     RefreshToken,
     MasterToken,
@@ -26,7 +26,7 @@ pub(crate) enum Source {
     Environment,
 }
 
-impl Secret {
+impl Credential {
     /// Its name in JSON.
     fn field(self) -> &'static str {
         match self {

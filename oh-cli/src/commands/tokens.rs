@@ -12,7 +12,7 @@ use crate::args::{
 };
 use crate::error::CliError;
 use crate::output;
-use crate::secret::Secret;
+use crate::secret::Credential;
 use crate::token_output::TokenOutput;
 
 /// A redirect URI for requests that do not use it.
@@ -225,7 +225,7 @@ fn client_for(access: &Access, args: &Credentials) -> Result<OAuthClient, CliErr
 
 pub(super) fn client_secret(args: &ClientSecret) -> Result<String, CliError> {
     let file = args.client_secret_file.as_deref();
-    Secret::ClientSecret.require(args.client_secret.as_ref(), file)
+    Credential::ClientSecret.require(args.client_secret.as_ref(), file)
 }
 
 /// Returns the refresh token from its own options, else from the file of `--token-file`, else from
@@ -237,14 +237,14 @@ fn refresh_token(access: &Access, args: &RefreshTokenArgs) -> Result<RefreshToke
         .token_file()
         .filter(|_| option.is_none() && file.is_none());
     if let Some(path) = token_file
-        && let Some(token) = Secret::RefreshToken.in_token_file(path)?
+        && let Some(token) = Credential::RefreshToken.in_token_file(path)?
     {
         return Ok(RefreshToken::new(token));
     }
-    match (Secret::RefreshToken.find(option, file)?, token_file) {
+    match (Credential::RefreshToken.find(option, file)?, token_file) {
         (Some((token, _)), _) => Ok(RefreshToken::new(token)),
-        (None, None) => Err(Secret::RefreshToken.missing()),
-        (None, Some(path)) => Err(Secret::RefreshToken.missing().with_hint(format!(
+        (None, None) => Err(Credential::RefreshToken.missing()),
+        (None, Some(path)) => Err(Credential::RefreshToken.missing().with_hint(format!(
             "{} contains no refresh token: only files that --out wrote do",
             path.display()
         ))),

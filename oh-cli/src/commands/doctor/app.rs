@@ -21,10 +21,7 @@ pub(super) async fn redirect_uri(report: &mut Report, settings: &Settings, trans
     let check = "redirect URI";
     let url = settings.redirect_uri();
     let request = Request::get(url.as_str()).header(ACCEPT, "text/html");
-    let Ok(request) = request.body(Body::empty()) else {
-        return report.error(check, format!("{url} is not a valid URL"));
-    };
-    match send(transport, request).await {
+    match send(transport, request.body(Body::empty())).await {
         Err(why) => report.error(check, format!("the app does not respond at {url}: {why}")),
         Ok(response) if response.status == StatusCode::BAD_REQUEST => {
             report.ok(check, format!("the app responds at {url}"));
@@ -45,9 +42,7 @@ pub(super) async fn webhook(report: &mut Report, settings: &Settings, transport:
     let check = "webhook";
     let base = settings.app_base_url().as_str().trim_end_matches('/');
     let url = format!("{base}{}/deauth", settings.mount_path());
-    let Ok(request) = Request::get(&url).body(Body::empty()) else {
-        return report.error(check, format!("{url} is not a valid URL"));
-    };
+    let request = Request::get(&url).body(Body::empty());
     let response = match send(transport, request).await {
         Ok(response) => response,
         Err(why) => {
@@ -92,10 +87,7 @@ pub(super) async fn webhook(report: &mut Report, settings: &Settings, transport:
         let request = Request::post(&url)
             .header(CONTENT_TYPE, "application/json")
             .header(SIGNATURE_HEADER, sign(secret.expose(), EMPTY_BODY));
-        let Ok(request) = request.body(Body::full(EMPTY_BODY)) else {
-            return report.error(check, format!("{url} is not a valid URL"));
-        };
-        let response = match send(transport, request).await {
+        let response = match send(transport, request.body(Body::full(EMPTY_BODY))).await {
             Ok(response) => response,
             Err(why) => {
                 report.error(check, format!("the app does not respond at {url}: {why}"));

@@ -28,8 +28,9 @@ pub(super) struct Response {
 /// Sends a request, and returns the response or the reason why there is none.
 pub(super) async fn send(
     transport: &HttpClient,
-    mut request: Request<Body>,
+    request: axum::http::Result<Request<Body>>,
 ) -> Result<Response, String> {
+    let mut request = request.map_err(|error| error.to_string())?;
     request.headers_mut().insert(USER_AGENT, AGENT);
     let exchange = async {
         let response = transport.send(request).await;
