@@ -94,14 +94,14 @@ impl Statement {
             .sql("::bigint / 1000000.0)::bigint)")
     }
 
-    /// Appends a condition that is always true and prepares the transaction for writing ledger lines:
-    /// see [`crate::postgres::ledger`]. SQLite has one writer at a time and needs no preparation.
+    /// Appends a condition that is always true and prepares the transaction for writing ledger lines, see
+    /// [`LEDGER_BARRIER`]. SQLite has one writer at a time and needs no preparation.
     pub(crate) fn ledger_barrier(self) -> Self {
         match self.dialect {
             #[cfg(feature = "sqlite")]
             Dialect::Sqlite => self.sql("TRUE"),
             #[cfg(feature = "postgres")]
-            Dialect::Postgres => self.sql(crate::postgres::ledger::BARRIER),
+            Dialect::Postgres => self.sql(LEDGER_BARRIER),
         }
     }
 
@@ -132,6 +132,24 @@ impl Statement {
     }
 }
 
+/// A condition that is always true. It takes the shared advisory lock ("ohledger" in ASCII), and turns
+/// `synchronous_commit` on for the transaction if the database's default is off. PostgreSQL
+/// evaluates it once, before it reads a row.
+#[cfg(feature = "postgres")]
+pub(crate) const LEDGER_BARRIER: &str = "(SELECT pg_advisory_xact_lock_shared(8027785518519903602) IS NOT NULL \
+     AND CASE current_setting('synchronous_commit') WHEN 'off' \
+     THEN set_config('synchronous_commit', 'on', true) IS NOT NULL ELSE true END)";
+
+/// Replaces NUL, which PostgreSQL's text cannot contain. Usernames and error messages come from outside
+/// and may have one.
+#[cfg(feature = "postgres")]
+pub(crate) fn without_nul(text: String) -> String {
+    match text.contains('\0') {
+        true => text.replace('\0', "\u{fffd}"),
+        false => text,
+    }
+}
+
 /// A database that statements can be bound for.
 pub(crate) trait Bind: Database {
     fn add(arguments: &mut Self::Arguments, value: Value) -> Result<(), BoxDynError>;
@@ -154,7 +172,7 @@ impl Bind for sqlx::Postgres {
     fn add(arguments: &mut Self::Arguments, value: Value) -> Result<(), BoxDynError> {
         use sqlx::Arguments;
         match value {
-            Value::Text(value) => arguments.add(value.map(crate::postgres::without_nul)),
+            Value::Text(value) => arguments.add(value.map(without_nul)),
             Value::Integer(value) => arguments.add(value),
             Value::Boolean(value) => arguments.add(value),
         }

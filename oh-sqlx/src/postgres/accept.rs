@@ -7,8 +7,8 @@ use oh_core::store::Version;
 use sqlx::{Connection, Error as SqlError, PgConnection};
 
 use super::connection::Dedicated;
-use super::ledger::BARRIER;
 use crate::batch::{AcceptJob, inserted, outcomes, runs};
+use crate::statement::LEDGER_BARRIER;
 use crate::writer::Backend;
 
 pub(super) struct AcceptBackend {
@@ -72,7 +72,7 @@ async fn insert(
          SELECT id, member, pseudonym, erasure, discovery, left_at, received_at, received_at \
          FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], \
          $7::bigint[]) AS t (id, member, pseudonym, erasure, discovery, left_at, received_at) \
-         WHERE {BARRIER} ORDER BY id ON CONFLICT (id) DO NOTHING RETURNING id"
+         WHERE {LEDGER_BARRIER} ORDER BY id ON CONFLICT (id) DO NOTHING RETURNING id"
     );
     let ids: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
         .bind(column(events, |e| e.id.to_string()))

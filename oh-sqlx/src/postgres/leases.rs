@@ -7,10 +7,9 @@ use oh_core::deauth::{Completion, Lease, LeaseOutcome};
 use sqlx::{Connection, Error as SqlError, PgConnection};
 
 use super::connection::Dedicated;
-use super::ledger::BARRIER;
-use super::without_nul;
 use crate::completion::Change;
 use crate::errors::Failure;
+use crate::statement::{LEDGER_BARRIER, without_nul};
 use crate::statements;
 use crate::writer::{Backend, Job, Reply};
 
@@ -105,7 +104,7 @@ async fn complete(
              (SELECT 1000000 * round(extract(epoch FROM clock_timestamp()) \
                  - $10::bigint / 1000000.0)::bigint) AS server (clock_offset) \
              WHERE oh_events.id = input.id AND oh_events.lease_holder = input.holder \
-             AND {BARRIER} \
+             AND {LEDGER_BARRIER} \
              RETURNING oh_events.id, oh_events.pseudonym, oh_events.attempts, oh_events.left_at, \
              oh_events.erasure, input.remove_member, input.at, input.step, input.note, \
              input.position), \

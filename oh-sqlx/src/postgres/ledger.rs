@@ -8,13 +8,6 @@
 
 use sqlx::{Error as SqlError, PgConnection, Row};
 
-/// A condition that is always true. It takes the shared advisory lock ("ohledger" in ASCII), and turns
-/// `synchronous_commit` on for the transaction if the database's default is off. PostgreSQL
-/// evaluates it once, before it reads a row.
-pub(crate) const BARRIER: &str = "(SELECT pg_advisory_xact_lock_shared(8027785518519903602) IS NOT NULL \
-     AND CASE current_setting('synchronous_commit') WHEN 'off' \
-     THEN set_config('synchronous_commit', 'on', true) IS NOT NULL ELSE true END)";
-
 /// Returns the number of the last line, before which no line will appear any more.
 ///
 /// It is one round trip, so that the lock is released even if this process stops. The wait is limited,

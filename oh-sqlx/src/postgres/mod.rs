@@ -15,7 +15,7 @@ mod accept;
 mod connection;
 mod inbox;
 mod leases;
-pub(crate) mod ledger;
+mod ledger;
 
 use std::fmt;
 use std::sync::Arc;
@@ -294,15 +294,6 @@ async fn schema_version(conn: &mut PgConnection) -> Result<i64, SchemaError> {
         .fetch_one(conn)
         .await?;
     Ok(version.unwrap_or(0))
-}
-
-/// Replaces NUL, which PostgreSQL's text cannot contain. Usernames and error messages come from outside
-/// and may have one.
-pub(crate) fn without_nul(text: String) -> String {
-    match text.contains('\0') {
-        true => text.replace('\0', "\u{fffd}"),
-        false => text,
-    }
 }
 
 #[async_trait]
