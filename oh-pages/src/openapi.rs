@@ -104,7 +104,7 @@ pub(crate) fn describe(settings: &Settings, pages: &Pages, routes: Vec<Described
             .into_iter()
             .flat_map(Map::values_mut)
         {
-            complete_operation(operation, Access::Anyone);
+            complete_operation(operation, Access::Anyone, &schemas);
         }
         paths.insert(format!("{base}{path}"), operations);
     }
@@ -120,7 +120,7 @@ pub(crate) fn describe(settings: &Settings, pages: &Pages, routes: Vec<Described
                 .into_iter()
                 .flat_map(Map::values_mut)
             {
-                complete_operation(operation, access);
+                complete_operation(operation, access, &schemas);
             }
             paths.insert(format!("{base}{}", path.trim_end_matches('/')), operations);
         }
@@ -139,8 +139,18 @@ pub(crate) fn describe(settings: &Settings, pages: &Pages, routes: Vec<Described
     })
 }
 
-/// Adds what all operations have in common: errors, and HTML beside JSON.
-fn complete_operation(operation: &mut Value, access: Access) {
+/// Adds what all operations have in common: errors, and HTML beside JSON. A body without required
+/// fields becomes optional.
+fn complete_operation(operation: &mut Value, access: Access, schemas: &Map<String, Value>) {
+    let schema = operation.pointer("/requestBody/content/application~1json/schema/$ref");
+    let name = schema
+        .and_then(Value::as_str)
+        .and_then(|name| name.rsplit('/').next());
+    if let Some(schema) = name.and_then(|name| schemas.get(name))
+        && schema.get("required").is_none()
+    {
+        operation["requestBody"]["required"] = json!(false);
+    }
     let responses = operation.get_mut("responses");
     let Some(responses) = responses.and_then(Value::as_object_mut) else {
         return;

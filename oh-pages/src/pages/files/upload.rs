@@ -38,16 +38,14 @@ const MAX_OVERHEAD: u64 = 64 * 1024;
 /// How long to wait for more of the body.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// An upload. The file is the last field.
+/// An upload. The file is the last field. A field `size` before it, with the size of the file in
+/// bytes, avoids that the file is buffered.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the fields of a multipart form")]
 pub(crate) struct UploadForm {
     description: Option<String>,
     /// Separated by commas.
     tags: Option<String>,
-    /// The size of the file in bytes. If it precedes the file, the file is not buffered.
-    #[schema(minimum = 1)]
-    size: Option<u64>,
     #[schema(value_type = String, format = Binary, min_length = 1)]
     file: Vec<u8>,
 }
