@@ -5,7 +5,7 @@ mod edit;
 mod listing;
 mod upload;
 
-use std::num::NonZeroU32;
+use std::num::NonZeroU16;
 
 use axum::Extension;
 use axum::body::Body;
@@ -55,8 +55,8 @@ pub struct FilesPage {
 #[into_params(parameter_in = Query)]
 pub(crate) struct FilesQuery {
     /// The number of the page. A number beyond the last page shows the last page.
-    #[param(value_type = Option<u32>, minimum = 1)]
-    page: Option<NonZeroU32>,
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 65_535)]
+    page: Option<NonZeroU16>,
 }
 
 /// Lists the files of the member, newest first
@@ -72,7 +72,10 @@ pub(crate) async fn list(
     let (files, source) = tokio::join!(listing::all(&client), own_source(&app, &client));
     let files = files?;
     let pages = files.len().div_ceil(PAGE_SIZE).max(1);
-    let page = query.page.map_or(1, |page| page.get() as usize).min(pages);
+    let page = query
+        .page
+        .map_or(1, |page| usize::from(page.get()))
+        .min(pages);
     let own = files.iter().filter(|file| listing::is_own(file, source));
     let shown = files.iter().skip((page - 1) * PAGE_SIZE).take(PAGE_SIZE);
     Ok(FilesPage {

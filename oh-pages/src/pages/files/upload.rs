@@ -19,6 +19,7 @@ use maud::{Markup, html};
 use multer::{Constraints, Field, Multipart, SizeLimit};
 use oh_core::api::{FileMetadata, Upload, safe_file_name};
 use oh_core::{Error, Member};
+use serde::Deserialize;
 use tokio_util::io::StreamReader;
 use tower_http::timeout::TimeoutBody;
 use utoipa::ToSchema;
@@ -40,7 +41,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// An upload. The file is the last field. A field `size` before it, with the size of the file in
 /// bytes, avoids that the file is buffered.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the fields of a multipart form")]
 pub(crate) struct UploadForm {
     description: Option<String>,
@@ -100,7 +102,7 @@ pub(crate) async fn upload(
                 let size = text(field).await?.trim().parse();
                 fields.size = Some(size.map_err(|_| PageError::bad_form())?);
             }
-            _ => {}
+            _ => return Err(PageError::bad_form()),
         }
     }
     Err(PageError::new(StatusCode::BAD_REQUEST, "no_file"))
