@@ -6,7 +6,7 @@ use std::io;
 use oh_api::transport::TransportError;
 use oh_api::{Error, TokenError};
 
-use crate::output::one_line;
+use crate::text::one_line;
 
 /// The part of `oh --help` after the options. The only place that documents the exit codes.
 pub(crate) const AFTER_HELP: &str = include_str!("help.txt");

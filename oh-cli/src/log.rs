@@ -43,6 +43,6 @@ impl io::Write for LogLine {
 impl Drop for LogLine {
     fn drop(&mut self) {
         let text = String::from_utf8_lossy(&self.0);
-        output::warning(output::one_line(text.trim_end()));
+        output::warning(crate::text::one_line(text.trim_end()));
     }
 }

@@ -12,6 +12,7 @@ mod log;
 mod output;
 mod progress;
 mod secret;
+mod text;
 mod text_file;
 mod token_output;
 

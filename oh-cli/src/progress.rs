@@ -11,7 +11,8 @@ use oh_api::Progress;
 use oh_api::bulk::{BulkEvent, BulkReport, FileOutcome, Listed};
 
 use crate::error::{self, CliError, describe};
-use crate::output::{self, one_line};
+use crate::output;
+use crate::text::one_line;
 
 /// Before the number of files is known.
 const LISTING: &str = "{spinner} {msg}";

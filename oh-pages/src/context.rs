@@ -6,10 +6,10 @@ use http::HeaderMap;
 use maud::{Markup, html};
 use oh_core::{Settings, Timestamp};
 
-use crate::guard::Access;
+use crate::access::Access;
+use crate::appearance::Appearance;
 use crate::negotiation::{self, Format};
-use crate::settings::{PageContext, Pages};
-use crate::texts::Language;
+use crate::texts::{Language, Languages};
 
 /// The codes of actions that a page confirms.
 const NOTICES: [&str; 10] = [
@@ -27,7 +27,7 @@ const NOTICES: [&str; 10] = [
 
 /// The surroundings of one response.
 pub(crate) struct Context<'a> {
-    pub(crate) pages: &'a Pages,
+    pub(crate) appearance: &'a Appearance,
     pub(crate) settings: &'a Settings,
     pub(crate) format: Format,
     pub(crate) language: &'a Language,
@@ -41,16 +41,16 @@ pub(crate) struct Context<'a> {
 
 impl<'a> Context<'a> {
     pub(crate) fn new(
-        pages: &'a Pages,
+        appearance: &'a Appearance,
         settings: &'a Settings,
         headers: &HeaderMap,
         now: Timestamp,
     ) -> Self {
         Self {
-            pages,
+            appearance,
             settings,
             format: negotiation::format(headers),
-            language: pages.languages.negotiate(headers),
+            language: appearance.languages.negotiate(headers),
             base: base(settings),
             query: "",
             now,
@@ -70,17 +70,19 @@ impl<'a> Context<'a> {
 
     /// A message that English may lack.
     pub(crate) fn text_if_present(&self, id: &str) -> Option<String> {
-        let values = [("app", self.pages.name.as_str())];
-        self.pages.languages.try_format(self.language, id, &values)
+        let values = [("app", self.appearance.name.as_str())];
+        self.appearance
+            .languages
+            .try_format(self.language, id, &values)
     }
 
     pub(crate) fn page_context<'s>(&'s self, notice: Option<&'s str>) -> PageContext<'s> {
         PageContext {
-            app_name: &self.pages.name,
+            app_name: &self.appearance.name,
             language: &self.language.tag,
             base: &self.base,
             notice,
-            texts: (&self.pages.languages, self.language),
+            texts: (&self.appearance.languages, self.language),
         }
     }
 
@@ -109,6 +111,32 @@ impl<'a> Context<'a> {
     /// The time since `at`.
     pub(crate) fn ago(&self, at: Timestamp) -> String {
         duration(self.now.since(at))
+    }
+}
+
+/// The surroundings of a page.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct PageContext<'a> {
+    /// The name of the application.
+    pub app_name: &'a str,
+    /// The language that was negotiated, such as `de`.
+    pub language: &'a str,
+    /// The mount path as a browser sees it, without a trailing slash.
+    pub base: &'a str,
+    /// The confirmation of the previous action, to show above the page.
+    pub notice: Option<&'a str>,
+    pub(crate) texts: (&'a Languages, &'a Language),
+}
+
+impl PageContext<'_> {
+    /// Returns the message `id` in the negotiated language. The argument `count` is a number and
+    /// selects plural forms; `app` is always set.
+    pub fn text(&self, id: &str, arguments: &[(&str, &str)]) -> String {
+        let (languages, language) = self.texts;
+        let mut all = vec![("app", self.app_name)];
+        all.extend_from_slice(arguments);
+        languages.format(language, id, &all)
     }
 }
 

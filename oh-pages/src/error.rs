@@ -11,11 +11,10 @@ use oh_core::store::StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::access::Access;
 use crate::context::Context;
-use crate::guard::Access;
-use crate::layout::{Frame, Section};
-use crate::pages::View;
-use crate::render::Deferred;
+use crate::layout::{Frame, Section, View};
+use crate::response;
 
 /// An error that ends a request.
 #[derive(Clone, Debug)]
@@ -89,7 +88,7 @@ impl PageError {
 
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
-        Deferred::Error(self).into_response()
+        response::deferred(self)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who may use a route.
+//! Admits requests to routes.
 
 use std::error::Error as StdError;
 
@@ -12,21 +12,9 @@ use oh_core::Member;
 use oh_core::routes::SessionReader;
 use oh_core::store::StoreError;
 
+use crate::access::Access;
+use crate::app::App;
 use crate::error::PageError;
-use crate::pages::App;
-
-/// Who may use a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// Anyone. The session is not read.
-    Public,
-    /// Anyone. Handlers extract `Option<Extension<Member>>`.
-    Anyone,
-    /// Logged-in members. Handlers extract `Extension<Member>`.
-    Member,
-    /// Requests that the application's `StaffGuard` admits.
-    Staff,
-}
 
 /// Passes a request on if its route may be used. Every route is behind this layer.
 pub(crate) async fn guard(
@@ -55,7 +43,7 @@ async fn admit(app: &App, access: Access, parts: &mut Parts) -> Result<(), Respo
     if access == Access::Staff {
         // Staff must get in while the session store or the token store is down.
         let member = member.unwrap_or_default();
-        let guard = app.pages().staff.as_ref();
+        let guard = app.staff();
         return match guard {
             Some(guard) if guard.admits(parts, member.as_ref()).await => Ok(()),
             _ => {

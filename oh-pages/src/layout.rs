@@ -2,8 +2,8 @@
 
 use maud::{DOCTYPE, Markup, html};
 
+use crate::assets;
 use crate::context::Context;
-use crate::pages::assets;
 
 /// The part of the pages that a page belongs to. It selects the navigation.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,13 +31,19 @@ impl Frame {
     }
 }
 
+/// The HTML of a page.
+pub(crate) trait View {
+    fn frame(&self, cx: &Context<'_>) -> Frame;
+    fn html(&self, cx: &Context<'_>) -> Markup;
+}
+
 pub(crate) fn document(
     cx: &Context<'_>,
     frame: &Frame,
     notice: Option<&str>,
     content: &Markup,
 ) -> Markup {
-    let pages = cx.pages;
+    let appearance = cx.appearance;
     let asset = |name: &str| cx.path(&format!("/assets/{name}"));
     html! {
         (DOCTYPE)
@@ -47,19 +53,19 @@ pub(crate) fn document(
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="robots" content="noindex";
-                title { (frame.title) " · " (pages.name) }
+                title { (frame.title) " · " (appearance.name) }
                 link rel="icon" href=(asset(assets::icon())) type="image/svg+xml";
                 link rel="stylesheet" href=(asset(assets::css()));
-                @if let Some(own) = &pages.stylesheet { link rel="stylesheet" href=(own); }
+                @if let Some(own) = &appearance.stylesheet { link rel="stylesheet" href=(own); }
                 script defer src=(asset(assets::js())) {}
             }
             body {
                 a.skip href="#content" { (cx.text("skip-to-content")) }
                 header.top { div.top-in {
-                    a.brand href=(pages.home) {
+                    a.brand href=(appearance.home) {
                         // The stylesheet sets the width; the attributes reserve the space.
-                        @if let Some(logo) = &pages.logo { img src=(logo) alt="" width="32" height="32"; }
-                        (pages.name)
+                        @if let Some(logo) = &appearance.logo { img src=(logo) alt="" width="32" height="32"; }
+                        (appearance.name)
                     }
                     (navigation(cx, frame))
                 } }
@@ -69,7 +75,7 @@ pub(crate) fn document(
                     }
                     (content)
                 }
-                footer.foot { a #home href=(pages.home) { (cx.text("back-to-app")) } }
+                footer.foot { a #home href=(appearance.home) { (cx.text("back-to-app")) } }
             }
         }
     }

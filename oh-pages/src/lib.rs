@@ -39,6 +39,10 @@
 //! itself with [`Pages::renderer`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod access;
+mod app;
+mod appearance;
+mod assets;
 mod context;
 mod error;
 mod guard;
@@ -48,11 +52,16 @@ mod negotiation;
 mod openapi;
 mod pages;
 mod render;
+mod renderer;
+mod response;
+mod router;
 mod settings;
+mod staff;
 #[cfg(test)]
 mod tests;
 mod texts;
 
+pub use context::PageContext;
 pub use error::ErrorPage;
 pub use pages::{
     BackgroundStatus, CheckpointPage, DashboardPage, DeleteAllPage, DeletePage, DisconnectPage,
@@ -60,5 +69,7 @@ pub use pages::{
     FilesPage, HomePage, LedgerEntry, LoginPage, LogoutPage, MemberPage, Page, PlotInterval,
     ReleaseAllPage, RunningEvent,
 };
-pub use settings::{PageContext, PageRenderer, Pages, StaffGuard};
+pub use renderer::PageRenderer;
+pub use settings::Pages;
+pub use staff::StaffGuard;
 pub use texts::TextError;

@@ -10,12 +10,11 @@ use utoipa::openapi::path::Paths;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{OpenApi, PartialSchema};
 
+use crate::access::Access;
+use crate::app::App;
 use crate::context;
 use crate::error::ErrorPage;
-use crate::guard::Access;
-use crate::pages::App;
-use crate::render::json_response;
-use crate::settings::Pages;
+use crate::response::json_response;
 
 const JSON: &str = "application/json";
 
@@ -92,7 +91,7 @@ fn logout() {}
 fn deauth() {}
 
 /// Builds the document.
-pub(crate) fn describe(settings: &Settings, pages: &Pages, routes: Vec<Described>) -> Value {
+pub(crate) fn describe(settings: &Settings, app_name: &str, routes: Vec<Described>) -> Value {
     let base = context::base(settings);
     let mut core = serde_json::to_value(CoreRoutes::openapi()).expect("a document is JSON");
     let mut schemas: Map<String, Value> = take_object(&mut core["components"]["schemas"]);
@@ -128,7 +127,7 @@ pub(crate) fn describe(settings: &Settings, pages: &Pages, routes: Vec<Described
     json!({
         "openapi": "3.1.0",
         "info": {
-            "title": format!("{}: Open Humans routes", pages.name),
+            "title": format!("{app_name}: Open Humans routes"),
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Clients that prefer application/json receive JSON, all others HTML. \
                             POST requests must come from the application's origin. The \

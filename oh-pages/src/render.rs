@@ -7,105 +7,66 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{StatusCode, Uri};
-use oh_core::login::LoginFailure;
-use oh_core::login::{LoginPage as LoginRoutePage, LoginPages};
-use oh_core::{SessionChange, Settings, Timestamp};
-use serde::Serialize;
+use oh_core::Settings;
 use url::Url;
-use utoipa::ToSchema;
 
+use crate::access::Access;
+use crate::app::App;
 use crate::context::Context;
 use crate::error::PageError;
-use crate::guard::Access;
 use crate::layout;
 use crate::negotiation::Format;
-use crate::pages::{App, LoginPage, LogoutPage, Page};
-use crate::settings::Pages;
+use crate::pages::Page;
+use crate::renderer::PageRenderer;
+use crate::response::{Done, deferred, json_response, redirect, set};
 
-/// The result of a handler, which travels in the extensions of a response until it is rendered.
+/// The state of the layer.
 #[derive(Clone)]
-pub(crate) enum Deferred {
+pub(crate) struct RenderState {
+    pub(crate) app: App,
+    pub(crate) renderer: Option<Arc<dyn PageRenderer>>,
+}
+
+/// The result of a handler, from the extensions of its response.
+enum Deferred {
     Page(Arc<Page>),
     Done(Done),
     Error(PageError),
 }
 
-impl IntoResponse for Deferred {
-    fn into_response(self) -> Response {
-        let mut response = Response::new(Body::empty());
-        response.extensions_mut().insert(self);
-        response
+impl Deferred {
+    fn take_from(response: &mut Response) -> Option<Self> {
+        let extensions = response.extensions_mut();
+        let page = extensions.remove().map(Self::Page);
+        let done = extensions.remove().map(Self::Done);
+        let error = extensions.remove().map(Self::Error);
+        let result = page.or(done).or(error);
+        result.or_else(|| {
+            is_foreign_error(response)
+                .then(|| Self::Error(PageError::for_status(response.status())))
+        })
     }
 }
 
 impl IntoResponse for Page {
     fn into_response(self) -> Response {
-        Deferred::Page(Arc::new(self)).into_response()
+        deferred(Arc::new(self))
     }
-}
-
-/// A completed action. Browsers are redirected to a page that confirms it.
-#[derive(Clone, Debug)]
-pub(crate) struct Done {
-    pub(crate) status: StatusCode,
-    /// The route that browsers are redirected to.
-    pub(crate) redirect: String,
-    pub(crate) body: Confirmation,
-    pub(crate) log_out: bool,
-}
-
-impl Done {
-    pub(crate) fn new(code: &'static str, redirect: impl Into<String>) -> Self {
-        Self {
-            status: StatusCode::OK,
-            redirect: redirect.into(),
-            body: Confirmation {
-                done: code,
-                id: None,
-                size: None,
-            },
-            log_out: false,
-        }
-    }
-}
-
-impl IntoResponse for Done {
-    fn into_response(self) -> Response {
-        let log_out = self.log_out;
-        let mut response = Deferred::Done(self).into_response();
-        if log_out {
-            response.extensions_mut().insert(SessionChange::LogOut);
-        }
-        response
-    }
-}
-
-/// A completed action.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct Confirmation {
-    /// Identifies the action.
-    pub(crate) done: &'static str,
-    /// The id of the file that was changed or created.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) id: Option<u64>,
-    /// The size of the file that was stored, in bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) size: Option<u64>,
 }
 
 /// Renders the response of any route. This is the outermost layer of the router.
-pub(crate) async fn render(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn render(
+    State(state): State<RenderState>,
+    request: Request,
+    next: Next,
+) -> Response {
     let (headers, uri) = (request.headers().clone(), request.uri().clone());
     let mut response = next.run(request).await;
-    let deferred = response.extensions_mut().remove::<Deferred>();
-    let deferred = deferred.or_else(|| {
-        is_foreign_error(&response)
-            .then(|| Deferred::Error(PageError::for_status(response.status())))
-    });
+    let deferred = Deferred::take_from(&mut response);
     if let Some(deferred) = deferred {
-        let rendered = deferred_response(&app, &headers, &uri, &response, &deferred);
+        let rendered = deferred_response(&state, &headers, &uri, &response, &deferred);
         let (head, body) = rendered.into_parts();
         *response.status_mut() = head.status;
         *response.body_mut() = body;
@@ -134,20 +95,23 @@ fn is_foreign_error(response: &Response) -> bool {
 }
 
 fn deferred_response(
-    app: &App,
+    state: &RenderState,
     headers: &HeaderMap,
     uri: &Uri,
     response: &Response,
     deferred: &Deferred,
 ) -> Response {
-    let openhumans = app.openhumans();
+    let openhumans = state.app.openhumans();
     let now = openhumans.clock().now();
-    let mut cx = Context::new(app.pages(), openhumans.settings(), headers, now);
+    let mut cx = Context::new(state.app.appearance(), openhumans.settings(), headers, now);
     cx.query = uri.query().unwrap_or_default();
     cx.access = response.extensions().get::<Access>().copied();
+    let renderer = state.renderer.as_deref();
     let rendered = match deferred {
-        Deferred::Page(page) => page_response(&cx, StatusCode::OK, page),
-        Deferred::Error(error) => page_response(&cx, error.status, &error.view(&cx).into()),
+        Deferred::Page(page) => page_response(&cx, renderer, StatusCode::OK, page),
+        Deferred::Error(error) => {
+            page_response(&cx, renderer, error.status, &error.view(&cx).into())
+        }
         Deferred::Done(done) => match cx.format {
             Format::Json => json_response(done.status, &done.body),
             Format::Html => {
@@ -160,45 +124,29 @@ fn deferred_response(
     rendered.map(Body::from)
 }
 
-impl LoginPages for Pages {
-    fn render(
-        &self,
-        page: &LoginRoutePage<'_>,
-        headers: &HeaderMap,
-        settings: &Settings,
-    ) -> Response<Bytes> {
-        let cx = Context::new(self, settings, headers, Timestamp::now());
-        let page: Page = match page {
-            LoginRoutePage::Failed { failure, retry_url } => {
-                LoginPage::failed(&cx, failure, retry_url).into()
-            }
-            LoginRoutePage::ConfirmLogin { login_url } => LoginPage::confirm(&cx, login_url).into(),
-            LoginRoutePage::ConfirmLogout { logout_url } => LogoutPage {
-                logout_url: (*logout_url).to_owned(),
-            }
-            .into(),
-            _ => {
-                LoginPage::failed(&cx, &LoginFailure::IncompleteCallback, &cx.path("/login")).into()
-            }
-        };
-        page_response(&cx, StatusCode::OK, &page)
-    }
-}
-
 /// A page in the negotiated format.
-pub(crate) fn page_response(cx: &Context<'_>, status: StatusCode, page: &Page) -> Response<Bytes> {
+pub(crate) fn page_response(
+    cx: &Context<'_>,
+    renderer: Option<&dyn PageRenderer>,
+    status: StatusCode,
+    page: &Page,
+) -> Response<Bytes> {
     let mut response = match cx.format {
         Format::Json => json_response(status, page),
-        Format::Html => html_response(cx, status, page),
+        Format::Html => html_response(cx, renderer, status, page),
     };
     let headers = response.headers_mut();
     set(headers, header::VARY, "accept, accept-language");
     response
 }
 
-fn html_response(cx: &Context<'_>, status: StatusCode, page: &Page) -> Response<Bytes> {
+fn html_response(
+    cx: &Context<'_>,
+    renderer: Option<&dyn PageRenderer>,
+    status: StatusCode,
+    page: &Page,
+) -> Response<Bytes> {
     let notice = cx.notice();
-    let renderer = cx.pages.renderer.as_ref();
     let replaced = renderer.and_then(|r| r.render(page, &cx.page_context(notice.as_deref())));
     let html = replaced.unwrap_or_else(|| {
         let view = page.view();
@@ -228,34 +176,4 @@ fn policy(settings: &Settings) -> String {
          connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action {}",
         forms.join(" ")
     )
-}
-
-pub(crate) fn json_response(status: StatusCode, value: &impl Serialize) -> Response<Bytes> {
-    let text = serde_json::to_vec(value).expect("views have text keys and finite numbers");
-    let mut response = Response::new(Bytes::from(text));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    set(headers, header::CONTENT_TYPE, "application/json");
-    set(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    response
-}
-
-/// Redirects a browser, which follows with GET.
-pub(crate) fn redirect(target: &str) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::new());
-    match HeaderValue::from_str(target) {
-        Ok(location) => {
-            *response.status_mut() = StatusCode::SEE_OTHER;
-            response.headers_mut().insert(header::LOCATION, location);
-        }
-        Err(_) => {
-            tracing::error!("the redirect URL is not a valid header value");
-            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-        }
-    }
-    response
-}
-
-pub(crate) fn set(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
-    headers.insert(name, HeaderValue::from_static(value));
 }

@@ -3,13 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use axum::Router;
-use http::request::Parts;
-use oh_core::{Member, OpenHumans};
-
-use crate::pages::{self, Page};
-use crate::texts::{Language, Languages, TextError};
+use crate::appearance::Appearance;
+use crate::renderer::PageRenderer;
+use crate::staff::StaffGuard;
+use crate::texts::{Languages, TextError};
 
 /// The largest file that the object store accepts in one request: 5 GiB.
 const MAX_UPLOAD: u64 = 5 << 30;
@@ -18,35 +15,33 @@ const MAX_UPLOAD: u64 = 5 << 30;
 #[derive(Clone)]
 #[must_use]
 pub struct Pages {
-    pub(crate) name: String,
-    pub(crate) logo: Option<String>,
-    pub(crate) stylesheet: Option<String>,
-    pub(crate) home: String,
+    pub(crate) appearance: Appearance,
     pub(crate) max_upload: u64,
     pub(crate) staff: Option<Arc<dyn StaffGuard>>,
     pub(crate) renderer: Option<Arc<dyn PageRenderer>>,
-    pub(crate) languages: Languages,
 }
 
 impl Pages {
     /// Creates pages for an application that its members know as `name`.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
-            name: name.into(),
-            logo: None,
-            stylesheet: None,
-            home: "/".into(),
+            appearance: Appearance {
+                name: name.into(),
+                logo: None,
+                stylesheet: None,
+                home: "/".into(),
+                languages: Languages::built_in(),
+            },
             max_upload: MAX_UPLOAD,
             staff: None,
             renderer: None,
-            languages: Languages::built_in(),
         }
     }
 
     /// Sets the path of a logo, which is shown next to the name. It must be on the application's
     /// origin.
     pub fn logo(mut self, path: impl Into<String>) -> Self {
-        self.logo = Some(path.into());
+        self.appearance.logo = Some(path.into());
         self
     }
 
@@ -54,13 +49,13 @@ impl Pages {
     /// application's origin. Colors are custom properties of `:root`: `--accent`, `--ground`,
     /// `--card`, `--ink` and others.
     pub fn stylesheet(mut self, path: impl Into<String>) -> Self {
-        self.stylesheet = Some(path.into());
+        self.appearance.stylesheet = Some(path.into());
         self
     }
 
     /// Sets the target of links back to the application. Default: `/`.
     pub fn home(mut self, path: impl Into<String>) -> Self {
-        self.home = path.into();
+        self.appearance.home = path.into();
         self
     }
 
@@ -97,7 +92,7 @@ impl Pages {
     ///
     /// If the language exists already, or `messages` has a syntax error or an unknown message ID.
     pub fn language(mut self, tag: &str, messages: &str) -> Result<Self, TextError> {
-        self.languages.add(tag, messages)?;
+        self.appearance.languages.add(tag, messages)?;
         Ok(self)
     }
 
@@ -113,102 +108,17 @@ impl Pages {
     ///
     /// If the pages have no such language, or `messages` has a syntax error or an unknown message ID.
     pub fn texts(mut self, tag: &str, messages: &str) -> Result<Self, TextError> {
-        self.languages.replace(tag, messages)?;
+        self.appearance.languages.replace(tag, messages)?;
         Ok(self)
-    }
-
-    /// Returns the routes of the pages. Mount them under
-    /// [`Settings::mount_path`](oh_core::Settings::mount_path), beside the routes of `oh-core`.
-    ///
-    /// Each request must have an [`oh_core::routes::SessionReader`] among its extensions;
-    /// `oh_axum::with_session` and `oh_actix::configure_with` insert it.
-    pub fn router<S>(&self, openhumans: &OpenHumans) -> Router<S>
-    where
-        S: Clone + Send + Sync + 'static,
-    {
-        pages::router(openhumans, self)
     }
 }
 
 impl fmt::Debug for Pages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pages")
-            .field("name", &self.name)
-            .field("languages", &self.languages)
+            .field("name", &self.appearance.name)
+            .field("languages", &self.appearance.languages)
             .field("staff", &self.staff.is_some())
             .finish_non_exhaustive()
-    }
-}
-
-/// Grants access to the erasure dashboard. Implemented for closures.
-///
-/// The dashboard shows events without names or ids, and the history of a member whose id the
-/// visitor already knows. Its actions can start erasures.
-#[async_trait]
-pub trait StaffGuard: Send + Sync + 'static {
-    /// Returns whether `request` comes from a staff member. `member` is the Open Humans member who
-    /// is logged in, if any. With axum, `request` has the extensions that layers inserted.
-    async fn admits(&self, request: &Parts, member: Option<&Member>) -> bool;
-}
-
-#[async_trait]
-impl<F> StaffGuard for F
-where
-    F: Fn(&Parts, Option<&Member>) -> bool + Send + Sync + 'static,
-{
-    async fn admits(&self, request: &Parts, member: Option<&Member>) -> bool {
-        self(request, member)
-    }
-}
-
-/// Renders some or all pages in place of the built-in HTML.
-///
-/// ```
-/// use oh_pages::{Page, PageContext, PageRenderer};
-///
-/// struct OwnFiles;
-///
-/// impl PageRenderer for OwnFiles {
-///     fn render(&self, page: &Page, context: &PageContext<'_>) -> Option<String> {
-///         let Page::Files(files) = page else {
-///             return None;
-///         };
-///         let title = context.text("files-title", &[]);
-///         let count = context.text("file-count", &[("count", &files.total.to_string())]);
-///         // Use a template engine that escapes in a real application.
-///         Some(format!("<!DOCTYPE html><title>{title}</title><p>{count}</p>"))
-///     }
-/// }
-/// ```
-pub trait PageRenderer: Send + Sync + 'static {
-    /// Returns the HTML of `page`, or `None` to use the built-in HTML. The
-    /// Content-Security-Policy allows styles, scripts and images of the application's origin, and
-    /// nothing inline.
-    fn render(&self, page: &Page, context: &PageContext<'_>) -> Option<String>;
-}
-
-/// The surroundings of a page.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct PageContext<'a> {
-    /// The name of the application.
-    pub app_name: &'a str,
-    /// The language that was negotiated, such as `de`.
-    pub language: &'a str,
-    /// The mount path as a browser sees it, without a trailing slash.
-    pub base: &'a str,
-    /// The confirmation of the previous action, to show above the page.
-    pub notice: Option<&'a str>,
-    pub(crate) texts: (&'a Languages, &'a Language),
-}
-
-impl PageContext<'_> {
-    /// Returns the message `id` in the negotiated language. The argument `count` is a number and
-    /// selects plural forms; `app` is always set.
-    pub fn text(&self, id: &str, arguments: &[(&str, &str)]) -> String {
-        let (languages, language) = self.texts;
-        let mut all = vec![("app", self.app_name)];
-        all.extend_from_slice(arguments);
-        languages.format(language, id, &all)
     }
 }

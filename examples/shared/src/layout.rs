@@ -39,7 +39,7 @@ pub fn home(member: Option<(&Member, User)>) -> Markup {
                         None => p { a.button #login href="/openhumans/login?next=/" { "Log in with Open Humans" } },
                         Some((member, user)) => {
                             p {
-                                "You are " strong #whoami { (member.username().unwrap_or("a member")) }
+                                "You are " strong #username { (member.username().unwrap_or("a member")) }
                                 ". You have logged in " span #logins { (user.logins) } " times."
                             }
                             p {

@@ -76,7 +76,7 @@ impl Manifest {
         let mut columns = BTreeSet::new();
         let mut named = header.iter().filter(|name| !name.is_empty());
         if let Some(name) = named.find(|name| !columns.insert(**name)) {
-            return Err(invalid(format!("two columns are named {name}")));
+            return Err(invalid(format!("two columns are named {name:?}")));
         }
         let mut manifest = Self::default();
         for (row, number) in rows.zip(2..) {

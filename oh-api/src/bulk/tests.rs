@@ -89,7 +89,7 @@ fn manifest_error_names_row_and_problem() {
             "it is a list of files at Open Humans",
         ),
         ("filename|tags\na|b\n", "it must start with"),
-        ("filename,tags,a,a\n", "two columns are named a"),
+        ("filename,tags,a,a\n", "two columns are named \"a\""),
         ("filename,tags,\na,b,c\n", "row 2: column 3 has no name"),
         (
             "project_member_id,filename,tags\n1026778,a,b\n",

@@ -29,6 +29,10 @@ pub(crate) use tokens::{
 use crate::access::Access;
 use crate::error::AFTER_HELP;
 
+/// The equivalents of each command and option of the Python package `open-humans-api`. The guide in
+/// `docs/` is a copy.
+pub(crate) const MIGRATION_GUIDE: &str = include_str!("../../migrating-from-ohapi.md");
+
 /// Open Humans from the command line: tokens, files, members, messages, public data.
 #[derive(Parser)]
 #[command(name = "oh", version, after_help = AFTER_HELP, max_term_width = 100)]
@@ -152,7 +156,7 @@ pub(crate) enum Command {
     /// Print the equivalents of the commands of open-humans-api, as Markdown
     #[command(
         help_template = "{about}\n\nUsage: {usage}\n\n{after-help}",
-        after_help = crate::commands::MIGRATION_GUIDE
+        after_help = MIGRATION_GUIDE
     )]
     Migrate,
 }

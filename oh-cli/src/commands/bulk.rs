@@ -11,8 +11,9 @@ use crate::access::{Access, Caller};
 use crate::args::{Download, ExistingFiles, Upload, member_id};
 use crate::confirm::confirm;
 use crate::error::CliError;
-use crate::output::{self, count, one_line};
+use crate::output;
 use crate::progress::{BulkProgress, Direction, other_outcomes};
+use crate::text::{count, one_line};
 use crate::text_file;
 
 pub(crate) async fn download(access: &Access, args: Download) -> Result<(), CliError> {

@@ -7,13 +7,9 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use oh_api::Error;
 
-use crate::args::Args;
+use crate::args::{Args, MIGRATION_GUIDE};
 use crate::error::CliError;
 use crate::output;
-
-/// The equivalents of each command and option of the Python package `open-humans-api`. The guide in
-/// `docs/` is a copy.
-pub(crate) const MIGRATION_GUIDE: &str = include_str!("../../migrating-from-ohapi.md");
 
 pub(crate) fn migrate() -> Result<(), CliError> {
     output::document(None, MIGRATION_GUIDE.as_bytes())

@@ -13,8 +13,9 @@ use crate::access::Access;
 use crate::args::{self, ExistingFiles, FileDetails, FileSelector, Target};
 use crate::confirm::confirm;
 use crate::error::CliError;
-use crate::output::{self, count, one_line};
+use crate::output;
 use crate::progress::FileProgress;
+use crate::text::{count, one_line};
 
 pub(crate) async fn list(access: &Access, args: &args::Files) -> Result<(), CliError> {
     let member = access.member(args.member.member.as_ref())?;

@@ -18,7 +18,8 @@ use oh_sqlx::{PgStore, SchemaError, SqliteStore};
 use super::database::{Database, Pool};
 use crate::args::ImportDjango;
 use crate::error::{CliError, with_sources};
-use crate::output::{self, count};
+use crate::output;
+use crate::text::count;
 
 /// Rows per query.
 const PAGE_SIZE: i64 = 500;
@@ -244,7 +245,7 @@ impl Summary {
             Outcome::LeftNewApp => self.left_new_app += 1,
             Outcome::Failed(reason) => {
                 self.failed += 1;
-                output::warning(output::one_line(&format!("oh: member {id}: {reason}")));
+                output::warning(crate::text::one_line(&format!("oh: member {id}: {reason}")));
             }
         }
     }

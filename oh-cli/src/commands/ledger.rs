@@ -14,7 +14,8 @@ use tempfile::TempPath;
 
 use crate::args::{Check, Export, Keygen, Keys, Ledger, Prove, Report, Verify};
 use crate::error::CliError;
-use crate::output::{self, count};
+use crate::output;
+use crate::text::count;
 use crate::text_file;
 
 pub(crate) async fn run(command: Ledger) -> Result<(), CliError> {
@@ -285,9 +286,11 @@ fn check(args: &Check) -> Result<(), CliError> {
             Ok((proof, line, checkpoint))
         });
         let (proof, line, checkpoint) = result.map_err(|error| mismatch(path, &error))?;
-        output::line(output::one_line(&String::from_utf8_lossy(proof.line())))?;
+        output::line(crate::text::one_line(&String::from_utf8_lossy(
+            proof.line(),
+        )))?;
         let checkpoint = checkpoint.checkpoint();
-        output::status(output::one_line(&format!(
+        output::status(crate::text::one_line(&format!(
             "{}: line {} of {} in a checkpoint of {}: {line}",
             path.display(),
             proof.index() + 1,

@@ -8,7 +8,8 @@ use crate::access::{Access, Caller};
 use crate::args::{AccessLog, Listing, Message, Raw, Remove, Whoami};
 use crate::confirm::confirm;
 use crate::error::{CliError, describe};
-use crate::output::{self, count};
+use crate::output;
+use crate::text::count;
 
 pub(crate) async fn whoami(access: &Access, args: &Whoami) -> Result<(), CliError> {
     let member = access.member(args.member.member.as_ref())?;

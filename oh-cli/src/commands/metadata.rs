@@ -10,8 +10,9 @@ use super::bulk::read_manifest;
 use crate::access::Access;
 use crate::args::Metadata;
 use crate::error::CliError;
-use crate::output::{self, PrintableStdout, count};
+use crate::output::{self, PrintableStdout};
 use crate::progress::FileProgress;
+use crate::text::count;
 
 pub(crate) async fn run(access: &Access, args: Metadata) -> Result<(), CliError> {
     match args {

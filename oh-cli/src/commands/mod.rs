@@ -16,8 +16,6 @@ mod public;
 mod records;
 mod tokens;
 
-pub(crate) use documentation::MIGRATION_GUIDE;
-
 use crate::args::{Args, Command};
 use crate::error::CliError;
 

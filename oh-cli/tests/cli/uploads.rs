@@ -315,7 +315,7 @@ fn csv_of_spreadsheet_is_read() {
         ),
         (
             b"filename,tags,unit,unit\na,x,1,2\n",
-            "two columns are named unit",
+            "two columns are named \"unit\"",
         ),
         (b"filename,tags,\na,x,y\n", "column 3 has no name"),
     ] {

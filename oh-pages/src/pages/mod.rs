@@ -3,7 +3,6 @@
 //! A new page is a module here, a line in [`table`] and, if it shows something, a variant of
 //! [`Page`].
 
-pub(crate) mod assets;
 mod dashboard;
 mod disconnect;
 mod files;
@@ -36,14 +35,12 @@ use crate::error::{ErrorPage, PageError};
 use crate::guard::{Access, guard};
 use crate::layout::Frame;
 use crate::openapi;
-use crate::render::render;
+use crate::response::render;
 use crate::settings::Pages;
 
-/// Every page with the kind of requests that may use it. Each page is behind [`guard`].
-fn table() -> Vec<(Access, UtoipaMethodRouter<App>)> {
+/// Every page with the kind of requests that may use it. The router puts a guard before each.
+pub(crate) fn table() -> Vec<(Access, UtoipaMethodRouter<App>)> {
     vec![
-        (Access::Public, routes!(assets::asset)),
-        (Access::Public, routes!(openapi::document)),
         (Access::Public, routes!(probes::health)),
         (Access::Public, routes!(probes::ready)),
         (Access::Anyone, routes!(home::home)),
@@ -113,74 +110,4 @@ pages! {
     Event(EventPage),
     ReleaseAll(ReleaseAllPage),
     Member(MemberPage),
-}
-
-/// The HTML of a page.
-pub(crate) trait View {
-    fn frame(&self, cx: &Context<'_>) -> Frame;
-    fn html(&self, cx: &Context<'_>) -> Markup;
-}
-
-/// The state of the handlers.
-#[derive(Clone)]
-pub(crate) struct App(Arc<Shared>);
-
-struct Shared {
-    openhumans: OpenHumans,
-    pages: Pages,
-    /// The name that the project's own files have as a source.
-    source: OnceCell<Option<String>>,
-    /// The OpenAPI document.
-    document: serde_json::Value,
-}
-
-impl App {
-    pub(crate) fn openhumans(&self) -> &OpenHumans {
-        &self.0.openhumans
-    }
-
-    pub(crate) fn pages(&self) -> &Pages {
-        &self.0.pages
-    }
-
-    pub(crate) fn source(&self) -> &OnceCell<Option<String>> {
-        &self.0.source
-    }
-
-    pub(crate) fn document(&self) -> &serde_json::Value {
-        &self.0.document
-    }
-}
-
-/// Builds the router: [`guard`] before each page, [`render`] around everything.
-pub(crate) fn router<S>(openhumans: &OpenHumans, pages: &Pages) -> Router<S>
-where
-    S: Clone + Send + Sync + 'static,
-{
-    let routes = table().into_iter();
-    let routes = routes.filter(|(access, _)| *access != Access::Staff || pages.staff.is_some());
-    let (described, mounted): (Vec<_>, Vec<_>) = routes
-        .map(|(access, (schemas, paths, methods))| {
-            let path = paths.paths.keys().next().cloned().unwrap_or_default();
-            ((access, schemas, paths), (access, path, methods))
-        })
-        .unzip();
-    let app = App(Arc::new(Shared {
-        openhumans: openhumans.clone(),
-        pages: pages.clone(),
-        source: OnceCell::new(),
-        document: openapi::describe(openhumans.settings(), pages, described),
-    }));
-    let mut router = Router::new().fallback(async || PageError::not_found());
-    for (access, path, methods) in mounted {
-        let layer = from_fn_with_state((app.clone(), access), guard);
-        let methods = methods.route_layer(layer);
-        if path != "/" {
-            router = router.route(&format!("{path}/"), methods.clone());
-        }
-        router = router.route(&path, methods);
-    }
-    router
-        .layer(from_fn_with_state(app.clone(), render))
-        .with_state(app)
 }

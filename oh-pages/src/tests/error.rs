@@ -5,8 +5,8 @@ use oh_core::api::AppError;
 use oh_core::store::StoreError;
 
 use super::{Surroundings, assert_contains};
+use crate::access::Access;
 use crate::error::PageError;
-use crate::guard::Access;
 
 #[test]
 fn page_error_has_a_status_a_code_and_an_explanation() {

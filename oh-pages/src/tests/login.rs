@@ -73,7 +73,7 @@ fn failed_login_page_explains_the_failure_in_each_language() {
         ),
         (
             LoginFailure::StateUsed,
-            ["already completed", "works only once", "Try again"],
+            ["You are not logged in", "already completed", "Try again"],
             [
                 "bereits abgeschlossen",
                 "gilt nur einmal",

@@ -24,7 +24,7 @@ use tower::ServiceExt;
 
 use crate::context::Context;
 use crate::pages::Page;
-use crate::render::page_response;
+use crate::response::page_response;
 use crate::settings::Pages;
 
 /// An app whose dashboard is open to everyone.

@@ -1,5 +1,6 @@
 //! The erasure dashboard in both frameworks: access, contents, actions.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -277,11 +278,13 @@ async fn export_streams_the_complete_ledger() {
 
 #[tokio::test]
 async fn dashboard_explains_why_nothing_is_signed_yet() {
+    // Both applications sign with the same key, so that their responses are equal.
+    static KEY: LazyLock<String> = LazyLock::new(|| {
+        let key = SigningKey::generate("app.example/erasure").unwrap();
+        key.to_secret_text().to_string()
+    });
     let with_key = Plan {
-        settings: |settings| {
-            let key = SigningKey::generate("app.example/erasure").unwrap();
-            settings.ledger_signing_key(key.to_secret_text().to_string())
-        },
+        settings: |settings| settings.ledger_signing_key(KEY.as_str()),
         ..plan()
     };
     for (plan, why) in [
@@ -298,11 +301,13 @@ async fn dashboard_explains_why_nothing_is_signed_yet() {
 
 #[tokio::test]
 async fn dashboard_shows_the_latest_checkpoint_for_download() {
+    // Both applications sign with the same key, so that their responses are equal.
+    static KEY: LazyLock<String> = LazyLock::new(|| {
+        let key = SigningKey::generate("app.example/erasure").unwrap();
+        key.to_secret_text().to_string()
+    });
     let with_key = Plan {
-        settings: |settings| {
-            let key = SigningKey::generate("app.example/erasure").unwrap();
-            settings.ledger_signing_key(key.to_secret_text().to_string())
-        },
+        settings: |settings| settings.ledger_signing_key(KEY.as_str()),
         ..plan()
     };
     both(with_key, async |app| {
@@ -314,8 +319,8 @@ async fn dashboard_shows_the_latest_checkpoint_for_download() {
         assert_eq!(staff(app, "/checkpoint").await.status, 404);
 
         let checkpointer = app.openhumans.checkpointer().expect("there is a key");
-        let sealed = checkpointer.sign_checkpoint().await;
-        let checkpoint = sealed.unwrap().checkpoint.unwrap();
+        let pass = checkpointer.sign_checkpoint().await;
+        let checkpoint = pass.unwrap().checkpoint.unwrap();
         let dashboard = staff_json(app, "").await;
         assert_eq!(dashboard["checkpoint"]["lines"], 2);
         assert_eq!(dashboard["checkpoint"]["note"], checkpoint.note());

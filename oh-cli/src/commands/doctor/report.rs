@@ -57,7 +57,7 @@ impl Report {
         self.0.push(Finding {
             state,
             check,
-            message: output::one_line(&message),
+            message: crate::text::one_line(&message),
         });
     }
 

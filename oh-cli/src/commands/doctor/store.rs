@@ -9,7 +9,7 @@ use oh_sqlx::{PgStore, SchemaError, SqliteStore};
 use super::report::Report;
 use crate::commands::database::{Database, Pool};
 use crate::error::with_sources;
-use crate::output::count;
+use crate::text::count;
 
 /// Records per query.
 const PAGE_SIZE: usize = 500;

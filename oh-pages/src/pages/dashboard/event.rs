@@ -5,19 +5,19 @@ use http::StatusCode;
 use maud::{Markup, html};
 use oh_core::Timestamp;
 use oh_core::deauth::{
-    DeauthInbox, EventId, EventQuery, EventRecord, EventState, InboxError, LedgerLine, LedgerQuery,
-    Step,
+    DeauthInbox, EventId, EventQuery, EventRecord, EventState, InboxError, LedgerQuery,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::events::EventEntry;
-use super::table;
+use super::table::{self, EventEntry, LedgerEntry};
+use crate::app::App;
 use crate::context::Context;
 use crate::error::PageError;
+use crate::layout::View;
 use crate::layout::{Frame, Section};
-use crate::pages::{App, Page, View};
-use crate::render::{Confirmation, Done};
+use crate::pages::Page;
+use crate::response::{Confirmation, Done};
 
 /// Lines of the ledger that are shown.
 pub(super) const MAX_LINES: usize = 1_000;
@@ -35,40 +35,6 @@ pub struct EventPage {
     pub lines: Vec<LedgerEntry>,
     /// Whether there are older lines.
     pub truncated: bool,
-}
-
-/// A line of the ledger.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[non_exhaustive]
-pub struct LedgerEntry {
-    /// The event.
-    #[schema(value_type = String)]
-    pub event: EventId,
-    /// The pseudonym of the member.
-    pub pseudonym: String,
-    /// What happened.
-    #[schema(value_type = String)]
-    pub step: Step,
-    /// When it happened.
-    #[schema(value_type = String, format = DateTime)]
-    pub at: Timestamp,
-    /// The number of the attempt, from 1; 0 if the step belongs to no attempt.
-    pub attempt: u32,
-    /// A remark, such as the error of an attempt.
-    pub note: Option<String>,
-}
-
-impl From<LedgerLine> for LedgerEntry {
-    fn from(line: LedgerLine) -> Self {
-        Self {
-            event: line.event,
-            pseudonym: line.member.to_string(),
-            step: line.step,
-            at: line.at,
-            attempt: line.attempt,
-            note: line.note,
-        }
-    }
 }
 
 /// Shows one event and its history

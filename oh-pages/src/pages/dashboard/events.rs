@@ -7,17 +7,17 @@ use axum::extract::{Query, State};
 use http::StatusCode;
 use maud::{Markup, html};
 use oh_core::Timestamp;
-use oh_core::deauth::{
-    Discovery, ErasureRequest, EventId, EventQuery, EventRecord, EventState, Pseudonym,
-};
+use oh_core::deauth::{EventId, EventQuery, EventState};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::table;
+use super::table::{self, EventEntry};
+use crate::app::App;
 use crate::context::Context;
 use crate::error::PageError;
+use crate::layout::View;
 use crate::layout::{Frame, Section};
-use crate::pages::{App, Page, View};
+use crate::pages::Page;
 
 /// Events on a page.
 const PAGE_SIZE: usize = 50;
@@ -97,68 +97,6 @@ pub struct EventsPage {
     /// Whether this is the first page.
     #[serde(skip)]
     pub is_first: bool,
-}
-
-/// An event in a list, without the member's id.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[non_exhaustive]
-pub struct EventEntry {
-    /// The id.
-    #[schema(value_type = String)]
-    pub id: EventId,
-    /// The pseudonym of the member.
-    #[schema(value_type = String)]
-    pub pseudonym: Pseudonym,
-    /// Whether the member requested erasure.
-    #[schema(value_type = String)]
-    pub erasure: ErasureRequest,
-    /// How the departure was discovered.
-    #[schema(value_type = String)]
-    pub discovery: Discovery,
-    /// When the member left.
-    #[schema(value_type = String, format = DateTime)]
-    pub left_at: Timestamp,
-    /// When the event was received.
-    #[schema(value_type = String, format = DateTime)]
-    pub received_at: Timestamp,
-    /// The state.
-    #[schema(value_type = String)]
-    pub state: EventState,
-    /// Whether the event should be done by now.
-    pub overdue: bool,
-    /// How often the handler was called.
-    pub attempts: u32,
-    /// When the next attempt may start.
-    #[schema(value_type = String, format = DateTime)]
-    pub due_at: Timestamp,
-    /// When the event was done, abandoned or found stale.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub settled_at: Option<Timestamp>,
-    /// Whether the event can be requeued.
-    pub can_requeue: bool,
-    /// Whether the event is quarantined and can be released.
-    pub can_release: bool,
-}
-
-impl EventEntry {
-    pub(super) fn new(record: EventRecord, now: Timestamp) -> Self {
-        let is_settled = matches!(record.state, EventState::DeadLetter | EventState::Stale);
-        Self {
-            overdue: record.is_overdue(now),
-            can_release: record.state == EventState::Quarantined && record.member.is_some(),
-            can_requeue: is_settled && record.member.is_some(),
-            id: record.id,
-            pseudonym: record.pseudonym,
-            erasure: record.erasure,
-            discovery: record.discovery,
-            left_at: record.left_at,
-            received_at: record.received_at,
-            state: record.state,
-            attempts: record.attempts,
-            due_at: record.due_at,
-            settled_at: record.settled_at,
-        }
-    }
 }
 
 #[derive(Deserialize, IntoParams)]

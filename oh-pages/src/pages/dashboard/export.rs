@@ -7,9 +7,9 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use http::header;
 
+use crate::app::App;
 use crate::error::PageError;
-use crate::pages::App;
-use crate::render::set;
+use crate::response::set;
 
 /// Lines in a chunk of the response.
 const CHUNK_LINES: usize = 100;

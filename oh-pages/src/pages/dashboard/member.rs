@@ -7,13 +7,14 @@ use oh_core::deauth::{EventQuery, LedgerQuery, Pseudonym};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::event::{LedgerEntry, MAX_LINES, newest_lines};
-use super::events::EventEntry;
-use super::table;
+use super::event::{MAX_LINES, newest_lines};
+use super::table::{self, EventEntry, LedgerEntry};
+use crate::app::App;
 use crate::context::Context;
 use crate::error::PageError;
+use crate::layout::View;
 use crate::layout::{Frame, Section};
-use crate::pages::{App, Page, View};
+use crate::pages::Page;
 
 /// Events that are shown.
 const MAX_EVENTS: usize = 100;

@@ -13,14 +13,15 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use self::event::{EventPage, LedgerEntry};
-pub use self::events::{EventEntry, EventList, EventsPage};
+pub use self::event::EventPage;
+pub use self::events::{EventList, EventsPage};
 pub use self::member::MemberPage;
 pub use self::overview::{
     BackgroundStatus, CheckpointPage, DashboardPage, Durations, EventCounts, RunningEvent,
 };
 pub use self::plot::PlotInterval;
 pub use self::release::ReleaseAllPage;
+pub use self::table::{EventEntry, LedgerEntry};
 
 // `routes!` needs the items that utoipa generates beside each handler.
 pub(crate) use self::event::*;

@@ -14,10 +14,12 @@ use utoipa::ToSchema;
 
 use super::plot::{self, PlotInterval};
 use super::table;
+use crate::app::App;
 use crate::context::{Context, duration};
 use crate::error::PageError;
+use crate::layout::View;
 use crate::layout::{Frame, Section};
-use crate::pages::{App, Page, View};
+use crate::pages::Page;
 
 /// Events that plots and durations are computed from.
 const SAMPLE_SIZE: usize = 2_000;
@@ -267,7 +269,7 @@ impl View for DashboardPage {
             div.grid { (running_card(cx, self)) (background_card(cx, &self.background)) }
             (checkpoint_card(cx, &self.checkpoint, self.has_signing_key))
             @if let Some(durations) = &self.durations { (durations_card(cx, durations)) }
-            @if !self.plot.is_empty() { (plot::html(cx, self)) }
+            @if !self.plot.is_empty() { (plot::html(cx, &self.plot, self.plotted)) }
         }
     }
 }

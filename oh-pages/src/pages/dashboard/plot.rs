@@ -9,7 +9,6 @@ use oh_core::deauth::{EventRecord, EventState};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::overview::DashboardPage;
 use crate::context::{Context, duration, minute};
 
 /// One interval of the plots.
@@ -109,13 +108,14 @@ const LEFT: f64 = 52.0;
 const BOTTOM: f64 = 160.0;
 const TOP: f64 = 12.0;
 
-pub(super) fn html(cx: &Context<'_>, page: &DashboardPage) -> Markup {
-    let count = page.plotted.to_string();
+/// The plots of `intervals`, which sum up `events` events.
+pub(super) fn html(cx: &Context<'_>, intervals: &[PlotInterval], events: usize) -> Markup {
+    let count = events.to_string();
     html! {
         section.card #over-time {
             h2 { (cx.text("plot-received")) }
             p.soft { (cx.text_with("plot-received-text", &[("count", &count)])) }
-            (wide(cx, "plot-received", &bars(cx, &page.plot)))
+            (wide(cx, "plot-received", &bars(cx, intervals)))
             ul.key {
                 li { (swatch("bar")) (cx.text("received")) }
                 li { (swatch("open")) (cx.text("plot-open")) }
@@ -124,14 +124,14 @@ pub(super) fn html(cx: &Context<'_>, page: &DashboardPage) -> Markup {
         section.card #time-to-done {
             h2 { (cx.text("plot-duration")) }
             p.soft { (cx.text("plot-duration-text")) }
-            (wide(cx, "plot-duration", &times(cx, &page.plot)))
+            (wide(cx, "plot-duration", &times(cx, intervals)))
             ul.key {
                 li { (swatch("dot")) (cx.text("plot-median")) }
                 li { (swatch("top-dot")) (cx.text("plot-max")) }
             }
             details {
                 summary { (cx.text("plot-table")) }
-                (table(cx, &page.plot))
+                (table(cx, intervals))
             }
         }
     }

@@ -8,11 +8,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::table;
+use crate::app::App;
 use crate::context::Context;
 use crate::error::PageError;
+use crate::layout::View;
 use crate::layout::{self, Frame, Section};
-use crate::pages::{App, Page, View};
-use crate::render::{Confirmation, Done};
+use crate::pages::Page;
+use crate::response::{Confirmation, Done};
 
 /// A release of all quarantined events that a staff member must confirm.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]

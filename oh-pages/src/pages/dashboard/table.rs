@@ -1,11 +1,110 @@
 //! Tables of events and of lines of the ledger.
 
 use maud::{Markup, html};
-use oh_core::deauth::{Discovery, ErasureRequest};
+use oh_core::Timestamp;
+use oh_core::deauth::{
+    Discovery, ErasureRequest, EventId, EventRecord, EventState, LedgerLine, Pseudonym, Step,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::event::LedgerEntry;
-use super::events::EventEntry;
 use crate::context::{Context, duration};
+
+/// An event in a list, without the member's id.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[non_exhaustive]
+pub struct EventEntry {
+    /// The id.
+    #[schema(value_type = String)]
+    pub id: EventId,
+    /// The pseudonym of the member.
+    #[schema(value_type = String)]
+    pub pseudonym: Pseudonym,
+    /// Whether the member requested erasure.
+    #[schema(value_type = String)]
+    pub erasure: ErasureRequest,
+    /// How the departure was discovered.
+    #[schema(value_type = String)]
+    pub discovery: Discovery,
+    /// When the member left.
+    #[schema(value_type = String, format = DateTime)]
+    pub left_at: Timestamp,
+    /// When the event was received.
+    #[schema(value_type = String, format = DateTime)]
+    pub received_at: Timestamp,
+    /// The state.
+    #[schema(value_type = String)]
+    pub state: EventState,
+    /// Whether the event should be done by now.
+    pub overdue: bool,
+    /// How often the handler was called.
+    pub attempts: u32,
+    /// When the next attempt may start.
+    #[schema(value_type = String, format = DateTime)]
+    pub due_at: Timestamp,
+    /// When the event was done, abandoned or found stale.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub settled_at: Option<Timestamp>,
+    /// Whether the event can be requeued.
+    pub can_requeue: bool,
+    /// Whether the event is quarantined and can be released.
+    pub can_release: bool,
+}
+
+impl EventEntry {
+    pub(super) fn new(record: EventRecord, now: Timestamp) -> Self {
+        let is_settled = matches!(record.state, EventState::DeadLetter | EventState::Stale);
+        Self {
+            overdue: record.is_overdue(now),
+            can_release: record.state == EventState::Quarantined && record.member.is_some(),
+            can_requeue: is_settled && record.member.is_some(),
+            id: record.id,
+            pseudonym: record.pseudonym,
+            erasure: record.erasure,
+            discovery: record.discovery,
+            left_at: record.left_at,
+            received_at: record.received_at,
+            state: record.state,
+            attempts: record.attempts,
+            due_at: record.due_at,
+            settled_at: record.settled_at,
+        }
+    }
+}
+
+/// A line of the ledger.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[non_exhaustive]
+pub struct LedgerEntry {
+    /// The event.
+    #[schema(value_type = String)]
+    pub event: EventId,
+    /// The pseudonym of the member.
+    pub pseudonym: String,
+    /// What happened.
+    #[schema(value_type = String)]
+    pub step: Step,
+    /// When it happened.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// The number of the attempt, from 1; 0 if the step belongs to no attempt.
+    pub attempt: u32,
+    /// A remark, such as the error of an attempt.
+    pub note: Option<String>,
+}
+
+impl From<LedgerLine> for LedgerEntry {
+    fn from(line: LedgerLine) -> Self {
+        Self {
+            event: line.event,
+            pseudonym: line.member.to_string(),
+            step: line.step,
+            at: line.at,
+            attempt: line.attempt,
+            note: line.note,
+        }
+    }
+}
 
 /// The route of an event.
 pub(super) fn event_path(id: &str) -> String {

@@ -8,12 +8,14 @@ use oh_core::deauth::ErasureRequest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{App, Page, View};
+use super::Page;
+use crate::app::App;
 use crate::context::Context;
 use crate::error::PageError;
 use crate::input::Input;
+use crate::layout::View;
 use crate::layout::{Frame, Section};
-use crate::render::{Confirmation, Done};
+use crate::response::{Confirmation, Done};
 
 /// A disconnection that the member must confirm.
 #[derive(Clone, Debug, Serialize, ToSchema)]

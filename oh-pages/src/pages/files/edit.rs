@@ -18,12 +18,14 @@ use tokio_util::io::StreamReader;
 use utoipa::ToSchema;
 
 use super::{FileEntry, find_own, parse_tags};
+use crate::app::App;
 use crate::context::Context;
 use crate::error::PageError;
 use crate::input::Input;
+use crate::layout::View;
 use crate::layout::{Frame, Section};
-use crate::pages::{App, Page, View};
-use crate::render::{Confirmation, Done};
+use crate::pages::Page;
+use crate::response::{Confirmation, Done};
 
 /// A file that the member can edit.
 #[derive(Clone, Debug, Serialize, ToSchema)]

@@ -7,8 +7,8 @@ use oh_core::{Error, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::app::App;
 use crate::error::PageError;
-use crate::pages::App;
 
 /// The number of files that are listed.
 const MAX_FILES: usize = 10_000;

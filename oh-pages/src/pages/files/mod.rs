@@ -26,11 +26,13 @@ pub use self::listing::FileEntry;
 pub(crate) use self::listing::own_source;
 pub(crate) use self::upload::*;
 
-use super::{App, Page, View};
+use super::Page;
+use crate::app::App;
 use crate::context::Context;
 use crate::error::PageError;
+use crate::layout::View;
 use crate::layout::{Frame, Section};
-use crate::render::redirect;
+use crate::response::redirect;
 
 /// Files on a page.
 const PAGE_SIZE: usize = 50;

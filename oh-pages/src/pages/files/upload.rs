@@ -25,10 +25,10 @@ use tower_http::timeout::TimeoutBody;
 use utoipa::ToSchema;
 
 use super::parse_tags;
+use crate::app::App;
 use crate::context::Context;
 use crate::error::PageError;
-use crate::pages::App;
-use crate::render::{Confirmation, Done};
+use crate::response::{Confirmation, Done};
 
 /// The size limit of a text field in bytes.
 const MAX_FIELD: u64 = 16 * 1024;
@@ -72,7 +72,7 @@ pub(crate) async fn upload(
     Extension(member): Extension<Member>,
     request: Request,
 ) -> Result<Done, PageError> {
-    let max_upload = app.pages().max_upload;
+    let max_upload = app.max_upload();
     let max_body = max_upload.saturating_add(MAX_OVERHEAD);
     let headers = request.headers();
     let length = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok());
@@ -118,10 +118,7 @@ async fn send(
     if name.trim().is_empty() {
         return Err(PageError::new(StatusCode::BAD_REQUEST, "no_file"));
     }
-    if fields
-        .size
-        .is_some_and(|size| size > app.pages().max_upload)
-    {
+    if fields.size.is_some_and(|size| size > app.max_upload()) {
         return Err(PageError::too_large());
     }
     let name = safe_file_name(name);

@@ -10,10 +10,12 @@ use oh_core::{Error, Member, ProjectMemberId, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::Page;
 use super::files::own_source;
-use super::{App, Page, View};
+use crate::app::App;
 use crate::context::Context;
 use crate::error::PageError;
+use crate::layout::View;
 use crate::layout::{Frame, Section};
 
 /// How long Open Humans may take to report what a member shares.

@@ -6,8 +6,8 @@ use oh_core::login::LoginFailure;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::View;
 use crate::context::Context;
+use crate::layout::View;
 use crate::layout::{Frame, Section};
 
 /// A failed login, or a login that the visitor must confirm.

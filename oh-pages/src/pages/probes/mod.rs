@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::App;
-use crate::render::json_response;
+use crate::response::json_response;
 
 /// How long a store may take to respond.
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,9 +1,9 @@
 use http::header::LOCATION;
 
 use super::super::event::EventPage;
-use super::super::events::EventEntry;
+use super::super::table::EventEntry;
 use super::*;
-use crate::pages::View;
+use crate::layout::View;
 
 /// The class, the HTML and the action of the explanation of an event.
 fn explained(record: EventRecord) -> (String, String, Option<String>) {

@@ -1,6 +1,6 @@
 use super::super::overview::{Durations, RunningEvent};
 use super::*;
-use crate::pages::View;
+use crate::layout::View;
 
 fn rendered(page: &DashboardPage) -> String {
     Dashboard::new().render(|cx| page.html(cx))

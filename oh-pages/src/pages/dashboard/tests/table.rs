@@ -1,6 +1,5 @@
-use super::super::event::LedgerEntry;
-use super::super::events::EventEntry;
 use super::super::table;
+use super::super::table::{EventEntry, LedgerEntry};
 use super::*;
 use oh_core::deauth::Step;
 

@@ -10,7 +10,7 @@ use http::header;
 use sha2::{Digest, Sha256};
 
 use crate::error::PageError;
-use crate::render::set;
+use crate::response::set;
 
 /// An asset.
 struct Asset {
