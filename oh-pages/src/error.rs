@@ -1,19 +1,13 @@
-//! Errors that are shown as a page, or as JSON.
+//! Errors that end a request.
 
 use std::error::Error as StdError;
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use maud::{Markup, html};
 use oh_core::Error;
 use oh_core::deauth::InboxError;
 use oh_core::store::StoreError;
-use serde::Serialize;
-use utoipa::ToSchema;
 
-use crate::access::Access;
-use crate::context::Context;
-use crate::layout::{Frame, Section, View};
 use crate::response;
 
 /// An error that ends a request.
@@ -23,7 +17,7 @@ pub(crate) struct PageError {
     /// Identifies the error for programs, and its message `error-…`.
     pub(crate) code: &'static str,
     /// The argument `detail` of the message.
-    detail: String,
+    pub(crate) detail: String,
 }
 
 impl PageError {
@@ -76,14 +70,6 @@ impl PageError {
         tracing::error!(error, "failed to access a store for a page");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "store")
     }
-
-    pub(crate) fn view(&self, cx: &Context<'_>) -> ErrorPage {
-        let id = format!("error-{}", self.code.replace('_', "-"));
-        ErrorPage {
-            error: self.code,
-            message: cx.text_with(&id, &[("detail", &self.detail)]),
-        }
-    }
 }
 
 impl IntoResponse for PageError {
@@ -123,39 +109,5 @@ impl From<Error> for PageError {
         let error = &error as &dyn StdError;
         tracing::warn!(error, code, "failed to call Open Humans for a page");
         Self::new(status, code)
-    }
-}
-
-/// An error.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[non_exhaustive]
-pub struct ErrorPage {
-    /// Identifies the error.
-    pub error: &'static str,
-    /// An explanation in the negotiated language.
-    pub message: String,
-}
-
-impl View for ErrorPage {
-    fn frame(&self, cx: &Context<'_>) -> Frame {
-        Frame::new(cx.text("error-title"), Section::Public, "")
-    }
-
-    fn html(&self, cx: &Context<'_>) -> Markup {
-        let back = match cx.access {
-            Some(Access::Staff) if self.error == "staff_only" => None,
-            Some(Access::Staff) => Some(("/staff", "dashboard-title")),
-            Some(Access::Member) if self.error != "disconnected" => Some(("/files", "files-title")),
-            _ => Some(("/", "home-title")),
-        };
-        html! {
-            div.narrow {
-                h1 { (cx.text("error-title")) }
-                div.notice.bad #error role="alert" data-error=(self.error) { p { (self.message) } }
-                @if let Some((path, title)) = back {
-                    p { a.button.quiet href=(cx.path(path)) { (cx.text(title)) } }
-                }
-            }
-        }
     }
 }

@@ -62,7 +62,6 @@ mod tests;
 mod texts;
 
 pub use context::PageContext;
-pub use error::ErrorPage;
 pub use pages::{
     BackgroundStatus, CheckpointPage, DashboardPage, DeleteAllPage, DeletePage, DisconnectPage,
     Durations, EditPage, EventCounts, EventEntry, EventList, EventPage, EventsPage, FileEntry,

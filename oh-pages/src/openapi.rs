@@ -13,7 +13,7 @@ use utoipa::{OpenApi, PartialSchema};
 use crate::access::Access;
 use crate::app::App;
 use crate::context;
-use crate::error::ErrorPage;
+use crate::pages::ErrorPage;
 use crate::response::json_response;
 
 const JSON: &str = "application/json";

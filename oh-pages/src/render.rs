@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::error::PageError;
 use crate::layout;
 use crate::negotiation::Format;
-use crate::pages::Page;
+use crate::pages::{ErrorPage, Page};
 use crate::renderer::PageRenderer;
 use crate::response::{Done, deferred, json_response, redirect, set};
 
@@ -109,9 +109,12 @@ fn deferred_response(
     let renderer = state.renderer.as_deref();
     let rendered = match deferred {
         Deferred::Page(page) => page_response(&cx, renderer, StatusCode::OK, page),
-        Deferred::Error(error) => {
-            page_response(&cx, renderer, error.status, &error.view(&cx).into())
-        }
+        Deferred::Error(error) => page_response(
+            &cx,
+            renderer,
+            error.status,
+            &ErrorPage::new(error, &cx).into(),
+        ),
         Deferred::Done(done) => match cx.format {
             Format::Json => json_response(done.status, &done.body),
             Format::Html => {

@@ -220,13 +220,14 @@ async fn check(logs: &Log, store: Store, database_url: Option<&str>) {
     let mut stored = dump(&place, &opened.pool).await;
     assert!(contains(&stored, ALICE), "the database was not read");
     sandbox.leave(ALICE, true).await;
+    // The background worker may be processing the event.
+    background.stop().await;
     let worker = oh.worker(oh_core::deauth::WorkerSettings::default());
     worker.run_until_idle().await;
     let query = oh_core::deauth::EventQuery::first(10);
     let events = oh.inbox().events(&query).await.unwrap();
     assert_eq!(events[0].state, EventState::Done);
     responses.push(visitor.get("/openhumans/staff/ledger.jsonl").await);
-    background.stop().await;
     stored.extend(dump(&place, &opened.pool).await);
 
     let logged = logs.0.lock().unwrap().clone();

@@ -134,7 +134,7 @@ async fn event_without_worker_is_warned_about_once() {
     let openhumans = complete();
     deauthorize(&openhumans, "00000001").await;
     deauthorize(&openhumans, "00000002").await;
-    assert_eq!(log.warnings("no worker was started").len(), 1);
+    assert_eq!(log.warnings("no worker runs in this process").len(), 1);
 }
 
 #[tokio::test]

@@ -5,19 +5,13 @@
 
 mod dashboard;
 mod disconnect;
+mod error;
 mod files;
 mod home;
 mod login;
 mod probes;
 
-use std::sync::Arc;
-
-use axum::Router;
-use axum::middleware::from_fn_with_state;
-use maud::Markup;
-use oh_core::OpenHumans;
 use serde::Serialize;
-use tokio::sync::OnceCell;
 use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
@@ -26,17 +20,14 @@ pub use self::dashboard::{
     EventPage, EventsPage, LedgerEntry, MemberPage, PlotInterval, ReleaseAllPage, RunningEvent,
 };
 pub use self::disconnect::DisconnectPage;
+pub use self::error::ErrorPage;
 pub use self::files::{DeleteAllPage, DeletePage, EditPage, FileEntry, FilesPage};
 pub use self::home::HomePage;
 pub use self::login::{LoginPage, LogoutPage};
 
-use crate::context::Context;
-use crate::error::{ErrorPage, PageError};
-use crate::guard::{Access, guard};
-use crate::layout::Frame;
-use crate::openapi;
-use crate::response::render;
-use crate::settings::Pages;
+use crate::access::Access;
+use crate::app::App;
+use crate::layout::View;
 
 /// Every page with the kind of requests that may use it. The router puts a guard before each.
 pub(crate) fn table() -> Vec<(Access, UtoipaMethodRouter<App>)> {

@@ -7,6 +7,7 @@ use oh_core::store::StoreError;
 use super::{Surroundings, assert_contains};
 use crate::access::Access;
 use crate::error::PageError;
+use crate::pages::ErrorPage;
 
 #[test]
 fn page_error_has_a_status_a_code_and_an_explanation() {
@@ -68,7 +69,7 @@ fn page_error_has_a_status_a_code_and_an_explanation() {
     let surroundings = Surroundings::new();
     for (error, status, code, message) in errors {
         assert_eq!(error.status, status, "{code}");
-        let view = error.view(&surroundings.cx());
+        let view = ErrorPage::new(&error, &surroundings.cx());
         assert_eq!((view.error, view.message.as_str()), (code, message));
         assert_eq!(error.into_response().status(), 200, "rendered later");
     }
@@ -91,7 +92,7 @@ fn error_page_links_to_the_section_of_the_route() {
         let surroundings = Surroundings::new();
         let mut cx = surroundings.cx();
         cx.access = access;
-        let view = error.view(&cx);
+        let view = ErrorPage::new(&error, &cx);
         let html = crate::pages::View::html(&view, &cx).into_string();
         assert_contains(
             &html,
