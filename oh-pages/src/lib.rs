@@ -64,9 +64,9 @@ mod texts;
 pub use context::PageContext;
 pub use pages::{
     BackgroundStatus, CheckpointPage, DashboardPage, DeleteAllPage, DeletePage, DisconnectPage,
-    Durations, EditPage, EventCounts, EventEntry, EventList, EventPage, EventsPage, FileEntry,
-    FilesPage, HomePage, LedgerEntry, LoginPage, LogoutPage, MemberPage, Page, PlotInterval,
-    ReleaseAllPage, RunningEvent,
+    Durations, EditPage, ErrorPage, EventCounts, EventEntry, EventList, EventPage, EventsPage,
+    FileEntry, FilesPage, HomePage, LedgerEntry, LoginPage, LogoutPage, MemberPage, Page,
+    PlotInterval, ReleaseAllPage, RunningEvent,
 };
 pub use renderer::PageRenderer;
 pub use settings::Pages;

@@ -93,7 +93,7 @@ fn error_page_links_to_the_section_of_the_route() {
         let mut cx = surroundings.cx();
         cx.access = access;
         let view = ErrorPage::new(&error, &cx);
-        let html = crate::pages::View::html(&view, &cx).into_string();
+        let html = crate::layout::View::html(&view, &cx).into_string();
         assert_contains(
             &html,
             &[

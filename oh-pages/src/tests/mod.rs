@@ -24,7 +24,7 @@ use tower::ServiceExt;
 
 use crate::context::Context;
 use crate::pages::Page;
-use crate::response::page_response;
+use crate::render::page_response;
 use crate::settings::Pages;
 
 /// An app whose dashboard is open to everyone.
@@ -67,13 +67,18 @@ impl Surroundings {
 
     fn cx(&self) -> Context<'_> {
         let (settings, now) = (self.openhumans.settings(), self.openhumans.clock().now());
-        let mut cx = Context::new(&self.pages, settings, &self.headers, now);
+        let mut cx = Context::new(&self.pages.appearance, settings, &self.headers, now);
         cx.query = self.query;
         cx
     }
 
     fn html(&self, page: impl Into<Page>) -> String {
-        let response = page_response(&self.cx(), StatusCode::OK, &page.into());
+        let response = page_response(
+            &self.cx(),
+            self.pages.renderer.as_deref(),
+            StatusCode::OK,
+            &page.into(),
+        );
         String::from_utf8(response.into_body().into()).unwrap()
     }
 }

@@ -3,9 +3,8 @@
 use axum::extract::{Path, State};
 use http::StatusCode;
 use maud::{Markup, html};
-use oh_core::Timestamp;
 use oh_core::deauth::{
-    DeauthInbox, EventId, EventQuery, EventRecord, EventState, InboxError, LedgerQuery,
+    DeauthInbox, EventId, EventQuery, EventRecord, EventState, InboxError, LedgerLine, LedgerQuery,
 };
 use serde::Serialize;
 use utoipa::ToSchema;

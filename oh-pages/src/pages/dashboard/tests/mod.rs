@@ -142,7 +142,13 @@ impl Dashboard {
     fn render(&self, render: impl FnOnce(&Context<'_>) -> Markup) -> String {
         let headers = HeaderMap::new();
         let settings = self.openhumans.settings();
-        render(&Context::new(&self.pages, settings, &headers, now())).into_string()
+        render(&Context::new(
+            &self.pages.appearance,
+            settings,
+            &headers,
+            now(),
+        ))
+        .into_string()
     }
 }
 

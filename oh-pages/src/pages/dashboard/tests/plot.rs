@@ -18,7 +18,7 @@ fn rendered(intervals: &[PlotInterval]) -> String {
         plot: intervals.to_vec(),
         ..empty()
     };
-    Dashboard::new().render(|cx| plot::html(cx, &page))
+    Dashboard::new().render(|cx| plot::html(cx, &page.plot, page.plotted))
 }
 
 /// The plot of the counts and the plot of the durations.
