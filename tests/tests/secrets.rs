@@ -232,7 +232,7 @@ async fn check(logs: &Log, store: Store, database_url: Option<&str>) {
 
     let logged = logs.0.lock().unwrap().clone();
     assert!(
-        contains(&logged, "a member has logged in"),
+        contains(&logged, "a member logged in"),
         "nothing was logged"
     );
     assert!(
