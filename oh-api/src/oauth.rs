@@ -4,20 +4,32 @@
 //! tokens and refresh them. Scripts and tools that store a member's tokens themselves use an
 //! [`OAuthClient`].
 //!
-//! A token response is the only copy of a pair of tokens. It is therefore parsed leniently: every
-//! successful response that contains both tokens is accepted. Token requests follow no redirect and
-//! are not repeated if the server may have processed them, because a code and a refresh token work
-//! once.
+//! The crate `oauth2` implements the protocol. This module sends its requests with the client's
+//! transport, and corrects responses that deviate from RFC 6749: a token response is the only copy of
+//! a pair of tokens, so every successful response that contains both is accepted. Token requests
+//! follow no redirect and are not repeated if the server may have processed them, because a code and
+//! a refresh token work once.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use http::{HeaderValue, StatusCode, header};
+use oauth2::basic::{
+    BasicClient, BasicErrorResponseType, BasicRequestTokenError, BasicTokenResponse,
+};
+use oauth2::{
+    AsyncHttpClient, AuthUrl, ClientId, CsrfToken, EndpointNotSet, EndpointSet, HttpRequest,
+    HttpResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError,
+    TokenResponse, TokenUrl,
+};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
+use serde_json::json;
 use url::Url;
 
 use crate::rest::base_url::check_base_url;
@@ -28,6 +40,9 @@ use crate::types::record::lenient;
 use crate::{
     AccessToken, AuthorizationCode, ClientSecret, Error, Problem, RefreshToken, Timestamp,
 };
+
+type Protocol =
+    BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 
 /// The longest response of the token endpoint, in bytes.
 const MAX_TOKEN_RESPONSE: usize = 64 * 1024;
@@ -79,8 +94,8 @@ pub struct TokenGrant {
     pub granted_at: Timestamp,
     /// The scopes of the access token, such as `read` and `write`; empty if not stated.
     pub scope: Vec<String>,
-    /// The type of the access token, normally `Bearer`.
-    pub token_type: Option<String>,
+    /// The type of the access token in lower case; `bearer` if not stated.
+    pub token_type: String,
 }
 
 /// The state of a token at the token endpoint (RFC 7662 section 2.2).
@@ -216,8 +231,7 @@ pub struct OAuthClient(Arc<Inner>);
 
 struct Inner {
     client: Client,
-    client_id: String,
-    redirect_uri: Url,
+    protocol: Protocol,
     /// The `Authorization` header with client id and secret.
     credentials: HeaderValue,
 }
@@ -248,11 +262,17 @@ impl Client {
         }
         let redirect_uri = check_base_url(redirect_uri)
             .map_err(|error| Error::invalid_input("redirect URI", error.to_string()))?;
+        let authorize_url = self.url("/direct-sharing/projects/oauth2/authorize/");
+        let credentials = basic(&client_id, client_secret.expose());
+        let protocol = BasicClient::new(ClientId::new(client_id))
+            .set_client_secret(oauth2::ClientSecret::new(client_secret.expose().to_owned()))
+            .set_auth_uri(AuthUrl::from_url(authorize_url))
+            .set_token_uri(TokenUrl::from_url(self.url("/oauth2/token/")))
+            .set_redirect_uri(RedirectUrl::from_url(redirect_uri));
         Ok(OAuthClient(Arc::new(Inner {
             client: self.clone(),
-            credentials: basic(&client_id, client_secret.expose()),
-            client_id,
-            redirect_uri,
+            protocol,
+            credentials,
         })))
     }
 }
@@ -270,19 +290,11 @@ impl OAuthClient {
         verifier: impl Into<String>,
     ) -> Authorization {
         let (state, verifier) = (state.into(), verifier.into());
-        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(&verifier));
-        let inner = &self.0;
-        let mut url = inner
-            .client
-            .url("/direct-sharing/projects/oauth2/authorize/");
-        url.query_pairs_mut().extend_pairs([
-            ("response_type", "code"),
-            ("client_id", &inner.client_id),
-            ("state", &state),
-            ("code_challenge", &challenge),
-            ("code_challenge_method", "S256"),
-            ("redirect_uri", inner.redirect_uri.as_str()),
-        ]);
+        let challenge =
+            PkceCodeChallenge::from_code_verifier_sha256(&PkceCodeVerifier::new(verifier.clone()));
+        let csrf_token = CsrfToken::new(state.clone());
+        let request = self.0.protocol.authorize_url(move || csrf_token);
+        let (url, _) = request.set_pkce_challenge(challenge).url();
         Authorization {
             url,
             state,
@@ -292,7 +304,7 @@ impl OAuthClient {
 
     /// Creates a random PKCE verifier (RFC 7636).
     pub fn verifier() -> String {
-        URL_SAFE_NO_PAD.encode(crate::random::bytes::<32>())
+        PkceCodeChallenge::new_random_sha256().1.into_secret()
     }
 
     /// Exchanges the code of a redirect for tokens. A code expires after half an hour and works once.
@@ -307,13 +319,14 @@ impl OAuthClient {
         code: &AuthorizationCode,
         verifier: &str,
     ) -> Result<TokenGrant, TokenError> {
-        let form = [
-            ("grant_type", "authorization_code"),
-            ("code", code.expose()),
-            ("code_verifier", verifier),
-            ("redirect_uri", self.0.redirect_uri.as_str()),
-        ];
-        self.request_tokens(&form, None).await
+        let endpoint = TokenEndpoint::new(self);
+        let request = self
+            .0
+            .protocol
+            .exchange_code(oauth2::AuthorizationCode::new(code.expose().to_owned()))
+            .set_pkce_verifier(PkceCodeVerifier::new(verifier.to_owned()));
+        let response = request.request_async(&endpoint).await;
+        endpoint.grant(response, None)
     }
 
     /// Exchanges a refresh token for a new pair. The old pair is invalid immediately: store the new
@@ -324,11 +337,11 @@ impl OAuthClient {
     /// [`TokenError::InvalidGrant`] for a refresh token that was used, or whose member has left;
     /// [`TokenError::InvalidClient`] for a wrong client id or secret.
     pub async fn refresh(&self, token: &RefreshToken) -> Result<TokenGrant, TokenError> {
-        let form = [
-            ("grant_type", "refresh_token"),
-            ("refresh_token", token.expose()),
-        ];
-        self.request_tokens(&form, Some(token)).await
+        let endpoint = TokenEndpoint::new(self);
+        let current = oauth2::RefreshToken::new(token.expose().to_owned());
+        let request = self.0.protocol.exchange_refresh_token(&current);
+        let response = request.request_async(&endpoint).await;
+        endpoint.grant(response, Some(token))
     }
 
     /// Revokes a pair of tokens (RFC 7009). The member remains in the project.
@@ -373,46 +386,12 @@ impl OAuthClient {
             .map_err(|_| unexpected(&response, "not an introspection response"))
     }
 
-    async fn request_tokens(
-        &self,
-        form: &[(&str, &str)],
-        current: Option<&RefreshToken>,
-    ) -> Result<TokenGrant, TokenError> {
-        let requested_at = self.0.client.now();
-        let response = self.post("/oauth2/token/", form).await?;
-        if !response.status().is_success() {
-            return Err(token_error(&response));
-        }
-        let date = response.headers().get(header::DATE);
-        let date = date.and_then(|date| http_date(date.to_str().ok()?));
-        let invalid = || unexpected(&response, "not a token response");
-        let body: TokenResponse =
-            serde_json::from_slice(json_text(response.body())).map_err(|_| invalid())?;
-        // Without a new refresh token the current one remains valid (RFC 6749 section 6).
-        let refresh_token = match (body.refresh_token, current) {
-            (Some(new), _) => RefreshToken::new(new),
-            (None, Some(current)) => current.clone(),
-            (None, None) => return Err(invalid()),
-        };
-        let access_token = AccessToken::new(body.access_token);
-        if !is_token(access_token.expose()) || !is_token(refresh_token.expose()) {
-            return Err(invalid());
-        }
-        let lifetime = body.expires_in.map_or(DEFAULT_LIFETIME, Seconds::lifetime);
-        Ok(TokenGrant {
-            tokens: Tokens::new(access_token, refresh_token, requested_at + lifetime),
-            granted_at: date.unwrap_or(requested_at),
-            scope: body.scope.map_or_else(Vec::new, Scope::into_vec),
-            token_type: body.token_type,
-        })
-    }
-
     /// Calls an endpoint that manages tokens and maps its errors.
     async fn manage(
         &self,
         path: &str,
         form: &[(&str, &str)],
-    ) -> Result<http::Response<bytes::Bytes>, TokenError> {
+    ) -> Result<http::Response<Bytes>, TokenError> {
         let response = self.post(path, form).await?;
         match response.status() {
             status if status.is_success() => Ok(response),
@@ -425,17 +404,33 @@ impl OAuthClient {
         }
     }
 
-    /// Sends a form with the client's credentials. Repeats only requests that were not processed.
+    /// Sends a form with the client's credentials. The crate `oauth2` refuses to send these forms over
+    /// plain HTTP, which the sandbox uses.
     async fn post(
         &self,
         path: &str,
         form: &[(&str, &str)],
-    ) -> Result<http::Response<bytes::Bytes>, Error> {
+    ) -> Result<http::Response<Bytes>, Error> {
         let form = serde_urlencoded::to_string(form)
             .map_err(|error| Error::invalid_input("form", error.to_string()))?;
+        let form_type = "application/x-www-form-urlencoded";
+        let request = http::Request::post(self.0.client.url(path).as_str())
+            .header(header::ACCEPT, "application/json")
+            .header(header::AUTHORIZATION, self.0.credentials.clone())
+            .header(header::CONTENT_TYPE, form_type)
+            .body(form.into_bytes())
+            .map_err(|error| Error::Network(TransportError::connect(error)))?;
+        self.send(request).await
+    }
+
+    /// Sends a request. Repeats it only if it was not processed.
+    async fn send(&self, request: HttpRequest) -> Result<http::Response<Bytes>, Error> {
+        let (head, form) = request.into_parts();
+        let form = Bytes::from(form);
         let client = &self.0.client;
         let send = || async {
-            let sent = self.post_once(path, form.clone());
+            let body = Body::full(form.clone());
+            let sent = self.send_once(http::Request::from_parts(head.clone(), body));
             let sent = tokio::time::timeout(client.idle_timeout(), sent).await;
             sent.unwrap_or(Err(Error::Timeout))
         };
@@ -443,19 +438,11 @@ impl OAuthClient {
         policy.run(Error::was_refused_by_connection, send).await
     }
 
-    async fn post_once(
+    async fn send_once(
         &self,
-        path: &str,
-        form: String,
-    ) -> Result<http::Response<bytes::Bytes>, Error> {
+        request: http::Request<Body>,
+    ) -> Result<http::Response<Bytes>, Error> {
         let client = &self.0.client;
-        let form_type = "application/x-www-form-urlencoded";
-        let request = http::Request::post(client.url(path).as_str())
-            .header(header::ACCEPT, "application/json")
-            .header(header::AUTHORIZATION, self.0.credentials.clone())
-            .header(header::CONTENT_TYPE, form_type)
-            .body(Body::full(form))
-            .map_err(|error| Error::Network(TransportError::connect(error)))?;
         let (head, body) = client.transport().send(request).await?.into_parts();
         let status = head.status;
         // A 503 with Retry-After was not processed. Without it, a gateway may have stopped waiting
@@ -474,17 +461,127 @@ impl OAuthClient {
     }
 }
 
-#[derive(Deserialize)]
-struct TokenResponse {
-    access_token: String,
-    #[serde(default, deserialize_with = "lenient")]
-    refresh_token: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    expires_in: Option<Seconds>,
-    #[serde(default, deserialize_with = "lenient")]
-    scope: Option<Scope>,
-    #[serde(default, deserialize_with = "lenient")]
-    token_type: Option<String>,
+/// The token endpoint during one request of the crate `oauth2`.
+struct TokenEndpoint<'c> {
+    oauth: &'c OAuthClient,
+    requested_at: Timestamp,
+    /// The status of the response, and its date.
+    received: Mutex<(StatusCode, Option<Timestamp>)>,
+}
+
+impl<'c> TokenEndpoint<'c> {
+    fn new(oauth: &'c OAuthClient) -> Self {
+        Self {
+            oauth,
+            requested_at: oauth.0.client.now(),
+            received: Mutex::new((StatusCode::OK, None)),
+        }
+    }
+
+    /// Sends a request, and returns a response that `oauth2` can parse.
+    async fn request(&self, mut request: HttpRequest) -> Result<HttpResponse, Error> {
+        if let Some(credentials) = request.headers_mut().get_mut(header::AUTHORIZATION) {
+            credentials.set_sensitive(true);
+        }
+        let response = self.oauth.send(request).await?;
+        let date = response.headers().get(header::DATE);
+        let date = date.and_then(|date| http_date(date.to_str().ok()?));
+        *self.received.lock().unwrap_or_else(PoisonError::into_inner) = (response.status(), date);
+        let body = json_text(response.body());
+        let (status, body) = match response.status() {
+            status if status.is_success() => (StatusCode::OK, standard_token_response(body)),
+            status => (status, standard_error_response(body)),
+        };
+        let mut standard = HttpResponse::new(body.unwrap_or_default());
+        *standard.status_mut() = status;
+        Ok(standard)
+    }
+
+    /// Converts the result of a request. `current` is the refresh token that was sent.
+    fn grant(
+        self,
+        response: Result<BasicTokenResponse, BasicRequestTokenError<Error>>,
+        current: Option<&RefreshToken>,
+    ) -> Result<TokenGrant, TokenError> {
+        let received = self.received.into_inner();
+        let (status, date) = received.unwrap_or_else(PoisonError::into_inner);
+        let invalid = || TokenError::Other(Error::unexpected(status, "not a token response"));
+        let response = response.map_err(|error| match error {
+            RequestTokenError::ServerResponse(response) => token_error(response.error()),
+            RequestTokenError::Request(error) => TokenError::Other(error),
+            // The body can contain tokens and is not quoted.
+            RequestTokenError::Parse(..) | RequestTokenError::Other(_) => invalid(),
+        })?;
+        // Without a new refresh token the current one remains valid (RFC 6749 section 6).
+        let refresh_token = match (response.refresh_token(), current) {
+            (Some(new), _) => RefreshToken::new(new.secret().as_str()),
+            (None, Some(current)) => current.clone(),
+            (None, None) => return Err(invalid()),
+        };
+        let access_token = AccessToken::new(response.access_token().secret().as_str());
+        if !is_token(access_token.expose()) || !is_token(refresh_token.expose()) {
+            return Err(invalid());
+        }
+        let lifetime = response.expires_in().unwrap_or(DEFAULT_LIFETIME);
+        let scopes = response.scopes().into_iter().flatten();
+        Ok(TokenGrant {
+            tokens: Tokens::new(
+                access_token,
+                refresh_token,
+                self.requested_at + lifetime.min(MAX_LIFETIME),
+            ),
+            granted_at: date.unwrap_or(self.requested_at),
+            scope: scopes.map(|scope| scope.to_string()).collect(),
+            token_type: response.token_type().as_ref().to_owned(),
+        })
+    }
+}
+
+impl<'c> AsyncHttpClient<'c> for TokenEndpoint<'_> {
+    type Error = Error;
+    type Future = BoxFuture<'c, Result<HttpResponse, Error>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        self.request(request).boxed()
+    }
+}
+
+/// Rewrites a token response as RFC 6749 section 5.1 requires it, if it contains an access token.
+fn standard_token_response(body: &[u8]) -> Option<Vec<u8>> {
+    #[derive(Deserialize)]
+    struct Received {
+        access_token: String,
+        #[serde(default, deserialize_with = "lenient")]
+        refresh_token: Option<String>,
+        #[serde(default, deserialize_with = "lenient")]
+        expires_in: Option<Seconds>,
+        #[serde(default, deserialize_with = "lenient")]
+        scope: Option<Scope>,
+        #[serde(default, deserialize_with = "lenient")]
+        token_type: Option<String>,
+    }
+    let received: Received = serde_json::from_slice(body).ok()?;
+    let lifetime = received
+        .expires_in
+        .map(|seconds| seconds.lifetime().as_secs());
+    let standard = json!({
+        "access_token": received.access_token,
+        "refresh_token": received.refresh_token,
+        "expires_in": lifetime,
+        "scope": received.scope.map(Scope::into_text),
+        "token_type": received.token_type.as_deref().unwrap_or("bearer"),
+    });
+    Some(standard.to_string().into_bytes())
+}
+
+/// Reduces an error response (RFC 6749 section 5.2) to its code.
+fn standard_error_response(body: &[u8]) -> Option<Vec<u8>> {
+    #[derive(Deserialize)]
+    struct Received {
+        error: String,
+    }
+    let Received { error } = serde_json::from_slice(body).ok()?;
+    Some(json!({ "error": error }).to_string().into_bytes())
 }
 
 /// A number of seconds, which some servers send as text.
@@ -517,32 +614,24 @@ enum Scope {
 }
 
 impl Scope {
-    fn into_vec(self) -> Vec<String> {
+    fn into_text(self) -> String {
         match self {
-            Self::Text(text) => text.split_whitespace().map(str::to_owned).collect(),
-            Self::List(scopes) => scopes,
+            Self::Text(text) => text.split_whitespace().collect::<Vec<_>>().join(" "),
+            Self::List(scopes) => scopes.join(" "),
         }
     }
 }
 
-/// Converts an error response of the token endpoint (RFC 6749 section 5.2).
-fn token_error(response: &http::Response<bytes::Bytes>) -> TokenError {
-    #[derive(Deserialize)]
-    struct ErrorResponse {
-        error: String,
-    }
-    let Ok(ErrorResponse { error }) = serde_json::from_slice(json_text(response.body())) else {
-        return unexpected(response, "not a token response");
-    };
-    match error.as_str() {
-        "invalid_grant" => TokenError::InvalidGrant,
-        "invalid_client" | "unauthorized_client" => TokenError::InvalidClient,
+/// Converts the code of an error response.
+fn token_error(code: &BasicErrorResponseType) -> TokenError {
+    match code {
+        BasicErrorResponseType::InvalidGrant => TokenError::InvalidGrant,
+        BasicErrorResponseType::InvalidClient | BasicErrorResponseType::UnauthorizedClient => {
+            TokenError::InvalidClient
+        }
         other => {
-            let code: String = other
-                .chars()
-                .filter(char::is_ascii_graphic)
-                .take(40)
-                .collect();
+            let code = other.as_ref().chars();
+            let code: String = code.filter(char::is_ascii_graphic).take(40).collect();
             let problems = vec![Problem::new(code)];
             TokenError::Other(Error::BadRequest { problems })
         }
@@ -550,7 +639,7 @@ fn token_error(response: &http::Response<bytes::Bytes>) -> TokenError {
 }
 
 /// Creates an error that does not quote the body, which can contain tokens.
-fn unexpected(response: &http::Response<bytes::Bytes>, excerpt: &str) -> TokenError {
+fn unexpected(response: &http::Response<Bytes>, excerpt: &str) -> TokenError {
     TokenError::Other(Error::unexpected(response.status(), excerpt))
 }
 

@@ -8,7 +8,28 @@ use oh_core::deauth::{
 };
 use oh_core::store::{Epoch, MemberRecord, RefreshLease, Tokens, Version};
 use oh_core::transport::BoxError;
-use sqlx::FromRow;
+use sqlx::{ColumnIndex, Decode, Error as SqlError, FromRow, Row, Type};
+
+/// Defines a struct that is read from the columns with the names of its fields. It replaces sqlx's
+/// derive macro, which adds five crates to every build.
+macro_rules! row {
+    ($(#[$doc:meta])* struct $name:ident { $($field:ident: $type:ty,)+ }) => {
+        $(#[$doc])*
+        pub(crate) struct $name {
+            $($field: $type,)+
+        }
+
+        impl<'r, R: Row> FromRow<'r, R> for $name
+        where
+            &'static str: ColumnIndex<R>,
+            $($type: Decode<'r, R::Database> + Type<R::Database>,)+
+        {
+            fn from_row(row: &'r R) -> Result<Self, SqlError> {
+                Ok(Self { $($field: row.try_get(stringify!($field))?,)+ })
+            }
+        }
+    };
+}
 
 /// A column with an invalid value: another program wrote to the tables.
 #[derive(Debug, thiserror::Error)]
@@ -68,22 +89,23 @@ pub(crate) fn holder() -> String {
     )
 }
 
-/// A row of `oh_members`.
-#[derive(FromRow)]
-pub(crate) struct MemberRow {
-    member: String,
-    username: Option<String>,
-    access_token: Option<String>,
-    refresh_token: Option<String>,
-    expires_at: Option<i64>,
-    epoch: i64,
-    authorized_at: i64,
-    deauthorized_at: Option<i64>,
-    confirmed_at: i64,
-    refresh_holder: Option<String>,
-    refresh_until: Option<i64>,
-    refresh_unanswered: bool,
-    version: i64,
+row! {
+    /// A row of `oh_members`.
+    struct MemberRow {
+        member: String,
+        username: Option<String>,
+        access_token: Option<String>,
+        refresh_token: Option<String>,
+        expires_at: Option<i64>,
+        epoch: i64,
+        authorized_at: i64,
+        deauthorized_at: Option<i64>,
+        confirmed_at: i64,
+        refresh_holder: Option<String>,
+        refresh_until: Option<i64>,
+        refresh_unanswered: bool,
+        version: i64,
+    }
 }
 
 impl MemberRow {
@@ -114,23 +136,24 @@ impl MemberRow {
     }
 }
 
-/// A row of `oh_events`.
-#[derive(FromRow)]
-pub(crate) struct EventRow {
-    id: String,
-    member: Option<String>,
-    pseudonym: String,
-    erasure: String,
-    discovery: String,
-    left_at: i64,
-    received_at: i64,
-    state: String,
-    attempts: i64,
-    due_at: i64,
-    lease_until: Option<i64>,
-    settled_at: Option<i64>,
-    tokens_destroyed: bool,
-    requeued_at: Option<i64>,
+row! {
+    /// A row of `oh_events`.
+    struct EventRow {
+        id: String,
+        member: Option<String>,
+        pseudonym: String,
+        erasure: String,
+        discovery: String,
+        left_at: i64,
+        received_at: i64,
+        state: String,
+        attempts: i64,
+        due_at: i64,
+        lease_until: Option<i64>,
+        settled_at: Option<i64>,
+        tokens_destroyed: bool,
+        requeued_at: Option<i64>,
+    }
 }
 
 impl EventRow {
@@ -189,16 +212,17 @@ impl EventRow {
     }
 }
 
-/// A row of `oh_ledger`.
-#[derive(FromRow)]
-pub(crate) struct LedgerRow {
-    seq: i64,
-    event: String,
-    member: String,
-    at: i64,
-    step: String,
-    attempt: i64,
-    note: Option<String>,
+row! {
+    /// A row of `oh_ledger`.
+    struct LedgerRow {
+        seq: i64,
+        event: String,
+        member: String,
+        at: i64,
+        step: String,
+        attempt: i64,
+        note: Option<String>,
+    }
 }
 
 impl LedgerRow {
@@ -215,15 +239,16 @@ impl LedgerRow {
     }
 }
 
-/// A row of `oh_checkpoints`.
-#[derive(FromRow)]
-pub(crate) struct CheckpointRow {
-    size: i64,
-    last_seq: i64,
-    root: String,
-    at: i64,
-    note: String,
-    tree: String,
+row! {
+    /// A row of `oh_checkpoints`.
+    struct CheckpointRow {
+        size: i64,
+        last_seq: i64,
+        root: String,
+        at: i64,
+        note: String,
+        tree: String,
+    }
 }
 
 impl CheckpointRow {
@@ -239,15 +264,16 @@ impl CheckpointRow {
     }
 }
 
-/// The result of [`stats`](crate::statements::stats).
-#[derive(FromRow)]
-pub(crate) struct StatsRow {
-    pending: i64,
-    oldest_pending: Option<i64>,
-    done: i64,
-    dead_letters: i64,
-    stale: i64,
-    quarantined: i64,
+row! {
+    /// The result of [`stats`](crate::statements::stats).
+    struct StatsRow {
+        pending: i64,
+        oldest_pending: Option<i64>,
+        done: i64,
+        dead_letters: i64,
+        stale: i64,
+        quarantined: i64,
+    }
 }
 
 impl StatsRow {
