@@ -43,7 +43,7 @@ async fn login_creates_session_and_returns_to_requested_path() {
         assert!(query.contains(parameter), "{query}");
     }
     let back = sandbox.authorize(ALICE, url).await.unwrap();
-    let response = browser.come_back(&oh, &back).await;
+    let response = browser.callback(&oh, &back).await;
     assert_eq!(response.status(), 303);
     assert_eq!(location(&response), "/files?page=2");
     assert_eq!(browser.renewals, 1);
@@ -66,7 +66,7 @@ async fn login_ignores_return_path_to_another_site() {
         let mut browser = Browser::default();
         let path = format!("{LOGIN}?next={next}");
         let back = browser.authorize(&oh, &sandbox, &path).await;
-        assert_eq!(location(&browser.come_back(&oh, &back).await), "/");
+        assert_eq!(location(&browser.callback(&oh, &back).await), "/");
     }
 }
 
@@ -78,8 +78,8 @@ async fn login_completes_in_two_tabs() {
     let one = one.await;
     let two = browser.authorize(&oh, &sandbox, "/openhumans/login?next=/two");
     let two = two.await;
-    assert_eq!(location(&browser.come_back(&oh, &two).await), "/two");
-    assert_eq!(location(&browser.come_back(&oh, &one).await), "/one");
+    assert_eq!(location(&browser.callback(&oh, &two).await), "/two");
+    assert_eq!(location(&browser.callback(&oh, &one).await), "/one");
 }
 
 #[tokio::test]
@@ -89,26 +89,26 @@ async fn callback_works_once_and_only_in_its_browser() {
     let back = browser.authorize(&oh, &sandbox, LOGIN).await;
 
     let mut other = Browser::default();
-    let response = other.come_back(&oh, &back).await;
+    let response = other.callback(&oh, &back).await;
     assert_eq!(response.status(), 400);
     assert!(text(&response).contains("No login was started in this browser"));
     // A pending login of the other browser does not help.
     other.start_login(&oh, LOGIN).await;
-    let response = other.come_back(&oh, &back).await;
+    let response = other.callback(&oh, &back).await;
     assert!(text(&response).contains("started in another browser"));
     assert!(other.session.is_none());
 
     let mut copy = browser.clone();
-    assert_eq!(browser.come_back(&oh, &back).await.status(), 303);
-    let response = browser.come_back(&oh, &back).await;
+    assert_eq!(browser.callback(&oh, &back).await.status(), 303);
+    let response = browser.callback(&oh, &back).await;
     assert_eq!(response.status(), 400);
     assert!(text(&response).contains("already completed"));
     // A copy of the cookie from before the callback does not help.
-    assert_eq!(copy.come_back(&oh, &back).await.status(), 400);
+    assert_eq!(copy.callback(&oh, &back).await.status(), 400);
     assert!(copy.session.is_none());
     // Another process recognizes the used login by the cookie.
     let process = app(&sandbox).build().unwrap();
-    let response = browser.come_back(&process, &back).await;
+    let response = browser.callback(&process, &back).await;
     assert!(text(&response).contains("already completed"));
     assert_eq!(sandbox.token_requests(), 1);
 }
@@ -145,7 +145,7 @@ async fn callback_keeps_return_path_when_login_has_expired() {
     let path = "/openhumans/login?next=/files";
     let back = browser.authorize(&oh, &sandbox, path).await;
     clock.advance(Duration::from_secs(31 * 60));
-    let response = browser.come_back(&oh, &back).await;
+    let response = browser.callback(&oh, &back).await;
     assert_eq!(response.status(), 400);
     assert!(text(&response).contains("took too long"));
     assert!(text(&response).contains("next=%2Ffiles"));
@@ -157,7 +157,7 @@ async fn callback_reports_expired_code() {
     let mut browser = Browser::default();
     let back = browser.authorize(&oh, &sandbox, LOGIN).await;
     sandbox.expire_codes();
-    let response = browser.come_back(&oh, &back).await;
+    let response = browser.callback(&oh, &back).await;
     assert_eq!(response.status(), 400);
     assert!(text(&response).contains("no longer accepts"));
 }
@@ -168,7 +168,7 @@ async fn login_can_be_repeated_after_member_denied_access() {
     let mut browser = Browser::default();
     let url = browser.start_login(&oh, LOGIN).await;
     let back = sandbox.refuse(url).await.unwrap();
-    let response = browser.come_back(&oh, &back).await;
+    let response = browser.callback(&oh, &back).await;
     assert_eq!(response.status(), 403);
     assert!(text(&response).contains("You did not authorize"));
     assert!(browser.session.is_none());
@@ -289,7 +289,7 @@ async fn login_handler_receives_context_and_can_reject() {
     );
 
     let back = sandbox.authorize(ALICE, full).await.unwrap();
-    let response = browser.come_back(&oh, &back).await;
+    let response = browser.callback(&oh, &back).await;
     assert_eq!(response.status(), 403);
     assert!(text(&response).contains("We are full &amp; closed."));
     // Nothing is stored about a rejected member.
@@ -297,7 +297,7 @@ async fn login_handler_receives_context_and_can_reject() {
     assert!(browser.session.is_none());
 
     let back = sandbox.authorize(ALICE, connect).await.unwrap();
-    assert_eq!(location(&browser.come_back(&oh, &back).await), "/users/42");
+    assert_eq!(location(&browser.callback(&oh, &back).await), "/users/42");
 }
 
 #[tokio::test]
@@ -315,7 +315,7 @@ async fn login_route_takes_context_from_handler_if_it_fits() {
         let redirect = browser.send(&oh, Route::Login, request).await;
         let url: url::Url = location(&redirect).parse().unwrap();
         let back = sandbox.authorize(ALICE, url).await.unwrap();
-        let response = browser.come_back(&oh, &back).await;
+        let response = browser.callback(&oh, &back).await;
         assert_eq!(response.status(), status);
         if status == 303 {
             assert_eq!(location(&response), "/openhumans/files");
@@ -441,7 +441,7 @@ async fn deauthorization_ends_sessions_and_pending_logins() {
     deauthorize(&oh, oh.clock().now() + Duration::from_secs(5)).await;
     assert!(!laptop.is_logged_in(&oh).await && !phone.is_logged_in(&oh).await);
 
-    assert_eq!(late.come_back(&oh, &back).await.status(), 409);
+    assert_eq!(late.callback(&oh, &back).await.status(), 409);
     assert!(late.session.is_none());
     assert!(!record(&oh).await.is_authorized());
 
@@ -491,7 +491,7 @@ async fn authorization_is_dated_to_the_start_of_the_login() {
     // A code is valid for half an hour. It must not override requests made in that time.
     let minutes = Duration::from_secs(20 * 60);
     clock.advance(minutes);
-    assert_eq!(browser.come_back(&oh, &back).await.status(), 303);
+    assert_eq!(browser.callback(&oh, &back).await.status(), 303);
     assert!(record(&oh).await.authorized_at <= Timestamp::now() - minutes);
 }
 

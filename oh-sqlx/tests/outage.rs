@@ -115,11 +115,11 @@ async fn accepted_events_survive_repeated_connection_failures() {
     };
     let direct = schema.open().await;
     let (store, proxy) = through_a_proxy(&schema).await;
-    let (refused, kept) = (watch::Sender::new(0), watch::Sender::new(0));
+    let (refused, accepted) = (watch::Sender::new(0), watch::Sender::new(0));
     let mut flood = Vec::new();
     for task in 0..16_usize {
         let store = store.clone();
-        let (refused, kept) = (refused.clone(), kept.clone());
+        let (refused, accepted) = (refused.clone(), accepted.clone());
         flood.push(tokio::spawn(async move {
             let mut promised = Vec::new();
             for n in 0..120 {
@@ -129,13 +129,13 @@ async fn accepted_events_survive_repeated_connection_failures() {
                     refused.send_modify(|count| *count += 1);
                 }
                 promised.push(event.id);
-                kept.send_modify(|count| *count += 1);
+                accepted.send_modify(|count| *count += 1);
             }
             promised
         }));
     }
     for cut in 1..=3 {
-        reach(&kept, cut * 400).await;
+        reach(&accepted, cut * 400).await;
         let before = *refused.borrow();
         proxy.set(Line::Cut);
         reach(&refused, before + 16).await;

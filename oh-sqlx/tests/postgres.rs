@@ -640,8 +640,8 @@ async fn queries_read_few_rows_with_outdated_statistics() {
         let after = member(54_321);
         assert_eq!(store.page(Some(&after), 10).await.unwrap().len(), 10);
         let who = 50_000 + round;
-        let told = event(&format!("told{round}"), who, 1);
-        accept(&store, &told).await;
+        let webhook = event(&format!("webhook{round}"), who, 1);
+        accept(&store, &webhook).await;
         let leased = lease(&store, 5).await;
         assert_eq!(leased.len(), 1);
         let later = now() + Duration::from_secs(90);

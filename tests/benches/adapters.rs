@@ -22,7 +22,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use oh_core::{OpenHumans, SESSION_KEY, Settings};
 use oh_sandbox::Sandbox;
 use oh_sandbox::webhook::sign;
-use oh_tests::visitor::{From, Visitor};
+use oh_tests::visitor::{Initiator, Visitor};
 use oh_tests::wire::Request;
 use sha1::Sha1;
 
@@ -163,7 +163,7 @@ async fn main() -> ExitCode {
             kept_alive(&request, addr)
         };
         let page = |path: &str| kept_alive(&Request::get(path).header("cookie", &cookies), addr);
-        for (what, bare, ours, wanted) in [
+        for (what, bare, ours, expected) in [
             (
                 "webhook",
                 webhook("/bare/webhook"),
@@ -173,10 +173,10 @@ async fn main() -> ExitCode {
             ("member", page("/bare/member"), page("/ours/member"), 0.95),
         ] {
             let (bare, ours, ratio) = compare(addr, &bare, &ours);
-            good &= ratio >= wanted;
+            good &= ratio >= expected;
             println!(
                 "{framework:5} {what:7}  bare {bare:8.0}/s  ours {ours:8.0}/s  \
-                 ratio {ratio:.3} (wanted {wanted:.2})"
+                 ratio {ratio:.3} (expected {expected:.2})"
             );
         }
     }
@@ -206,14 +206,16 @@ async fn served(start: fn(TcpListener, &OpenHumans)) -> (SocketAddr, String, San
     start(listener, &OpenHumans::builder(settings).build().unwrap());
 
     let mut alice = Visitor::new(addr);
-    let answer = alice.get("/openhumans/login").await;
+    let response = alice.get("/openhumans/login").await;
     let back = sandbox
-        .authorize("01026778", answer.location())
+        .authorize("01026778", response.location())
         .await
         .unwrap();
     let callback = format!("{}?{}", back.path(), back.query().unwrap());
-    let answer = alice.navigate("GET", &callback, From::SameOrigin).await;
-    assert_eq!(answer.status, 303);
+    let response = alice
+        .navigate("GET", &callback, Initiator::SameOrigin)
+        .await;
+    assert_eq!(response.status, 303);
     let session = alice
         .cookie_names()
         .find(|name| !name.starts_with("oh-login-"));
@@ -222,7 +224,7 @@ async fn served(start: fn(TcpListener, &OpenHumans)) -> (SocketAddr, String, San
     (addr, cookies, sandbox)
 }
 
-/// A request as bytes, for a connection that stays open.
+/// Returns the bytes of a request on a persistent connection.
 fn kept_alive(request: &Request, addr: SocketAddr) -> Vec<u8> {
     let text = String::from_utf8(request.to_bytes(&format!("localhost:{}", addr.port())));
     text.unwrap()
@@ -230,10 +232,10 @@ fn kept_alive(request: &Request, addr: SocketAddr) -> Vec<u8> {
         .into_bytes()
 }
 
-/// Requests per second of both, and the median of the rounds' ratios.
+/// Measures requests per second of both routes, and the median of the rounds' ratios.
 fn compare(addr: SocketAddr, bare: &[u8], ours: &[u8]) -> (f64, f64, f64) {
     let rounds: Vec<(f64, f64)> = (0..ROUNDS)
-        // Whoever comes second may find the machine in another mood; they take turns.
+        // The order alternates, because the load of the machine can change during a round.
         .map(|round| match round % 2 {
             0 => (rate(addr, bare), rate(addr, ours)),
             _ => {
@@ -251,7 +253,8 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// One round. The threads that ask have ended when the time is read, so it is the server's alone.
+/// Runs one round. The client threads have ended when the processor time is read, so it is the time of the
+/// server.
 fn rate(addr: SocketAddr, request: &[u8]) -> f64 {
     let (begun, before) = (Instant::now(), cpu_time());
     let end = begun + ROUND;
@@ -271,27 +274,27 @@ fn rate(addr: SocketAddr, request: &[u8]) -> f64 {
     f64::from(count) / time.as_secs_f64()
 }
 
-/// Asks one after the other until the time is over. Every answer must be a 204.
+/// Sends requests one after another until the time is over. Every response must be 204.
 fn ask(addr: SocketAddr, request: &[u8], end: Instant) -> u32 {
     let mut stream = TcpStream::connect(addr).unwrap();
     stream.set_nodelay(true).unwrap();
-    let mut answer = [0; 1024];
+    let mut response = [0; 1024];
     let mut count = 0;
     while Instant::now() < end {
         stream.write_all(request).unwrap();
         let mut length = 0;
-        while !answer[..length].ends_with(b"\r\n\r\n") {
-            let read = stream.read(&mut answer[length..]).unwrap();
+        while !response[..length].ends_with(b"\r\n\r\n") {
+            let read = stream.read(&mut response[length..]).unwrap();
             assert_ne!(read, 0, "the connection was closed");
             length += read;
         }
-        assert!(answer.starts_with(b"HTTP/1.1 204"));
+        assert!(response.starts_with(b"HTTP/1.1 204"));
         count += 1;
     }
     count
 }
 
-/// The processor time of all running threads of this process.
+/// Returns the processor time of all running threads of this process.
 fn cpu_time() -> Option<Duration> {
     let threads = std::fs::read_dir("/proc/self/task").ok()?;
     let of_thread = |thread: std::fs::DirEntry| {

@@ -40,9 +40,9 @@ class CommandLine:
     def oauth2_url(self):
         """ohproj-oauth2-url prints the authorization URL"""
         output = self._run("ohproj-oauth2-url", "-c", self.sandbox.client_id, "-r", REDIRECT_URI)
-        wanted = ohapi.api.oauth2_auth_url(REDIRECT_URI, self.sandbox.client_id)
-        same("the lines", output.split("\n"), ["The requested URL is : ", wanted, ""])
-        self.code = query(self.sandbox.decide(wanted, CAROL))["code"]
+        expected = ohapi.api.oauth2_auth_url(REDIRECT_URI, self.sandbox.client_id)
+        same("the lines", output.split("\n"), ["The requested URL is : ", expected, ""])
+        self.code = query(self.sandbox.decide(expected, CAROL))["code"]
         self.sandbox.tokens(DAN)
 
     def oauth2_token_exchange(self):
@@ -134,18 +134,18 @@ class CommandLine:
         members.write_text(f"{CAROL}\n{DAN}\n")
         some = ["--memberlist", members]
         own = self._downloaded("all-own", *self.master, "--project-data", *some)
-        wanted = {
+        expected = {
             f"{CAROL}/diet.csv": "another food\n",
             f"{CAROL}/mood.txt": "good",
             f"{CAROL}/sleep.txt": "8",
             f"{DAN}/mood.txt": "fair",
             f"{DAN}/note.txt": "n",
         }
-        same("own", own, wanted)
+        same("own", own, expected)
         source = self._downloaded("source", *self.master, "-s", "direct-sharing-1", *some)
         same("of a source", source, {f"{CAROL}/steps.json": "[1]"})
         every = self._downloaded("every", *self.master, "--project-data")
-        same("of everybody", {name: every.get(name) for name in wanted}, wanted)
+        same("of everybody", {name: every.get(name) for name in expected}, expected)
         carol = self.folder / "carol.txt"
         carol.write_text(f"{CAROL}\n")
         rest = self._downloaded("r", *self.master, "--project-data", "--excludelist", carol)
@@ -216,6 +216,6 @@ class CommandLine:
         same("carol's", came.get(f"{CAROL}-steps.json"), "[1]")
         same("dan's", came.get(f"{DAN}-mood.txt"), "fair")
         public = self.sandbox.get("/api/public-data/?limit=1000")["results"]
-        wanted = {f"{file['user']['id']}-{file['basename']}" for file in public}
-        assert len(wanted) > 100, "there is no second page"
-        same("the files", set(came), wanted)
+        expected = {f"{file['user']['id']}-{file['basename']}" for file in public}
+        assert len(expected) > 100, "there is no second page"
+        same("the files", set(came), expected)

@@ -96,8 +96,8 @@ class DjangoApp:
     def message(self):
         """a member is sent a message"""
         self.members.get(oh_id=ERIN).message("Hello", "How are you?")
-        wanted = {"subject": "Hello", "message": "How are you?", "to": [ERIN]}
-        same("the message", self.sandbox.last_message(), wanted)
+        expected = {"subject": "Hello", "message": "How are you?", "to": [ERIN]}
+        same("the message", self.sandbox.last_message(), expected)
 
     def refresh(self):
         """an expired token is refreshed and stored"""

@@ -32,12 +32,12 @@ class Library:
         """oauth2_auth_url returns the authorization URL"""
         url = ohapi.api.oauth2_auth_url(REDIRECT_URI, self.sandbox.client_id)
         within(self.sandbox.url("/direct-sharing/projects/oauth2/authorize/?"), url)
-        wanted = {
+        expected = {
             "client_id": self.sandbox.client_id,
             "response_type": "code",
             "redirect_uri": REDIRECT_URI,
         }
-        same("what it asks", query(url), wanted)
+        same("what it asks", query(url), expected)
         fails(ohapi.api.oauth2_auth_url, "Client ID not provided")
         os.environ["OHAPI_CLIENT_ID"] = self.sandbox.client_id
         try:
@@ -178,8 +178,8 @@ class Library:
         """message sends a message to the token's member"""
         answer = ohapi.api.message("Hello", "How are you?", self.tokens["access_token"])
         same("the answer", answer.json(), "success")
-        wanted = {"subject": "Hello", "message": "How are you?", "to": [ALICE]}
-        same("the message", self.sandbox.last_message(), wanted)
+        expected = {"subject": "Hello", "message": "How are you?", "to": [ALICE]}
+        same("the message", self.sandbox.last_message(), expected)
 
     def delete(self):
         """delete_file deletes files by name, by id, and all files"""

@@ -40,8 +40,8 @@ class MovingOver:
 
     def _import(self, *args, keys=None):
         """The numbers of imported, updated, unchanged, former and newly departed members."""
-        wanted = ["import-django", "--from", self.django, "--to", self.store]
-        output = self._program("oh", *wanted, *args, keys=keys)
+        expected = ["import-django", "--from", self.django, "--to", self.store]
+        output = self._program("oh", *expected, *args, keys=keys)
         return [int(count) for count in re.findall(r"^\d+", output, re.MULTILINE)]
 
     def members(self):

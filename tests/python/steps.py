@@ -32,9 +32,9 @@ class Tally:
                 print(f"  ok      {said}", flush=True)
 
 
-def same(what, got, wanted):
+def same(what, got, expected):
     """Says both sides when they differ."""
-    assert got == wanted, f"{what} is {got!r}, not {wanted!r}"
+    assert got == expected, f"{what} is {got!r}, not {expected!r}"
 
 
 def within(text, whole):

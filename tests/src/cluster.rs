@@ -1,7 +1,7 @@
-//! A PostgreSQL of the test's own, that may be stopped and started.
+//! A private PostgreSQL server that a test can stop and start.
 //!
-//! Made with the machine's PostgreSQL binaries: from `PG_BIN`, from the `PATH`, or where Debian
-//! puts them. PostgreSQL refuses to run as root, so root runs it as the user `postgres`.
+//! The binaries are those in `PG_BIN`, in the `PATH`, or in Debian's directory. PostgreSQL refuses to
+//! run as root, so root runs it as the user `postgres`.
 
 use std::env;
 use std::io;
@@ -24,11 +24,11 @@ impl Cluster {
     ///
     /// # Panics
     ///
-    /// When there is none although `CI` is set: there the test must run.
+    /// If PostgreSQL is not installed and `CI` is set.
     ///
     /// # Errors
     ///
-    /// When PostgreSQL does not start.
+    /// If PostgreSQL does not start.
     pub fn start() -> io::Result<Option<Self>> {
         let Some(bin) = find_bin() else {
             assert!(
@@ -62,16 +62,16 @@ impl Cluster {
         Ok(Some(cluster))
     }
 
-    /// Where to connect to.
+    /// Returns the URL of the server.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// Stops it as a crash would: no goodbye to anyone, nothing flushed that was not.
+    /// Stops the server as a crash would: connections break, and nothing more is flushed.
     ///
     /// # Errors
     ///
-    /// When it does not stop.
+    /// If the server does not stop.
     pub fn crash(&self) -> io::Result<()> {
         checked(
             self.command("pg_ctl")
@@ -80,11 +80,11 @@ impl Cluster {
         )
     }
 
-    /// Starts it again.
+    /// Starts the server again.
     ///
     /// # Errors
     ///
-    /// When it does not start.
+    /// If the server does not start.
     pub fn resume(&self) -> io::Result<()> {
         let folder = self.folder.path().display();
         let options = format!(
@@ -120,12 +120,12 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // It may be stopped already.
+        // The server may already be stopped.
         let _ = self.crash();
     }
 }
 
-/// Says that a test was skipped, so that nobody takes it for passed.
+/// Prints that a test was skipped, so that it is not mistaken for a success.
 #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
 pub fn skip(why: &str) {
     eprintln!("SKIPPED: {why}");
@@ -154,7 +154,7 @@ fn is_root() -> bool {
     id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
-// The server inherits pg_ctl's pipes and keeps them open, so they are not read to the end.
+// The server inherits the pipes of pg_ctl and keeps them open, so reading them would not end.
 fn checked(command: &mut Command) -> io::Result<()> {
     let Output { status, .. } = command
         .stdin(Stdio::null())

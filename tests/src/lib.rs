@@ -1,4 +1,4 @@
-//! What spans crates.
+//! Support for the tests and programs that span crates.
 
 pub mod cluster;
 #[cfg(doctest)]

@@ -1,37 +1,37 @@
-//! A browser reduced to what matters to a login: cookies, and which of them go along.
+//! A minimal browser: it stores cookies and sends them according to `SameSite`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use crate::wire::{self, Answer, Request};
+use crate::wire::{self, RawResponse, Request};
 
-/// Someone with a browser.
+/// A visitor with a browser.
 #[derive(Clone, Debug)]
 pub struct Visitor {
     addr: SocketAddr,
     host: String,
-    cookies: BTreeMap<String, Kept>,
+    cookies: BTreeMap<String, StoredCookie>,
 }
 
 #[derive(Clone, Debug)]
-struct Kept {
+struct StoredCookie {
     value: String,
     strict: bool,
 }
 
-/// Where a request of a browser comes from, as `Sec-Fetch-Site` says it.
+/// The site that initiates a request (`Sec-Fetch-Site`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
-    /// The address bar.
+pub enum Initiator {
+    /// The visitor enters the URL.
     AddressBar,
-    /// A page of the app.
+    /// A page of the application.
     SameOrigin,
-    /// Another site: `SameSite=Strict` cookies stay behind.
+    /// Another site. `SameSite=Strict` cookies are not sent.
     CrossSite,
 }
 
 impl Visitor {
-    /// Someone who never was at the app at `addr` before.
+    /// Creates a visitor of the application at `addr`, without cookies.
     pub fn new(addr: SocketAddr) -> Self {
         Self {
             addr,
@@ -41,26 +41,26 @@ impl Visitor {
     }
 
     /// Opens a page from the address bar.
-    pub async fn get(&mut self, target: &str) -> Answer {
-        self.navigate("GET", target, From::AddressBar).await
+    pub async fn get(&mut self, target: &str) -> RawResponse {
+        self.navigate("GET", target, Initiator::AddressBar).await
     }
 
     /// Follows a link or a redirect from another site.
-    pub async fn get_from_elsewhere(&mut self, target: &str) -> Answer {
-        self.navigate("GET", target, From::CrossSite).await
+    pub async fn get_cross_site(&mut self, target: &str) -> RawResponse {
+        self.navigate("GET", target, Initiator::CrossSite).await
     }
 
-    /// Sends a form of the app's own pages.
-    pub async fn post(&mut self, target: &str) -> Answer {
-        self.navigate("POST", target, From::SameOrigin).await
+    /// Submits a form on a page of the application.
+    pub async fn post(&mut self, target: &str) -> RawResponse {
+        self.navigate("POST", target, Initiator::SameOrigin).await
     }
 
-    /// Goes somewhere, as a browser goes.
-    pub async fn navigate(&mut self, method: &str, target: &str, from: From) -> Answer {
+    /// Sends a request with the headers of a browser navigation.
+    pub async fn navigate(&mut self, method: &str, target: &str, from: Initiator) -> RawResponse {
         let site = match from {
-            From::AddressBar => "none",
-            From::SameOrigin => "same-origin",
-            From::CrossSite => "cross-site",
+            Initiator::AddressBar => "none",
+            Initiator::SameOrigin => "same-origin",
+            Initiator::CrossSite => "cross-site",
         };
         let mut request = Request::new(method, target)
             .header("accept", "text/html,application/xhtml+xml,*/*;q=0.8")
@@ -69,7 +69,7 @@ impl Visitor {
             .header("sec-fetch-dest", "document");
         if method == "POST" {
             let origin = match from {
-                From::CrossSite => "https://evil.example".to_owned(),
+                Initiator::CrossSite => "https://evil.example".to_owned(),
                 _ => format!("http://{}", self.host),
             };
             request = request.header("origin", origin).body("");
@@ -81,55 +81,55 @@ impl Visitor {
     ///
     /// # Panics
     ///
-    /// When no answer comes.
-    pub async fn send(&mut self, mut request: Request, from: From) -> Answer {
+    /// If there is no response.
+    pub async fn send(&mut self, mut request: Request, from: Initiator) -> RawResponse {
         let cookies = self.cookies_from(from);
         if !cookies.is_empty() {
             request = request.header("cookie", cookies);
         }
-        let answer = wire::send(self.addr, &self.host, &request).await;
-        let answer = answer.unwrap_or_else(|error| panic!("{error}: {request:?}"));
-        for cookie in answer.all("set-cookie") {
-            self.keep(cookie);
+        let response = wire::send(self.addr, &self.host, &request).await;
+        let response = response.unwrap_or_else(|error| panic!("{error}: {request:?}"));
+        for cookie in response.all("set-cookie") {
+            self.store(cookie);
         }
-        answer
+        response
     }
 
-    /// The value of a cookie.
+    /// Returns the value of a cookie.
     pub fn cookie(&self, name: &str) -> Option<&str> {
-        self.cookies.get(name).map(|kept| kept.value.as_str())
+        self.cookies.get(name).map(|cookie| cookie.value.as_str())
     }
 
-    /// The names of all cookies.
+    /// Returns the names of all cookies.
     pub fn cookie_names(&self) -> impl Iterator<Item = &str> {
         self.cookies.keys().map(String::as_str)
     }
 
-    /// Puts a cookie into the browser, as an attacker might.
-    pub fn plant(&mut self, name: &str, value: &str) {
-        let kept = Kept {
+    /// Sets a cookie, as an attacker could.
+    pub fn set_cookie(&mut self, name: &str, value: &str) {
+        let cookie = StoredCookie {
             value: value.to_owned(),
             strict: false,
         };
-        self.cookies.insert(name.to_owned(), kept);
+        self.cookies.insert(name.to_owned(), cookie);
     }
 
-    /// Drops a cookie.
-    pub fn forget(&mut self, name: &str) {
+    /// Deletes a cookie.
+    pub fn delete_cookie(&mut self, name: &str) {
         self.cookies.remove(name);
     }
 
-    fn cookies_from(&self, from: From) -> String {
-        let goes_along = |kept: &Kept| from != From::CrossSite || !kept.strict;
+    fn cookies_from(&self, from: Initiator) -> String {
+        let is_sent = |cookie: &StoredCookie| from != Initiator::CrossSite || !cookie.strict;
         self.cookies
             .iter()
-            .filter(|(_, kept)| goes_along(kept))
-            .map(|(name, kept)| format!("{name}={}", kept.value))
+            .filter(|(_, cookie)| is_sent(cookie))
+            .map(|(name, cookie)| format!("{name}={}", cookie.value))
             .collect::<Vec<_>>()
             .join("; ")
     }
 
-    fn keep(&mut self, set_cookie: &str) {
+    fn store(&mut self, set_cookie: &str) {
         let mut parts = set_cookie.split(';').map(str::trim);
         let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
             return;
@@ -142,10 +142,10 @@ impl Visitor {
         let strict = attributes
             .iter()
             .any(|attribute| attribute == "samesite=strict");
-        let kept = Kept {
+        let cookie = StoredCookie {
             value: value.to_owned(),
             strict,
         };
-        self.cookies.insert(name.to_owned(), kept);
+        self.cookies.insert(name.to_owned(), cookie);
     }
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Longer than any answer on loopback takes; a test that waits this long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long to wait for a response.
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A request, to be written to a socket.
 #[derive(Clone, Debug)]
@@ -25,16 +25,16 @@ pub struct Request {
 #[derive(Clone, Debug)]
 enum Body {
     None,
-    /// Sent with its length.
+    /// With a `Content-Length`.
     Sized(Vec<u8>),
-    /// Sent in chunks, without a length.
+    /// Chunked, without a `Content-Length`.
     Chunked(Vec<Vec<u8>>),
-    /// A length is announced, and then nothing is sent.
+    /// A `Content-Length` without the body.
     Announced(u64),
 }
 
 impl Request {
-    /// One without a body.
+    /// Creates a request without a body.
     pub fn new(method: &str, target: &str) -> Self {
         Self {
             method: method.to_owned(),
@@ -44,17 +44,17 @@ impl Request {
         }
     }
 
-    /// `GET`.
+    /// Creates a GET request.
     pub fn get(target: &str) -> Self {
         Self::new("GET", target)
     }
 
-    /// `POST`.
+    /// Creates a POST request.
     pub fn post(target: &str) -> Self {
         Self::new("POST", target)
     }
 
-    /// Adds a header; a second one of the same name stands beside the first.
+    /// Adds a header. Existing headers of the same name remain.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.headers
@@ -62,35 +62,35 @@ impl Request {
         self
     }
 
-    /// Takes every header of this name away.
+    /// Removes all headers of this name.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.headers.retain(|(known, _)| known != name);
         self
     }
 
-    /// A body with its length.
+    /// Sets a body with its `Content-Length`.
     #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = Body::Sized(body.into());
         self
     }
 
-    /// A chunked body without a content length.
+    /// Sets a chunked body.
     #[must_use]
     pub fn chunks(mut self, chunks: &[&[u8]]) -> Self {
         self.body = Body::Chunked(chunks.iter().map(|chunk| chunk.to_vec()).collect());
         self
     }
 
-    /// A body that is announced and never sent.
+    /// Sets a `Content-Length`, and sends no body.
     #[must_use]
     pub fn announce(mut self, length: u64) -> Self {
         self.body = Body::Announced(length);
         self
     }
 
-    /// The bytes, for the app at `host`.
+    /// Returns the bytes to send to `host`.
     pub fn to_bytes(&self, host: &str) -> Vec<u8> {
         let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
         let mut line = |name: &str, value: &[u8]| {
@@ -126,25 +126,25 @@ impl Request {
         bytes
     }
 
-    /// The method.
+    /// Returns the method.
     pub fn method(&self) -> &str {
         &self.method
     }
 }
 
-/// What came back.
+/// A response.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct RawResponse {
     /// The status code.
     pub status: u16,
-    /// The headers in the order they came, names in lower case.
+    /// The headers in their order, with names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body, chunks put together.
+    /// The body, without the chunk framing.
     pub body: Vec<u8>,
 }
 
-impl Answer {
-    /// The first value of a header.
+impl RawResponse {
+    /// Returns the first value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         headers
@@ -152,39 +152,43 @@ impl Answer {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Every value of a header.
+    /// Returns all values of a header.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        let of_that_name = move |(n, _): &&(String, String)| n == name;
+        let has_name = move |(n, _): &&(String, String)| n == name;
         self.headers
             .iter()
-            .filter(of_that_name)
+            .filter(has_name)
             .map(|(_, value)| value.as_str())
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// Where it leads; panics if it leads nowhere.
+    /// Returns the target of a redirect.
+    ///
+    /// # Panics
+    ///
+    /// If the response has no `Location`.
     pub fn location(&self) -> &str {
         self.header("location")
             .unwrap_or_else(|| panic!("no redirect: {self:?}"))
     }
 }
 
-/// Sends one request and reads the answer.
+/// Sends one request and reads the response.
 ///
 /// # Errors
 ///
-/// When the connection fails, ends early, or nothing comes for [`PATIENCE`].
-pub async fn send(addr: SocketAddr, host: &str, request: &Request) -> io::Result<Answer> {
+/// If the connection fails or ends early, or after [`RESPONSE_TIMEOUT`].
+pub async fn send(addr: SocketAddr, host: &str, request: &Request) -> io::Result<RawResponse> {
     let mut connection = Connection::open(addr).await?;
     connection.write(&request.to_bytes(host)).await?;
-    connection.answer(request.method()).await
+    connection.response(request.method()).await
 }
 
-/// A connection, to write to bit by bit.
+/// A connection to which a test writes bytes.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
@@ -196,7 +200,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// When nobody listens.
+    /// If the connection is refused.
     pub async fn open(addr: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(addr).await?;
         stream.set_nodelay(true)?;
@@ -206,11 +210,12 @@ impl Connection {
         })
     }
 
-    /// Writes bytes. A peer that has answered and closed is no error here: the answer is read next.
+    /// Writes bytes. A peer that has responded and closed the connection is no error, so that the test can
+    /// read the response.
     ///
     /// # Errors
     ///
-    /// Never yet; the answer tells.
+    /// If the write fails for another reason.
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self.stream.write_all(bytes).await {
             Err(error)
@@ -225,51 +230,51 @@ impl Connection {
         }
     }
 
-    /// Reads one answer to a request of this method.
+    /// Reads the response to a request of this method.
     ///
     /// # Errors
     ///
-    /// When the connection ends early, or nothing comes for [`PATIENCE`].
-    pub async fn answer(&mut self, method: &str) -> io::Result<Answer> {
-        tokio::time::timeout(PATIENCE, self.read_answer(method))
+    /// If the connection ends early, or after [`RESPONSE_TIMEOUT`].
+    pub async fn response(&mut self, method: &str) -> io::Result<RawResponse> {
+        tokio::time::timeout(RESPONSE_TIMEOUT, self.read_response(method))
             .await
-            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer"))?
+            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no response"))?
     }
 
-    async fn read_answer(&mut self, method: &str) -> io::Result<Answer> {
+    async fn read_response(&mut self, method: &str) -> io::Result<RawResponse> {
         loop {
             let head = self.until(b"\r\n\r\n").await?;
-            let mut answer = parse_head(&head)?;
-            if (100..200).contains(&answer.status) {
+            let mut response = parse_head(&head)?;
+            if (100..200).contains(&response.status) {
                 continue;
             }
-            let no_body = method == "HEAD" || matches!(answer.status, 204 | 304);
+            let no_body = method == "HEAD" || matches!(response.status, 204 | 304);
             if no_body {
-                return Ok(answer);
+                return Ok(response);
             }
-            if answer.header("transfer-encoding") == Some("chunked") {
+            if response.header("transfer-encoding") == Some("chunked") {
                 loop {
                     let line = self.until(b"\r\n").await?;
                     let size = std::str::from_utf8(&line)
                         .ok()
                         .and_then(|line| usize::from_str_radix(line.trim(), 16).ok())
-                        .ok_or_else(|| invalid("a chunk without a size"))?;
+                        .ok_or_else(|| invalid("a chunk has no size"))?;
                     let chunk = self.exactly(size + 2).await?;
                     if size == 0 {
-                        return Ok(answer);
+                        return Ok(response);
                     }
-                    answer.body.extend_from_slice(&chunk[..size]);
+                    response.body.extend_from_slice(&chunk[..size]);
                 }
             }
-            match answer.header("content-length").map(str::parse) {
-                Some(Ok(length)) => answer.body = self.exactly(length).await?,
-                Some(Err(_)) => return Err(invalid("a length that is no number")),
+            match response.header("content-length").map(str::parse) {
+                Some(Ok(length)) => response.body = self.exactly(length).await?,
+                Some(Err(_)) => return Err(invalid("the content length is not a number")),
                 None => {
                     self.stream.read_to_end(&mut self.read).await?;
-                    answer.body = std::mem::take(&mut self.read);
+                    response.body = std::mem::take(&mut self.read);
                 }
             }
-            return Ok(answer);
+            return Ok(response);
         }
     }
 
@@ -299,7 +304,7 @@ impl Connection {
     }
 }
 
-fn parse_head(head: &[u8]) -> io::Result<Answer> {
+fn parse_head(head: &[u8]) -> io::Result<RawResponse> {
     let text = String::from_utf8_lossy(head);
     let mut lines = text.trim_end().split("\r\n");
     let status = lines
@@ -311,13 +316,13 @@ fn parse_head(head: &[u8]) -> io::Result<Answer> {
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    Ok(Answer {
+    Ok(RawResponse {
         status,
         headers,
         body: Vec::new(),
     })
 }
 
-fn invalid(why: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, why)
+fn invalid(reason: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason)
 }

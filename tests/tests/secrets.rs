@@ -22,7 +22,7 @@ use oh_sandbox::{Endpoint, Fault, Sandbox};
 use oh_tests::cluster::skip;
 use oh_tests::place::{Place, Pool, Store};
 use oh_tests::visitor::Visitor;
-use oh_tests::wire::Answer;
+use oh_tests::wire::RawResponse;
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio::net::TcpListener;
 use tower_sessions::{MemoryStore, SessionManagerLayer};
@@ -112,7 +112,7 @@ async fn check(logs: &Log, store: Store, database_url: Option<&str>) {
         sandbox.webhook_secret(),
         sandbox.master_token().to_owned(),
     ];
-    let mut responses: Vec<Answer> = Vec::new();
+    let mut responses: Vec<RawResponse> = Vec::new();
     let mut errors: Vec<String> = Vec::new();
 
     // Login.

@@ -174,7 +174,7 @@ impl Browser {
     }
 
     /// Requests the callback URL.
-    pub(crate) async fn come_back(&mut self, oh: &OpenHumans, url: &Url) -> Response<Bytes> {
+    pub(crate) async fn callback(&mut self, oh: &OpenHumans, url: &Url) -> Response<Bytes> {
         let path = &url[url::Position::BeforePath..];
         self.get(oh, Route::Complete, path).await
     }
@@ -182,7 +182,7 @@ impl Browser {
     /// Logs in as Alice.
     pub(crate) async fn log_in(&mut self, oh: &OpenHumans, sandbox: &Sandbox) -> Response<Bytes> {
         let back = self.authorize(oh, sandbox, "/openhumans/login").await;
-        self.come_back(oh, &back).await
+        self.callback(oh, &back).await
     }
 
     pub(crate) async fn log_out(&mut self, oh: &OpenHumans) -> Response<Bytes> {

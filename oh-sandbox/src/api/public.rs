@@ -166,8 +166,8 @@ impl<'a> PublicApi<'a> {
                 let other = entry(OTHER_PROJECT, Project::other(db), Vec::new());
                 let mut entries: Vec<Value> = own.into_iter().chain([other]).collect();
                 // Measured: the filter is effective, and an unknown source is a server error.
-                if let Some(wanted) = self.call.query.get("source") {
-                    entries.retain(|entry| entry["source"] == wanted);
+                if let Some(expected) = self.call.query.get("source") {
+                    entries.retain(|entry| entry["source"] == expected);
                     if entries.is_empty() {
                         return Some(crash());
                     }

@@ -1,26 +1,26 @@
-//! How fast the inbox takes events in and works them off, beside bare inserts in the same run.
+//! Measures how fast events are accepted and processed, against plain inserts in the same run.
 //!
 //! `cargo bench -p oh-tests --bench inbox -- [--store sqlite|postgres] [--events 10000]`
 //!
-//! PostgreSQL is the one of `DATABASE_URL`, or a private cluster with the machine's binaries. Both
-//! databases run at full durability: every commit is flushed before it is answered.
+//! PostgreSQL is the server of `DATABASE_URL`, or a private cluster with the installed binaries. Both
+//! databases flush every commit before they confirm it.
 //!
-//! - *bare*: 64 tasks insert the event's row, each in a separate commit, over 64 connections
+//! - *plain*: 64 tasks insert the event's row, each in a separate commit, over 64 connections
 //!   (one for SQLite, which has one writer at a time), into a table without further indexes.
-//! - *bare, shared*: the same rows, with waiting inserts in one commit, as in the inbox.
-//! - *accepted*: 64 tasks hand signed webhooks to the route: verification, event, ledger and
-//!   tokens, each answered after its commit.
-//! - *sealed*: the same while the ledger is sealed each second, sixty times as often as usual; the
-//!   median of five runs, each beside one without. And how long sealing all those lines at once
-//!   takes, as a share of the time they took to come in.
-//! - *latency*: over real sockets, from the request to its answer.
-//! - *worker*: events a second through one worker process and through two, with a handler that
-//!   does nothing; and the memory of one while 100,000 events wait.
+//! - *plain, shared*: the same rows, with waiting inserts in one commit, as in the inbox.
+//! - *accepted*: 64 tasks send signed webhooks to the route: verification, event, ledger and
+//!   tokens. Each response follows its commit.
+//! - *checkpoints*: the same while a checkpoint is signed every second, 60 times as often as by
+//!   default: the median of five pairs of runs, with and without. Also the time to sign all lines in
+//!   one pass, as a share of the time to accept them.
+//! - *latency*: the time from request to response over sockets.
+//! - *worker*: events per second of one and of two worker processes with a handler that does
+//!   nothing, and the memory of one process with 100,000 pending events.
 
-mod accepting;
-mod bare;
-mod place;
-mod working;
+mod accept;
+mod database;
+mod plain;
+mod worker;
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ use oh_core::Timestamp;
 use oh_core::deauth::{DeauthEvent, Discovery, ErasureRequest, EventId, Pseudonym};
 use oh_core::transport::BoxError;
 
-use crate::place::Place;
+use crate::database::Databases;
 
 type Result<T = ()> = std::result::Result<T, BoxError>;
 
@@ -43,32 +43,35 @@ enum Store {
 
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Only this store.
+    /// Measure only this database.
     #[arg(long, value_enum)]
     store: Option<Store>,
-    /// How many events each measurement takes.
+    /// The number of events of each measurement.
     #[arg(long, default_value_t = 10_000)]
     events: usize,
-    /// How many events wait while memory is measured.
+    /// The number of pending events while memory is measured.
     #[arg(long, default_value_t = 100_000)]
     pending: usize,
-    /// Be a worker over the store of this name, until nothing is pending.
+    /// Run as a worker process on the database of this name until no event is pending.
     #[arg(long, hide = true, requires = "store")]
     worker: Option<String>,
-    /// What `cargo bench` passes.
+    /// `cargo bench` passes this option.
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-#[expect(clippy::print_stdout, reason = "a benchmark says what it measured")]
-fn say(text: &str) {
+#[expect(clippy::print_stdout, reason = "a benchmark prints its results")]
+fn print(text: &str) {
     println!("{text}");
 }
 
-/// How many a second.
-#[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
-fn rate(count: usize, took: Duration) -> f64 {
-    count as f64 / took.as_secs_f64()
+/// Returns the rate per second.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a rate is rounded when it is printed"
+)]
+fn rate(count: usize, elapsed: Duration) -> f64 {
+    count as f64 / elapsed.as_secs_f64()
 }
 
 /// An event of member number `number`, with the current time.
@@ -89,57 +92,57 @@ fn event(number: usize) -> Result<DeauthEvent> {
 async fn main() -> Result {
     let arguments = Arguments::parse();
     if let (Some(name), Some(store)) = (&arguments.worker, arguments.store) {
-        return working::be_worker(store, name).await;
+        return worker::run(store, name).await;
     }
     let stores = match arguments.store {
         Some(store) => vec![store],
         None => vec![Store::Sqlite, Store::Postgres],
     };
     for store in stores {
-        let Some(place) = Place::make(store)? else {
+        let Some(databases) = Databases::new(store)? else {
             continue;
         };
-        say(&format!("{store:?}"));
-        measure(&place, &arguments).await?;
+        print(&format!("{store:?}"));
+        measure(&databases, &arguments).await?;
     }
     Ok(())
 }
 
-async fn measure(place: &Place, arguments: &Arguments) -> Result {
+async fn measure(databases: &Databases, arguments: &Arguments) -> Result {
     let events = arguments.events;
-    let bare = bare::each_alone(place, events).await?;
-    say(&format!("  bare:          {bare:9.0} rows/s"));
-    let shared = bare::shared(place, events).await?;
-    say(&format!("  bare, shared:  {shared:9.0} rows/s"));
-    let accepted = accepting::throughput(place, events).await?;
-    say(&format!(
-        "  accepted:      {accepted:9.0} webhooks/s with {SENDERS} senders, {:.0} % of bare, {:.0} % of bare, shared",
-        100.0 * accepted / bare,
+    let plain = plain::separate_commits(databases, events).await?;
+    print(&format!("  plain:         {plain:9.0} rows/s"));
+    let shared = plain::shared_commits(databases, events).await?;
+    print(&format!("  plain, shared: {shared:9.0} rows/s"));
+    let accepted = accept::throughput(databases, events).await?;
+    print(&format!(
+        "  accepted:      {accepted:9.0} webhooks/s with {SENDERS} senders, {:.0} % of plain, {:.0} % of plain, shared",
+        100.0 * accepted / plain,
         100.0 * accepted / shared
     ));
-    let sealing = accepting::sealing(place, events).await?;
-    say(&format!(
-        "  sealed:        {:9.0} webhooks/s, {:+.1} % of {:.0} unsealed; sealing the lines alone takes {:.2} % of the time",
-        sealing.sealed,
-        100.0 * (sealing.sealed / sealing.unsealed - 1.0),
-        sealing.unsealed,
-        100.0 * sealing.share
+    let signing = accept::with_checkpoints(databases, events).await?;
+    print(&format!(
+        "  checkpoints:   {:9.0} webhooks/s, {:+.1} % against {:.0} without; one pass over all lines takes {:.2} % of the time",
+        signing.with,
+        100.0 * (signing.with / signing.without - 1.0),
+        signing.without,
+        100.0 * signing.share
     ));
     for senders in [1, SENDERS] {
-        let (median, worst) = accepting::latency(place, senders, events / 4).await?;
-        say(&format!(
-            "  latency:       {median:9.2?} median, {worst:.2?} at the 99th percentile, {senders} senders over sockets"
+        let (median, p99) = accept::latency(databases, senders, events / 4).await?;
+        print(&format!(
+            "  latency:       {median:9.2?} median, {p99:.2?} p99, {senders} senders over sockets"
         ));
     }
     for workers in [1, 2] {
-        let worked = working::throughput(place, workers, events).await?;
-        say(&format!(
-            "  worker:        {worked:9.0} events/s with {workers} processes"
+        let processed = worker::throughput(databases, workers, events).await?;
+        print(&format!(
+            "  worker:        {processed:9.0} events/s with {workers} processes"
         ));
     }
-    let (idle, tenths, most) = working::memory(place, arguments.pending).await?;
-    say(&format!(
-        "  memory:        {idle} KiB before, {tenths:?} while {} events are worked off, {most} at most",
+    let (idle, samples, max) = worker::memory(databases, arguments.pending).await?;
+    print(&format!(
+        "  memory:        {idle} KiB before, {samples:?} while {} events are processed, {max} at most",
         arguments.pending
     ));
     Ok(())

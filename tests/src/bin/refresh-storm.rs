@@ -1,11 +1,10 @@
-//! Many tasks in several processes want one member's token at once, and it has expired.
+//! Requests one member's expired token from many tasks in several processes at the same time.
 //!
 //! `cargo run --release -p oh-tests --bin refresh-storm -- --store sqlite --processes 4 --tasks 250`
 //!
-//! Open Humans must be asked once, and every task must get the same token. With `--kill-holder`
-//! the process that refreshes is killed with SIGKILL while its request is under way; the others
-//! must recover once its lease has run out. The last line is JSON; the exit code is 0 if it went
-//! as it should.
+//! The tokens must be refreshed once, and every task must receive the same token. With `--kill-holder`
+//! the process that refreshes is killed with SIGKILL during its request; the others must recover after
+//! its lease expires. The last line is JSON; the exit code is 0 if all results are correct.
 //!
 //! For PostgreSQL it creates a schema in the database `DATABASE_URL`, and drops it.
 
@@ -31,35 +30,35 @@ type Result<T = ()> = std::result::Result<T, BoxError>;
 const MEMBER: &str = "01026778";
 const APP: &str = "http://localhost:8000";
 
-/// How long a token request may take. A refresh lease lasts ten seconds more.
+/// The timeout of a token request. A refresh lease lasts ten seconds longer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-// What a child says, a line each.
+// The lines that a child process prints.
 const READY: &str = "ready";
 const REFRESHING: &str = "refreshing";
 
-/// Many tasks in several processes want one member's token at once, and it has expired.
+/// Requests one member's expired token from many tasks in several processes at the same time.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Where the token is kept.
+    /// The database of the token store.
     #[arg(long, value_enum)]
     store: Store,
-    /// How many processes.
+    /// The number of processes.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     processes: u32,
-    /// How many tasks in each.
+    /// The number of tasks in each process.
     #[arg(long, default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     tasks: u32,
-    /// Kill the process that refreshes, in the middle of it.
+    /// Kill the process that refreshes, during its request.
     #[arg(long)]
     kill_holder: bool,
-    /// The PostgreSQL database.
+    /// The URL of the PostgreSQL database.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
-    /// Be one of the processes, over the SQLite file or PostgreSQL schema of this name.
+    /// Run as one of the processes, on this SQLite file or PostgreSQL schema.
     #[arg(long, hide = true, requires = "open_humans")]
     child: Option<String>,
-    /// Where the sandbox is, for such a process.
+    /// The URL of the sandbox, for such a process.
     #[arg(long, hide = true)]
     open_humans: Option<String>,
 }
@@ -69,7 +68,7 @@ struct Arguments {
 struct Outcome {
     succeeded: u64,
     failed: u64,
-    /// The different tokens its tasks got. They are the sandbox's, and gone with it.
+    /// The distinct tokens that its tasks received. They are valid only in the sandbox.
     tokens: HashSet<String>,
 }
 
@@ -141,7 +140,7 @@ async fn storm(arguments: &Arguments) -> Result<bool> {
         sandbox.wait_for_hanging(1).await;
         children.swap_remove(at).kill().await?;
         killed_after = Some(began.elapsed());
-        // The request of the dead has no effect.
+        // The request of the killed process has no effect.
         sandbox.wait_for_hanging(0).await;
         sandbox.release();
     }
@@ -158,7 +157,7 @@ async fn storm(arguments: &Arguments) -> Result<bool> {
 
     let alive = arguments.processes - u32::from(arguments.kill_holder);
     let expected = u64::from(alive) * u64::from(arguments.tasks);
-    // The killed request was made, and never answered.
+    // The killed process sent its request and received no response.
     let token_requests = sandbox.token_requests();
     let answered = token_requests - u64::from(arguments.kill_holder);
     let good = total.failed == 0
@@ -187,7 +186,7 @@ async fn storm(arguments: &Arguments) -> Result<bool> {
     Ok(good)
 }
 
-/// Keeps an expired pair that Open Humans would still refresh.
+/// Stores an expired pair that can still be refreshed.
 async fn seed(place: &Place, sandbox: &Sandbox) -> Result {
     let issued = sandbox.issue_tokens(MEMBER);
     sandbox.expire_tokens(MEMBER);
@@ -203,7 +202,7 @@ async fn seed(place: &Place, sandbox: &Sandbox) -> Result {
     }
 }
 
-/// A process, as this one sees it.
+/// A child process.
 struct Process {
     child: Child,
     stdin: ChildStdin,
@@ -262,7 +261,7 @@ impl Process {
     }
 }
 
-/// One process: all tasks want the token at once.
+/// Runs as one of the processes: all tasks request the token at the same time.
 async fn be_child(arguments: &Arguments, name: &str, open_humans: &str) -> Result<bool> {
     let place = Place::named(arguments.store, name, arguments.database_url.as_deref())?;
     let opened = place.open().await?;
@@ -297,7 +296,7 @@ async fn be_child(arguments: &Arguments, name: &str, open_humans: &str) -> Resul
     Ok(true)
 }
 
-/// Says that this process refreshes, before it does.
+/// Prints that this process refreshes, before it sends the request.
 struct Announcing(HttpClient);
 
 #[async_trait]

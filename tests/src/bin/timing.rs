@@ -1,16 +1,16 @@
-//! Whether the time a webhook's refusal takes tells where its signature goes wrong.
+//! Tests that the time to reject a webhook does not depend on the position of the first wrong byte of
+//! its signature.
 //!
 //! ```sh
 //! cargo run --release -p oh-tests --bin timing
 //! ```
 //!
-//! Signatures with a wrong first byte are verified beside signatures with a wrong last byte
-//! only, in random order, and the two lots of times are compared by Welch's t-test, as dudect does
-//! ("dude, is my code constant time?", Reparaz and others, 2017): the slowest are left out at several
-//! places, and the largest |t| counts. Above 10 the times differ for certain; below, there is nothing to see. So
-//! that nobody takes a blunt instrument for an answer, the same is done to a comparison that stops at
-//! the first wrong byte, and there it must be seen. The last line is JSON; fails when either is not as
-//! it must be.
+//! Verifies signatures with a wrong first byte and signatures with a wrong last byte in random order, and
+//! compares the two sets of times with Welch's t-test, as dudect does ("dude, is my code constant
+//! time?", Reparaz et al., 2017): the slowest measurements are cropped at several percentiles, and the
+//! largest |t| counts. A value above 10 means that the times differ. As a control, the same test must
+//! detect a comparison that stops at the first wrong byte. The last line is JSON; the exit code is 0 if
+//! both results are as expected.
 
 #![allow(clippy::print_stdout)]
 
@@ -32,7 +32,7 @@ const CERTAIN: f64 = 10.0;
 
 #[derive(Parser)]
 struct Args {
-    /// How many signatures of each kind are verified.
+    /// The number of signatures of each kind.
     #[arg(long, default_value_t = 300_000)]
     samples: usize,
 }
@@ -84,18 +84,18 @@ fn right() -> [u8; 20] {
     mac.chain_update(BODY).finalize().into_bytes().into()
 }
 
-/// What `verify` must not be.
+/// The control: a comparison that stops at the first wrong byte.
 #[inline(never)]
-fn stops_early(found: &[u8; 20], wanted: &[u8; 20]) -> bool {
-    for (found, wanted) in found.iter().zip(wanted) {
-        if black_box(found) != black_box(wanted) {
+fn stops_early(found: &[u8; 20], expected: &[u8; 20]) -> bool {
+    for (found, expected) in found.iter().zip(expected) {
+        if black_box(found) != black_box(expected) {
             return false;
         }
     }
     true
 }
 
-/// The largest t between the times of the two kinds, over several places to cut the slowest off.
+/// Returns the largest |t| between the times of the two kinds, over several crop percentiles.
 fn compare(samples: usize, work: impl Fn(usize)) -> f64 {
     let mut times = [Vec::with_capacity(samples), Vec::with_capacity(samples)];
     let mut random: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -131,7 +131,7 @@ fn compare(samples: usize, work: impl Fn(usize)) -> f64 {
         .unwrap_or_default()
 }
 
-/// Mean, variance and number.
+/// Returns mean, variance and count.
 fn moments<'a>(times: impl Iterator<Item = &'a f64>) -> (f64, f64, f64) {
     let (mut count, mut mean, mut squares) = (0.0, 0.0, 0.0);
     for time in times {

@@ -1,13 +1,12 @@
-//! How much memory and time large things take: a file up and down, and a long list of members.
+//! Measures memory and time of a large upload, a large download and a long member list.
 //!
 //! ```sh
 //! cargo run --release -p oh-tests --bin transfer -- --size 4GiB --members 100000
 //! ```
 //!
 //! The sandbox runs in another process, so that the peak memory of this process is the client's.
-//! Each transfer is done by the client and by `curl`, in turns, over the same connection to the
-//! same server and from and to the same disk; the ratio is of the best of each. The last line is
-//! JSON.
+//! The client and `curl` do each transfer alternately, with the same server and the same disk. The
+//! ratio compares the best time of each. The last line is JSON.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -30,22 +29,22 @@ const MEMBER: &str = "01026778";
 
 #[derive(Parser)]
 struct Args {
-    /// How large the file is, in bytes or with KiB, MiB or GiB.
+    /// The size of the file, in bytes or with KiB, MiB or GiB.
     #[arg(long, default_value = "4GiB", value_parser = bytes)]
     size: u64,
-    /// How many members are listed.
+    /// The number of members in the list.
     #[arg(long, default_value_t = 100_000)]
     members: u32,
-    /// How often each transfer is done; the best counts.
+    /// The number of repetitions. The best time counts.
     #[arg(long, default_value_t = 3)]
     rounds: u32,
-    /// Where the file lies.
+    /// The directory of the file.
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     directory: PathBuf,
-    /// Compute and check the MD5, for which curl has `md5sum` before an upload and after a download.
+    /// Compute and check the MD5. For curl, `md5sum` runs before the upload and after the download.
     #[arg(long)]
     md5: bool,
-    /// Be the sandbox.
+    /// Run as the sandbox process.
     #[arg(long, hide = true)]
     serve: bool,
 }
@@ -79,7 +78,7 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// Is the sandbox until standard input ends.
+/// Runs as the sandbox process until standard input ends.
 fn serve(members: u32) -> Outcome<()> {
     let sandbox = Sandbox::builder().start_blocking()?;
     sandbox.populate(members);
@@ -94,7 +93,7 @@ fn serve(members: u32) -> Outcome<()> {
     Ok(())
 }
 
-/// The sandbox in its process. Ends when dropped.
+/// The sandbox process. Dropping it ends the process.
 struct Other {
     child: Child,
     told: Value,
@@ -122,7 +121,7 @@ impl Other {
 impl Drop for Other {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
-        // It has ended, or has nothing left to read.
+        // The process has ended, or has nothing left to read.
         let _ = self.child.wait();
     }
 }
@@ -140,7 +139,7 @@ async fn run(args: &Args) -> Outcome<Value> {
     let mut ours = (Duration::MAX, Duration::MAX);
     let mut curls = (Duration::MAX, Duration::MAX);
     for round in 0..args.rounds.max(1) {
-        // Who goes first changes, so that neither always finds the cache warmer.
+        // The order alternates, so that neither always benefits from a warm cache.
         for turn in 0..2 {
             let by_curl = (round + turn) % 2 == 1;
             let took = match by_curl {
@@ -171,7 +170,7 @@ async fn run(args: &Args) -> Outcome<Value> {
     }))
 }
 
-/// Lists all members, and looks at the memory after a hundredth of them and at the end.
+/// Lists all members, and measures memory after one hundredth of them and at the end.
 async fn list(server: &Client, master_token: &str) -> Outcome<Value> {
     let begun = Instant::now();
     let mut members = server.project(master_token).members();
@@ -238,7 +237,7 @@ async fn curl(args: &Args, other: &Other, member: &MemberClient, path: &Path) ->
     Ok((up, down))
 }
 
-/// One call to the API beside the client.
+/// Makes one API request without the client.
 async fn post(other: &Other, path: &str, form: &[(&str, &str)]) -> Outcome<Value> {
     let url = format!(
         "{}api/direct-sharing/project/files/{path}",
@@ -313,7 +312,7 @@ fn write_file(path: &Path, size: u64) -> Outcome<()> {
     Ok(())
 }
 
-/// The most memory this process has had resident, in bytes.
+/// Returns the peak resident memory of this process in bytes.
 fn peak_memory() -> Outcome<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -1,4 +1,4 @@
-//! An example app, started as its README says, on free ports.
+//! An example application, started with the command of its README on free ports.
 
 use std::process::Stdio;
 
@@ -7,7 +7,7 @@ use tokio::process::{Child, Command};
 
 use crate::browser::free_port;
 
-/// A running example, and the sandbox that came with it.
+/// A running example and its sandbox.
 pub(crate) struct App {
     pub(crate) home: String,
     pub(crate) sandbox: String,
@@ -15,7 +15,7 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Starts an example on free ports, and waits until it says where it is.
+    /// Starts an example on free ports, and waits until it prints its URL.
     pub(crate) async fn start(package: &str) -> Self {
         let (port, sandbox_port) = (free_port(), free_port());
         let mut process = Command::new(env!("CARGO"))

@@ -1,8 +1,7 @@
 //! Runs axe-core, which tests pages for accessibility.
 //!
-//! It is a script, and not in this repository: `npm install --no-save --prefix target/axe axe-core@4`
-//! puts it where it is looked for, and `AXE_CORE` may name another file. Without it the check says
-//! that it is skipped, and in CI it fails.
+//! Install the script with `npm install --no-save --prefix target/axe axe-core@4`, or set `AXE_CORE` to
+//! its path. Without it the check is skipped with a message, except in CI, where it fails.
 
 use std::path::PathBuf;
 
@@ -10,7 +9,7 @@ use serde_json::Value;
 
 use crate::page::Page;
 
-/// The script, if it is there.
+/// Returns the script, if it is installed.
 pub(crate) fn script() -> Option<String> {
     let usual = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -31,7 +30,7 @@ pub(crate) fn script() -> Option<String> {
     }
 }
 
-/// What axe finds on the page, in words; empty when all is well.
+/// Returns a description of the violations on the page; empty if there are none.
 pub(crate) async fn findings(page: &Page, script: &str) -> Vec<String> {
     let run = format!(
         "{script}; const done = arguments[0]; \

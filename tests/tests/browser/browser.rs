@@ -1,4 +1,4 @@
-//! Chromium without a window, driven over WebDriver.
+//! Headless Chromium, driven over WebDriver.
 
 use std::process::Stdio;
 
@@ -15,10 +15,10 @@ pub(crate) enum Scripts {
     Off,
 }
 
-/// A browser that knows nothing and nobody.
+/// A browser with an empty profile.
 pub(crate) struct Browser {
     pub(crate) driver: WebDriver,
-    /// Where downloads go.
+    /// The download directory.
     pub(crate) downloads: TempDir,
     process: Child,
 }

@@ -1,4 +1,4 @@
-//! What a person does with a page, and sees of it.
+//! Actions of a person on a page, and what the page shows.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::json;
 use thirtyfour::prelude::*;
 
-/// How long something may take to appear.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The time limit for an expected change of the page.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The page in a browser's window, and where its app and sandbox are.
+/// The window of a browser, with the URLs of application and sandbox.
 pub(crate) struct Page {
     pub(crate) driver: WebDriver,
     pub(crate) home: String,
@@ -26,10 +26,7 @@ impl Page {
 
     pub(crate) async fn wait_for(&self, selector: &str) -> WebElement {
         let query = self.driver.query(By::Css(selector));
-        let found = query
-            .wait(PATIENCE, Duration::from_millis(50))
-            .first()
-            .await;
+        let found = query.wait(TIMEOUT, Duration::from_millis(50)).first().await;
         found.unwrap_or_else(|e| panic!("{selector} did not appear: {e}"))
     }
 
@@ -37,7 +34,7 @@ impl Page {
         self.wait_for(selector).await.click().await.unwrap();
     }
 
-    /// On the sandbox's authorize page: as this member, press this button.
+    /// Selects a member on the sandbox's authorize page and presses a button.
     pub(crate) async fn choose(&self, member: &str, button: &str) {
         self.click(&format!("#member-{member}")).await;
         self.click(button).await;
@@ -61,16 +58,16 @@ impl Page {
         }
     }
 
-    pub(crate) async fn wait_for_text(&self, wanted: &str) {
-        self.wait_until(wanted, async || self.text().await.contains(wanted))
+    pub(crate) async fn wait_for_text(&self, expected: &str) {
+        self.wait_until(expected, async || self.text().await.contains(expected))
             .await;
     }
 
     pub(crate) async fn wait_for_path(&self, path: &str) {
-        let wanted = format!("{}{path}", self.home);
-        self.wait_until(&wanted, async || {
+        let expected = format!("{}{path}", self.home);
+        self.wait_until(&expected, async || {
             let url = self.driver.current_url().await;
-            url.is_ok_and(|url| url.as_str() == wanted)
+            url.is_ok_and(|url| url.as_str() == expected)
         })
         .await;
     }
@@ -78,7 +75,7 @@ impl Page {
     /// Polls, because WebDriver has no events.
     pub(crate) async fn wait_until(&self, what: &str, holds: impl AsyncFn() -> bool) {
         let look = async { while !holds().await {} };
-        if tokio::time::timeout(PATIENCE, look).await.is_err() {
+        if tokio::time::timeout(TIMEOUT, look).await.is_err() {
             panic!("waited in vain for {what:?}");
         }
     }
@@ -90,7 +87,7 @@ impl Page {
         field.send_keys(text).await.unwrap();
     }
 
-    /// Puts a file into a form.
+    /// Selects a file in a form.
     pub(crate) async fn put_file(&self, selector: &str, path: &Path) {
         let field = self.wait_for(selector).await;
         field.send_keys(path.to_str().unwrap()).await.unwrap();
@@ -100,7 +97,7 @@ impl Page {
         self.wait_for(selector).await.text().await.unwrap()
     }
 
-    /// Begins a page anew under these conditions.
+    /// Loads a page again with these window settings.
     pub(crate) async fn look(&self, width: u32, scheme: &str) {
         let tools = self.driver.cdp();
         let metrics = json!({
@@ -118,7 +115,7 @@ impl Page {
         }
     }
 
-    /// A picture of the whole page, as PNG.
+    /// Returns a screenshot of the whole page as PNG.
     pub(crate) async fn picture(&self, to: &Path) {
         let tools = self.driver.cdp();
         let whole = json!({ "captureBeyondViewport": true });

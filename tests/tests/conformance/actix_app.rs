@@ -1,4 +1,4 @@
-//! The app, in actix-web.
+//! The application in actix-web.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -142,7 +142,7 @@ async fn layered(told: ReqData<Deauthorization>, body: Bytes) -> String {
 
 type Values = HashMap<String, String>;
 
-/// Sessions kept on the server, as tower-sessions' are: an id that was renewed is worth nothing.
+/// Server-side sessions, as in tower-sessions: a session id is invalid after its renewal.
 #[derive(Clone, Default)]
 struct Sessions(Arc<Mutex<HashMap<String, Values>>>, Arc<AtomicU64>);
 

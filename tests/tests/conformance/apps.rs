@@ -1,4 +1,4 @@
-//! The same small app in both frameworks, with the routes mounted and a sandbox behind it.
+//! The same small application in both frameworks, with the routes and a sandbox.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use oh_core::{
 use oh_pages::Pages;
 use oh_sandbox::Sandbox;
 use oh_tests::visitor::Visitor;
-use oh_tests::wire::{self, Answer, Request};
+use oh_tests::wire::{self, RawResponse, Request};
 
 use crate::transcript::Transcript;
 use crate::{actix_app, axum_app};
 
-/// What the sandbox signs with, and the app believes.
+/// The webhook secret of the sandbox and the application.
 pub(crate) const SECRET: &str = "abcdefghijklmnop";
 
-/// Valid as well, as while rotating.
+/// A second valid webhook secret, as during rotation.
 pub(crate) const OTHER_SECRET: &str = "ponmlkjihgfedcba";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,17 +29,17 @@ pub(crate) enum SameSite {
     Lax,
 }
 
-/// How the app is to be; the same for both frameworks.
+/// The configuration of both applications.
 #[derive(Clone)]
 pub(crate) struct Plan {
     pub(crate) same_site: SameSite,
-    /// The app's public address, if it is not where it listens.
+    /// The application's base URL, if it differs from the address that it listens on.
     pub(crate) public: Option<&'static str>,
     pub(crate) settings: fn(SettingsBuilder) -> SettingsBuilder,
     pub(crate) build: fn(OpenHumansBuilder) -> OpenHumansBuilder,
-    /// The pages of the app, if it has some.
+    /// The pages, if the application has any.
     pub(crate) pages: Option<fn() -> Pages>,
-    /// Makes the actix app differ by a header, to see that it is noticed.
+    /// Adds a header in actix-web, to test that the suite detects a difference.
     pub(crate) differ: bool,
 }
 
@@ -56,7 +56,7 @@ impl Default for Plan {
     }
 }
 
-/// What the frameworks' halves need to start.
+/// The parts that each framework's application is built from.
 pub(crate) struct Parts {
     pub(crate) openhumans: OpenHumans,
     pub(crate) pages: Option<Pages>,
@@ -65,7 +65,7 @@ pub(crate) struct Parts {
     pub(crate) differ: bool,
 }
 
-/// A running app, and the sandbox behind it.
+/// A running application and its sandbox.
 pub(crate) struct App {
     pub(crate) addr: SocketAddr,
     pub(crate) host: String,
@@ -77,27 +77,27 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Someone who never was here before.
+    /// Creates a visitor without cookies.
     pub(crate) fn visitor(&self) -> Visitor {
         Visitor::new(self.addr)
     }
 
-    /// Sends a request without any cookies, and writes the answer down.
-    pub(crate) async fn send(&mut self, label: &str, request: &Request) -> Answer {
-        let answer = wire::send(self.addr, &self.host, request).await;
+    /// Sends a request without cookies, and records the response.
+    pub(crate) async fn send(&mut self, label: &str, request: &Request) -> RawResponse {
+        let response = wire::send(self.addr, &self.host, request).await;
         self.note(
             label,
-            answer.unwrap_or_else(|error| panic!("{label}: {error}")),
+            response.unwrap_or_else(|error| panic!("{label}: {error}")),
         )
     }
 
-    /// Writes an answer down.
-    pub(crate) fn note(&mut self, label: &str, answer: Answer) -> Answer {
-        self.transcript.note(label, &answer);
-        answer
+    /// Records a response.
+    pub(crate) fn note(&mut self, label: &str, response: RawResponse) -> RawResponse {
+        self.transcript.note(label, &response);
+        response
     }
 
-    /// What of a URL of this app comes after its address.
+    /// Returns the path and query of a URL of this application.
     pub(crate) fn local(&self, url: &str) -> String {
         let base = self.openhumans.settings().app_base_url().as_str();
         let path = url.strip_prefix(base.trim_end_matches('/')).unwrap_or(url);
@@ -105,53 +105,53 @@ impl App {
         path.to_owned()
     }
 
-    /// Begins a login, allows it at the sandbox, and gives the path that the browser is sent to.
+    /// Starts a login, allows it at the sandbox, and returns the path of the callback.
     pub(crate) async fn authorize(
         &mut self,
         visitor: &mut Visitor,
         login: &str,
         member: &str,
     ) -> String {
-        let answer = visitor.get(login).await;
-        let answer = self.note(&format!("GET {login}"), answer);
-        let back = self.sandbox.authorize(member, answer.location()).await;
+        let response = visitor.get(login).await;
+        let response = self.note(&format!("GET {login}"), response);
+        let back = self.sandbox.authorize(member, response.location()).await;
         self.local(back.expect("the sandbox sends back").as_str())
     }
 
-    /// Returns from Open Humans as a browser does, through the page that redirects. The last
-    /// answer is the one to the login itself.
-    pub(crate) async fn come_back(&mut self, visitor: &mut Visitor, callback: &str) -> Answer {
-        let answer = visitor.get_from_elsewhere(callback).await;
-        let answer = self.note("the callback, from another site", answer);
-        if answer.status != 200 {
-            return answer;
+    /// Requests the callback as a browser does after the redirect from Open Humans, and follows the page
+    /// that repeats the request from the same site. Returns the response that completes the login.
+    pub(crate) async fn callback(&mut self, visitor: &mut Visitor, callback: &str) -> RawResponse {
+        let response = visitor.get_cross_site(callback).await;
+        let response = self.note("the callback, from another site", response);
+        if response.status != 200 {
+            return response;
         }
-        let text = answer.text();
+        let text = response.text();
         let (_, url) = text.split_once("0;url=").expect("a page that redirects");
         let url = url.split('"').next().unwrap_or_default();
         let path = url.replace("&amp;", "&");
-        let answer = visitor
-            .navigate("GET", &path, oh_tests::visitor::From::SameOrigin)
+        let response = visitor
+            .navigate("GET", &path, oh_tests::visitor::Initiator::SameOrigin)
             .await;
-        self.note("the callback, once more", answer)
+        self.note("the callback, once more", response)
     }
 
-    /// Logs a member in from beginning to end.
-    pub(crate) async fn log_in(&mut self, visitor: &mut Visitor, member: &str) -> Answer {
+    /// Logs a member in.
+    pub(crate) async fn log_in(&mut self, visitor: &mut Visitor, member: &str) -> RawResponse {
         let callback = self.authorize(visitor, "/openhumans/login", member).await;
-        let answer = self.come_back(visitor, &callback).await;
-        assert_eq!(answer.status, 303, "{answer:?}");
-        answer
+        let response = self.callback(visitor, &callback).await;
+        assert_eq!(response.status, 303, "{response:?}");
+        response
     }
 
-    /// How many events the inbox holds.
+    /// Returns the number of pending events.
     pub(crate) async fn events(&self) -> u64 {
         let stats = self.openhumans.inbox().stats().await;
         stats.expect("the inbox is in memory").pending
     }
 }
 
-/// Runs a scenario over both apps at once, and compares what they answered.
+/// Runs a scenario with both applications at the same time, and compares their responses.
 pub(crate) async fn both(plan: Plan, scenario: impl AsyncFn(&mut App)) {
     let (mut axum, mut actix) = pair(plan).await;
     tokio::join!(scenario(&mut axum), scenario(&mut actix));
@@ -164,9 +164,9 @@ pub(crate) async fn both(plan: Plan, scenario: impl AsyncFn(&mut App)) {
     );
 }
 
-/// The two apps, started.
+/// Starts both applications.
 pub(crate) async fn pair(plan: Plan) -> (App, App) {
-    // Both apps have the same time, so that their responses can be compared.
+    // Both applications have the same clock, so that their responses can be compared.
     let now = Timestamp::now();
     let (axum, parts) = prepare(&plan, now).await;
     axum_app::start(parts);
@@ -230,7 +230,7 @@ async fn prepare(plan: &Plan, now: Timestamp) -> (App, Parts) {
     (app, parts)
 }
 
-/// A store that can be switched off.
+/// A token store that can become unavailable.
 #[derive(Default)]
 pub(crate) struct Switchable {
     store: MemoryStore,

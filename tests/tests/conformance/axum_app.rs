@@ -1,4 +1,4 @@
-//! The app, in axum.
+//! The application in axum.
 
 use axum::body::Bytes;
 use axum::extract::{Extension, Path};

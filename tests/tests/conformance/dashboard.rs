@@ -12,13 +12,13 @@ use oh_core::deauth::{
 use oh_core::ledger::{SigningKey, Verifier};
 use oh_pages::Pages;
 use oh_tests::visitor::Visitor;
-use oh_tests::wire::{Answer, Request};
+use oh_tests::wire::{RawResponse, Request};
 use serde_json::{Value, json};
 
 use crate::apps::{App, Plan, both};
 use crate::pages::plan;
 
-async fn staff(app: &mut App, path: &str) -> Answer {
+async fn staff(app: &mut App, path: &str) -> RawResponse {
     let request = Request::get(&format!("/openhumans/staff{path}"))
         .header("x-staff", "yes")
         .header("accept", "text/html");
@@ -29,9 +29,9 @@ async fn staff_json(app: &mut App, path: &str) -> Value {
     let request = Request::get(&format!("/openhumans/staff{path}"))
         .header("x-staff", "yes")
         .header("accept", "application/json");
-    let answer = app.send(path, &request).await;
-    assert_eq!(answer.status, 200, "{path}: {answer:?}");
-    serde_json::from_slice(&answer.body).expect("JSON")
+    let response = app.send(path, &request).await;
+    assert_eq!(response.status, 200, "{path}: {response:?}");
+    serde_json::from_slice(&response.body).expect("JSON")
 }
 
 async fn leaves(app: &App, member: &str) {
@@ -123,10 +123,10 @@ async fn dashboard_rejects_requests_that_the_staff_guard_does_not_admit() {
         app.log_in(&mut alice, "01026778").await;
         for (method, path) in ROUTES {
             let path = format!("/openhumans{}", path.replace("{id}", id));
-            let from = oh_tests::visitor::From::SameOrigin;
-            let answer = alice.navigate(method, &path, from).await;
-            assert_eq!(answer.status, 403, "{path}");
-            assert!(!answer.text().contains(&id[..8]), "{path}");
+            let from = oh_tests::visitor::Initiator::SameOrigin;
+            let response = alice.navigate(method, &path, from).await;
+            assert_eq!(response.status, 403, "{path}");
+            assert!(!response.text().contains(&id[..8]), "{path}");
             let plain = Request::new(method, &path).header("accept", "application/json");
             assert_eq!(app.send(&path, &plain).await.status, 403);
         }
@@ -173,9 +173,9 @@ async fn dashboard_explains_and_requeues_a_dead_letter() {
             .header("x-staff", "yes")
             .header("sec-fetch-site", "same-origin")
             .header("accept", "text/html");
-        let answer = app.send("requeue", &requeue).await;
+        let response = app.send("requeue", &requeue).await;
         let back = format!("/openhumans/staff/events/{id}?done=requeued");
-        assert_eq!((answer.status, answer.location()), (303, back.as_str()));
+        assert_eq!((response.status, response.location()), (303, back.as_str()));
         let event = staff_json(app, &format!("/events/{id}")).await;
         assert_eq!(event["event"]["state"], "pending");
         let again = app.send("requeue again", &requeue).await;
@@ -209,12 +209,12 @@ async fn member_history_is_found_by_id_and_by_pseudonym() {
         );
         for nobody in ["", "<script>alert(1)</script>", "77777777"] {
             let who: String = url::form_urlencoded::byte_serialize(nobody.as_bytes()).collect();
-            let answer = staff(app, &format!("/member?who={who}")).await;
-            assert_eq!(answer.status, 200);
-            assert!(!answer.text().contains("<script>alert"));
+            let response = staff(app, &format!("/member?who={who}")).await;
+            assert_eq!(response.status, 200);
+            assert!(!response.text().contains("<script>alert"));
         }
-        let answer = staff(app, "/events/no-such-event").await;
-        assert_eq!(answer.status, 404);
+        let response = staff(app, "/events/no-such-event").await;
+        assert_eq!(response.status, 404);
     })
     .await;
 }
@@ -264,14 +264,14 @@ async fn export_streams_the_complete_ledger() {
         for number in 0..400 {
             leaves(app, &format!("{number:08}")).await;
         }
-        let answer = staff(app, "/ledger.jsonl").await;
-        assert_eq!(answer.status, 200);
-        assert_eq!(answer.header("content-length"), None, "it is a stream");
+        let response = staff(app, "/ledger.jsonl").await;
+        assert_eq!(response.status, 200);
+        assert_eq!(response.header("content-length"), None, "it is a stream");
         let lines = app.openhumans.ledger().export_lines();
         let lines: Vec<_> = lines.try_collect().await.unwrap();
         assert_eq!(lines.len(), 800);
-        assert_eq!(answer.body, [lines.join(&b'\n'), b"\n".to_vec()].concat());
-        assert!(!answer.text().contains("\"00000007\""));
+        assert_eq!(response.body, [lines.join(&b'\n'), b"\n".to_vec()].concat());
+        assert!(!response.text().contains("\"00000007\""));
     })
     .await;
 }
@@ -388,14 +388,14 @@ async fn quarantined_events_are_released_singly_or_all_after_confirmation() {
                 .header("accept", "text/html")
         };
         let release = post(format!("/events/{first}/release"));
-        let answer = app.send("release", &release).await;
-        assert_eq!(answer.status, 303, "{answer:?}");
+        let response = app.send("release", &release).await;
+        assert_eq!(response.status, 303, "{response:?}");
         let again = app.send("release again", &release).await;
         assert_eq!(again.status, 409);
         let asked = staff_json(app, "/release-all").await;
         assert_eq!(asked["quarantined"], 2);
-        let answer = app.send("all", &post("/release-all".into())).await;
-        assert_eq!(answer.location(), "/openhumans/staff?done=released-all");
+        let response = app.send("all", &post("/release-all".into())).await;
+        assert_eq!(response.location(), "/openhumans/staff?done=released-all");
         work(app).await;
         let dashboard = staff_json(app, "").await;
         assert_eq!(

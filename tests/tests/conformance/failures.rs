@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use oh_sandbox::{Endpoint, Fault};
-use oh_tests::wire::Answer;
+use oh_tests::wire::RawResponse;
 
 use crate::apps::{App, Plan, both};
 
-fn assert_explained(answer: &Answer, status: u16, words: &str) {
-    assert_eq!(answer.status, status, "{answer:?}");
+fn assert_explained(response: &RawResponse, status: u16, words: &str) {
+    assert_eq!(response.status, status, "{response:?}");
     assert_eq!(
-        answer.header("content-type"),
+        response.header("content-type"),
         Some("text/html; charset=utf-8")
     );
-    let text = answer.text();
+    let text = response.text();
     assert!(text.contains(words), "{words}: {text}");
     assert!(
         text.contains("Try again") && text.contains("<form method=\"post\""),
@@ -21,7 +21,7 @@ fn assert_explained(answer: &Answer, status: u16, words: &str) {
     );
 }
 
-/// Begins a login, lets something happen, comes back, and must not be in.
+/// Starts a login, runs `meanwhile` before the callback, and asserts that nobody is logged in.
 async fn fails(
     app: &mut App,
     meanwhile: impl AsyncFnOnce(&mut App, &mut oh_tests::visitor::Visitor, String) -> String,
@@ -33,28 +33,28 @@ async fn fails(
         .authorize(&mut alice, "/openhumans/login?next=/member", "01026778")
         .await;
     let callback = meanwhile(app, &mut alice, callback).await;
-    let answer = app.come_back(&mut alice, &callback).await;
-    assert_explained(&answer, status, words);
-    let answer = alice.get("/").await;
-    assert_eq!(app.note("nobody is in", answer).text(), "nobody");
+    let response = app.callback(&mut alice, &callback).await;
+    assert_explained(&response, status, words);
+    let response = alice.get("/").await;
+    assert_eq!(app.note("not logged in", response).text(), "nobody");
 }
 
 #[tokio::test]
 async fn login_fails_if_the_member_denies_access() {
     both(Plan::default(), async |app| {
         let mut alice = app.visitor();
-        let answer = alice.get("/openhumans/login?next=/member").await;
-        let answer = app.note("login", answer);
+        let response = alice.get("/openhumans/login?next=/member").await;
+        let response = app.note("login", response);
         let back = app
             .sandbox
-            .refuse(answer.location())
+            .refuse(response.location())
             .await
             .expect("a redirect");
         let callback = app.local(back.as_str());
-        let answer = app.come_back(&mut alice, &callback).await;
-        assert_explained(&answer, 403, "You did not authorize");
+        let response = app.callback(&mut alice, &callback).await;
+        assert_explained(&response, 403, "You did not authorize");
         assert!(
-            answer.text().contains("next=%2Fmember"),
+            response.text().contains("next=%2Fmember"),
             "the way back is kept"
         );
     })
@@ -130,15 +130,15 @@ async fn a_callback_replayed_in_another_browser() {
             .authorize(&mut alice, "/openhumans/login", "01026778")
             .await;
         let mut mallory = app.visitor();
-        let answer = app.come_back(&mut mallory, &callback).await;
-        assert_explained(&answer, 400, "No login was started in this browser");
+        let response = app.callback(&mut mallory, &callback).await;
+        assert_explained(&response, 400, "No login was started in this browser");
         // A pending login of the same browser makes no difference.
-        let answer = mallory.get("/openhumans/login").await;
-        app.note("mallory begins a login", answer);
-        let answer = app.come_back(&mut mallory, &callback).await;
-        assert_explained(&answer, 400, "started in another browser");
-        // And it still works where it belongs.
-        assert_eq!(app.come_back(&mut alice, &callback).await.status, 303);
+        let response = mallory.get("/openhumans/login").await;
+        app.note("mallory begins a login", response);
+        let response = app.callback(&mut mallory, &callback).await;
+        assert_explained(&response, 400, "started in another browser");
+        // It still works in its own browser.
+        assert_eq!(app.callback(&mut alice, &callback).await.status, 303);
     })
     .await;
 }
@@ -155,7 +155,7 @@ async fn a_login_cookie_that_was_tampered_with() {
             let mut value = alice.cookie(&name).unwrap().to_owned();
             let other = if &value[10..11] == "A" { "B" } else { "A" };
             value.replace_range(10..11, other);
-            alice.plant(&name, &value);
+            alice.set_cookie(&name, &value);
             callback
         };
         fails(app, tamper, 400, "started in another browser").await;
@@ -170,9 +170,9 @@ async fn a_callback_used_twice() {
         let callback = app
             .authorize(&mut alice, "/openhumans/login", "01026778")
             .await;
-        assert_eq!(app.come_back(&mut alice, &callback).await.status, 303);
-        let answer = app.come_back(&mut alice, &callback).await;
-        assert_explained(&answer, 400, "already completed");
+        assert_eq!(app.callback(&mut alice, &callback).await.status, 303);
+        let response = app.callback(&mut alice, &callback).await;
+        assert_explained(&response, 400, "already completed");
     })
     .await;
 }
@@ -244,8 +244,8 @@ async fn open_humans_is_slow() {
 async fn the_client_secret_is_wrong() {
     both(Plan::default(), async |app| {
         let refuse = async |app: &mut App, _: &mut _, callback| {
-            let answer = Fault::json(401, r#"{"error": "invalid_client"}"#);
-            app.sandbox.fault(Endpoint::Token, answer);
+            let response = Fault::json(401, r#"{"error": "invalid_client"}"#);
+            app.sandbox.fault(Endpoint::Token, response);
             callback
         };
         fails(app, refuse, 500, "not set up correctly").await;
@@ -261,8 +261,8 @@ async fn the_apps_own_store_is_down() {
             .authorize(&mut alice, "/openhumans/login", "01026778")
             .await;
         app.store.switch_off();
-        let answer = app.come_back(&mut alice, &callback).await;
-        assert_explained(&answer, 503, "could not be saved");
+        let response = app.callback(&mut alice, &callback).await;
+        assert_explained(&response, 503, "could not be saved");
     })
     .await;
 }

@@ -1,8 +1,8 @@
-//! From the link to being logged in.
+//! Logins, from the link to the session.
 
 use async_trait::async_trait;
 use oh_core::login::{AuthorizedMember, LoginAccepted, LoginHandler, LoginRejected};
-use oh_tests::visitor::From;
+use oh_tests::visitor::Initiator;
 use oh_tests::wire::Request;
 
 use crate::apps::{Plan, SameSite, both};
@@ -15,9 +15,9 @@ async fn a_login_leads_to_open_humans_and_is_remembered_in_a_cookie() {
             "/openhumans/login/",
             "/openhumans/login?next=/files",
         ] {
-            let answer = app.send(path, &Request::get(path)).await;
-            assert_eq!(answer.status, 303);
-            let location = answer.location();
+            let response = app.send(path, &Request::get(path)).await;
+            assert_eq!(response.status, 303);
+            let location = response.location();
             let authorize = app
                 .sandbox
                 .url()
@@ -27,7 +27,7 @@ async fn a_login_leads_to_open_humans_and_is_remembered_in_a_cookie() {
                 "{location}"
             );
             assert!(location.contains("code_challenge_method=S256"));
-            let cookie = answer.header("set-cookie").unwrap();
+            let cookie = response.header("set-cookie").unwrap();
             assert!(cookie.starts_with("oh-login-"), "{cookie}");
             assert!(
                 cookie.ends_with("; HttpOnly; SameSite=Lax; Path=/; Max-Age=3600"),
@@ -45,12 +45,12 @@ async fn on_https_the_cookie_is_secure_and_bound_to_the_host() {
         ..Plan::default()
     };
     both(plan, async |app| {
-        let answer = app.send("login", &Request::get("/openhumans/login")).await;
-        let cookie = answer.header("set-cookie").unwrap();
+        let response = app.send("login", &Request::get("/openhumans/login")).await;
+        let cookie = response.header("set-cookie").unwrap();
         assert!(cookie.starts_with("__Host-oh-login-"), "{cookie}");
         assert!(cookie.contains("; Secure"), "{cookie}");
         assert!(
-            answer
+            response
                 .location()
                 .contains("redirect_uri=https%3A%2F%2Fapp.example%2Fopenhumans")
         );
@@ -69,15 +69,15 @@ async fn another_site_cannot_send_anyone_to_log_in() {
         ] {
             for (method, status) in [("GET", 200), ("POST", 403)] {
                 let request = Request::new(method, "/openhumans/login?next=/a").header(name, value);
-                let answer = app
+                let response = app
                     .send(&format!("{method} {name}: {value}"), &request)
                     .await;
-                assert_eq!(answer.status, status);
+                assert_eq!(response.status, status);
                 assert!(
-                    answer.text().contains("<button"),
+                    response.text().contains("<button"),
                     "a button to do it oneself"
                 );
-                assert_eq!(answer.header("set-cookie"), None);
+                assert_eq!(response.header("set-cookie"), None);
             }
         }
     })
@@ -92,11 +92,11 @@ async fn another_site_cannot_start_a_login_of_the_apps_own() {
     };
     both(plan, async |app| {
         let mut alice = app.visitor();
-        let answer = alice.get_from_elsewhere("/connect").await;
-        let answer = app.note("led there by another site", answer);
-        assert_eq!((answer.status, answer.header("location")), (200, None));
-        assert_eq!(answer.header("cache-control"), Some("no-store"));
-        let text = answer.text();
+        let response = alice.get_cross_site("/connect").await;
+        let response = app.note("led there by another site", response);
+        assert_eq!((response.status, response.header("location")), (200, None));
+        assert_eq!(response.header("cache-control"), Some("no-store"));
+        let text = response.text();
         let (_, action) = text
             .split_once("action=\"")
             .expect("a form to do it oneself");
@@ -106,16 +106,21 @@ async fn another_site_cannot_start_a_login_of_the_apps_own() {
             .unwrap_or_default()
             .replace("&amp;", "&");
 
-        // The button goes on with what the app gave along; the address alone does not, elsewhere.
+        // The button continues the application's login; another site cannot.
         let mut mallory = app.visitor();
-        let answer = mallory.navigate("POST", &action, From::CrossSite).await;
-        assert_eq!(app.note("another site posts", answer).status, 403);
-        let answer = alice.post(&action).await;
-        let answer = app.note("the button", answer);
-        let back = app.sandbox.authorize("01026778", answer.location()).await;
+        let response = mallory
+            .navigate("POST", &action, Initiator::CrossSite)
+            .await;
+        assert_eq!(app.note("another site posts", response).status, 403);
+        let response = alice.post(&action).await;
+        let response = app.note("the button", response);
+        let back = app.sandbox.authorize("01026778", response.location()).await;
         let back = app.local(back.expect("the sandbox sends back").as_str());
-        let answer = app.come_back(&mut alice, &back).await;
-        assert_eq!((answer.status, answer.location()), (303, "/for/user-42"));
+        let response = app.callback(&mut alice, &back).await;
+        assert_eq!(
+            (response.status, response.location()),
+            (303, "/for/user-42")
+        );
     })
     .await;
 }
@@ -123,38 +128,41 @@ async fn another_site_cannot_start_a_login_of_the_apps_own() {
 async fn log_in_and_out(app: &mut crate::apps::App, session_before: bool) {
     let mut alice = app.visitor();
     if session_before {
-        let answer = alice.post("/session/set/dark").await;
-        app.note("a session of the app's own", answer);
+        let response = alice.post("/session/set/dark").await;
+        app.note("a session of the app's own", response);
     }
     let callback = app
         .authorize(&mut alice, "/openhumans/login?next=/member", "01026778")
         .await;
-    let answer = app.come_back(&mut alice, &callback).await;
-    assert_eq!((answer.status, answer.location()), (303, "/member"));
-    let answer = alice.get("/member").await;
-    assert_eq!(app.note("a member's page", answer).text(), "01026778 alice");
-    let answer = alice.get("/session/show").await;
+    let response = app.callback(&mut alice, &callback).await;
+    assert_eq!((response.status, response.location()), (303, "/member"));
+    let response = alice.get("/member").await;
+    assert_eq!(
+        app.note("a member's page", response).text(),
+        "01026778 alice"
+    );
+    let response = alice.get("/session/show").await;
     let theme = if session_before {
         "Some(\"dark\")"
     } else {
         "None"
     };
-    let kept = format!("theme {theme}, ours true");
-    assert_eq!(app.note("the session", answer).text(), kept);
+    let expected = format!("theme {theme}, ours true");
+    assert_eq!(app.note("the session", response).text(), expected);
 
-    // With something of the app's own in it, the session outlives the logout.
-    let answer = alice.post("/session/set/light").await;
-    app.note("the session is changed", answer);
-    let answer = alice.post("/openhumans/logout").await;
-    let answer = app.note("logout", answer);
-    assert_eq!((answer.status, answer.location()), (303, "/"));
-    let answer = alice.get("/session/show").await;
+    // A session with data of the application remains after the logout.
+    let response = alice.post("/session/set/light").await;
+    app.note("the session is changed", response);
+    let response = alice.post("/openhumans/logout").await;
+    let response = app.note("logout", response);
+    assert_eq!((response.status, response.location()), (303, "/"));
+    let response = alice.get("/session/show").await;
     let kept = "theme Some(\"light\"), ours false";
-    assert_eq!(app.note("the session", answer).text(), kept);
-    let answer = alice.get("/member").await;
-    let answer = app.note("no longer a member's page", answer);
+    assert_eq!(app.note("the session", response).text(), kept);
+    let response = alice.get("/member").await;
+    let response = app.note("no longer a member's page", response);
     assert_eq!(
-        (answer.status, answer.location()),
+        (response.status, response.location()),
         (303, "/openhumans/login?next=/member")
     );
 }
@@ -204,8 +212,12 @@ async fn a_login_leads_back_to_a_path_of_this_app_or_to_the_usual_place() {
             let next = url::form_urlencoded::byte_serialize(next.as_bytes()).collect::<String>();
             let login = format!("/openhumans/login?next={next}");
             let callback = app.authorize(&mut alice, &login, "01026778").await;
-            let answer = app.come_back(&mut alice, &callback).await;
-            assert_eq!((answer.status, answer.location()), (303, end), "{login}");
+            let response = app.callback(&mut alice, &callback).await;
+            assert_eq!(
+                (response.status, response.location()),
+                (303, end),
+                "{login}"
+            );
         }
     })
     .await;
@@ -222,8 +234,8 @@ async fn login_supports_two_tabs_at_once() {
             .authorize(&mut alice, "/openhumans/login?next=/two", "01026778")
             .await;
         for (callback, end) in [(one, "/one"), (two, "/two")] {
-            let answer = app.come_back(&mut alice, &callback).await;
-            assert_eq!((answer.status, answer.location()), (303, end));
+            let response = app.callback(&mut alice, &callback).await;
+            assert_eq!((response.status, response.location()), (303, end));
         }
     })
     .await;
@@ -247,7 +259,7 @@ async fn a_browser_with_many_logins_under_way_keeps_the_latest() {
             .count();
         assert_eq!(kept, 5);
         let latest = callbacks.pop().unwrap();
-        assert_eq!(app.come_back(&mut alice, &latest).await.status, 303);
+        assert_eq!(app.callback(&mut alice, &latest).await.status, 303);
     })
     .await;
 }
@@ -257,16 +269,14 @@ async fn login_confirmation_redirects_a_member_who_is_logged_in() {
     both(Plan::default(), async |app| {
         let mut alice = app.visitor();
         app.log_in(&mut alice, "01026778").await;
-        let answer = alice
-            .get_from_elsewhere("/openhumans/login?next=/member")
-            .await;
-        let answer = app.note("a link on another site", answer);
-        let text = answer.text();
+        let response = alice.get_cross_site("/openhumans/login?next=/member").await;
+        let response = app.note("a link on another site", response);
+        let text = response.text();
         let (_, action) = text.split_once("action=\"").expect("a form");
         let action = action.split('"').next().unwrap().replace("&amp;", "&");
-        let answer = alice.navigate("POST", &action, From::SameOrigin).await;
-        let answer = app.note("the button", answer);
-        assert_eq!((answer.status, answer.location()), (303, "/member"));
+        let response = alice.navigate("POST", &action, Initiator::SameOrigin).await;
+        let response = app.note("the button", response);
+        assert_eq!((response.status, response.location()), (303, "/member"));
     })
     .await;
 }
@@ -298,20 +308,23 @@ async fn the_app_is_asked_and_may_refuse_or_give_a_context() {
         let callback = app
             .authorize(&mut bob, "/openhumans/login", "00169953")
             .await;
-        let answer = app.come_back(&mut bob, &callback).await;
-        assert_eq!(answer.status, 403);
+        let response = app.callback(&mut bob, &callback).await;
+        assert_eq!(response.status, 403);
         assert!(
-            answer
+            response
                 .text()
                 .contains("Bob has been &lt;b&gt;banned&lt;/b&gt;.")
         );
-        let answer = bob.get("/").await;
-        assert_eq!(app.note("bob is not in", answer).text(), "nobody");
+        let response = bob.get("/").await;
+        assert_eq!(app.note("bob is not in", response).text(), "nobody");
 
         let mut alice = app.visitor();
         let callback = app.authorize(&mut alice, "/connect", "01026778").await;
-        let answer = app.come_back(&mut alice, &callback).await;
-        assert_eq!((answer.status, answer.location()), (303, "/for/user-42"));
+        let response = app.callback(&mut alice, &callback).await;
+        assert_eq!(
+            (response.status, response.location()),
+            (303, "/for/user-42")
+        );
     })
     .await;
 }
@@ -331,11 +344,11 @@ async fn an_app_can_have_a_member_asked_again_and_so_does_another_try() {
 
         let back = app.sandbox.refuse(asked.location()).await.unwrap();
         let callback = app.local(back.as_str());
-        let failed = app.come_back(&mut alice, &callback).await;
+        let failed = app.callback(&mut alice, &callback).await;
         let text = failed.text();
         let (_, action) = text.split_once("action=\"").expect("a form");
         let action = action.split('"').next().unwrap().replace("&amp;", "&");
-        let again = alice.navigate("POST", &action, From::SameOrigin).await;
+        let again = alice.navigate("POST", &action, Initiator::SameOrigin).await;
         let again = app.note("another try", again);
         assert!(again.location().ends_with(ASKED), "{}", again.location());
         let back = app
@@ -344,7 +357,7 @@ async fn an_app_can_have_a_member_asked_again_and_so_does_another_try() {
             .await
             .unwrap();
         let callback = app.local(back.as_str());
-        let done = app.come_back(&mut alice, &callback).await;
+        let done = app.callback(&mut alice, &callback).await;
         assert_eq!(done.status, 303);
     })
     .await;

@@ -1,6 +1,6 @@
-//! The conformance suite: the same requests to the same app in axum and in actix-web.
+//! The conformance suite: the same requests to the same application in axum and in actix-web.
 //!
-//! Each test runs a scenario on both apps over sockets, checks the responses, and compares the two
+//! Each test runs a scenario on both applications over sockets, checks the responses, and compares the two
 //! transcripts: status, headers, cookie attributes, body. Only dates and random values may differ.
 
 #![allow(clippy::unwrap_used)]
@@ -31,8 +31,8 @@ async fn suite_reports_a_difference_between_the_adapters() {
     };
     let (mut axum, mut actix) = pair(plan).await;
     for app in [&mut axum, &mut actix] {
-        let answer = app.send("GET", &Request::get("/openhumans/login")).await;
-        assert_eq!(answer.status, 303);
+        let response = app.send("GET", &Request::get("/openhumans/login")).await;
+        assert_eq!(response.status, 303);
     }
     let differences = axum.transcript.differences(&actix.transcript);
     assert_eq!(differences.len(), 1);

@@ -1,6 +1,6 @@
 //! Access for members, and the responses to others.
 
-use oh_tests::visitor::From;
+use oh_tests::visitor::Initiator;
 use oh_tests::wire::Request;
 
 use crate::apps::{Plan, both};
@@ -18,9 +18,12 @@ async fn browsers_are_sent_to_log_in_and_back() {
             ] {
                 let target = format!("{path}{query}");
                 let request = Request::get(&target).header("accept", "text/html,*/*;q=0.8");
-                let answer = app.send(&target, &request).await;
+                let response = app.send(&target, &request).await;
                 let login = format!("/openhumans/login?next={path}{next}");
-                assert_eq!((answer.status, answer.location()), (303, login.as_str()));
+                assert_eq!(
+                    (response.status, response.location()),
+                    (303, login.as_str())
+                );
             }
         }
     })
@@ -49,10 +52,10 @@ async fn unauthenticated_response_depends_on_the_accept_header() {
                 for (name, value) in headers {
                     request = request.header(name, value);
                 }
-                let answer = app.send(&format!("{path} {headers:?}"), &request).await;
-                assert_eq!(answer.status, status, "{headers:?}");
+                let response = app.send(&format!("{path} {headers:?}"), &request).await;
+                assert_eq!(response.status, status, "{headers:?}");
                 if status == 401 {
-                    assert_eq!(answer.text(), r#"{"error":"not_logged_in"}"#);
+                    assert_eq!(response.text(), r#"{"error":"not_logged_in"}"#);
                 }
             }
         }
@@ -67,9 +70,9 @@ async fn a_form_is_not_sent_twice() {
             let request = Request::new(method, "/member")
                 .header("accept", "text/html")
                 .body("a=b");
-            let answer = app.send(method, &request).await;
+            let response = app.send(method, &request).await;
             assert_eq!(
-                (answer.status, answer.location()),
+                (response.status, response.location()),
                 (303, "/openhumans/login")
             );
         }
@@ -89,8 +92,8 @@ async fn members_get_in_everywhere() {
             ("/guarded", "01026778 01026778"),
             ("/result", "member 01026778"),
         ] {
-            let answer = alice.get(path).await;
-            assert_eq!(app.note(path, answer).text(), text);
+            let response = alice.get(path).await;
+            assert_eq!(app.note(path, response).text(), text);
         }
     })
     .await;
@@ -120,13 +123,13 @@ async fn member_routes_return_503_while_the_store_is_down() {
         app.log_in(&mut alice, "01026778").await;
         app.store.switch_off();
         for path in PATHS {
-            let answer = alice.get(path).await;
-            assert_eq!(app.note(path, answer).status, 503);
+            let response = alice.get(path).await;
+            assert_eq!(app.note(path, response).status, 503);
         }
-        let answer = alice.get("/").await;
-        assert_eq!(app.note("/", answer).text(), "nobody");
-        let answer = alice.get("/result").await;
-        assert_eq!(app.note("/result", answer).text(), "not in: 503");
+        let response = alice.get("/").await;
+        assert_eq!(app.note("/", response).text(), "nobody");
+        let response = alice.get("/result").await;
+        assert_eq!(app.note("/result", response).text(), "not in: 503");
         // Without a session, the store is not read.
         assert_eq!(
             app.send("a stranger", &Request::get("/member"))
@@ -146,9 +149,9 @@ async fn cookies_in_several_headers_are_one_browsers() {
         let request = Request::get("/member")
             .header("cookie", "first=1")
             .header("cookie", "é=2");
-        let answer = alice.send(request, From::SameOrigin).await;
+        let response = alice.send(request, Initiator::SameOrigin).await;
         assert_eq!(
-            app.note("three cookie headers", answer).text(),
+            app.note("three cookie headers", response).text(),
             "01026778 alice"
         );
     })

@@ -12,15 +12,15 @@ use oh_core::login::{
 use oh_core::routes::Route;
 use oh_pages::{Page, PageContext, PageRenderer, Pages};
 use oh_sandbox::{Endpoint, Fault};
-use oh_tests::visitor::{From, Visitor};
-use oh_tests::wire::{Answer, Request};
+use oh_tests::visitor::{Initiator, Visitor};
+use oh_tests::wire::{RawResponse, Request};
 use serde_json::{Value, json};
 
 use crate::apps::{App, Plan, both};
 
 const ALICE: &str = "01026778";
 
-/// An app with pages, and an erasure dashboard for requests with a certain header.
+/// The plan of an application with pages. Requests with the header `x-staff` may use the dashboard.
 pub(crate) fn plan() -> Plan {
     Plan {
         pages: Some(pages),
@@ -36,7 +36,7 @@ fn pages() -> Pages {
         })
 }
 
-/// Says what context a login came with, and answers some failures itself.
+/// Shows the context of a login, and renders some failures itself.
 struct Tells;
 
 #[async_trait]
@@ -78,7 +78,7 @@ async fn login_handler_replaces_the_response_to_a_failed_login() {
         let url: url::Url = connect.location().parse().unwrap();
         let state = url.query_pairs().find(|(key, _)| key == "state").unwrap().1;
         let callback = format!("/openhumans/complete?error=server_error&state={state}");
-        let answer = app.come_back(&mut alice, &callback).await;
+        let answer = app.callback(&mut alice, &callback).await;
         let text = answer.text();
         let (answered, retry) = text.rsplit_once(' ').unwrap();
         assert_eq!(answered, "authorization_error user 42 none");
@@ -87,18 +87,18 @@ async fn login_handler_replaces_the_response_to_a_failed_login() {
     .await;
 }
 
-/// A logged-in member.
+/// Returns a visitor who is logged in.
 async fn alice(app: &mut App) -> Visitor {
     let mut alice = app.visitor();
     app.log_in(&mut alice, ALICE).await;
     alice
 }
 
-/// A request of a program that holds the browser's cookies.
-async fn ask(app: &mut App, visitor: &mut Visitor, request: Request) -> Answer {
+/// Sends a request as a program with the browser's cookies does.
+async fn ask(app: &mut App, visitor: &mut Visitor, request: Request) -> RawResponse {
     let label = format!("{} as JSON", request.method());
     let request = request.header("accept", "application/json");
-    let answer = visitor.send(request, From::SameOrigin).await;
+    let answer = visitor.send(request, Initiator::SameOrigin).await;
     app.note(&label, answer)
 }
 
@@ -109,7 +109,7 @@ async fn get_json(app: &mut App, visitor: &mut Visitor, path: &str) -> Value {
     serde_json::from_slice(&answer.body).expect("JSON")
 }
 
-async fn post_json(app: &mut App, visitor: &mut Visitor, path: &str, body: &Value) -> Answer {
+async fn post_json(app: &mut App, visitor: &mut Visitor, path: &str, body: &Value) -> RawResponse {
     let request = Request::post(path)
         .header("content-type", "application/json")
         .body(body.to_string());
@@ -124,7 +124,7 @@ fn form(path: &str, body: &str) -> Request {
         .body(body)
 }
 
-/// The form for an upload, as a browser sends it.
+/// Returns the request of an upload form.
 fn upload(name: &str, content: &[u8], size: Option<&str>) -> Request {
     let mut body = Vec::new();
     let size = size.map(|size| ("size", size));
@@ -150,8 +150,8 @@ fn upload(name: &str, content: &[u8], size: Option<&str>) -> Request {
         .body(body)
 }
 
-async fn send(app: &mut App, visitor: &mut Visitor, request: Request) -> Answer {
-    let answer = visitor.send(request, From::SameOrigin).await;
+async fn send(app: &mut App, visitor: &mut Visitor, request: Request) -> RawResponse {
+    let answer = visitor.send(request, Initiator::SameOrigin).await;
     app.note("a form", answer)
 }
 
@@ -349,7 +349,7 @@ async fn upload_rejects_invalid_forms_without_storing_anything() {
             let json: Value = serde_json::from_slice(&answer.body).unwrap();
             assert_eq!(json["error"], error, "{json}");
         }
-        // Told another size than it has.
+        // The size field differs from the size of the file.
         let answer = ask(app, &mut alice, upload("a.csv", b"abc", Some("2"))).await;
         assert!(answer.status >= 400, "{answer:?}");
         let announced = Request::post("/openhumans/files/upload")
@@ -400,7 +400,7 @@ async fn pages_escape_malicious_names() {
             let answer = alice.get(&format!("/openhumans/files/{id}/delete")).await;
             assert_eq!(answer.status, 404, "{id}");
         }
-        // A link cannot put its own text on a page.
+        // A link cannot show its own text on a page.
         let page = alice.get("/openhumans/files?done=<b>Call+0900</b>").await;
         assert!(!page.text().contains("0900"));
 
@@ -432,7 +432,7 @@ async fn pages_reject_cross_site_posts() {
             form("/openhumans/staff/events/x/release", "").header("x-staff", "yes"),
             form("/openhumans/staff/release-all", "").header("x-staff", "yes"),
         ];
-        // All cookies go along, as from a browser that does not know SameSite.
+        // All cookies are sent, as by a browser without support for SameSite.
         let elsewhere = [
             ("sec-fetch-site", "cross-site"),
             ("sec-fetch-site", "same-site"),
@@ -463,7 +463,7 @@ async fn disconnect_requires_a_choice_about_the_data() {
         ] {
             let mut visitor = app.visitor();
             app.log_in(&mut visitor, member).await;
-            // What else is in the session stays; empty ones the frameworks treat differently.
+            // The session has other data, because the frameworks treat empty sessions differently.
             visitor.post("/session/set/dark").await;
             let undecided =
                 post_json(app, &mut visitor, "/openhumans/disconnect", &json!({})).await;
@@ -505,7 +505,7 @@ async fn failed_login_is_retried_with_its_context() {
         let connect = alice.get("/connect").await;
         let back = app.sandbox.refuse(connect.location()).await.unwrap();
         let callback = app.local(back.as_str());
-        let failed = app.come_back(&mut alice, &callback).await;
+        let failed = app.callback(&mut alice, &callback).await;
         assert_eq!(failed.status, 403);
         let text = failed.text();
         assert!(
@@ -515,14 +515,14 @@ async fn failed_login_is_retried_with_its_context() {
         let (_, action) = text.split_once("action=\"").unwrap();
         let action = action.split('"').next().unwrap().replace("&amp;", "&");
         assert!(action.contains("again="), "{action}");
-        let again = alice.navigate("POST", &action, From::SameOrigin).await;
+        let again = alice.navigate("POST", &action, Initiator::SameOrigin).await;
         let back = app
             .sandbox
             .authorize(ALICE, again.location())
             .await
             .unwrap();
         let callback = app.local(back.as_str());
-        let done = app.come_back(&mut alice, &callback).await;
+        let done = app.callback(&mut alice, &callback).await;
         assert_eq!(
             (done.status, done.location()),
             (303, "/connected/user 42"),

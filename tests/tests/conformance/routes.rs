@@ -25,13 +25,17 @@ async fn routes_respond_to_every_method() {
             ] {
                 for method in METHODS {
                     let label = format!("{method} {path}");
-                    let answer = app.send(&label, &Request::new(method, &path)).await;
-                    let allowed = answer.status != 405;
-                    assert_eq!(allowed, methods.contains(&method), "{label}: {answer:?}");
+                    let response = app.send(&label, &Request::new(method, &path)).await;
+                    let allowed = response.status != 405;
+                    assert_eq!(allowed, methods.contains(&method), "{label}: {response:?}");
                     if !allowed {
-                        assert_eq!(answer.header("allow"), Some(methods.join(", ").as_str()));
+                        assert_eq!(response.header("allow"), Some(methods.join(", ").as_str()));
                     }
-                    assert_eq!(answer.header("cache-control"), Some("no-store"), "{label}");
+                    assert_eq!(
+                        response.header("cache-control"),
+                        Some("no-store"),
+                        "{label}"
+                    );
                 }
             }
         }
@@ -45,8 +49,8 @@ async fn a_wrong_method_is_answered_without_the_body() {
         for route in ["logout", "deauth", "complete"] {
             let path = format!("/openhumans/{route}");
             let request = Request::new("PUT", &path).announce(10_000_000);
-            let answer = app.send(&format!("PUT {path}"), &request).await;
-            assert_eq!(answer.status, 405);
+            let response = app.send(&format!("PUT {path}"), &request).await;
+            assert_eq!(response.status, 405);
         }
     })
     .await;
@@ -71,9 +75,9 @@ async fn other_paths_are_passed_to_the_app() {
             "/openhumans/x/../login",
             "/openhumans/./login",
         ] {
-            let answer = app.send(path, &Request::get(path)).await;
+            let response = app.send(path, &Request::get(path)).await;
             assert_eq!(
-                (answer.status, answer.text().as_str()),
+                (response.status, response.text().as_str()),
                 (404, "nothing here"),
                 "{path}"
             );

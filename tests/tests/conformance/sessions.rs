@@ -1,6 +1,6 @@
-//! What happens to the host's session, and to its id.
+//! Changes of the application's session and its id.
 
-use oh_tests::visitor::From;
+use oh_tests::visitor::Initiator;
 use oh_tests::wire::Request;
 
 use crate::apps::{Plan, both};
@@ -9,20 +9,23 @@ use crate::apps::{Plan, both};
 async fn an_id_known_before_the_login_is_worth_nothing_after_it() {
     both(Plan::default(), async |app| {
         let mut alice = app.visitor();
-        let answer = alice.post("/session/set/dark").await;
-        app.note("a session of the app's own", answer);
-        // Mallory knows the session's id, for it was planted.
+        let response = alice.post("/session/set/dark").await;
+        app.note("a session of the app's own", response);
+        // Mallory knows the session id (session fixation).
         let mut mallory = alice.clone();
         app.log_in(&mut alice, "01026778").await;
-        let answer = mallory.get("/").await;
-        assert_eq!(app.note("mallory looks", answer).text(), "nobody");
-        let answer = mallory.get("/session/show").await;
+        let response = mallory.get("/").await;
         assert_eq!(
-            app.note("mallory's session", answer).text(),
+            app.note("mallory requests a page", response).text(),
+            "nobody"
+        );
+        let response = mallory.get("/session/show").await;
+        assert_eq!(
+            app.note("mallory's session", response).text(),
             "theme None, ours false"
         );
-        let answer = alice.get("/").await;
-        assert_eq!(app.note("alice is in", answer).text(), "member 01026778");
+        let response = alice.get("/").await;
+        assert_eq!(app.note("alice is in", response).text(), "member 01026778");
     })
     .await;
 }
@@ -31,15 +34,15 @@ async fn an_id_known_before_the_login_is_worth_nothing_after_it() {
 async fn an_id_known_before_the_logout_is_worth_nothing_after_it() {
     both(Plan::default(), async |app| {
         let mut alice = app.visitor();
-        let answer = alice.post("/session/set/dark").await;
-        app.note("a session of the app's own", answer);
+        let response = alice.post("/session/set/dark").await;
+        app.note("a session of the app's own", response);
         app.log_in(&mut alice, "01026778").await;
         let mut stolen = alice.clone();
-        let answer = alice.post("/openhumans/logout").await;
-        assert_eq!(app.note("logout", answer).status, 303);
+        let response = alice.post("/openhumans/logout").await;
+        assert_eq!(app.note("logout", response).status, 303);
         for path in ["/", "/session/show"] {
-            let answer = stolen.get(path).await;
-            let text = app.note("the stolen session", answer).text();
+            let response = stolen.get(path).await;
+            let text = app.note("the stolen session", response).text();
             assert!(
                 ["nobody", "theme None, ours false"].contains(&text.as_str()),
                 "{text}"
@@ -61,14 +64,14 @@ async fn logout_rejects_cross_site_posts() {
             ("origin", "null"),
         ] {
             let request = Request::post("/openhumans/logout").header(name, value);
-            let answer = alice.send(request, From::SameOrigin).await;
-            let answer = app.note(&format!("logout with {name}: {value}"), answer);
-            assert_eq!(answer.status, 403);
+            let response = alice.send(request, Initiator::SameOrigin).await;
+            let response = app.note(&format!("logout with {name}: {value}"), response);
+            assert_eq!(response.status, 403);
         }
-        let answer = alice.get_from_elsewhere("/openhumans/logout").await;
-        assert_eq!(app.note("logout by link", answer).status, 200);
-        let answer = alice.get("/").await;
-        assert_eq!(app.note("still in", answer).text(), "member 01026778");
+        let response = alice.get_cross_site("/openhumans/logout").await;
+        assert_eq!(app.note("logout by link", response).status, 200);
+        let response = alice.get("/").await;
+        assert_eq!(app.note("still in", response).text(), "member 01026778");
     })
     .await;
 }
@@ -88,26 +91,28 @@ async fn a_link_to_the_logout_leads_to_a_page_with_a_button() {
         both(plan, async |app| {
             let mut alice = app.visitor();
             app.log_in(&mut alice, "01026778").await;
-            let answer = alice.get("/openhumans/logout").await;
-            let answer = app.note("the page", answer);
-            let kind = answer.header("content-type");
+            let response = alice.get("/openhumans/logout").await;
+            let response = app.note("the page", response);
+            let kind = response.header("content-type");
             assert_eq!(
-                (answer.status, kind),
+                (response.status, kind),
                 (200, Some("text/html; charset=utf-8"))
             );
-            let policy = answer.header("content-security-policy").unwrap_or_default();
-            // Browsers hold the redirect after a form to this, too.
+            let policy = response
+                .header("content-security-policy")
+                .unwrap_or_default();
+            // Browsers apply `form-action` to redirects after a form, too.
             assert!(policy.contains("https://elsewhere.example"), "{policy}");
-            let text = answer.text();
+            let text = response.text();
             assert!(
                 text.contains(r#"method="post" action="/openhumans/logout""#),
                 "{text}"
             );
-            // What becomes of an empty session is the session library's business.
-            let answer = alice.post("/openhumans/logout").await;
-            assert_eq!(answer.location(), "https://elsewhere.example/bye");
-            let answer = alice.get("/").await;
-            assert_eq!(app.note("out", answer).text(), "nobody");
+            // Session libraries differ in whether they remove an empty session, so it is not compared.
+            let response = alice.post("/openhumans/logout").await;
+            assert_eq!(response.location(), "https://elsewhere.example/bye");
+            let response = alice.get("/").await;
+            assert_eq!(app.note("logged out", response).text(), "nobody");
         })
         .await;
     }
@@ -122,12 +127,12 @@ async fn logging_out_twice_or_without_a_session_is_no_error() {
     both(plan, async |app| {
         let mut nobody = app.visitor();
         for _ in 0..2 {
-            let answer = nobody.post("/openhumans/logout").await;
-            // What becomes of an empty session is the session library's business.
-            assert_eq!((answer.status, answer.location()), (303, "/bye"));
+            let response = nobody.post("/openhumans/logout").await;
+            // Session libraries differ in whether they remove an empty session, so it is not compared.
+            assert_eq!((response.status, response.location()), (303, "/bye"));
         }
-        let answer = nobody.get("/").await;
-        assert_eq!(app.note("nobody", answer).text(), "nobody");
+        let response = nobody.get("/").await;
+        assert_eq!(app.note("nobody", response).text(), "nobody");
     })
     .await;
 }
@@ -136,15 +141,15 @@ async fn logging_out_twice_or_without_a_session_is_no_error() {
 async fn a_session_value_that_cannot_be_read_counts_as_none() {
     both(Plan::default(), async |app| {
         let mut alice = app.visitor();
-        let answer = alice.post("/session/corrupt").await;
-        app.note("a value from another time", answer);
-        let answer = alice.get("/").await;
-        assert_eq!(app.note("nobody is in", answer).text(), "nobody");
-        let answer = alice.get("/member").await;
-        assert_eq!(app.note("a member's page", answer).status, 303);
+        let response = alice.post("/session/corrupt").await;
+        app.note("a value from another time", response);
+        let response = alice.get("/").await;
+        assert_eq!(app.note("nobody is in", response).text(), "nobody");
+        let response = alice.get("/member").await;
+        assert_eq!(app.note("a member's page", response).status, 303);
         app.log_in(&mut alice, "01026778").await;
-        let answer = alice.get("/").await;
-        assert_eq!(app.note("alice is in", answer).text(), "member 01026778");
+        let response = alice.get("/").await;
+        assert_eq!(app.note("alice is in", response).text(), "member 01026778");
     })
     .await;
 }
@@ -163,11 +168,11 @@ async fn leaving_ends_every_session_of_the_member_and_no_other() {
             ("phone", &mut phone, "nobody"),
             ("bob", &mut bob, "member 00169953"),
         ] {
-            let answer = visitor.get("/").await;
-            assert_eq!(app.note(who, answer).text(), text);
+            let response = visitor.get("/").await;
+            assert_eq!(app.note(who, response).text(), text);
         }
-        let answer = desktop.get("/member").await;
-        assert_eq!(app.note("a member's page", answer).status, 303);
+        let response = desktop.get("/member").await;
+        assert_eq!(app.note("a member's page", response).status, 303);
     })
     .await;
 }

@@ -1,13 +1,13 @@
-//! What was asked and answered, with everything that may differ by chance taken out.
+//! Records of exchanges, without values that differ at random.
 //!
-//! Two apps that behave alike have the same transcript, letter for letter: statuses, every header
-//! with every attribute, bodies. Only dates, ports and random values are replaced by names.
+//! Two applications that behave identically have equal transcripts: statuses, all headers with all
+//! attributes, and bodies. Dates, ports and random values are replaced by placeholders.
 
 use std::fmt::Write;
 
-use oh_tests::wire::Answer;
+use oh_tests::wire::RawResponse;
 
-/// All exchanges of one scenario with one app.
+/// All exchanges of one scenario with one application.
 #[derive(Debug)]
 pub(crate) struct Transcript {
     app: String,
@@ -24,28 +24,28 @@ impl Transcript {
         }
     }
 
-    /// Writes down an answer.
-    pub(crate) fn note(&mut self, label: &str, answer: &Answer) {
-        let mut headers: Vec<_> = answer
+    /// Records a response.
+    pub(crate) fn note(&mut self, label: &str, response: &RawResponse) {
+        let mut headers: Vec<_> = response
             .headers
             .iter()
             .filter(|(name, value)| name != "date" && !is_session_removal(name, value))
             .map(|(name, value)| match name.as_str() {
                 "set-cookie" => format!("{name}: {}", self.cookie(value)),
-                "content-length" => format!("{name}: {}", self.length(answer, value)),
+                "content-length" => format!("{name}: {}", self.length(response, value)),
                 _ => format!("{name}: {}", self.mask(value)),
             })
             .collect();
         headers.sort();
-        let mut entry = format!("{label}\n  {}\n", answer.status);
+        let mut entry = format!("{label}\n  {}\n", response.status);
         for header in headers {
             let _ = writeln!(entry, "  {header}");
         }
-        let _ = writeln!(entry, "  | {}", self.mask(&answer.text()));
+        let _ = writeln!(entry, "  | {}", self.mask(&response.text()));
         self.entries.push(entry);
     }
 
-    /// Where the two differ; nothing if they do not.
+    /// Returns the differences between two transcripts.
     pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
         let mut differences = Vec::new();
         for at in 0..self.entries.len().max(other.entries.len()) {
@@ -75,18 +75,18 @@ impl Transcript {
         mask_dates(&text)
     }
 
-    /// A length follows from the body; where masking changed the body, it says nothing.
-    fn length(&self, answer: &Answer, value: &str) -> String {
-        let text = answer.text();
+    /// Replaces a content length by a placeholder if masking changed the body.
+    fn length(&self, response: &RawResponse, value: &str) -> String {
+        let text = response.text();
         if self.mask(&text) == text {
             value.to_owned()
         } else {
-            assert_eq!(value, answer.body.len().to_string());
+            assert_eq!(value, response.body.len().to_string());
             "{length}".to_owned()
         }
     }
 
-    /// Names and attributes stay; sealed and random values go.
+    /// Masks the value of a cookie, but not its name and attributes.
     fn cookie(&self, cookie: &str) -> String {
         let (pair, attributes) = cookie.split_once(';').unwrap_or((cookie, ""));
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -98,7 +98,7 @@ impl Transcript {
         let attributes = attributes
             .split(';')
             .map(|attribute| match attribute.trim().split_once('=') {
-                // A second may pass between the login's start and this.
+                // A second can pass after the start of the login.
                 Some(("Max-Age", seconds)) => match seconds.parse() {
                     Ok(1_790..=1_800) => "Max-Age={half an hour}".to_owned(),
                     _ => attribute.trim().to_owned(),
@@ -112,12 +112,13 @@ impl Transcript {
     }
 }
 
-/// An empty session: tower-sessions removes its cookie, actix-session keeps it.
+/// Whether a header removes the session cookie. For an empty session tower-sessions does, and
+/// actix-session does not.
 fn is_session_removal(name: &str, value: &str) -> bool {
     name == "set-cookie" && value.starts_with("id=;")
 }
 
-/// As a query value.
+/// Encodes a URL as a query value.
 fn encoded(url: &str) -> String {
     url::form_urlencoded::byte_serialize(url.as_bytes()).collect()
 }
@@ -127,10 +128,10 @@ fn mask_dates(text: &str) -> String {
     let is_date = |at: &[u8]| {
         let shape = b"0000-00-00 00:00";
         at.len() >= shape.len()
-            && at.iter().zip(shape).all(|(byte, wanted)| match wanted {
+            && at.iter().zip(shape).all(|(byte, expected)| match expected {
                 b'0' => byte.is_ascii_digit(),
                 b' ' => matches!(byte, b' ' | b'T'),
-                wanted => byte == wanted,
+                expected => byte == expected,
             })
     };
     let mut masked = String::with_capacity(text.len());
@@ -149,7 +150,7 @@ fn mask_dates(text: &str) -> String {
     masked
 }
 
-/// Replaces the value after each `name`, up to the next character that random values do not have.
+/// Masks the random value after each `name`.
 fn mask_after(text: &str, name: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
@@ -158,7 +159,7 @@ fn mask_after(text: &str, name: &str) -> String {
         let random = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~');
         let end = after.find(|c| !random(c)).unwrap_or(after.len());
         masked.push_str(before);
-        // Short values come from the test, so they are not random.
+        // Short values are constants of a test.
         masked.push_str(if end < 20 { &after[..end] } else { "{random}" });
         rest = &after[end..];
     }

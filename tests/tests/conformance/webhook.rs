@@ -12,11 +12,11 @@ use oh_tests::wire::Request;
 
 use crate::apps::{App, OTHER_SECRET, Plan, SECRET, both};
 
-/// The three ways in: our route, the extractor, the middleware.
+/// The routes that verify webhooks: the built-in route, the extractor and the middleware.
 pub(crate) const PATHS: [&str; 3] = ["/openhumans/deauth", "/webhook/extractor", "/webhook/layer"];
 
-/// As Open Humans writes it.
-/// In the future, because an old webhook would be quarantined.
+/// A body in the format of Open Humans.
+/// The time is in the future, because an old webhook would be quarantined.
 pub(crate) const BODY: &str = r#"{"project_member_id": "01026778", "erasure_requested": true, "timestamp": "2099-11-22T16:31:27.299665+00:00"}"#;
 
 const HEADER: &str = "X-OpenHumans-Webhooks-Signature";
@@ -31,8 +31,7 @@ pub(crate) fn post(path: &str, body: &str) -> Request {
         .body(body)
 }
 
-/// Sends to each way in; all must answer with the status, and no event may come of it unless the
-/// status says so.
+/// Sends the request to every route, and asserts the status. Only a success may create events.
 pub(crate) async fn everywhere(
     app: &mut App,
     label: &str,
@@ -41,13 +40,16 @@ pub(crate) async fn everywhere(
 ) {
     let before = app.events().await;
     for path in PATHS {
-        let answer = app.send(&format!("{path}: {label}"), &request(path)).await;
+        let response = app.send(&format!("{path}: {label}"), &request(path)).await;
         let ours = path == "/openhumans/deauth";
-        let wanted = if status == 200 && ours { 204 } else { status };
-        assert_eq!(answer.status, wanted, "{path}: {label}: {answer:?}");
+        let expected = if status == 200 && ours { 204 } else { status };
+        assert_eq!(response.status, expected, "{path}: {label}: {response:?}");
     }
-    let kept = app.events().await - before;
-    assert!(kept == 0 || status == 200, "{label}: an event was kept");
+    let created = app.events().await - before;
+    assert!(
+        created == 0 || status == 200,
+        "{label}: an event was stored"
+    );
 }
 
 #[tokio::test]
@@ -164,7 +166,7 @@ async fn webhook_rejects_signed_nonsense() {
 async fn webhook_is_rejected_without_a_secret() {
     let plan = Plan {
         settings: |_| {
-            // The sandbox signs, but the app has no secret.
+            // The sandbox signs, but the application has no secret.
             oh_core::Settings::builder("id", "secret", "http://localhost:8000")
         },
         ..Plan::default()
@@ -181,7 +183,7 @@ async fn the_unsigned_second_attempt_is_never_believed() {
     both(Plan::default(), async |app| {
         let doubled = oh_sandbox::webhook::encode_twice(BODY);
         everywhere(app, "doubly encoded", 401, |path| post(path, &doubled)).await;
-        // Even signed it is not what Open Humans signs.
+        // Open Humans never signs such a body.
         everywhere(app, "doubly encoded, signed", 400, |path| {
             signed(path, &doubled)
         })
@@ -226,13 +228,13 @@ async fn webhook_returns_503_if_the_event_cannot_be_stored() {
     };
     both(plan, async |app| {
         let request = signed("/openhumans/deauth", BODY);
-        let answer = app.send("the disk is full", &request).await;
-        assert_eq!(answer.status, 503);
+        let response = app.send("the disk is full", &request).await;
+        assert_eq!(response.status, 503);
     })
     .await;
 }
 
-/// An inbox that keeps nothing.
+/// An inbox on a full disk.
 struct FullDisk;
 
 fn full<T>() -> Result<T, InboxError> {

@@ -1,4 +1,4 @@
-//! The webhook's body: raw, limited, and not waited for without end.
+//! The body of the webhook: verified as received, with limits of size and time.
 
 use oh_sandbox::webhook::sign;
 use oh_tests::wire::{Connection, Request};
@@ -8,7 +8,7 @@ use crate::webhook::{BODY, PATHS, everywhere, signed};
 
 const HEADER: &str = "X-OpenHumans-Webhooks-Signature";
 
-/// What the core allows.
+/// The size limit of oh-core.
 const LIMIT: usize = oh_core::webhook::MAX_BODY;
 
 #[tokio::test]
@@ -29,7 +29,7 @@ async fn chunks_are_put_together() {
 #[tokio::test]
 async fn the_limit_holds_to_the_byte() {
     both(Plan::default(), async |app| {
-        // Blanks around JSON change nothing but its length.
+        // Blanks after JSON change only its length.
         let fill = |length: usize| format!("{BODY}{}", " ".repeat(length - BODY.len()));
         let (fits, too_long) = (fill(LIMIT), fill(LIMIT + 1));
         everywhere(app, "at the limit", 200, |path| signed(path, &fits)).await;
@@ -88,8 +88,8 @@ async fn a_body_that_never_comes_is_given_up() {
         let request = Request::post(path)
             .header(HEADER, &value)
             .announce(BODY.len() as u64);
-        let answer = app.send("announced, never sent", &request).await;
-        assert_eq!(answer.status, 408);
+        let response = app.send("announced, never sent", &request).await;
+        assert_eq!(response.status, 408);
         assert_eq!(app.events().await, 0);
     })
     .await;
@@ -105,9 +105,9 @@ async fn a_body_that_comes_in_pieces_is_taken() {
                 connection.write(piece).await.unwrap();
                 tokio::task::yield_now().await;
             }
-            let answer = connection.answer("POST").await.unwrap();
-            let answer = app.note(&format!("{path} in pieces"), answer);
-            assert!((200..300).contains(&answer.status), "{answer:?}");
+            let response = connection.response("POST").await.unwrap();
+            let response = app.note(&format!("{path} in pieces"), response);
+            assert!((200..300).contains(&response.status), "{response:?}");
         }
     })
     .await;
@@ -120,16 +120,16 @@ async fn a_sender_who_hangs_up_in_the_middle_is_forgotten() {
         let mut connection = Connection::open(app.addr).await.unwrap();
         connection.write(&whole[..whole.len() - 10]).await.unwrap();
         drop(connection);
-        let answer = app.send("the next one", &signed(PATHS[0], BODY)).await;
-        assert_eq!(answer.status, 204);
+        let response = app.send("the next one", &signed(PATHS[0], BODY)).await;
+        assert_eq!(response.status, 204);
         assert_eq!(app.events().await, 1);
     })
     .await;
 }
 
-/// `gzip`'s bytes for [`BODY`], which nobody may unpack before verifying.
+/// [`BODY`] compressed with gzip. It must not be decompressed before the verification.
 fn gzipped() -> Vec<u8> {
-    // A stored block: the header, one block as it is, the checksum and the length.
+    // The header, one uncompressed block, the checksum and the length.
     let body = BODY.as_bytes();
     let length = u16::try_from(body.len()).unwrap();
     let mut bytes = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255, 1];
@@ -157,7 +157,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 async fn a_compressed_body_is_verified_as_it_came() {
     both(Plan::default(), async |app| {
         let packed = gzipped();
-        // Signed before packing: not the bytes that came.
+        // The signature is over the decompressed bytes, not over the received ones.
         let before = sign(SECRET, BODY);
         everywhere(app, "signed before packing", 401, |path| {
             Request::post(path)
@@ -166,14 +166,14 @@ async fn a_compressed_body_is_verified_as_it_came() {
                 .body(packed.clone())
         })
         .await;
-        // Plain, and only called compressed: the bytes that came are the bytes that were signed.
+        // The header says gzip, but the body is plain. The signature is over the received bytes.
         for path in ["/openhumans/deauth", "/webhook/extractor"] {
             for encoding in ["gzip", "br", "deflate", "zstd", "identity", "nonsense"] {
                 let request = signed(path, BODY).header("content-encoding", encoding);
-                let answer = app.send(&format!("{path}: {encoding}"), &request).await;
+                let response = app.send(&format!("{path}: {encoding}"), &request).await;
                 assert!(
-                    (200..300).contains(&answer.status),
-                    "{encoding}: {answer:?}"
+                    (200..300).contains(&response.status),
+                    "{encoding}: {response:?}"
                 );
             }
         }

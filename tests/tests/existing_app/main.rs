@@ -11,8 +11,8 @@ use std::net::{SocketAddr, TcpListener};
 use oh_core::{OpenHumans, Settings};
 use oh_sandbox::Sandbox;
 use oh_sandbox::webhook::sign;
-use oh_tests::visitor::{From, Visitor};
-use oh_tests::wire::{Answer, Request};
+use oh_tests::visitor::{Initiator, Visitor};
+use oh_tests::wire::{RawResponse, Request};
 
 const SECRET: &str = "abcdefghijklmnop";
 
@@ -56,7 +56,7 @@ async fn assert_unchanged(start: Start) {
 async fn responses(addr: SocketAddr) -> Vec<String> {
     let mut transcript = Vec::new();
     let mut record =
-        |label: &str, response: &Answer| transcript.push(format_response(label, response));
+        |label: &str, response: &RawResponse| transcript.push(format_response(label, response));
     let mut anna = Visitor::new(addr);
 
     let response = anna.get("/own").await;
@@ -65,7 +65,7 @@ async fn responses(addr: SocketAddr) -> Vec<String> {
     record("a page", &response);
 
     let request = Request::get("/own").header("accept-encoding", "gzip");
-    let response = anna.send(request, From::AddressBar).await;
+    let response = anna.send(request, Initiator::AddressBar).await;
     assert_eq!(response.header("content-encoding"), Some("gzip"));
     assert!(response.body.len() < 1000);
     record("a page, compressed", &response);
@@ -78,7 +78,7 @@ async fn responses(addr: SocketAddr) -> Vec<String> {
         );
         record(path, &response);
     }
-    let response = anna.navigate("DELETE", "/own", From::SameOrigin).await;
+    let response = anna.navigate("DELETE", "/own", Initiator::SameOrigin).await;
     assert_eq!(response.status, 405);
     record("an unsupported method", &response);
 
@@ -87,23 +87,23 @@ async fn responses(addr: SocketAddr) -> Vec<String> {
         assert_eq!(response.text(), format!("{count}"), "session counter");
         record("the session", &response);
     }
-    let response = anna.navigate("POST", "/count", From::CrossSite).await;
+    let response = anna.navigate("POST", "/count", Initiator::CrossSite).await;
     assert_eq!(response.status, 403, "CSRF protection");
     record("a cross-site form", &response);
 
     let at_limit = Request::post("/echo").body("a".repeat(BODY_LIMIT));
-    let response = anna.send(at_limit, From::SameOrigin).await;
+    let response = anna.send(at_limit, Initiator::SameOrigin).await;
     assert_eq!(response.text().len(), BODY_LIMIT);
     record("a body", &response);
     let over_limit = Request::post("/echo").body("a".repeat(BODY_LIMIT + 1));
-    let response = anna.send(over_limit, From::SameOrigin).await;
+    let response = anna.send(over_limit, Initiator::SameOrigin).await;
     assert_eq!(response.status, 413, "body limit");
     record("a body over the limit", &response);
     transcript
 }
 
 /// Formats a response without its variable parts.
-fn format_response(label: &str, response: &Answer) -> String {
+fn format_response(label: &str, response: &RawResponse) -> String {
     let mut headers: Vec<_> = response
         .headers
         .iter()
@@ -128,17 +128,17 @@ async fn assert_login_logout_webhook(start: Start) {
     let callback_url = app.sandbox.authorize("01026778", response.location()).await;
     let callback_url = callback_url.unwrap();
     let callback = format!("{}?{}", callback_url.path(), callback_url.query().unwrap());
-    let page = anna.get_from_elsewhere(&callback).await;
+    let page = anna.get_cross_site(&callback).await;
     assert_eq!(page.status, 200);
     let resumed = format!("{callback}&resume=1");
-    let response = anna.navigate("GET", &resumed, From::SameOrigin).await;
+    let response = anna.navigate("GET", &resumed, Initiator::SameOrigin).await;
     assert_eq!((response.status, response.location()), (303, "/members"));
     assert_eq!(anna.get("/members").await.text(), "01026778");
     assert_eq!(anna.post("/count").await.text(), "2");
 
     // Log out through the application's CSRF protection. The session is preserved.
     let response = anna
-        .navigate("POST", "/openhumans/logout", From::CrossSite)
+        .navigate("POST", "/openhumans/logout", Initiator::CrossSite)
         .await;
     assert_eq!(response.status, 403);
     assert_eq!(anna.get("/members").await.text(), "01026778");
@@ -149,7 +149,7 @@ async fn assert_login_logout_webhook(start: Start) {
 
     // The application's compression applies to the Open Humans pages.
     let request = Request::get("/openhumans/complete").header("accept-encoding", "gzip");
-    let response = anna.send(request, From::AddressBar).await;
+    let response = anna.send(request, Initiator::AddressBar).await;
     assert_eq!(
         (response.status, response.header("content-encoding")),
         (400, Some("gzip"))
@@ -164,7 +164,7 @@ async fn assert_login_logout_webhook(start: Start) {
         .header("content-encoding", "gzip")
         .header("X-OpenHumans-Webhooks-Signature", sign(SECRET, &body))
         .body(body);
-    assert_eq!(anna.send(request, From::AddressBar).await.status, 204);
+    assert_eq!(anna.send(request, Initiator::AddressBar).await.status, 204);
     let stats = app.openhumans.inbox().stats().await.unwrap();
     assert_eq!(stats.pending, 1, "the same event");
 }

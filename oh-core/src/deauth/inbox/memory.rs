@@ -389,7 +389,7 @@ impl DeauthInbox for MemoryInbox {
             .values()
             .filter(|entry| query.leased_at.is_none_or(|at| entry.is_leased_at(at)))
             .map(|entry| &entry.record)
-            .filter(|r| query.state.is_none_or(|wanted| r.state == wanted))
+            .filter(|r| query.state.is_none_or(|expected| r.state == expected))
             .filter(|r| query.pseudonym.as_ref().is_none_or(|p| r.pseudonym == *p))
             .filter(|r| query.received_before.is_none_or(|at| r.received_at < at))
             .filter(|r| match &query.after {
@@ -407,7 +407,7 @@ impl DeauthInbox for MemoryInbox {
 
     async fn ledger(&self, query: &LedgerQuery) -> Result<Vec<LedgerLine>, InboxError> {
         let state = self.state();
-        let wanted = |line: &&LedgerLine| {
+        let expected = |line: &&LedgerLine| {
             let comes_after = |seq| match query.newest_first {
                 true => line.seq < seq,
                 false => line.seq > seq,
@@ -416,7 +416,7 @@ impl DeauthInbox for MemoryInbox {
                 && query.event.as_ref().is_none_or(|id| line.event == *id)
                 && query.member.as_ref().is_none_or(|p| line.member == *p)
         };
-        let lines = state.ledger.iter().filter(wanted);
+        let lines = state.ledger.iter().filter(expected);
         Ok(match query.newest_first {
             true => lines.rev().take(query.limit).cloned().collect(),
             false => lines.take(query.limit).cloned().collect(),

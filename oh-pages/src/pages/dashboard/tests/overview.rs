@@ -71,14 +71,14 @@ async fn overview_does_not_count_superseded_events_as_overdue() {
 #[tokio::test]
 async fn overview_counts_overdue_events_up_to_one_hundred() {
     let dashboard = Dashboard::new();
-    for (number, wanted) in [(99, "99"), (100, "100"), (101, "more than 100")] {
+    for (number, expected) in [(99, "99"), (100, "100"), (101, "more than 100")] {
         let first = if number == 99 { 1 } else { number };
         for number in first..=number {
             dashboard.accept(&event(number, ago(31 * DAY))).await;
         }
         let html = dashboard.html("/staff").await;
         let count = between(&html, "<b id=\"count-overdue\">", "</b>");
-        assert_eq!(count, [wanted]);
+        assert_eq!(count, [expected]);
     }
 }
 

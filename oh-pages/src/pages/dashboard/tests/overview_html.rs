@@ -53,10 +53,10 @@ fn attention_links_to_the_lists_that_need_it() {
         (with(0, 0, 3), dead.clone()),
         (with(1, 2, 3), overdue("1") + &quarantined + &dead),
     ];
-    for (page, wanted) in cases {
+    for (page, expected) in cases {
         let html = rendered(&page);
         let attention = section(&html, "attention");
-        assert_eq!(attention, format!("<h2>Needs attention</h2>{wanted}"));
+        assert_eq!(attention, format!("<h2>Needs attention</h2>{expected}"));
         assert!(!html.contains(&text("attention-none")), "{html}");
     }
 }
@@ -85,18 +85,18 @@ fn count_cards_link_to_lists_and_mark_alarms() {
     ];
     let html = rendered(&page);
     let cards = between(&html, "<li", "</li>");
-    let wanted = lists.map(|(name, count, text, alarm)| {
+    let expected = lists.map(|(name, count, text, alarm)| {
         let class = if alarm { " class=\"alarm\"" } else { "" };
         format!(
             "{class}><a href=\"/openhumans/staff/events?list={name}\">\
              <b id=\"count-{name}\">{count}</b><span>{text}</span></a>"
         )
     });
-    assert_eq!(cards, wanted);
+    assert_eq!(cards, expected);
     let zero = rendered(&empty());
     let counts = between(&zero, "<b id=\"count-", "</b>");
-    let wanted = lists.map(|(name, ..)| format!("{name}\">0"));
-    assert_eq!(counts, wanted);
+    let expected = lists.map(|(name, ..)| format!("{name}\">0"));
+    assert_eq!(counts, expected);
 }
 
 #[test]

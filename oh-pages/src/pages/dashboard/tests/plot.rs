@@ -32,7 +32,7 @@ fn tags<'a>(html: &'a str, start: &str) -> Vec<&'a str> {
 }
 
 /// The horizontal lines of a plot with their labels.
-fn rules(wanted: &[(f64, &str)]) -> Vec<String> {
+fn rules(expected: &[(f64, &str)]) -> Vec<String> {
     let rule = |(y, label): &(f64, &str)| {
         let beside = y + 4.0;
         format!(
@@ -40,7 +40,7 @@ fn rules(wanted: &[(f64, &str)]) -> Vec<String> {
              <text x=\"44.0\" y=\"{beside:.1}\" text-anchor=\"end\">{label}"
         )
     };
-    wanted.iter().map(rule).collect()
+    expected.iter().map(rule).collect()
 }
 
 fn rules_of(plot: &str) -> Vec<&str> {
@@ -158,11 +158,11 @@ fn time_scale_reaches_the_maximum() {
         (Some(900.0), scale(6, 2)),
         (Some(9_000.0), scale(7, 2)),
     ];
-    for (longest, wanted) in cases {
+    for (longest, expected) in cases {
         let mut intervals = intervals::<2>(HOUR);
         intervals[1].max = longest;
         let html = rendered(&intervals);
-        assert_eq!(rules_of(plots(&html).1), rules(&wanted), "{longest:?}");
+        assert_eq!(rules_of(plots(&html).1), rules(&expected), "{longest:?}");
     }
 }
 
@@ -208,13 +208,13 @@ fn table_contains_the_figures_of_the_plots() {
     (intervals[2].received, intervals[2].open) = (3, 3);
     let html = rendered(&intervals);
     let rows = between(&html, "<tbody>", "</tbody>");
-    let wanted = "<tr><td><time datetime=\"2020-09-13T12:26:40Z\">2020-09-13 12:26 UTC</time></td>\
+    let expected = "<tr><td><time datetime=\"2020-09-13T12:26:40Z\">2020-09-13 12:26 UTC</time></td>\
          <td class=\"num\">4</td><td class=\"num\">1</td>\
          <td class=\"num\">250 ms</td><td class=\"num\">3 min</td></tr>\
          <tr><td><time datetime=\"2020-09-15T12:26:40Z\">2020-09-15 12:26 UTC</time></td>\
          <td class=\"num\">3</td><td class=\"num\">3</td>\
          <td class=\"num\"></td><td class=\"num\"></td></tr>";
-    assert_eq!(rows, [wanted], "intervals without events are omitted");
+    assert_eq!(rows, [expected], "intervals without events are omitted");
 }
 
 #[test]
@@ -240,10 +240,10 @@ fn plots_have_a_name_and_a_key_and_scroll_by_keyboard() {
     let rect =
         |class: &str| format!(r#"<rect class="{class}" width="12" height="12" rx="2"></rect>"#);
     let dot = |class: &str| format!(r#"<circle class="{class}" cx="6" cy="6" r="4.5"></circle>"#);
-    let wanted = [
+    let expected = [
         swatch(&rect("bar"), "Received") + &swatch(&rect("open"), "open"),
         swatch(&dot("dot"), "median") + &swatch(&dot("top-dot"), "longest"),
     ];
-    assert_eq!(keys, wanted);
+    assert_eq!(keys, expected);
     assert!(html.contains("The latest 7, by date of receipt"), "{html}");
 }

@@ -1,4 +1,4 @@
-//! A database for each measurement: empty, at full durability.
+//! An empty database for each measurement, with full durability.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,24 +15,24 @@ use tempfile::TempDir;
 
 use crate::{Result, SENDERS, Store};
 
-/// Where databases are made.
-pub(crate) enum Place {
+/// Creates databases.
+pub(crate) enum Databases {
     Sqlite(TempDir, AtomicU32),
     Postgres {
         url: String,
         count: AtomicU32,
-        // Stopped with the last of us.
+        // Dropping it stops the server.
         _cluster: Option<Cluster>,
     },
 }
 
-/// Pools, for bare inserts.
+/// A connection pool for plain inserts.
 pub(crate) enum Pool {
     Sqlite(SqlitePool),
     Postgres(PgPool),
 }
 
-/// One database.
+/// An open database.
 pub(crate) struct Database {
     pub(crate) name: String,
     pub(crate) pool: Pool,
@@ -40,9 +40,9 @@ pub(crate) struct Database {
     pub(crate) inbox: Arc<dyn DeauthInbox>,
 }
 
-impl Place {
-    /// `None` if there is no PostgreSQL to be had.
-    pub(crate) fn make(store: Store) -> Result<Option<Self>> {
+impl Databases {
+    /// Returns `None` if PostgreSQL is not installed.
+    pub(crate) fn new(store: Store) -> Result<Option<Self>> {
         if store == Store::Sqlite {
             return Ok(Some(Self::Sqlite(tempfile::tempdir()?, AtomicU32::new(0))));
         }
@@ -68,7 +68,7 @@ impl Place {
         }
     }
 
-    /// For worker processes.
+    /// The URL of PostgreSQL, for worker processes.
     pub(crate) fn url(&self) -> Option<&str> {
         match self {
             Self::Sqlite(..) => None,
@@ -76,8 +76,8 @@ impl Place {
         }
     }
 
-    /// A new, empty database.
-    pub(crate) async fn fresh(&self) -> Result<Database> {
+    /// Creates an empty database.
+    pub(crate) async fn create(&self) -> Result<Database> {
         match self {
             Self::Sqlite(folder, count) => {
                 let number = count.fetch_add(1, Ordering::SeqCst);
@@ -88,7 +88,7 @@ impl Place {
                 let number = count.fetch_add(1, Ordering::SeqCst);
                 let schema = format!("bench_{}_{number}", std::process::id());
                 let mut connection = url.parse::<PgConnectOptions>()?.connect().await?;
-                // A name of our own, of letters and digits.
+                // The name contains only letters, digits and underscores.
                 sqlx::raw_sql(AssertSqlSafe(format!("CREATE SCHEMA {schema}")))
                     .execute(&mut connection)
                     .await?;
@@ -98,7 +98,7 @@ impl Place {
     }
 }
 
-/// Opens the database of this name; PostgreSQL with a maximum number of connections.
+/// Opens the database of this name, with at most `connections` connections to PostgreSQL.
 pub(crate) async fn open(
     store: Store,
     name: &str,
@@ -115,7 +115,7 @@ pub(crate) async fn open(
             inbox: Arc::new(store),
         });
     }
-    let options: PgConnectOptions = url.ok_or("PostgreSQL needs an address")?.parse()?;
+    let options: PgConnectOptions = url.ok_or("DATABASE_URL is not set")?.parse()?;
     let pool = PgPoolOptions::new()
         .max_connections(u32::try_from(connections)?)
         .acquire_timeout(Duration::from_secs(30))

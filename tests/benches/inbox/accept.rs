@@ -1,4 +1,4 @@
-//! Webhooks in: how many a second, and how long each takes.
+//! Accepting webhooks: throughput and latency.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tower_sessions::{MemoryStore, SessionManagerLayer};
 
-use crate::place::{Database, Place};
+use crate::database::{Database, Databases};
 use crate::{Result, SENDERS, rate};
 
 const SECRET: &str = "abcdefghijklmnop";
@@ -49,33 +49,37 @@ fn webhook<B>(url: &str, number: usize, body: impl FnOnce(String) -> B) -> Resul
         .body(body(text))?)
 }
 
-/// Webhooks a second through the route, without sockets.
-pub(crate) async fn throughput(place: &Place, count: usize) -> Result<f64> {
-    let openhumans = handle(&place.fresh().await?)?;
+/// Measures webhooks per second through the route, without sockets.
+pub(crate) async fn throughput(databases: &Databases, count: usize) -> Result<f64> {
+    let openhumans = handle(&databases.create().await?)?;
     Ok(rate(count, accept(&openhumans, count).await?))
 }
 
-/// What sealing the ledger costs.
-pub(crate) struct Sealing {
-    /// Webhooks a second without, and with it.
-    pub(crate) unsealed: f64,
-    pub(crate) sealed: f64,
-    /// The time it takes to seal the lines at once, in that which they took to come in.
+/// The cost of checkpoints.
+pub(crate) struct CheckpointCost {
+    /// Webhooks per second without checkpoints.
+    pub(crate) without: f64,
+    /// Webhooks per second with a checkpoint every second.
+    pub(crate) with: f64,
+    /// The time to sign all lines in one pass, divided by the time to accept them.
     pub(crate) share: f64,
 }
 
-pub(crate) async fn sealing(place: &Place, count: usize) -> Result<Sealing> {
-    let (mut unsealed, mut sealed, mut shares) = (Vec::new(), Vec::new(), Vec::new());
+pub(crate) async fn with_checkpoints(
+    databases: &Databases,
+    count: usize,
+) -> Result<CheckpointCost> {
+    let (mut without, mut with, mut shares) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..5 {
-        let openhumans = handle(&place.fresh().await?)?;
-        let took = accept(&openhumans, count).await?;
-        unsealed.push(rate(count, took));
+        let openhumans = handle(&databases.create().await?)?;
+        let elapsed = accept(&openhumans, count).await?;
+        without.push(rate(count, elapsed));
         let checkpointer = openhumans.checkpointer().ok_or("there is no key")?;
         let began = Instant::now();
         while checkpointer.sign_checkpoint().await?.more {}
-        shares.push(began.elapsed().as_secs_f64() / took.as_secs_f64());
+        shares.push(began.elapsed().as_secs_f64() / elapsed.as_secs_f64());
 
-        let openhumans = handle(&place.fresh().await?)?;
+        let openhumans = handle(&databases.create().await?)?;
         let checkpointer = openhumans.checkpointer().ok_or("there is no key")?;
         let signing = async {
             let mut interval = tokio::time::interval(Duration::from_secs(1));
@@ -84,24 +88,24 @@ pub(crate) async fn sealing(place: &Place, count: usize) -> Result<Sealing> {
                 checkpointer.sign_checkpoint().await?;
             }
         };
-        let took = tokio::select! {
-            took = accept(&openhumans, count) => took?,
-            failed = signing => return failed,
+        let elapsed = tokio::select! {
+            elapsed = accept(&openhumans, count) => elapsed?,
+            result = signing => return result,
         };
-        sealed.push(rate(count, took));
+        with.push(rate(count, elapsed));
     }
     let median = |mut values: Vec<f64>| {
         values.sort_by(f64::total_cmp);
         values[values.len() / 2]
     };
-    Ok(Sealing {
-        unsealed: median(unsealed),
-        sealed: median(sealed),
+    Ok(CheckpointCost {
+        without: median(without),
+        with: median(with),
         share: median(shares),
     })
 }
 
-/// Sends webhooks, and returns how long it took.
+/// Sends webhooks, and returns the elapsed time.
 async fn accept(openhumans: &OpenHumans, count: usize) -> Result<Duration> {
     let next = Arc::new(AtomicUsize::new(0));
     let mut tasks = JoinSet::new();
@@ -115,10 +119,10 @@ async fn accept(openhumans: &OpenHumans, count: usize) -> Result<Duration> {
                     return Ok::<(), crate::BoxError>(());
                 }
                 let request = webhook("/openhumans/deauth", number, Full::<bytes::Bytes>::from)?;
-                let answer = openhumans.respond(Route::Deauth, request, None).await;
-                let status = answer.response.status();
+                let outcome = openhumans.respond(Route::Deauth, request, None).await;
+                let status = outcome.response.status();
                 if !status.is_success() {
-                    return Err(format!("a webhook was answered {status}").into());
+                    return Err(format!("the webhook route responded with {status}").into());
                 }
             }
         });
@@ -129,13 +133,13 @@ async fn accept(openhumans: &OpenHumans, count: usize) -> Result<Duration> {
     Ok(began.elapsed())
 }
 
-/// The median and the 99th percentile of the time to a 2xx, over sockets.
+/// Measures the median and the 99th percentile of the time until a 2xx response, over sockets.
 pub(crate) async fn latency(
-    place: &Place,
+    databases: &Databases,
     senders: usize,
     count: usize,
 ) -> Result<(Duration, Duration)> {
-    let database = place.fresh().await?;
+    let database = databases.create().await?;
     let openhumans = handle(&database)?;
     let app = Router::new()
         .nest("/openhumans", oh_axum::router(&openhumans))
@@ -150,29 +154,29 @@ pub(crate) async fn latency(
     for _ in 0..senders {
         let (client, next, url) = (client.clone(), next.clone(), url.clone());
         tasks.spawn(async move {
-            let mut took = Vec::new();
+            let mut elapsed = Vec::new();
             loop {
                 let number = next.fetch_add(1, Ordering::SeqCst);
                 if number >= count {
-                    return Ok::<_, crate::BoxError>(took);
+                    return Ok::<_, crate::BoxError>(elapsed);
                 }
                 let request = webhook(&url, number, Body::full)?;
                 let began = Instant::now();
                 let status = client.send(request).await?.status();
-                took.push(began.elapsed());
+                elapsed.push(began.elapsed());
                 if !status.is_success() {
-                    return Err(format!("a webhook was answered {status}").into());
+                    return Err(format!("the webhook route responded with {status}").into());
                 }
             }
         });
     }
-    let mut took = Vec::new();
+    let mut elapsed = Vec::new();
     while let Some(task) = tasks.join_next().await {
-        took.extend(task??);
+        elapsed.extend(task??);
     }
     server.abort();
-    took.sort_unstable();
-    let at = |percent: usize| took.get(took.len() * percent / 100).copied();
+    elapsed.sort_unstable();
+    let at = |percent: usize| elapsed.get(elapsed.len() * percent / 100).copied();
     at(50)
         .zip(at(99))
         .ok_or_else(|| "nothing was measured".into())

@@ -1,4 +1,4 @@
-//! The baseline: the event's row and nothing else, as fast as the database takes it.
+//! The baseline: plain inserts of the event's row.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,18 +9,18 @@ use sqlx::QueryBuilder;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use crate::place::{Place, Pool};
+use crate::database::{Databases, Pool};
 use crate::{Result, SENDERS, event, rate};
 
-const TABLE: &str = "CREATE TABLE bare (id TEXT PRIMARY KEY, member TEXT, pseudonym TEXT NOT NULL, \
+const TABLE: &str = "CREATE TABLE plain (id TEXT PRIMARY KEY, member TEXT, pseudonym TEXT NOT NULL, \
     erasure TEXT NOT NULL, discovery TEXT NOT NULL, left_at BIGINT NOT NULL, \
     received_at BIGINT NOT NULL, due_at BIGINT NOT NULL)";
-const INTO: &str =
-    "INSERT INTO bare (id, member, pseudonym, erasure, discovery, left_at, received_at, due_at) ";
+const INSERT: &str =
+    "INSERT INTO plain (id, member, pseudonym, erasure, discovery, left_at, received_at, due_at) ";
 
 macro_rules! insert {
     ($database:ty, $events:expr, $on:expr) => {{
-        let mut query = QueryBuilder::<$database>::new(INTO);
+        let mut query = QueryBuilder::<$database>::new(INSERT);
         query.push_values($events, |mut row, event: &DeauthEvent| {
             row.push_bind(event.id.to_string())
                 .push_bind(event.member.to_string())
@@ -36,7 +36,7 @@ macro_rules! insert {
 }
 
 impl Pool {
-    async fn make_table(&self) -> Result {
+    async fn create_table(&self) -> Result {
         match self {
             Self::Sqlite(pool) => sqlx::raw_sql(TABLE).execute(pool).await.map(|_| ())?,
             Self::Postgres(pool) => sqlx::raw_sql(TABLE).execute(pool).await.map(|_| ())?,
@@ -44,7 +44,7 @@ impl Pool {
         Ok(())
     }
 
-    /// One statement, one commit.
+    /// Inserts the events in one statement and one commit.
     async fn insert(&self, events: &[DeauthEvent]) -> Result {
         match self {
             Self::Sqlite(pool) => insert!(sqlx::Sqlite, events, pool),
@@ -54,18 +54,18 @@ impl Pool {
     }
 }
 
-/// A commit for each row.
-pub(crate) async fn each_alone(place: &Place, count: usize) -> Result<f64> {
-    let database = place.fresh().await?;
-    database.pool.make_table().await?;
+/// Measures inserts per second with one commit for each row.
+pub(crate) async fn separate_commits(databases: &Databases, count: usize) -> Result<f64> {
+    let database = databases.create().await?;
+    database.pool.create_table().await?;
     let pool = Arc::new(database.pool);
-    // SQLite has one writer: connections that fight for it only make it slower.
-    let turn = matches!(*pool, Pool::Sqlite(_)).then(|| Arc::new(Mutex::new(())));
+    // SQLite has one writer at a time, and connections that compete for it are slower.
+    let writer = matches!(*pool, Pool::Sqlite(_)).then(|| Arc::new(Mutex::new(())));
     let next = Arc::new(AtomicUsize::new(0));
     let mut tasks = JoinSet::new();
     let began = Instant::now();
     for _ in 0..SENDERS {
-        let (pool, next, turn) = (pool.clone(), next.clone(), turn.clone());
+        let (pool, next, writer) = (pool.clone(), next.clone(), writer.clone());
         tasks.spawn(async move {
             loop {
                 let number = next.fetch_add(1, Ordering::SeqCst);
@@ -73,8 +73,8 @@ pub(crate) async fn each_alone(place: &Place, count: usize) -> Result<f64> {
                     return Ok::<(), crate::BoxError>(());
                 }
                 let event = [event(number)?];
-                let _turn = match &turn {
-                    Some(turn) => Some(turn.lock().await),
+                let _guard = match &writer {
+                    Some(writer) => Some(writer.lock().await),
                     None => None,
                 };
                 pool.insert(&event).await?;
@@ -87,19 +87,19 @@ pub(crate) async fn each_alone(place: &Place, count: usize) -> Result<f64> {
     Ok(rate(count, began.elapsed()))
 }
 
-/// Those who wait share a commit.
-pub(crate) async fn shared(place: &Place, count: usize) -> Result<f64> {
-    let database = place.fresh().await?;
-    database.pool.make_table().await?;
+/// Measures inserts per second with one commit for all waiting rows.
+pub(crate) async fn shared_commits(databases: &Databases, count: usize) -> Result<f64> {
+    let database = databases.create().await?;
+    database.pool.create_table().await?;
     let pool = database.pool;
     let (queue, mut queued) = mpsc::channel::<(DeauthEvent, oneshot::Sender<()>)>(SENDERS);
     let writer = tokio::spawn(async move {
         let mut batch = Vec::new();
         while queued.recv_many(&mut batch, SENDERS).await > 0 {
-            let (events, answers): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+            let (events, senders): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
             pool.insert(&events).await?;
-            for answer in answers {
-                let _ = answer.send(());
+            for sender in senders {
+                let _ = sender.send(());
             }
         }
         Ok::<(), crate::BoxError>(())
@@ -115,9 +115,9 @@ pub(crate) async fn shared(place: &Place, count: usize) -> Result<f64> {
                 if number >= count {
                     return Ok::<(), crate::BoxError>(());
                 }
-                let (answer, answered) = oneshot::channel();
-                queue.send((event(number)?, answer)).await?;
-                answered.await?;
+                let (inserted, wait) = oneshot::channel();
+                queue.send((event(number)?, inserted)).await?;
+                wait.await?;
             }
         });
     }
@@ -125,7 +125,7 @@ pub(crate) async fn shared(place: &Place, count: usize) -> Result<f64> {
     while let Some(task) = tasks.join_next().await {
         task??;
     }
-    let took = began.elapsed();
+    let elapsed = began.elapsed();
     writer.await??;
-    Ok(rate(count, took))
+    Ok(rate(count, elapsed))
 }

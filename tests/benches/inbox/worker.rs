@@ -1,4 +1,4 @@
-//! Events out: worker processes, how fast they are and how much memory they take.
+//! Worker processes: throughput and memory.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -8,31 +8,31 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinSet;
 
-use crate::place::{Database, Place, open};
-use crate::{Result, SENDERS, Store, accepting, event, rate, say};
+use crate::database::{Database, Databases, open};
+use crate::{Result, SENDERS, Store, accept, event, print, rate};
 
-/// Of a worker process: PostgreSQL allows a hundred in all.
+/// The number of connections of a worker process. PostgreSQL allows 100 in all.
 const CONNECTIONS: usize = 16;
 
-/// A worker process: says its memory, waits for a line, works until nothing is pending, saying its
-/// memory as it goes, and ends.
-pub(crate) async fn be_worker(store: Store, name: &str) -> Result {
+/// Runs as a worker process: prints its memory, waits for a line on standard input, and processes events
+/// until none is pending. Prints its memory repeatedly in the meantime.
+pub(crate) async fn run(store: Store, name: &str) -> Result {
     let url = std::env::var("DATABASE_URL").ok();
     let database = open(store, name, url.as_deref(), CONNECTIONS).await?;
-    let openhumans = accepting::handle(&database)?;
-    say(&memory_now()?);
+    let openhumans = accept::handle(&database)?;
+    print(&memory_now()?);
     let mut line = String::new();
     BufReader::new(tokio::io::stdin())
         .read_line(&mut line)
         .await?;
-    let saying = async {
-        let mut every = tokio::time::interval(Duration::from_millis(200));
+    let print_memory = async {
+        let mut interval = tokio::time::interval(Duration::from_millis(200));
         loop {
-            every.tick().await;
-            say(&memory_now()?);
+            interval.tick().await;
+            print(&memory_now()?);
         }
     };
-    let working = async {
+    let process_events = async {
         // An idle worker does not wait for events that are leased to the other process.
         loop {
             let settings = WorkerSettings {
@@ -47,12 +47,12 @@ pub(crate) async fn be_worker(store: Store, name: &str) -> Result {
         }
     };
     tokio::select! {
-        done = working => done,
-        failed = saying => failed,
+        result = process_events => result,
+        result = print_memory => result,
     }
 }
 
-/// Resident memory, in KiB.
+/// Returns the resident memory in KiB.
 fn memory_now() -> Result<String> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -84,15 +84,15 @@ struct Worker {
 }
 
 impl Worker {
-    async fn start(place: &Place, database: &Database) -> Result<Self> {
-        let store = format!("{:?}", place.store()).to_lowercase();
+    async fn start(databases: &Databases, database: &Database) -> Result<Self> {
+        let store = format!("{:?}", databases.store()).to_lowercase();
         let mut command = Command::new(std::env::current_exe()?);
         command
             .args(["--store", &store, "--worker", &database.name])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true);
-        if let Some(url) = place.url() {
+        if let Some(url) = databases.url() {
             command.env("DATABASE_URL", url);
         }
         let mut process = command.spawn()?;
@@ -106,12 +106,13 @@ impl Worker {
         })
     }
 
+    /// Sends the line that the process waits for.
     async fn go(&mut self) -> Result {
         let input = self.process.stdin.as_mut().ok_or("the input is piped")?;
         Ok(input.write_all(b"go\n").await?)
     }
 
-    /// Until it ends: the memory it said it takes, time after time.
+    /// Waits for the end of the process, and returns the memory that it printed.
     async fn finish(&mut self) -> Result<Vec<u64>> {
         let mut memory = Vec::new();
         while let Some(line) = self.lines.next_line().await? {
@@ -127,12 +128,12 @@ impl Worker {
 }
 
 /// Measures events per second with several processes.
-pub(crate) async fn throughput(place: &Place, workers: usize, count: usize) -> Result<f64> {
-    let database = place.fresh().await?;
+pub(crate) async fn throughput(databases: &Databases, workers: usize, count: usize) -> Result<f64> {
+    let database = databases.create().await?;
     fill(&database, count).await?;
     let mut processes = Vec::new();
     for _ in 0..workers {
-        processes.push(Worker::start(place, &database).await?);
+        processes.push(Worker::start(databases, &database).await?);
     }
     let began = Instant::now();
     for process in &mut processes {
@@ -141,23 +142,23 @@ pub(crate) async fn throughput(place: &Place, workers: usize, count: usize) -> R
     for process in &mut processes {
         process.finish().await?;
     }
-    let took = began.elapsed();
+    let elapsed = began.elapsed();
     let done = database.inbox.stats().await?.done;
     if usize::try_from(done)? != count {
         return Err(format!("{done} of {count} events are {}", EventState::Done).into());
     }
-    Ok(rate(count, took))
+    Ok(rate(count, elapsed))
 }
 
-/// The memory of one worker process in KiB with pending events: before it starts, after each tenth of its
-/// run time, and the maximum.
-pub(crate) async fn memory(place: &Place, pending: usize) -> Result<(u64, Vec<u64>, u64)> {
-    let database = place.fresh().await?;
+/// Measures the memory of one worker process in KiB: before it processes `pending` events, after each
+/// tenth of its run time, and the maximum.
+pub(crate) async fn memory(databases: &Databases, pending: usize) -> Result<(u64, Vec<u64>, u64)> {
+    let database = databases.create().await?;
     fill(&database, pending).await?;
-    let mut worker = Worker::start(place, &database).await?;
+    let mut worker = Worker::start(databases, &database).await?;
     worker.go().await?;
     let memory = worker.finish().await?;
     let tenths = (1..=10).filter_map(|tenth| memory.get(memory.len() * tenth / 11).copied());
-    let most = memory.iter().copied().max().unwrap_or(0);
-    Ok((worker.idle, tenths.collect(), most))
+    let max = memory.iter().copied().max().unwrap_or(0);
+    Ok((worker.idle, tenths.collect(), max))
 }
