@@ -1,4 +1,4 @@
-"""Steps that build on each other: done in order, each said, each counted."""
+"""Runs steps that depend on each other in order, and prints and counts the results."""
 
 import traceback
 
@@ -9,7 +9,7 @@ class Tally:
         self.failed = 0
 
     def walk(self, job):
-        """Does the public methods of an object as steps, in the order they are written in.
+        """Runs the public methods of an object as steps, in source order.
 
         The first line of a method's documentation says what holds once it is done.
         """
@@ -20,7 +20,7 @@ class Tally:
             said = step.__doc__.splitlines()[0]
             try:
                 step(job)
-            # SystemExit too: a tool that ends the program must not end the check.
+            # Includes SystemExit: a tool that ends the program must not end the test.
             except (Exception, SystemExit) as error:
                 self.failed += 1
                 at = traceback.extract_tb(error.__traceback__)[-1]
@@ -33,17 +33,17 @@ class Tally:
 
 
 def same(what, got, expected):
-    """Says both sides when they differ."""
+    """Asserts equality, and shows both values if they differ."""
     assert got == expected, f"{what} is {got!r}, not {expected!r}"
 
 
 def within(text, whole):
-    """Says the whole when the text is not in it."""
+    """Asserts that the whole contains the text, and shows both if not."""
     assert text in whole, f"{text!r} is not in {whole!r}"
 
 
 def fails(call, *texts):
-    """The call raises an exception that says all of the texts."""
+    """Asserts that the call raises an exception whose message contains all texts."""
     try:
         returned = call()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""A project's whole job, done with the Python packages of today. Started by `run`."""
+"""Runs all tasks of a project with the Python packages. Started by `run`."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Brings requests for www.openhumans.org to the sandbox, where open-humans-api leaves no other way.
+"""Redirects requests for www.openhumans.org to the sandbox where open-humans-api has no setting for it.
 
 Python imports this by itself at its start, because the folder is in PYTHONPATH. The packages are
 as they come from PyPI; only the library that carries their requests is told another way.
@@ -24,7 +24,7 @@ HARD_CODED = (
 
 
 class Loopback(requests.adapters.HTTPAdapter):
-    """Carries requests on this machine, and nowhere else."""
+    """Sends requests only to this machine."""
 
     def send(self, request, **options):
         url = urlsplit(request.url)
@@ -34,7 +34,7 @@ class Loopback(requests.adapters.HTTPAdapter):
             request.url = url._replace(scheme=sandbox.scheme, netloc=sandbox.netloc).geturl()
         elif url.hostname not in ("127.0.0.1", "localhost"):
             raise AssertionError(f"that would leave this machine: {url.hostname}{url.path}")
-        # Nothing on this machine is behind a proxy, whatever the environment says of proxies.
+        # Requests to this machine must not use a proxy of the environment.
         options["proxies"] = {}
         return super().send(request, **options)
 
