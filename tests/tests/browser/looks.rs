@@ -62,6 +62,7 @@ async fn every_page_is_accessible_and_fits_every_window() {
         look("left").await;
         page.goto("/openhumans/login?next=/openhumans/staff").await;
         page.choose(BOB, "#allow").await;
+        page.wait_for_path("/openhumans/staff").await;
         page.wait_until("the departure is done", async || {
             page.goto("/openhumans/staff").await;
             page.text_of("#count-done").await == "2"
